@@ -1,0 +1,1 @@
+"""api: the gateway of atlas - ingest, search, ask."""

@@ -1,0 +1,1 @@
+"""client: atlas on the command line; needs nothing but the standard library."""

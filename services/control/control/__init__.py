@@ -1,0 +1,1 @@
+"""control: which services are up - for people, orchestrators and Prometheus."""

@@ -1,0 +1,1 @@
+"""storage: documents and their vectors in one SQLite file."""

@@ -1,0 +1,7 @@
+"""`python -m slimbake`."""
+
+import sys
+
+from slimbake.cli import main
+
+sys.exit(main())

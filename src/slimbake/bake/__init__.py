@@ -1,0 +1,154 @@
+"""The bake stage: builds a plan's targets, runs their smokes, and only then moves tags and pushes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.bake.command import Options, Surroundings, arguments, environment
+from slimbake.bake.events import Progress, Vertex
+from slimbake.bake.failure import failure
+from slimbake.bake.show import show
+from slimbake.bake.steps import Steps
+from slimbake.errors import BuildError, SlimbakeError
+from slimbake.plan.model import Plan, Target
+
+Check = Callable[[Mapping[str, "Built"]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image that was just built and whose smoke holds."""
+
+    name: str
+    digest: str  # how the engine finds it
+    diff_ids: tuple[str, ...]  # its layers, bottom first
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a bake leaves behind."""
+
+    built: tuple[Built, ...]
+    failures: tuple[SlimbakeError, ...]  # of targets that were left out, with `keep_going`
+
+
+def bake(plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options) -> Result:
+    """Build these services and run their smokes, without moving a tag. Nothing is in the way of running it again.
+
+    Raises BuildError where a target does not build and CheckError where a smoke does not hold; with
+    `options.keep_going`, those are left out with all that stands on them, and returned.
+    """
+    steps = Steps(plan, _dockerfiles(plan, root))
+    failures: list[SlimbakeError] = []
+    while services:
+        names = with_smokes(plan, services)
+        digests, broken, text = _build(plan, names, root, around, options, steps)
+        if broken is None:
+            return Result(_built(plan, services, digests, around), tuple(failures))
+        error, culprit = failure(plan, broken, text)
+        if not options.keep_going or not culprit:
+            raise error
+        failures.append(error)
+        services = tuple(
+            s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))}
+        )
+    return Result((), tuple(failures))
+
+
+def with_smokes(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
+    """These services and their smokes, as targets."""
+    smokes = tuple(t.name for t in plan.targets if t.kind == "smoke" and t.service in services)
+    return (*services, *smokes)
+
+
+def _build(
+    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps
+) -> tuple[dict[str, str], Vertex | None, str]:
+    """One `docker buildx bake`: the digests by target; the step that broke it, if any; buildx's own words."""
+    progress = Progress(steps, only=names[0] if len(names) == 1 else "")
+    with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
+        metadata = Path(scratch) / "metadata.json"
+        words = ("--metadata-file", str(metadata), *arguments(plan, names, around, options))
+        running = docker.Bake(words, root, environment(around))
+        with show(tuple(target.name for target in plan.needed(names))) as shown:
+            for event in running.events():
+                for change in progress.take(event):
+                    shown(change)
+        if running.code:
+            return (
+                {},
+                progress.failed or Vertex(steps.step("bake"), "failed", error=running.text),
+                running.text,
+            )
+        found = json.loads(metadata.read_text("utf-8"))
+    return {name: entry.get("containerimage.digest", "") for name, entry in found.items()}, None, running.text
+
+
+def _built(
+    plan: Plan, services: tuple[str, ...], digests: Mapping[str, str], around: Surroundings
+) -> tuple[Built, ...]:
+    client = docker.client()
+    images = []
+    for service in services:
+        if not digests.get(service):
+            raise BuildError(
+                f"buildx names no image for {service}: this builder does not load what it builds",
+                "use a builder with the docker driver, or push with --push",
+            )
+        root_fs = client.image.inspect(digests[service]).root_fs
+        images.append(Built(service, digests[service], tuple(root_fs.layers or () if root_fs else ())))
+    return tuple(images)
+
+
+def references(target: Target, registry: str, tag: str) -> str:
+    """The name under which a target's image is tagged and pushed."""
+    return f"{registry}/{target.repository}:{tag}"
+
+
+def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> dict[str, str]:
+    """Move the tags to exactly what was built and checked, and remove images of this project that lost theirs."""
+    client = docker.client()
+    names = {image.name: references(plan.target(image.name), registry, version) for image in built}
+    for image in built:
+        client.image.tag(image.digest, names[image.name])
+    remove_dangling(plan)
+    return names
+
+
+def push(names: Mapping[str, str]) -> None:
+    """Push what was tagged. Raises BuildError with the registry's words."""
+    from python_on_whales.exceptions import DockerException
+
+    for name, reference in names.items():
+        try:
+            docker.client().image.push(reference, quiet=True)
+        except DockerException as error:
+            raise BuildError(
+                f"{name} was built and checked, but {reference} could not be pushed\n{(error.stderr or '').strip()}",
+                "once the registry answers, the same command goes on from here",
+            ) from None
+
+
+def remove_dangling(plan: Plan) -> None:
+    """Remove the untagged images of this project: bases that buildx loads with what stands on them, and old builds."""
+    from python_on_whales.exceptions import DockerException
+
+    client = docker.client()
+    filters = {"dangling": "true", "label": f"slimbake.project={plan.project}"}
+    for image in client.image.list(filters=filters):
+        try:
+            client.image.remove(image)
+        except DockerException:  # a container still runs it
+            continue
+
+
+def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
+    paths = {target.dockerfile for target in plan.targets}
+    return {
+        path: (root / path).read_text("utf-8", errors="replace") for path in paths if (root / path).is_file()
+    }

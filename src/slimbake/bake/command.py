@@ -1,0 +1,74 @@
+"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slimbake.plan.model import Plan, Target
+from slimbake.render import BAKE_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a machine brings to a build; nothing of it stays in a layer."""
+
+    externals: Mapping[str, str]  # python, uv -> context value
+    standins: tuple[str, ...] = ()  # the externals that are stand-ins
+    wheels: Mapping[str, str] = field(
+        default_factory=dict
+    )  # target -> folder of this machine's wheels for its lock
+    ca_bundle: str = ""
+    uv_settings: str = ""  # a uv.toml
+    proxies: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line may say about a bake."""
+
+    push: bool = False
+    builder: str = ""
+    sets: tuple[str, ...] = ()
+    no_cache: bool = False
+    keep_going: bool = False
+
+
+def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:
+    """The arguments of a bake of these targets that builds and checks without moving a tag."""
+    targets = plan.needed(names)
+    words = ["--file", BAKE_FILE]
+    if options.builder:
+        words += ["--builder", options.builder]
+    if options.no_cache:
+        words.append("--no-cache")
+    for target in targets:
+        for override in _overrides(target, around):
+            words += ["--set", f"{target.name}.{override}"]
+        if target.repository:
+            words += ["--set", f"{target.name}.tags="]
+    for override in options.sets:
+        words += ["--set", override]
+    return (*words, *names)
+
+
+def environment(around: Surroundings) -> dict[str, str]:
+    """The variables of the bake file that this machine sets."""
+    variables = {"CA_BUNDLE": around.ca_bundle, "UV_SETTINGS": around.uv_settings}
+    return {name: value for name, value in variables.items() if value}
+
+
+def _overrides(target: Target, around: Surroundings) -> list[str]:
+    used = dict(target.contexts)
+    found = [
+        f"contexts.{name}={value}"
+        for name, value in around.externals.items()
+        if name in used and used[name] != value
+    ]
+    if target.name in around.wheels:
+        found.append(f"contexts.find-links={around.wheels[target.name]}")
+    if target.online:
+        found += [f"args.{name}={value}" for name, value in around.proxies]
+    if around.standins and target.labels:
+        found.append(f"labels.slimbake.standin={','.join(around.standins)}")
+    return found

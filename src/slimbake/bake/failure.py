@@ -1,0 +1,44 @@
+"""What a broken build means: whose fault, the last lines, what to try. Pure."""
+
+from __future__ import annotations
+
+from slimbake.bake.events import Vertex
+from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
+from slimbake.plan.model import Plan
+
+LAST_LINES = 20
+
+_ADVICE = (
+    (
+        "no space left on device",
+        "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk",
+    ),
+    ("hash mismatch", "a wheel is not what the lock says: `slimbake lock --upgrade`, if you trust the index"),
+    ("failed to resolve source metadata", "an external image cannot be pulled: see `slimbake doctor`"),
+    ("no such host", "a name cannot be resolved: see `slimbake doctor`"),
+    ("invalid peer certificate", "the index has a certificate of its own: set SSL_CERT_FILE to your bundle"),
+    ("CERTIFICATE_VERIFY_FAILED", "the index has a certificate of its own: set SSL_CERT_FILE to your bundle"),
+    ("No solution found", "the lock and the index disagree: `slimbake lock`"),
+    ('exec: "python"', "the image has no `python` on its PATH"),
+    ("Cannot connect to the Docker daemon", "the engine ended: `slimbake setup`"),
+)
+
+
+def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
+    """The error to report, and the target that is at fault ("" = none: the engine, or buildx itself)."""
+    step = vertex.step
+    log = "\n".join(f"  {line}" for line in vertex.log[-LAST_LINES:])
+    advice = next((hint for sign, hint in _ADVICE if sign in f"{log}{vertex.error}{text}"), "")
+    if not step.target:
+        words = (vertex.error or text).strip()
+        return (SetupError if "daemon" in words else BuildError)(f"buildx failed\n{words}", advice), ""
+    target = plan.target(step.target)
+    cause = vertex.error.rpartition("did not complete successfully: ")[2]
+    if target.kind == "smoke" and step.instruction.startswith("RUN"):
+        error: SlimbakeError = CheckError(
+            f"the smoke of {target.service} does not hold ({cause}); its tag stays where it was\n{log}".rstrip(),
+            advice or f"`slimbake debug {target.service}` gives a shell in the image",
+        )
+    else:
+        error = BuildError(f"{target.name} does not build: {step.title}: {cause}\n{log}".rstrip(), advice)
+    return error, target.name

@@ -1,0 +1,68 @@
+"""Which target a build step belongs to. buildx names a shared step after any of its dependants; the plan knows. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slimbake.plan.model import Plan
+
+_NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
+_PROGRAM = re.compile(r'/inside/(?P<program>\w+)\.py"(?P<rest>.*)\]$')
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the build as a person knows it."""
+
+    target: str  # "" = of no target: buildx itself
+    title: str
+    instruction: str
+
+
+class Steps:
+    """The steps of a plan's Dockerfiles, by their text."""
+
+    def __init__(self, plan: Plan, dockerfiles: Mapping[str, str]) -> None:
+        """`dockerfiles`: path -> text, of the targets that are built."""
+        self._plan = plan
+        self._names = {target.name for target in plan.targets}
+        self._owners: dict[str, list[str]] = {}
+        for target in plan.targets:
+            for instruction in _instructions(dockerfiles.get(target.dockerfile, "")):
+                self._owners.setdefault(instruction, []).append(target.name)
+
+    def step(self, name: str, only: str = "") -> Step:
+        """A step by the name that BuildKit gives it. `only`: the one target that is built, which buildx then leaves out."""
+        match = _NAME.match(name)
+        if not match:
+            return Step("", name, "")
+        label, text = match["label"], match["text"]
+        if label not in self._names:
+            label, match_stage = only, f"{label} {match['stage'] or ''}"
+        else:
+            match_stage = match["stage"] or ""
+        if label not in self._names or label == "internal":
+            return Step("", text, "")
+        if match_stage.startswith(("internal", "context")):
+            return Step(label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, "")
+        below = {target.name for target in self._plan.needed((label,))}
+        owners = [owner for owner in self._owners.get(text, ()) if owner in below]
+        return Step(owners[0] if owners else label, title(text), text)
+
+
+def title(instruction: str) -> str:
+    """An instruction in a few words: the program that it runs, or its first line."""
+    program = _PROGRAM.search(instruction)
+    if program:
+        arguments = json.loads("[" + program["rest"].lstrip(", ") + "]")
+        return " ".join([program["program"], *arguments])
+    return " ".join(instruction.split())
+
+
+def _instructions(dockerfile: str) -> list[str]:
+    """The instructions as BuildKit names them: continued lines put together, comments left out."""
+    lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
+    return "\n".join(lines).replace("\\\n", "").splitlines()

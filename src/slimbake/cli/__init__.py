@@ -1,0 +1,97 @@
+"""The command line: turns words into calls of the stages, results into text, failures into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import traceback
+
+import click
+
+from slimbake import __version__
+from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
+
+# Each command lies in a module of its own, loaded only when it is called: start-up is part of every command's time.
+COMMANDS = {
+    "validate": "read and check the manifest",
+    "lock": "resolve the exact packages of each layer",
+    "plan": "show what is decided: targets, edges, layers",
+    "generate": "write the bake file and the Dockerfiles",
+    "bake": "build, check, then tag the images",
+    "smoke": "run the services' own checks",
+    "sizes": "measure the images",
+    "matrix": "print the jobs of a CI matrix",
+    "add": "add a service to the manifest",
+    "up": "run the services on one network",
+    "down": "end what `up` started",
+    "run": "run one service's command on that network",
+    "debug": "open a shell in a service's image",
+    "prune": "remove what slimbake left in the engine",
+    "setup": "find or install the engine",
+    "doctor": "report what a bake needs and lacks",
+    "schema": "print the manifest's JSON Schema",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"slimbake.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="slimbake")
+def slimbake() -> None:
+    """One manifest in, a fleet of slim, proven Python ML images out."""
+
+
+def main() -> int:
+    """Run the command line; the exit code says what happened (docs/reference.md)."""
+    try:
+        return int(slimbake.main(standalone_mode=False) or 0)
+    except ManifestError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        click.echo(error.message, err=True)
+        return error.exit_code
+    except SlimbakeError as error:
+        click.echo(f"slimbake: {error.message}", err=True)
+        for line in error.hint.splitlines():
+            click.echo(f"  {line}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: the same command goes on from here", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone; Python would complain once more at exit
+        return 0
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        click.echo(f"slimbake: a bug: {type(error).__name__}: {error}", err=True)
+        click.echo(f"  please report it with {log.name}", err=True)
+        return 1

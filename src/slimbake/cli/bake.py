@@ -1,0 +1,58 @@
+"""`slimbake bake`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, services_argument
+
+
+@click.command("bake")
+@services_argument
+@manifest_option
+@json_option
+@click.option("--push", is_flag=True, help="Push what was built, once its smoke holds.")
+@click.option(
+    "--tag", default=lambda: os.environ.get("TAG", "latest"), help="The tag. [default: $TAG, or latest]"
+)
+@click.option(
+    "--registry",
+    default=lambda: os.environ.get("REGISTRY", ""),
+    help="[default: $REGISTRY, or the manifest's]",
+)
+@click.option("--builder", default="", help="The buildx builder.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it."
+)
+@click.option("--no-cache", is_flag=True, help="Build every step anew.")
+@click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
+@click.option(
+    "--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended."
+)
+@click.option(
+    "--install-engine",
+    is_flag=True,
+    help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
+)
+def command(
+    services: tuple[str, ...], file: Path, as_json: bool, tag: str, registry: str, frozen: bool, install_engine: bool,
+    push: bool, builder: str, sets: tuple[str, ...], no_cache: bool, keep_going: bool,
+) -> None:  # fmt: skip
+    """Build the services in parallel, run their smokes, and only then move tags and push."""
+    from slimbake.bake.command import Options
+    from slimbake.cli.common import print_sizes, read, say, select
+    from slimbake.release import Release, release
+
+    manifest, plan = read(file)
+    measurement = release(
+        manifest,
+        plan,
+        select(plan, services),
+        Options(push=push, builder=builder, sets=sets, no_cache=no_cache, keep_going=keep_going),
+        Release(registry=registry or plan.registry, tag=tag, frozen=frozen, install=install_engine),
+        say,
+    )
+    print_sizes(measurement, as_json)

@@ -1,0 +1,83 @@
+"""What several commands take and do: the manifest, a selection of services, the engine."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from slimbake.errors import NothingSelected, UsageError
+from slimbake.manifest.model import Manifest
+from slimbake.plan.model import Plan
+
+if TYPE_CHECKING:
+    from slimbake.measure.model import Measurement
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def manifest_option(command: F) -> F:
+    """`--manifest`: which file to read."""
+    return click.option(
+        "-f", "--manifest", "file", type=click.Path(path_type=Path), default=Path("services.yaml"),
+        show_default=True, envvar="SLIMBAKE_MANIFEST", help="The manifest.",
+    )(command)  # fmt: skip
+
+
+def services_argument(command: F) -> F:
+    """`[SERVICE]...`: all of them where none is named."""
+    return click.argument("services", nargs=-1)(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`: for scripts."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def read(file: Path) -> tuple[Manifest, Plan]:
+    """The checked manifest and its plan."""
+    from slimbake.manifest import manifest
+    from slimbake.plan import plan
+
+    checked = manifest(file)
+    return checked, plan(checked)
+
+
+def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The services named, in the plan's order; all where none is. Raises UsageError and NothingSelected."""
+    known = [service.service for service in plan.services]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"the services are: {', '.join(known)}"
+            raise UsageError(f"there is no service '{name}' in {plan.manifest}", hint)
+    selected = tuple(name for name in known if not names or name in names)
+    if not selected:
+        raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
+    return selected
+
+
+def say(line: str) -> None:
+    """A line of progress: stdout is the result's, stderr everything else's."""
+    click.echo(line, err=True)
+
+
+def print_json(value: Any) -> None:
+    """A result for scripts, on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_sizes(measurement: Measurement, as_json: bool, as_markdown: bool = False) -> None:
+    """A measurement on stdout."""
+    from slimbake import report
+
+    if as_json:
+        print_json(measurement.as_json())
+        return
+    rows = report.size_rows(measurement)
+    click.echo((report.markdown if as_markdown else report.text_table)(report.HEADINGS, rows))
+    click.echo(("\n" if as_markdown else "") + report.summary(measurement))

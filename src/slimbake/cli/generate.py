@@ -1,0 +1,41 @@
+"""`slimbake generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, read
+from slimbake.errors import StaleFiles
+
+
+@click.command("generate")
+@manifest_option
+@click.option("--check", is_flag=True, help="Write nothing; end with 4 if something is not as generated.")
+@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+def command(file: Path, check: bool, diff: bool) -> None:
+    """Write docker-bake.hcl, dockerfiles/ and the workflow; remove what is no longer generated."""
+    from slimbake.generated import drift, generate, mend, unified
+
+    manifest, plan = read(file)
+    root = manifest.file.parent
+    files = generate(plan, root)
+    found = drift(files, root)
+    if diff:
+        click.echo(unified(found, root), nl=False)
+        return
+    if check:
+        if found:
+            names = [
+                *(f"{f.path} differs" for f in found.write),
+                *(f"{path} is left over" for path in found.remove),
+            ]
+            raise StaleFiles(
+                "generated files are stale\n" + "\n".join(f"  {name}" for name in names),
+                "`slimbake generate` mends it",
+            )
+        click.echo(f"{len(files)} files are as generated")
+        return
+    mend(found, root)
+    click.echo(f"{len(files)} files: {len(found.write)} written, {len(found.remove)} removed")

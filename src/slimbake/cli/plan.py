@@ -1,0 +1,28 @@
+"""`slimbake plan`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json, read, select, services_argument
+
+
+@click.command("plan")
+@services_argument
+@manifest_option
+@json_option
+def command(services: tuple[str, ...], file: Path, as_json: bool) -> None:
+    """Show what is decided: every target, what it stands on, and what it adds; of all services or those named."""
+    from slimbake.bake import with_smokes
+    from slimbake.report import text_table
+
+    _, plan = read(file)
+    targets = plan.needed(with_smokes(plan, select(plan, services)))
+    if as_json:
+        print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
+        return
+    rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
+    click.echo(text_table(("target", "kind", "stands on", "dockerfile"), rows, left=4))

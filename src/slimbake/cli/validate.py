@@ -1,0 +1,19 @@
+"""`slimbake validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, read
+
+
+@click.command("validate")
+@manifest_option
+def command(file: Path) -> None:
+    """Read and check the manifest and every file that it names; all problems at once."""
+    manifest, plan = read(file)
+    click.echo(
+        f"{file.name}: {len(manifest.services)} services, {len(manifest.bases)} bases, {len(plan.targets)} targets"
+    )

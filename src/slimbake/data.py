@@ -1,0 +1,26 @@
+"""Where the files that slimbake ships lie: the repository's own in a checkout, copies in the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def data_root() -> Path:
+    """The folder that holds `templates/` and `docker-bake.hcl.j2`, in a checkout as in an installed wheel."""
+    # importlib.resources would cost more time than the rest of this start-up; wheels are always unpacked.
+    installed = _PACKAGE / "_data"
+    return installed if installed.is_dir() else _PACKAGE.parents[1]
+
+
+def template_root() -> Path:
+    """The folder of the default templates."""
+    return data_root() / "templates"
+
+
+def schema_text() -> str:
+    """The manifest's JSON Schema, as its file says it."""
+    root = data_root()
+    name = "services.schema.json"
+    return (root / name if root.name == "_data" else root / "schema" / name).read_text("utf-8")

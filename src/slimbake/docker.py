@@ -1,0 +1,120 @@
+"""The one module that calls Docker for builds, images and containers: python-on-whales, and buildx for its raw events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from slimbake.errors import SetupError
+
+if TYPE_CHECKING:  # importing it costs 0.3 s, which `generate` need not pay
+    from python_on_whales import DockerClient
+
+# Provenance would give each build another digest; the bake file says so too, but not to a linked target of 0.13.
+BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+
+
+def client() -> DockerClient:
+    """The engine that Docker's own settings choose."""
+    from python_on_whales import DockerClient
+
+    return DockerClient()
+
+
+class Bake:
+    """A running `docker buildx bake`: its raw events, then its exit code and what it wrote besides."""
+
+    def __init__(self, arguments: Sequence[str], root: Path, environment: Mapping[str, str]) -> None:
+        self.code: int | None = None
+        self.text = ""  # lines that are no events: buildx's own errors
+        self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
+        self._root, self._environment = root, {**os.environ, **BUILD_ENVIRONMENT, **environment}
+
+    def events(self) -> Generator[dict[str, Any], None, None]:
+        """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it cancels the build."""
+        try:
+            process = subprocess.Popen(
+                self._arguments, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+                start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise SetupError(
+                "docker is not installed", "`slimbake setup --install-engine` installs it"
+            ) from None
+        lines = []
+        try:
+            with process:
+                assert process.stderr is not None  # noqa: S101 - for the type checker: it was asked for
+                for event in _objects(process.stderr, lines):
+                    yield event
+        finally:
+            _end(process)
+            self.code, self.text = process.returncode, "".join(lines)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
+    """Objects that stand one after the other, indented, as rawjson writes them; other lines go to `rest`."""
+    block: list[str] = []
+    for line in stream:
+        if not block and not line.startswith("{"):
+            rest.append(line)
+            continue
+        block.append(line)
+        if line.startswith("}") or (len(block) == 1 and line.rstrip().endswith("}")):
+            try:
+                yield json.loads("".join(block))
+                block = []
+            except ValueError:
+                # 0.13 writes the last words of the build behind the closing brace of an object.
+                end = line.find("}") + 1
+                with contextlib.suppress(ValueError):
+                    yield json.loads("".join((*block[:-1], line[:end])))
+                rest.append(line[end:])
+                block = []
+    rest.extend(block)
+
+
+def bake_print(arguments: Sequence[str], root: Path, environment: Mapping[str, str] = {}) -> dict[str, Any]:
+    """What `docker buildx bake --print` resolves; needs no engine. Raises SetupError with buildx's words."""
+    done = subprocess.run(
+        ["docker", "buildx", "bake", "--print", *arguments],
+        cwd=root, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SetupError("buildx does not read the bake file", done.stderr.strip())
+    return dict(json.loads(done.stdout))
+
+
+@contextlib.contextmanager
+def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
+    """The images as one OCI layout in a tar stream, each shared blob once."""
+    with subprocess.Popen(
+        ["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for the type checker
+        try:
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        error = process.stderr.read().decode(errors="replace").strip()
+        process.stdout.close()
+        if process.wait():
+            raise SetupError("the engine could not save images", error)

@@ -1,0 +1,105 @@
+"""Every failure that slimbake expects, as data; the CLI prints them and turns each into its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+MANIFEST = 2
+NOTHING_SELECTED = 3
+STALE = 4
+BUILD_FAILED = 5
+CHECK_FAILED = 6
+SETUP = 7
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault in one place: `file:line:column: key.path: message`, then how to mend it.
+
+    `line` and `column` count from 1; 0 means that the fault belongs to the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        subject = f"{self.path}: " if self.path else ""
+        hint = "".join(f"\n  {line}" for line in self.hint.splitlines())
+        return f"{place}: {subject}{self.message}{hint}"
+
+
+@dataclass(eq=False)
+class SlimbakeError(Exception):
+    """A failure that is no bug: what happened, and what to do about it."""
+
+    message: str
+    hint: str = ""
+    exit_code: int = field(default=1, init=False)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(eq=False)
+class ManifestError(SlimbakeError):
+    """The manifest, or a file that it names, is wrong; carries every problem found, in file order."""
+
+    problems: tuple[Problem, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.exit_code = MANIFEST
+
+    @classmethod
+    def of(cls, file: str, problems: Sequence[Problem]) -> ManifestError:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        ordered = sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line, problem.column))
+        return cls(f"{count} in {file}", problems=tuple(ordered))
+
+
+class UsageError(SlimbakeError):
+    """The command line asks for something that does not exist."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = MANIFEST
+
+
+class NothingSelected(SlimbakeError):
+    """The selection leaves no service to work on."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = NOTHING_SELECTED
+
+
+class StaleFiles(SlimbakeError):
+    """Generated files or locks differ from what the manifest says."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = STALE
+
+
+class BuildError(SlimbakeError):
+    """A target did not build."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = BUILD_FAILED
+
+
+class CheckError(SlimbakeError):
+    """A smoke, a parity or a budget does not hold."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = CHECK_FAILED
+
+
+class SetupError(SlimbakeError):
+    """Docker, buildx, uv, an external or the network is missing or too old."""
+
+    def __post_init__(self) -> None:
+        self.exit_code = SETUP

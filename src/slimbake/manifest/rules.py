@@ -1,0 +1,179 @@
+"""What the schema cannot say about the manifest; nothing here reads a file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+from slimbake.manifest.graph import bases, cycles
+from slimbake.manifest.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
+from slimbake.manifest.places import KeyPath
+from slimbake.manifest.report import Report, near
+
+Raw = dict[str, Any]
+
+_ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
+_SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
+# What a mount would hide or break; a path above one of them is as bad as one below.
+_OCCUPIED = (
+    "/app",
+    "/weights",
+    "/opt/slimbake",
+    "/usr",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/tmp",  # noqa: S108
+)
+
+
+def rules(raw: Raw, report: Report) -> None:
+    """Report every fault that lies between the parts of a manifest whose structure is sound."""
+    services: Raw = raw.get("services", {})
+    names("bases", raw.get("bases", {}), report)
+    names("services", services, report)
+    bases(raw, report)
+    _images(raw.get("externals", {}), report)
+    _ports(services, report)
+    targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services}
+    for name, service in services.items():
+        at: KeyPath = ("services", name)
+        if "volumes" in service:
+            _volumes(service["volumes"], (*at, "volumes"), report)
+        if "labels" in service:
+            _labels(service["labels"], (*at, "labels"), report)
+        if "contexts" in service:
+            _contexts(service, (*at, "contexts"), targets, report)
+        if "dockerfile" in service and "template" in service:
+            report.key(
+                (*at, "template"),
+                "a service has a `dockerfile` or a `template`, not both",
+                "remove one of them",
+            )
+    _links(services, report)
+
+
+def folder_context(value: str) -> bool:
+    """Whether a named context is a folder of the repository, and not an address."""
+    return _ADDRESS.fullmatch(value) is None
+
+
+def _images(externals: Raw, report: Report) -> None:
+    for name, external in externals.items():
+        image = external.get("image")
+        if image is not None and not IMAGE.fullmatch(image):
+            report.value(("externals", name, "image"), f"'{image}' is no image reference", IMAGE_FORM)
+
+
+def _ports(services: Raw, report: Report) -> None:
+    owners: dict[int, str] = {}
+    for name, service in services.items():
+        port = service.get("port")
+        if port is None:
+            continue
+        owner = owners.setdefault(port, name)
+        if owner != name:
+            where = report.where(("services", owner, "port"))
+            message = f"port {port} is that of services.{owner} already ({where})"
+            report.value(
+                ("services", name, "port"),
+                message,
+                "all services are published on one host: each needs its own",
+            )
+
+
+def _volumes(volumes: Raw, at: KeyPath, report: Report) -> None:
+    owners: dict[str, str] = {}
+    for name, path in volumes.items():
+        if not path.startswith("/"):
+            report.value((*at, name), f"'{path}' is not absolute", f"such as /{path.lstrip('./') or 'data'}")
+            continue
+        clean = posixpath.normpath("/" + path.lstrip("/"))
+        occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
+        if ":" in path or "," in path:
+            report.value(
+                (*at, name), f"'{path}' holds ':' or ','", "Docker separates a mount's parts with them"
+            )
+        elif occupied:
+            report.value(
+                (*at, name), f"a volume at '{path}' would hide {occupied} of the image", "such as /data"
+            )
+        elif clean in owners:
+            report.value(
+                (*at, name), f"volume '{owners[clean]}' is mounted at '{path}' already", "choose another path"
+            )
+        owners.setdefault(clean, name)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _labels(labels: Raw, at: KeyPath, report: Report) -> None:
+    for key in labels:
+        if key.startswith("slimbake."):
+            report.key(
+                (*at, key), "labels that begin with 'slimbake.' are slimbake's own", "choose another prefix"
+            )
+
+
+def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
+    base = service.get("base")
+    linked = {f"target:base-{base}" if base else "target:runtime": "base" if base else "runtime"}
+    for name, value in service["contexts"].items():
+        path = (*at, name)
+        if name in LINKS or name.startswith(tuple(PREFIXES)):
+            report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
+        elif not IMAGE.fullmatch(name):
+            report.key(
+                path,
+                f"'{name}' cannot be the name of a context",
+                "allowed: lower-case letters, digits, '.', '_', '-'",
+            )
+        found = _ADDRESS.fullmatch(value)
+        if found is None:
+            continue
+        scheme, rest = found[1], found[2]
+        if scheme not in _SCHEMES:
+            message = f"'{value}' is neither a folder nor an address that bake reads"
+            report.value(
+                path, message, "allowed: a folder, target:NAME, docker-image://, oci-layout://, https://"
+            )
+        elif scheme == "docker-image" and not IMAGE.fullmatch(rest):
+            report.value(path, f"'{rest}' is no image reference", IMAGE_FORM)
+        elif scheme == "target":
+            if value in linked:
+                message = f"{rest} is linked already, as '{linked[value]}'"
+                report.value(path, message, "bake takes one name for a target: use that one, and remove this")
+            linked.setdefault(value, name)
+            if not _is_target(rest, targets):
+                report.value(path, f"unknown target '{rest}'", near(rest, targets))
+
+
+def _is_target(name: str, targets: set[str]) -> bool:
+    # Which weights and wheels there are is decided in the plan.
+    return name in targets or name.removesuffix(SMOKE) in targets or name.startswith(("weights-", "wheel-"))
+
+
+def _links(services: Raw, report: Report) -> None:
+    """Images that are built from one another in a circle."""
+    edges: dict[str, tuple[str, ...]] = {}
+    for name, service in services.items():
+        values = service.get("contexts", {}).values()
+        linked = (
+            value.removeprefix("target:").removesuffix(SMOKE)
+            for value in values
+            if value.startswith("target:")
+        )
+        if targets := tuple(each for each in linked if each in services):
+            edges[name] = targets
+    for loop in cycles(edges):
+        path = ("services", loop[0], "contexts")
+        report.key(path, f"a cycle of contexts: {' -> '.join([*loop, loop[0]])}", "remove one `target:`")

@@ -1,0 +1,131 @@
+"""What pip and uv are told by their configuration files and variables, as pure functions of their text."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+_SECTIONS = ("global", "install")
+"""The sections that `pip install` reads; the later one wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """Where this machine takes Python packages from."""
+
+    index_url: str = field(default="", repr=False)
+    """Empty: the index that the installer has built in. May hold credentials."""
+    extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
+    find_links: tuple[str, ...] = ()
+    """Folders, as absolute paths, and addresses of pages."""
+    no_index: bool = False
+
+    @property
+    def find_links_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(entry) for entry in self.find_links if entry.startswith("/"))
+
+
+def pip_config_paths(
+    environ: Mapping[str, str], home: Path, prefix: Path, exists: Iterable[Path] | None = None
+) -> tuple[Path, ...]:
+    """The files that pip reads, later ones winning: the system's, the user's, the venv's, PIP_CONFIG_FILE.
+
+    `exists`: the files that do exist; where PIP_CONFIG_FILE names one of them, pip skips the user's files.
+    Source: pip._internal.configuration.
+    """
+    named = environ.get("PIP_CONFIG_FILE", "")
+    if named == "/dev/null":
+        return ()
+    system = [Path(folder) / "pip/pip.conf" for folder in _xdg(environ, "XDG_CONFIG_DIRS", "/etc/xdg")]
+    user_folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    user = [home / ".pip/pip.conf", user_folder / "pip/pip.conf"]
+    if named and (exists is None or Path(named) in set(exists)):
+        user = []
+    return (
+        *system,
+        Path("/etc/pip.conf"),
+        *user,
+        prefix / "pip.conf",
+        *([Path(named)] if named else []),
+    )
+
+
+def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Each setting of `pip install`, its last word: the files in order, by section, then PIP_ variables.
+
+    A file that is no configuration file is passed over: it is pip's to complain.
+    """
+    sections: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for text in texts:
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            continue
+        for section in _SECTIONS:
+            if parser.has_section(section):
+                sections[section].update((_setting(key), value) for key, value in parser.items(section))
+    variables = {
+        _setting(key[4:]): value for key, value in environ.items() if key.startswith("PIP_") and value
+    }
+    return {**sections["global"], **sections["install"], **variables}
+
+
+def packages(pip: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Packages:
+    """Where packages come from; what uv is told wins over what pip is told.
+
+    `folder` is where relative paths start.
+    """
+    default, *extra = [""]
+    for entry in environ.get("UV_INDEX", "").split():
+        extra.append(_unnamed(entry))
+    for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
+        default = default or _unnamed(environ.get(variable, ""))
+    default = default or pip.get("index-url", "")
+    extra += environ.get("UV_EXTRA_INDEX_URL", "").split() + pip.get("extra-index-url", "").split()
+    links = environ.get("UV_FIND_LINKS", "").split(",") + pip.get("find-links", "").split()
+    return Packages(
+        index_url=default.strip(),
+        extra_index_urls=_once(extra),
+        find_links=_once(_located(entry.strip(), folder) for entry in links if entry.strip()),
+        no_index=_yes(environ.get("UV_NO_INDEX", "")) or _yes(pip.get("no-index", "")),
+    )
+
+
+def without_credentials(address: str) -> str:
+    """An address as it may be shown: without user and password."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _xdg(environ: Mapping[str, str], variable: str, default: str) -> list[str]:
+    return [folder for folder in (environ.get(variable) or default).split(":") if folder]
+
+
+def _setting(key: str) -> str:
+    return key.lower().replace("_", "-").removeprefix("--")
+
+
+def _unnamed(index: str) -> str:
+    """uv writes an index as `name=address` or as the address alone."""
+    name, equals, address = index.partition("=")
+    return address if equals and ":" not in name else index
+
+
+def _located(entry: str, folder: Path) -> str:
+    if entry.startswith("file:"):
+        return unquote(urlsplit(entry).path)
+    if "://" in entry:
+        return entry
+    return str(folder / Path(entry).expanduser())
+
+
+def _yes(value: str) -> bool:
+    return value.strip().lower() in {"1", "true", "yes", "on", "t", "y"}
+
+
+def _once(entries: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entries))

@@ -1,0 +1,60 @@
+"""The plan stage: a Manifest in, every target, edge and layer decided. Pure."""
+
+from __future__ import annotations
+
+from slimbake.manifest.model import Manifest
+from slimbake.plan import targets as make
+from slimbake.plan.model import Group, Plan, Running
+
+DEFAULT_PLATFORMS = ("linux/amd64",)
+
+
+def plan(manifest: Manifest) -> Plan:
+    """Decide everything that the manifest leaves open, for the whole fleet.
+
+    Targets: one runtime, one per base, per local package, per distinct weights, per service and per smoke, each after
+    all that it stands on.
+    """
+    sources = make.weights_sources(manifest)
+    targets = (
+        make.runtime(manifest),
+        *(make.wheel(package, manifest) for package in make.local_packages(manifest)),
+        *(make.base(base, manifest) for base in parents_first(manifest)),
+        *(make.weights(source, manifest) for source in sources.values()),
+        *(make.service(service, manifest, sources) for service in manifest.services),
+        *(make.smoke(service, manifest) for service in manifest.services if service.smoke),
+    )
+    groups = (
+        Group(name="default", targets=tuple(s.name for s in manifest.services)),
+        Group(name="bases", targets=tuple(t.name for t in targets if t.kind in ("runtime", "base"))),
+        Group(name="smoke", targets=tuple(t.name for t in targets if t.kind == "smoke")),
+    )
+    return Plan(
+        manifest=manifest.file.name,
+        project=manifest.project,
+        registry=manifest.registry or manifest.project,
+        python=manifest.python,
+        platforms=manifest.platforms or DEFAULT_PLATFORMS,
+        externals=make.externals(manifest),
+        targets=targets,
+        groups=tuple(group for group in groups if group.targets),
+        services=tuple(
+            Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget)
+            for s in manifest.services
+        ),
+    )
+
+
+def parents_first(manifest: Manifest) -> tuple[make.Base, ...]:
+    """The bases, each after the one that it extends; otherwise in the manifest's order."""
+    by_name = {base.name: base for base in manifest.bases}
+    ordered: dict[str, make.Base] = {}
+
+    def visit(base: make.Base) -> None:
+        if base.extends:
+            visit(by_name[base.extends])
+        ordered.setdefault(base.name, base)
+
+    for base in manifest.bases:
+        visit(base)
+    return tuple(ordered.values())

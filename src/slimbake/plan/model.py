@@ -1,0 +1,122 @@
+"""The plan as values: every target with everything decided, so that templates and bake only lay it out.
+
+Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. A tuple that is empty, or a
+text that is empty, means "has none": nothing here means "default".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from slimbake.manifest.model import Budget, External, Pairs, Secret
+
+Kind = Literal["runtime", "base", "wheel", "weights", "service", "smoke"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """One step that installs the locked wheels of one layer."""
+
+    lock: str  # file name under locks/
+    wheels: tuple[str, ...] = ()  # the names of local packages, each built by its target `wheel-<name>`
+    torch: str = (
+        ""  # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What the Dockerfile of a target does, in the order in which its layers lie."""
+
+    template: str  # file name under templates/, or the service's own, relative to the root
+    system: tuple[str, ...] = ()  # Debian packages
+    shared_weights: bool = False  # weights that several services share lie before what is not shared
+    install: Install | None = None
+    own_weights: bool = False
+    weights_lock: str = ""  # weights that come in a package: its lock under locks/
+    env: Pairs = ()
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    volumes: tuple[str, ...] = ()  # absolute paths, owned by 65532
+    secrets: tuple[str, ...] = ()  # ids mounted into the install step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One target of the bake file."""
+
+    name: str
+    kind: Kind
+    service: str  # the service that it belongs to, "" for what is shared
+    context: str
+    dockerfile: str
+    recipe: Recipe | None  # None: the Dockerfile is the user's own
+    contexts: Pairs = ()
+    args: Pairs = ()
+    labels: Pairs = ()
+    repository: str = ""  # tagged as REGISTRY/<repository>:TAG; "" = never tagged
+    platforms: tuple[str, ...] = ()  # () = the variable PLATFORMS
+    secrets: tuple[Secret, ...] = ()
+    online: bool = (
+        False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
+    )
+    ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The targets that this one is linked to, in order."""
+        return tuple(
+            value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """How a service's container is run."""
+
+    service: str
+    port: int | None
+    volumes: Pairs
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    name: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything decided for a fleet, in an order in which each target follows what it needs."""
+
+    manifest: str  # file name
+    project: str
+    registry: str
+    python: str
+    platforms: tuple[str, ...]
+    externals: tuple[External, ...]
+    targets: tuple[Target, ...]
+    groups: tuple[Group, ...]
+    services: tuple[Running, ...]
+
+    def target(self, name: str) -> Target:
+        """The target of that name; KeyError where there is none."""
+        return next((t for t in self.targets if t.name == name), None) or _missing(name)
+
+    def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
+        """The targets named and all that they stand on, each once, in the plan's order."""
+        by_name = {t.name: t for t in self.targets}
+        wanted: set[str] = set()
+        stack = list(names)
+        while stack:
+            name = stack.pop()
+            if name not in wanted:
+                wanted.add(name)
+                stack.extend(by_name[name].needs)
+        return tuple(t for t in self.targets if t.name in wanted)
+
+
+def _missing(name: str) -> Target:
+    raise KeyError(name)

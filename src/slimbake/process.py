@@ -1,0 +1,126 @@
+"""The one place that starts the processes of set-up: apt, mmdebstrap, dockerd, and docker for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from slimbake.errors import SetupError
+
+TIMED_OUT = 124
+"""The exit code of a process that was ended because its time was up, as coreutils' timeout gives it."""
+
+_GRACE = 20.0
+"""Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that ended: its exit code and its text."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    def last_lines(self, count: int = 8) -> str:
+        """The last lines with text in them that the process wrote, the errors' if there are any."""
+        lines = [line.rstrip() for line in (self.stderr or self.stdout).splitlines() if line.strip()]
+        return "\n".join(lines[-count:])
+
+
+class Detached:
+    """A process that was started to outlive this one."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.pid = process.pid
+        # Reaps it should it end early, and keeps Python from warning of a child that is left running.
+        threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run a process to its end and take its output.
+
+    `env` is added to this process's environment; `timeout` is in seconds, and a process that needs longer
+    ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has cleaned up. Raises
+    SetupError where the program does not exist; a failure of the program is the caller's.
+    """
+    with _ended(_start(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return Completed(_words(argv), TIMED_OUT, "", f"no answer within {timeout:g} s")
+        return Completed(_words(argv), process.returncode, stdout, stderr)
+
+
+def detach(argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None) -> Detached:
+    """Start a process that outlives this one, in a session of its own, writing to `log`."""
+    with log.open("wb") as output:
+        return Detached(_start(argv, env=env, stdout=output, stderr=subprocess.STDOUT))
+
+
+def _words(argv: Sequence[str | Path]) -> tuple[str, ...]:
+    return tuple(os.fspath(word) for word in argv)
+
+
+def _start(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None,
+    stdout: int | IO[bytes],
+    stderr: int,
+) -> subprocess.Popen[str]:
+    words = _words(argv)
+    try:
+        # A session of its own: no prompt finds a terminal; what ends the process ends all that it started.
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, **(env or {})},
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise SetupError(f"{words[0]} is not installed", "see what slimbake doctor says") from None
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """See that the process has ended when the block has: asked as Ctrl-C asks, then not asked."""
+    try:
+        yield process
+    finally:
+        for kind, patience in ((signal.SIGINT, _GRACE), (signal.SIGKILL, 5.0)):
+            if process.poll() is not None:
+                break
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, kind)
+                process.wait(patience)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,126 @@
+"""From a manifest to tagged images: the stages in their order, as `slimbake bake` runs them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake import bake
+from slimbake.bake.command import Options, Surroundings
+from slimbake.engine import setup
+from slimbake.errors import BuildError, CheckError, StaleFiles, UsageError
+from slimbake.generated import drift, generate, mend
+from slimbake.lock import lock, stale
+from slimbake.machine import Machine, machine
+from slimbake.manifest.model import Manifest
+from slimbake.measure import measure
+from slimbake.measure.model import Measurement
+from slimbake.plan.model import Plan
+from slimbake.report import megabytes
+from slimbake.surroundings import surroundings
+
+Say = Callable[[str], None]
+STATE = ".slimbake"  # beside the manifest, for Git to ignore: what was measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Under which names images are released, and how strict that is."""
+
+    registry: str
+    tag: str
+    frozen: bool = False  # stale locks and generated files are an error
+    install: bool = False  # a missing engine may be installed
+
+
+def release(
+    manifest: Manifest, plan: Plan, services: tuple[str, ...], options: Options, names: Release, say: Say
+) -> Measurement:
+    """Bring locks and generated files up to date, build, check, measure, and only then tag and push.
+
+    Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no tag of a service that failed has
+    moved, and the same command goes on from there.
+    """
+    root = manifest.file.parent
+    engine = setup(names.install, say)
+    here = machine()
+    refresh(manifest, plan, here, names.frozen, say)
+    around = surroundings(plan, root, engine, here, say, names.install)
+    if options.push:
+        _refuse_standins(around, names.registry)
+    result = bake.bake(plan, services, root, around, options)
+    measurement = measure(
+        {image.name: image.digest for image in result.built},
+        {image.name: image.diff_ids for image in result.built},
+        root / STATE / "layers.json",
+    )
+    over = over_budget(plan, measurement)
+    if over and not options.keep_going:
+        raise CheckError(
+            "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values())
+        )
+    good = tuple(image for image in result.built if image.name not in over)
+    references = bake.tag(plan, good, names.registry, names.tag)
+    if options.push:
+        bake.push(references)
+    failures = [*(str(error) for error in result.failures), *over.values()]
+    if failures:
+        kind = type(result.failures[0]) if result.failures else CheckError
+        done = ", ".join(references) or "none"
+        raise (kind if kind in (CheckError, BuildError) else BuildError)(
+            "\n".join(failures), f"tagged all the same: {done}"
+        )
+    return measurement
+
+
+def refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> None:
+    """Bring locks and generated files up to date. Raises StaleFiles where they are not and `frozen` is set."""
+    root = manifest.file.parent
+    old = [layer.name for family in stale(manifest) for layer in family.layers]
+    if old and frozen:
+        raise StaleFiles(f"locks are stale: {', '.join(old)}", "`slimbake lock` mends it")
+    if old:
+        lock(manifest, here, say)
+    found = drift(generate(plan, root), root)
+    if found and frozen:
+        names = ", ".join((*(file.path for file in found.write), *found.remove))
+        raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
+    if found:
+        mend(found, root)
+        say(f"generated {len(found.write)} files")
+
+
+def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:
+    """The services over their budget, each with what was found and what was allowed."""
+    budgets = {service.service: service.budget for service in plan.services}
+    over: dict[str, str] = {}
+    for image in measurement.images:
+        budget = budgets[image.name]
+        for kind, found, limit in (
+            ("uncompressed", image.uncompressed, budget.uncompressed),
+            ("compressed", image.compressed, budget.compressed),
+        ):
+            if limit is not None and found is not None and found > limit:
+                over[image.name] = (
+                    f"{image.name}: {kind} {megabytes(found)}, its budget is {megabytes(limit)}"
+                )
+    return over
+
+
+def _refuse_standins(around: Surroundings, registry: str) -> None:
+    if around.standins and not _is_loopback(registry):
+        raise UsageError(
+            f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to {registry}",
+            "push from a machine that reaches the externals' registries, or to a registry on loopback",
+        )
+
+
+def _is_loopback(registry: str) -> bool:
+    host = registry.partition("/")[0]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,50 @@
+"""One quoting function per language: whatever a text holds, it arrives as that text and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import posixpath
+from collections.abc import Iterable
+
+from slimbake.manifest.model import Secret
+
+_HCL_ESCAPES = {
+    "\\": "\\\\",
+    '"': '\\"',
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+}
+
+
+def hcl(text: str) -> str:
+    """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
+    escaped = "".join(
+        _HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text
+    )
+    return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
+
+
+def hcl_list(texts: Iterable[str]) -> str:
+    """Texts as an HCL list of string literals."""
+    return "[" + ", ".join(hcl(text) for text in texts) + "]"
+
+
+def exec_form(arguments: Iterable[str]) -> str:
+    """Arguments as the JSON exec form of a Dockerfile: one line, no shell, no expansion of variables."""
+    return json.dumps(list(arguments), ensure_ascii=True)
+
+
+def secret(value: Secret) -> str:
+    """A secret as buildx reads it: fields of CSV."""
+    fields = [f"id={value.id}", f"env={value.name}" if value.source == "env" else f"src={value.name}"]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+def seen_from(path: str, folder: str) -> str:
+    """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its context."""
+    return posixpath.relpath(path, folder)

@@ -1,0 +1,73 @@
+"""The report stage: a measurement as a table, Markdown or JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from slimbake.measure.model import Layer, Measurement
+
+UNMEASURED = "unmeasured"
+HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own")
+
+
+def megabytes(size: int | None) -> str:
+    """Bytes in MB of 1e6 bytes, or the word for what was not measured."""
+    return UNMEASURED if size is None else f"{size / 1e6:,.1f} MB"
+
+
+def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
+    """A row per image, and what all of them are together; shared and own bytes are uncompressed."""
+    rows = []
+    for image in measurement.images:
+        shared = sum(layer.uncompressed for layer in measurement.shared(image))
+        rows.append(
+            (
+                image.name,
+                image.digest.removeprefix("sha256:")[:12],
+                megabytes(image.uncompressed),
+                megabytes(image.compressed),
+                megabytes(shared),
+                megabytes(image.uncompressed - shared),
+            )
+        )
+    return rows
+
+
+def summary(measurement: Measurement) -> str:
+    """What the images are together, each layer once."""
+    alone = sum(image.uncompressed for image in measurement.images)
+    return (
+        f"together: {megabytes(measurement.host)} on a host (each alone: {megabytes(alone)}), "
+        f"{megabytes(measurement.registry)} on a registry"
+    )
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """A table in plain text; the first `left` columns are words, the others figures, which stand on the right."""
+    lines = (headings, *rows)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+
+    def cells(line: Sequence[str]) -> Iterator[str]:
+        for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            yield cell.ljust(width) if column < left else cell.rjust(width)
+
+    return "\n".join("  ".join(cells(line)).rstrip() for line in lines)
+
+
+def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """A row per layer, bottom first."""
+    return [
+        (
+            layer.diff.removeprefix("sha256:")[:12],
+            str(layer.files),
+            megabytes(layer.uncompressed),
+            megabytes(layer.compressed),
+        )
+        for layer in layers
+    ]

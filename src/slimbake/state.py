@@ -1,0 +1,45 @@
+"""The folder where slimbake keeps what belongs to this machine and to no repository."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import platformdirs
+
+
+def state_folder() -> Path:
+    """The folder, made if it is missing: logs and records of the engine, the stand-in of uv."""
+    folder = Path(platformdirs.user_state_dir("slimbake"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def exclusively(name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the machine's lock of that name: of two bakes at once, one makes the stand-in."""
+    with (state_folder() / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another slimbake that sets this machine up")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put a file in place whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
