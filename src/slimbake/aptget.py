@@ -49,9 +49,7 @@ def install(names: Iterable[str], say: Say) -> None:
     wanted = list(names)
     say(f"installing {' '.join(wanted)}")
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
-    _apt_get(
-        ["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted], "could not install packages"
-    )
+    _apt_get(["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted], "could not install packages")
 
 
 def may_install(root: bool) -> bool:
@@ -61,10 +59,6 @@ def may_install(root: bool) -> bool:
 
 def _apt_get(arguments: list[str], failure: str) -> None:
     # Another apt (unattended-upgrades on a fresh machine) may hold the lock for a while.
-    done = process.run(
-        ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments], env={**_QUIET, "PATH": system_path()}
-    )
+    done = process.run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments], env={**_QUIET, "PATH": system_path()})
     if not done.ok:
-        raise SetupError(
-            f"apt-get {failure}:\n{done.last_lines()}", "mend what apt says, then run this again"
-        )
+        raise SetupError(f"apt-get {failure}:\n{done.last_lines()}", "mend what apt says, then run this again")

@@ -37,9 +37,7 @@ class AptSource:
 
 def parse_list(text: str) -> tuple[AptSource, ...]:
     """The sources of a one-line-style file (`deb [options] uri suite component...`)."""
-    return tuple(
-        _from_line(match) for line in text.splitlines() if (match := _LINE.match(line.split("#")[0].strip()))
-    )
+    return tuple(_from_line(match) for line in text.splitlines() if (match := _LINE.match(line.split("#")[0].strip())))
 
 
 def parse_deb822(text: str) -> tuple[AptSource, ...]:

@@ -1,4 +1,4 @@
-"""The one module that calls Docker for builds, images and containers: python-on-whales, and buildx for its raw events."""
+"""The one module that calls Docker: python-on-whales, and the buildx CLI for its raw events."""
 
 from __future__ import annotations
 
@@ -45,15 +45,12 @@ class Bake:
                 start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
-            raise SetupError(
-                "docker is not installed", "`slimbake setup --install-engine` installs it"
-            ) from None
-        lines = []
+            raise SetupError("docker is not installed", "`slimbake setup --install-engine` installs it") from None
+        lines: list[str] = []
         try:
             with process:
                 assert process.stderr is not None  # noqa: S101 - for the type checker: it was asked for
-                for event in _objects(process.stderr, lines):
-                    yield event
+                yield from _objects(process.stderr, lines)
         finally:
             _end(process)
             self.code, self.text = process.returncode, "".join(lines)
@@ -105,9 +102,7 @@ def bake_print(arguments: Sequence[str], root: Path, environment: Mapping[str, s
 @contextlib.contextmanager
 def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
     """The images as one OCI layout in a tar stream, each shared blob once."""
-    with subprocess.Popen(
-        ["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for the type checker
         try:
             yield process.stdout
@@ -118,3 +113,16 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
         process.stdout.close()
         if process.wait():
             raise SetupError("the engine could not save images", error)
+
+
+def call(*arguments: str) -> str:
+    """A docker command to its end: what it wrote on stdout. Raises SetupError with Docker's own words."""
+    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
+    return done.stdout
+
+
+def foreground(*arguments: str) -> int:
+    """A docker command on this process's own stdin, stdout and stderr; its exit code."""
+    return subprocess.run(["docker", *arguments], check=False).returncode

@@ -139,9 +139,7 @@ def _system_config() -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise SetupError(
-            f"{SYSTEM_CONFIG} is not JSON: {error}", "mend it; dockerd would refuse it too"
-        ) from None
+        raise SetupError(f"{SYSTEM_CONFIG} is not JSON: {error}", "mend it; dockerd would refuse it too") from None
     if not isinstance(existing, dict):
         raise SetupError(f"{SYSTEM_CONFIG} holds no JSON object", "mend it; dockerd would refuse it too")
     return existing

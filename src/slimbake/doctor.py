@@ -102,7 +102,7 @@ def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
             "image store",
             "warn",
             "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be exported",
-            'with {"features": {"containerd-snapshotter": true}} in its daemon.json, Docker has the other store',
+            'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in daemon.json',
         )
     lacks = f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
     yield Row("buildx", "ok", f"{dotted(engine.buildx)}{lacks}")
@@ -149,7 +149,7 @@ def _externals(facts: Facts) -> Iterator[Row]:
             "apt-get install mmdebstrap",
         )
     else:
-        yield Row("mmdebstrap", "ok", "not installed, and not needed while the registry can be reached")
+        yield Row("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
 
 
 def _disk(free: int) -> Row:
@@ -189,6 +189,4 @@ def _root(facts: Facts) -> Row:
         return Row("root", "ok", "yes")
     if isinstance(facts.engine, Engine):
         return Row("root", "ok", "no, and not needed: the engine answers")
-    return Row(
-        "root", "warn", "no: slimbake can neither install nor start an engine", "run slimbake setup as root"
-    )
+    return Row("root", "warn", "no: slimbake can neither install nor start an engine", "run slimbake setup as root")

@@ -112,9 +112,7 @@ def find() -> Engine | Absent:
     )
 
 
-def describe(
-    info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
-) -> Engine | Absent:
+def describe(info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool) -> Engine | Absent:
     """The engine that `docker info` tells of, or why there is none that serves."""
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:

@@ -59,7 +59,9 @@ class ManifestError(SlimbakeError):
     @classmethod
     def of(cls, file: str, problems: Sequence[Problem]) -> ManifestError:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        ordered = sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line, problem.column))
+        ordered = sorted(
+            problems, key=lambda problem: (problem.file != file, problem.file, problem.line, problem.column)
+        )
         return cls(f"{count} in {file}", problems=tuple(ordered))
 
 

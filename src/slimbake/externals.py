@@ -93,9 +93,7 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
     # Only the engine's own builder sees the engine's images.
     local = engine.builder == "docker"
     with ThreadPoolExecutor(len(images)) as pool:
-        return tuple(
-            pool.map(lambda image: (in_engine(image) if local else None) or in_registry(image), images)
-        )
+        return tuple(pool.map(lambda image: (in_engine(image) if local else None) or in_registry(image), images))
 
 
 def in_engine(image: str) -> Found | None:
@@ -136,9 +134,7 @@ def _real(external: External, found: Found) -> Resolved:
     )
 
 
-def _stand_in(
-    external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool
-) -> Resolved:
+def _stand_in(external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool) -> Resolved:
     if external.name == "uv":
         folder, digest = uv_standin(), f"uv-{uv_version()}"
         return _replaced(external, str(folder), digest)

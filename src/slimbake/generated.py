@@ -61,9 +61,7 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                 "move it away, or name it as the service's `dockerfile:`",
             )
     candidates = [root / BAKE_FILE, *sorted((root / GENERATED).rglob("*"))]
-    leftover = (
-        str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink()
-    )
+    leftover = (str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink())
     return Drift(
         differing,
         tuple(path for path in leftover if path not in expected and _is_ours(_content(root / path))),
@@ -95,10 +93,7 @@ def unified(found: Drift, root: Path) -> str:
 
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
     shipped = template_root()
-    texts = {
-        path.name: path.read_text("utf-8")
-        for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")
-    }
+    texts = {path.name: path.read_text("utf-8") for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")}
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
             texts[path.name] = path.read_text("utf-8")

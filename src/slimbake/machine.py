@@ -39,9 +39,7 @@ class Machine:
 
 def machine() -> Machine:
     """Read what this machine is set to."""
-    return read_machine(
-        os.environ, Path("/"), Path.home(), Path(sys.prefix), Path.cwd(), root=os.geteuid() == 0
-    )
+    return read_machine(os.environ, Path("/"), Path.home(), Path(sys.prefix), Path.cwd(), root=os.geteuid() == 0)
 
 
 def read_machine(
@@ -88,9 +86,7 @@ def _apt_sources(folder: Path) -> tuple[AptSource, ...]:
     parts = sorted(_listed(folder / "sources.list.d"), key=lambda path: path.name)
     files = [folder / "sources.list", *(path for path in parts if _APT_NAME.fullmatch(path.name))]
     return tuple(
-        source
-        for file in files
-        for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
+        source for file in files for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
     )
 
 

@@ -68,9 +68,7 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
         for section in _SECTIONS:
             if parser.has_section(section):
                 sections[section].update((_setting(key), value) for key, value in parser.items(section))
-    variables = {
-        _setting(key[4:]): value for key, value in environ.items() if key.startswith("PIP_") and value
-    }
+    variables = {_setting(key[4:]): value for key, value in environ.items() if key.startswith("PIP_") and value}
     return {**sections["global"], **sections["install"], **variables}
 
 

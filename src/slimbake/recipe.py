@@ -112,9 +112,7 @@ def fetch_options(apt_options: str) -> tuple[str, ...]:
 def _debian(here: Machine) -> tuple[AptSource, AptSource | None]:
     """This machine's source of Debian, and of its security updates where there is one."""
     sources = [
-        source
-        for source in here.apt_sources
-        if urlsplit(source.uris[0]).scheme not in {"file", "cdrom", "copy"}
+        source for source in here.apt_sources if urlsplit(source.uris[0]).scheme not in {"file", "cdrom", "copy"}
     ]
     main = next((source for source in sources if _DEBIAN_SUITES & set(source.suites)), None)
     if main is None:
@@ -125,9 +123,7 @@ def _debian(here: Machine) -> tuple[AptSource, AptSource | None]:
     security = next((s for s in sources if any(suite.endswith("-security") for suite in s.suites)), None)
     # Before deb822, trust was by folder; the image has Debian's keys in this file only.
     keyring = main.signed_by or "/usr/share/keyrings/debian-archive-keyring.gpg"
-    return replace(main, signed_by=keyring), security and replace(
-        security, signed_by=security.signed_by or keyring
-    )
+    return replace(main, signed_by=keyring), security and replace(security, signed_by=security.signed_by or keyring)
 
 
 def _sources(main: AptSource, security: AptSource | None, suites: Iterable[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from slimbake import bake
 from slimbake.bake.command import Options, Surroundings
@@ -58,9 +57,7 @@ def release(
     )
     over = over_budget(plan, measurement)
     if over and not options.keep_going:
-        raise CheckError(
-            "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values())
-        )
+        raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values()))
     good = tuple(image for image in result.built if image.name not in over)
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
@@ -103,9 +100,7 @@ def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:
             ("compressed", image.compressed, budget.compressed),
         ):
             if limit is not None and found is not None and found > limit:
-                over[image.name] = (
-                    f"{image.name}: {kind} {megabytes(found)}, its budget is {megabytes(limit)}"
-                )
+                over[image.name] = f"{image.name}: {kind} {megabytes(found)}, its budget is {megabytes(limit)}"
     return over
 
 

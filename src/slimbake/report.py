@@ -17,7 +17,7 @@ def megabytes(size: int | None) -> str:
 
 def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
     """A row per image, and what all of them are together; shared and own bytes are uncompressed."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for image in measurement.images:
         shared = sum(layer.uncompressed for layer in measurement.shared(image))
         rows.append(

@@ -53,9 +53,7 @@ def _find_mmdebstrap(here: Machine, install: bool, say: Say) -> None:
 
 def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
     say(f"making a stand-in for Python {wanted.version} from Debian's packages (half a minute)")
-    before = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
+    before = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]).stdout.strip()
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
@@ -67,9 +65,7 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         done = process.run(["docker", "import", *flags, root, wanted.reference])
         if not done.ok:
             raise SetupError(f"the engine does not import the stand-in:\n{done.last_lines()}")
-    after = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
+    after = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]).stdout.strip()
     if before not in {None, after}:
         process.run(["docker", "image", "rm", before])  # fails, rightly, while a container uses it
 
@@ -79,9 +75,7 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
     sources, overlay, root = folder / "debian.sources", folder / "overlay.tar", folder / "root.tar"
     sources.write_text(wanted.build_sources, encoding="utf-8")
     overlay.write_bytes(overlay_tar(wanted))
-    tidy = (
-        'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname'
-    )
+    tidy = 'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname'
     hooks = [f"--customize-hook={tidy}"]
     for keyring in map(shlex.quote, wanted.keyrings):
         hooks += [f'--customize-hook=test -e "$1"{keyring} || install -D -m 644 {keyring} "$1"{keyring}']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,6 @@ from slimbake.bake.show import show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SlimbakeError
 from slimbake.plan.model import Plan, Target
-
-Check = Callable[[Mapping[str, "Built"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,14 @@ class Result:
     failures: tuple[SlimbakeError, ...]  # of targets that were left out, with `keep_going`
 
 
-def bake(plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options) -> Result:
+def bake(
+    plan: Plan,
+    services: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    smokes: bool = True,
+) -> Result:
     """Build these services and run their smokes, without moving a tag. Nothing is in the way of running it again.
 
     Raises BuildError where a target does not build and CheckError where a smoke does not hold; with
@@ -46,17 +51,15 @@ def bake(plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
-        names = with_smokes(plan, services)
+        names = with_smokes(plan, services) if smokes else services
         digests, broken, text = _build(plan, names, root, around, options, steps)
         if broken is None:
-            return Result(_built(plan, services, digests, around), tuple(failures))
+            return Result(_built(services, digests), tuple(failures))
         error, culprit = failure(plan, broken, text)
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        services = tuple(
-            s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))}
-        )
+        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))})
     return Result((), tuple(failures))
 
 
@@ -89,9 +92,7 @@ def _build(
     return {name: entry.get("containerimage.digest", "") for name, entry in found.items()}, None, running.text
 
 
-def _built(
-    plan: Plan, services: tuple[str, ...], digests: Mapping[str, str], around: Surroundings
-) -> tuple[Built, ...]:
+def _built(services: tuple[str, ...], digests: Mapping[str, str]) -> tuple[Built, ...]:
     client = docker.client()
     images = []
     for service in services:
@@ -149,6 +150,4 @@ def remove_dangling(plan: Plan) -> None:
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
     paths = {target.dockerfile for target in plan.targets}
-    return {
-        path: (root / path).read_text("utf-8", errors="replace") for path in paths if (root / path).is_file()
-    }
+    return {path: (root / path).read_text("utf-8", errors="replace") for path in paths if (root / path).is_file()}

@@ -15,9 +15,7 @@ class Surroundings:
 
     externals: Mapping[str, str]  # python, uv -> context value
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
-    wheels: Mapping[str, str] = field(
-        default_factory=dict
-    )  # target -> folder of this machine's wheels for its lock
+    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of this machine's wheels for its lock
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
@@ -61,9 +59,7 @@ def environment(around: Surroundings) -> dict[str, str]:
 def _overrides(target: Target, around: Surroundings) -> list[str]:
     used = dict(target.contexts)
     found = [
-        f"contexts.{name}={value}"
-        for name, value in around.externals.items()
-        if name in used and used[name] != value
+        f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
     ]
     if target.name in around.wheels:
         found.append(f"contexts.find-links={around.wheels[target.name]}")

@@ -51,7 +51,8 @@ def plain(change: Change) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class _Row:
@@ -69,9 +70,7 @@ class _Row:
     @property
     def state(self) -> str:
         states = {vertex.state for vertex in self.vertices.values()}
-        return next(
-            (state for state in ("failed", "running", "cancelled", "done") if state in states), "cached"
-        )
+        return next((state for state in ("failed", "running", "cancelled", "done") if state in states), "cached")
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Which target a build step belongs to. buildx names a shared step after any of its dependants; the plan knows. Pure."""
+"""Which target a build step belongs to: buildx names a shared step after any dependant, the plan knows. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Steps:
                 self._owners.setdefault(instruction, []).append(target.name)
 
     def step(self, name: str, only: str = "") -> Step:
-        """A step by the name that BuildKit gives it. `only`: the one target that is built, which buildx then leaves out."""
+        """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx then leaves out."""
         match = _NAME.match(name)
         if not match:
             return Step("", name, "")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, services_argument
+from slimbake.cli.common import image_options, json_option, manifest_option, services_argument
 
 
 @click.command("bake")
@@ -15,23 +14,12 @@ from slimbake.cli.common import json_option, manifest_option, services_argument
 @manifest_option
 @json_option
 @click.option("--push", is_flag=True, help="Push what was built, once its smoke holds.")
-@click.option(
-    "--tag", default=lambda: os.environ.get("TAG", "latest"), help="The tag. [default: $TAG, or latest]"
-)
-@click.option(
-    "--registry",
-    default=lambda: os.environ.get("REGISTRY", ""),
-    help="[default: $REGISTRY, or the manifest's]",
-)
+@image_options
 @click.option("--builder", default="", help="The buildx builder.")
-@click.option(
-    "--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it."
-)
+@click.option("--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it.")
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
-@click.option(
-    "--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended."
-)
+@click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
     "--install-engine",
     is_flag=True,

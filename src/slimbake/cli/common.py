@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +37,25 @@ def services_argument(command: F) -> F:
 def json_option(command: F) -> F:
     """`--json`: for scripts."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def image_options(command: F) -> F:
+    """`--tag` and `--registry`: which images."""
+    command = click.option("--tag", default=lambda: os.environ.get("TAG", "latest"), help="[default: $TAG, or latest]")(
+        command
+    )
+    return click.option(
+        "--registry",
+        default=lambda: os.environ.get("REGISTRY", ""),
+        help="[default: $REGISTRY, or the manifest's]",
+    )(command)
+
+
+def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
+    """The name of each service's image."""
+    from slimbake.bake import references
+
+    return {s.service: references(plan.target(s.service), registry or plan.registry, tag) for s in plan.services}
 
 
 def read(file: Path) -> tuple[Manifest, Plan]:

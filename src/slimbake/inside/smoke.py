@@ -16,6 +16,7 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 CONTEXT = Path(os.environ.get("SMOKE_CONTEXT", "/inside/context"))
 TIME_LIMIT = 120  # seconds for all levels together; a smoke that hangs shows where
@@ -23,7 +24,7 @@ TIME_LIMIT = 120  # seconds for all levels together; a smoke that hangs shows wh
 
 def main() -> int:
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-    sys.path[0] = os.getcwd()  # the service's code, as `python -m` has it, not the folder of this program
+    sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it, not the folder of this program
     name = os.environ["SMOKE"]
     try:
         module = load(CONTEXT / name)
@@ -50,6 +51,7 @@ def load(path: Path) -> ModuleType:
 
 def run(module: ModuleType, name: str) -> int:
     """Run the levels that the smoke has, the cheapest first; the first that fails ends it."""
+    steps: list[tuple[str, Any, tuple[Any, ...]]]
     steps = [("import", getattr(module, "imports", None), ()), ("load", getattr(module, "load", None), ())]
     if hasattr(module, "parity"):
         stored = CONTEXT / os.environ.get("REFERENCE", "reference.json")

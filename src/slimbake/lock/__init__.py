@@ -30,9 +30,7 @@ def stale(manifest: Manifest) -> tuple[Family, ...]:
     )
 
 
-def lock(
-    manifest: Manifest, machine: Machine, say: Callable[[str], None], upgrade: bool = False
-) -> tuple[str, ...]:
+def lock(manifest: Manifest, machine: Machine, say: Callable[[str], None], upgrade: bool = False) -> tuple[str, ...]:
     """Resolve what is stale (or, with `upgrade`, everything anew) and write `locks/`; the names of changed files.
 
     Raises ResolutionError where requirements contradict each other, SetupError where uv or an index fails.
@@ -46,9 +44,7 @@ def lock(
     for family in todo:
         say(f"locking {', '.join(layer.name for layer in family.layers)}")
         files = (folder / f"{layer.name}.txt" for layer in family.layers)
-        known = (
-            () if upgrade else tuple(pin for f in files if f.is_file() for pin in parse_pins(f.read_text()))
-        )
+        known = () if upgrade else tuple(pin for f in files if f.is_file() for pin in parse_pins(f.read_text()))
         for name, pins in resolve(family, manifest.file.parent, manifest.python, machine, known).items():
             texts[f"{name}.txt"] = lock_text(pins)
             recorded[name] = _inputs(family, manifest)

@@ -12,9 +12,7 @@ from slimbake.manifest.model import LocalPackage, Manifest
 from slimbake.plan import parents_first
 from slimbake.plan.targets import weights_sources
 
-_PIN = re.compile(
-    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE
-)
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(\S+)")
 UNRESOLVED = "# upstream hash unresolved: locked from a folder of wheels on the machine that made this lock"
 
@@ -58,9 +56,7 @@ class Pin:
     def __str__(self) -> str:
         if not self.hashes:
             return f"{UNRESOLVED}\n{self.name}=={self.version}"
-        return " \\\n    ".join(
-            (f"{self.name}=={self.version}", *(f"--hash={value}" for value in self.hashes))
-        )
+        return " \\\n    ".join((f"{self.name}=={self.version}", *(f"--hash={value}" for value in self.hashes)))
 
 
 def families(manifest: Manifest) -> tuple[Family, ...]:
@@ -107,8 +103,7 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> str:
         for layer in family.layers
     )
     return (
-        "sha256:"
-        + hashlib.sha256(json.dumps([asked, family.torch, family.dependencies, python]).encode()).hexdigest()
+        "sha256:" + hashlib.sha256(json.dumps([asked, family.torch, family.dependencies, python]).encode()).hexdigest()
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -9,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.tags import Tag, cpython_tags, compatible_tags
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from uv import find_uv_bin
 
 from slimbake import process
-from slimbake.errors import SlimbakeError, SetupError
+from slimbake.errors import SetupError, SlimbakeError
 from slimbake.lock.model import Family, Layer, Pin, parse_pins
 from slimbake.machine import Machine
 
@@ -53,9 +54,7 @@ def resolve(
             return frozenset(pin.name for pin in compile_(family.closure(layer.name), output))
 
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            closures = dict(
-                zip((layer.name for layer in family.layers), pool.map(names, family.layers), strict=True)
-            )
+            closures = dict(zip((layer.name for layer in family.layers), pool.map(names, family.layers), strict=True))
     owned: dict[str, tuple[Pin, ...]] = {}
     for layer in family.layers:
         below = frozenset().union(*(closures[parent.name] for parent in family.closure(layer.name)[:-1]))
@@ -74,22 +73,21 @@ class _Compiler:
 
     def __call__(self, layers: Sequence[Layer], output: Path) -> tuple[Pin, ...]:
         requirements = output.with_suffix(".in")
-        local = sorted(
-            {package for layer in layers for package in layer.packages}, key=lambda package: package.name
-        )
+        local = sorted({package for layer in layers for package in layer.packages}, key=lambda package: package.name)
         requirements.write_text(
             "".join(f"{spec}\n" for layer in layers for spec in layer.specs)
             + "".join(f"{package.name} @ {(self._root / package.path).as_uri()}\n" for package in local)
         )
         constraints = output.with_suffix(".constraints")
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in self._wheels.items()))
+        elsewhere = self._family.torch and "torch" not in self._wheels
         done = process.run(
             [
                 find_uv_bin(), "pip", "compile", requirements, "--output-file", output, "--constraints", constraints,
                 "--python-version", self._python, "--python-platform", GLIBC, "--only-binary", ":all:",
                 "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links",
-                *(word for package in local for word in ("--no-binary", package.name, "--no-emit-package", package.name)),
-                *(("--torch-backend", self._family.torch) if self._family.torch and "torch" not in self._wheels else ()),
+                *itertools.chain(*(("--no-binary", p.name, "--no-emit-package", p.name) for p in local)),
+                *(("--torch-backend", self._family.torch) if elsewhere else ()),
                 *(() if self._family.dependencies else ("--no-deps",)),
             ],
             env=settings(self._machine),
@@ -102,9 +100,7 @@ class _Compiler:
 def _explained(stderr: str, layers: Sequence[Layer]) -> SlimbakeError:
     text = stderr.strip()
     if "No solution found" in text:
-        asked = "\n".join(
-            f"{layer.name} asks for: {', '.join(layer.specs)}" for layer in layers if layer.specs
-        )
+        asked = "\n".join(f"{layer.name} asks for: {', '.join(layer.specs)}" for layer in layers if layer.specs)
         return ResolutionError(f"the requirements of this family have no solution together\n{text}", asked)
     return SetupError(
         f"uv could not resolve the requirements\n{text}",

@@ -10,7 +10,7 @@ from slimbake.manifest.model import Manifest
 from slimbake.manifest.read import Reader
 from slimbake.manifest.report import Report
 from slimbake.manifest.rules import rules
-from slimbake.manifest.source import source
+from slimbake.manifest.source import refused, source
 
 __all__ = ["manifest"]
 
@@ -24,12 +24,14 @@ def manifest(path: Path) -> Manifest:
     report = Report(path.name, text)
     found = document(text)
     for fault in found.faults:
-        twin = f" (first: {report.where(fault.path)})" if fault.twin else ""
-        report.place(fault.place, fault.path, fault.message + twin, fault.hint)
+        first = f" (first: {report.where(fault.path)})" if fault.twin else ""
+        report.place(fault.place, fault.path, fault.message + first, fault.hint)
     if not found.complete:
         report.stop()
+    if found.value is None:
+        raise refused(path, "the file is empty", "a manifest begins with: project: NAME")
     sound = check(found.value, report)
     rules(sound, report)
-    result = Reader(path.absolute(), report).manifest(sound)
+    result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
     return result

@@ -40,11 +40,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
         return [_inlined(each, definitions) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    own = {
-        key: _inlined(each, definitions)
-        for key, each in schema.items()
-        if key not in ("$ref", "$defs", "$id")
-    }
+    own = {key: _inlined(each, definitions) for key, each in schema.items() if key not in ("$ref", "$defs", "$id")}
     if isinstance(pattern := own.get("pattern"), str):
         # Python's `$` lets a newline pass at the end, JSON Schema's does not.
         own["pattern"] = pattern.removesuffix("$") + r"\Z"
@@ -59,9 +55,7 @@ def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath
     found: Any = error.instance
     schema: Any = error.schema
     if "propertyNames" in error.absolute_schema_path:
-        twin = (
-            path in (("bases",), ("services",)) and found != found.lower() and found.lower() in root[path[0]]
-        )
+        twin = path in (("bases",), ("services",)) and found != found.lower() and found.lower() in root[path[0]]
         if not twin:  # the rules say so
             report.key((*path, found), *wording.bad_name(path, found, error.validator, schema))
         return ()
@@ -78,7 +72,7 @@ def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath
             return ()
         case "enum" if not isinstance(found, str):
             pass  # its type is reported already
-        case _:
+        case _ if not report.has_value(path):  # a value with a foreign tag has its complaint already
             report.value(path, *wording.bad_value(path, found, str(error.validator), schema))
     return [path]
 

@@ -213,9 +213,7 @@ class _Builder:
 
     def _path(self) -> KeyPath:
         return tuple(
-            len(f.value) if f.key is None else f.key
-            for f in self._stack
-            if f.key is not None or type(f.value) is list
+            len(f.value) if f.key is None else f.key for f in self._stack if f.key is not None or type(f.value) is list
         )
 
     def _fault(self, source: Any, message: str, hint: str = "", *, twin: bool = False) -> None:

@@ -46,14 +46,10 @@ class Repository:
         if "\\" in text:
             raise RefusedError(f"'{text}' holds a backslash", "paths are written with '/' on every system")
         if text.startswith(("/", "~")):
-            raise RefusedError(
-                f"'{text}' is absolute", "write it relative, so that it holds on every machine"
-            )
+            raise RefusedError(f"'{text}' is absolute", "write it relative, so that it holds on every machine")
         relative = posixpath.normpath(posixpath.join(within, text))
         if relative == ".." or relative.startswith("../"):
-            raise RefusedError(
-                f"'{text}' lies outside the repository", "it must lie in or below the manifest's folder"
-            )
+            raise RefusedError(f"'{text}' lies outside the repository", "it must lie in or below the manifest's folder")
         return relative
 
     def exists(self, relative: str) -> bool:
@@ -131,9 +127,7 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         good = data[: error.start].decode("utf-8-sig")
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        message = (
-            "UTF-16, and UTF-8 is wanted" if utf16 else f"the byte 0x{data[error.start]:02x} is no UTF-8"
-        )
+        message = "UTF-16, and UTF-8 is wanted" if utf16 else f"the byte 0x{data[error.start]:02x} is no UTF-8"
         raise NotTextError(Place.offset(good, len(good)), message, "save the file as UTF-8") from error
 
 

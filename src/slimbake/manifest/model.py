@@ -27,9 +27,7 @@ class Requirements:
 
     specs: tuple[str, ...] = ()  # PEP 508 strings
     packages: tuple[LocalPackage, ...] = ()
-    files: tuple[
-        str, ...
-    ] = ()  # the files that they were read from: for messages, and to keep them out of images
+    files: tuple[str, ...] = ()  # the files that they were read from: for messages, and to keep them out of images
 
 
 @dataclass(frozen=True, slots=True)

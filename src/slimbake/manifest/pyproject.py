@@ -48,9 +48,7 @@ class Pyprojects:
             return specs, packages
         project = _table(data, "project")
         if "dependencies" in _strings(project.get("dynamic")):
-            self._fault(
-                file, "dynamic", "its dependencies are dynamic", "list them under [project] dependencies"
-            )
+            self._fault(file, "dynamic", "its dependencies are dynamic", "list them under [project] dependencies")
         listed = project.get("dependencies", [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             self._fault(file, "dependencies", "[project] dependencies is no list of texts")

@@ -57,17 +57,9 @@ class Reader:
     def _base(self, name: str, raw: Raw) -> Base:
         problems = len(self._report)
         requirements = self._required(raw, ("bases", name, "requirements"), "")
-        if (
-            "torch" in raw
-            and len(self._report) == problems
-            and "torch" not in map(name_of, requirements.specs)
-        ):
-            message = (
-                f"'{raw['torch']}' chooses a build of torch, and torch is none of this base's requirements"
-            )
-            self._report.value(
-                ("bases", name, "torch"), message, "add torch to its requirements, or remove this key"
-            )
+        if "torch" in raw and len(self._report) == problems and "torch" not in map(name_of, requirements.specs):
+            message = f"'{raw['torch']}' chooses a build of torch, and torch is none of this base's requirements"
+            self._report.value(("bases", name, "torch"), message, "add torch to its requirements, or remove this key")
         return Base(
             name=name,
             extends=raw.get("extends"),

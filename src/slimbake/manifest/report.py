@@ -48,6 +48,10 @@ class Report:
         """Whether a fault of the key at `path` is known."""
         return (self.places.key(path), dotted(path)) in self._known
 
+    def has_value(self, path: KeyPath) -> bool:
+        """Whether a fault of the value at `path` is known."""
+        return (self.places.value(path), dotted(path)) in self._known
+
     def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
         subject = dotted(path)

@@ -118,12 +118,9 @@ class RequirementsReader:
             raise RefusedError("a NUL character")
         if is_path(item):
             found.packages.update(dict.fromkeys(self._package(item, folder)))
-        elif item.endswith((".txt", ".toml", ".in")) and self._repository.exists(
-            posixpath.join(folder, item)
-        ):
-            raise RefusedError(
-                f"'{item}' is a file", "name a file in place of the list, or include it with '-r' in a file"
-            )
+        elif item.endswith((".txt", ".toml")):
+            hint = f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
+            raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
             found.specs[checked(re.sub(r"\s+;", " ;", item))] = None
 
@@ -152,18 +149,12 @@ class RequirementsReader:
                 "addresses of indexes are the machine's: set them in the environment, as for pip or uv",
             )
         elif name == "--hash":
-            raise RefusedError(
-                "the option --hash does not belong here", "the lock holds the hashes: remove it"
-            )
+            raise RefusedError("the option --hash does not belong here", "the lock holds the hashes: remove it")
         elif name in _CONSTRAINT:
-            raise RefusedError(
-                f"the option {name} is not supported", "give the version where the package is required"
-            )
+            raise RefusedError(f"the option {name} is not supported", "give the version where the package is required")
         else:
             known = "-r and -e are the options that a requirements file may hold here"
-            raise RefusedError(
-                f"the option {name} is not supported" if not value or match else f"'{line}'", known
-            )
+            raise RefusedError(f"the option {name} is not supported" if not value or match else f"'{line}'", known)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[Place, str]]:

@@ -98,17 +98,11 @@ def _volumes(volumes: Raw, at: KeyPath, report: Report) -> None:
         clean = posixpath.normpath("/" + path.lstrip("/"))
         occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
         if ":" in path or "," in path:
-            report.value(
-                (*at, name), f"'{path}' holds ':' or ','", "Docker separates a mount's parts with them"
-            )
+            report.value((*at, name), f"'{path}' holds ':' or ','", "Docker separates a mount's parts with them")
         elif occupied:
-            report.value(
-                (*at, name), f"a volume at '{path}' would hide {occupied} of the image", "such as /data"
-            )
+            report.value((*at, name), f"a volume at '{path}' would hide {occupied} of the image", "such as /data")
         elif clean in owners:
-            report.value(
-                (*at, name), f"volume '{owners[clean]}' is mounted at '{path}' already", "choose another path"
-            )
+            report.value((*at, name), f"volume '{owners[clean]}' is mounted at '{path}' already", "choose another path")
         owners.setdefault(clean, name)
 
 
@@ -119,9 +113,7 @@ def _overlap(one: str, other: str) -> bool:
 def _labels(labels: Raw, at: KeyPath, report: Report) -> None:
     for key in labels:
         if key.startswith("slimbake."):
-            report.key(
-                (*at, key), "labels that begin with 'slimbake.' are slimbake's own", "choose another prefix"
-            )
+            report.key((*at, key), "labels that begin with 'slimbake.' are slimbake's own", "choose another prefix")
 
 
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
@@ -143,9 +135,7 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
         scheme, rest = found[1], found[2]
         if scheme not in _SCHEMES:
             message = f"'{value}' is neither a folder nor an address that bake reads"
-            report.value(
-                path, message, "allowed: a folder, target:NAME, docker-image://, oci-layout://, https://"
-            )
+            report.value(path, message, "allowed: a folder, target:NAME, docker-image://, oci-layout://, https://")
         elif scheme == "docker-image" and not IMAGE.fullmatch(rest):
             report.value(path, f"'{rest}' is no image reference", IMAGE_FORM)
         elif scheme == "target":
@@ -167,11 +157,7 @@ def _links(services: Raw, report: Report) -> None:
     edges: dict[str, tuple[str, ...]] = {}
     for name, service in services.items():
         values = service.get("contexts", {}).values()
-        linked = (
-            value.removeprefix("target:").removesuffix(SMOKE)
-            for value in values
-            if value.startswith("target:")
-        )
+        linked = (value.removeprefix("target:").removesuffix(SMOKE) for value in values if value.startswith("target:"))
         if targets := tuple(each for each in linked if each in services):
             edges[name] = targets
     for loop in cycles(edges):

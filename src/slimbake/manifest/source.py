@@ -9,43 +9,36 @@ from slimbake.errors import ManifestError, Problem
 from slimbake.manifest.files import NotTextError, decoded
 from slimbake.manifest.places import Place
 
-# YAML's printable characters; everything else is refused by libyaml too, but without a line and column.
+# Everything but YAML's printable characters; libyaml refuses it too, but without a line and column.
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def source(path: Path) -> str:
-    """The text of a manifest; ManifestError when there is none."""
+    """The text of a manifest; ManifestError when it is none."""
     try:
-        data = _bytes(path)
-        text = decoded(data)
+        text = decoded(_bytes(path))
     except NotTextError as error:
-        raise _refused(path, error.message, error.hint, error.place) from error
+        raise refused(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
-        hint = "go to the folder of your manifest, or name the file"
-        raise _refused(path, "no such file", hint) from error
-    except (OSError, ValueError) as error:
-        raise _refused(
-            path, f"cannot be read: {(getattr(error, 'strerror', '') or str(error)).lower()}"
-        ) from error
-    if not text.strip():
-        raise _refused(path, "the file is empty", "a manifest begins with: project: NAME")
+        raise refused(path, "no such file", "go to the folder of your manifest, or name the file") from error
+    except OSError as error:
+        raise refused(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise refused(path, f"cannot be read: {error}") from error
     if found := _CONTROL.search(text):
-        message = f"the control character U+{ord(found[0]):04X}"
-        raise _refused(
-            path,
-            message,
-            'remove it, or write it as "\\x.." in double quotes',
-            Place.offset(text, found.start()),
-        )
+        code = f"{ord(found[0]):04X}"
+        hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
+        raise refused(path, f"the control character U+{code}", hint, Place.offset(text, found.start()))
     return text
+
+
+def refused(path: Path, message: str, hint: str = "", place: Place | None = None) -> ManifestError:
+    """The error of a file that cannot be looked into."""
+    name = path.name or str(path)
+    return ManifestError.of(name, [Problem(name, *(place or Place(0, 0)), "", message, hint)])
 
 
 def _bytes(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError("it is a folder" if path.is_dir() else "it is no regular file")
     return path.read_bytes()
-
-
-def _refused(path: Path, message: str, hint: str = "", place: Place | None = None) -> ManifestError:
-    line, column = place or (0, 0)
-    return ManifestError.of(path.name, [Problem(path.name, line, column, "", message, hint)])

@@ -13,7 +13,7 @@ _WORDS = {
     ),
     "did not find expected key": (
         "this does not continue the mapping around it",
-        "indent keys like those above them; nothing may follow a closing quote or bracket",
+        "indent keys like those above them, and check the quotes and brackets here and above",
     ),
     "could not find expected ':'": (
         "a key without its ':'",
@@ -41,6 +41,7 @@ _WORDS = {
         "this stands outside the manifest's mapping",
         "every top-level key begins in the first column",
     ),
+    "exceeded maximum nesting depth": ("nested too deep to be read", "a manifest has six levels at most"),
     "found undefined tag handle": (
         "an unknown tag",
         "a manifest is plain data: put a text that begins with '!' in quotes",

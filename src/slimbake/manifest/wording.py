@@ -116,9 +116,7 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
         return message, "write a plain number, such as 8000" if types == ["integer"] else _form(path, schema)
     if isinstance(found, str):
         return f"the text '{found}', and {wanted} is wanted", _unquoted(path, found, types, schema)
-    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", _form(
-        path, schema
-    )
+    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", _form(path, schema)
 
 
 def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any]) -> str:

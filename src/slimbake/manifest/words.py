@@ -20,9 +20,7 @@ _RADIX = re.compile(r"[-+]?0(?:b[01_]+|o[0-7]+|x[0-9a-fA-F_]+|[0-7_]+)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
-_NUMERIC = re.compile(
-    "|".join(f"(?:{each.pattern})" for each in (_SEXAGESIMAL, _RADIX, _FLOAT, _SPECIAL, _DATE))
-)
+_NUMERIC = re.compile("|".join(f"(?:{each.pattern})" for each in (_SEXAGESIMAL, _RADIX, _FLOAT, _SPECIAL, _DATE)))
 _FIRST = frozenset("0123456789+-.")
 
 

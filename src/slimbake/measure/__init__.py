@@ -16,9 +16,7 @@ from slimbake import docker
 from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.state import write_atomically
 
-_JSON_LIMIT = (
-    4_000_000  # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
-)
+_JSON_LIMIT = 4_000_000  # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
 
 
 def measure(images: Mapping[str, str], diff_ids: Mapping[str, tuple[str, ...]], cache: Path) -> Measurement:
@@ -32,9 +30,7 @@ def measure(images: Mapping[str, str], diff_ids: Mapping[str, tuple[str, ...]], 
     unknown = {name for name, layers in diff_ids.items() if any(layer not in known for layer in layers)}
     if unknown:
         known |= _read([images[name] for name in sorted(unknown)], skip=known)
-        write_atomically(
-            cache, json.dumps({key: known[key].as_json() for key in sorted(known)}, indent=1).encode()
-        )
+        write_atomically(cache, json.dumps({key: known[key].as_json() for key in sorted(known)}, indent=1).encode())
     return Measurement(
         tuple(
             Image(name=name, digest=digest, layers=tuple(known[diff] for diff in diff_ids[name]))
@@ -63,7 +59,7 @@ def _read(images: list[str], skip: Mapping[str, Layer]) -> dict[str, Layer]:
                 continue
             digest = "sha256:" + member.name.rpartition("/")[2]
             sizes[digest] = member.size
-            stored = io.BufferedReader(cast(io.RawIOBase, data))
+            stored: Any = io.BufferedReader(cast(io.RawIOBase, data))
             if stored.peek(1)[:1] == b"{" and member.size < _JSON_LIMIT:
                 documents[digest] = json.load(stored)
             elif digest not in done:
@@ -88,7 +84,7 @@ def _read(images: list[str], skip: Mapping[str, Layer]) -> dict[str, Layer]:
     return layers
 
 
-def _contents(stored: io.BufferedReader) -> tuple[int, int]:
+def _contents(stored: Any) -> tuple[int, int]:
     """Bytes and number of the regular files in a layer, whichever way it is compressed."""
     raw: Any = stored
     head = stored.peek(4)
@@ -106,5 +102,5 @@ def _contents(stored: io.BufferedReader) -> tuple[int, int]:
 
 def _members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
     while member := archive.next():
-        archive.members = []  # a layer of torch has 30,000 of them: nobody asks twice
+        archive.members = []  # type: ignore[attr-defined]  # a layer of torch has 30,000 of them: nobody asks twice
         yield member

@@ -43,21 +43,20 @@ class Measurement:
     def shared(self, image: Image) -> tuple[Layer, ...]:
         """The layers that another image stands on too, by chain: identical from the bottom up."""
         users = Counter(chain for each in self.images for chain in _chains(each))
-        return tuple(
-            layer for layer, chain in zip(image.layers, _chains(image), strict=True) if users[chain] > 1
-        )
+        return tuple(layer for layer, chain in zip(image.layers, _chains(image), strict=True) if users[chain] > 1)
 
     @property
     def registry(self) -> int | None:
         """Bytes on a registry: each distinct blob once."""
-        return _sum(layer.compressed for layer in {l.blob: l for i in self.images for l in i.layers}.values())
+        return _sum(
+            layer.compressed
+            for layer in {layer.blob: layer for image in self.images for layer in image.layers}.values()
+        )
 
     @property
     def host(self) -> int:
         """Bytes on a host: each distinct chain of layers once."""
-        chains = {
-            chain: layer for i in self.images for layer, chain in zip(i.layers, _chains(i), strict=True)
-        }
+        chains = {chain: layer for i in self.images for layer, chain in zip(i.layers, _chains(i), strict=True)}
         return sum(layer.uncompressed for layer in chains.values())
 
     def as_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimbake.manifest.model import Manifest
+from slimbake.manifest.model import Base, Manifest
 from slimbake.plan import targets as make
 from slimbake.plan.model import Group, Plan, Running
 
@@ -22,7 +22,7 @@ def plan(manifest: Manifest) -> Plan:
         *(make.base(base, manifest) for base in parents_first(manifest)),
         *(make.weights(source, manifest) for source in sources.values()),
         *(make.service(service, manifest, sources) for service in manifest.services),
-        *(make.smoke(service, manifest) for service in manifest.services if service.smoke),
+        *(make.smoke(service) for service in manifest.services if service.smoke),
     )
     groups = (
         Group(name="default", targets=tuple(s.name for s in manifest.services)),
@@ -39,18 +39,17 @@ def plan(manifest: Manifest) -> Plan:
         targets=targets,
         groups=tuple(group for group in groups if group.targets),
         services=tuple(
-            Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget)
-            for s in manifest.services
+            Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget) for s in manifest.services
         ),
     )
 
 
-def parents_first(manifest: Manifest) -> tuple[make.Base, ...]:
+def parents_first(manifest: Manifest) -> tuple[Base, ...]:
     """The bases, each after the one that it extends; otherwise in the manifest's order."""
     by_name = {base.name: base for base in manifest.bases}
-    ordered: dict[str, make.Base] = {}
+    ordered: dict[str, Base] = {}
 
-    def visit(base: make.Base) -> None:
+    def visit(base: Base) -> None:
         if base.extends:
             visit(by_name[base.extends])
         ordered.setdefault(base.name, base)

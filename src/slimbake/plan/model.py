@@ -20,9 +20,7 @@ class Install:
 
     lock: str  # file name under locks/
     wheels: tuple[str, ...] = ()  # the names of local packages, each built by its target `wheel-<name>`
-    torch: str = (
-        ""  # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
-    )
+    torch: str = ""  # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +56,13 @@ class Target:
     repository: str = ""  # tagged as REGISTRY/<repository>:TAG; "" = never tagged
     platforms: tuple[str, ...] = ()  # () = the variable PLATFORMS
     secrets: tuple[Secret, ...] = ()
-    online: bool = (
-        False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
-    )
+    online: bool = False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
-        return tuple(
-            value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:")
-        )
+        return tuple(value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

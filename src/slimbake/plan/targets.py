@@ -51,9 +51,7 @@ def weights_sources(manifest: Manifest) -> dict[Weights, WeightsSource]:
     slugs = {weights: re.sub(r"[^a-z0-9]+", "-", weights.value.lower()).strip("-") for weights in users}
     taken = Counter(slugs.values())
     return {
-        weights: WeightsSource(
-            weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights]
-        )
+        weights: WeightsSource(weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights])
         for weights, slug in slugs.items()
     }
 
@@ -82,6 +80,7 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
         recipe=Recipe(template="wheel.Dockerfile.j2"),
         contexts=(("inside", INSIDE), ("runtime", "target:runtime"), _external(manifest, "uv")),
+        labels=_labels(manifest, name),
         online=True,
         ignore=(*NEVER_BUILT_IN, "tests"),
     )
@@ -126,6 +125,7 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
             ("runtime", "target:runtime"),
             *((("locks", LOCKS), _external(manifest, "uv")) if packaged else ()),
         ),
+        labels=_labels(manifest, name),
         online=packaged,
         ignore=() if packaged else NEVER_BUILT_IN,
     )
@@ -170,7 +170,7 @@ def service(service: Service, manifest: Manifest, sources: dict[Weights, Weights
     )
 
 
-def smoke(service: Service, manifest: Manifest) -> Target:
+def smoke(service: Service) -> Target:
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -196,7 +196,7 @@ def _install(lock: str, asker: Base | Service, torch: str) -> Install | None:
 
 
 def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
-    """The contexts of the steps that install and copy: only those that the layer uses, so that nothing else rebuilds it."""
+    """The contexts of the steps that install and copy: only those that the layer uses."""
     installs = bool(asker.requirements.specs or asker.requirements.packages)
     return (
         ("inside", INSIDE),
@@ -227,15 +227,11 @@ def _labels(manifest: Manifest, target: str, extra: Pairs = ()) -> Pairs:
 def _ignore(service: Service) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there can undo the rest."""
     context = PurePosixPath(service.context)
-    beside = [service.smoke, service.reference]
-    for path in service.requirements.files:
-        if PurePosixPath(path).is_relative_to(context):
-            beside.append(str(PurePosixPath(path).relative_to(context)))
-    if service.weights and service.weights.source == "path":
-        path = service.weights.value
-        if PurePosixPath(path).is_relative_to(context):
-            beside.append(str(PurePosixPath(path).relative_to(context)))
-    return (*service.ignore, *NOT_CODE, *sorted(_literal(path) for path in beside if path))
+    weights = [service.weights.value] if service.weights and service.weights.source == "path" else []
+    named = (PurePosixPath(path) for path in (*service.requirements.files, *weights))
+    inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
+    beside = [path for path in (service.smoke, service.reference, *inside) if path]
+    return (*service.ignore, *NOT_CODE, *sorted(map(_literal, beside)))
 
 
 def _literal(path: str) -> str:

@@ -21,9 +21,7 @@ _HCL_ESCAPES = {
 
 def hcl(text: str) -> str:
     """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
-    escaped = "".join(
-        _HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text
-    )
+    escaped = "".join(_HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text)
     return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 
 

@@ -1,0 +1,31 @@
+"""`slimbake doctor`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json, read
+from slimbake.errors import SETUP
+
+
+@click.command("doctor")
+@manifest_option
+@json_option
+def command(file: Path, as_json: bool) -> None:
+    """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a bake cannot work."""
+    from slimbake.doctor import doctor
+    from slimbake.report import text_table
+
+    report = doctor(read(file)[1].externals if file.is_file() else ())
+    if as_json:
+        print_json([asdict(row) for row in report.rows])
+    else:
+        click.echo(text_table(("check", "state", "found"), [(r.check, r.state, r.found) for r in report.rows], left=3))
+        for row in report.rows:
+            if row.advice:
+                click.echo(f"{row.check}: {row.advice}")
+    sys.exit(0 if report.healthy else SETUP)

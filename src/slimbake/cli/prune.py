@@ -1,0 +1,25 @@
+"""`slimbake prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, read
+
+
+@click.command("prune")
+@manifest_option
+@click.option("--all", "everything", is_flag=True, help="Also the tagged images and the containers of this project.")
+def command(file: Path, everything: bool) -> None:
+    """Remove what slimbake left in the engine for this project; never anything else."""
+    from slimbake import containers
+    from slimbake.prune import prune
+
+    _, plan = read(file)
+    if everything:
+        for name in containers.down(plan, volumes=False):
+            click.echo(f"removed {name}")
+    for name in prune(plan.project, everything):
+        click.echo(f"removed {name}")

@@ -1,0 +1,24 @@
+"""`slimbake run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import image_options, images, manifest_option, read, select
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("service")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@manifest_option
+@image_options
+def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
+    """Run one service's command on the fleet's network, with these arguments and this stdin."""
+    from slimbake import containers
+
+    _, plan = read(file)
+    select(plan, (service,))
+    sys.exit(containers.run(plan, service, images(plan, registry, tag)[service], arguments))

@@ -1,0 +1,34 @@
+"""`slimbake setup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, read, say
+
+
+@click.command("setup")
+@manifest_option
+@click.option(
+    "--install-engine",
+    is_flag=True,
+    help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
+)
+@click.option("--stop-engine", is_flag=True, help="Stop the engine that slimbake started, and do nothing else.")
+def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
+    """Find the engine, or start or install one, and get the external images or stand-ins for them."""
+    from slimbake import engine
+    from slimbake.externals import resolve
+    from slimbake.machine import machine
+
+    if stop_engine:
+        click.echo("stopped" if engine.stop_engine(say) else "slimbake started no engine that still runs")
+        return
+    found = engine.setup(install_engine, say)
+    click.echo(f"engine {found.version}, {found.store} store, buildx {engine.dotted(found.buildx)}")
+    if file.is_file():
+        _, plan = read(file)
+        for external in resolve(plan.externals, plan.python, found, machine(), say, install_engine).resolved:
+            click.echo(f"{external.name}: {external.context}{' (stand-in)' if external.standin else ''}")

@@ -1,0 +1,46 @@
+"""`slimbake smoke`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, read, say, select, services_argument
+
+
+@click.command("smoke")
+@services_argument
+@manifest_option
+@click.option("--record", is_flag=True, help="Store what parity is compared with, from these very images.")
+def command(services: tuple[str, ...], file: Path, record: bool) -> None:
+    """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
+    from slimbake import bake, containers
+    from slimbake.bake.command import Options
+    from slimbake.engine import setup
+    from slimbake.errors import UsageError
+    from slimbake.machine import machine
+    from slimbake.release import refresh
+    from slimbake.state import write_atomically
+    from slimbake.surroundings import surroundings
+
+    manifest, plan = read(file)
+    root = manifest.file.parent
+    smokes = {t.service: t for t in plan.targets if t.kind == "smoke"}
+    chosen = tuple(name for name in select(plan, services) if services or name in smokes)
+    if missing := [name for name in chosen if name not in smokes]:
+        raise UsageError(f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest")
+    engine = setup(False, say)
+    here = machine()
+    refresh(manifest, plan, here, False, say)
+    around = surroundings(plan, root, engine, here, say)
+    if not record:
+        bake.bake(plan, chosen, root, around, Options())
+        click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
+    else:
+        for image in bake.bake(plan, chosen, root, around, Options(), smokes=False).built:
+            path = root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
+            if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
+                write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())
+                click.echo(path.relative_to(root))
+    bake.remove_dangling(plan)

@@ -1,0 +1,25 @@
+"""`slimbake up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import image_options, images, manifest_option, read, say, select, services_argument
+
+
+@click.command("up")
+@services_argument
+@manifest_option
+@image_options
+def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
+    """Run the services that listen on a port: one network, no root, read-only roots, no capabilities."""
+    from slimbake import containers
+
+    _, plan = read(file)
+    started = containers.up(plan, select(plan, services), images(plan, registry, tag), say)
+    commands = [service.service for service in plan.services if service.port is None]
+    click.echo(f"{len(started)} services run on the network {plan.project}; `slimbake down` ends them")
+    if commands:
+        click.echo(f"commands, for `slimbake run NAME [ARGUMENT]...`: {', '.join(commands)}")

@@ -1,0 +1,26 @@
+"""Error messages are interface: each case is a small fleet with faults, and the exact text that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slimbake.errors import MANIFEST, ManifestError
+from slimbake.manifest import manifest
+
+CASES = sorted(each.parent for each in Path(__file__).parent.glob("*/expected.txt"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_fault_is_told_in_these_words(case: Path, golden: Callable[[Path, str], None]) -> None:
+    with pytest.raises(ManifestError) as caught:
+        manifest(case / "services.yaml")
+    assert caught.value.exit_code == MANIFEST
+    lines = [*map(str, caught.value.problems), str(caught.value)]
+    golden(case / "expected.txt", "\n".join(lines) + "\n")
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) > 40
