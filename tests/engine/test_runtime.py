@@ -299,7 +299,8 @@ def test_takes_packages_from_uv(runtime: Runtime, tmp_path: Path) -> None:
         RUN ["python", "-c", "import numpy; assert (numpy.eye(9) @ numpy.ones(9)).sum() == 9"]
         RUN ["python", "-c", "import numpy, sys; assert numpy.__file__.startswith(sys.prefix)"]
     """
-    build(steps.replace("TRUST", trust), tmp_path, *secret, runtime=runtime.image, uv=tmp_path / "uv")
+    options = ("--output=type=cacheonly", *secret)
+    build(steps.replace("TRUST", trust), tmp_path, *options, runtime=runtime.image, uv=tmp_path / "uv")
 
 
 @pytest.mark.parametrize("runtime", ["official"], indirect=True)
@@ -326,3 +327,11 @@ def test_refuses_a_package_that_debian_does_not_have(python_images: dict[str, st
     done = build(dockerfile, tmp_path, "--target=carried", "--output=type=cacheonly", check=False, **contexts)
     assert done.returncode != 0
     assert "slimbake: system: Debian has no package 'libpq-5'; did you mean libpq5" in done.stderr
+
+
+def test_names_the_debian_package_that_the_external_lacks(python_images: dict[str, str], tmp_path: Path) -> None:
+    poorer = RUNTIME.replace("RUN --mount", 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n    RUN --mount')
+    contexts: dict[str, Any] = {"python": python_images["debian"], "inside": INSIDE}
+    done = build(poorer, tmp_path, "--output=type=cacheonly", check=False, **contexts)
+    assert done.returncode != 0
+    assert "slimbake: the Python image lacks /usr/share/zoneinfo: install tzdata in it" in done.stderr

@@ -48,8 +48,8 @@ class CausalModel:
     def _step(self, ids: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         # Not around the whole generator: the mode belongs to a thread and would last while others work in it.
         with torch.inference_mode():
-            output = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return output.logits[0, -1], output.past_key_values
+            output = self.model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1)
+        return output.logits[0, -1], output.cache
 
 
 def _choose(logits: torch.Tensor, temperature: float) -> int:

@@ -34,7 +34,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         return (SetupError if "daemon" in words else BuildError)(f"buildx failed\n{words}", advice), ""
     target = plan.target(step.target)
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
-    if target.kind == "smoke" and step.instruction.startswith("RUN"):
+    if target.kind == "smoke" and step.instruction:
         error: SlimbakeError = CheckError(
             f"the smoke of {target.service} does not hold ({cause}); its tag stays where it was\n{log}".rstrip(),
             advice or f"`slimbake debug {target.service}` gives a shell in the image",

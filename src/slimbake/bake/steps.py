@@ -50,7 +50,7 @@ class Steps:
             return Step(label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, "")
         below = {target.name for target in self._plan.needed((label,))}
         owners = [owner for owner in self._owners.get(text, ()) if owner in below]
-        return Step(owners[0] if owners else label, title(text), text)
+        return Step(owners[0] if owners else label, title(text), text if owners else "")
 
 
 def title(instruction: str) -> str:

@@ -55,6 +55,9 @@ def run(module: ModuleType, name: str) -> int:
     steps = [("import", getattr(module, "imports", None), ()), ("load", getattr(module, "load", None), ())]
     if hasattr(module, "parity"):
         stored = CONTEXT / os.environ.get("REFERENCE", "reference.json")
+        if not stored.is_file():
+            print(f"smoke: parity has no {stored.name}: `slimbake smoke SERVICE --record` stores it", file=sys.stderr)
+            return 1
         steps.append(("parity", module.parity, (json.loads(stored.read_text(encoding="utf-8")),)))
     steps = [step for step in steps if step[1] is not None]
     if not steps:

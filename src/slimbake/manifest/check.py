@@ -70,9 +70,7 @@ def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath
             for index in twins:
                 report.value((*path, index), f"'{found[index]}' stands here twice", "remove one of the two")
             return ()
-        case "enum" if not isinstance(found, str):
-            pass  # its type is reported already
-        case _ if not report.has_value(path):  # a value with a foreign tag has its complaint already
+        case _ if not report.has_value(path):  # one complaint for one value: its tag, its type, then the rest
             report.value(path, *wording.bad_value(path, found, str(error.validator), schema))
     return [path]
 

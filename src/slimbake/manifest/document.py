@@ -122,9 +122,10 @@ class _Builder:
         if "\0" in text:
             self._fault(event, "a NUL character", "no variable, label or file name can carry one")
             text = text.replace("\0", "")
-        value = plain(text) if event.implicit[0] else text
+        bare = event.implicit[0] and event.tag is None
+        value = plain(text) if bare else text
         if self._stack and self._stack[-1].wants_key:
-            self._key(event, value, text, merge=event.implicit[0] and text == _MERGE)
+            self._key(event, value, text, merge=bare and text == _MERGE)
         else:
             self._put(event, _Weight(value), event.anchor)
 
@@ -167,7 +168,7 @@ class _Builder:
         if merge:
             return
         if not isinstance(value, str):
-            meaning = value.meaning if isinstance(value, Word) else "nothing" if value is None else "a number"
+            meaning = value.meaning if isinstance(value, Word) else "nothing" if value is None else f"the number {text}"
             self._fault(event, f"the key {text} is read as {meaning}", f'write it in quotes: "{text}"')
         if text in frame.value:
             frame.twice = True
@@ -218,7 +219,7 @@ class _Builder:
 
     def _fault(self, source: Any, message: str, hint: str = "", *, twin: bool = False) -> None:
         place = Place.of(source.mark if isinstance(source, _Frame) else source.start_mark)
-        path = self._path()
+        path = self._path()[:8]  # of what is nested absurdly deep, the beginning tells enough
         self.faults.append(Fault(place, path, message, hint, twin))
 
     def _stop(self, source: Any, message: str, hint: str = "") -> NoReturn:

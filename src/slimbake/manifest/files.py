@@ -57,8 +57,8 @@ class Repository:
         return os.path.lexists(f"{self._root}/{relative}")
 
     def folders(self, pattern: str) -> list[str]:
-        """The folders that a glob pattern, relative to the repository, matches; sorted."""
-        matches = (each for each in Path(self._root).glob(pattern) if each.is_dir())
+        """The folders that a glob pattern matches, sorted; RefusedError when it points out of the repository."""
+        matches = (each for each in Path(self._root).glob(self.inside(pattern)) if each.is_dir())
         return sorted(each.relative_to(self._root).as_posix() for each in matches)
 
     def read(self, relative: str) -> str:

@@ -22,6 +22,7 @@ class Pyprojects:
         self._repository = repository
         self._report = report
         self._read: dict[str, dict[str, Any] | None] = {}
+        self._owners: dict[str, str] = {}  # package -> its folder
 
     def package(self, text: str, within: str = "") -> LocalPackage | None:
         """The package in the folder `text`, None when its file is faulty; RefusedError when it is none."""
@@ -37,7 +38,11 @@ class Pyprojects:
         name = _table(data, "project").get("name")
         if not isinstance(name, str) or not name:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
-        return LocalPackage(normalised(name), folder)
+        package = LocalPackage(normalised(name), folder)
+        owner = self._owners.setdefault(package.name, folder)
+        if owner != folder:
+            raise RefusedError(f"'{text}' is a package called '{name}', and so is '{owner}'", "rename one of them")
+        return package
 
     def dependencies(self, file: str) -> tuple[list[str], list[LocalPackage]]:
         """The [project] dependencies of a file; apart, those that [tool.uv.sources] finds here."""

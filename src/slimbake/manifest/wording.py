@@ -87,6 +87,8 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
     if validator == "enum":
         return _choice(path, found, schema["enum"])
     if validator == "pattern":
+        if path[2:3] == ("secrets",):  # it may be the secret
+            return "this is not the name of a variable", f"{_SECRET[1]}\nallowed: {schema['patternErrorMessage']}"
         return f"'{found}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
     if validator in ("minLength", "minItems", "minProperties"):
         return _empty(validator, schema)
@@ -108,7 +110,7 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
         return f"nothing stands here, and {wanted} is wanted", mend
     if isinstance(found, Word | int):
         text = found.text if isinstance(found, Word) else str(found)
-        meaning = found.meaning if isinstance(found, Word) else "a number"
+        meaning = found.meaning if isinstance(found, Word) else f"the number {found}"
         message = f"{text} is read as {meaning}, and {wanted} is wanted"
         if "string" in types:
             supported = f"\nsupported: {', '.join(schema['enum'])}" if "enum" in schema else ""

@@ -16,7 +16,7 @@ _BOOLS = _TRUE | _FALSE
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_RADIX = re.compile(r"[-+]?0(?:b[01_]+|o[0-7]+|x[0-9a-fA-F_]+|[0-7_]+)")
+_RADIX = re.compile(r"[-+]?0(?:b_*[01][01_]*|o[0-7]+|x_*[0-9a-fA-F][0-9a-fA-F_]*|_*[0-7][0-7_]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
@@ -37,13 +37,7 @@ class Word:
             return "true" if self.text in _TRUE else "false"
         if _DATE.fullmatch(self.text):
             return "a date"
-        if _SEXAGESIMAL.fullmatch(self.text):
-            return "a number in base 60"
-        if _RADIX.fullmatch(self.text):
-            return "a number in base 2, 8 or 16"
-        if _SPECIAL.fullmatch(self.text):
-            return "a special number"
-        return f"the number {_shortest(self.text)}"
+        return f"the number {_number(self.text)}"
 
 
 Scalar = str | int | Word | None
@@ -58,6 +52,21 @@ def plain(text: str) -> Scalar:
     return None if text in NULLS else text
 
 
-def _shortest(text: str) -> str:
-    number = float(text.replace("_", ""))
+def _number(text: str) -> str:
+    bare = text.replace("_", "").lower()
+    digits = bare.lstrip("+-")
+    if _SPECIAL.fullmatch(bare):
+        return bare
+    if ":" in bare:  # base 60, of all things
+        total = 0.0
+        for part in digits.split(":"):
+            total = total * 60 + float(part)
+        return _shortest(total)
+    if _RADIX.fullmatch(bare):
+        base = {"b": 2, "o": 8, "x": 16}.get(digits[1])
+        return str(int(digits[2:], base) if base else int(digits, 8))
+    return _shortest(float(bare))
+
+
+def _shortest(number: float) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

@@ -17,6 +17,7 @@ _HCL_ESCAPES = {
     "\r": "\\r",
     "\t": "\\t",
 }
+_YAML_ESCAPES = {**_HCL_ESCAPES, "\0": "\\0"}
 
 
 def hcl(text: str) -> str:
@@ -46,3 +47,27 @@ def secret(value: Secret) -> str:
 def seen_from(path: str, folder: str) -> str:
     """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its context."""
     return posixpath.relpath(path, folder)
+
+
+def yaml(text: str) -> str:
+    """A text as a double-quoted YAML scalar on one line: no key, comment or other type can come of it."""
+    return '"' + "".join(map(_yaml_escape, text)) + '"'
+
+
+def _yaml_escape(character: str) -> str:
+    if character in _YAML_ESCAPES:
+        return _YAML_ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def workflow(text: str) -> str:
+    """A text as a scalar of a GitHub Actions workflow, where `${{` begins an expression even in quotes."""
+    return yaml(text.replace("${{", "${{ '${{' }}"))
+
+
+def comment(text: str) -> str:
+    """A text for the rest of a comment line: what could end the line is shown as `?`."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,135 @@
+"""Synthetic fleets: a repository of N services, as slimbake wants it and as posit-bakery wants it.
+
+The same N gives the same bytes. Everything is written as it is made, so that a fleet of 10,000 costs no memory:
+what a child process is said to have used at its peak can never be less than what its parent had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+BASES = ("web", "ml", "web", "", "web", "ml", "web", "ml")  # of eight services: as the worked example has them
+DELTAS = (
+    "prometheus-client>=0.21,<1",
+    "sqlite-vec>=0.1.6,<0.2",
+    "bm25s>=0.3.16,<0.4",
+    "pyyaml>=6.0.2,<7  # quoted values",
+)
+FIRST_PORT = 10_000
+
+_MANIFEST = """\
+# yaml-language-server: $schema=services.schema.json
+project: fleet
+registry: registry.example.com/fleet
+python: "3.11"
+platforms: [linux/amd64]
+
+externals:
+  python: {image: "python:3.11-slim-trixie"}
+  uv: {image: "ghcr.io/astral-sh/uv:0.13.9"}
+
+bases:
+  web:
+    requirements: [fastapi, uvicorn, httpx]
+  ml:
+    extends: web
+    requirements: [torch, transformers, tokenizers, safetensors, numpy]
+    torch: cpu
+
+services:
+"""
+
+_BAKERY = """\
+repository:
+  url: "https://example.com/fleet"
+  vendor: "Example"
+  maintainer: "Fleet <fleet@example.com>"
+  authors: []
+
+registries:
+  - host: "registry.example.com"
+    namespace: "fleet"
+
+images:
+"""
+
+# As many lines as slimbake's own Dockerfile of a service has, from the same facts.
+_CONTAINERFILE = """\
+# Rendered by posit-bakery.
+FROM {{ values.base }} AS build
+COPY services/{{ image.name }}/requirements.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \\
+    pip install --target /opt/packages -r /tmp/requirements.txt
+
+FROM {{ values.base }}
+COPY --from=build /opt/packages /opt/packages
+COPY services/{{ image.name }} /app
+WORKDIR /app
+ENV PYTHONPATH=/opt/packages \\
+    LOG_LEVEL={{ values.log_level }} \\
+    OMP_NUM_THREADS={{ values.threads }}
+EXPOSE {{ values.port }}
+USER 65532:65532
+ENTRYPOINT ["python", "-m", "{{ values.package }}"]
+"""
+
+_SMOKE = """\
+def imports() -> None:
+    import {package}  # noqa: F401
+"""
+
+
+def write_slimbake(root: Path, count: int) -> None:
+    """Write a repository with a manifest of `count` services below `root`, which must not exist."""
+    root.mkdir(parents=True)
+    with (root / "services.yaml").open("w", encoding="utf-8") as manifest:
+        manifest.write(_MANIFEST)
+        for index, name, package, base in _services(count):
+            manifest.write(
+                f"  {name}:\n"
+                + (f"    base: {base}\n" if base else "")
+                + f"    context: services/{name}\n"
+                f"    requirements: requirements.txt\n"
+                f"    command: [python, -m, {package}]\n"
+                f"    port: {FIRST_PORT + index}\n"
+                f'    env: {{LOG_LEVEL: info, OMP_NUM_THREADS: "{1 + index % 4}"}}\n'
+                f"    smoke: smoke.py\n"
+                f"    budget: {{uncompressed: {900 + index % 200}MB}}\n\n"
+            )
+            folder = root / "services" / name
+            (folder / package).mkdir(parents=True)
+            (folder / package / "__main__.py").write_text(f'print("{name}")\n')
+            (folder / "requirements.txt").write_text(f"# {name}\n{DELTAS[index % len(DELTAS)]}\n")
+            (folder / "smoke.py").write_text(_SMOKE.format(package=package))
+
+
+def write_bakery(root: Path, count: int) -> None:
+    """Write a repository of `count` images for posit-bakery below `root`, which must not exist."""
+    root.mkdir(parents=True)
+    with (root / "bakery.yaml").open("w", encoding="utf-8") as config:
+        config.write(_BAKERY)
+        for index, name, package, base in _services(count):
+            config.write(
+                f"  - name: {name}\n"
+                f"    versions:\n"
+                f"      - name: 1.0.0\n"
+                f"        latest: true\n"
+                f"        os: [{{name: Debian 13, primary: true}}]\n"
+                f"        values:\n"
+                f"          base: registry.example.com/fleet/base-{base or 'none'}\n"
+                f"          package: {package}\n"
+                f'          port: "{FIRST_PORT + index}"\n'
+                f"          log_level: info\n"
+                f'          threads: "{1 + index % 4}"\n'
+            )
+            template = root / name / "template"
+            template.mkdir(parents=True)
+            (template / "Containerfile.jinja2").write_text(_CONTAINERFILE.replace("values.", "Values."))
+
+
+def _services(count: int) -> Iterator[tuple[int, str, str, str]]:
+    """Number, name, Python package and base ("" for none) of each service."""
+    for index in range(count):
+        name = f"service-{index:05}"
+        yield index, name, name.replace("-", "_"), BASES[index % len(BASES)]

@@ -1,0 +1,157 @@
+"""Fixtures of the engine tests: one engine, real images built once and shared, toy fleets for what must fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+def call(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+    """A command to its end."""
+    done = subprocess.run(
+        words, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, check=False
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def docker(*words: str, stdin: str | None = None) -> str:
+    """A docker command that must succeed; its stdout."""
+    done = call("docker", *words, stdin=stdin)
+    assert done.code == 0, done.stderr
+    return done.stdout
+
+
+def slimbake(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+    """The command line, as a user calls it."""
+    return call(sys.executable, "-m", "slimbake", *words, cwd=cwd, env=env, stdin=stdin)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.engine)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """An engine that answers; `make test` has set one up."""
+    ready = slimbake("setup")
+    assert ready.code == 0, ready.stderr
+
+
+@pytest.fixture(scope="session")
+def baked() -> dict[str, Any]:
+    """The eight services, built, their smokes run, tagged: what `slimbake bake --json` says of them."""
+    done = slimbake("bake", "--json")
+    assert done.code == 0, done.stderr
+    return dict(done.json()["images"])
+
+
+@dataclass(frozen=True, slots=True)
+class Toy:
+    """A small fleet of its own in a folder, with a project name that no other has."""
+
+    root: Path
+    project: str
+
+    def write(self, manifest: str, **files: str) -> None:
+        """Write `services.yaml` (a body; the project is filled in) and other files, `__` in a name being a slash."""
+        text = f'project: {self.project}\npython: "3.11"\n{manifest}'
+        for name, content in {"services.yaml": text, **files}.items():
+            self.file(name.replace("__", "/"), content)
+
+    def file(self, name: str, content: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
+
+    def slimbake(self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+        return slimbake(*words, cwd=self.root, env=env, stdin=stdin)
+
+    def image(self, service: str, tag: str = "latest") -> str:
+        return f"{self.project}/{service}:{tag}"
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Iterator[Toy]:
+    """An empty toy fleet; what it leaves in the engine is removed after the test."""
+    fleet = Toy(tmp_path, f"toy-{uuid.uuid4().hex[:8]}")
+    yield fleet
+    if (tmp_path / "services.yaml").is_file():
+        fleet.slimbake("prune", "--all")
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry on loopback, Debian's docker-registry: `127.0.0.1:PORT`."""
+    if shutil.which("docker-registry") is None:
+        if os.geteuid() or shutil.which("apt-get") is None:
+            pytest.skip("docker-registry is not installed, and this is not root on Debian")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        installed = call("apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet)
+        assert installed.code == 0, installed.stderr
+    folder, port = tmp_path_factory.mktemp("registry"), free_port()
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
+    )
+    with subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL) as server:
+        wait_for(lambda: fetch(f"http://127.0.0.1:{port}/v2/")[0] == 200, "the registry")
+        yield f"127.0.0.1:{port}"
+        server.send_signal(signal.SIGTERM)
+
+
+def fetch(url: str, body: Any = None, timeout: float = 10) -> tuple[int, str]:
+    """Status and text of an answer; status 0 where nobody answers. A body makes it a POST of JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until something holds; fail with its name where it never does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} was not ready within {seconds:g} s"
+        time.sleep(0.1)

@@ -1,0 +1,29 @@
+"""The buildx that prints bake files: no engine is needed for that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimbake.docker import bake_print
+
+Print = Callable[[Path, Sequence[str], Mapping[str, str]], dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def print_bake() -> Print:
+    """`docker buildx bake --print` in a folder; where there is none, the test is skipped, but never in CI."""
+    has = shutil.which("docker") and subprocess.run(["docker", "buildx", "version"], capture_output=True).returncode == 0
+    if not has and os.environ.get("CI") != "true":
+        pytest.skip("docker buildx is not installed: `slimbake setup --install-engine` installs it")
+
+    def run(folder: Path, names: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
+        return bake_print(["--file", "docker-bake.hcl", *names], folder, variables)
+
+    return run

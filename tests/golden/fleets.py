@@ -1,0 +1,45 @@
+"""Whole small fleets: each a folder with a manifest, what it names, and in `expected/` what is generated from it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake.generated import drift, generate, mend
+from slimbake.manifest import manifest
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.render import Generated
+
+REPOSITORY = Path(__file__).parents[2]
+CASES = Path(__file__).parent / "cases"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A golden case."""
+
+    root: Path
+
+    def __str__(self) -> str:
+        return "the-eight" if self.root == REPOSITORY else self.root.name
+
+    @property
+    def plan(self) -> Plan:
+        return plan(manifest(self.root / "services.yaml"))
+
+    def files(self) -> tuple[Generated, ...]:
+        return generate(self.plan, self.root)
+
+    def written(self, folder: Path) -> Path:
+        """A copy of this fleet with its files generated, in which buildx finds whatever it looks for."""
+        if self.root == REPOSITORY:
+            return self.root
+        root = folder / "fleet"
+        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("expected"))
+        mend(drift(self.files(), root), root)
+        return root
+
+
+FLEETS = (Fleet(REPOSITORY), *(Fleet(root) for root in sorted(CASES.iterdir())))

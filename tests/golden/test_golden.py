@@ -1,0 +1,124 @@
+"""Whole fleets: what is generated from them, and what buildx makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.generated import drift
+from slimbake.plan.targets import INSIDE
+from slimbake.render import MARK
+from tests.golden.conftest import Print
+from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
+from tests.golden.printed import printed
+
+every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
+SOURCES = REPOSITORY / "src" / "slimbake" / "inside"
+
+
+@pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
+def test_a_fleet_generates_exactly_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
+    expected = fleet.root / "expected"
+    # The programs are the same in every fleet; that they are is said once, below.
+    files = {file.path: file.text for file in fleet.files() if not file.path.startswith(f"{INSIDE}/")}
+    if request.config.getoption("--update-golden"):
+        shutil.rmtree(expected, ignore_errors=True)
+        for path, text in files.items():
+            (expected / path).parent.mkdir(parents=True, exist_ok=True)
+            (expected / path).write_text(text, "utf-8")
+    there = {path.relative_to(expected).as_posix(): path for path in expected.rglob("*") if path.is_file()}
+    assert sorted(files) == sorted(there), "other files than expected; --update-golden rewrites them"
+    for path, text in files.items():
+        assert text == there[path].read_text("utf-8"), f"{path} differs; --update-golden rewrites it"
+
+
+def test_the_repository_s_own_generated_files_are_fresh() -> None:
+    fleet = Fleet(REPOSITORY)
+    found = drift(fleet.files(), REPOSITORY)
+    assert ([file.path for file in found.write], found.remove) == ([], ()), "mend: slimbake generate"
+
+
+@every_fleet
+def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
+    programs = {file.path: file.text for file in fleet.files() if file.path.startswith(f"{INSIDE}/")}
+    assert sorted(programs) == [f"{INSIDE}/{name}.py" for name in ("distil", "layer", "smoke", "system")]
+    for path, text in programs.items():
+        first, _, rest = text.partition("\n")
+        assert MARK in first
+        assert rest == (SOURCES / Path(path).name).read_text("utf-8")
+
+
+@every_fleet
+def test_every_generated_file_says_so_in_its_first_line(fleet: Fleet) -> None:
+    assert [file.path for file in fleet.files() if MARK not in file.text.partition("\n")[0]] == []
+
+
+@every_fleet
+def test_buildx_reads_from_the_bake_file_what_the_plan_says(
+    fleet: Fleet, tmp_path: Path, print_bake: Print
+) -> None:
+    plan, groups = fleet.plan, [group.name for group in fleet.plan.groups]
+    assert print_bake(fleet.written(tmp_path), groups, {}) == printed(plan, groups, {})
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, str]:
+    """Every variable of the bake file, with files that exist: buildx looks for them when it prints."""
+    ca, settings = tmp_path / "the ca.pem", tmp_path / "uv.toml"
+    ca.touch()
+    settings.touch()
+    return {
+        "REGISTRY": "127.0.0.1:5000/elsewhere",
+        "TAG": "1.2-rc3",
+        "PLATFORMS": "linux/arm64,linux/amd64",
+        "CACHE_FROM": "type=registry,ref=127.0.0.1:5000/cache:{target}",
+        "CACHE_TO": "type=registry,ref=127.0.0.1:5000/cache:{target},mode=max",
+        "COMPRESSION": "gzip",
+        "CA_BUNDLE": str(ca),
+        "UV_SETTINGS": str(settings),
+    }
+
+
+@every_fleet
+def test_the_bake_file_s_variables_reach_every_target(
+    fleet: Fleet, tmp_path: Path, given: Mapping[str, str], print_bake: Print
+) -> None:
+    plan, groups = fleet.plan, [group.name for group in fleet.plan.groups]
+    assert print_bake(fleet.written(tmp_path), groups, given) == printed(plan, groups, given)
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY", "TAG", "PLATFORMS", "CACHE_FROM", "CACHE_TO", "COMPRESSION"])
+def test_each_variable_alone_changes_what_buildx_prints(
+    variable: str, given: Mapping[str, str], tmp_path: Path, print_bake: Print
+) -> None:
+    fleet = Fleet(CASES / "no-base")
+    one = {variable: given[variable]}
+    result = print_bake(fleet.written(tmp_path), [], one)
+    assert result == printed(fleet.plan, ["default"], one)
+    assert result != printed(fleet.plan, ["default"], {})
+
+
+@pytest.mark.parametrize("service", [running.service for running in Fleet(REPOSITORY).plan.services])
+def test_buildx_builds_of_one_selected_service_only_what_the_plan_needs(service: str, print_bake: Print) -> None:
+    plan = Fleet(REPOSITORY).plan
+    result = print_bake(REPOSITORY, [service], {})
+    assert result == printed(plan, [service], {})
+    assert sorted(result["target"]) == sorted(target.name for target in plan.needed((service,)))
+
+
+@every_fleet
+def test_no_target_is_linked_under_two_names(fleet: Fleet) -> None:
+    for target in fleet.plan.targets:
+        assert len(target.needs) == len(set(target.needs)), target.name
+
+
+@every_fleet
+def test_every_target_comes_after_what_it_needs(fleet: Fleet) -> None:
+    seen: set[str] = set()
+    for target in fleet.plan.targets:
+        if target.kind != "service":  # one service may stand on another that the manifest names later
+            assert seen.issuperset(target.needs), target.name
+        seen.add(target.name)
