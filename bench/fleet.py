@@ -17,6 +17,8 @@ DELTAS = (
     "pyyaml>=6.0.2,<7  # quoted values",
 )
 FIRST_PORT = 10_000
+CONTAINERFILE = "Containerfile.debian13"
+"""As posit-bakery's plan names it for an image on Debian 13."""
 
 _MANIFEST = """\
 # yaml-language-server: $schema=services.schema.json
@@ -57,21 +59,21 @@ images:
 # As many lines as slimbake's own Dockerfile of a service has, from the same facts.
 _CONTAINERFILE = """\
 # Rendered by posit-bakery.
-FROM {{ values.base }} AS build
-COPY services/{{ image.name }}/requirements.txt /tmp/requirements.txt
+FROM {{ base }} AS build
+COPY services/{{ Image.Name }}/requirements.txt /tmp/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \\
     pip install --target /opt/packages -r /tmp/requirements.txt
 
-FROM {{ values.base }}
+FROM {{ base }}
 COPY --from=build /opt/packages /opt/packages
-COPY services/{{ image.name }} /app
+COPY services/{{ Image.Name }} /app
 WORKDIR /app
 ENV PYTHONPATH=/opt/packages \\
-    LOG_LEVEL={{ values.log_level }} \\
-    OMP_NUM_THREADS={{ values.threads }}
-EXPOSE {{ values.port }}
+    LOG_LEVEL={{ log_level }} \\
+    OMP_NUM_THREADS={{ threads }}
+EXPOSE {{ port }}
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "{{ values.package }}"]
+ENTRYPOINT ["python", "-m", "{{ package }}"]
 """
 
 _SMOKE = """\
@@ -87,9 +89,7 @@ def write_slimbake(root: Path, count: int) -> None:
         manifest.write(_MANIFEST)
         for index, name, package, base in _services(count):
             manifest.write(
-                f"  {name}:\n"
-                + (f"    base: {base}\n" if base else "")
-                + f"    context: services/{name}\n"
+                f"  {name}:\n" + (f"    base: {base}\n" if base else "") + f"    context: services/{name}\n"
                 f"    requirements: requirements.txt\n"
                 f"    command: [python, -m, {package}]\n"
                 f"    port: {FIRST_PORT + index}\n"
@@ -125,7 +125,7 @@ def write_bakery(root: Path, count: int) -> None:
             )
             template = root / name / "template"
             template.mkdir(parents=True)
-            (template / "Containerfile.jinja2").write_text(_CONTAINERFILE.replace("values.", "Values."))
+            (template / f"{CONTAINERFILE}.jinja2").write_text(_CONTAINERFILE)
 
 
 def _services(count: int) -> Iterator[tuple[int, str, str, str]]:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 PROMPTS = [
     "If the user is authenticated,",
-    "The cache",
+    "This method returns",
     "Grüße an alle: 東京 🙂.",
-    "To run the tests, " * 300,  # longer than the model's window
+    "Django provides a template system. " * 200,  # longer than the model's window
 ]
 TOKENS = 24
 LEAST_MARGIN = 0.02  # of the likeliest token's logit; CPUs differ by about 1e-5, so greedy choices do not

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
+from slimbake import __version__
 from slimbake.data import data_root, template_root
 from slimbake.errors import UsageError
 from slimbake.plan.model import Plan
 from slimbake.plan.targets import GENERATED
-from slimbake.render import BAKE_FILE, MARK, Generated, render
+from slimbake.render import BAKE_FILE, MARK, WORKFLOW, Generated, render
 from slimbake.state import write_atomically
 
 INSIDE_PROGRAMS = ("distil.py", "layer.py", "smoke.py", "system.py")
@@ -40,7 +42,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
     Raises TemplateFault.
     """
     try:
-        return render(plan, _templates(plan, root), _inside())
+        return render(plan, _templates(plan, root), _inside(), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except jinja2.TemplateError as error:
@@ -58,9 +60,14 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
         if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
-                "move it away, or name it as the service's `dockerfile:`",
+                "move it away, or "
+                + (
+                    "put an empty templates/bake.yml.j2 beside the manifest: slimbake then generates no workflow"
+                    if file.path == WORKFLOW
+                    else "name it as the service's `dockerfile:`"
+                ),
             )
-    candidates = [root / BAKE_FILE, *sorted((root / GENERATED).rglob("*"))]
+    candidates = [root / BAKE_FILE, root / WORKFLOW, *sorted((root / GENERATED).rglob("*"))]
     leftover = (str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink())
     return Drift(
         differing,
@@ -101,6 +108,15 @@ def _templates(plan: Plan, root: Path) -> dict[str, str]:
         if target.recipe and target.recipe.template not in texts:
             texts[target.recipe.template] = (root / target.recipe.template).read_text("utf-8")
     return texts
+
+
+def _tool(root: Path) -> str:
+    """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
+    try:
+        project = tomllib.loads(_content(root / "pyproject.toml")).get("project", {})
+    except tomllib.TOMLDecodeError:
+        project = {}
+    return "." if project.get("name") == "slimbake" else f"slimbake=={__version__}"
 
 
 def _inside() -> dict[str, str]:

@@ -15,7 +15,7 @@ class Job(TypedDict):
 
     service: str
     check: str  # the smoke's target; the service itself where it has no smoke
-    base: str  # the target whose image the context `base` of the service stands for, "" = none
+    base: str  # the target whose image is the context `base` of the service
     platforms: str  # separated by commas
 
 
@@ -51,6 +51,6 @@ def _job(plan: Plan, service: Target) -> Job:
     return {
         "service": service.name,
         "check": smoke,
-        "base": dict(service.contexts).get("base", "").removeprefix("target:"),
+        "base": dict(service.contexts)["base"].removeprefix("target:"),
         "platforms": ",".join(service.platforms or plan.platforms),
     }

@@ -43,7 +43,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "cache-from": _cache(variables["CACHE_FROM"], it),
             "cache-to": _cache(variables["CACHE_TO"], it),
             "secret": [*mounted, *map(_secret, it.secrets)],
-            "platforms": list(it.platforms or variables["PLATFORMS"].split(",")),
+            "platforms": sorted(it.platforms or variables["PLATFORMS"].split(",")),  # buildx sorts them
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             # What is built only because others stand on it goes nowhere.
             "output": [output if image else "type=cacheonly"] if it.name in chosen else [],
@@ -70,10 +70,7 @@ def structured(document: Printed) -> Printed:
         }
         for name, target in document["target"].items()
     }
-    groups = {
-        name: sorted(target for each in group["targets"] for target in [each])
-        for name, group in document["group"].items()
-    }
+    groups = {name: sorted(group["targets"]) for name, group in document["group"].items()}
     return {"group": groups, "target": targets}
 
 

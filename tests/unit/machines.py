@@ -1,4 +1,4 @@
-"""A Debian machine for tests, which can be told apart from the one they run on."""
+"""A Debian machine, engines and externals for tests: none is the one they run on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from slimbake.aptsources import AptSource
+from slimbake.engine import Engine
 from slimbake.machine import Machine
+from slimbake.manifest.model import External
 from slimbake.pipconf import Packages
 
 MIRROR = AptSource(
@@ -33,3 +35,15 @@ DEBIAN = Machine(
 def debian(**changes: Any) -> Machine:
     """The machine with some of its settings changed."""
     return replace(DEBIAN, **changes)
+
+
+PYTHON = External("python", "python:3.11-slim-trixie")
+UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
+TOOLS = External("tools", "example.com/binutils:2")
+
+ENGINE = Engine(
+    version="26.1.5", store="containerd", buildx=(0, 13, 1), builder="docker", endpoint="default", started=False
+)
+CONTAINER = Engine(
+    version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container", endpoint="default", started=False
+)

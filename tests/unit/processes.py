@@ -48,3 +48,12 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Processes:
     monkeypatch.setattr(process, "detach", never)
     monkeypatch.setattr("subprocess.Popen", never)
     return processes
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
+    """Have every program found on PATH, or none."""
+
+    def which(program: str, path: str | None = None) -> str | None:
+        return f"/usr/bin/{program}" if installed else None
+
+    monkeypatch.setattr("shutil.which", which)

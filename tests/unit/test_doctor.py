@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.machines import DEBIAN, debian
-from tests.unit.test_externals import CONTAINER, ENGINE, PYTHON, TOOLS, UV
+from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, TOOLS, UV, debian
 
 from slimbake.doctor import Facts, Row, report
 from slimbake.engine import Absent

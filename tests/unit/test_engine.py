@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.machines import debian
-from tests.unit.processes import Processes, faked
+from tests.unit.processes import Processes, faked, programs
 
 from slimbake import dockerd, engine, process
 from slimbake.aptget import parse_policy, system_path
@@ -105,7 +105,7 @@ def test_where_apt_has_no_buildx_as_on_debian_12_the_way_out_is_said() -> None:
 
 
 def test_a_package_without_a_candidate_is_not_available() -> None:
-    text = "docker.io:\n  Installed: (none)\n  Candidate: 26.1.5\n  Version table:\ndocker-ce:\n  Installed: (none)\n  Candidate: (none)\n"
+    text = "docker.io:\n  Installed: (none)\n  Candidate: 26.1.5\ndocker-ce:\n  Candidate: (none)\n"
     assert parse_policy(text) == {"docker.io"}
 
 
@@ -145,7 +145,10 @@ class Machine:
         return Absent("client", "no docker") if info is None else described(info)
 
     def _did(self, what: str) -> Callable[..., None]:
-        return lambda *arguments: self.did.append(what)
+        def do(*arguments: object) -> None:
+            self.did.append(what)
+
+        return do
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setattr(engine, "machine", debian)
     monkeypatch.setattr(dockerd, "systemd_runs", lambda: False)
     monkeypatch.setattr("slimbake.aptget.may_install", lambda root: root)
-    monkeypatch.setattr("shutil.which", lambda program, path=None: f"/usr/bin/{program}")
+    programs(monkeypatch, installed=True)
     processes = faked(monkeypatch)
     has = ("docker.io", "docker-cli", "docker-buildx")
     processes.answer("apt-cache policy", "".join(f"{name}:\n  Candidate: 1\n" for name in has))
@@ -256,10 +259,10 @@ class Daemon:
 def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(dockerd, "SYSTEM_CONFIG", tmp_path / "none.json")
-    monkeypatch.setattr("shutil.which", lambda program, path=None: "/usr/sbin/dockerd")
+    programs(monkeypatch, installed=True)
 
     def detach(argv: list[object], log: Path, *, env: dict[str, str]) -> Daemon:
-        assert argv[:2] == ["/usr/sbin/dockerd", "--config-file"]
+        assert argv[:2] == ["/usr/bin/dockerd", "--config-file"]
         log.write_text("starting\nfailed to start daemon: no iptables\n")
         return Daemon()
 

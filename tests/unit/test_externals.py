@@ -6,31 +6,27 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.machines import DEBIAN
+from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, TOOLS, UV
 from tests.unit.processes import Processes, faked
 
 from slimbake import externals
 from slimbake.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals import Externals, look, resolve, uv_standin
+from slimbake.machine import Machine
 from slimbake.manifest.model import External
 
-PYTHON = External("python", "python:3.11-slim-trixie")
-UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
-TOOLS = External("tools", "example.com/binutils:2")
 DIGEST = "sha256:" + "a" * 64
-ENGINE = Engine(
-    version="26.1.5", store="containerd", buildx=(0, 13, 1), builder="docker", endpoint="default", started=False
-)
-CONTAINER = Engine(
-    version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container", endpoint="default", started=False
-)
 
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(externals, "python_standin", lambda *arguments: "slimbake-standin/python:3.11-trixie")
+
+    def standin(version: str, here: Machine, say: externals.Say, install: bool) -> str:
+        return f"slimbake-standin/python:{version}-trixie"
+
+    monkeypatch.setattr(externals, "python_standin", standin)
     monkeypatch.setattr(externals, "root_digest", lambda reference: f"root of {reference}")
     externals.in_registry.cache_clear()
     processes = faked(monkeypatch)

@@ -56,7 +56,7 @@ def test_a_file_holds_folders_relative_to_itself_and_includes_others(tmp_path: P
         "services/shared/last.txt": "numpy",
     }
     assert read(tmp_path, "requirements.txt", files) == Requirements(
-        specs=("fastapi>=0.115", "numpy", "uvicorn      >=0.30"),
+        specs=("fastapi>=0.115", "numpy", "uvicorn >=0.30"),
         packages=(PACKAGE,),
         files=("services/api/requirements.txt", "services/shared/more.txt", "services/shared/last.txt"),
     )

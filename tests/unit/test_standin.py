@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.machines import DEBIAN, MIRROR, SECURITY, debian
-from tests.unit.processes import Processes, faked
+from tests.unit.processes import Processes, faked, programs
 
 from slimbake.aptsources import AptSource, parse_deb822
 from slimbake.errors import SetupError
@@ -30,7 +30,7 @@ Acquire::Languages "";
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr("shutil.which", lambda program, path=None: f"/usr/bin/{program}")
+    programs(monkeypatch, installed=True)
     processes = faked(monkeypatch)
     processes.answer("apt-config dump", DUMP)
     return processes
@@ -157,7 +157,7 @@ def test_a_failure_carries_the_last_words_and_leaves_no_folder(
 def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
     processes: Processes, monkeypatch: pytest.MonkeyPatch, install: bool, root: bool
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda program, path=None: None)
+    programs(monkeypatch, installed=False)
     images(processes, None)
     with pytest.raises(SetupError) as caught:
         python_standin("3.11", debian(root=root), print, install)
@@ -165,7 +165,7 @@ def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
 
 
 def test_mmdebstrap_is_installed_where_it_may_be(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda program, path=None: None)
+    programs(monkeypatch, installed=False)
     monkeypatch.setattr("slimbake.aptget.may_install", lambda root: root)
     images(processes, None)
     for command in ("apt-get", "mmdebstrap", "docker import"):

@@ -21,9 +21,7 @@ class MiniLM:
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector of length 1 per text: the mean of its tokens' vectors, padding left out."""
-        batch = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
-        )
+        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
         with torch.inference_mode():
             tokens = self._model(**batch).last_hidden_state
             mask = batch["attention_mask"].unsqueeze(-1)

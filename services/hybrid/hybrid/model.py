@@ -24,9 +24,7 @@ class MiniLM:
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Return each text's mean vector and its tokens' vectors without [CLS] and [SEP], all of length 1."""
-        batch = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
-        )
+        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
         with torch.inference_mode():
             tokens = self._model(**batch).last_hidden_state
             mask = batch["attention_mask"].unsqueeze(-1)

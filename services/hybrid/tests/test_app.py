@@ -33,9 +33,7 @@ def test_lexical_and_dense_candidates_are_reranked_together(encoder: Any, storag
 
 def test_a_document_that_only_shares_words_is_found(encoder: Any, storage: Any) -> None:
     [answer] = search(encoder, storage, {"query": "quiz", "k": 1})
-    assert answer.json()["hits"] == [
-        {"id": "4", "text": "quiz", "score": 1.0, "lexical_rank": 1, "dense_rank": None}
-    ]
+    assert answer.json()["hits"] == [{"id": "4", "text": "quiz", "score": 1.0, "lexical_rank": 1, "dense_rank": None}]
 
 
 def test_storage_is_searched_with_the_mean_vector_of_the_query(encoder: Any, storage: Any) -> None:
@@ -105,9 +103,7 @@ def test_storage_being_down_is_told(encoder: Any, storage: Any) -> None:
         ({"query": "a", "k": 51}, "body.k: Input should be less than or equal to 50"),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(
-    encoder: Any, storage: Any, body: dict[str, Any], reason: str
-) -> None:
+def test_a_bad_request_is_told_what_is_wrong(encoder: Any, storage: Any, body: dict[str, Any], reason: str) -> None:
     [answer] = search(encoder, storage, body)
     assert answer.status_code == 422
     assert answer.json()["error"] == {"code": "invalid_request", "message": reason, "service": "hybrid"}

@@ -41,9 +41,7 @@ def paragraphs(page: str) -> list[str]:
     found = []
     code_deeper_than: int | None = None
     for block in re.split(r"\n\s*\n", page):
-        indent = min(
-            (len(line) - len(line.lstrip()) for line in block.splitlines() if line.strip()), default=0
-        )
+        indent = min((len(line) - len(line.lstrip()) for line in block.splitlines() if line.strip()), default=0)
         if code_deeper_than is not None and indent > code_deeper_than:
             continue
         code_deeper_than = None

@@ -11,11 +11,14 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.bake.command import Options, Surroundings, arguments, environment
 from slimbake.bake.events import Progress, Vertex
-from slimbake.bake.failure import failure
+from slimbake.bake.failure import failure, transient
 from slimbake.bake.show import show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SlimbakeError
 from slimbake.plan.model import Plan, Target
+
+
+RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ def bake(
     while services:
         names = with_smokes(plan, services) if smokes else services
         digests, broken, text = _build(plan, names, root, around, options, steps)
+        for _ in range(RETRIES):
+            if broken is None or not transient(broken, text):
+                break
+            digests, broken, text = _build(plan, names, root, around, options, steps)
         if broken is None:
             return Result(_built(services, digests), tuple(failures))
         error, culprit = failure(plan, broken, text)

@@ -24,6 +24,15 @@ _ADVICE = (
 )
 
 
+# BuildKit waits 5 s for each of a bake's sessions to open, which a busy machine may need longer for.
+_TRANSIENT = ("DeadlineExceeded: context deadline exceeded", "no active session")
+
+
+def transient(vertex: Vertex, text: str) -> bool:
+    """Whether a build broke for no fault of any target, so that the same build may well go on."""
+    return any(sign in f"{vertex.error}{text}" for sign in _TRANSIENT)
+
+
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     """The error to report, and the target that is at fault ("" = none: the engine, or buildx itself)."""
     step = vertex.step

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from slimbake.manifest.model import LocalPackage, Manifest
-from slimbake.plan import parents_first
+from slimbake.plan.bases import parents_first
 from slimbake.plan.targets import weights_sources
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
@@ -62,21 +62,18 @@ class Pin:
 def families(manifest: Manifest) -> tuple[Family, ...]:
     """The manifest's families; packages that carry weights are families of their own."""
     by_root: dict[str, list[Layer]] = {}
-    torch: dict[str, str] = {}
-    roots: dict[str, str] = {}
+    root_of = roots(manifest)
+    torch = {f"base-{root_of[name]}": build for name, build in torch_builds(manifest).items()}
     for base in parents_first(manifest):
-        root = roots[base.name] = roots[base.extends] if base.extends else base.name
         layer = Layer(
             f"base-{base.name}",
             f"base-{base.extends}" if base.extends else "",
             base.requirements.specs,
             base.requirements.packages,
         )
-        by_root.setdefault(f"base-{root}", []).append(layer)
-        if base.torch and base.torch != "pypi":
-            torch[f"base-{root}"] = base.torch
+        by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
-        root = f"base-{roots[service.base]}" if service.base else service.name
+        root = f"base-{root_of[service.base]}" if service.base else service.name
         parent = f"base-{service.base}" if service.base else ""
         layer = Layer(service.name, parent, service.requirements.specs, service.requirements.packages)
         if layer.specs or layer.packages:
@@ -89,26 +86,23 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
     return (*(Family(tuple(layers), torch.get(root, "")) for root, layers in by_root.items()), *weights)
 
 
-def inputs(family: Family, python: str, projects: Mapping[str, str]) -> str:
-    """The digest of all that a family's resolution depends on, less the indexes: names of layers do not count.
+def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str, str]:
+    """Of each layer by its name: the digest of all that its lock depends on, less the indexes.
 
+    The names of layers count for nothing, nor does their order; what they ask for and what they stand on does.
     `projects`: the path of each local package -> the text of its pyproject.toml.
     """
-    asked = sorted(
-        (
-            sorted(layer.specs),
-            sorted((p.name, projects[p.path]) for p in layer.packages),
-            _depth(family, layer),
-        )
-        for layer in family.layers
-    )
-    return (
-        "sha256:" + hashlib.sha256(json.dumps([asked, family.torch, family.dependencies, python]).encode()).hexdigest()
-    )
+    stands_on: dict[str, str] = {"": ""}
+    for layer in family.layers:  # parents first
+        asked = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]
+        stands_on[layer.name] = _digest([asked, stands_on[layer.parent]])
+    del stands_on[""]
+    whole = [sorted(stands_on.values()), family.torch, family.dependencies, python]
+    return {name: _digest([digest, whole]) for name, digest in stands_on.items()}
 
 
-def _depth(family: Family, layer: Layer) -> int:
-    return len(family.closure(layer.name))
+def _digest(value: object) -> str:
+    return "sha256:" + hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def parse_pins(text: str, folder_wheels: Iterable[tuple[str, str]] = ()) -> tuple[Pin, ...]:

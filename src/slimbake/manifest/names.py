@@ -10,7 +10,11 @@ from slimbake.manifest.report import Report
 RESERVED = frozenset({"runtime", "default", "bases", "smoke", "images", "checks", "inside", "python", "uv"})
 PREFIXES = {"base-": "bases", "weights-": "weights", "wheel-": "packages in the repository"}
 SMOKE = "-smoke"
-LINKS = frozenset({"base", "runtime", "inside", "python", "uv", "weights", "service", "wheels", "tools"})
+# What the plan links, and the stages of the templates: a context of the same name would take their place.
+LINKS = frozenset(
+    {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
+    | {"find-links", "system", "build", "fetch", "distil"}
+)
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"

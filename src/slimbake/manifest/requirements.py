@@ -122,7 +122,7 @@ class RequirementsReader:
             hint = f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
             raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
-            found.specs[checked(re.sub(r"\s+;", " ;", item))] = None
+            found.specs[checked(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> list[LocalPackage]:
         if mend := re.fullmatch(r"([^\[;]*[^\[;\s])\s*(\[[^]]*\]|;.*)", text):

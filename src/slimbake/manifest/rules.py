@@ -14,6 +14,7 @@ from slimbake.manifest.report import Report, near
 Raw = dict[str, Any]
 
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
+_BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 # What a mount would hide or break; a path above one of them is as bad as one below.
 _OCCUPIED = (
@@ -42,13 +43,14 @@ def rules(raw: Raw, report: Report) -> None:
     bases(raw, report)
     _images(raw.get("externals", {}), report)
     _ports(services, report)
-    targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services}
+    smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
+    targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services, *smokes}
     for name, service in services.items():
         at: KeyPath = ("services", name)
         if "volumes" in service:
             _volumes(service["volumes"], (*at, "volumes"), report)
-        if "labels" in service:
-            _labels(service["labels"], (*at, "labels"), report)
+        _prefixed("labels", "slimbake.", service.get("labels", {}), (*at, "labels"), report)
+        _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
         if "contexts" in service:
             _contexts(service, (*at, "contexts"), targets, report)
         if "dockerfile" in service and "template" in service:
@@ -110,15 +112,16 @@ def _overlap(one: str, other: str) -> bool:
     return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _labels(labels: Raw, at: KeyPath, report: Report) -> None:
-    for key in labels:
-        if key.startswith("slimbake."):
-            report.key((*at, key), "labels that begin with 'slimbake.' are slimbake's own", "choose another prefix")
+def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: Report) -> None:
+    for key in keys:
+        if key.startswith(prefix):
+            message = f"{kind} that begin with '{prefix}' are slimbake's own"
+            report.key((*at, key), message, "choose another prefix")
 
 
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
     base = service.get("base")
-    linked = {f"target:base-{base}" if base else "target:runtime": "base" if base else "runtime"}
+    linked = {f"target:base-{base}" if base else "target:runtime": "base"}
     for name, value in service["contexts"].items():
         path = (*at, name)
         if name in LINKS or name.startswith(tuple(PREFIXES)):
@@ -143,13 +146,11 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
                 message = f"{rest} is linked already, as '{linked[value]}'"
                 report.value(path, message, "bake takes one name for a target: use that one, and remove this")
             linked.setdefault(value, name)
-            if not _is_target(rest, targets):
+            key = next((_BY_KEY[prefix] for prefix in _BY_KEY if rest.startswith(prefix)), None)
+            if key:
+                report.value(path, f"'{rest}' is linked by slimbake", f"ask for it with the key `{key}`")
+            elif rest not in targets:
                 report.value(path, f"unknown target '{rest}'", near(rest, targets))
-
-
-def _is_target(name: str, targets: set[str]) -> bool:
-    # Which weights and wheels there are is decided in the plan.
-    return name in targets or name.removesuffix(SMOKE) in targets or name.startswith(("weights-", "wheel-"))
 
 
 def _links(services: Raw, report: Report) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from slimbake.manifest.model import Base, Manifest
+from slimbake.manifest.model import Manifest
 from slimbake.plan import targets as make
+from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.model import Group, Plan, Running
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
@@ -15,13 +16,14 @@ def plan(manifest: Manifest) -> Plan:
     Targets: one runtime, one per base, per local package, per distinct weights, per service and per smoke, each after
     all that it stands on.
     """
-    sources = make.weights_sources(manifest)
+    manifest = layered(manifest)
+    sources, torch = make.weights_sources(manifest), torch_builds(manifest)
     targets = (
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in make.local_packages(manifest)),
-        *(make.base(base, manifest) for base in parents_first(manifest)),
+        *(make.base(base, manifest, torch[base.name]) for base in manifest.bases),
         *(make.weights(source, manifest) for source in sources.values()),
-        *(make.service(service, manifest, sources) for service in manifest.services),
+        *(make.service(service, manifest, sources, torch.get(service.base or "", "")) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
     groups = (
@@ -42,18 +44,3 @@ def plan(manifest: Manifest) -> Plan:
             Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget) for s in manifest.services
         ),
     )
-
-
-def parents_first(manifest: Manifest) -> tuple[Base, ...]:
-    """The bases, each after the one that it extends; otherwise in the manifest's order."""
-    by_name = {base.name: base for base in manifest.bases}
-    ordered: dict[str, Base] = {}
-
-    def visit(base: Base) -> None:
-        if base.extends:
-            visit(by_name[base.extends])
-        ordered.setdefault(base.name, base)
-
-    for base in manifest.bases:
-        visit(base)
-    return tuple(ordered.values())

@@ -86,7 +86,7 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
     )
 
 
-def base(base: Base, manifest: Manifest) -> Target:
+def base(base: Base, manifest: Manifest, torch: str) -> Target:
     name = f"base-{base.name}"
     return Target(
         name=name,
@@ -97,7 +97,7 @@ def base(base: Base, manifest: Manifest) -> Target:
         recipe=Recipe(
             template="base.Dockerfile.j2",
             system=base.system,
-            install=_install(name, base, base.torch or ""),
+            install=_install(name, base, torch),
         ),
         contexts=(
             *_layer_contexts(base, manifest),
@@ -131,8 +131,9 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
     )
 
 
-def service(service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource]) -> Target:
-    torch = next((b.torch for b in manifest.bases if b.name == service.base), None) or ""
+def service(
+    service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
+) -> Target:
     source = sources[service.weights] if service.weights else None
     recipe = Recipe(
         template=service.template or "service.Dockerfile.j2",
@@ -201,7 +202,7 @@ def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
     return (
         ("inside", INSIDE),
         *((("locks", LOCKS), _external(manifest, "uv")) if installs else ()),
-        *((_external(manifest, "python"), ("runtime", "target:runtime")) if asker.system else ()),
+        *((_external(manifest, "python"),) if asker.system else ()),
     )
 
 
@@ -236,7 +237,7 @@ def _ignore(service: Service) -> tuple[str, ...]:
 
 def _literal(path: str) -> str:
     """A path as a pattern of .dockerignore that matches only itself."""
-    return re.sub(r"([*?\[\]\\])", r"\\\1", path)
+    return re.sub(r"([*?\[\]\\!#])", r"\\\1", path)
 
 
 def _short(weights: Weights) -> str:

@@ -1,0 +1,61 @@
+"""What bases and what stands on them have from below: read once, so that each layer is given only what it adds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from slimbake.manifest.model import Base, LocalPackage, Manifest, Requirements
+
+
+def parents_first(manifest: Manifest) -> tuple[Base, ...]:
+    """The bases, each after the one that it extends; otherwise in the manifest's order."""
+    by_name = {base.name: base for base in manifest.bases}
+    ordered: dict[str, Base] = {}
+
+    def visit(base: Base) -> None:
+        if base.extends:
+            visit(by_name[base.extends])
+        ordered.setdefault(base.name, base)
+
+    for base in manifest.bases:
+        visit(base)
+    return tuple(ordered.values())
+
+
+def roots(manifest: Manifest) -> dict[str, str]:
+    """The root of each base's family, by the base's name."""
+    found: dict[str, str] = {}
+    for base in parents_first(manifest):
+        found[base.name] = found[base.extends] if base.extends else base.name
+    return found
+
+
+def torch_builds(manifest: Manifest) -> dict[str, str]:
+    """The build of torch that each base's family has, by the base's name; "" = as the index has it.
+
+    A family has one, whichever of its bases names it.
+    """
+    root = roots(manifest)
+    named = {root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != "pypi"}
+    return {name: named.get(root[name], "") for name in root}
+
+
+def layered(manifest: Manifest) -> Manifest:
+    """The manifest with each local package asked for once: what a base has, nothing above it installs again."""
+    below: dict[str, frozenset[LocalPackage]] = {}
+    bases = []
+    for base in parents_first(manifest):
+        inherited = below[base.extends] if base.extends else frozenset()
+        below[base.name] = inherited.union(base.requirements.packages)
+        bases.append(replace(base, requirements=_without(base.requirements, inherited)))
+    services = tuple(
+        replace(service, requirements=_without(service.requirements, below[service.base]))
+        if service.base
+        else service
+        for service in manifest.services
+    )
+    return replace(manifest, bases=tuple(bases), services=services)
+
+
+def _without(asked: Requirements, packages: frozenset[LocalPackage]) -> Requirements:
+    return replace(asked, packages=tuple(p for p in asked.packages if p not in packages))

@@ -1,0 +1,173 @@
+"""Engines and stand-ins, real ones: found, left alone, started, stopped, made."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.conftest import call, docker, wait_for
+from tests.engine.engines import plain_engine
+
+from slimbake import dockerd
+from slimbake.doctor import doctor
+from slimbake.engine import Engine, find, setup
+from slimbake.externals import resolve
+from slimbake.machine import machine
+from slimbake.manifest.model import External
+from slimbake.standin import python_standin
+
+# No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
+PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
+UV = External("uv", "registry.invalid/uv:1")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    with plain_engine() as host:
+        yield host
+
+
+def state_of_engine() -> dict[str, Any]:
+    """What an engine says of itself, less what it holds and what passes."""
+    info = json.loads(docker("info", "--format", "{{json .}}"))
+    passing = ("SystemTime", "NFd", "NGoroutines", "NEventsListener", "Images", "Containers")
+    return {key: value for key, value in info.items() if not key.startswith(passing)}
+
+
+def files(folder: Path) -> dict[str, int]:
+    """A folder's files with their times."""
+    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} if folder.exists() else {}
+
+
+def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
+    before = (state_of_engine(), files(Path("/etc/docker")))
+    assert isinstance(find(), Engine)
+    assert setup(True, print) == find()
+    doctor([PYTHON, UV])
+    assert (state_of_engine(), files(Path("/etc/docker"))) == before
+
+
+@needs_root
+def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is(
+    plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", plain)
+    folder = Path(plain.removeprefix("unix://")).parent
+    settings = (folder / "daemon.json").read_bytes()
+    before = (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text())
+    found = setup(True, print)
+    assert (found.store, found.endpoint, found.started) == ("graph", plain, False)
+    rows = {row.check: row for row in doctor([PYTHON, UV]).rows}
+    assert (rows["engine"].state, rows["image store"].state) == ("ok", "warn")
+    assert plain in rows["engine"].found
+    assert (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text()) == before
+    assert (folder / "daemon.json").read_bytes() == settings
+
+
+@needs_root
+def test_an_engine_that_somebody_else_started_is_not_stopped(
+    plain: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", plain)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert dockerd.stop(print) is False
+    assert docker("version", "--format", "{{.Server.Version}}")
+
+
+START_AND_STOP = """
+from slimbake.engine import Absent, find, setup, stop_engine
+assert isinstance(find(), Absent)
+said = []
+first = setup(False, said.append)
+assert (first.store, first.started) == ("containerd", True), first
+assert any(word.startswith("starting dockerd") for word in said), said
+assert setup(False, said.append) == first and len(said) == 1, said
+assert stop_engine(said.append) is True
+assert isinstance(find(), Absent)
+assert stop_engine(said.append) is False
+"""
+
+
+@needs_root
+def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(tmp_path: Path) -> None:
+    if dockerd.systemd_runs():
+        pytest.skip("systemd starts engines here")
+    # A view of this machine with no engine running: processes, network, /run and Docker's data of its own.
+    with tempfile.TemporaryDirectory(prefix="engine-") as data:
+        view = f"""
+            mount -t tmpfs none /run && mount --bind {data} /var/lib/docker || exit
+            unset DOCKER_HOST
+            exec {sys.executable} -W error -c "$1"
+        """
+        unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "sh", "-c"]
+        Path("/var/lib/docker").mkdir(exist_ok=True)
+        done = call(*unshared, textwrap.dedent(view), "sh", START_AND_STOP, env={"XDG_STATE_HOME": str(tmp_path)})
+    log = tmp_path / "slimbake/dockerd.log"
+    assert done.code == 0, done.stderr + (log.read_text()[-2000:] if log.exists() else "")
+
+
+def test_externals_that_cannot_be_reached_are_stood_in_for_and_build(tmp_path: Path) -> None:
+    engine = find()
+    assert isinstance(engine, Engine)
+    externals = resolve([PYTHON, UV], "3.11", engine, machine(), print, install=True)
+    assert externals.standins == ("python", "uv")
+    (tmp_path / "Dockerfile").write_text(
+        f"""\
+FROM {PYTHON.image}
+RUN --mount=type=bind,from=uv,target=/uv ["/uv/uv", "--version"]
+RUN ["python3", "-c", "import bz2, ctypes, lzma, readline, sqlite3, ssl, zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')"]
+RUN test -s /etc/ssl/certs/ca-certificates.crt
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1
+RUN test -z "$(ls /var/cache/apt/archives/*.deb /var/cache/apt/*.bin)"
+"""
+    )
+    contexts = (f"{PYTHON.image}={externals['python'].context}", f"uv={externals['uv'].context}")
+    flags = [flag for context in contexts for flag in ("--build-context", context)]
+    built = call("docker", "buildx", "build", "--output=type=cacheonly", *flags, str(tmp_path))
+    assert built.code == 0, built.stderr
+
+
+def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
+    reference = python_standin("3.11", machine(), print, install=True)
+    said: list[str] = []
+    assert python_standin("3.11", machine(), said.append) == reference
+    assert said == []
+    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference))
+    assert len(labels["slimbake.standin"]) == 64
+
+
+INTERRUPTED = """
+import signal
+from slimbake.machine import machine
+from slimbake.standin import python_standin
+signal.signal(signal.SIGINT, signal.default_int_handler)
+python_standin("3.13", machine(), print, install=True)
+"""
+
+
+def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(tmp_path: Path) -> None:
+    reference = "slimbake-standin/python:3.13-trixie"
+    if call("docker", "image", "inspect", reference).code == 0:
+        docker("image", "rm", reference)
+    tmp_path.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
+    ) as making:
+        wait_for(lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))), "mmdebstrap")
+        making.send_signal(signal.SIGINT)
+        said = making.communicate(timeout=30)[1].decode()
+    assert "KeyboardInterrupt" in said
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in call("ps", "-eo", "args").stdout
+    assert call("docker", "image", "inspect", reference).code != 0
