@@ -101,7 +101,7 @@ def main() -> int:
             if side["why"]:
                 print(f"{result['services']:,} services, {side['name']}: {side['why']}.")
     say(f"all numbers: {tables.save('generate', {'fleets': results, 'versions': versions(bakery)})}")
-    return 0
+    return 1 if any(side["why"] == "failed" for result in results for side in result["sides"]) else 0
 
 
 HEADINGS = (

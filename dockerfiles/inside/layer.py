@@ -67,7 +67,7 @@ def install(torch: str) -> None:
         arguments += ["--find-links", str(found)]
     lock = INSIDE / "lock.txt"
     pins = [line for line in lock.read_text().splitlines() if "==" in line and not line.startswith("#")]
-    if any(f"+{torch}" in pin for pin in pins) and not any(found.glob(f"*+{torch}-*.whl")):
+    if torch and any(f"+{torch}" in pin for pin in pins) and not any(found.glob(f"*+{torch}-*.whl")):
         arguments += ["--torch-backend", torch]  # only PyTorch's own index has these
     if pins:
         uv("pip", "install", *arguments, "--requirements", str(lock))

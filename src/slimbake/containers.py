@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.errors import SetupError
+from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Running
 from slimbake.plan.targets import INSIDE
 
-PROJECT = "slimbake.project"
+PROJECT = "slimbake.project"  # on images, and so on every container that anybody runs from them
+FLEET = "slimbake.fleet"  # on what `up` and `run` make: only that is for `down` to remove
 DEBUG = "slimbake.debug"
+PATIENCE = 20.0  # seconds for services to listen; a large model takes longer to load, which is no fault
+LAST_WORDS = 20  # lines
 HARDENED = (
     "--read-only",
     "--cap-drop=ALL",
@@ -37,26 +43,72 @@ CMD ["/bin/bash"]
 def up(
     plan: Plan, services: Sequence[str], images: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[Running, ...]:
-    """Start the services that listen on a port, each anew; those without one are commands, for `run`.
+    """Start the services that listen on a port, each anew, and wait some seconds until they do listen.
 
-    `images`: service -> image. Ports are published on loopback only. Raises SetupError for an image that is missing.
+    `images`: service -> image. Ports are published on loopback only. Services without a port are commands, for `run`.
+    Raises SetupError for an image that is missing or a port that is taken, CheckError for a service that ended.
     """
-    client = docker.client()
-    network(plan)
-    started = []
-    for service in _chosen(plan, services):
-        if service.port is None:
-            continue
+    chosen = tuple(service for service in _chosen(plan, services) if service.port is not None)
+    for service in chosen:
         _must_exist(images[service.service])
-        name = container(plan, service.service)
-        client.container.remove(name, force=True) if client.container.exists(name) else None
-        docker.call(
-            "run", "--detach", f"--name={name}", f"--publish=127.0.0.1:{service.port}:{service.port}",
-            *_placed(plan, service), images[service.service],
-        )  # fmt: skip
+    network(plan)
+    for service in chosen:
+        _start(plan, service, images[service.service])
         say(f"{service.service}: http://127.0.0.1:{service.port}")
-        started.append(service)
-    return tuple(started)
+    if chosen:
+        _wait(plan, {service.service: service.port for service in chosen if service.port is not None}, say)
+    return chosen
+
+
+def _start(plan: Plan, service: Running, image: str) -> None:
+    client = docker.client()
+    name = container(plan, service.service)
+    if client.container.exists(name):
+        client.container.remove(name, force=True)
+    published = f"--publish=127.0.0.1:{service.port}:{service.port}"
+    try:
+        docker.call("run", "--detach", f"--name={name}", published, *_placed(plan, service), image)
+    except SetupError as error:
+        with contextlib.suppress(SetupError):
+            docker.call("rm", "--force", name)  # Docker leaves it behind, made but never started
+        raise SetupError(f"{service.service} could not be started on port {service.port}", error.hint) from None
+
+
+def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> None:
+    """Return once all services listen, or after PATIENCE; raises CheckError with the last words of one that ended."""
+    names = [container(plan, service) for service in ports]
+    silent, deadline = set(ports), time.monotonic() + PATIENCE
+    while True:
+        states = docker.call("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *names).splitlines()
+        for service, state in zip(ports, states, strict=True):
+            if not state.startswith("true"):
+                raise _ended(service, container(plan, service), state.split()[1])
+        silent = {service for service in silent if not _listens(ports[service])}
+        if not silent:
+            return
+        if time.monotonic() > deadline:
+            say(f"still starting: {', '.join(service for service in ports if service in silent)}")
+            return
+        time.sleep(0.2)
+
+
+def _ended(service: str, name: str, code: str) -> CheckError:
+    lines = docker.client().container.logs(name, tail=LAST_WORDS)
+    return CheckError(
+        f"{service} ended at once, with exit code {code}\n{lines}".rstrip(),
+        f"`docker logs {name}` tells all; `slimbake down` ends the others",
+    )
+
+
+def _listens(port: int) -> bool:
+    """Whether the port's service is there. Docker's proxy takes every connection, and ends those it has no use for."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        connection.settimeout(0.05)
+        try:
+            return connection.recv(1) != b""
+        except TimeoutError:  # it waits for us to speak
+            return True
+    return False
 
 
 def run(plan: Plan, service: str, image: str, arguments: Sequence[str]) -> int:
@@ -71,7 +123,7 @@ def down(plan: Plan, volumes: bool) -> tuple[str, ...]:
     """Remove the containers and the network of a fleet, and its volumes if asked to; the names of what is gone."""
     client = docker.client()
     gone = []
-    label = {"label": f"{PROJECT}={plan.project}"}
+    label = {"label": f"{FLEET}={plan.project}"}
     for found in client.container.list(all=True, filters=label):
         gone.append(found.name)
         client.container.remove(found, force=True)
@@ -117,7 +169,7 @@ def network(plan: Plan) -> str:
     """The fleet's network, made if it is missing."""
     client = docker.client()
     if not client.network.exists(plan.project):
-        client.network.create(plan.project, labels={PROJECT: plan.project})
+        client.network.create(plan.project, labels={FLEET: plan.project})
     return plan.project
 
 
@@ -130,13 +182,13 @@ def _placed(plan: Plan, service: Running) -> list[str]:
     words = [
         f"--network={plan.project}",
         f"--network-alias={service.service}",
-        f"--label={PROJECT}={plan.project}",
+        f"--label={FLEET}={plan.project}",
     ]
     client = docker.client()
     for name, path in service.volumes:
         volume = f"{plan.project}-{name}"
         if not client.volume.exists(volume):
-            client.volume.create(volume, labels={PROJECT: plan.project})
+            client.volume.create(volume, labels={FLEET: plan.project})
         words.append(f"--volume={volume}:{path}")
     return [*words, *HARDENED]
 

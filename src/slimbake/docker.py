@@ -20,6 +20,14 @@ if TYPE_CHECKING:  # importing it costs 0.3 s, which `generate` need not pay
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
+def use_builder(name: str) -> None:
+    """Build with this builder from here on; one that is another engine's own makes that engine the one to talk to."""
+    os.environ["BUILDX_BUILDER"] = name
+    contexts = subprocess.run(["docker", "context", "ls", "-q"], capture_output=True, text=True, check=False).stdout
+    if name in contexts.split():
+        os.environ["DOCKER_CONTEXT"] = name
+
+
 def client() -> DockerClient:
     """The engine that Docker's own settings choose."""
     from python_on_whales import DockerClient
@@ -113,6 +121,19 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
         process.stdout.close()
         if process.wait():
             raise SetupError("the engine could not save images", error)
+
+
+def layers(images: Sequence[Sequence[str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """For each image, given by the ids that an engine may call it by: its id here, and its diffs, bottom first."""
+    from python_on_whales.exceptions import DockerException
+
+    for kind in range(max(map(len, images))):
+        ids = [names[min(kind, len(names) - 1)] for names in images]
+        with contextlib.suppress(DockerException):
+            found = client().image.inspect(ids)
+            diffs = [tuple(image.root_fs.layers or ()) if image.root_fs else () for image in found]
+            return list(zip(ids, diffs, strict=True))
+    raise SetupError("the engine does not hold what was just built", f"looked for {', '.join(ids)}")
 
 
 def call(*arguments: str) -> str:

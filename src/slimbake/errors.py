@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 MANIFEST = 2
 NOTHING_SELECTED = 3
@@ -41,7 +42,7 @@ class SlimbakeError(Exception):
 
     message: str
     hint: str = ""
-    exit_code: int = field(default=1, init=False)
+    exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
         return self.message
@@ -53,8 +54,7 @@ class ManifestError(SlimbakeError):
 
     problems: tuple[Problem, ...] = ()
 
-    def __post_init__(self) -> None:
-        self.exit_code = MANIFEST
+    exit_code = MANIFEST
 
     @classmethod
     def of(cls, file: str, problems: Sequence[Problem]) -> ManifestError:
@@ -68,40 +68,34 @@ class ManifestError(SlimbakeError):
 class UsageError(SlimbakeError):
     """The command line asks for something that does not exist."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = MANIFEST
+    exit_code = MANIFEST
 
 
 class NothingSelected(SlimbakeError):
     """The selection leaves no service to work on."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = NOTHING_SELECTED
+    exit_code = NOTHING_SELECTED
 
 
 class StaleFiles(SlimbakeError):
     """Generated files or locks differ from what the manifest says."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = STALE
+    exit_code = STALE
 
 
 class BuildError(SlimbakeError):
     """A target did not build."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = BUILD_FAILED
+    exit_code = BUILD_FAILED
 
 
 class CheckError(SlimbakeError):
     """A smoke, a parity or a budget does not hold."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = CHECK_FAILED
+    exit_code = CHECK_FAILED
 
 
 class SetupError(SlimbakeError):
     """Docker, buildx, uv, an external or the network is missing or too old."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = SETUP
+    exit_code = SETUP

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
+import re
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from slimbake.data import data_root, template_root
 from slimbake.errors import UsageError
 from slimbake.plan.model import Plan
 from slimbake.plan.targets import GENERATED
-from slimbake.render import BAKE_FILE, MARK, WORKFLOW, Generated, render
+from slimbake.render import BAKE_FILE, MARK, Generated, render
+from slimbake.render.workflow import PATH as WORKFLOW
 from slimbake.state import write_atomically
 
 INSIDE_PROGRAMS = ("distil.py", "layer.py", "smoke.py", "system.py")
@@ -39,16 +41,33 @@ class TemplateFault(UsageError):
 def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
     """Render a plan with the templates that hold in `root`: its own file by file, else those shipped.
 
-    Raises TemplateFault.
+    Raises TemplateFault, and UsageError where a service's own Dockerfile still says that slimbake generates it.
     """
+    for target in plan.targets:
+        if target.recipe is None and _is_ours(_content(root / target.dockerfile)):
+            raise UsageError(
+                f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would be removed as such",
+                "it is yours now: remove its first line",
+            )
+    texts = _templates(plan, root)
     try:
-        return render(plan, _templates(plan, root), _inside(), _tool(root))
+        return render(plan, texts, _inside(), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
-    except jinja2.TemplateError as error:
+    except Exception as error:  # whatever a template does wrong: it is a program of its user
+        place = _place(error, texts)
+        if not place:
+            raise
+        words = f"there is no template '{error}'" if isinstance(error, jinja2.TemplateNotFound) else str(error)
         raise TemplateFault(
-            f"a template fails: {error}", "templates are given `plan` and `target`; see docs/templates.md"
+            f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
         ) from None
+
+
+def _place(error: Exception, templates: Mapping[str, str]) -> str:
+    """The template and the line in which an error arose, "" if in none."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def drift(files: Sequence[Generated], root: Path) -> Drift:
@@ -103,20 +122,25 @@ def _templates(plan: Plan, root: Path) -> dict[str, str]:
     texts = {path.name: path.read_text("utf-8") for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")}
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
-            texts[path.name] = path.read_text("utf-8")
+            texts[path.name] = _own_template(path)
     for target in plan.targets:
         if target.recipe and target.recipe.template not in texts:
-            texts[target.recipe.template] = (root / target.recipe.template).read_text("utf-8")
+            texts[target.recipe.template] = _own_template(root / target.recipe.template)
     return texts
+
+
+def _own_template(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise TemplateFault(f"{path} is not UTF-8", "save it as UTF-8") from None
 
 
 def _tool(root: Path) -> str:
     """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
-    try:
-        project = tomllib.loads(_content(root / "pyproject.toml")).get("project", {})
-    except tomllib.TOMLDecodeError:
-        project = {}
-    return "." if project.get("name") == "slimbake" else f"slimbake=={__version__}"
+    # A TOML parser would cost more time than the whole workflow.
+    own = re.search(r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE)
+    return "." if own else f"slimbake=={__version__}"
 
 
 def _inside() -> dict[str, str]:
@@ -129,7 +153,7 @@ def _content(path: Path) -> str:
         return path.read_text("utf-8")
     except FileNotFoundError:
         return ""
-    except (UnicodeDecodeError, IsADirectoryError):
+    except (UnicodeDecodeError, IsADirectoryError, NotADirectoryError):
         return "\0"  # whatever it is, it is not ours
 
 

@@ -115,12 +115,16 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        for kind, patience in ((signal.SIGINT, _GRACE), (signal.SIGKILL, 5.0)):
-            if process.poll() is not None:
-                break
-            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, kind)
-                process.wait(patience)
+        if process.poll() is None:
+            _signal(process, signal.SIGINT, _GRACE)
+            _signal(process, signal.SIGKILL, 5.0)  # with what it started and left behind
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _signal(process: subprocess.Popen[str], kind: signal.Signals, patience: float) -> None:
+    """Send a signal to a process and all that it started, and wait for it, but only so many seconds."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, kind)
+        process.wait(patience)

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from slimbake import docker
-from slimbake.containers import DEBUG, PROJECT
+from slimbake.containers import PROJECT
+
+OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 
 
 def prune(project: str, everything: bool) -> tuple[str, ...]:
-    """Remove untagged and debug images of a project, or all its images; the names of those that are gone.
+    """Remove of a project what no release names, or all of it; the names of those that are gone.
 
     An image that a container still runs stays.
     """
+    gone = remove_dangling(project)
+    for image in docker.client().image.list(filters={"label": f"{PROJECT}={project}"}):
+        ours = (name for name in image.repo_tags if everything or name.startswith(OURS))
+        gone += [name for name in ours if _removed(name)]
+    return tuple(gone)
+
+
+def remove_dangling(project: str) -> list[str]:
+    """Remove the images of a project that lost their names to newer ones."""
+    filters = {"dangling": "true", "label": f"{PROJECT}={project}"}
+    nameless = (image.id for image in docker.client().image.list(filters=filters) if not image.repo_tags)
+    return [name for name in nameless if _removed(name)]
+
+
+def _removed(name: str) -> bool:
     from python_on_whales.exceptions import DockerException
 
-    client = docker.client()
-    of_project = {"label": f"{PROJECT}={project}"}
-    images = client.image.list(filters=of_project) if everything else [
-        *client.image.list(filters=of_project | {"dangling": "true"}),
-        *client.image.list(filters={"label": [f"{PROJECT}={project}", DEBUG]}),
-    ]  # fmt: skip
-    gone = []
-    for image in images:
-        for name in image.repo_tags or [image.id]:
-            try:
-                client.image.remove(name)
-            except DockerException:
-                continue
-            gone.append(name)
-    return tuple(gone)
+    try:
+        docker.client().image.remove(name)
+    except DockerException:  # a container still runs it
+        return False
+    return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from slimbake import bake
 from slimbake.bake.command import Options, Surroundings
@@ -17,6 +18,7 @@ from slimbake.manifest.model import Manifest
 from slimbake.measure import measure
 from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
+from slimbake.prune import remove_dangling
 from slimbake.report import megabytes
 from slimbake.surroundings import surroundings
 
@@ -49,7 +51,15 @@ def release(
     around = surroundings(plan, root, engine, here, say, names.install)
     if options.push:
         _refuse_standins(around, names.registry)
-    result = bake.bake(plan, services, root, around, options)
+    options = replace(options, load=engine.builder != "docker")
+    try:
+        return _checked(plan, root, bake.bake(plan, services, root, around, options), options, names)
+    finally:
+        remove_dangling(plan.project)
+
+
+def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, names: Release) -> Measurement:
+    """Measure what was built; tag and push what keeps its budget. Raises BuildError and CheckError for the rest."""
     measurement = measure(
         {image.name: image.digest for image in result.built},
         {image.name: image.diff_ids for image in result.built},

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,22 @@ class Toy:
         return f"{self.project}/{service}:{tag}"
 
 
+@contextmanager
+def fleet(root: Path) -> Iterator[Toy]:
+    """A toy fleet in a folder; what it leaves in the engine is removed in the end."""
+    made = Toy(root, f"toy-{uuid.uuid4().hex[:8]}")
+    try:
+        yield made
+    finally:
+        if (root / "services.yaml").is_file():
+            made.slimbake("prune", "--all")
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Iterator[Toy]:
-    """An empty toy fleet; what it leaves in the engine is removed after the test."""
-    fleet = Toy(tmp_path, f"toy-{uuid.uuid4().hex[:8]}")
-    yield fleet
-    if (tmp_path / "services.yaml").is_file():
-        fleet.slimbake("prune", "--all")
+    """An empty toy fleet of the test's own."""
+    with fleet(tmp_path) as made:
+        yield made
 
 
 def free_port() -> int:
@@ -130,7 +140,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
     )
-    with subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        ["docker-registry", "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL
+    ) as server:
         wait_for(lambda: fetch(f"http://127.0.0.1:{port}/v2/")[0] == 200, "the registry")
         yield f"127.0.0.1:{port}"
         server.send_signal(signal.SIGTERM)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.golden.conftest import Print
+from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
+from tests.golden.printed import printed
 
 from slimbake.generated import drift
 from slimbake.plan.targets import INSIDE
 from slimbake.render import MARK
-from tests.golden.conftest import Print
-from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
-from tests.golden.printed import printed
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
 SOURCES = REPOSITORY / "src" / "slimbake" / "inside"

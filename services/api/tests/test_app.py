@@ -104,9 +104,7 @@ def test_asking_an_empty_collection_says_that_it_is_empty() -> None:
         ("nlg", "/ask", {"question": "a"}, 0),
     ],
 )
-def test_a_service_that_is_down_is_named(
-    down: str, path: str, body: dict[str, Any], asked_before: int
-) -> None:
+def test_a_service_that_is_down_is_named(down: str, path: str, body: dict[str, Any], asked_before: int) -> None:
     behind = Behind(down=down)
     answer = behind.post(path, body)
     assert answer.status_code == 503

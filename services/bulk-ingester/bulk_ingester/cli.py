@@ -85,9 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit: 0 all stored, 1 some lines bad, 2 usage, 3 a service failed",
     )
     parser.add_argument("file", nargs="?", default="-", help="the input; - (the default) is stdin")
-    parser.add_argument(
-        "--batch", type=_batch, default=16, metavar="N", help="documents a request, 1 to 256 (16)"
-    )
+    parser.add_argument("--batch", type=_batch, default=16, metavar="N", help="documents a request, 1 to 256 (16)")
     parser.add_argument(
         "--checkpoint",
         type=Path,

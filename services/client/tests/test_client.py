@@ -57,9 +57,7 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-HITS = {
-    "hits": [{"id": "a", "text": "alpha\n" + "x" * 100, "score": 0.75, "lexical_rank": 1, "dense_rank": 2}]
-}
+HITS = {"hits": [{"id": "a", "text": "alpha\n" + "x" * 100, "score": 0.75, "lexical_rank": 1, "dense_rank": 2}]}
 LISTED = f"  0.7500  a  alpha {'x' * 69}…\n"
 
 
@@ -99,9 +97,7 @@ def test_status_names_the_service(api: Api, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "api: ok\n"
 
 
-def test_ingest_sends_batches_and_names_bad_lines(
-    api: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_ingest_sends_batches_and_names_bad_lines(api: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     api.answers["/ingest"] = 200, {"stored": 1}
     good = [json.dumps({"id": str(number), "text": "t", "more": 1}) for number in range(65)]
     bad = [
@@ -161,9 +157,7 @@ def test_an_api_that_is_down_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "client: no api at http://127.0.0.1:1: [Errno 111] Connection refused\n"
 
 
-def test_a_missing_file_is_a_usage_error(
-    api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_file_is_a_usage_error(api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(api, "ingest", str(tmp_path / "missing")) == 2
     assert "No such file" in capsys.readouterr().err
 

@@ -66,9 +66,7 @@ def exposition(found: Mapping[str, Status]) -> bytes:
         ["service"],
         registry=registry,
     )
-    latency = Gauge(
-        "atlas_service_latency_seconds", "How long that answer took", ["service"], registry=registry
-    )
+    latency = Gauge("atlas_service_latency_seconds", "How long that answer took", ["service"], registry=registry)
     for name, status in found.items():
         up.labels(name).set(status.up)
         if status.up:  # how long one waited in vain is no latency

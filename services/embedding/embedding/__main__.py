@@ -1,11 +1,15 @@
 """`python -m embedding`: load the model, then serve until told to stop."""
 
-from atlas_common import settings
-from atlas_common.web import serve
-from embedding.app import Settings, build
-from embedding.model import MiniLM
+from atlas_common.signals import end_on_signals
 
 PORT = 8001
 
 if __name__ == "__main__":
+    end_on_signals()  # before all that takes time to load
+
+    from atlas_common import settings
+    from atlas_common.web import serve
+    from embedding.app import Settings, build
+    from embedding.model import MiniLM
+
     serve(build(MiniLM(settings.read(Settings).weights)), PORT)

@@ -1,12 +1,16 @@
 """`python -m nlg`: load the model, then serve until told to stop."""
 
-from atlas_common import settings
-from atlas_common.web import serve
-from nlg.app import Settings, build
-from nlg.model import CausalModel
+from atlas_common.signals import end_on_signals
 
 PORT = 8003
 
 if __name__ == "__main__":
+    end_on_signals()  # before all that takes time to load
+
+    from atlas_common import settings
+    from atlas_common.web import serve
+    from nlg.app import Settings, build
+    from nlg.model import CausalModel
+
     read = settings.read(Settings)
     serve(build(CausalModel(read.weights, read.dtype)), PORT)

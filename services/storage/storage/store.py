@@ -81,9 +81,7 @@ class Store:
         connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
         # WAL: readers do not wait for the writer. FULL: what was answered as stored survives a power cut.
         # Temporary data stay in memory, as the root filesystem is read-only.
-        connection.executescript(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY"
-        )
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
         self._prepare(connection)
         return connection
 

@@ -97,8 +97,6 @@ def test_text_that_is_no_unicode_is_refused(store: Store, broken: str) -> None:
 
 
 def test_metadata_that_json_cannot_carry_is_refused(store: Store) -> None:
-    content = (
-        f'{{"documents": [{{"id": "a", "text": "t", "metadata": {{"n": NaN}}, "vector": {vector(1.0)}}}]}}'
-    )
+    content = f'{{"documents": [{{"id": "a", "text": "t", "metadata": {{"n": NaN}}, "vector": {vector(1.0)}}}]}}'
     answer = ask(store, "PUT", "/documents", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 422

@@ -17,7 +17,6 @@ from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SlimbakeError
 from slimbake.plan.model import Plan, Target
 
-
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
 
 
@@ -78,7 +77,7 @@ def with_smokes(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
 
 def _build(
     plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps
-) -> tuple[dict[str, str], Vertex | None, str]:
+) -> tuple[dict[str, tuple[str, ...]], Vertex | None, str]:
     """One `docker buildx bake`: the digests by target; the step that broke it, if any; buildx's own words."""
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
@@ -96,21 +95,24 @@ def _build(
                 running.text,
             )
         found = json.loads(metadata.read_text("utf-8"))
-    return {name: entry.get("containerimage.digest", "") for name, entry in found.items()}, None, running.text
+    return {name: _identifiers(entry) for name, entry in found.items()}, None, running.text
 
 
-def _built(services: tuple[str, ...], digests: Mapping[str, str]) -> tuple[Built, ...]:
-    client = docker.client()
-    images = []
-    for service in services:
-        if not digests.get(service):
-            raise BuildError(
-                f"buildx names no image for {service}: this builder does not load what it builds",
-                "use a builder with the docker driver, or push with --push",
-            )
-        root_fs = client.image.inspect(digests[service]).root_fs
-        images.append(Built(service, digests[service], tuple(root_fs.layers or () if root_fs else ())))
-    return tuple(images)
+def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
+    """How an engine may call an image: by its manifest with the containerd store, by its configuration without."""
+    keys = ("containerimage.digest", "containerimage.config.digest")
+    return tuple(entry[key] for key in keys if entry.get(key))
+
+
+def _built(services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]) -> tuple[Built, ...]:
+    missing = [service for service in services if not identifiers.get(service)]
+    if missing:
+        raise BuildError(
+            f"buildx names no image for {', '.join(missing)}",
+            "look whether `--set` or a template of your own changes the target's output",
+        )
+    found = docker.layers([identifiers[service] for service in services])
+    return tuple(Built(service, *image) for service, image in zip(services, found, strict=True))
 
 
 def references(target: Target, registry: str, tag: str) -> str:
@@ -119,12 +121,11 @@ def references(target: Target, registry: str, tag: str) -> str:
 
 
 def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> dict[str, str]:
-    """Move the tags to exactly what was built and checked, and remove images of this project that lost theirs."""
+    """Move the tags to exactly what was built and checked."""
     client = docker.client()
     names = {image.name: references(plan.target(image.name), registry, version) for image in built}
     for image in built:
         client.image.tag(image.digest, names[image.name])
-    remove_dangling(plan)
     return names
 
 
@@ -140,19 +141,6 @@ def push(names: Mapping[str, str]) -> None:
                 f"{name} was built and checked, but {reference} could not be pushed\n{(error.stderr or '').strip()}",
                 "once the registry answers, the same command goes on from here",
             ) from None
-
-
-def remove_dangling(plan: Plan) -> None:
-    """Remove the untagged images of this project: bases that buildx loads with what stands on them, and old builds."""
-    from python_on_whales.exceptions import DockerException
-
-    client = docker.client()
-    filters = {"dangling": "true", "label": f"slimbake.project={plan.project}"}
-    for image in client.image.list(filters=filters):
-        try:
-            client.image.remove(image)
-        except DockerException:  # a container still runs it
-            continue
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:

@@ -26,28 +26,35 @@ class Options:
     """What the command line may say about a bake."""
 
     push: bool = False
-    builder: str = ""
     sets: tuple[str, ...] = ()
     no_cache: bool = False
     keep_going: bool = False
+    load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
 
 
 def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = plan.needed(names)
     words = ["--file", BAKE_FILE]
-    if options.builder:
-        words += ["--builder", options.builder]
     if options.no_cache:
         words.append("--no-cache")
     for target in targets:
         for override in _overrides(target, around):
             words += ["--set", f"{target.name}.{override}"]
-        if target.repository:
-            words += ["--set", f"{target.name}.tags="]
+        # Every image that buildx loads gets a name of ours: without one it would be dangling, and the engine needs
+        # half a second to remove each of those; and a shell in an image whose smoke fails needs a name too.
+        if target.kind != "smoke":
+            words += ["--set", f"{target.name}.tags={staged(plan, target.name)}"]
+        if options.load and target.name in names and target.kind == "service":
+            words += ["--set", f"{target.name}.output=type=docker"]
     for override in options.sets:
         words += ["--set", override]
     return (*words, *names)
+
+
+def staged(plan: Plan, target: str) -> str:
+    """The name of what was last built of a target, checked or not; releases have other names."""
+    return f"slimbake/{plan.project}/{target}:built"
 
 
 def environment(around: Surroundings) -> dict[str, str]:

@@ -30,16 +30,19 @@ def command(
     push: bool, builder: str, sets: tuple[str, ...], no_cache: bool, keep_going: bool,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
+    from slimbake import docker
     from slimbake.bake.command import Options
     from slimbake.cli.common import print_sizes, read, say, select
     from slimbake.release import Release, release
 
     manifest, plan = read(file)
+    if builder:
+        docker.use_builder(builder)
     measurement = release(
         manifest,
         plan,
         select(plan, services),
-        Options(push=push, builder=builder, sets=sets, no_cache=no_cache, keep_going=keep_going),
+        Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
         Release(registry=registry or plan.registry, tag=tag, frozen=frozen, install=install_engine),
         say,
     )

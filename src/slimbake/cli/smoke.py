@@ -20,6 +20,7 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     from slimbake.engine import setup
     from slimbake.errors import UsageError
     from slimbake.machine import machine
+    from slimbake.prune import remove_dangling
     from slimbake.release import refresh
     from slimbake.state import write_atomically
     from slimbake.surroundings import surroundings
@@ -34,13 +35,17 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     here = machine()
     refresh(manifest, plan, here, False, say)
     around = surroundings(plan, root, engine, here, say)
-    if not record:
-        bake.bake(plan, chosen, root, around, Options())
-        click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
-    else:
-        for image in bake.bake(plan, chosen, root, around, Options(), smokes=False).built:
-            path = root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
-            if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
-                write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())
-                click.echo(path.relative_to(root))
-    bake.remove_dangling(plan)
+    try:
+        if not record:
+            bake.bake(plan, chosen, root, around, Options())
+            click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
+        else:
+            for image in bake.bake(plan, chosen, root, around, Options(), smokes=False).built:
+                path = (
+                    root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
+                )
+                if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
+                    write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())
+                    click.echo(path.relative_to(root))
+    finally:
+        remove_dangling(plan.project)

@@ -20,6 +20,7 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     _, plan = read(file)
     started = containers.up(plan, select(plan, services), images(plan, registry, tag), say)
     commands = [service.service for service in plan.services if service.port is None]
-    click.echo(f"{len(started)} services run on the network {plan.project}; `slimbake down` ends them")
+    running = ", ".join(service.service for service in started) or "nothing"
+    click.echo(f"on the network {plan.project}: {running}; `slimbake down` ends it all")
     if commands:
         click.echo(f"commands, for `slimbake run NAME [ARGUMENT]...`: {', '.join(commands)}")

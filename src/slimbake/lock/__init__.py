@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from slimbake.lock.model import Family, families, inputs, lock_text, parse_pins
+from slimbake.lock.model import HEADER, Family, families, inputs, lock_text, parse_pins
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.targets import LOCKS
@@ -19,14 +19,13 @@ def stale(manifest: Manifest) -> tuple[Family, ...]:
     """The families whose committed locks do not answer what the manifest asks now."""
     folder = manifest.file.parent / LOCKS
     recorded = _recorded(folder)
-    return tuple(
-        family
-        for family in families(manifest)
-        for digest in [_inputs(family, manifest)]
-        if any(
-            recorded.get(layer.name) != digest or not (folder / f"{layer.name}.txt").is_file()
-            for layer in family.layers
-        )
+    return tuple(family for family in families(manifest) if _is_stale(family, manifest, folder, recorded))
+
+
+def _is_stale(family: Family, manifest: Manifest, folder: Path, recorded: Mapping[str, str]) -> bool:
+    return any(
+        recorded.get(name) != digest or not (folder / f"{name}.txt").is_file()
+        for name, digest in _inputs(family, manifest).items()
     )
 
 
@@ -47,7 +46,7 @@ def lock(manifest: Manifest, machine: Machine, say: Callable[[str], None], upgra
         known = () if upgrade else tuple(pin for f in files if f.is_file() for pin in parse_pins(f.read_text()))
         for name, pins in resolve(family, manifest.file.parent, manifest.python, machine, known).items():
             texts[f"{name}.txt"] = lock_text(pins)
-            recorded[name] = _inputs(family, manifest)
+        recorded |= _inputs(family, manifest)
     live = {layer.name for family in families(manifest) for layer in family.layers}
     index = {name: recorded[name] for name in sorted(live)}
     texts[INDEX] = json.dumps(index, indent=1) + "\n"
@@ -55,12 +54,12 @@ def lock(manifest: Manifest, machine: Machine, say: Callable[[str], None], upgra
     for name in changed:
         write_atomically(folder / name, texts[name].encode())
     for path in folder.glob("*.txt"):
-        if path.stem not in live:
+        if path.stem not in live and _text(path).startswith(HEADER):
             path.unlink()
     return changed
 
 
-def _inputs(family: Family, manifest: Manifest) -> str:
+def _inputs(family: Family, manifest: Manifest) -> dict[str, str]:
     root = manifest.file.parent
     packages = {p.path for layer in family.layers for p in layer.packages}
     return inputs(family, manifest.python, {path: _text(root / path / "pyproject.toml") for path in packages})

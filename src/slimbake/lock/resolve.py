@@ -16,7 +16,7 @@ from packaging.version import Version
 from uv import find_uv_bin
 
 from slimbake import process
-from slimbake.errors import SetupError, SlimbakeError
+from slimbake.errors import MANIFEST, SetupError, SlimbakeError
 from slimbake.lock.model import Family, Layer, Pin, parse_pins
 from slimbake.machine import Machine
 
@@ -26,8 +26,7 @@ GLIBC = "x86_64-manylinux_2_40"  # of the runtime's Debian, 13
 class ResolutionError(SlimbakeError):
     """The requirements of a family contradict each other; carries uv's own explanation."""
 
-    def __post_init__(self) -> None:
-        self.exit_code = 2
+    exit_code = MANIFEST
 
 
 def resolve(

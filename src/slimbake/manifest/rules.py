@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
 from typing import Any
 
 from slimbake.manifest.graph import bases, cycles
@@ -15,6 +16,7 @@ Raw = dict[str, Any]
 
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
+_PATHS = ("context", "smoke", "reference", "dockerfile")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 # What a mount would hide or break; a path above one of them is as bad as one below.
 _OCCUPIED = (
@@ -51,6 +53,7 @@ def rules(raw: Raw, report: Report) -> None:
             _volumes(service["volumes"], (*at, "volumes"), report)
         _prefixed("labels", "slimbake.", service.get("labels", {}), (*at, "labels"), report)
         _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
+        _composed(service, at, report)
         if "contexts" in service:
             _contexts(service, (*at, "contexts"), targets, report)
         if "dockerfile" in service and "template" in service:
@@ -117,6 +120,17 @@ def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: Report) ->
         if key.startswith(prefix):
             message = f"{kind} that begin with '{prefix}' are slimbake's own"
             report.key((*at, key), message, "choose another prefix")
+
+
+def _composed(service: Raw, at: KeyPath, report: Report) -> None:
+    """Report values that HCL would change: its strings are in Unicode's form C, whatever is written."""
+    texts: dict[KeyPath, str] = {(key,): service[key] for key in _PATHS if key in service}
+    for key in ("env", "labels", "args", "contexts"):
+        texts |= {(key, name): value for name, value in service.get(key, {}).items()}
+    for path, text in texts.items():
+        if not unicodedata.is_normalized("NFC", text):
+            message = f"'{text}' is not in Unicode's form C, and bake would change it"
+            report.value((*at, *path), message, "write letters and their accents as one character: form C, or NFC")
 
 
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:

@@ -49,9 +49,7 @@ def layered(manifest: Manifest) -> Manifest:
         below[base.name] = inherited.union(base.requirements.packages)
         bases.append(replace(base, requirements=_without(base.requirements, inherited)))
     services = tuple(
-        replace(service, requirements=_without(service.requirements, below[service.base]))
-        if service.base
-        else service
+        replace(service, requirements=_without(service.requirements, below[service.base])) if service.base else service
         for service in manifest.services
     )
     return replace(manifest, bases=tuple(bases), services=services)

@@ -27,7 +27,7 @@ class Install:
 class Recipe:
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
-    template: str  # file name under templates/, or the service's own, relative to the root
+    template: str  # file name under templates/; a service's own: "./" and its path, relative to the root
     system: tuple[str, ...] = ()  # Debian packages
     shared_weights: bool = False  # weights that several services share lie before what is not shared
     install: Install | None = None

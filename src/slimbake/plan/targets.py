@@ -131,12 +131,10 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
     )
 
 
-def service(
-    service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
-) -> Target:
+def service(service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
     source = sources[service.weights] if service.weights else None
     recipe = Recipe(
-        template=service.template or "service.Dockerfile.j2",
+        template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
         shared_weights=bool(source and source.users > 1),
         install=_install(service.name, service, torch),

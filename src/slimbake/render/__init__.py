@@ -26,9 +26,7 @@ class Generated:
     text: str
 
 
-def render(
-    plan: Plan, templates: Mapping[str, str], inside: Mapping[str, str], tool: str
-) -> tuple[Generated, ...]:
+def render(plan: Plan, templates: Mapping[str, str], inside: Mapping[str, str], tool: str) -> tuple[Generated, ...]:
     """Lay out the plan, sorted by path.
 
     `templates`: template name -> text. `inside`: the programs that run inside builds, file name -> text.
@@ -60,7 +58,7 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
     if not target.ignore:
         return {}
     lines = (
-        f"# {MARK} from {plan.manifest}: what of {target.context} is not sent to the build.",
+        f"# {MARK} from {plan.manifest}: what of the context is not sent to the build.",
         *target.ignore,
     )
     return {f"{target.dockerfile}.dockerignore": "\n".join(lines) + "\n"}
@@ -68,7 +66,8 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
 
 def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader(dict(templates)),
+        # Named as files, so that an error tells in which template it arose.
+        loader=jinja2.FunctionLoader(lambda name: (templates[name], name, None) if name in templates else None),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - no HTML: each language has a quoting filter of its own

@@ -172,7 +172,6 @@ target "api" {
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
     "base" = "target:base-web"
     "wheel-our-auth" = "target:wheel-our-auth"
-    "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.title" = "api"

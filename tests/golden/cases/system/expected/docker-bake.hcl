@@ -78,7 +78,6 @@ target "base-database" {
     "locks" = "locks"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
     "python" = "docker-image://python:3.11-slim-trixie"
-    "runtime" = "target:runtime"
     "base" = "target:runtime"
   }
   labels = {
@@ -98,7 +97,6 @@ target "base-plain-files" {
   contexts = {
     "inside" = "dockerfiles/inside"
     "python" = "docker-image://python:3.11-slim-trixie"
-    "runtime" = "target:runtime"
     "base" = "target:runtime"
   }
   labels = {
@@ -118,7 +116,6 @@ target "importer" {
   contexts = {
     "inside" = "dockerfiles/inside"
     "python" = "docker-image://python:3.11-slim-trixie"
-    "runtime" = "target:runtime"
     "base" = "target:base-database"
   }
   labels = {

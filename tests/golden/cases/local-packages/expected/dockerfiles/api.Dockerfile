@@ -8,7 +8,6 @@ RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,from=locks,source=api.txt,target=/inside/lock.txt \
     --mount=type=bind,from=find-links,target=/inside/find-links \
     --mount=type=bind,from=wheel-our-auth,target=/inside/wheels/our-auth \
-    --mount=type=bind,from=wheel-our-common,target=/inside/wheels/our-common \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \

@@ -2,11 +2,13 @@
 # Replaced by a folder of wheels where a machine has such: a context of this name.
 FROM scratch AS find-links
 
-# The files of these Debian packages and the shared libraries that they need.
+# The files of these Debian packages and the shared libraries that they need, less what the base has.
 FROM python AS system
-RUN --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \
-    --mount=type=bind,from=runtime,target=/inside/runtime \
-    ["python3.11", "/inside/system.py", "--runtime", "/inside/runtime", "/out", "libpq5"]
+WORKDIR /
+RUN --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \
+    --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \
+    --mount=type=bind,from=base,target=/inside/base \
+    ["python3.11", "-m", "inside.system", "/out", "--runtime", "/inside/base", "libpq5"]
 
 FROM base
 USER 0:0

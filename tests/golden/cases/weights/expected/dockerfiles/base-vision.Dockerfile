@@ -12,5 +12,5 @@ RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=bind,from=uv,source=/uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/inside/layer.py", "install"]
+    ["python", "/inside/layer.py", "install", "--torch", "cpu"]
 USER 65532:65532

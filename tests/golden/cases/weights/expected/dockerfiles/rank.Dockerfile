@@ -13,7 +13,7 @@ RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=bind,from=uv,source=/uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/inside/layer.py", "install"]
+    ["python", "/inside/layer.py", "install", "--torch", "cpu"]
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,target=/inside/context \
     ["python", "/inside/layer.py", "code", "/app"]

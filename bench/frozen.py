@@ -1,0 +1,45 @@
+"""The baselines' requirements: the exact versions of slimbake's own locks, so that all sides install the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slimbake.lock.model import parse_pins
+from slimbake.plan.model import Plan
+from slimbake.plan.targets import LOCKS
+
+REQUIREMENTS = Path("bench/baseline/requirements")
+
+
+def requirements(plan: Plan, root: Path) -> dict[str, str]:
+    """The text of each service's requirements file; a service without packages has none."""
+    texts = {}
+    for service in plan.services:
+        recipes = [target.recipe for target in plan.needed((service.service,)) if target.recipe]
+        locks = {lock for r in recipes for lock in (r.install.lock if r.install else "", r.weights_lock) if lock}
+        pins = {pin for lock in locks for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))}
+        if pins:
+            lines = sorted(f"{pin.name}=={pin.version}\n" for pin in pins)
+            # The first line makes each file another one: api and bulk-ingester, say, have the same packages, and
+            # an engine would find the one's install in its cache when it builds the other.
+            texts[service.service] = f"# All that {service.service} has, frozen.\n{''.join(lines)}"
+    return texts
+
+
+def freeze(plan: Plan, root: Path) -> tuple[str, ...]:
+    """Write the requirements files; the names of those that changed."""
+    changed = stale(plan, root)
+    texts = requirements(plan, root)
+    for name in changed:
+        (root / REQUIREMENTS / f"{name}.txt").write_text(texts[name], encoding="utf-8")
+    return changed
+
+
+def stale(plan: Plan, root: Path) -> tuple[str, ...]:
+    """The services whose requirements file holds other versions than the locks."""
+    return tuple(
+        name
+        for name, text in requirements(plan, root).items()
+        for path in [root / REQUIREMENTS / f"{name}.txt"]
+        if not path.is_file() or path.read_text("utf-8") != text
+    )

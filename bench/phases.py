@@ -1,0 +1,111 @@
+"""What is measured of each side: cold, sizes, no-op, one-line edits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tables
+from setting import Setting, images
+from sides import Side
+from smokes import working
+from timed import say
+
+from slimbake.measure import measure
+from slimbake.measure.model import Measurement
+from slimbake.release import STATE
+
+Empty = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Found:
+    """The numbers of one side: seconds of each run, by phase; what was not run has none."""
+
+    cold: list[float] = field(default_factory=list)
+    noop: list[float] = field(default_factory=list)
+    edits: dict[str, list[float]] = field(default_factory=dict)  # service -> image alone
+    proven: dict[str, list[float]] = field(default_factory=dict)  # service -> image and its smoke
+    sizes: Measurement | None = None
+    smokes: dict[str, bool] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Seconds and bytes; null where unmeasured."""
+        return {
+            "cold": {"median": tables.median(self.cold), "runs": self.cold},
+            "noop": {"median": tables.median(self.noop), "runs": self.noop},
+            "edits": self.edits,
+            "edits_with_smoke": self.proven,
+            "sizes": self.sizes.as_json() if self.sizes else None,
+            "smokes": self.smokes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One benchmark: which services, how often, and how the engine is emptied (None: it may not be)."""
+
+    setting: Setting
+    services: tuple[str, ...]
+    edits: tuple[str, ...]
+    cold_runs: int
+    runs: int
+    empty: Empty | None
+
+    def measure(self, sides: tuple[Side, ...]) -> dict[str, Found]:
+        """Measure every side. Cold bakes take turns; in the last turn the rest of a side follows its cold bake."""
+        found = {side.name: Found() for side in sides}
+        turns = self.cold_runs if self.empty else 1
+        for turn in range(turns):
+            for side in sides:
+                self._first(side, found[side.name], turn)
+                if turn == turns - 1:
+                    self._rest(side, found[side.name])
+        return found
+
+    def _first(self, side: Side, found: Found, turn: int) -> None:
+        if self.empty is None:
+            say(f"{side.name}: first bake, not measured: the engine was not emptied")
+            side.release(self.services)
+            return
+        say(f"{side.name}: emptying the engine")
+        self.empty()
+        shutil.rmtree(self.setting.root / STATE, ignore_errors=True)  # layers that were measured before
+        say(f"{side.name}: cold bake {turn + 1} of {self.cold_runs}")
+        found.cold.append(side.release(self.services))
+        say(f"  {found.cold[-1]:.1f} s")
+
+    def _rest(self, side: Side, found: Found) -> None:
+        say(f"{side.name}: measuring the images")
+        found.sizes = self._sizes(side)
+        if not side.proves:
+            found.smokes = working(self.setting, side.repository, self.services)
+        for number in range(self.runs):
+            found.noop.append(side.release(self.services))
+            say(f"{side.name}: no-op bake {number + 1} of {self.runs}: {found.noop[-1]:.2f} s")
+        for service in self.edits:
+            for number in range(self.runs):
+                self._edit(service, f"{side.name} {number}")
+                found.edits.setdefault(service, []).append(side.build((service,)))
+                line = f"{side.name}: {service} edited, {number + 1} of {self.runs}: {found.edits[service][-1]:.2f} s"
+                if side.proves:
+                    self._edit(service, f"{side.name} {number}, with its smoke")
+                    found.proven.setdefault(service, []).append(side.release((service,)))
+                    line += f", {found.proven[service][-1]:.2f} s with its smoke"
+                say(line)
+
+    def _sizes(self, side: Side) -> Measurement:
+        held = images(self.services, side.repository)
+        cache = self.setting.root / STATE / "bench-layers.json"
+        ids = {name: image for name, (image, _) in held.items()}
+        return measure(ids, {name: layers for name, (_, layers) in held.items()}, cache)
+
+    def _edit(self, service: str, text: str) -> None:
+        """Add a line to the program that the service starts with; each edit is one that was never built before."""
+        context = Path(self.setting.plan.target(service).context)
+        program = self.setting.root / context / service.replace("-", "_") / "__main__.py"
+        with program.open("a", encoding="utf-8") as file:
+            file.write(f"# edited: {text}\n")

@@ -1,0 +1,22 @@
+"""`slimbake add`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import manifest_option, say
+
+
+@click.command("add")
+@click.argument("name")
+@manifest_option
+@click.option("--base", help="The base that it stands on; without it, the runtime.")
+@click.option("--port", type=int, help="[default: the next after the highest in use]")
+def command(name: str, file: Path, base: str | None, port: int | None) -> None:
+    """Add a service: an entry in the manifest, and a folder with a small app and its smoke."""
+    from slimbake.add import add
+
+    for line in add(file, name, base, port, say):
+        click.echo(line)

