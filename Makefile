@@ -13,7 +13,8 @@ bake: $(READY)
 
 test: $(READY)
 	$(BIN)/slimbake setup --install-engine
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not engine' -n auto
+	$(BIN)/python -m pytest -m engine
 
 test-fast: $(READY)  ## no engine: seconds
 	$(BIN)/python -m pytest -m 'not engine' -n auto

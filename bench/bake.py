@@ -14,7 +14,7 @@ import tables
 from empty import empty, remove_made
 from frozen import freeze, stale
 from phases import Bench, Found
-from setting import ROOT, copied, prepared
+from setting import MANIFEST, ROOT, copied, prepared
 from sides import sides
 from timed import FailedError, run, say
 
@@ -28,7 +28,7 @@ NAMES = ("slimbake", "one by one", "parallel")
 def main() -> int:
     """Measure, print the tables, write the numbers."""
     arguments = parse()
-    whole = plan(manifest(ROOT / "services.yaml"))
+    whole = plan(manifest(ROOT / MANIFEST))
     if arguments.freeze:
         changed = freeze(whole, ROOT)
         say(f"frozen anew: {', '.join(changed) or 'nothing'}")
@@ -41,7 +41,7 @@ def main() -> int:
     edits = selected(arguments.edits, services)
     try:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
-            return benchmark(arguments, services, edits, Path(scratch))
+            return benchmark(arguments, whole.project, services, edits, Path(scratch))
     except FailedError as error:
         say(str(error))
         return 5
@@ -50,13 +50,14 @@ def main() -> int:
         return error.exit_code
 
 
-def benchmark(arguments: argparse.Namespace, services: tuple[str, ...], edits: tuple[str, ...], scratch: Path) -> int:
+def benchmark(
+    arguments: argparse.Namespace, project: str, services: tuple[str, ...], edits: tuple[str, ...], scratch: Path
+) -> int:
     """Run the whole benchmark in a copy of the repository."""
     root = copied(scratch / "copy")
     for command in ("lock", "generate"):  # a bake would do so too, on its own time
         run([sys.executable, "-m", "slimbake", command], root)
     setting = prepared(root, scratch)
-    project = setting.plan.project
     measured = sides(setting, [name for name in NAMES if name.replace(" ", "-") in arguments.sides])
     bench = Bench(
         setting=setting,

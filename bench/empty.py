@@ -16,7 +16,7 @@ def empty(project: str) -> None:
     The images that come from outside stay: people have those before they build. What a reproducible image left in
     the engine would make the next cold build of it faster, so this project's images go under whatever tag.
     """
-    remove(_listed("--filter", f"label=slimbake.project={project}"))
+    remove(_of_project(project))
     remove_made()
     run(["docker", "builder", "prune", "--all", "--force"], Path("/"))
     words = ["docker", "system", "df", "--format", "{{.Type}}: {{.Size}}"]
@@ -28,8 +28,9 @@ def empty(project: str) -> None:
 def remove_made() -> None:
     """Remove the images of benchmarks, those without a name too; the image that baselines stand on stays."""
     mine = [image for image in _listed() if image["Repository"].startswith(f"{PREFIX}/")]
-    dangling = _listed("--filter", "dangling=true", "--filter", f"label={LABEL}")
-    remove([image for image in (*mine, *dangling) if f"{image['Repository']}:{image['Tag']}" != PYTHON])
+    mine += _listed("--filter", "dangling=true", "--filter", f"label={LABEL}")
+    mine += _of_project(PREFIX)
+    remove([image for image in mine if f"{image['Repository']}:{image['Tag']}" != PYTHON])
 
 
 def remove(images: list[dict[str, str]]) -> None:
@@ -40,6 +41,10 @@ def remove(images: list[dict[str, str]]) -> None:
     }
     if names:
         run(["docker", "image", "rm", *sorted(names)], Path("/"))
+
+
+def _of_project(project: str) -> list[dict[str, str]]:
+    return _listed("--filter", f"label=slimbake.project={project}")
 
 
 def _listed(*filters: str) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from slimbake.plan.model import Plan
 from slimbake.surroundings import surroundings
 
 ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = "services.yaml"
 PREFIX = "slimbake-bench"
-"""All images that a benchmark makes are named PREFIX/..., and nothing else is."""
+"""All images that a benchmark makes are named PREFIX/..., and nothing else is; it is the copy's project too."""
 PYTHON = f"{PREFIX}/python:3.11"
 LABEL = "slimbake.bench"
 """Every image of a baseline has it, also when a newer one took its name."""
@@ -42,7 +44,10 @@ class Setting:
 
 
 def copied(target: Path) -> Path:
-    """Copy what Git knows or would add of this repository: an edit is made there, never here."""
+    """Copy what Git knows or would add of this repository: an edit is made there, never here.
+
+    The copy is a project of its own, so that its images replace none of a person's.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, check=True,
@@ -52,6 +57,10 @@ def copied(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target / name)
             (target / name).chmod(0o755 if (ROOT / name).stat().st_mode & 0o100 else 0o644)
+    text = (target / MANIFEST).read_text("utf-8")
+    renamed, count = re.subn(r"^project: .*$", f"project: {PREFIX}", text, flags=re.MULTILINE)
+    assert count == 1, f"{MANIFEST} names no project in a line of its own"
+    (target / MANIFEST).write_text(renamed, encoding="utf-8")
     return target
 
 
@@ -60,7 +69,7 @@ def prepared(root: Path, scratch: Path) -> Setting:
 
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
-    checked = manifest(root / "services.yaml")
+    checked = manifest(root / MANIFEST)
     made = plan(checked)
     here = machine()
     around = surroundings(made, root, engine.setup(False, say), here, say)

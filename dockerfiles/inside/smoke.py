@@ -3,64 +3,76 @@
 
 `SMOKE` names the file in the build context that defines any of `imports()`, `load()` and `parity(reference)`; each
 raises when its subject is broken. `REFERENCE` names the JSON file that parity is compared with. `--record` calls
-`reference()` instead and prints what it returns as JSON on stdout.
+`reference()` instead and prints what it returns as JSON on stdout. `--as-nonroot` reads these files as root, since a
+checkout may keep them for its owner, and runs them as the image runs.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import importlib.util
 import json
 import os
+import pwd
 import sys
 import time
 import traceback
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 CONTEXT = Path(os.environ.get("SMOKE_CONTEXT", "/inside/context"))
 # Seconds for all levels together; a smoke that hangs shows where.
 TIME_LIMIT = float(os.environ.get("SMOKE_TIME_LIMIT", "120"))
+NONROOT = 65532
 
 
 def main() -> int:
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it, not the folder of this program
     name = os.environ["SMOKE"]
+    stored = CONTEXT / os.environ.get("REFERENCE", "reference.json")
     try:
-        module = load(CONTEXT / name)
+        code = compile((CONTEXT / name).read_bytes(), str(CONTEXT / name), "exec")
+        reference = stored.read_text(encoding="utf-8") if stored.is_file() else None
+        if "--as-nonroot" in sys.argv[1:]:
+            become_nonroot()
+        module = load(code)
         if "--record" in sys.argv[1:]:
             json.dump(module.reference(), sys.stdout, indent=1, sort_keys=True)
             print()
             return 0
-        return run(module, name)
-    except Exception:
+        return run(module, name, stored.name, reference)
+    except (Exception, SystemExit):  # who exits here, even with 0, has not checked
         traceback.print_exc()
         print(f"smoke: {name} could not be run", file=sys.stderr)
         return 1
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("smoke", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+def become_nonroot() -> None:
+    """Give up root for good: with the user go the capabilities."""
+    os.setgroups([])
+    os.setgid(NONROOT)
+    os.setuid(NONROOT)
+    os.environ["HOME"] = pwd.getpwuid(NONROOT).pw_dir
+
+
+def load(code: CodeType) -> ModuleType:
+    module = ModuleType("smoke")
+    module.__file__ = code.co_filename
     sys.modules["smoke"] = module
-    spec.loader.exec_module(module)
+    exec(code, module.__dict__)  # noqa: S102 - the service's own check
     return module
 
 
-def run(module: ModuleType, name: str) -> int:
+def run(module: ModuleType, name: str, stored: str, reference: str | None) -> int:
     """Run the levels that the smoke has, the cheapest first; the first that fails ends it."""
     steps: list[tuple[str, Any, tuple[Any, ...]]]
     steps = [("import", getattr(module, "imports", None), ()), ("load", getattr(module, "load", None), ())]
     if hasattr(module, "parity"):
-        stored = CONTEXT / os.environ.get("REFERENCE", "reference.json")
-        if not stored.is_file():
-            print(f"smoke: parity has no {stored.name}: `slimbake smoke SERVICE --record` stores it", file=sys.stderr)
+        if reference is None:
+            print(f"smoke: parity has no {stored}: `slimbake smoke SERVICE --record` stores it", file=sys.stderr)
             return 1
-        steps.append(("parity", module.parity, (json.loads(stored.read_text(encoding="utf-8")),)))
+        steps.append(("parity", module.parity, (json.loads(reference),)))
     steps = [step for step in steps if step[1] is not None]
     if not steps:
         print(f"smoke: {name} defines none of imports(), load(), parity(reference)", file=sys.stderr)
@@ -69,7 +81,7 @@ def run(module: ModuleType, name: str) -> int:
         started = time.perf_counter()
         try:
             check(*arguments)
-        except Exception:
+        except (Exception, SystemExit):  # who exits here, even with 0, has not checked
             traceback.print_exc()
             print(f"smoke: {level} failed", file=sys.stderr)
             return 1

@@ -27,6 +27,7 @@ HARDENED = (
     "--tmpfs=/tmp:mode=1777",
     "--user=65532:65532",
 )
+_TO_BECOME_NONROOT = ("--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=DAC_READ_SEARCH")
 
 DEBUG_DOCKERFILE = """\
 FROM python AS tools
@@ -158,10 +159,11 @@ def record(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
     return docker.call(
-        "run", "--rm", "--network=none", *HARDENED, f"--env=SMOKE={dict(target.args)['SMOKE']}",
+        "run", "--rm", "--network=none", *HARDENED, "--user=0:0", *_TO_BECOME_NONROOT,
+        f"--env=SMOKE={dict(target.args)['SMOKE']}",
         f"--volume={root / INSIDE / 'smoke.py'}:/inside/smoke.py:ro",
         f"--volume={root / target.context}:/inside/context:ro",
-        "--entrypoint=python", image, "/inside/smoke.py", "--record",
+        "--entrypoint=python", image, "/inside/smoke.py", "--as-nonroot", "--record",
     )  # fmt: skip
 
 

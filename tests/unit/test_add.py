@@ -151,9 +151,16 @@ def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(t
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, lambda _: None)
     assert raised.value.message == "services.yaml is laid out in a way that cannot be extended safely"
-    assert raised.value.hint.startswith("put this in by hand:\n  worker:\n    context: ")
+    assert raised.value.hint == "put this in by hand:\n" + entry()
     assert file.read_text() == text
     assert not (tmp_path / "services/worker").exists()
+
+
+def test_services_that_are_merged_from_elsewhere_are_left_alone(tmp_path: Path) -> None:
+    file = written(tmp_path, f"<<: {{services: {{api: {{context: services/api}} }} }}\n{HEAD}")
+    assert [service.name for service in manifest(file).services] == ["api"]
+    with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
+        add(file, "worker", None, None, lambda _: None)
 
 
 def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> None:

@@ -34,17 +34,22 @@ def add(
     text = source(file)
     if any(service.name == name for service in old.services):
         raise UsageError(f"services.{name} is in {file.name} already", "edit that entry, or choose another name")
-    stands_on: Entry = {"base": base} if base else {}
-    entry: Entry = {**stands_on, "context": ".", "port": _port(old) if port is None else port}
-    _check(file, name, insert(text, name, entry, file.name))
     folder = _folder(old, name)
     new = skeleton(old, name, base)
-    command = ("python", "-m", new.package)
-    entry = {**stands_on, "context": folder, "command": command, "port": entry["port"], "smoke": "smoke.py"}
+    entry: Entry = {
+        **({"base": base} if base else {}),
+        "context": folder,
+        "command": ("python", "-m", new.package),
+        "port": _port(old) if port is None else port,
+        "smoke": "smoke.py",
+    }
+    extended = insert(text, name, entry, file.name)
+    # The folder is not there yet; all else that can be wrong shows with another in its place.
+    elsewhere = {key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"}
+    _check(file, name, insert(text, name, elsewhere, file.name))
     files = new.files(file.parent, entry["port"])
     _lay(file.parent / folder, folder, files)
     try:
-        extended = insert(text, name, entry, file.name)
         _check(file, name, extended)
         _write(file, extended)
     except BaseException:

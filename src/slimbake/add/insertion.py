@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import FlowEntryToken, FlowMappingStartToken
 
 from slimbake.errors import UsageError
@@ -40,21 +41,30 @@ def insert(text: str, name: str, entry: Entry, file: str) -> str:
 
     Raises UsageError, with the entry to be put in by hand, where the text is laid out too strangely; `file` names it.
     """
-    root = YAML(typ="safe", pure=True).compose(text)
-    services = next(value for key, value in root.value if key.value == "services")
-    start, end = services.start_mark.index, services.end_mark.index
-    if not services.flow_style:
-        new = _in_block(text, end, _style(text, services), name, entry)
-    elif re.fullmatch(r"\{\s*\}", text[start:end]) and not root.flow_style:
-        new = _first(text[:start].rstrip(" "), text[end:], name, entry)
-    else:
-        new = _in_flow(text, end, name, entry)
-    if not _holds(text, new, name, entry):
+    new = _extended(text, name, entry)
+    if new is None or not _holds(text, new, name, entry):
         lines = "".join(_block(name, entry, _Style(), "\n"))
         raise UsageError(
             f"{file} is laid out in a way that cannot be extended safely", f"put this in by hand:\n{lines}"
         )
     return new
+
+
+def _extended(text: str, name: str, entry: Entry) -> str | None:
+    """The new text, still to be verified; None where no place for the entry is found."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+    except YAMLError:  # it is stricter than the manifest's own reader
+        return None
+    services = next((value for key, value in root.value if key.value == "services"), None)
+    if services is None:  # merged from elsewhere
+        return None
+    start, end = services.start_mark.index, services.end_mark.index
+    if not services.flow_style:
+        return _in_block(text, end, _style(text, services), name, entry)
+    if re.fullmatch(r"\{\s*\}", text[start:end]) and not root.flow_style:
+        return _first(text[:start].rstrip(" "), text[end:], name, entry)
+    return _in_flow(text, end, name, entry)
 
 
 def _in_block(text: str, end: int, style: _Style, name: str, entry: Entry) -> str:
@@ -81,21 +91,15 @@ def _in_flow(text: str, end: int, name: str, entry: Entry) -> str:
     """Before the closing brace: on a line of its own where the last service has one."""
     tokens = pairwise(YAML(typ="safe", pure=True).scan(text))
     last = next(token for token, brace in tokens if brace.end_mark.index == end)
-    comma = "" if isinstance(last, FlowEntryToken | FlowMappingStartToken) else ","
+    first = isinstance(last, FlowMappingStartToken)
+    comma = "" if first or isinstance(last, FlowEntryToken) else ","
     at = last.end_mark.index
     rest = _LINE.match(text, at)
-    if (
-        rest
-        and rest[0].endswith("\n")
-        and re.match(r"\s*(#|$)", rest[0])
-        and not isinstance(last, FlowMappingStartToken)
-    ):
-        line_start = text.rfind("\n", 0, at) + 1
-        indent = re.match(r"\s*", text[line_start:at])
+    if rest and not first and re.fullmatch(r"\s*(#.*)?\n", rest[0]):
+        indent = re.match(r"\s*", text[text.rfind("\n", 0, at) + 1 : at])
         line = f"{indent[0] if indent else ''}{_flow(name, entry)},{_newline(text)}"
         return text[:at] + comma + rest[0] + line + text[rest.end() :]
-    space = "" if isinstance(last, FlowMappingStartToken) else " "
-    return f"{text[:at]}{comma}{space}{_flow(name, entry)}{text[at:]}"
+    return f"{text[:at]}{comma}{'' if first else ' '}{_flow(name, entry)}{text[at:]}"
 
 
 def _style(text: str, services: Any) -> _Style:

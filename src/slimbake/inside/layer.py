@@ -108,12 +108,13 @@ def files(target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a tree; a link that leads out of it is an error, since nothing would stand behind it."""
+    """Copy a tree; a link that is absolute or leads out of it is an error, since nothing would stand behind it."""
     for path in tree(source):
-        if path.is_symlink() and not path.resolve().is_relative_to(source.resolve()):
-            raise LayerError(
-                f"{path.relative_to(source)} is a link that leads out of the build context: {path.readlink()}"
-            )
+        if not path.is_symlink():
+            continue
+        if path.readlink().is_absolute() or not path.resolve().is_relative_to(source.resolve()):
+            name = path.relative_to(source)
+            raise LayerError(f"{name} is a link that leads out of the build context: {path.readlink()}")
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
 
 

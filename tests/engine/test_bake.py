@@ -1,0 +1,221 @@
+"""Bakes of toy fleets through the command line: what is built again, tagged, pushed, and told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
+
+from slimbake.engine import setup
+from slimbake.externals import resolve
+from slimbake.machine import machine
+from slimbake.manifest import manifest
+from slimbake.plan import plan
+
+SMOKE = "def imports():\n    import app\n"
+BROKEN = "def imports():\n    import app\n\ndef load():\n    raise ValueError('the weights are wrong')\n"
+
+
+def entry(name: str, more: str = "") -> str:
+    return f"  {name}:\n    context: {name}\n    command: [python, -m, app]\n    smoke: smoke.py\n{more}"
+
+
+def code(*services: str) -> dict[str, str]:
+    files = {f"{name}/app.py": f"print({name!r})\n" for name in services}
+    return files | {f"{name}/smoke.py": SMOKE for name in services}
+
+
+def baked(toy: Toy, *words: str) -> dict[str, Any]:
+    """A bake that must succeed; what it says of each image."""
+    done = toy.slimbake("bake", "--json", *words)
+    assert done.code == 0, done.stderr
+    return dict(done.json()["images"])
+
+
+def built_steps(done: Ended) -> set[str]:
+    """The targets that a bake had to build a step of."""
+    return {line.partition(": ")[0] for line in done.stderr.splitlines() if re.search(r"\(\d+\.\d s\)$", line)}
+
+
+def held(reference: str) -> str:
+    """The digest of an image that the engine holds under this name, or nothing."""
+    return call("docker", "image", "inspect", "--format={{.Id}}", reference).stdout.strip()
+
+
+def repositories(registry: str, toy: Toy) -> list[str]:
+    names = json.loads(fetch(f"http://{registry}/v2/_catalog?n=1000")[1])["repositories"]
+    return [name for name in names if name.startswith(toy.project)]
+
+
+def dangling(toy: Toy) -> str:
+    return docker("image", "ls", "--quiet", "--filter=dangling=true", f"--filter=label=slimbake.project={toy.project}")
+
+
+# --- a fleet that is fine ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """Two services on a base, one of which also needs a package of the repository."""
+    with fleet(tmp_path_factory.mktemp("fine")) as made:
+        made.write(
+            "bases: {small: {requirements: [six]}}\nservices:\n"
+            + entry("one", "    base: small\n")
+            + entry("two", "    base: small\n    requirements: [./libs/shared]\n"),
+            **code("one", "two"),
+            **{
+                "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
+                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
+                "libs/shared/src/shared/__init__.py": "WORD = 'before'\n",
+                "two/app.py": "import shared\nprint('two', shared.WORD)\n",
+            },
+        )
+        done = made.slimbake("bake")
+        assert done.code == 0, done.stderr
+        (made.root / "first.txt").write_text(f"{done.stdout}\0{done.stderr}")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(fine: Toy) -> Ended:
+    """How its first bake ended."""
+    stdout, _, stderr = (fine.root / "first.txt").read_text().partition("\0")
+    return Ended(0, stdout, stderr)
+
+
+def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
+    lines = first.stdout.splitlines()
+    assert lines[0].split("  ")[0] == "image"
+    assert [line.split()[0] for line in lines] == ["image", "one", "two", "together:"]
+
+
+def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:
+    assert "\x1b" not in first.stderr
+    lines = first.stderr.splitlines()
+    for expected in ("base-small: layer install", "wheel-shared: layer wheel /wheel", "one: layer code /app"):
+        assert len([line for line in lines if line.startswith(expected)]) == 1, first.stderr
+    assert len([line for line in lines if line.startswith("one-smoke: smoke: import holds")]) == 1
+
+
+def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -> None:
+    before = baked(fine)
+    again = fine.slimbake("bake", "--json")
+    assert again.json()["images"] == before
+    assert built_steps(again) == set()
+    assert {name: held(fine.image(name)) for name in before} == {n: image["digest"] for n, image in before.items()}
+    assert dangling(fine) == ""
+
+
+def test_an_image_that_was_removed_comes_back_as_it_was(fine: Toy) -> None:
+    before = held(fine.image("one"))
+    docker("rmi", "--force", before)
+    assert held(fine.image("one")) == ""
+    assert fine.slimbake("bake").code == 0
+    assert held(fine.image("one")) == before
+    assert docker("run", "--rm", fine.image("one")) == "one\n"
+
+
+def test_a_second_tag_leaves_the_first(fine: Toy) -> None:
+    images = baked(fine, "--tag", "1.2", "one")
+    assert images.keys() == {"one"}
+    assert held(fine.image("one", "1.2")) == held(fine.image("one")) != ""
+
+
+def test_a_change_of_one_service_builds_that_service_only(fine: Toy) -> None:
+    before = baked(fine)
+    fine.file("one/app.py", "print('one, edited')\n")
+    done = fine.slimbake("bake", "--json")
+    after = done.json()["images"]
+    assert built_steps(done) == {"one", "one-smoke"}
+    assert after["two"] == before["two"]
+    shared = [layer["diff"] for layer in before["one"]["layers"]][:-1]
+    assert [layer["diff"] for layer in after["one"]["layers"]][:-1] == shared
+    assert docker("run", "--rm", fine.image("one")) == "one, edited\n"
+    assert dangling(fine) == ""
+
+
+def test_a_change_of_a_local_package_builds_those_who_require_it(fine: Toy) -> None:
+    before = baked(fine)
+    fine.file("libs/shared/src/shared/__init__.py", "WORD = 'after'\n")
+    done = fine.slimbake("bake", "--json")
+    assert built_steps(done) == {"wheel-shared", "two", "two-smoke"}
+    assert done.json()["images"]["one"] == before["one"]
+    assert docker("run", "--rm", fine.image("two")) == "two after\n"
+
+
+def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine: Toy) -> None:
+    before = baked(fine)
+    manifest_file = fine.root / "services.yaml"
+    fine.file(
+        "services.yaml", manifest_file.read_text() + entry("new", "    base: small\n    requirements: [iniconfig]\n")
+    )
+    for name, text in code("new").items():
+        fine.file(name, text)
+    done = fine.slimbake("bake", "--json")
+    assert done.code == 0, done.stderr
+    assert built_steps(done) == {"new", "new-smoke"}
+    after = done.json()["images"]
+    assert {name: after[name]["layers"] for name in before} == {name: before[name]["layers"] for name in before}
+    base = [layer["diff"] for layer in before["one"]["layers"]][:-1]
+    assert [layer["diff"] for layer in after["new"]["layers"]][: len(base)] == base
+
+
+def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
+    words, env = outside(fine)
+    bake = ("docker", "buildx", "bake", "--file", "docker-bake.hcl", *words)
+    plain = env | {"TAG": "plain", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    for group in (("default",), ("smoke",)):
+        done = call(*bake, *group, cwd=fine.root, env=plain)
+        assert done.code == 0, done.stderr
+    assert docker("run", "--rm", fine.image("two", "plain")).startswith("two ")
+    layers = "--format={{json .RootFS.Layers}}"
+    same = [docker("image", "inspect", layers, fine.image("one", tag)) for tag in ("plain", "latest")]
+    assert same[0] == same[1]
+
+
+def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
+    """What plain buildx has to be told on a machine without a registry, and its environment."""
+    here, decided = machine(), plan(manifest(toy.root / "services.yaml"))
+    found = resolve(decided.externals, decided.python, setup(), here, print)
+    words = []
+    for external in found.resolved:
+        users = [target.name for target in decided.targets if external.name in dict(target.contexts)]
+        words += [word for name in users for word in ("--set", f"{name}.contexts.{external.name}={external.context}")]
+    return words, {"CA_BUNDLE": str(here.ca_bundle or "")}
+
+
+def test_debug_gives_a_shell_that_prune_removes(fine: Toy) -> None:
+    listed = fine.slimbake("debug", "one", "ls", "/app")
+    assert (listed.code, listed.stdout.split()) == (0, ["__pycache__", "app.py"]), listed.stderr
+    who = fine.slimbake("debug", "one", "bash", "-c", "id -u; python -m app; exit 3")
+    assert (who.code, who.stdout.splitlines()[0]) == (3, "65532"), who.stderr
+    derived = f"slimbake-debug/{fine.project}-one"
+    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", derived))
+    assert labels["slimbake.debug"] == "true"
+    assert held(fine.image("one")) != held(derived)
+    pruned = fine.slimbake("prune")
+    assert (pruned.code, held(derived)) == (0, ""), pruned.stderr
+    assert held(fine.image("one")), "an image of a release stays"
+
+
+def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:
+    done = fine.slimbake("bake", "tow")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr == "slimbake: there is no service 'tow' in services.yaml\n  did you mean 'two'?\n"
+
+
+def test_frozen_refuses_stale_files_and_mends_none(fine: Toy) -> None:
+    dockerfile = fine.root / "dockerfiles/one.Dockerfile"
+    stale = dockerfile.read_text() + "# by hand\n"
+    dockerfile.write_text(stale)
+    done = fine.slimbake("bake", "--frozen")
+    assert done.code == 4
+    assert done.stderr.startswith("slimbake: generated files are stale: dockerfiles/one.Dockerfile")
+    assert "`slimbake generate`" in done.stderr
+    assert dockerfile.read_text() == stale
+    assert fine.slimbake("bake").code == 0
+    assert dockerfile.read_text() != stale

@@ -1,0 +1,220 @@
+"""The eight images as they are: what they weigh, what they share, and what must not be in them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.engine.conftest import ROOT, docker
+
+from slimbake import bake
+from slimbake.bake.command import Options, Surroundings
+from slimbake.engine import setup
+from slimbake.machine import machine
+from slimbake.manifest import manifest
+from slimbake.measure import measure
+from slimbake.measure.model import Measurement
+from slimbake.plan import plan as plan_of
+from slimbake.plan.model import Plan
+from slimbake.prune import remove_dangling
+from slimbake.surroundings import surroundings
+
+SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
+BASES = {"base-web": ("api", "storage", "control", "bulk-ingester"), "base-ml": ("embedding", "nlg", "hybrid")}
+MINILM = 80_000_000  # bytes; its weights are a bit more
+CUDA_PACKAGE = re.compile(r"(nvidia|cuda|triton|cupy)\b.*")
+CUDA_LIBRARY = re.compile(r"lib(cuda|cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|torch_cuda).*\.so.*")
+TOOLS = {
+    "sh",
+    "ash",
+    "bash",
+    "busybox",
+    "dash",
+    "ksh",
+    "zsh",
+    "apt",
+    "apt-get",
+    "dpkg",
+    "pip",
+    "pip3",
+    "uv",
+    "su",
+    "env",
+}
+
+# As root, so that nothing is hidden; what a file holds matters for the records of packages only.
+SCAN = """
+import hashlib, importlib.metadata, json, os, re, sys
+names, setuid, texts, modules = {}, [], "", 0
+for folder, folders, files in os.walk("/"):
+    if folder == "/":
+        folders[:] = [name for name in folders if name not in ("proc", "sys", "dev")]
+    for name in files:
+        path = os.path.join(folder, name)
+        names.setdefault(name, path)
+        if os.lstat(path).st_mode & 0o6000:
+            setuid.append(path)
+        if folder.endswith((".dist-info", "/app")):
+            texts += open(path, errors="replace").read()
+bundle = open("/etc/ssl/certs/ca-certificates.crt", "rb").read()
+print(json.dumps({
+    "packages": sorted(re.sub("[-_.]+", "-", d.metadata["Name"]).lower() for d in importlib.metadata.distributions()),
+    "top": sorted(os.listdir("/")), "files": names, "setuid": setuid,
+    "private": [word for word in sys.argv[1:] if word in texts], "ca": hashlib.sha256(bundle).hexdigest(),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    plan: Plan
+    around: Surroundings
+    shared: Measurement
+    """The runtime and the bases, which no bake of services leaves behind under a name."""
+
+    def layers(self, name: str) -> list[str]:
+        (image,) = (image for image in self.shared.images if image.name == name)
+        return [layer.diff for layer in image.layers]
+
+
+@pytest.fixture(scope="module")
+def fleet(baked: dict[str, Any]) -> Iterator[Fleet]:
+    checked = manifest(ROOT / "services.yaml")
+    plan = plan_of(checked)
+    around = surroundings(plan, ROOT, setup(False, print), machine(), print)
+    built = bake.bake(plan, ("runtime", *BASES), ROOT, around, Options(), smokes=False).built
+    layers = {image.name: image.diff_ids for image in built}
+    measured = measure({image.name: image.digest for image in built}, layers, ROOT / ".slimbake" / "layers.json")
+    yield Fleet(plan, around, measured)
+    remove_dangling(plan.project)
+
+
+@pytest.fixture(scope="module")
+def private() -> list[str]:
+    """Words that this machine's settings hold and that no image may: indexes, folders of wheels, proxies."""
+    here = machine()
+    values = (
+        here.packages.index_url,
+        *here.packages.extra_index_urls,
+        *here.packages.find_links,
+        *(value for name, value in here.proxies if name != "NO_PROXY"),
+    )
+    return [value for value in values if value]
+
+
+@pytest.fixture(scope="module")
+def scans(baked: dict[str, Any], private: list[str]) -> dict[str, dict[str, Any]]:
+    def scan(service: str) -> dict[str, Any]:
+        flags = ("--rm", "--interactive", "--user=0", "--network=none", "--entrypoint=python")
+        return dict(json.loads(docker("run", *flags, baked[service]["digest"], "-", *private, stdin=SCAN)))
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(SERVICES, pool.map(scan, SERVICES), strict=True))
+
+
+def configuration(image: str) -> dict[str, Any]:
+    return dict(json.loads(docker("image", "inspect", image))[0])
+
+
+def test_the_bake_makes_all_eight(baked: dict[str, Any]) -> None:
+    assert tuple(baked) == SERVICES
+
+
+def test_the_runtime_weighs_at_most_50_mb(fleet: Fleet) -> None:
+    (runtime,) = (image for image in fleet.shared.images if image.name == "runtime")
+    assert 0 < runtime.uncompressed <= 50_000_000
+
+
+def test_api_weighs_at_most_100_mb(baked: dict[str, Any]) -> None:
+    assert 0 < baked["api"]["uncompressed"] <= 100_000_000
+
+
+def test_every_image_keeps_its_budget(baked: dict[str, Any], fleet: Fleet) -> None:
+    budgets = {service.service: service.budget.uncompressed for service in fleet.plan.services}
+    assert all(budgets.values())
+    assert {name for name, limit in budgets.items() if baked[name]["uncompressed"] > (limit or 0)} == set()
+
+
+@pytest.mark.parametrize(("base", "service"), [(base, service) for base, on in BASES.items() for service in on])
+def test_an_image_begins_with_the_layers_of_its_base(
+    baked: dict[str, Any], fleet: Fleet, base: str, service: str
+) -> None:
+    chain = fleet.layers(base)
+    assert [layer["diff"] for layer in baked[service]["layers"]][: len(chain)] == chain
+    assert configuration(baked[service]["digest"])["RootFS"]["Layers"][: len(chain)] == chain
+
+
+def test_ml_stands_on_web_and_web_and_client_on_the_runtime(baked: dict[str, Any], fleet: Fleet) -> None:
+    runtime, web, ml = fleet.layers("runtime"), fleet.layers("base-web"), fleet.layers("base-ml")
+    assert ml[: len(web)] == web
+    assert web[: len(runtime)] == runtime
+    assert [layer["diff"] for layer in baked["client"]["layers"]][: len(runtime)] == runtime
+
+
+def test_embedding_and_hybrid_share_their_weights_as_one_layer_right_after_the_base(
+    baked: dict[str, Any], fleet: Fleet
+) -> None:
+    place = len(fleet.layers("base-ml"))
+    embedding, hybrid = baked["embedding"]["layers"], baked["hybrid"]["layers"]
+    assert embedding[: place + 1] == hybrid[: place + 1]
+    assert embedding[place]["uncompressed"] > MINILM
+    after = [layer["uncompressed"] for layer in embedding[place + 1 :] + hybrid[place + 1 :]]
+    assert sum(after) < 2_000_000
+
+
+def test_layers_after_the_shared_ones_are_an_images_own(baked: dict[str, Any], fleet: Fleet) -> None:
+    shared = {layer.diff for image in fleet.shared.images for layer in image.layers}
+    weights = baked["embedding"]["layers"][len(fleet.layers("base-ml"))]["diff"]
+    own = [layer["diff"] for image in baked.values() for layer in image["layers"] if layer["files"]]
+    repeated = {diff for diff in own if own.count(diff) > 1}
+    assert repeated - shared - {weights} == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_image_has_a_cuda_package_or_library(scans: dict[str, dict[str, Any]], service: str) -> None:
+    scan = scans[service]
+    assert [name for name in scan["packages"] if CUDA_PACKAGE.match(name)] == []
+    assert [path for name, path in scan["files"].items() if CUDA_LIBRARY.match(name)] == []
+    expected = {"torch", "fastapi"} if service in BASES["base-ml"] else {"fastapi"} if service != "client" else set()
+    assert {"torch", "fastapi"} & set(scan["packages"]) == expected, "the scan sees what is there"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_image_has_a_shell_an_installer_or_a_way_to_become_root(
+    scans: dict[str, dict[str, Any]], service: str
+) -> None:
+    scan = scans[service]
+    assert {name: path for name, path in scan["files"].items() if name in TOOLS} == {}
+    assert scan["setuid"] == []
+    assert "python3.11" in scan["files"], "the scan sees what is there"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_image_runs_as_root(baked: dict[str, Any], service: str) -> None:
+    assert configuration(baked[service]["digest"])["Config"]["User"] == "65532:65532"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_image_tells_of_the_machine_that_built_it(
+    baked: dict[str, Any], scans: dict[str, dict[str, Any]], private: list[str], service: str
+) -> None:
+    image = baked[service]["digest"]
+    told = json.dumps(configuration(image)) + docker("history", "--no-trunc", "--format={{json .}}", image)
+    assert "layer.py code" in told, "the history is there"
+    assert [word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in told] == []
+    assert scans[service]["private"] == []
+    assert "inside" not in scans[service]["top"], "what steps mounted has left no trace"
+
+
+def test_every_image_trusts_whom_the_external_python_image_trusts(
+    fleet: Fleet, scans: dict[str, dict[str, Any]]
+) -> None:
+    python = fleet.around.externals["python"].removeprefix("docker-image://")
+    read = "import hashlib; print(hashlib.sha256(open('/etc/ssl/certs/ca-certificates.crt', 'rb').read()).hexdigest())"
+    bundle = docker("run", "--rm", "--network=none", "--entrypoint=python3", python, "-c", read).strip()
+    assert {service: scan["ca"] for service, scan in scans.items()} == dict.fromkeys(SERVICES, bundle)

@@ -1,0 +1,212 @@
+"""What a toy service's image holds, and what it does not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+from tests.engine.conftest import Toy, docker, fleet
+
+HARDENED = ("--rm", "--read-only", "--cap-drop=ALL", "--network=none")
+
+MANIFEST = """
+services:
+  tidy:
+    context: tidy
+    requirements: requirements.txt
+    command: [python, -m, tidy]
+    env: {STARTED: "yes"}
+    smoke: smoke.py
+    volumes: {data: /data}
+  query:
+    context: query
+    system: [libpq5]
+  private:
+    context: private
+    dockerfile: private/Dockerfile
+    secrets: {token: {env: TOY_TOKEN}}
+  template:
+    context: query
+    template: query/own.Dockerfile.j2
+    secrets: {token: {env: TOY_TOKEN}}
+    requirements: [six]
+"""
+
+TIDY = """
+import json, os, signal, sys, time
+def show():
+    import iniconfig
+    here = sorted(os.path.relpath(os.path.join(folder, name)) for folder, _, names in os.walk(".") for name in names)
+    print(json.dumps({
+        "python": sys.executable, "prefix": sys.prefix, "ids": [os.getuid(), os.getgid()], "cwd": os.getcwd(),
+        "files": [path for path in here if not path.endswith(".pyc")],
+        "read": [open(path).read() for path in ("mode/0600.txt", "link.txt", "closed/inside.txt")],
+        "iniconfig": iniconfig.__file__,
+    }))
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    show()
+    while "wait" in sys.argv:
+        time.sleep(0.1)
+"""
+
+TOKEN = "hush-3f2a91c7d0"  # noqa: S105
+# The step fails unless it can read the secret; only its length is kept.
+READ = (
+    "import os, pathlib; text = pathlib.Path('/run/secrets/token').read_text(); assert text.startswith('hush-'); "
+    "pathlib.Path('/length').write_text(str(len(text)))"
+)
+PRIVATE = f"""
+FROM base
+USER 0:0
+RUN --mount=type=secret,id=token {json.dumps(["python", "-c", READ])}
+USER 65532:65532
+ENTRYPOINT ["python", "-c", "print(open('/length').read())"]
+"""
+TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join((
+    "{{ make.header() }}",
+    "FROM scratch AS find-links",
+    "FROM base",
+    "USER 0:0",
+    "{{ make.install(target.recipe.install, target.recipe.secrets) }}",
+    f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
+    "USER 65532:65532",
+    'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',
+    "",
+))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    with fleet(tmp_path_factory.mktemp("image")) as made:
+        code = {
+            "tidy/tidy.py": TIDY,
+            "tidy/requirements.txt": "iniconfig\n",
+            "tidy/smoke.py": "def imports():\n    import tidy\n    tidy.show()\n",
+            "tidy/mode/0600.txt": "0600",
+            "tidy/closed/inside.txt": "0700",
+        }
+        files = {"query/query.py": "", "query/own.Dockerfile.j2": TEMPLATE, "private/Dockerfile": PRIVATE}
+        made.write(MANIFEST, **code, **files)
+        for name in ("README.md", "tests/test_tidy.py", ".git/HEAD", ".env", "sub/__pycache__/x.pyc", "Dockerfile"):
+            made.file(f"tidy/{name}", "no code")
+        (made.root / "tidy/link.txt").symlink_to("mode/0600.txt")
+        for path, mode in (("mode/0600.txt", 0o600), ("closed/inside.txt", 0o600), ("closed", 0o700)):
+            (made.root / "tidy" / path).chmod(mode)
+        (made.root / "tidy/smoke.py").chmod(0o600)
+        done = made.slimbake("bake", env={"TOY_TOKEN": TOKEN})
+        assert done.code == 0, done.stderr
+        yield made
+
+
+@pytest.fixture(scope="module")
+def members(toy: Toy) -> list[tarfile.TarInfo]:
+    """Every file of the tidy image."""
+    container = docker("create", toy.image("tidy")).strip()
+    exported = toy.root / "root.tar"
+    docker("export", f"--output={exported}", container)
+    docker("rm", container)
+    with tarfile.open(exported) as tar:
+        return tar.getmembers()
+
+
+@pytest.fixture(scope="module")
+def said(toy: Toy) -> dict[str, object]:
+    """What the tidy service says of itself, with no rights at all."""
+    return dict(json.loads(docker("run", *HARDENED, toy.image("tidy"))))
+
+
+def test_no_image_has_a_shell_or_a_package_manager(members: list[tarfile.TarInfo]) -> None:
+    names = {Path(member.name).name for member in members if member.isfile() or member.issym()}
+    assert names.isdisjoint({"sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "uv", "perl"})
+
+
+def test_no_file_raises_whoever_runs_it(members: list[tarfile.TarInfo]) -> None:
+    assert [member.name for member in members if member.isfile() and member.mode & 0o6000] == []
+
+
+def test_what_an_installer_leaves_is_not_there(members: list[tarfile.TarInfo]) -> None:
+    debris = (".lock", "uv_cache.json", ".gitignore")
+    assert [member.name for member in members if member.name.endswith(debris)] == []
+    assert [member.name for member in members if member.name.startswith(("tmp/", "inside", "root/"))] == []
+
+
+@pytest.mark.parametrize("service", ["tidy", "query"])
+def test_it_runs_as_65532(toy: Toy, service: str) -> None:
+    assert docker("image", "inspect", "--format={{.Config.User}}", toy.image(service)).strip() == "65532:65532"
+
+
+def test_it_runs_read_only_without_capabilities_or_network(said: dict[str, object]) -> None:
+    assert said["ids"] == [65532, 65532]
+    assert said["cwd"] == "/app"
+
+
+def test_python_and_packages_are_under_slimbakes_prefix(said: dict[str, object]) -> None:
+    assert said["python"] == "/opt/slimbake/bin/python"
+    assert said["prefix"] == "/opt/slimbake"
+    assert str(said["iniconfig"]).startswith("/opt/slimbake/lib/python3.11/site-packages/")
+
+
+def test_files_that_only_their_owner_could_read_are_readable(said: dict[str, object]) -> None:
+    assert said["read"] == ["0600", "0600", "0700"]
+
+
+def test_only_code_lies_in_the_image(said: dict[str, object]) -> None:
+    assert said["files"] == ["closed/inside.txt", "link.txt", "mode/0600.txt", "tidy.py"]
+
+
+def test_a_volume_belongs_to_the_user_that_writes_it(toy: Toy) -> None:
+    code = "open('/data/note', 'w').write('kept'); print(open('/data/note').read())"
+    words = ("--rm", "--read-only", "--cap-drop=ALL", "--volume=/data", "--entrypoint=python", toy.image("tidy"))
+    assert docker("run", *words, "-c", code) == "kept\n"
+
+
+def test_sigterm_ends_it_at_once(toy: Toy) -> None:
+    container = docker("run", "--detach", *HARDENED[1:], toy.image("tidy"), "wait").strip()
+    try:
+        deadline = time.monotonic() + 20
+        while not docker("logs", container):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        began = time.monotonic()
+        docker("stop", "--time=10", container)
+        assert time.monotonic() - began < 5
+        assert docker("inspect", "--format={{.State.ExitCode}}", container).strip() == "0"
+    finally:
+        docker("rm", "--force", container)
+
+
+def test_a_debian_package_of_a_service_is_carried_along(toy: Toy) -> None:
+    code = "import ctypes; print(ctypes.CDLL('libpq.so.5').PQlibVersion() > 0)"
+    assert docker("run", *HARDENED, "--entrypoint=python", toy.image("query"), "-c", code) == "True\n"
+
+
+@pytest.mark.parametrize("service", ["private", "template"])
+def test_a_secret_is_usable_in_a_step_and_kept_nowhere(toy: Toy, service: str) -> None:
+    image = toy.image(service)
+    assert docker("run", "--rm", image) == f"{len(TOKEN)}\n"
+    assert TOKEN not in docker("history", "--no-trunc", image) + docker("image", "inspect", image)
+    blobs = saved(image, toy.root)
+    assert any(b"site-packages" in blob for blob in blobs), "the layers could be read"
+    assert not any(TOKEN.encode() in blob for blob in blobs)
+
+
+def saved(image: str, folder: Path) -> list[bytes]:
+    """All that the engine keeps of an image, uncompressed."""
+    blobs = []
+    docker("save", f"--output={folder / 'saved.tar'}", image)
+    with tarfile.open(folder / "saved.tar") as archive:
+        for member in archive:
+            data = file.read() if (file := archive.extractfile(member)) else b""
+            if data.startswith(b"\x28\xb5\x2f\xfd"):
+                data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+            elif data.startswith(b"\x1f\x8b"):
+                data = gzip.decompress(data)
+            blobs.append(data)
+    return blobs

@@ -1,0 +1,254 @@
+"""What the program that makes layers does to trees of files: the same inputs give the same layer."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from slimbake.inside import layer
+
+EPOCH = 315532800
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The build context, where a step sees it."""
+    monkeypatch.setattr(layer, "INSIDE", tmp_path / "inside")
+    (tmp_path / "inside/context").mkdir(parents=True)
+    return tmp_path / "inside/context"
+
+
+def state(root: Path) -> dict[str, tuple[str, float, bytes]]:
+    """Mode, time and content of everything in a tree, as a layer holds them."""
+
+    def content(path: Path) -> bytes:
+        if path.is_symlink():
+            return os.fsencode(path.readlink())
+        return path.read_bytes() if path.is_file() else b""
+
+    return {
+        path.relative_to(root).as_posix(): (stat.filemode(path.lstat().st_mode), path.lstat().st_mtime, content(path))
+        for path in (root, *root.rglob("*"))
+    }
+
+
+# --- settle ----------------------------------------------------------------------------------------------------------
+
+
+def test_files_get_the_modes_that_git_has_and_one_time(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True, mode=0o700)
+    for name, mode in {"secret": 0o600, "open": 0o666, "run": 0o4711, "folder/deep": 0o640}.items():
+        (root / name).touch()
+        (root / name).chmod(mode)
+    (root / "link").symlink_to("nowhere")
+    layer.settle(layer.tree(root))
+    assert {name: mode for name, (mode, _, _) in state(root).items()} == {
+        ".": "drwxr-xr-x",
+        "folder": "drwxr-xr-x",
+        "folder/deep": "-rw-r--r--",
+        "link": "lrwxrwxrwx",
+        "open": "-rw-r--r--",
+        "run": "-rwxr-xr-x",
+        "secret": "-rw-r--r--",
+    }
+    assert {mtime for _, mtime, _ in state(root).values()} == {EPOCH}
+
+
+def test_a_folder_that_got_a_new_entry_keeps_the_one_time(tmp_path: Path) -> None:
+    old, new = tmp_path / "root/old", tmp_path / "root/new"
+    old.parent.mkdir()
+    old.touch()
+    new.touch()
+    layer.settle(iter([new]))
+    assert (new.stat().st_mtime, new.parent.stat().st_mtime) == (EPOCH, EPOCH)
+    assert old.stat().st_mtime > EPOCH  # what lay there before belongs to another layer
+
+
+def test_a_link_is_given_the_time_and_never_what_it_names(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.touch(mode=0o600)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/link").symlink_to(target)
+    layer.settle(layer.tree(tmp_path / "root"))
+    assert (tmp_path / "root/link").lstat().st_mtime == EPOCH
+    assert target.stat().st_mtime > EPOCH and stat.filemode(target.stat().st_mode) == "-rw-------"
+
+
+def test_a_tree_is_walked_folders_after_what_they_hold_links_too(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").touch()
+    (tmp_path / "a/to-folder").symlink_to("b")
+    paths = [path.relative_to(tmp_path).as_posix() for path in layer.tree(tmp_path)]
+    assert sorted(paths) == [".", "a", "a/b", "a/b/c", "a/to-folder"]
+    assert paths.index("a/b/c") < paths.index("a/b") < paths.index("a") < paths.index(".")
+
+
+# --- copy and code ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["../outside", "/etc/passwd", "folder/../../outside", "folder/up/../outside"])
+def test_a_link_that_leads_out_of_the_context_is_refused(link: str, context: Path, tmp_path: Path) -> None:
+    (context / "folder").mkdir()
+    (context / "folder/up").symlink_to("..")
+    (context.parent / "outside").touch()
+    (context / "link").symlink_to(link)
+    with pytest.raises(layer.LayerError) as caught:
+        layer.copy(context, tmp_path / "app")
+    assert str(caught.value) == f"link is a link that leads out of the build context: {link}"
+    assert not (tmp_path / "app").exists()
+
+
+def test_an_absolute_link_is_refused_even_into_the_context_since_that_is_not_there_at_run_time(
+    context: Path, tmp_path: Path
+) -> None:
+    (context / "file").touch()
+    (context / "link").symlink_to(context / "file")
+    with pytest.raises(layer.LayerError, match="link is a link that leads out"):
+        layer.copy(context, tmp_path / "app")
+
+
+def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> None:
+    (context / "folder").mkdir()
+    (context / "folder/file").write_text("text")
+    (context / "folder/up").symlink_to("../link")
+    (context / "link").symlink_to("folder/file")
+    layer.copy(context, tmp_path / "app")
+    assert (tmp_path / "app/link").readlink() == Path("folder/file")
+    assert (tmp_path / "app/folder/up").read_text() == "text"
+
+
+def test_code_is_compiled_and_its_bytecode_does_not_go_by_times(context: Path, tmp_path: Path) -> None:
+    (context / "module.py").write_text("value = 1\n")
+    (context / "broken.py").write_text("def:\n")
+    layer.code(tmp_path / "app")
+    pyc = Path(importlib.util.cache_from_source(str(tmp_path / "app/module.py")))
+    assert pyc.read_bytes()[4:8] == b"\x01\x00\x00\x00"  # PEP 552: by hash, unchecked
+    assert (tmp_path / "app/module.py").read_text() == "value = 1\n"
+    assert (tmp_path / "app/broken.py").exists()
+
+
+def test_the_same_code_gives_the_same_layer_whenever_and_by_whomever_it_was_written(
+    context: Path, tmp_path: Path
+) -> None:
+    def made(name: str, umask: int, mtime: float) -> dict[str, tuple[str, float, bytes]]:
+        before = os.umask(umask)
+        try:
+            (context / "package").mkdir(exist_ok=True)
+            for path in (context / "package/__init__.py", context / "package/module.py"):
+                path.unlink(missing_ok=True)
+                path.write_text("value = {1, 2, 3}\n")
+                os.utime(path, (mtime, mtime))
+            layer.code(tmp_path / name / "app")
+        finally:
+            os.umask(before)
+        return {
+            key: value
+            for key, value in state(tmp_path / name / "app").items()
+            if not key.endswith(".pyc")  # holds its own path, which differs here
+        }
+
+    assert made("one", 0o022, time.time()) == made("two", 0o077, 1e9)
+
+
+def test_files_are_copied_as_they_are(context: Path, tmp_path: Path) -> None:
+    (context / "config.json").write_text("{}")
+    (context / "config.json").chmod(0o600)
+    layer.files(tmp_path / "weights")
+    assert state(tmp_path / "weights")["config.json"] == ("-rw-r--r--", EPOCH, b"{}")
+
+
+# --- packages --------------------------------------------------------------------------------------------------------
+
+
+def test_debris_of_the_installer_is_removed_with_its_rows_and_nothing_else(tmp_path: Path) -> None:
+    info = tmp_path / "lib/python3.11/site-packages/thing-1.dist-info"
+    info.mkdir(parents=True)
+    (tmp_path / ".lock").touch()
+    (info / "uv_cache.json").write_text('{"timestamp": 1}')
+    (info / "RECORD").write_text(
+        "thing/__init__.py,sha256=a,1\n"
+        '"thing/a, b.py",sha256=b,2\n'
+        "thing-1.dist-info/uv_cache.json,sha256=c,3\n"
+        "thing-1.dist-info/RECORD,,\n"
+    )
+    (info.parent / "uv_cache.json").touch()
+    layer.remove_debris(tmp_path)
+    assert not (tmp_path / ".lock").exists() and not (info / "uv_cache.json").exists()
+    assert (info.parent / "uv_cache.json").exists()
+    with (info / "RECORD").open() as record:
+        assert [row[0] for row in csv.reader(record)] == ["thing/__init__.py", "thing/a, b.py", "thing-1.dist-info/RECORD"]
+
+
+def test_a_tree_without_debris_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thing").touch()
+    before = state(tmp_path)
+    layer.remove_debris(tmp_path)
+    assert state(tmp_path) == before
+
+
+@pytest.fixture
+def uv(context: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """The calls of uv that a step makes."""
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(layer, "uv", lambda *arguments, **_: calls.append(arguments))
+    monkeypatch.setattr(layer, "PREFIX", tmp_path / "prefix")
+    (tmp_path / "prefix").mkdir()
+    return calls
+
+
+def backend(calls: list[tuple[str, ...]]) -> list[str]:
+    return [call[call.index("--torch-backend") + 1] for call in calls if "--torch-backend" in call]
+
+
+LOCAL = "torch==2.13.0+cpu\nhttpx==1\n"
+
+
+@pytest.mark.parametrize(
+    ("lock", "torch", "wheels", "used"),
+    [
+        (LOCAL, "cpu", [], ["cpu"]),
+        (LOCAL, "cpu", ["torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl"], []),
+        ("httpx==1\n", "cpu", [], []),
+        ("private==1+local.3\n", "", [], []),
+    ],
+    ids=["from PyTorch's own index", "from a folder", "no torch in this layer", "another's local version"],
+)
+def test_pytorch_s_own_index_is_asked_only_for_what_only_it_has(
+    lock: str, torch: str, wheels: list[str], used: list[str], context: Path, uv: list[tuple[str, ...]]
+) -> None:
+    (context.parent / "lock.txt").write_text(lock)
+    (context.parent / "find-links").mkdir()
+    for wheel in wheels:
+        (context.parent / "find-links" / wheel).touch()
+    layer.install(torch)
+    assert backend(uv) == used
+    assert "--no-deps" in uv[0] and "--no-build" in uv[0]
+
+
+def test_an_empty_lock_installs_nothing(context: Path, uv: list[tuple[str, ...]]) -> None:
+    (context.parent / "lock.txt").write_text("# Generated by slimbake lock\n# x==1\n")
+    layer.install("cpu")
+    assert uv == []
+
+
+def test_wheels_of_the_repository_are_installed_without_any_index(context: Path, uv: list[tuple[str, ...]]) -> None:
+    (context.parent / "lock.txt").write_text("")
+    (context.parent / "wheels/common").mkdir(parents=True)
+    (context.parent / "wheels/common/common-1-py3-none-any.whl").touch()
+    layer.install("")
+    assert len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
+
+
+def test_a_volume_s_folder_belongs_to_the_user_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners: dict[Path, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
+    layer.volumes([tmp_path / "data/deep"])
+    assert owners == {tmp_path / "data/deep": (65532, 65532)}
+    assert (tmp_path / "data/deep").stat().st_mtime == EPOCH

@@ -1,0 +1,127 @@
+"""The program that runs a service's smoke inside its image, run as a process as the image does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from slimbake.inside import smoke
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ALL_HOLD = """
+    import sys
+    def imports(): assert "subject" not in sys.modules; import subject
+    def load(): import subject; assert subject.VALUE == 1
+    def parity(reference): assert reference == {"value": 1}
+    def reference(): return {"value": 1, "a": [0.5]}
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a smoke of this text; the service's code is the working directory, the smoke lies elsewhere."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/subject.py").write_text("VALUE = 1\n")
+    (tmp_path / "context").mkdir()
+
+    def call(text: str, *arguments: str, stored: object = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "context/smoke.py").write_text(dedent(text))
+        if stored is not None:
+            (tmp_path / "context/reference.json").write_text(json.dumps(stored))
+        environment = {"SMOKE": "smoke.py", "SMOKE_CONTEXT": str(tmp_path / "context"), **variables}
+        return subprocess.run(
+            [sys.executable, "-S", smoke.__file__, *arguments], cwd=tmp_path / "app", capture_output=True, text=True,
+            check=False, env={**os.environ, **environment}, timeout=30,
+        )  # fmt: skip
+
+    return call
+
+
+def levels(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [" ".join(line.split()[1:3]) for line in (done.stdout + done.stderr).splitlines() if line.startswith("smoke: ")]
+
+
+def test_three_levels_hold_the_cheapest_first(run: Run) -> None:
+    done = run(ALL_HOLD, stored={"value": 1})
+    assert levels(done) == ["import holds", "load holds", "parity holds"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_levels_that_a_smoke_does_not_have_are_left_out(run: Run) -> None:
+    done = run("def load(): import subject")
+    assert (done.returncode, levels(done)) == (0, ["load holds"])
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        ('def imports(): raise ImportError("gone")', ["import failed"]),
+        ("def load(): assert False", ["import holds", "load failed"]),
+        ("def parity(reference): assert reference == {}", ["import holds", "load holds", "parity failed"]),
+        ("def load(): raise RuntimeError", ["import holds", "load failed"]),
+    ],
+)
+def test_the_first_level_that_fails_ends_the_smoke(broken: str, expected: list[str], run: Run) -> None:
+    done = run(f"{dedent(ALL_HOLD)}\n{broken}\n", stored={"value": 1})
+    assert (done.returncode, levels(done)) == (1, expected)
+    assert "Traceback" in done.stderr
+
+
+def test_a_smoke_without_a_level_proves_nothing_and_fails(run: Run) -> None:
+    done = run("def imported(): ...")
+    assert done.returncode == 1
+    assert done.stderr == "smoke: smoke.py defines none of imports(), load(), parity(reference)\n"
+
+
+def test_a_smoke_that_cannot_be_loaded_fails(run: Run) -> None:
+    done = run("import nowhere_to_be_found")
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr and done.stderr.endswith("smoke: smoke.py could not be run\n")
+
+
+def test_a_smoke_that_exits_early_fails(run: Run) -> None:
+    assert run("def load(): raise SystemExit(0)").returncode == 1
+    assert run("raise SystemExit(0)").returncode == 1
+
+
+def test_parity_without_a_stored_reference_fails_and_says_how_to_store_one(run: Run) -> None:
+    done = run("def parity(reference): ...")
+    assert done.returncode == 1
+    assert "`slimbake smoke SERVICE --record` stores it" in done.stderr
+
+
+def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "context/answers.json").write_text("[1, 2]")
+    assert run("def parity(reference): assert reference == [1, 2]", REFERENCE="answers.json").returncode == 0
+
+
+def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:
+    done = run(
+        """
+        import time
+        def load():
+            time.sleep(25)
+        """,
+        SMOKE_TIME_LIMIT="0.2",
+    )
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr and "in load" in done.stderr
+
+
+def test_recording_prints_what_the_smoke_computes_and_runs_no_level(run: Run) -> None:
+    done = run(f"{dedent(ALL_HOLD)}\ndef load(): raise RuntimeError", "--record")
+    assert done.returncode == 0
+    assert done.stdout == '{\n "a": [\n  0.5\n ],\n "value": 1\n}\n'
+
+
+def test_recording_fails_where_the_smoke_has_nothing_to_record(run: Run) -> None:
+    done = run("def load(): ...", "--record")
+    assert (done.returncode, done.stdout) == (1, "")
