@@ -36,11 +36,13 @@ def main() -> int:
         reference = stored.read_text(encoding="utf-8") if stored.is_file() else None
         if "--as-nonroot" in sys.argv[1:]:
             become_nonroot()
-        module = load(code)
         if "--record" in sys.argv[1:]:
-            json.dump(module.reference(), sys.stdout, indent=1, sort_keys=True)
-            print()
+            with os.fdopen(os.dup(1), "w", encoding="utf-8") as result:
+                os.dup2(2, 1)  # what the service's code prints is no part of the reference
+                json.dump(load(code).reference(), result, indent=1, sort_keys=True)
+                print(file=result)
             return 0
+        module = load(code)
         return run(module, name, stored.name, reference)
     except (Exception, SystemExit):  # who exits here, even with 0, has not checked
         traceback.print_exc()

@@ -124,15 +124,15 @@ def down(plan: Plan, volumes: bool) -> tuple[str, ...]:
     """Remove the containers and the network of a fleet, and its volumes if asked to; the names of what is gone."""
     client = docker.client()
     gone = []
-    label = {"label": f"{FLEET}={plan.project}"}
-    for found in client.container.list(all=True, filters=label):
+    label = f"{FLEET}={plan.project}"
+    for found in client.container.list(all=True, filters=[("label", label)]):
         gone.append(found.name)
         client.container.remove(found, force=True)
-    for net in client.network.list(filters=label):
+    for net in client.network.list(filters=[("label", label)]):
         gone.append(net.name)
         client.network.remove(net)
     if volumes:
-        for volume in client.volume.list(filters=label):
+        for volume in client.volume.list(filters=[("label", label)]):
             gone.append(volume.name)
             client.volume.remove(volume)
     return tuple(gone)

@@ -123,16 +123,15 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
             raise SetupError("the engine could not save images", error)
 
 
-def layers(images: Sequence[Sequence[str]]) -> list[tuple[str, tuple[str, ...]]]:
-    """For each image, given by the ids that an engine may call it by: its id here, and its diffs, bottom first."""
+def held(images: Sequence[Sequence[str]]) -> list[str]:
+    """For each image, given by the ids that an engine may call it by, the one by which this engine holds it."""
     from python_on_whales.exceptions import DockerException
 
     for kind in range(max(map(len, images))):
         ids = [names[min(kind, len(names) - 1)] for names in images]
         with contextlib.suppress(DockerException):
-            found = client().image.inspect(ids)
-            diffs = [tuple(image.root_fs.layers or ()) if image.root_fs else () for image in found]
-            return list(zip(ids, diffs, strict=True))
+            client().image.inspect(ids)
+            return ids
     raise SetupError("the engine does not hold what was just built", f"looked for {', '.join(ids)}")
 
 

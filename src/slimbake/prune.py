@@ -14,7 +14,7 @@ def prune(project: str, everything: bool) -> tuple[str, ...]:
     An image that a container still runs stays.
     """
     gone = remove_dangling(project)
-    for image in docker.client().image.list(filters={"label": f"{PROJECT}={project}"}):
+    for image in docker.client().image.list(filters=[("label", f"{PROJECT}={project}")]):
         ours = (name for name in image.repo_tags if everything or name.startswith(OURS))
         gone += [name for name in ours if _removed(name)]
     return tuple(gone)
@@ -22,8 +22,10 @@ def prune(project: str, everything: bool) -> tuple[str, ...]:
 
 def remove_dangling(project: str) -> list[str]:
     """Remove the images of a project that lost their names to newer ones."""
-    filters = {"dangling": "true", "label": f"{PROJECT}={project}"}
-    nameless = (image.id for image in docker.client().image.list(filters=filters) if not image.repo_tags)
+    # Not by python-on-whales, whose `True` the engine does not take for `true`.
+    filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
+    found = docker.call("image", "ls", "--quiet", "--no-trunc", *filters).split()
+    nameless = (image.id for image in docker.client().image.inspect(found) if not image.repo_tags) if found else ()
     return [name for name in nameless if _removed(name)]
 
 

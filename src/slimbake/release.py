@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from slimbake import bake
 from slimbake.bake.command import Options, Surroundings
 from slimbake.engine import setup
-from slimbake.errors import BuildError, CheckError, StaleFiles, UsageError
+from slimbake.errors import BuildError, CheckError, SetupError, StaleFiles, UsageError
 from slimbake.generated import drift, generate, mend
 from slimbake.lock import lock, stale
 from slimbake.machine import Machine, machine
@@ -23,7 +24,7 @@ from slimbake.report import megabytes
 from slimbake.surroundings import surroundings
 
 Say = Callable[[str], None]
-STATE = ".slimbake"  # beside the manifest, for Git to ignore: what was measured
+MEASURED = ".slimbake/measured.json"  # beside the manifest, ignored by Git: what images weigh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +56,13 @@ def release(
     try:
         return _checked(plan, root, bake.bake(plan, services, root, around, options), options, names)
     finally:
-        remove_dangling(plan.project)
+        with contextlib.suppress(SetupError):  # an engine that ended has been reported
+            remove_dangling(plan.project)
 
 
 def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, names: Release) -> Measurement:
     """Measure what was built; tag and push what keeps its budget. Raises BuildError and CheckError for the rest."""
-    measurement = measure(
-        {image.name: image.digest for image in result.built},
-        {image.name: image.diff_ids for image in result.built},
-        root / STATE / "layers.json",
-    )
+    measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED)
     over = over_budget(plan, measurement)
     if over and not options.keep_going:
         raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values()))

@@ -84,11 +84,11 @@ class Toy:
     root: Path
     project: str
 
-    def write(self, manifest: str, **files: str) -> None:
-        """Write `services.yaml` (a body; the project is filled in) and other files, `__` in a name being a slash."""
+    def write(self, manifest: str, files: Mapping[str, str] = {}) -> None:
+        """Write `services.yaml` (a body; the project is filled in) and other files, path -> content."""
         text = f'project: {self.project}\npython: "3.11"\n{manifest}'
         for name, content in {"services.yaml": text, **files}.items():
-            self.file(name.replace("__", "/"), content)
+            self.file(name, content)
 
     def file(self, name: str, content: str) -> None:
         path = self.root / name

@@ -8,25 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
+from tests.engine.conftest import Ended, Toy, call, docker, fleet
+from tests.engine.toys import code, dangling, entry, held
 
 from slimbake.engine import setup
 from slimbake.externals import resolve
 from slimbake.machine import machine
 from slimbake.manifest import manifest
 from slimbake.plan import plan
-
-SMOKE = "def imports():\n    import app\n"
-BROKEN = "def imports():\n    import app\n\ndef load():\n    raise ValueError('the weights are wrong')\n"
-
-
-def entry(name: str, more: str = "") -> str:
-    return f"  {name}:\n    context: {name}\n    command: [python, -m, app]\n    smoke: smoke.py\n{more}"
-
-
-def code(*services: str) -> dict[str, str]:
-    files = {f"{name}/app.py": f"print({name!r})\n" for name in services}
-    return files | {f"{name}/smoke.py": SMOKE for name in services}
 
 
 def baked(toy: Toy, *words: str) -> dict[str, Any]:
@@ -41,23 +30,6 @@ def built_steps(done: Ended) -> set[str]:
     return {line.partition(": ")[0] for line in done.stderr.splitlines() if re.search(r"\(\d+\.\d s\)$", line)}
 
 
-def held(reference: str) -> str:
-    """The digest of an image that the engine holds under this name, or nothing."""
-    return call("docker", "image", "inspect", "--format={{.Id}}", reference).stdout.strip()
-
-
-def repositories(registry: str, toy: Toy) -> list[str]:
-    names = json.loads(fetch(f"http://{registry}/v2/_catalog?n=1000")[1])["repositories"]
-    return [name for name in names if name.startswith(toy.project)]
-
-
-def dangling(toy: Toy) -> str:
-    return docker("image", "ls", "--quiet", "--filter=dangling=true", f"--filter=label=slimbake.project={toy.project}")
-
-
-# --- a fleet that is fine ------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """Two services on a base, one of which also needs a package of the repository."""
@@ -66,12 +38,12 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             "bases: {small: {requirements: [six]}}\nservices:\n"
             + entry("one", "    base: small\n")
             + entry("two", "    base: small\n    requirements: [./libs/shared]\n"),
-            **code("one", "two"),
-            **{
+            code(made, "one", "two")
+            | {
                 "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
                 '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
-                "libs/shared/src/shared/__init__.py": "WORD = 'before'\n",
-                "two/app.py": "import shared\nprint('two', shared.WORD)\n",
+                "libs/shared/src/shared/__init__.py": f"WORD = 'before'  # {made.project}\n",
+                "two/app.py": f"import shared  # {made.project}\nprint('two', shared.WORD)\n",
             },
         )
         done = made.slimbake("bake")
@@ -96,7 +68,7 @@ def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
 def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:
     assert "\x1b" not in first.stderr
     lines = first.stderr.splitlines()
-    for expected in ("base-small: layer install", "wheel-shared: layer wheel /wheel", "one: layer code /app"):
+    for expected in ("wheel-shared: layer wheel /wheel", "two: layer install", "one: layer code /app"):
         assert len([line for line in lines if line.startswith(expected)]) == 1, first.stderr
     assert len([line for line in lines if line.startswith("one-smoke: smoke: import holds")]) == 1
 
@@ -127,7 +99,7 @@ def test_a_second_tag_leaves_the_first(fine: Toy) -> None:
 
 def test_a_change_of_one_service_builds_that_service_only(fine: Toy) -> None:
     before = baked(fine)
-    fine.file("one/app.py", "print('one, edited')\n")
+    fine.file("one/app.py", f"print('one, edited')  # {fine.project}\n")
     done = fine.slimbake("bake", "--json")
     after = done.json()["images"]
     assert built_steps(done) == {"one", "one-smoke"}
@@ -140,7 +112,7 @@ def test_a_change_of_one_service_builds_that_service_only(fine: Toy) -> None:
 
 def test_a_change_of_a_local_package_builds_those_who_require_it(fine: Toy) -> None:
     before = baked(fine)
-    fine.file("libs/shared/src/shared/__init__.py", "WORD = 'after'\n")
+    fine.file("libs/shared/src/shared/__init__.py", f"WORD = 'after'  # {fine.project}\n")
     done = fine.slimbake("bake", "--json")
     assert built_steps(done) == {"wheel-shared", "two", "two-smoke"}
     assert done.json()["images"]["one"] == before["one"]
@@ -153,7 +125,7 @@ def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine:
     fine.file(
         "services.yaml", manifest_file.read_text() + entry("new", "    base: small\n    requirements: [iniconfig]\n")
     )
-    for name, text in code("new").items():
+    for name, text in code(fine, "new").items():
         fine.file(name, text)
     done = fine.slimbake("bake", "--json")
     assert done.code == 0, done.stderr
@@ -180,7 +152,7 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     """What plain buildx has to be told on a machine without a registry, and its environment."""
     here, decided = machine(), plan(manifest(toy.root / "services.yaml"))
-    found = resolve(decided.externals, decided.python, setup(), here, print)
+    found = resolve(decided.externals, decided.python, setup(False, print), here, print)
     words = []
     for external in found.resolved:
         users = [target.name for target in decided.targets if external.name in dict(target.contexts)]
@@ -189,10 +161,9 @@ def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
 
 
 def test_debug_gives_a_shell_that_prune_removes(fine: Toy) -> None:
-    listed = fine.slimbake("debug", "one", "ls", "/app")
-    assert (listed.code, listed.stdout.split()) == (0, ["__pycache__", "app.py"]), listed.stderr
-    who = fine.slimbake("debug", "one", "bash", "-c", "id -u; python -m app; exit 3")
-    assert (who.code, who.stdout.splitlines()[0]) == (3, "65532"), who.stderr
+    done = fine.slimbake("debug", "one", "bash", "-c", "ls /app; id -u; python -m app; exit 3")
+    assert done.code == 3, done.stderr
+    assert done.stdout.split()[:3] == ["__pycache__", "app.py", "65532"]
     derived = f"slimbake-debug/{fine.project}-one"
     labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", derived))
     assert labels["slimbake.debug"] == "true"

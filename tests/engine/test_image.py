@@ -93,7 +93,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             "tidy/closed/inside.txt": "0700",
         }
         files = {"query/query.py": "", "query/own.Dockerfile.j2": TEMPLATE, "private/Dockerfile": PRIVATE}
-        made.write(MANIFEST, **code, **files)
+        made.write(MANIFEST, code | files)
         for name in ("README.md", "tests/test_tidy.py", ".git/HEAD", ".env", "sub/__pycache__/x.pyc", "Dockerfile"):
             made.file(f"tidy/{name}", "no code")
         (made.root / "tidy/link.txt").symlink_to("mode/0600.txt")

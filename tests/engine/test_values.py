@@ -1,80 +1,69 @@
-"""Whatever a value holds, it arrives in the real image as it was written."""
+"""Hostile values, once through a real image: what the golden fleet `hostile` says is what the image has."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet
+from tests.golden.fleets import CASES, Fleet
+from tests.golden.newest_buildx import Unavailable, newest_buildx
 
-HOSTILE = {
-    "quotes": '"double" \'single\' \\ back\\\\slashes \\n \\"',
-    "lines": "first\nsecond\r\n\ttabbed\n\n",
-    "dollars": "$HOME ${HOME} $${HOME} \\$HOME ${HOME:-x} $",
-    "templates": "${var} %{ if true }x%{ endif } $${x} %%{x} {{ x }} {% x %}",
-    "shell": "`id` $(id) ; | & > # no comment",
-    "unicode": "grüße 日本語 🙂 \u00a0\u2028 é",
-    "json": '{"a": [1, "b"]}',
-    "commas": "a=b,c=d",
-    "spaces": "  around  ",
-    "heredoc": "<<EOF",
-    "flag": "--privileged",
-    "empty": "",
-}
+from slimbake.manifest import manifest
 
-SHOW = """
-import json, os, sys
-print(json.dumps({"env": {k[4:]: v for k, v in os.environ.items() if k.startswith("OUR_")}, "words": sys.argv[1:]}))
-"""
+pytestmark = pytest.mark.engine
 
-OWN = 'FROM base\nCOPY show.py /app/\n' + "".join(
-    f'ARG {name}\nENV OUR_{name}="${{{name}}}"\n' for name in HOSTILE
-) + 'ENTRYPOINT ["python", "-m", "show"]\n'  # fmt: skip
+IMAGE = "slimbake-test/hostile"
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """Two services: `generated` has hostile env, labels and command; `own` has hostile args and its own Dockerfile."""
-    env = {f"OUR_{name}": value for name, value in HOSTILE.items()}
-    services = {
-        "generated": {
-            "context": "über uns/it's $one",
-            "env": env,
-            "labels": {f"our.{name}": value for name, value in HOSTILE.items()},
-            "command": ["python", "-m", "show", *HOSTILE.values()],
-        },
-        "own": {"context": "own", "dockerfile": "own/Dockerfile", "args": HOSTILE},
-    }
-    with fleet(tmp_path_factory.mktemp("values")) as made:
-        # JSON is YAML, but for one character that YAML 1.1 takes for the end of a line.
-        text = json.dumps(services, ensure_ascii=False).replace("\u2028", r"\u2028")
-        made.write(
-            f"services: {text}\n",
-            **{"über uns/it's $one/show.py": SHOW, "own/show.py": SHOW, "own/Dockerfile": OWN},
-        )
-        done = made.slimbake("bake")
-        assert done.code == 0, done.stderr
-        yield made
+def buildx(which: str) -> list[str]:
+    if which == "installed":
+        return ["docker", "buildx"]
+    try:
+        return [str(newest_buildx())]
+    except Unavailable as reason:
+        pytest.skip(f"no newer buildx to be had: {reason}")
 
 
-def shown(toy: Toy, service: str) -> dict[str, Any]:
-    return dict(json.loads(docker("run", "--rm", toy.image(service))))
+def root_filesystem(folder: Path) -> None:
+    """A base in which every step holds, and none takes time: its python does nothing and says that it went well."""
+    true = shutil.which("true")
+    assert true is not None
+    linked = subprocess.run(["ldd", true], capture_output=True, text=True, check=True).stdout
+    libraries = [word for line in linked.splitlines() for word in line.split() if word.startswith("/")]
+    for source, target in ((true, "/usr/bin/python"), *((library, library) for library in libraries)):
+        place = folder / target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
 
 
-def test_hostile_environment_arrives_unchanged(toy: Toy) -> None:
-    assert shown(toy, "generated")["env"] == HOSTILE
+@pytest.fixture(params=["installed", "newest"])
+def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, dict[str, object]]]:
+    """The configuration of the built image."""
+    command, name = buildx(request.param), f"{IMAGE}:{request.param}"
+    root = Fleet(CASES / "hostile").written(tmp_path)
+    root_filesystem(root / "root")
+    done = subprocess.run(
+        [*command, "bake", "--set=target.contexts.base=root", f"--set=target.tags={name}", "target"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    try:
+        shown = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=True)
+        yield json.loads(shown.stdout)[0]["Config"]
+    finally:
+        subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=True)
 
 
-def test_hostile_command_arrives_unchanged(toy: Toy) -> None:
-    assert shown(toy, "generated")["words"] == list(HOSTILE.values())
-
-
-def test_hostile_labels_arrive_unchanged(toy: Toy) -> None:
-    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("generated")))
-    assert {k.removeprefix("our."): v for k, v in labels.items() if k.startswith("our.")} == HOSTILE
-
-
-def test_hostile_args_arrive_unchanged_in_a_dockerfile_of_ones_own(toy: Toy) -> None:
-    assert shown(toy, "own")["env"] == HOSTILE
+def test_values_of_variables_labels_and_commands_are_in_the_image_as_the_manifest_says_them(
+    image: dict[str, object],
+) -> None:
+    said = manifest(CASES / "hostile/services.yaml").services[0]
+    assert isinstance(image["Env"], list) and isinstance(image["Labels"], dict)
+    variables = dict(entry.split("=", 1) for entry in image["Env"])
+    assert {name: variables[name] for name, _ in said.env} == dict(said.env)
+    assert {name: image["Labels"][name] for name, _ in said.labels} == dict(said.labels)
+    assert image["Entrypoint"] == list(said.command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from slimbake.manifest.model import Secret
 from slimbake.plan.model import Plan, Target
 
 Printed = dict[str, Any]
+
+_CSV = ("attest", "cache-from", "cache-to", "secret", "output")
 
 
 def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Printed:
@@ -22,9 +25,11 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
         "CACHE_FROM": "",
         "CACHE_TO": "",
         "COMPRESSION": "zstd",
+        "COMPRESSION_LEVEL": "9",
         "CA_BUNDLE": "",
         "UV_SETTINGS": "",
-    } | given
+        **given,
+    }
     groups = {group.name: list(group.targets) for group in plan.groups}
     chosen = {target for name in names for target in groups.get(name, [name])}
 
@@ -32,7 +37,8 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
         image = bool(it.repository)
         machine = {"slimbake-ca": variables["CA_BUNDLE"], "slimbake-uv": variables["UV_SETTINGS"]}
         mounted = [f"id={id_},src={path}" for id_, path in machine.items() if path and it.online]
-        output = f"type=image,oci-mediatypes=true,compression={variables['COMPRESSION']}"
+        compression = f"compression={variables['COMPRESSION']},compression-level={variables['COMPRESSION_LEVEL']}"
+        output = f"type=image,oci-mediatypes=true,{compression}"
         said = {
             "context": it.context,
             "contexts": dict(it.contexts),
@@ -59,14 +65,22 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
     }
 
 
+def newest_reads(text: str) -> Printed:
+    """A document that the newest buildx printed: it escapes what a bake file would take for a template."""
+    return dict(json.loads(text.replace("$${", "${").replace("%%{", "%{")))
+
+
 def structured(document: Printed) -> Printed:
-    """A printed document as the newest buildx writes it: fields where 0.13 has lines of CSV, names in order."""
+    """What a printed document means, whichever buildx printed it.
+
+    Where 0.13 has lines of CSV, the newest has fields; it sorts groups and no platforms; and it says what becomes of a
+    target that is built only because others stand on it.
+    """
     targets = {
         name: {
-            key: [_fields(entry) for entry in value]
-            if key in ("attest", "cache-from", "cache-to", "secret", "output")
-            else value
-            for key, value in target.items()
+            "output": [{"type": "cacheonly"}],
+            **{key: [_fields(entry) for entry in value] if key in _CSV else value for key, value in target.items()},
+            "platforms": sorted(target["platforms"]),
         }
         for name, target in document["target"].items()
     }

@@ -57,29 +57,9 @@ def test_every_generated_file_says_so_in_its_first_line(fleet: Fleet) -> None:
 
 
 @every_fleet
-def test_buildx_reads_from_the_bake_file_what_the_plan_says(
-    fleet: Fleet, tmp_path: Path, print_bake: Print
-) -> None:
+def test_buildx_reads_from_the_bake_file_what_the_plan_says(fleet: Fleet, tmp_path: Path, print_bake: Print) -> None:
     plan, groups = fleet.plan, [group.name for group in fleet.plan.groups]
     assert print_bake(fleet.written(tmp_path), groups, {}) == printed(plan, groups, {})
-
-
-@pytest.fixture
-def given(tmp_path: Path) -> dict[str, str]:
-    """Every variable of the bake file, with files that exist: buildx looks for them when it prints."""
-    ca, settings = tmp_path / "the ca.pem", tmp_path / "uv.toml"
-    ca.touch()
-    settings.touch()
-    return {
-        "REGISTRY": "127.0.0.1:5000/elsewhere",
-        "TAG": "1.2-rc3",
-        "PLATFORMS": "linux/arm64,linux/amd64",
-        "CACHE_FROM": "type=registry,ref=127.0.0.1:5000/cache:{target}",
-        "CACHE_TO": "type=registry,ref=127.0.0.1:5000/cache:{target},mode=max",
-        "COMPRESSION": "gzip",
-        "CA_BUNDLE": str(ca),
-        "UV_SETTINGS": str(settings),
-    }
 
 
 @every_fleet
@@ -90,7 +70,9 @@ def test_the_bake_file_s_variables_reach_every_target(
     assert print_bake(fleet.written(tmp_path), groups, given) == printed(plan, groups, given)
 
 
-@pytest.mark.parametrize("variable", ["REGISTRY", "TAG", "PLATFORMS", "CACHE_FROM", "CACHE_TO", "COMPRESSION"])
+@pytest.mark.parametrize(
+    "variable", ["REGISTRY", "TAG", "PLATFORMS", "CACHE_FROM", "CACHE_TO", "COMPRESSION", "COMPRESSION_LEVEL"]
+)
 def test_each_variable_alone_changes_what_buildx_prints(
     variable: str, given: Mapping[str, str], tmp_path: Path, print_bake: Print
 ) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.golden.conftest import Print
 from tests.golden.printed import printed
@@ -19,7 +19,10 @@ from slimbake.plan import plan
 from slimbake.render import BAKE_FILE, quoting
 
 through_buildx = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=6,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example would start docker a thousand times
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -51,8 +54,10 @@ def test_whatever_a_value_holds_buildx_has_it_unchanged(values: list[str], tmp_p
     assert [result["target"]["subject"]["args"][f"A{i}"] for i in range(len(values))] == values
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=st.lists(st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True), min_size=5, max_size=30, unique=True))
+@through_buildx
+@given(
+    names=st.lists(st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True), min_size=5, max_size=30, unique=True)
+)
 def test_whatever_name_the_manifest_allows_is_a_target_to_buildx(
     names: list[str], tmp_path: Path, print_bake: Print
 ) -> None:

@@ -55,7 +55,9 @@ def renamed(text: str, names: dict[str, str]) -> str:
 def with_names(manifest: Manifest, names: dict[str, str]) -> Manifest:
     return replace(
         manifest,
-        bases=tuple(replace(b, name=names[b.name], extends=names[b.extends] if b.extends else None) for b in manifest.bases),
+        bases=tuple(
+            replace(b, name=names[b.name], extends=names[b.extends] if b.extends else None) for b in manifest.bases
+        ),
         services=tuple(
             replace(s, name=names[s.name], base=names[s.base] if s.base else None) for s in manifest.services
         ),
@@ -79,7 +81,9 @@ def test_renaming_everything_changes_only_names_in_what_is_generated(manifest: M
 
 
 @given(manifest=fleets(), shuffled=st.permutations(range(10, 20)))
-def test_renaming_everything_changes_only_names_in_what_locks_depend_on(manifest: Manifest, shuffled: list[int]) -> None:
+def test_renaming_everything_changes_only_names_in_what_locks_depend_on(
+    manifest: Manifest, shuffled: list[int]
+) -> None:
     names = names_for(manifest, shuffled)
 
     def digests(of: Manifest) -> dict[str, str]:

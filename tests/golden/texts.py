@@ -7,11 +7,11 @@ import unicodedata
 from hypothesis import strategies as st
 
 _FRAGMENTS = st.sampled_from(
-    ["${", "$${", "%{", "%%{", "$", "$$", "%", "{", "}", "\\", "\\\\", '"', "'", "`", "\n", "\r\n", "\t", "\x01", "\x1b",
-     "\x7f", "\u0085", "\u2028", "\ufeff", "ü", "漢", "𝄞", "~}", "#", "//", "/*", "<<EOF\n", "EOF\n", "${TAG}", "$(id)",
-     "%{ if true }", "\\u0041", "\\n", " ", "=", ","]
+    ["${", "$${", "%{", "%%{", "$", "$$", "%", "{", "}", "\\", "\\\\", '"', "'", "`", "\n", "\r\n", "\t", "\x01",
+     "\x1b", "\x7f", "\u0085", "\u2028", "\ufeff", "ü", "漢", "𝄞", "~}", "#", "//", "/*", "<<EOF\n", "EOF\n", "${TAG}",
+     "$(id)", "%{ if true }", "\\u0041", "\\n", " ", "=", ","]
 )  # fmt: skip
-_LETTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
+_LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def _as_bake_has_it(text: str) -> str:

@@ -21,5 +21,8 @@ def service(name: str, **said: Any) -> Service:
 
 def fleet(*services: Service, bases: tuple[Base, ...] = (), **said: Any) -> Manifest:
     return Manifest(
-        file=Path("/repo/services.yaml"), **({"project": "atlas", "python": "3.11"} | said), bases=bases, services=services
+        file=Path("/repo/services.yaml"),
+        **({"project": "atlas", "python": "3.11"} | said),
+        bases=bases,
+        services=services,
     )

@@ -39,20 +39,21 @@ def written(root: Path) -> tuple[Generated, ...]:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("FROM base\n{{ target.colour }}\n", "templates/service.Dockerfile.j2:2: 'slimbake.plan.model.Target object' has no attribute 'colour'"),
-        ("{{ colour }}\n", "templates/service.Dockerfile.j2:1: 'colour' is undefined"),
-        ("{{ 1 | shout }}\n", "templates/service.Dockerfile.j2:1: No filter named 'shout'."),
-        ("\n\n{% if %}\n", "templates/service.Dockerfile.j2:3: Expected an expression, got 'end of statement block'"),
-        ('{% import "nowhere.j2" as x %}\n', "templates/service.Dockerfile.j2:1: there is no template 'nowhere.j2'"),
-        ("\n{{ 1 / 0 }}\n", "templates/service.Dockerfile.j2:2: division by zero"),
-        ("{{ 5 | hcl }}\n", "templates/service.Dockerfile.j2:1: 'int' object is not iterable"),
+        ("FROM base\n{{ target.colour }}\n",
+         "service.Dockerfile.j2:2: 'slimbake.plan.model.Target object' has no attribute 'colour'"),
+        ("{{ colour }}\n", "service.Dockerfile.j2:1: 'colour' is undefined"),
+        ("{{ 1 | shout }}\n", "service.Dockerfile.j2:1: No filter named 'shout'."),
+        ("\n\n{% if %}\n", "service.Dockerfile.j2:3: Expected an expression, got 'end of statement block'"),
+        ('{% import "nowhere.j2" as x %}\n', "service.Dockerfile.j2:1: there is no template 'nowhere.j2'"),
+        ("\n{{ 1 / 0 }}\n", "service.Dockerfile.j2:2: division by zero"),
+        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object is not iterable"),
     ],
 )  # fmt: skip
 def test_a_template_that_is_wrong_is_named_with_its_line(template: str, message: str, tmp_path: Path) -> None:
     put(tmp_path, "templates/service.Dockerfile.j2", template)
     with pytest.raises(TemplateFault) as caught:
         texts(FLEET, tmp_path)
-    assert f"templates/{caught.value.message}" == message
+    assert caught.value.message == message
     assert caught.value.exit_code == 2
 
 

@@ -183,7 +183,11 @@ def test_debris_of_the_installer_is_removed_with_its_rows_and_nothing_else(tmp_p
     assert not (tmp_path / ".lock").exists() and not (info / "uv_cache.json").exists()
     assert (info.parent / "uv_cache.json").exists()
     with (info / "RECORD").open() as record:
-        assert [row[0] for row in csv.reader(record)] == ["thing/__init__.py", "thing/a, b.py", "thing-1.dist-info/RECORD"]
+        assert [row[0] for row in csv.reader(record)] == [
+            "thing/__init__.py",
+            "thing/a, b.py",
+            "thing-1.dist-info/RECORD",
+        ]
 
 
 def test_a_tree_without_debris_stays_as_it_is(tmp_path: Path) -> None:

@@ -41,13 +41,17 @@ def test_a_family_is_a_root_base_and_everything_that_stands_on_it_parents_first(
 
 
 def test_a_service_without_a_base_is_a_family_and_one_without_requirements_has_no_layer() -> None:
-    manifest = fleet(service("tool", requirements=asks("rich")), service("bare"), service("thin", base="other"), bases=BASES[2:])
+    manifest = fleet(
+        service("tool", requirements=asks("rich")), service("bare"), service("thin", base="other"), bases=BASES[2:]
+    )
     assert shape(manifest) == [[("base-other", "")], [("tool", "")]]
 
 
 def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
     model = Weights("package", "some-model")
-    found = families(fleet(service("a", weights=model), service("b", weights=model), service("c", weights=Weights("path", "x"))))
+    found = families(
+        fleet(service("a", weights=model), service("b", weights=model), service("c", weights=Weights("path", "x")))
+    )
     assert [(f.layers[0].name, f.layers[0].specs, f.dependencies) for f in found] == [
         ("weights-some-model", ("some-model",), False)
     ]
@@ -104,8 +108,12 @@ def test_another_family_changes_no_lock() -> None:
 
 def test_two_services_that_swap_their_names_are_locked_anew() -> None:
     one, two = asks("httpx"), asks("rich")
-    before = digests(fleet(service("a", base="web", requirements=one), service("b", base="web", requirements=two), bases=BASES))
-    after = digests(fleet(service("a", base="web", requirements=two), service("b", base="web", requirements=one), bases=BASES))
+    before = digests(
+        fleet(service("a", base="web", requirements=one), service("b", base="web", requirements=two), bases=BASES)
+    )
+    after = digests(
+        fleet(service("a", base="web", requirements=two), service("b", base="web", requirements=one), bases=BASES)
+    )
     assert before["a"] != after["a"]
     assert (before["a"], before["b"]) == (after["b"], after["a"])
 
@@ -164,7 +172,9 @@ def test_a_lock_read_again_is_the_same_lock() -> None:
 
 
 def test_a_lock_has_no_address_whatever_uv_was_told() -> None:
-    told = f"--index-url https://user:word@index.example.com/simple\n--find-links /srv/wheels\n{UV}httpx @ file:///srv/x\n"
+    told = (
+        f"--index-url https://user:word@index.example.com/simple\n--find-links /srv/wheels\n{UV}httpx @ file:///srv/x\n"
+    )
     assert lock_text(parse_pins(told)) == lock_text(parse_pins(UV))
 
 

@@ -113,7 +113,9 @@ def test_a_target_that_is_not_there_is_a_key_error() -> None:
 
 def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> None:
     shared = plan(fleet(service("one", weights=MODEL), service("two", weights=MODEL)))
-    assert [(recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")] == [(True, False)] * 2
+    assert [(recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")] == [
+        (True, False)
+    ] * 2
     assert [target.name for target in shared.targets if target.kind == "weights"] == ["weights-some-model"]
     alone = recipe(plan(fleet(service("one", weights=MODEL), service("two"))), "one")
     assert (alone.shared_weights, alone.own_weights) == (False, True)
@@ -161,7 +163,9 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
             bases=(Base("web", requirements=asks(packages=(COMMON,))), Base("store", extends="web")),
         )
     )
-    wheels = {n: (r.install.wheels if (r := recipe(decided, n)).install else None) for n in names(decided) if n != "runtime"}
+    wheels = {
+        n: (r.install.wheels if (r := recipe(decided, n)).install else None) for n in names(decided) if n != "runtime"
+    }
     assert wheels == {
         "wheel-auth": None,
         "wheel-common": None,
@@ -220,7 +224,11 @@ def test_a_service_may_bring_its_own_template_even_one_named_like_a_shipped_one(
 
 
 def test_labels_are_sorted_and_a_service_s_own_win() -> None:
-    labels = plan(fleet(service("api", labels=(("z", "1"), ("org.opencontainers.image.title", "mine"))))).target("api").labels
+    labels = (
+        plan(fleet(service("api", labels=(("z", "1"), ("org.opencontainers.image.title", "mine")))))
+        .target("api")
+        .labels
+    )
     assert labels == (
         ("org.opencontainers.image.title", "mine"),
         ("slimbake.project", "atlas"),
@@ -236,7 +244,9 @@ def test_values_of_variables_travel_as_arguments_and_only_their_names_reach_the_
 
 
 def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
-    decided = plan(fleet(service("api", smoke="checks/smoke.py", reference="checks/answers.json", platforms=("linux/arm64",))))
+    decided = plan(
+        fleet(service("api", smoke="checks/smoke.py", reference="checks/answers.json", platforms=("linux/arm64",)))
+    )
     smoke = decided.target("api-smoke")
     assert smoke.needs == ("api",)
     assert smoke.args == (("SMOKE", "checks/smoke.py"), ("REFERENCE", "checks/answers.json"))

@@ -46,7 +46,9 @@ def run(tmp_path: Path) -> Run:
 
 
 def levels(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [" ".join(line.split()[1:3]) for line in (done.stdout + done.stderr).splitlines() if line.startswith("smoke: ")]
+    return [
+        " ".join(line.split()[1:3]) for line in (done.stdout + done.stderr).splitlines() if line.startswith("smoke: ")
+    ]
 
 
 def test_three_levels_hold_the_cheapest_first(run: Run) -> None:

@@ -12,9 +12,10 @@ from slimbake import docker
 from slimbake.bake.command import Options, Surroundings, arguments, environment
 from slimbake.bake.events import Progress, Vertex
 from slimbake.bake.failure import failure, transient
+from slimbake.bake.secrets import missing_secrets
 from slimbake.bake.show import show
 from slimbake.bake.steps import Steps
-from slimbake.errors import BuildError, SlimbakeError
+from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan, Target
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
@@ -25,8 +26,7 @@ class Built:
     """An image that was just built and whose smoke holds."""
 
     name: str
-    digest: str  # how the engine finds it
-    diff_ids: tuple[str, ...]  # its layers, bottom first
+    digest: str  # the id by which the engine holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,11 @@ def bake(
 ) -> Result:
     """Build these services and run their smokes, without moving a tag. Nothing is in the way of running it again.
 
-    Raises BuildError where a target does not build and CheckError where a smoke does not hold; with
-    `options.keep_going`, those are left out with all that stands on them, and returned.
+    Raises SetupError for secrets that are missing, BuildError where a target does not build and CheckError where a
+    smoke does not hold; with `options.keep_going`, those two are left out with all that stands on them, and returned.
     """
+    if missing := missing_secrets(plan, services, root):
+        raise SetupError("the build wants secrets that are not there\n" + "\n".join(f"  {each}" for each in missing))
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
@@ -111,8 +113,8 @@ def _built(services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]
             f"buildx names no image for {', '.join(missing)}",
             "look whether `--set` or a template of your own changes the target's output",
         )
-    found = docker.layers([identifiers[service] for service in services])
-    return tuple(Built(service, *image) for service, image in zip(services, found, strict=True))
+    held = docker.held([identifiers[service] for service in services])
+    return tuple(Built(service, digest) for service, digest in zip(services, held, strict=True))
 
 
 def references(target: Target, registry: str, tag: str) -> str:

@@ -41,15 +41,17 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
     for target in targets:
         for override in _overrides(target, around):
             words += ["--set", f"{target.name}.{override}"]
-        # Every image that buildx loads gets a name of ours: without one it would be dangling, and the engine needs
-        # half a second to remove each of those; and a shell in an image whose smoke fails needs a name too.
-        if target.kind != "smoke":
+        if target.repository and target.name in names:
+            # Checked before it is released: until then it has a name of ours, which also serves `slimbake debug`.
             words += ["--set", f"{target.name}.tags={staged(plan, target.name)}"]
+        elif target.repository:
+            words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
         if options.load and target.name in names and target.kind == "service":
             words += ["--set", f"{target.name}.output=type=docker"]
     for override in options.sets:
         words += ["--set", override]
-    return (*words, *names)
+    # All by name: buildx loads a target that is only linked as an image of its own, and compresses it with gzip.
+    return (*words, *(target.name for target in targets))
 
 
 def staged(plan: Plan, target: str) -> str:

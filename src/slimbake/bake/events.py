@@ -23,6 +23,7 @@ class Vertex:
     seconds: float = 0.0
     error: str = ""
     log: list[str] = field(default_factory=list)
+    unended: dict[int, bytes] = field(default_factory=dict)  # stream -> what it wrote after its last newline
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ class Progress:
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
-                for line in base64.b64decode(log.get("data", "")).decode(errors="replace").splitlines():
-                    known.log.append(line)
-                    yield Change(known, line)
+                yield from _lines(known, log.get("stream", 1), base64.b64decode(log.get("data", "")))
 
     @property
     def failed(self) -> Vertex | None:
@@ -64,6 +63,8 @@ class Progress:
         known.started = _seconds(event["started"])
         state: State = "running"
         if "completed" in event:
+            for stream in tuple(known.unended):
+                yield from _lines(known, stream, b"\n")
             known.seconds = _seconds(event["completed"]) - known.started
             if event.get("error"):
                 known.error = event["error"]
@@ -73,6 +74,16 @@ class Progress:
         if state != known.state or not known.seconds:
             known.state = state
             yield Change(known)
+
+
+def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[Change]:
+    """The lines that end with these bytes: BuildKit sends what a process writes, whole lines or not."""
+    *ended, rest = (vertex.unended.pop(stream, b"") + written).split(b"\n")
+    if rest:
+        vertex.unended[stream] = rest
+    for line in ended:
+        vertex.log.append(line.decode(errors="replace").rstrip("\r"))
+        yield Change(vertex, vertex.log[-1])
 
 
 def _seconds(stamp: str) -> float:

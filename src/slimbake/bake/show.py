@@ -44,7 +44,7 @@ def plain(change: Change) -> None:
     if change.line:
         if change.line.startswith("smoke:"):
             _say(f"{name}: {change.line}")
-    elif vertex.state == "done" and (vertex.step.instruction or vertex.seconds >= 1):
+    elif vertex.state == "done" and (vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)):
         _say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")
     elif vertex.state == "failed":
         _say(f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s")

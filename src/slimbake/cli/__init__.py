@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import tempfile
 import traceback
@@ -68,6 +69,8 @@ def slimbake() -> None:
 
 def main() -> int:
     """Run the command line; the exit code says what happened (docs/reference.md)."""
+    # A build is a process of its own that has to be ended with us, whether a person or a CI system ends us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(slimbake.main(standalone_mode=False) or 0)
     except ManifestError as error:

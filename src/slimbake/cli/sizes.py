@@ -29,7 +29,7 @@ def command(services: tuple[str, ...], file: Path, as_json: bool, markdown: bool
     from slimbake import docker
     from slimbake.errors import SetupError
     from slimbake.measure import measure
-    from slimbake.release import STATE
+    from slimbake.release import MEASURED
 
     manifest, plan = read(file)
     references = images(plan, registry, tag)
@@ -37,11 +37,5 @@ def command(services: tuple[str, ...], file: Path, as_json: bool, markdown: bool
     client = docker.client()
     if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
         raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
-    found = {name: client.image.inspect(reference) for name, reference in names.items()}
-    layers = {name: tuple(image.root_fs.layers or ()) if image.root_fs else () for name, image in found.items()}
-    measurement = measure(
-        {name: image.id for name, image in found.items()},
-        layers,
-        manifest.file.parent / STATE / "layers.json",
-    )
-    print_sizes(measurement, as_json, markdown)
+    found = {name: client.image.inspect(reference).id for name, reference in names.items()}
+    print_sizes(measure(found, manifest.file.parent / MEASURED), as_json, markdown)

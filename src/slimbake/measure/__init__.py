@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,39 +19,42 @@ from slimbake.state import write_atomically
 _JSON_LIMIT = 4_000_000  # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
 
 
-def measure(images: Mapping[str, str], diff_ids: Mapping[str, tuple[str, ...]], cache: Path) -> Measurement:
+_KEPT = 1000  # images in the cache, the latest ones
+
+
+def measure(images: Mapping[str, str], cache: Path) -> Measurement:
     """Measure images that the engine holds.
 
-    `images`: name -> image id, as built. `diff_ids`: name -> the digests of its layers' diffs, bottom first.
-    `cache`: a file of layers that were measured before; a layer is addressed by its content, so that never ages.
-    Raises SetupError where the engine cannot save an image.
+    `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is addressed by its
+    content, so that never ages. Raises SetupError where the engine cannot save an image.
     """
     known = _load(cache)
-    unknown = {name for name, layers in diff_ids.items() if any(layer not in known for layer in layers)}
+    unknown = sorted({image for image in images.values() if image not in known})
     if unknown:
-        known |= _read([images[name] for name in sorted(unknown)], skip=known)
-        write_atomically(cache, json.dumps({key: known[key].as_json() for key in sorted(known)}, indent=1).encode())
-    return Measurement(
-        tuple(
-            Image(name=name, digest=digest, layers=tuple(known[diff] for diff in diff_ids[name]))
-            for name, digest in images.items()
-        )
-    )
+        known |= _read(unknown, {layer.blob: layer for layers in known.values() for layer in layers})
+        kept = list(known.items())[-_KEPT:]
+        text = json.dumps({image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1)
+        write_atomically(cache, text.encode())
+        write_atomically(cache.with_name(".gitignore"), b"*\n")
+    return Measurement(tuple(Image(name=name, digest=image, layers=known[image]) for name, image in images.items()))
 
 
-def _load(cache: Path) -> dict[str, Layer]:
+def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
     try:
-        return {key: Layer(**value) for key, value in json.loads(cache.read_text("utf-8")).items()}
-    except (OSError, ValueError, TypeError):
+        found = json.loads(cache.read_text("utf-8"))
+        return {image: tuple(Layer(**layer) for layer in layers) for image, layers in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _read(images: list[str], skip: Mapping[str, Layer]) -> dict[str, Layer]:
-    """Layers of saved images by the digest of their diff. Blobs come before the manifests that say what they are."""
+def _read(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of saved images, by image id. In the stream, blobs may come before the manifests that name them.
+
+    `known`: layers by the digest of their blob; what is in those is not read again.
+    """
     documents: dict[str, Any] = {}
     sizes: dict[str, int] = {}  # blob digest -> bytes as it lies in the store
-    contents: dict[str, tuple[int, int]] = {}  # blob digest -> bytes and number of files
-    done = {layer.blob for layer in skip.values()}
+    contents: dict[str, tuple[int, int]] = {blob: (layer.uncompressed, layer.files) for blob, layer in known.items()}
     with docker.saved(images) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             data = archive.extractfile(member)
@@ -62,26 +65,34 @@ def _read(images: list[str], skip: Mapping[str, Layer]) -> dict[str, Layer]:
             stored: Any = io.BufferedReader(cast(io.RawIOBase, data))
             if stored.peek(1)[:1] == b"{" and member.size < _JSON_LIMIT:
                 documents[digest] = json.load(stored)
-            elif digest not in done:
+            elif digest not in contents:
                 contents[digest] = _contents(stored)
-    layers: dict[str, Layer] = {}
-    for manifest in documents.values():
+    found: dict[str, tuple[Layer, ...]] = {}
+    for digest, manifest in documents.items():
         if "layers" not in manifest:
             continue
-        configuration = documents[manifest["config"]["digest"]]
-        for blob, diff in zip(manifest["layers"], configuration["rootfs"]["diff_ids"], strict=True):
-            if diff in skip:
-                continue
-            compressed = blob["mediaType"].rpartition(".")[2].rpartition("+")[2] in ("gzip", "zstd")
-            size, files = contents[blob["digest"]]
-            layers[diff] = Layer(
-                diff=diff,
-                blob=blob["digest"],
-                uncompressed=size,
-                compressed=sizes[blob["digest"]] if compressed else None,
-                files=files,
-            )
-    return layers
+        diffs = documents[manifest["config"]["digest"]]["rootfs"]["diff_ids"]
+        layers = tuple(
+            _layer(blob, diff, sizes, contents) for blob, diff in zip(manifest["layers"], diffs, strict=True)
+        )
+        # Engines with the containerd store call an image by its manifest, those without by its configuration.
+        found[digest] = found[manifest["config"]["digest"]] = layers
+    return {image: found[image] for image in images}
+
+
+def _layer(
+    blob: Mapping[str, Any], diff: str, sizes: Mapping[str, int], contents: Mapping[str, tuple[int, int]]
+) -> Layer:
+    digest = blob["digest"]
+    compressed = blob["mediaType"].endswith(("gzip", "zstd"))
+    size, files = contents[digest]
+    return Layer(
+        diff=diff,
+        blob=digest,
+        uncompressed=size,
+        compressed=sizes[digest] if compressed else None,
+        files=files,
+    )
 
 
 def _contents(stored: Any) -> tuple[int, int]:

@@ -13,7 +13,9 @@ variable "CACHE_FROM" { default = "" }
 variable "CACHE_TO" { default = "" }
 
 # zstd exports in half the time of gzip, to fewer bytes; registries and engines from 2021 on read it.
+# Level 9 takes a quarter off the bytes of gzip; levels are zstd's or gzip's own.
 variable "COMPRESSION" { default = "zstd" }
+variable "COMPRESSION_LEVEL" { default = "9" }
 
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
@@ -40,7 +42,7 @@ target "_common" {
 }
 
 target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION}"]
+  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
 }
 
 target "_online" {

@@ -1,1 +1,3 @@
-print("a tool")
+import sys
+
+sys.stdout.write("a tool\n")

@@ -1,0 +1,164 @@
+"""What fails moves no tag, pushes nothing, and says which target and step it was."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import Ended, Toy, docker, fetch
+from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
+
+
+def pushed(registry: str, toy: Toy) -> list[str]:
+    """The repositories of this fleet that the registry has."""
+    names = json.loads(fetch(f"http://{registry}/v2/_catalog?n=1000")[1])["repositories"]
+    return [name for name in names if name.startswith(toy.project)]
+
+
+def served(registry: str, toy: Toy, service: str) -> str:
+    """The digest that the registry gives for a service's tag."""
+    address = f"http://{registry}/v2/{toy.project}/{service}/manifests/latest"
+    kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+    request = urllib.request.Request(address, headers={"Accept": kinds}, method="HEAD")
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: str) -> None:
+    to = ("--push", "--registry", f"{registry}/{toy.project}")
+    image = f"{registry}/{toy.project}/one:latest"
+    write(toy, "one")
+    assert toy.slimbake("bake", "--registry", f"{registry}/{toy.project}").code == 0
+    before = held(image)
+    toy.file("one/app.py", f"print('edited')  # {toy.project}\n")
+    toy.file("one/smoke.py", BROKEN)
+
+    done = toy.slimbake("bake", *to)
+    assert (done.code, done.stdout) == (6, "")
+    assert held(image) == before != ""
+    assert pushed(registry, toy) == []
+    assert dangling(toy) == ""
+    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    assert told[0] == "slimbake: the smoke of one does not hold (exit code: 1); its tag stays where it was"
+    assert "  ValueError: the weights are wrong" in told
+    assert told[-2:] == ["  smoke: load failed", "  `slimbake debug one` gives a shell in the image"]
+
+    toy.file("one/smoke.py", SMOKE)
+    done = toy.slimbake("bake", "--json", *to)
+    assert done.code == 0, done.stderr
+    digest = done.json()["images"]["one"]["digest"]
+    assert held(image) == digest != before
+    assert served(registry, toy, "one") == digest
+    assert pushed(registry, toy) == [f"{toy.project}/one"], "bases and the runtime are not pushed by a bake of services"
+
+
+def test_stand_ins_are_not_pushed_beyond_loopback(toy: Toy) -> None:
+    write(toy, "one")
+    assert toy.slimbake("bake").code == 0
+    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("one")))
+    if "slimbake.standin" not in labels:
+        pytest.skip("this machine reaches the externals' registries: nothing is stood in for")
+    for registry in ("registry.example.com/toys", "127.0.0.1.example.com/toys", "localhost.example.com"):
+        done = toy.slimbake("bake", "--push", "--registry", registry)
+        assert done.code == 2
+        assert done.stderr.startswith("slimbake: images made with stand-ins (python, uv) are not pushed to " + registry)
+        assert held(f"{registry}/one:latest") == ""
+
+
+def test_a_step_that_fails_is_named_with_its_last_lines(toy: Toy) -> None:
+    write(toy, "one", "two")
+    said = "import sys; [print('line', number, file=sys.stderr) for number in range(40)]; sys.exit('no luck')"
+    step = ["python", "-c", said]
+    toy.file("one/Dockerfile", f"FROM base\n# {toy.project}\nRUN {json.dumps(step)}\n")
+    with (toy.root / "services.yaml").open("a") as manifest:
+        manifest.write("  three:\n    context: one\n    dockerfile: one/Dockerfile\n")
+    done = toy.slimbake("bake")
+    assert (done.code, done.stdout) == (5, "")
+    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    assert told[0].startswith('slimbake: three does not build: RUN ["python", "-c", ')
+    assert told[0].endswith(": exit code: 1")
+    assert told[1:] == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
+    assert [held(toy.image(name)) for name in ("one", "two", "three")] == ["", "", ""]
+
+
+def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
+    write(toy, "good", "smokes", "breaks", "heavy")
+    toy.file("smokes/smoke.py", BROKEN)
+    text = (toy.root / "services.yaml").read_text()
+    text = text.replace("context: heavy", "context: heavy\n    budget: {uncompressed: 1MB}")
+    toy.file("services.yaml", text.replace("context: breaks", "context: breaks\n    requirements: [./libs/faulty]"))
+    backend = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
+    toy.file("libs/faulty/pyproject.toml", f'[project]\nname = "faulty"\nversion = "1"\n{backend}')
+    done = toy.slimbake("bake", "--keep-going")
+    assert done.code in (5, 6), done.stderr
+    assert [name for name in ("good", "smokes", "breaks", "heavy") if held(toy.image(name))] == ["good"]
+    assert "the smoke of smokes does not hold" in done.stderr
+    assert "wheel-faulty does not build: layer wheel /wheel" in done.stderr
+    assert "heavy: uncompressed 4" in done.stderr
+    assert "tagged all the same: good\n" in done.stderr
+    assert done.stderr.count("the smoke of smokes does not hold") == 1
+
+
+def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
+    write(toy, "one", "two")
+    text = (toy.root / "services.yaml").read_text()
+    toy.file(
+        "services.yaml",
+        text.replace("context: two", "context: two\n    budget: {uncompressed: 12MB, compressed: 90MB}"),
+    )
+    done = toy.slimbake("bake")
+    assert done.code == 6
+    assert [held(toy.image(name)) for name in ("one", "two")] == ["", ""]
+    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    assert told[0] == "slimbake: budgets do not hold; no tag has moved"
+    assert told[1].startswith("  two: uncompressed 4")
+    assert told[1].endswith(" MB, its budget is 12.0 MB")
+    assert len(told) == 2
+
+
+def test_a_link_that_leads_out_of_the_context_is_named(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> None:
+    write(toy, "one")
+    outside = tmp_path_factory.mktemp("outside") / "secret.txt"
+    outside.write_text("outside")
+    (toy.root / "one" / "data").mkdir()
+    (toy.root / "one" / "data" / "model.bin").symlink_to(outside)
+    done = toy.slimbake("bake")
+    assert done.code == 5
+    told = done.stderr[done.stderr.index("slimbake: one ") :].splitlines()
+    assert told[0] == "slimbake: one does not build: layer code /app: exit code: 1"
+    assert told[1] == f"  slimbake: data/model.bin is a link that leads out of the build context: {outside}"
+
+
+def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
+    write(toy, "one")
+    check = "import app, os\n\ndef reference():\n    return {'user': os.getuid(), 'words': ['grün', 1]}\n\n"
+    toy.file("one/smoke.py", f"{check}def parity(stored):\n    assert stored == reference(), stored\n")
+    (toy.root / "one" / "smoke.py").chmod(0o600)
+    missing = toy.slimbake("bake")
+    assert missing.code == 6
+    assert "smoke: parity has no reference.json: `slimbake smoke SERVICE --record` stores it" in missing.stderr
+    recorded = toy.slimbake("smoke", "one", "--record")
+    assert (recorded.code, recorded.stdout) == (0, "one/reference.json\n"), recorded.stderr
+    assert json.loads(Path(toy.root / "one/reference.json").read_text()) == {"user": 65532, "words": ["grün", 1]}
+    assert toy.slimbake("bake").code == 0
+    toy.file("one/reference.json", '{"user": 0}')
+    wrong: Ended = toy.slimbake("smoke", "one")
+    assert (wrong.code, wrong.stdout) == (6, "")
+    assert "AssertionError: {'user': 0}" in wrong.stderr
+
+
+def test_a_secret_that_is_not_there_ends_the_bake_before_it_begins(toy: Toy) -> None:
+    write(toy, "one")
+    toy.file("one/Dockerfile", "FROM base\n")
+    text = (toy.root / "services.yaml").read_text()
+    secrets = "{token: {env: TOY_TOKEN}, key: {file: keys/private}}"
+    toy.file("services.yaml", f"{text}    dockerfile: one/Dockerfile\n    secrets: {secrets}\n")
+    done = toy.slimbake("bake")
+    assert done.code == 7
+    assert done.stderr.splitlines()[-3:] == [
+        "slimbake: the build wants secrets that are not there",
+        "  token of one: the variable TOY_TOKEN is not set",
+        "  key of one: there is no file keys/private",
+    ]

@@ -1,0 +1,389 @@
+"""The eight services at work together, started with `slimbake up`, used through their own commands and routes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.engine.conftest import ROOT, Ended, Toy, call, docker, wait_for
+
+CORPUS = Path(__file__).with_name("corpus.jsonl")
+PORTS = {"api": 8000, "embedding": 8001, "storage": 8002, "nlg": 8003, "hybrid": 8004, "control": 8005}
+VECTOR = [1.0, *[0.0] * 383]
+LIMIT = 5.0  # seconds: for an error that names a dead service, and for the end of a container
+SIGTERM = 128 + 15  # the exit code of what it ended; that of what was killed is 137
+
+
+@pytest.fixture(scope="module")
+def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """The eight as a project with a name of its own, so that whoever runs atlas here keeps containers and data."""
+    root = tmp_path_factory.mktemp("atlas")
+    for folder in ("services", "libs"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    fleet = Toy(root, f"atlas-{uuid.uuid4().hex[:8]}")
+    manifest = (ROOT / "services.yaml").read_text("utf-8")
+    fleet.file("services.yaml", re.sub(r"(?m)^project: .*$", f"project: {fleet.project}", manifest))
+    try:
+        up(fleet)
+        ingested = fleet.slimbake("run", "bulk-ingester", "-", stdin=CORPUS.read_text("utf-8"))
+        assert ingested.code == 0, ingested.stderr
+        assert ingested.json() == {"stored": 50, "skipped": 0, "bad": 0}
+        yield fleet
+    finally:
+        fleet.slimbake("down", "--volumes")
+
+
+@pytest.fixture
+def fleet(atlas: Toy) -> Toy:
+    """All services of atlas up, whatever the test before has stopped."""
+    if not ready():
+        docker("start", *(f"{atlas.project}-{service}" for service in PORTS))
+        wait_for(ready, "the fleet")
+    return atlas
+
+
+def up(fleet: Toy) -> None:
+    started = fleet.slimbake("up")
+    assert started.code == 0, f"{started.stderr}\nports 8000 to 8005 of 127.0.0.1 must be free for these tests"
+    wait_for(ready, "the fleet")
+
+
+def ready() -> bool:
+    try:
+        return send("control", "GET", "/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def send(service: str, method: str, path: str, body: Any = None) -> httpx.Response:
+    """A request from outside the network, past the proxies that the environment may name."""
+    url = f"http://127.0.0.1:{PORTS[service]}{path}"
+    return httpx.request(method, url, json=body, timeout=30, trust_env=False)
+
+
+def client(fleet: Toy, *words: str, stdin: str | None = None) -> Ended:
+    return fleet.slimbake("run", "client", *words, stdin=stdin)
+
+
+def hits(fleet: Toy, query: str) -> list[dict[str, Any]]:
+    found = client(fleet, "search", query, "--json")
+    assert found.code == 0, found.stderr
+    return list(found.json()["hits"])
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [
+        ("How long do felines rest daily?", "cat"),
+        ("Which musician was deaf?", "beethoven"),
+        ("Which citrus fruit kept seafarers healthy?", "scurvy"),
+    ],
+)
+def test_a_search_in_other_words_finds_the_right_document(fleet: Toy, query: str, best: str) -> None:
+    first = hits(fleet, query)[0]
+    assert (first["id"], first["lexical_rank"], first["dense_rank"]) == (best, None, 1)
+
+
+def test_a_search_for_a_word_that_its_vector_hides_finds_the_right_document(fleet: Toy) -> None:
+    first = hits(fleet, "room")[0]
+    assert (first["id"], first["lexical_rank"], first["dense_rank"]) == ("mercury", 1, None)
+
+
+def test_a_search_for_a_part_number_tells_it_from_the_next(fleet: Toy) -> None:
+    assert [hit["id"] for hit in hits(fleet, "QX-7732")][:2] == ["pump-7732", "pump-7731"]
+
+
+def test_a_search_shows_the_best_hit_first(fleet: Toy) -> None:
+    shown = client(fleet, "search", "Who described the double helix?", "-k", "2")
+    assert shown.stdout.splitlines()[0].split()[1] == "dna", shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("question", "source"), [("What do pandas eat?", "bamboo"), ("Which animal has three hearts?", "octopus")]
+)
+def test_an_answer_names_the_right_source_first(fleet: Toy, question: str, source: str) -> None:
+    asked = client(fleet, "ask", question, "--json")
+    assert asked.code == 0, asked.stderr
+    assert asked.json()["sources"][0]["id"] == source
+    assert asked.json()["answer"].strip()
+
+
+def test_the_client_ingests_and_tells_the_status(fleet: Toy) -> None:
+    assert client(fleet, "ingest", "-", stdin=CORPUS.read_text("utf-8")).stdout == "50 stored, 0 bad\n"
+    assert client(fleet, "status").stdout == "api: ok\n"
+
+
+def test_the_ingester_reports_a_bad_line_by_its_number_and_stores_the_rest(fleet: Toy) -> None:
+    lines = [*CORPUS.read_text("utf-8").splitlines()[:2], "no JSON"]
+    done = fleet.slimbake("run", "bulk-ingester", stdin="\n".join((lines[0], lines[2], lines[1])))
+    assert (done.code, done.json()) == (1, {"stored": 2, "skipped": 0, "bad": 1})
+    (warning,) = (json.loads(line) for line in done.stderr.splitlines() if '"warning"' in line)
+    assert warning["line"] == 2
+
+
+def test_the_ingester_goes_on_where_it_stopped(fleet: Toy, baked: dict[str, Any], tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    lines = CORPUS.read_text("utf-8").splitlines(keepends=True)
+
+    def ingest(count: int) -> Any:
+        (tmp_path / "input").write_text("".join(lines[:count]), "utf-8")
+        flags = ("--rm", "--read-only", f"--network={fleet.project}", f"--volume={tmp_path}:/state")
+        job = ("/state/input", "--checkpoint", "/state/checkpoint")
+        return json.loads(docker("run", *flags, baked["bulk-ingester"]["digest"], *job))
+
+    assert ingest(30) == {"stored": 30, "skipped": 0, "bad": 0}
+    assert ingest(50) == {"stored": 20, "skipped": 30, "bad": 0}
+    assert ingest(50) == {"stored": 0, "skipped": 50, "bad": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route, how it is called once, and what must hold of the answer."""
+
+    service: str
+    method: str
+    path: str  # as the service's own description has it
+    holds: Callable[[Any], bool]
+    call: str = ""  # the path that is called, where it is another
+    body: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.method} {self.path}"
+
+
+def _says_ok(service: str) -> Callable[[Any], bool]:
+    return lambda answer: bool(answer == {"status": "ok", "service": service})
+
+
+CAT = {"id": "cat", "text": "A cat sleeps for about fifteen hours a day."}
+ROUTES = (
+    *(Route(service, "GET", "/health", _says_ok(service)) for service in PORTS),
+    Route("api", "POST", "/ingest", lambda a: a == {"stored": 1}, body={"documents": [CAT]}),
+    Route("api", "POST", "/search", lambda a: len(a["hits"]) == 2, body={"query": "Who was deaf?", "k": 2}),
+    Route("api", "POST", "/ask", lambda a: len(a["sources"]) == 3 and a["answer"] != "", body={"question": "Who?"}),
+    Route(
+        "embedding",
+        "POST",
+        "/embed",
+        lambda a: a["dimension"] == 384 and all(abs(math.hypot(*v) - 1) < 1e-5 for v in a["vectors"]),
+        body={"texts": ["one", "two"]},
+    ),
+    Route("storage", "PUT", "/documents", lambda a: a == {"stored": 1}, body={"documents": [CAT | {"vector": VECTOR}]}),
+    Route("storage", "GET", "/documents/{document}", lambda a: a == CAT | {"metadata": {}}, call="/documents/cat"),
+    Route(
+        "storage",
+        "GET",
+        "/documents",
+        lambda a: [d["id"] for d in a["documents"]] == ["chess", "colosseum"] and a["next"] == "colosseum",
+        call="/documents?after=cat&limit=2",
+    ),
+    Route("storage", "POST", "/search", lambda a: len(a["hits"]) == 3, body={"vector": VECTOR, "k": 3}),
+    Route("storage", "GET", "/count", lambda a: a["documents"] == 50 and a["revision"] > 0),
+    Route(
+        "nlg",
+        "POST",
+        "/generate",
+        lambda a: a["text"] != "" and 0 < len(a["tokens"]) <= 8,
+        body={"prompt": "This method returns", "max_new_tokens": 8, "stream": False},
+    ),
+    Route("hybrid", "POST", "/search", lambda a: a["hits"][0]["id"] == "bee", body={"query": "honeybee"}),
+    Route("control", "GET", "/status", lambda a: all(s["up"] for s in a["services"].values()) and len(a) == 1),
+    Route("control", "GET", "/ready", lambda a: a == {"ready": True}),
+)
+NOT_JSON = {("control", "GET", "/metrics")}  # has a test of its own
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_a_route_answers(fleet: Toy, route: Route) -> None:
+    answer = send(route.service, route.method, route.call or route.path, route.body)
+    assert answer.status_code == 200, answer.text
+    assert route.holds(answer.json()), answer.text
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_every_route_of_a_service_is_called_here(fleet: Toy, service: str) -> None:
+    described = send(service, "GET", "/openapi.json").json()["paths"]
+    there = {(service, method.upper(), path) for path, methods in described.items() for method in methods}
+    called = {(route.service, route.method, route.path) for route in ROUTES} | NOT_JSON
+    assert there == {route for route in called if route[0] == service}
+
+
+def test_nlg_streams_what_it_would_say_at_once(fleet: Toy) -> None:
+    order = {"prompt": "This method returns", "max_new_tokens": 24}
+    url = f"http://127.0.0.1:{PORTS['nlg']}/generate"
+    with httpx.stream("POST", url, json=order, timeout=30, trust_env=False) as answer:
+        pieces = list(answer.iter_raw())
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert len(pieces) > 3
+    assert b"".join(pieces).decode() == send("nlg", "POST", "/generate", order | {"stream": False}).json()["text"]
+
+
+def test_control_counts_for_prometheus(fleet: Toy) -> None:
+    answer = send("control", "GET", "/metrics")
+    assert answer.status_code == 200
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    ups = {sample.labels["service"]: sample.value for sample in families["atlas_service_up"].samples}
+    assert ups == dict.fromkeys(("api", "embedding", "storage", "nlg", "hybrid"), 1.0)
+    assert all(sample.value > 0 for sample in families["atlas_service_latency_seconds"].samples)
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_an_unknown_path_is_answered_with_an_error_body(fleet: Toy, service: str) -> None:
+    answer = send(service, "GET", "/nowhere")
+    assert (answer.status_code, answer.json()["error"]) == (
+        404,
+        {"code": "not_found", "message": "Not Found", "service": service},
+    )
+
+
+def test_an_unknown_document_is_answered_with_an_error_body(fleet: Toy) -> None:
+    answer = send("storage", "GET", "/documents/nobody")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert "'nobody'" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.body], ids=str)
+def test_a_body_that_lacks_everything_is_answered_with_an_error_body(fleet: Toy, route: Route) -> None:
+    answer = send(route.service, route.method, route.path, {})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["code"], error["service"]) == ("invalid_request", route.service)
+    assert next(iter(route.body)) in error["message"], "names what is missing"
+
+
+def test_a_service_that_is_down_is_named_within_5_s(fleet: Toy) -> None:
+    docker("stop", f"{fleet.project}-nlg")
+    _names_nlg_in_time()
+
+    assert send("control", "GET", "/status").json()["services"]["nlg"]["up"] is False
+    answer = send("control", "GET", "/ready")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+    assert answer.json()["error"]["message"].startswith("not up: nlg (")
+
+    assert hits(fleet, "What do pandas eat?")[0]["id"] == "bamboo", "what needs no nlg goes on"
+    asked = client(fleet, "ask", "What do pandas eat?")
+    assert (asked.code, asked.stdout) == (3, "")
+    assert asked.stderr.startswith("client: nlg at http://nlg:8003 is unavailable: ")
+
+
+def test_a_service_that_hangs_is_named_within_5_s(fleet: Toy) -> None:
+    docker("pause", f"{fleet.project}-nlg")
+    try:
+        _names_nlg_in_time()
+    finally:
+        docker("unpause", f"{fleet.project}-nlg")
+
+
+def _names_nlg_in_time() -> None:
+    began = time.monotonic()
+    answer = send("api", "POST", "/ask", {"question": "What do pandas eat?"})
+    assert time.monotonic() - began < LIMIT
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["service"]) == (503, "upstream_unavailable", "api")
+    assert error["message"].startswith("nlg at http://nlg:8003 is unavailable: ")
+
+
+def test_data_outlive_the_container_of_storage(fleet: Toy) -> None:
+    before = send("storage", "GET", "/count").json()
+    docker("rm", "--force", f"{fleet.project}-storage")
+    ended = fleet.slimbake("run", "bulk-ingester", stdin=json.dumps(CAT))
+    assert (ended.code, ended.json()["stored"]) == (3, 0)
+    assert "storage at http://storage:8002 is unavailable" in ended.stderr
+    assert fleet.slimbake("up", "storage").code == 0
+    assert send("storage", "GET", "/count").json() == before
+    assert hits(fleet, "Who described the double helix?")[0]["id"] == "dna"
+
+
+HARDENED = """
+import errno, json
+status = dict(line.split(":\\t", 1) for line in open("/proc/1/status").read().splitlines())
+def write(path):
+    try:
+        open(path, "w").close()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+keys = ("Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")
+paths = ("/x", "/app/x", "/tmp/x")
+print(json.dumps({key: status[key].split()[0] for key in keys} | {path: write(path) for path in paths}))
+"""
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_a_container_has_no_root_no_capability_and_a_read_only_root(fleet: Toy, service: str) -> None:
+    # As root, whom permissions do not hold back, though without capabilities: so it is the file system that refuses.
+    found = json.loads(docker("exec", "--user=0", f"{fleet.project}-{service}", "python", "-c", HARDENED))
+    assert {found.pop(key) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert [found.pop(key) for key in ("Uid", "Gid", "NoNewPrivs")] == ["65532", "65532", "1"]
+    assert found == {"/x": "EROFS", "/app/x": "EROFS", "/tmp/x": None}  # noqa: S108
+
+
+def test_sigterm_ends_every_container_within_5_s(fleet: Toy) -> None:
+    busy = threading.Thread(target=_embed_for_long)
+    busy.start()
+    time.sleep(0.5)
+    assert busy.is_alive()
+    ends = {service: stopped(f"{fleet.project}-{service}") for service in PORTS}
+    busy.join()
+    assert {service: end for service, end in ends.items() if end[0] >= LIMIT or end[1] != SIGTERM} == {}
+
+
+def _embed_for_long() -> None:
+    with contextlib.suppress(httpx.TransportError):  # it may be answered with an error, or not at all
+        send("embedding", "POST", "/embed", {"texts": ["word " * 400] * 256})
+
+
+@pytest.mark.parametrize(("service", "arguments"), [("hybrid", ()), ("bulk-ingester", ("-",))])
+def test_sigterm_ends_what_still_loads_or_waits_for_input_within_5_s(
+    baked: dict[str, Any], service: str, arguments: tuple[str, ...]
+) -> None:
+    name = f"test-{service}-{uuid.uuid4().hex[:8]}"
+    docker("run", "--detach", "--interactive", f"--name={name}", baked[service]["digest"], *arguments)
+    try:
+        wait_for(lambda: catches_sigterm(name), "a handler")  # Python itself takes a moment to start
+        seconds, code = stopped(name)
+        assert (seconds < LIMIT, code) == (True, SIGTERM)
+        assert "Uvicorn running" not in call("docker", "logs", name).stderr, "it had not loaded by then"
+    finally:
+        docker("rm", "--force", name)
+
+
+def catches_sigterm(name: str) -> bool:
+    status = docker("exec", name, "python", "-c", "print(open('/proc/1/status').read())")
+    (caught,) = re.findall(r"SigCgt:\s+(\w+)", status)
+    return bool(int(caught, 16) >> 14 & 1)
+
+
+def stopped(name: str) -> tuple[float, int]:
+    """Stop a container: how long that took, in seconds, and its exit code."""
+    began = time.monotonic()
+    docker("stop", "--time=10", name)
+    return time.monotonic() - began, int(docker("inspect", "--format={{.State.ExitCode}}", name))
+
+
+def left(fleet: Toy, kind: str) -> list[str]:
+    listing = {"container": ("ps", "--all", "--format={{.Names}}")}.get(kind, (kind, "ls", "--format={{.Name}}"))
+    return docker(*listing, f"--filter=name={fleet.project}").split()
+
+
+def test_down_leaves_nothing_but_the_volume_and_with_volumes_nothing(atlas: Toy) -> None:
+    assert len(left(atlas, "container")) == len(PORTS)
+    assert atlas.slimbake("down").code == 0
+    assert (left(atlas, "container"), left(atlas, "network")) == ([], [])
+    assert left(atlas, "volume") == [f"{atlas.project}-atlas-data"]
+    gone = atlas.slimbake("down", "--volumes")
+    assert gone.stdout == f"removed {atlas.project}-atlas-data\n"
+    assert left(atlas, "volume") == []

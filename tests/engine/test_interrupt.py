@@ -1,0 +1,97 @@
+"""A bake that is ended in its middle leaves nothing half done, and the same command goes on from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import Toy, docker, wait_for
+from tests.engine.toys import dangling, held, write
+
+# Long enough to be met in its middle, and short enough to be waited for.
+SLOW = "def load():\n    import time\n    print('smoke: half way', flush=True)\n    time.sleep(4)\n"
+
+
+@pytest.fixture
+def slow(toy: Toy) -> Toy:
+    """A service whose smoke takes its time; the project's name is in the environment of each of its processes."""
+    write(toy, "one")
+    toy.file("one/smoke.py", SLOW)
+    text = (toy.root / "services.yaml").read_text()
+    toy.file("services.yaml", f"{text}    env: {{TOY: {toy.project}}}\n")
+    return toy
+
+
+@contextmanager
+def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
+    """A bake, as a shell starts it, while its smoke runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "slimbake", "bake"], cwd=toy.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "half way" in line:
+                break
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def in_environment(text: str) -> Callable[[], bool]:
+    """Whether no process of this machine, in a container or not, has this text in its environment."""
+
+    def none() -> bool:
+        found = [path for path in Path("/proc").glob("[0-9]*/environ") if text.encode() in read(path)]
+        return not found
+
+    def read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError:  # it has ended
+            return b""
+
+    return none
+
+
+def whole(toy: Toy) -> None:
+    """No file of the fleet is a half-written one, and none in the engine is without a name."""
+    assert [path for path in toy.root.rglob(".*.*") if path.is_file()] == []
+    assert toy.slimbake("generate", "--check").code == 0
+    assert dangling(toy) == ""
+
+
+def goes_on(toy: Toy) -> None:
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    assert docker("run", "--rm", toy.image("one")) == "one\n"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_bake_ends_the_build_and_moves_no_tag(slow: Toy, kind: signal.Signals) -> None:
+    with half_way(slow) as process:
+        os.killpg(process.pid, kind)
+        _, stderr = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "interrupted: the same command goes on from here"
+    wait_for(in_environment(slow.project), "the end of the engine's step", 2)
+    assert held(slow.image("one")) == ""
+    whole(slow)
+    goes_on(slow)
+
+
+def test_a_bake_that_was_killed_moves_no_tag_and_goes_on(slow: Toy) -> None:
+    with half_way(slow) as process:
+        process.kill()
+        process.wait(5)
+    assert held(slow.image("one")) == ""
+    whole(slow)
+    goes_on(slow)

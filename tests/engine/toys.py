@@ -1,0 +1,34 @@
+"""Services of toy fleets, and what the engine holds of them."""
+
+from __future__ import annotations
+
+from tests.engine.conftest import Toy, call, docker
+
+SMOKE = "def imports():\n    import app\n"
+BROKEN = "def load():\n    import app\n    raise ValueError('the weights are wrong')\n"
+
+
+def entry(name: str, more: str = "") -> str:
+    """A service's entry in the manifest; `more`: further lines of it."""
+    return f"  {name}:\n    context: {name}\n    command: [python, -m, app]\n    smoke: smoke.py\n{more}"
+
+
+def code(toy: Toy, *services: str) -> dict[str, str]:
+    """Code of services that print their name, which no other fleet has: the engine's cache holds nothing of it."""
+    files = {f"{name}/app.py": f"print({name!r})  # {toy.project}\n" for name in services}
+    return files | {f"{name}/smoke.py": SMOKE for name in services}
+
+
+def write(toy: Toy, *services: str) -> None:
+    """A fleet of services that stand on the runtime and whose smokes hold."""
+    toy.write("services:\n" + "".join(entry(name) for name in services), code(toy, *services))
+
+
+def held(reference: str) -> str:
+    """The digest of an image that the engine holds under this name, or nothing."""
+    return call("docker", "image", "inspect", "--format={{.Id}}", reference).stdout.strip()
+
+
+def dangling(toy: Toy) -> str:
+    """The untagged images of a fleet that the engine holds."""
+    return docker("image", "ls", "--quiet", "--filter=dangling=true", f"--filter=label=slimbake.project={toy.project}")
