@@ -80,6 +80,7 @@ def install(torch: str) -> None:
     remove_debris(PREFIX)
     compile_modules(path for path in tree(PREFIX) if path not in before)
     settle(path for path in tree(PREFIX) if path not in before)
+    os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
 
 
 def compile_modules(paths: Iterable[Path]) -> None:

@@ -148,9 +148,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     with tempfile.TemporaryDirectory(prefix="slimbake-debug-") as folder:
         (Path(folder) / "Dockerfile").write_text(DEBUG_DOCKERFILE)
         docker.call(
-            "buildx", "build", "--quiet", "--load", f"--tag={derived}", f"--label={DEBUG}=true",
-            f"--label={PROJECT}={plan.project}", f"--build-context=image=docker-image://{image}",
-            f"--build-context=python={python}", folder,
+            "buildx", "build", "--quiet", f"--tag={derived}",
+            "--output=type=image,compression=uncompressed",  # it is never pushed: half the time
+            f"--label={DEBUG}=true", f"--label={PROJECT}={plan.project}",
+            f"--build-context=image=docker-image://{image}", f"--build-context=python={python}", folder,
         )  # fmt: skip
     return docker.foreground("run", "--rm", "--interactive", *_terminal(), derived, *arguments)
 

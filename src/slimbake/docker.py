@@ -66,7 +66,7 @@ class Bake:
 
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # a child of a background job ignores SIGINT
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
     if process.poll() is None:

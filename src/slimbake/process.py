@@ -111,7 +111,7 @@ def _start(
 
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """See that the process has ended when the block has: asked as Ctrl-C asks, then not asked."""
+    """See that the process has ended when the block has: asked first, then not asked."""
     try:
         yield process
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, fleet
-from tests.engine.toys import code, dangling, entry, held
+from tests.engine.toys import BROKEN, code, dangling, entry, held, write
 
 from slimbake.engine import setup
 from slimbake.externals import resolve
@@ -171,6 +171,15 @@ def test_debug_gives_a_shell_that_prune_removes(fine: Toy) -> None:
     pruned = fine.slimbake("prune")
     assert (pruned.code, held(derived)) == (0, ""), pruned.stderr
     assert held(fine.image("one")), "an image of a release stays"
+
+
+def test_debug_opens_the_image_whose_smoke_failed(toy: Toy) -> None:
+    write(toy, "one")
+    toy.file("one/smoke.py", BROKEN)
+    assert toy.slimbake("bake").code == 6
+    done = toy.slimbake("debug", "one", "cat", "app.py")
+    assert (done.code, done.stdout) == (0, f"print('one')  # {toy.project}\n"), done.stderr
+    assert held(toy.image("one")) == ""
 
 
 def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:

@@ -22,7 +22,7 @@ def served(registry: str, toy: Toy, service: str) -> str:
     address = f"http://{registry}/v2/{toy.project}/{service}/manifests/latest"
     kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
     request = urllib.request.Request(address, headers={"Accept": kinds}, method="HEAD")
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    with urllib.request.urlopen(request) as answer:
         return str(answer.headers["Docker-Content-Digest"])
 
 

@@ -7,23 +7,38 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, manifest_option, read, say, select
+from slimbake.cli.common import images, manifest_option, read, say, select
 
 
 @click.command("debug", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("service")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option
-@image_options
+@click.option("--tag", default="", help="The released image of this tag.  [default: what the folder gives now]")
+@click.option("--registry", default="", help="Where that image is.  [default: the manifest's]")
 def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Open a shell (or run a command) in a derived image with a shell and tools; it is never pushed."""
-    from slimbake import containers
+    """Open a shell (or run a command) in a derived image with a shell and tools; it is never pushed.
+
+    The image is built first, checked or not: after a smoke that failed, it is that very one.
+    """
+    from slimbake import bake, containers
+    from slimbake.bake.command import Options, staged
     from slimbake.engine import setup
     from slimbake.externals import resolve
     from slimbake.machine import machine
+    from slimbake.release import refresh
+    from slimbake.surroundings import surroundings
 
-    _, plan = read(file)
+    manifest, plan = read(file)
     select(plan, (service,))
+    engine, here, root = setup(False, say), machine(), manifest.file.parent
+    if tag or registry:
+        image = images(plan, registry, tag or "latest")[service]
+    else:
+        refresh(manifest, plan, here, False, say)
+        around = surroundings(plan, root, engine, here, say)
+        bake.bake(plan, (service,), root, around, Options(), smokes=False)
+        image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]
-    sys.exit(containers.debug(plan, service, images(plan, registry, tag)[service], python.context, arguments))
+    python = resolve(externals, plan.python, engine, here, say)["python"]
+    sys.exit(containers.debug(plan, service, image, python.context, arguments))
