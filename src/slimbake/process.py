@@ -116,7 +116,7 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            _signal(process, signal.SIGINT, _GRACE)
+            _signal(process, signal.SIGTERM, _GRACE)  # what a background job starts ignores SIGINT
             _signal(process, signal.SIGKILL, 5.0)  # with what it started and left behind
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:

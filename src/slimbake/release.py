@@ -21,6 +21,7 @@ from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
 from slimbake.prune import remove_dangling
 from slimbake.report import megabytes
+from slimbake.state import exclusively
 from slimbake.surroundings import surroundings
 
 Say = Callable[[str], None]
@@ -53,11 +54,12 @@ def release(
     if options.push:
         _refuse_standins(around, names.registry)
     options = replace(options, load=engine.builder != "docker")
-    try:
-        return _checked(plan, root, bake.bake(plan, services, root, around, options), options, names)
-    finally:
-        with contextlib.suppress(SetupError):  # an engine that ended has been reported
-            remove_dangling(plan.project)
+    with exclusively(f"bake-{plan.project}", say):  # what is built is staged under one name until it is checked
+        try:
+            return _checked(plan, root, bake.bake(plan, services, root, around, options), options, names)
+        finally:
+            with contextlib.suppress(SetupError):  # an engine that ended has been reported
+                remove_dangling(plan.project)
 
 
 def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, names: Release) -> Measurement:
@@ -72,11 +74,9 @@ def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, name
         bake.push(references)
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
-        kind = type(result.failures[0]) if result.failures else CheckError
-        done = ", ".join(references) or "none"
-        raise (kind if kind in (CheckError, BuildError) else BuildError)(
-            "\n".join(failures), f"tagged all the same: {done}"
-        )
+        only_checks = all(isinstance(error, CheckError) for error in result.failures)
+        kind = CheckError if only_checks else BuildError  # a build that fails weighs more
+        raise kind("\n".join(failures), f"tagged all the same: {', '.join(references) or 'none'}")
     return measurement
 
 

@@ -26,7 +26,7 @@ def exclusively(name: str, say: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another slimbake that sets this machine up")
+            say(f"waiting for another slimbake ({name})")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
