@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from timed import say
 
 from slimbake.measure import measure
 from slimbake.measure.model import Measurement
-from slimbake.release import STATE
+from slimbake.release import MEASURED
 
 Empty = Callable[[], None]
 
@@ -73,7 +72,7 @@ class Bench:
             return
         say(f"{side.name}: emptying the engine")
         self.empty()
-        shutil.rmtree(self.setting.root / STATE, ignore_errors=True)  # layers that were measured before
+        (self.setting.root / MEASURED).unlink(missing_ok=True)
         say(f"{side.name}: cold bake {turn + 1} of {self.cold_runs}")
         found.cold.append(side.release(self.services))
         say(f"  {found.cold[-1]:.1f} s")
@@ -98,10 +97,7 @@ class Bench:
                 say(line)
 
     def _sizes(self, side: Side) -> Measurement:
-        held = images(self.services, side.repository)
-        cache = self.setting.root / STATE / "bench-layers.json"
-        ids = {name: image for name, (image, _) in held.items()}
-        return measure(ids, {name: layers for name, (_, layers) in held.items()}, cache)
+        return measure(images(self.services, side.repository), self.setting.root / "bench-measured.json")
 
     def _edit(self, service: str, text: str) -> None:
         """Add a line to the program that the service starts with; each edit is one that was never built before."""

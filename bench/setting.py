@@ -134,13 +134,12 @@ def _holds(image: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
 
 
-def images(services: tuple[str, ...], repository: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """The id and the layers' diffs of each service's image, as the engine holds them."""
+def images(services: tuple[str, ...], repository: str) -> dict[str, str]:
+    """The id of each service's image, as the engine holds it."""
     found = {}
     for service in services:
         shown = subprocess.run(
             ["docker", "image", "inspect", f"{repository}/{service}:latest"], capture_output=True, check=True
         )
-        image = json.loads(shown.stdout)[0]
-        found[service] = (image["Id"], tuple(image["RootFS"]["Layers"]))
+        found[service] = str(json.loads(shown.stdout)[0]["Id"])
     return found
