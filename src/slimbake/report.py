@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slimbake.measure.model import Layer, Measurement
+from slimbake.measure.model import Measurement
 
 UNMEASURED = "unmeasured"
 HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own")
@@ -58,16 +58,3 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int
             yield cell.ljust(width) if column < left else cell.rjust(width)
 
     return "\n".join("  ".join(cells(line)).rstrip() for line in lines)
-
-
-def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
-    """A row per layer, bottom first."""
-    return [
-        (
-            layer.diff.removeprefix("sha256:")[:12],
-            str(layer.files),
-            megabytes(layer.uncompressed),
-            megabytes(layer.compressed),
-        )
-        for layer in layers
-    ]
