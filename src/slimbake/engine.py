@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,6 +50,12 @@ class Engine:
     endpoint: str
     started: bool
     """Whether slimbake started it, and so may stop it."""
+
+    @property
+    def two_outputs(self) -> bool:
+        """Whether its own builder can put out an image and a layout of it in one build: since BuildKit 0.13."""
+        newest = re.match(r"\d+", self.version)
+        return self.builder == "docker" and self.store == "containerd" and newest is not None and int(newest[0]) >= 26
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -98,7 +105,9 @@ def find() -> Engine | Absent:
     """Look for the engine that the docker CLI is set to use, and change nothing."""
     if shutil.which("docker") is None:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
-    asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
+    with ThreadPoolExecutor() as pool:
+        driver = pool.submit(_builder_driver)
+        asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
     try:
         info = json.loads(asked.stdout)
     except ValueError:
@@ -106,7 +115,7 @@ def find() -> Engine | Absent:
     return describe(
         info,
         asked.stderr,
-        builder=_builder_driver() if info.get("ServerVersion") else "",
+        builder=driver.result() if info.get("ServerVersion") else "",
         endpoint=os.environ.get("DOCKER_HOST", ""),
         started=dockerd.ours() is not None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slimbake import docker
 from slimbake.containers import PROJECT
+from slimbake.errors import SetupError
 
 OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 
@@ -25,15 +26,14 @@ def remove_dangling(project: str) -> list[str]:
     # Not by python-on-whales, whose `True` the engine does not take for `true`.
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
     found = docker.call("image", "ls", "--quiet", "--no-trunc", *filters).split()
-    nameless = (image.id for image in docker.client().image.inspect(found) if not image.repo_tags) if found else ()
+    names = docker.call("image", "inspect", "--format={{.Id}} {{len .RepoTags}}", *found).splitlines() if found else ()
+    nameless = (line.removesuffix(" 0") for line in names if line.endswith(" 0"))
     return [name for name in nameless if _removed(name)]
 
 
 def _removed(name: str) -> bool:
-    from python_on_whales.exceptions import DockerException
-
     try:
-        docker.client().image.remove(name)
-    except DockerException:  # a container still runs it
+        docker.call("image", "rm", name)
+    except SetupError:  # a container still runs it
         return False
     return True

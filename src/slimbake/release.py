@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from slimbake import bake
 from slimbake.bake.command import Options, Surroundings
-from slimbake.engine import setup
-from slimbake.errors import BuildError, CheckError, SetupError, StaleFiles, UsageError
-from slimbake.generated import drift, generate, mend
-from slimbake.lock import lock, stale
-from slimbake.machine import Machine, machine
+from slimbake.errors import BuildError, CheckError, UsageError
 from slimbake.manifest.model import Manifest
-from slimbake.measure import measure
+from slimbake.measure import known_layers, measure
 from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
-from slimbake.prune import remove_dangling
+from slimbake.prepare import Say, prepared
 from slimbake.report import megabytes
-from slimbake.state import exclusively
-from slimbake.surroundings import surroundings
 
-Say = Callable[[str], None]
 MEASURED = ".slimbake/measured.json"  # beside the manifest, ignored by Git: what images weigh
 
 
@@ -47,24 +37,19 @@ def release(
     moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    engine = setup(names.install, say)
-    here = machine()
-    refresh(manifest, plan, here, names.frozen, say)
-    around = surroundings(plan, root, engine, here, say, names.install)
-    if options.push:
-        _refuse_standins(around, names.registry)
-    options = replace(options, load=engine.builder != "docker")
-    with exclusively(f"bake-{plan.project}", say):  # what is built is staged under one name until it is checked
-        try:
-            return _checked(plan, root, bake.bake(plan, services, root, around, options), options, names)
-        finally:
-            with contextlib.suppress(SetupError):  # an engine that ended has been reported
-                remove_dangling(plan.project)
+    with prepared(manifest, plan, say, frozen=names.frozen, install=names.install) as ready:
+        if options.push:
+            _refuse_standins(ready.around, names.registry)
+        layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
+        options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
+        result = bake.bake(plan, services, root, ready.around, options)
+        measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
+        _publish(plan, result, measurement, options, names)
+        return measurement
 
 
-def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, names: Release) -> Measurement:
-    """Measure what was built; tag and push what keeps its budget. Raises BuildError and CheckError for the rest."""
-    measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED)
+def _publish(plan: Plan, result: bake.Result, measurement: Measurement, options: Options, names: Release) -> None:
+    """Tag and push what was built and keeps its budget. Raises BuildError and CheckError for the rest."""
     over = over_budget(plan, measurement)
     if over and not options.keep_going:
         raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values()))
@@ -77,24 +62,6 @@ def _checked(plan: Plan, root: Path, result: bake.Result, options: Options, name
         only_checks = all(isinstance(error, CheckError) for error in result.failures)
         kind = CheckError if only_checks else BuildError  # a build that fails weighs more
         raise kind("\n".join(failures), f"tagged all the same: {', '.join(references) or 'none'}")
-    return measurement
-
-
-def refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> None:
-    """Bring locks and generated files up to date. Raises StaleFiles where they are not and `frozen` is set."""
-    root = manifest.file.parent
-    old = [layer.name for family in stale(manifest) for layer in family.layers]
-    if old and frozen:
-        raise StaleFiles(f"locks are stale: {', '.join(old)}", "`slimbake lock` mends it")
-    if old:
-        lock(manifest, here, say)
-    found = drift(generate(plan, root), root)
-    if found and frozen:
-        names = ", ".join((*(file.path for file in found.write), *found.remove))
-        raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
-    if found:
-        mend(found, root)
-        say(f"generated {len(found.write)} files")
 
 
 def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:

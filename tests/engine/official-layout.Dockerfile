@@ -17,8 +17,8 @@ RUN set -eu; \
     rm -rf sitecustomize.py dist-packages __pycache__; \
     mkdir -p site-packages/pip; \
     touch site-packages/pip/__init__.py; \
-    ln -s python3.11 /usr/local/bin/python3; \
-    ln -s python3 /usr/local/bin/python; \
+    ln -sf python3.11 /usr/local/bin/python3; \
+    ln -sf python3 /usr/local/bin/python; \
     ldconfig
 ENV LANG=C.UTF-8
 CMD ["python3"]

@@ -17,6 +17,8 @@ import pytest
 from uv import find_uv_bin
 
 from slimbake.inside.distil import EPOCH, NONROOT
+from slimbake.machine import machine
+from slimbake.standin import python_standin
 
 pytestmark = pytest.mark.engine
 
@@ -109,7 +111,7 @@ class Runtime:
 @pytest.fixture(scope="session")
 def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The external Python image in Debian's layout and in the official one."""
-    debian, official = "slimbake-test/python-debian:3.11", "slimbake-test/python-official:3.11"
+    debian, official = python_standin("3.11", machine(), print, install=True), "slimbake-test/python-official:3.11"
     dockerfile = (HERE / "official-layout.Dockerfile").read_text()
     build(dockerfile, tmp_path_factory.mktemp("official"), f"--tag={official}", python=debian)
     return {"debian": debian, "official": official}

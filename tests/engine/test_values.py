@@ -47,7 +47,8 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     root = Fleet(CASES / "hostile").written(tmp_path)
     root_filesystem(root / "root")
     done = subprocess.run(
-        [*command, "bake", "--set=target.contexts.base=root", f"--set=target.tags={name}", "target"],
+        [*command, "bake", "--set=target.contexts.base=root", "--set=target.contexts.inside=dockerfiles/inside",
+         f"--set=target.tags={name}", "target"],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

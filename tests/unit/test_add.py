@@ -55,7 +55,7 @@ def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_pat
     assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
     checked = manifest(file)
     assert [service.name for service in checked.services] == ["api", "worker"]
-    assert plan(checked).target("worker-smoke").needs == ("worker",)
+    assert plan(checked).target("worker-smoke").needs == ("inside", "worker")
     assert dict(plan(checked).target("worker").contexts)["base"] == "target:base-big"
 
 
@@ -323,7 +323,7 @@ def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(tm
     folder = tmp_path / "services/my-worker"
     held = smoke(folder)
     assert held.returncode == 0, held.stderr
-    assert re.findall(r"smoke: (\w+) holds", held.stdout) == ["import", "load"]
+    assert re.findall(r"smoke: (\w+) holds", held.stderr) == ["import", "load"]
     for what, (name, good, bad) in BREAKS.items():
         path = folder / "my_worker" / name
         sound = path.read_text()

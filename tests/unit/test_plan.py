@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
-from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Weights
+from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Service, Weights
 from slimbake.plan import plan
 from slimbake.plan.model import Install, Plan, Recipe
 
@@ -29,7 +29,7 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
     assert (decided.manifest, decided.registry, decided.platforms) == ("services.yaml", "atlas", ("linux/amd64",))
     assert [external.name for external in decided.externals] == ["python", "uv"]
     assert decided.externals[0].image == "python:3.11-slim-trixie"
-    assert decided.target("api").contexts == (("inside", "dockerfiles/inside"), ("base", "target:runtime"))
+    assert decided.target("api").contexts == (("inside", "target:inside"), ("base", "target:runtime"))
 
 
 def test_what_the_manifest_says_is_kept() -> None:
@@ -68,7 +68,7 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
 def test_bases_come_after_the_bases_that_they_extend() -> None:
     bases = (Base("top", extends="middle"), Base("middle", extends="root"), Base("root"))
     assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
-        "runtime", "base-root", "base-middle", "base-top", "api",
+        "inside", "runtime", "base-root", "base-middle", "base-top", "api",
     ]  # fmt: skip
 
 
@@ -93,12 +93,12 @@ def test_a_selected_service_needs_only_what_it_stands_on() -> None:
             bases=(Base("web"), Base("ml", extends="web")),
         )
     )
-    assert [t.name for t in decided.needed(("api",))] == ["runtime", "wheel-common", "base-web", "api"]
+    assert [t.name for t in decided.needed(("api",))] == ["inside", "runtime", "wheel-common", "base-web", "api"]
     assert [t.name for t in decided.needed(("api-smoke",))] == [
-        "runtime", "wheel-common", "base-web", "api", "api-smoke",
+        "inside", "runtime", "wheel-common", "base-web", "api", "api-smoke",
     ]  # fmt: skip
     assert [t.name for t in decided.needed(("embedding",))] == [
-        "runtime", "base-web", "base-ml", "weights-some-model", "embedding",
+        "inside", "runtime", "base-web", "base-ml", "weights-some-model", "embedding",
     ]  # fmt: skip
     assert decided.needed(()) == ()
 
@@ -149,9 +149,18 @@ def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
 def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> None:
     decided = plan(fleet(service("api"), service("web", requirements=asks("httpx"))))
     assert recipe(decided, "api").install is None
-    assert not {"uv", "locks"} & dict(decided.target("api").contexts).keys()
     assert recipe(decided, "web").install == Install(lock="web.txt")
-    assert {"uv", "locks"} <= dict(decided.target("web").contexts).keys()
+
+
+def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_installed() -> None:
+    def sent(*services: Service) -> list[str]:
+        decided = plan(fleet(*services))
+        assert all("uv" not in dict(t.contexts) for t in decided.targets if t.name != "inside")
+        return [name for name, _ in decided.target("inside").contexts]
+
+    assert sent(service("api")) == sent(service("api", weights=Weights("path", "small"))) == []
+    assert sent(service("api"), service("web", requirements=asks("httpx"))) == ["locks", "uv"]
+    assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
 
 
 def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
@@ -164,7 +173,9 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
         )
     )
     wheels = {
-        n: (r.install.wheels if (r := recipe(decided, n)).install else None) for n in names(decided) if n != "runtime"
+        n: (r.install.wheels if (r := recipe(decided, n)).install else None)
+        for n in names(decided)
+        if n not in ("inside", "runtime")
     }
     assert wheels == {
         "wheel-auth": None,
@@ -175,7 +186,7 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
         "only-common": None,
         "alone": ("common",),
     }
-    assert decided.target("api").needs == ("base-store", "wheel-auth")
+    assert decided.target("api").needs == ("inside", "base-store", "wheel-auth")
 
 
 @pytest.mark.parametrize(("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")])
@@ -201,7 +212,7 @@ def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> N
     decided = plan(fleet(service("api", base="db", system=("libpq5",)), bases=(Base("db", system=("libgomp1",)),)))
     for name in ("base-db", "api"):
         assert "python" in dict(decided.target(name).contexts)
-        assert len(decided.target(name).needs) == 1  # bake refuses two names of one target
+        assert len(decided.target(name).needs) == 2  # inside and the base: bake refuses two names of one target
         assert decided.target(name).online
 
 
@@ -212,7 +223,7 @@ def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
     )  # fmt: skip
     target = decided.target("odd")
     assert (target.dockerfile, target.recipe) == ("odd/Dockerfile", None)
-    assert target.needs == ("base-web",)
+    assert target.needs == ("inside", "base-web")
     assert dict(target.args) == {"ENV_A": "b"}
     assert dict(target.labels)["x"] == "y"
 
@@ -248,7 +259,7 @@ def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
         fleet(service("api", smoke="checks/smoke.py", reference="checks/answers.json", platforms=("linux/arm64",)))
     )
     smoke = decided.target("api-smoke")
-    assert smoke.needs == ("api",)
+    assert smoke.needs == ("inside", "api")
     assert smoke.args == (("SMOKE", "checks/smoke.py"), ("REFERENCE", "checks/answers.json"))
     assert (smoke.repository, smoke.platforms, smoke.context) == ("", ("linux/arm64",), "services/api")
 

@@ -27,6 +27,7 @@ class Built:
 
     name: str
     digest: str  # the id by which the engine holds it
+    names: tuple[str, ...] = ()  # that it has already
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def bake(
                 break
             digests, broken, text = _build(plan, names, root, around, options, steps)
         if broken is None:
-            return Result(_built(services, digests), tuple(failures))
+            return Result(_built(plan.project, services, digests), tuple(failures))
         error, culprit = failure(plan, broken, text)
         if not options.keep_going or not culprit:
             raise error
@@ -85,7 +86,7 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, around, options))
-        running = docker.Bake(words, root, environment(around))
+        running = docker.Bake(words, root, environment(around, options))
         with show(tuple(target.name for target in plan.needed(names))) as shown:
             for event in running.events():
                 for change in progress.take(event):
@@ -106,15 +107,22 @@ def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(entry[key] for key in keys if entry.get(key))
 
 
-def _built(services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]) -> tuple[Built, ...]:
+def _built(project: str, services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]) -> tuple[Built, ...]:
     missing = [service for service in services if not identifiers.get(service)]
     if missing:
         raise BuildError(
             f"buildx names no image for {', '.join(missing)}",
             "look whether `--set` or a template of your own changes the target's output",
         )
-    held = docker.held([identifiers[service] for service in services])
-    return tuple(Built(service, digest) for service, digest in zip(services, held, strict=True))
+    held = docker.held(project)
+    built = tuple(
+        Built(service, digest, held[digest])
+        for service in services
+        for digest in [digest for digest in identifiers[service] if digest in held][:1]
+    )
+    if lost := [service for service in services if service not in {image.name for image in built}]:
+        raise SetupError("the engine does not hold what was just built", f"looked for {', '.join(lost)}")
+    return built
 
 
 def references(target: Target, registry: str, tag: str) -> str:
@@ -124,10 +132,10 @@ def references(target: Target, registry: str, tag: str) -> str:
 
 def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> dict[str, str]:
     """Move the tags to exactly what was built and checked."""
-    client = docker.client()
     names = {image.name: references(plan.target(image.name), registry, version) for image in built}
     for image in built:
-        client.image.tag(image.digest, names[image.name])
+        if names[image.name] not in image.names:
+            docker.call("image", "tag", image.digest, names[image.name])
     return names
 
 

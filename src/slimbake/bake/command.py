@@ -30,6 +30,7 @@ class Options:
     no_cache: bool = False
     keep_going: bool = False
     load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
+    layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
 
 
 def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:
@@ -59,9 +60,13 @@ def staged(plan: Plan, target: str) -> str:
     return f"slimbake/{plan.project}/{target}:built"
 
 
-def environment(around: Surroundings) -> dict[str, str]:
+def environment(around: Surroundings, options: Options) -> dict[str, str]:
     """The variables of the bake file that this machine sets."""
-    variables = {"CA_BUNDLE": around.ca_bundle, "UV_SETTINGS": around.uv_settings}
+    variables = {
+        "CA_BUNDLE": around.ca_bundle,
+        "UV_SETTINGS": around.uv_settings,
+        "LAYOUTS": options.layouts,
+    }
     return {name: value for name, value in variables.items() if value}
 
 

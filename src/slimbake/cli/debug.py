@@ -26,19 +26,16 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     from slimbake.engine import setup
     from slimbake.externals import resolve
     from slimbake.machine import machine
-    from slimbake.release import refresh
-    from slimbake.surroundings import surroundings
+    from slimbake.prepare import prepared
 
     manifest, plan = read(file)
     select(plan, (service,))
-    engine, here, root = setup(False, say), machine(), manifest.file.parent
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        refresh(manifest, plan, here, False, say)
-        around = surroundings(plan, root, engine, here, say)
-        bake.bake(plan, (service,), root, around, Options(), smokes=False)
+        with prepared(manifest, plan, say) as ready:
+            bake.bake(plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve(externals, plan.python, engine, here, say)["python"]
+    python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

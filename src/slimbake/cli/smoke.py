@@ -17,13 +17,9 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
     from slimbake import bake, containers
     from slimbake.bake.command import Options
-    from slimbake.engine import setup
     from slimbake.errors import UsageError
-    from slimbake.machine import machine
-    from slimbake.prune import remove_dangling
-    from slimbake.release import refresh
+    from slimbake.prepare import prepared
     from slimbake.state import write_atomically
-    from slimbake.surroundings import surroundings
 
     manifest, plan = read(file)
     root = manifest.file.parent
@@ -31,21 +27,13 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     chosen = tuple(name for name in select(plan, services) if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest")
-    engine = setup(False, say)
-    here = machine()
-    refresh(manifest, plan, here, False, say)
-    around = surroundings(plan, root, engine, here, say)
-    try:
+    with prepared(manifest, plan, say) as ready:
         if not record:
-            bake.bake(plan, chosen, root, around, Options())
+            bake.bake(plan, chosen, root, ready.around, Options())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
-        else:
-            for image in bake.bake(plan, chosen, root, around, Options(), smokes=False).built:
-                path = (
-                    root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
-                )
-                if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
-                    write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())
-                    click.echo(path.relative_to(root))
-    finally:
-        remove_dangling(plan.project)
+            return
+        for image in bake.bake(plan, chosen, root, ready.around, Options(), smokes=False).built:
+            path = root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
+            if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
+                write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())
+                click.echo(path.relative_to(root))

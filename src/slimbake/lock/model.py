@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from slimbake.manifest.model import LocalPackage, Manifest
 from slimbake.plan.bases import parents_first, roots, torch_builds
-from slimbake.plan.targets import weights_sources
+from slimbake.plan.sources import weights_sources
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(\S+)")

@@ -135,7 +135,7 @@ def _composed(service: Raw, at: KeyPath, report: Report) -> None:
 
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
     base = service.get("base")
-    linked = {f"target:base-{base}" if base else "target:runtime": "base"}
+    linked = {"target:inside": "inside", f"target:base-{base}" if base else "target:runtime": "base"}
     for name, value in service["contexts"].items():
         path = (*at, name)
         if name in LINKS or name.startswith(tuple(PREFIXES)):
@@ -156,14 +156,15 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
         elif scheme == "docker-image" and not IMAGE.fullmatch(rest):
             report.value(path, f"'{rest}' is no image reference", IMAGE_FORM)
         elif scheme == "target":
-            if value in linked:
+            already = value in linked
+            if already:
                 message = f"{rest} is linked already, as '{linked[value]}'"
                 report.value(path, message, "bake takes one name for a target: use that one, and remove this")
             linked.setdefault(value, name)
             key = next((_BY_KEY[prefix] for prefix in _BY_KEY if rest.startswith(prefix)), None)
             if key:
                 report.value(path, f"'{rest}' is linked by slimbake", f"ask for it with the key `{key}`")
-            elif rest not in targets:
+            elif not already and rest not in targets:
                 report.value(path, f"unknown target '{rest}'", near(rest, targets))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,26 +18,50 @@ from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.state import write_atomically
 
 _JSON_LIMIT = 4_000_000  # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
-
-
 _KEPT = 1000  # images in the cache, the latest ones
 
 
-def measure(images: Mapping[str, str], cache: Path) -> Measurement:
+def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None) -> Measurement:
     """Measure images that the engine holds.
 
     `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is addressed by its
-    content, so that never ages. Raises SetupError where the engine cannot save an image.
+    content, so that never ages. `layouts`: what `known_layers` gave, once a build has filled it; it is removed.
+    Raises SetupError where the engine cannot save an image.
     """
     known = _load(cache)
     unknown = sorted({image for image in images.values() if image not in known})
     if unknown:
-        known |= _read(unknown, {layer.blob: layer for layers in known.values() for layer in layers})
-        kept = list(known.items())[-_KEPT:]
-        text = json.dumps({image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1)
-        write_atomically(cache, text.encode())
-        write_atomically(cache.with_name(".gitignore"), b"*\n")
+        layers = _layers(known)
+        found = _exported(layouts, layers) if layouts else {}
+        rest = [image for image in unknown if image not in found]
+        found |= _saved(rest, layers) if rest else {}
+        known |= {image: found[image] for image in unknown}
+        _store(cache, known)
+    if layouts:
+        shutil.rmtree(layouts, ignore_errors=True)
     return Measurement(tuple(Image(name=name, digest=image, layers=known[image]) for name, image in images.items()))
+
+
+def known_layers(names: Iterable[str], cache: Path) -> Path | None:
+    """A folder beside `cache` into which a build can put OCI layouts of these images, less the layers known by now.
+
+    To save an image of torch takes seconds; of a change to its service only the layer that is new is written here.
+    The known layers lie there as files without content, which is what keeps them from being written. None where
+    nothing is known: an engine saves what images share once, builds would write it once for each.
+    """
+    layers = _layers(_load(cache))
+    if not layers:
+        return None
+    layouts = cache.with_name("layouts")
+    shutil.rmtree(layouts, ignore_errors=True)
+    blobs = layouts / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for digest in layers:
+        (blobs / digest.removeprefix("sha256:")).touch()
+    for name in names:
+        (layouts / name).mkdir()
+        (layouts / name / "blobs").symlink_to(Path("..", "blobs"))
+    return layouts
 
 
 def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
@@ -47,52 +72,80 @@ def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
         return {}
 
 
-def _read(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
-    """The layers of saved images, by image id. In the stream, blobs may come before the manifests that name them.
+def _store(cache: Path, known: Mapping[str, tuple[Layer, ...]]) -> None:
+    kept = list(known.items())[-_KEPT:]
+    text = json.dumps({image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1)
+    write_atomically(cache, text.encode())
+    write_atomically(cache.with_name(".gitignore"), b"*\n")
 
-    `known`: layers by the digest of their blob; what is in those is not read again.
-    """
-    documents: dict[str, Any] = {}
-    sizes: dict[str, int] = {}  # blob digest -> bytes as it lies in the store
-    contents: dict[str, tuple[int, int]] = {blob: (layer.uncompressed, layer.files) for blob, layer in known.items()}
+
+def _layers(known: Mapping[str, tuple[Layer, ...]]) -> dict[str, Layer]:
+    """The layers of measured images by the digest of their blob."""
+    return {layer.blob: layer for layers in known.values() for layer in layers}
+
+
+class _Blobs:
+    """The blobs of one or more images in a format of OCI, in any order; of those that are known, only the names."""
+
+    def __init__(self, known: Mapping[str, Layer]) -> None:
+        self._documents: dict[str, Any] = {}
+        self._sizes = {blob: layer.compressed for blob, layer in known.items()}
+        self._contents = {blob: (layer.uncompressed, layer.files) for blob, layer in known.items()}
+
+    def take(self, digest: str, size: int, stored: Any) -> None:
+        """Read a blob of `size` bytes from `stored`, a buffered reader."""
+        if digest in self._contents:
+            return
+        self._sizes[digest] = size
+        if stored.peek(1)[:1] == b"{" and size < _JSON_LIMIT:
+            self._documents[digest] = json.load(stored)
+        else:
+            self._contents[digest] = _contents(stored)
+
+    def images(self) -> dict[str, tuple[Layer, ...]]:
+        """The layers of every image, by each id that an engine may call it by."""
+        found: dict[str, tuple[Layer, ...]] = {}
+        for digest, manifest in self._documents.items():
+            if "layers" not in manifest:
+                continue
+            diffs = self._documents[manifest["config"]["digest"]]["rootfs"]["diff_ids"]
+            layers = tuple(self._layer(blob, diff) for blob, diff in zip(manifest["layers"], diffs, strict=True))
+            # Engines with the containerd store call an image by its manifest, those without by its configuration.
+            found[digest] = found[manifest["config"]["digest"]] = layers
+        return found
+
+    def _layer(self, blob: Mapping[str, Any], diff: str) -> Layer:
+        digest = blob["digest"]
+        compressed = blob["mediaType"].endswith(("gzip", "zstd"))
+        size, files = self._contents[digest]
+        return Layer(
+            diff=diff,
+            blob=digest,
+            uncompressed=size,
+            compressed=self._sizes[digest] if compressed else None,
+            files=files,
+        )
+
+
+def _saved(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of these images, as the engine saves them: in the stream, blobs may come before what names them."""
+    blobs = _Blobs(known)
     with docker.saved(images) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             data = archive.extractfile(member)
-            if data is None or not member.name.startswith("blobs/sha256/"):
-                continue
-            digest = "sha256:" + member.name.rpartition("/")[2]
-            sizes[digest] = member.size
-            stored: Any = io.BufferedReader(cast(io.RawIOBase, data))
-            if stored.peek(1)[:1] == b"{" and member.size < _JSON_LIMIT:
-                documents[digest] = json.load(stored)
-            elif digest not in contents:
-                contents[digest] = _contents(stored)
-    found: dict[str, tuple[Layer, ...]] = {}
-    for digest, manifest in documents.items():
-        if "layers" not in manifest:
-            continue
-        diffs = documents[manifest["config"]["digest"]]["rootfs"]["diff_ids"]
-        layers = tuple(
-            _layer(blob, diff, sizes, contents) for blob, diff in zip(manifest["layers"], diffs, strict=True)
-        )
-        # Engines with the containerd store call an image by its manifest, those without by its configuration.
-        found[digest] = found[manifest["config"]["digest"]] = layers
-    return {image: found[image] for image in images}
+            if data is not None and member.name.startswith("blobs/sha256/"):
+                stored = io.BufferedReader(cast(io.RawIOBase, data))
+                blobs.take(f"sha256:{member.name.rpartition('/')[2]}", member.size, stored)
+    return blobs.images()
 
 
-def _layer(
-    blob: Mapping[str, Any], diff: str, sizes: Mapping[str, int], contents: Mapping[str, tuple[int, int]]
-) -> Layer:
-    digest = blob["digest"]
-    compressed = blob["mediaType"].endswith(("gzip", "zstd"))
-    size, files = contents[digest]
-    return Layer(
-        diff=diff,
-        blob=digest,
-        uncompressed=size,
-        compressed=sizes[digest] if compressed else None,
-        files=files,
-    )
+def _exported(layouts: Path, known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of the images whose layouts a build has put here."""
+    blobs = _Blobs(known)
+    for path in (layouts / "blobs" / "sha256").iterdir():
+        with path.open("rb") as stored:
+            blobs.take(f"sha256:{path.name}", path.stat().st_size, stored)
+    return blobs.images()
 
 
 def _contents(stored: Any) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from slimbake.manifest.model import Manifest
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.model import Group, Plan, Running
+from slimbake.plan.sources import externals, local_packages, weights_sources
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 
@@ -13,14 +14,15 @@ DEFAULT_PLATFORMS = ("linux/amd64",)
 def plan(manifest: Manifest) -> Plan:
     """Decide everything that the manifest leaves open, for the whole fleet.
 
-    Targets: one runtime, one per base, per local package, per distinct weights, per service and per smoke, each after
-    all that it stands on.
+    Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
+    service and per smoke, each after all that it stands on.
     """
     manifest = layered(manifest)
-    sources, torch = make.weights_sources(manifest), torch_builds(manifest)
+    sources, torch = weights_sources(manifest), torch_builds(manifest)
     targets = (
+        make.inside(manifest),
         make.runtime(manifest),
-        *(make.wheel(package, manifest) for package in make.local_packages(manifest)),
+        *(make.wheel(package, manifest) for package in local_packages(manifest)),
         *(make.base(base, manifest, torch[base.name]) for base in manifest.bases),
         *(make.weights(source, manifest) for source in sources.values()),
         *(make.service(service, manifest, sources, torch.get(service.base or "", "")) for service in manifest.services),
@@ -37,7 +39,7 @@ def plan(manifest: Manifest) -> Plan:
         registry=manifest.registry or manifest.project,
         python=manifest.python,
         platforms=manifest.platforms or DEFAULT_PLATFORMS,
-        externals=make.externals(manifest),
+        externals=externals(manifest),
         targets=targets,
         groups=tuple(group for group in groups if group.targets),
         services=tuple(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from slimbake.manifest.model import Budget, External, Pairs, Secret
 
-Kind = Literal["runtime", "base", "wheel", "weights", "service", "smoke"]
+Kind = Literal["inside", "runtime", "base", "wheel", "weights", "service", "smoke"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -45,10 +61,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -57,12 +69,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "hostile"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
@@ -70,19 +98,18 @@ target "runtime" {
     "slimbake.project" = "hostile"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
 }
 
 target "base-web" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -90,17 +117,18 @@ target "base-web" {
     "slimbake.project" = "hostile"
     "slimbake.target" = "base-web"
   }
+  output = image("base-web")
   tags = ["${REGISTRY}/base-web:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-web")
   cache-to = cache(CACHE_TO, "base-web")
 }
 
 target "target" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../dockerfiles/target.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:base-web"
   }
   args = {
@@ -126,6 +154,7 @@ target "target" {
     "slimbake.project" = "hostile"
     "slimbake.target" = "target"
   }
+  output = image("target")
   tags = ["${REGISTRY}/target:${TAG}"]
   cache-from = cache(CACHE_FROM, "target")
   cache-to = cache(CACHE_TO, "target")
@@ -136,7 +165,7 @@ target "target-smoke" {
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:target"
   }
   args = {

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -41,10 +57,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -53,12 +65,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "packages"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.13-slim-trixie"
   }
   labels = {
@@ -66,6 +94,7 @@ target "runtime" {
     "slimbake.project" = "packages"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
@@ -76,9 +105,8 @@ target "wheel-our-auth" {
   context = "libs/auth"
   dockerfile = "../../dockerfiles/wheel-our-auth.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-our-auth"
@@ -93,9 +121,8 @@ target "wheel-our-common" {
   context = "libs/common"
   dockerfile = "../../dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-our-common"
@@ -110,9 +137,8 @@ target "wheel-our-disk" {
   context = "libs/disk"
   dockerfile = "../../dockerfiles/wheel-our-disk.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-our-disk"
@@ -123,13 +149,11 @@ target "wheel-our-disk" {
 }
 
 target "base-web" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
     "wheel-our-common" = "target:wheel-our-common"
   }
@@ -138,19 +162,18 @@ target "base-web" {
     "slimbake.project" = "packages"
     "slimbake.target" = "base-web"
   }
+  output = image("base-web")
   tags = ["${REGISTRY}/base-web:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-web")
   cache-to = cache(CACHE_TO, "base-web")
 }
 
 target "base-store" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-store.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-our-disk" = "target:wheel-our-disk"
   }
@@ -159,19 +182,18 @@ target "base-store" {
     "slimbake.project" = "packages"
     "slimbake.target" = "base-store"
   }
+  output = image("base-store")
   tags = ["${REGISTRY}/base-store:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-store")
   cache-to = cache(CACHE_TO, "base-store")
 }
 
 target "api" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/api"
   dockerfile = "../../dockerfiles/api.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
@@ -180,19 +202,18 @@ target "api" {
     "slimbake.project" = "packages"
     "slimbake.target" = "api"
   }
+  output = image("api")
   tags = ["${REGISTRY}/api:${TAG}"]
   cache-from = cache(CACHE_FROM, "api")
   cache-to = cache(CACHE_TO, "api")
 }
 
 target "keeper" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/keeper"
   dockerfile = "../../dockerfiles/keeper.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-store"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
@@ -201,19 +222,18 @@ target "keeper" {
     "slimbake.project" = "packages"
     "slimbake.target" = "keeper"
   }
+  output = image("keeper")
   tags = ["${REGISTRY}/keeper:${TAG}"]
   cache-from = cache(CACHE_FROM, "keeper")
   cache-to = cache(CACHE_TO, "keeper")
 }
 
 target "alone" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "services/alone"
   dockerfile = "../../dockerfiles/alone.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
     "wheel-our-disk" = "target:wheel-our-disk"
   }
@@ -222,6 +242,7 @@ target "alone" {
     "slimbake.project" = "packages"
     "slimbake.target" = "alone"
   }
+  output = image("alone")
   tags = ["${REGISTRY}/alone:${TAG}"]
   cache-from = cache(CACHE_FROM, "alone")
   cache-to = cache(CACHE_TO, "alone")

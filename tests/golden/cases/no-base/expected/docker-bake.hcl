@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -41,10 +57,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -53,12 +65,24 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "lone"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
@@ -66,17 +90,18 @@ target "runtime" {
     "slimbake.project" = "lone"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
 }
 
 target "tool" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "tool"
   dockerfile = "../dockerfiles/tool.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -84,6 +109,7 @@ target "tool" {
     "slimbake.project" = "lone"
     "slimbake.target" = "tool"
   }
+  output = image("tool")
   tags = ["${REGISTRY}/tool:${TAG}"]
   cache-from = cache(CACHE_FROM, "tool")
   cache-to = cache(CACHE_TO, "tool")

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -45,10 +61,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -57,12 +69,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "ways"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://registry.example.com:5000/python:3.12@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   }
   labels = {
@@ -70,19 +98,18 @@ target "runtime" {
     "slimbake.project" = "ways"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
 }
 
 target "base-web" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -90,17 +117,18 @@ target "base-web" {
     "slimbake.project" = "ways"
     "slimbake.target" = "base-web"
   }
+  output = image("base-web")
   tags = ["${REGISTRY}/base-web:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-web")
   cache-to = cache(CACHE_TO, "base-web")
 }
 
 target "by-hand" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "by-hand"
   dockerfile = "Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "assets" = "assets"
     "alpine" = "docker-image://alpine:3.22"
@@ -114,19 +142,18 @@ target "by-hand" {
     "slimbake.project" = "ways"
     "slimbake.target" = "by-hand"
   }
+  output = image("by-hand")
   tags = ["${REGISTRY}/by-hand:${TAG}"]
   cache-from = cache(CACHE_FROM, "by-hand")
   cache-to = cache(CACHE_TO, "by-hand")
 }
 
 target "from-template" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "from-template"
   dockerfile = "../dockerfiles/from-template.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
     "first" = "target:by-hand"
   }
@@ -137,19 +164,18 @@ target "from-template" {
     "slimbake.target" = "from-template"
   }
   platforms = ["linux/arm64"]
+  output = image("from-template")
   tags = ["${REGISTRY}/from-template:${TAG}"]
   cache-from = cache(CACHE_FROM, "from-template")
   cache-to = cache(CACHE_TO, "from-template")
 }
 
 target "guarded" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "guarded"
   dockerfile = "../dockerfiles/guarded.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-web"
   }
   args = {
@@ -162,6 +188,7 @@ target "guarded" {
     "slimbake.target" = "guarded"
   }
   secret = ["id=index-token,env=INDEX_TOKEN", "id=netrc,src=secrets/netrc"]
+  output = image("guarded")
   tags = ["${REGISTRY}/guarded:${TAG}"]
   cache-from = cache(CACHE_FROM, "guarded")
   cache-to = cache(CACHE_TO, "guarded")
@@ -172,7 +199,7 @@ target "by-hand-smoke" {
   context = "by-hand"
   dockerfile = "../dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:by-hand"
   }
   args = {

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -45,10 +61,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -57,12 +69,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "whole"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.14-slim-trixie"
   }
   labels = {
@@ -70,6 +98,7 @@ target "runtime" {
     "slimbake.project" = "whole"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
@@ -80,7 +109,7 @@ target "weights-weights" {
   context = "weights"
   dockerfile = "../dockerfiles/weights-weights.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
@@ -92,13 +121,11 @@ target "weights-weights" {
 }
 
 target "app" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "."
   dockerfile = "dockerfiles/app.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
     "weights" = "target:weights-weights"
   }
@@ -107,6 +134,7 @@ target "app" {
     "slimbake.project" = "whole"
     "slimbake.target" = "app"
   }
+  output = image("app")
   tags = ["${REGISTRY}/app:${TAG}"]
   cache-from = cache(CACHE_FROM, "app")
   cache-to = cache(CACHE_TO, "app")
@@ -117,7 +145,7 @@ target "app-smoke" {
   context = "."
   dockerfile = "dockerfiles/smoke.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "image" = "target:app"
   }
   args = {

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -41,10 +57,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -53,12 +65,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "libraries"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
@@ -66,19 +94,18 @@ target "runtime" {
     "slimbake.project" = "libraries"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
 }
 
 target "base-database" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-database.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
   }
@@ -87,17 +114,18 @@ target "base-database" {
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-database"
   }
+  output = image("base-database")
   tags = ["${REGISTRY}/base-database:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-database")
   cache-to = cache(CACHE_TO, "base-database")
 }
 
 target "base-plain-files" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-plain-files.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
   }
@@ -106,17 +134,18 @@ target "base-plain-files" {
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-plain-files"
   }
+  output = image("base-plain-files")
   tags = ["${REGISTRY}/base-plain-files:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-plain-files")
   cache-to = cache(CACHE_TO, "base-plain-files")
 }
 
 target "importer" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "importer"
   dockerfile = "../dockerfiles/importer.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-database"
   }
@@ -125,19 +154,18 @@ target "importer" {
     "slimbake.project" = "libraries"
     "slimbake.target" = "importer"
   }
+  output = image("importer")
   tags = ["${REGISTRY}/importer:${TAG}"]
   cache-from = cache(CACHE_FROM, "importer")
   cache-to = cache(CACHE_TO, "importer")
 }
 
 target "reader" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "reader"
   dockerfile = "../dockerfiles/reader.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-plain-files"
   }
   labels = {
@@ -145,6 +173,7 @@ target "reader" {
     "slimbake.project" = "libraries"
     "slimbake.target" = "reader"
   }
+  output = image("reader")
   tags = ["${REGISTRY}/reader:${TAG}"]
   cache-from = cache(CACHE_FROM, "reader")
   cache-to = cache(CACHE_TO, "reader")

@@ -17,6 +17,9 @@ variable "CACHE_TO" { default = "" }
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
+# A folder: each image is also written there as an OCI layout, less the layers that lie there already.
+variable "LAYOUTS" { default = "" }
+
 # Where the package index has a certificate of its own, or is not PyPI: files on this machine, mounted as secrets.
 variable "CA_BUNDLE" { default = "" }
 variable "UV_SETTINGS" { default = "" }
@@ -24,6 +27,19 @@ variable "UV_SETTINGS" { default = "" }
 function "cache" {
   params = [spec, target]
   result = spec == "" ? [] : [replace(spec, "{target}", target)]
+}
+
+function "layout" {
+  params = [target]
+  result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
+}
+
+function "image" {
+  params = [target]
+  result = [
+    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+  ]
 }
 
 
@@ -41,10 +57,6 @@ target "_common" {
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
 
-target "_image" {
-  output = ["type=image,oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"]
-}
-
 target "_online" {
   secret = concat(
     CA_BUNDLE == "" ? [] : ["id=slimbake-ca,src=${CA_BUNDLE}"],
@@ -53,12 +65,28 @@ target "_online" {
 }
 
 
+target "inside" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../inside.Dockerfile"
+  contexts = {
+    "locks" = "locks"
+    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "inside"
+    "slimbake.project" = "models"
+    "slimbake.target" = "inside"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "runtime" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "dockerfiles/inside"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
@@ -66,19 +94,18 @@ target "runtime" {
     "slimbake.project" = "models"
     "slimbake.target" = "runtime"
   }
+  output = image("runtime")
   tags = ["${REGISTRY}/runtime:${TAG}"]
   cache-from = cache(CACHE_FROM, "runtime")
   cache-to = cache(CACHE_TO, "runtime")
 }
 
 target "base-ml" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:runtime"
   }
   labels = {
@@ -86,19 +113,18 @@ target "base-ml" {
     "slimbake.project" = "models"
     "slimbake.target" = "base-ml"
   }
+  output = image("base-ml")
   tags = ["${REGISTRY}/base-ml:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-ml")
   cache-to = cache(CACHE_TO, "base-ml")
 }
 
 target "base-vision" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
   dockerfile = "../base-vision.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
   }
   labels = {
@@ -106,6 +132,7 @@ target "base-vision" {
     "slimbake.project" = "models"
     "slimbake.target" = "base-vision"
   }
+  output = image("base-vision")
   tags = ["${REGISTRY}/base-vision:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-vision")
   cache-to = cache(CACHE_TO, "base-vision")
@@ -116,10 +143,8 @@ target "weights-some-model-v2" {
   context = "dockerfiles/inside"
   dockerfile = "../weights-some-model-v2.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
     "org.opencontainers.image.title" = "weights-some-model-v2"
@@ -134,7 +159,7 @@ target "weights-speak-model" {
   context = "speak/model"
   dockerfile = "../../dockerfiles/weights-speak-model.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
@@ -150,7 +175,7 @@ target "weights-models-small-en-7ef02e" {
   context = "models/small.en"
   dockerfile = "../../dockerfiles/weights-models-small-en-7ef02e.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
@@ -166,7 +191,7 @@ target "weights-models-small-en-758b84" {
   context = "models/small-en"
   dockerfile = "../../dockerfiles/weights-models-small-en-758b84.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
@@ -178,11 +203,11 @@ target "weights-models-small-en-758b84" {
 }
 
 target "embed" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "embed"
   dockerfile = "../dockerfiles/embed.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-some-model-v2"
   }
@@ -191,19 +216,18 @@ target "embed" {
     "slimbake.project" = "models"
     "slimbake.target" = "embed"
   }
+  output = image("embed")
   tags = ["${REGISTRY}/embed:${TAG}"]
   cache-from = cache(CACHE_FROM, "embed")
   cache-to = cache(CACHE_TO, "embed")
 }
 
 target "rank" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "rank"
   dockerfile = "../dockerfiles/rank.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-vision"
     "weights" = "target:weights-some-model-v2"
   }
@@ -212,19 +236,18 @@ target "rank" {
     "slimbake.project" = "models"
     "slimbake.target" = "rank"
   }
+  output = image("rank")
   tags = ["${REGISTRY}/rank:${TAG}"]
   cache-from = cache(CACHE_FROM, "rank")
   cache-to = cache(CACHE_TO, "rank")
 }
 
 target "speak" {
-  inherits = ["_common", "_image", "_online"]
+  inherits = ["_common", "_online"]
   context = "speak"
   dockerfile = "../dockerfiles/speak.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
-    "locks" = "locks"
-    "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-speak-model"
   }
@@ -233,17 +256,18 @@ target "speak" {
     "slimbake.project" = "models"
     "slimbake.target" = "speak"
   }
+  output = image("speak")
   tags = ["${REGISTRY}/speak:${TAG}"]
   cache-from = cache(CACHE_FROM, "speak")
   cache-to = cache(CACHE_TO, "speak")
 }
 
 target "listen" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "listen"
   dockerfile = "../dockerfiles/listen.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:base-ml"
     "weights" = "target:weights-models-small-en-7ef02e"
   }
@@ -252,17 +276,18 @@ target "listen" {
     "slimbake.project" = "models"
     "slimbake.target" = "listen"
   }
+  output = image("listen")
   tags = ["${REGISTRY}/listen:${TAG}"]
   cache-from = cache(CACHE_FROM, "listen")
   cache-to = cache(CACHE_TO, "listen")
 }
 
 target "answer" {
-  inherits = ["_common", "_image"]
+  inherits = ["_common"]
   context = "answer"
   dockerfile = "../dockerfiles/answer.Dockerfile"
   contexts = {
-    "inside" = "dockerfiles/inside"
+    "inside" = "target:inside"
     "base" = "target:runtime"
     "weights" = "target:weights-models-small-en-758b84"
   }
@@ -271,6 +296,7 @@ target "answer" {
     "slimbake.project" = "models"
     "slimbake.target" = "answer"
   }
+  output = image("answer")
   tags = ["${REGISTRY}/answer:${TAG}"]
   cache-from = cache(CACHE_FROM, "answer")
   cache-to = cache(CACHE_TO, "answer")

@@ -6,7 +6,7 @@ RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
-    --mount=type=bind,from=uv,source=/uv,target=/inside/uv \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/inside/layer.py", "wheel", "/wheel"]
 

@@ -2,11 +2,11 @@
 FROM runtime AS fetch
 USER 0:0
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
-    --mount=type=bind,from=locks,source=weights-some-model-v2.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/weights-some-model-v2.txt,target=/inside/lock.txt \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
-    --mount=type=bind,from=uv,source=/uv,target=/inside/uv \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/inside/layer.py", "weights", "/weights"]
 

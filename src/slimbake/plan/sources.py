@@ -1,0 +1,50 @@
+"""What a manifest draws on beside its services: externals, packages inside the repository, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from slimbake.manifest.model import External, LocalPackage, Manifest, Weights
+
+DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
+DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsSource:
+    """Distinct weights: how they are called, and how many services use them."""
+
+    weights: Weights
+    name: str
+    users: int
+
+
+def externals(manifest: Manifest) -> tuple[External, ...]:
+    """The images from outside: the manifest's, or the defaults."""
+    given = {external.name: external for external in manifest.externals}
+    defaults = {"python": f"python:{manifest.python}-slim-{DEBIAN}", "uv": DEFAULT_UV}
+    return tuple(given.get(name, External(name=name, image=image)) for name, image in defaults.items())
+
+
+def local_packages(manifest: Manifest) -> tuple[LocalPackage, ...]:
+    """Every package inside the repository that somebody requires, once, by name."""
+    asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
+    return tuple(sorted({p for r in asked for p in r.packages}, key=lambda package: package.name))
+
+
+def weights_sources(manifest: Manifest) -> dict[Weights, WeightsSource]:
+    """Distinct weights in the manifest's order, with names that differ."""
+    users = Counter(s.weights for s in manifest.services if s.weights)
+    slugs = {weights: re.sub(r"[^a-z0-9]+", "-", weights.value.lower()).strip("-") for weights in users}
+    taken = Counter(slugs.values())
+    return {
+        weights: WeightsSource(weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights])
+        for weights, slug in slugs.items()
+    }
+
+
+def _short(weights: Weights) -> str:
+    return hashlib.sha256(f"{weights.source}:{weights.value}".encode()).hexdigest()[:6]
