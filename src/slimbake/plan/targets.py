@@ -206,7 +206,8 @@ def _ignore(service: Service) -> tuple[str, ...]:
     weights = [service.weights.value] if service.weights and service.weights.source == "path" else []
     named = (PurePosixPath(path) for path in (*service.requirements.files, *weights))
     inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
-    beside = [path for path in (service.smoke, service.reference, *inside) if path]
+    reference = service.reference or ("reference.json" if service.smoke else None)
+    beside = [path for path in (service.smoke, reference, *inside) if path]
     return (*service.ignore, *NOT_CODE, *sorted(map(_literal, beside)))
 
 
