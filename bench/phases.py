@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ class Bench:
         found.sizes = self._sizes(side)
         if not side.proves:
             found.smokes = working(self.setting, side.repository, self.services)
+        os.sync()  # what the cold bake wrote would otherwise be on its way to the disk while others are timed
         for number in range(self.runs):
             found.noop.append(side.release(self.services))
             say(f"{side.name}: no-op bake {number + 1} of {self.runs}: {found.noop[-1]:.2f} s")

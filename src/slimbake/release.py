@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from slimbake import bake
+from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
+from slimbake.baked import Baked
 from slimbake.errors import BuildError, CheckError, UsageError
 from slimbake.manifest.model import Manifest
 from slimbake.measure import known_layers, measure
@@ -15,7 +17,9 @@ from slimbake.plan.model import Plan
 from slimbake.prepare import Say, prepared
 from slimbake.report import megabytes
 
-MEASURED = ".slimbake/measured.json"  # beside the manifest, ignored by Git: what images weigh
+# Beside the manifest, ignored by Git: what images weigh, and what they were built from.
+MEASURED = ".slimbake/measured.json"
+BAKED = ".slimbake/baked.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +46,29 @@ def release(
             _refuse_standins(ready.around, names.registry)
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
-        result = bake.bake(plan, services, root, ready.around, options)
+        result = _changed(plan, services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
         _publish(plan, result, measurement, options, names)
         return measurement
+
+
+def _changed(
+    plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options, say: Say
+) -> bake.Result:
+    """Build the services that differ from what was last built and checked here; the others are taken as they are."""
+    if options.no_cache or options.sets or options.load:
+        return bake.bake(plan, services, root, around, options)
+    baked = Baked(plan, root, around, root / BAKED)
+    same = baked.unchanged(services, docker.held(plan.project))
+    rest = tuple(name for name in services if name not in {image.name for image in same})
+    if same:
+        say(f"unchanged: {', '.join(image.name for image in same)}")
+    if not rest:
+        return bake.Result(same, ())
+    result = bake.bake(plan, rest, root, around, options)
+    baked.keep(result)
+    images = sorted((*same, *result.built), key=lambda image: services.index(image.name))
+    return replace(result, built=tuple(images))
 
 
 def _publish(plan: Plan, result: bake.Result, measurement: Measurement, options: Options, names: Release) -> None:

@@ -29,6 +29,7 @@ def surroundings(
     externals = resolve(plan.externals, plan.python, engine, here, say, install)
     return Surroundings(
         externals={external.name: external.context for external in externals.resolved},
+        digests={external.name: external.digest for external in externals.resolved},
         standins=externals.standins,
         wheels=_wheels(plan, root, here),
         ca_bundle=str(here.ca_bundle or ""),

@@ -14,6 +14,7 @@ class Surroundings:
     """What a machine brings to a build; nothing of it stays in a layer."""
 
     externals: Mapping[str, str]  # python, uv -> context value
+    digests: Mapping[str, str] = field(default_factory=dict)  # python, uv -> changes when what it stands for does
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
     wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of this machine's wheels for its lock
     ca_bundle: str = ""
