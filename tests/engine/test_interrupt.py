@@ -28,12 +28,17 @@ def slow(toy: Toy) -> Toy:
     return toy
 
 
+def interruptible() -> None:
+    """Undo what a shell does to a job in the background, as which these tests may run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
     """A bake, as a shell starts it, while its smoke runs."""
     with subprocess.Popen(
         [sys.executable, "-m", "slimbake", "bake"], cwd=toy.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        text=True, start_new_session=True, preexec_fn=interruptible,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
