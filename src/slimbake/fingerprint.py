@@ -18,6 +18,8 @@ from slimbake.plan.model import Plan
 from slimbake.render import BAKE_FILE
 
 FORMAT = "1"  # of what is hashed, and how
+_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|\bfrom=([^,\s]+)", re.MULTILINE | re.IGNORECASE)
+_REMOTE = re.compile(r"^\s*(ADD\s|#\s*syntax\s*=)", re.MULTILINE | re.IGNORECASE)
 _UNSENT = re.compile(r"\..*|__pycache__|.*\.pyc")  # what no generated .dockerignore lets through
 
 
@@ -37,9 +39,9 @@ def fingerprints(plan: Plan, root: Path, around: Surroundings, variables: Mappin
     found: dict[str, str] = {}
     for target in plan.targets:
         contexts = [_context(name, value, found, around, folder) for name, value in target.contexts]
-        if target.recipe is None or None in contexts:
-            continue
         files = [_content(root / path) for path in (target.dockerfile, f"{target.dockerfile}.dockerignore")]
+        if target.recipe is None or None in contexts or _reads_beyond(files[0] or "", dict(target.contexts)):
+            continue
         wheels = Path(around.wheels[target.name]).iterdir() if target.name in around.wheels else ()
         sizes = sorted((path.name, path.stat().st_size) for path in wheels)
         sent = folder(target.context, everything=False)
@@ -58,6 +60,13 @@ def _context(name: str, value: str, found: Mapping[str, str], around: Surroundin
             folder(value, everything=True) if Path(value) != Path() else None
         )  # a whole repository is too much to read
     return value if value.startswith("docker-image://") and "@sha256:" in value else None
+
+
+def _reads_beyond(dockerfile: str, contexts: Mapping[str, str]) -> bool:
+    """Whether a Dockerfile, which may come from a template of the user's, reads what is no context: an image, a URL."""
+    found = _FROM.findall(dockerfile)
+    known = {"scratch", *contexts, *(stage for _, stage, _ in found if stage)}
+    return bool(_REMOTE.search(dockerfile)) or any((start or mount) not in known for start, _, mount in found)
 
 
 class _Folders:

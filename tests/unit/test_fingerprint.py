@@ -40,7 +40,7 @@ def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
     (root / "docker-bake.hcl").write_text(BAKE_FILE)
     for target in decided.targets:
         (root / target.dockerfile).parent.mkdir(parents=True, exist_ok=True)
-        (root / target.dockerfile).write_text(f"FROM {target.name}\n")
+        (root / target.dockerfile).write_text(f"FROM scratch\nLABEL name={target.name}\n")
         (root / target.context).mkdir(parents=True, exist_ok=True)
         (root / target.context / "file.txt").write_text(target.context)
     (root / "locks").mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def test_nothing_but_content_counts(tmp_path: Path) -> None:
         lambda root: (root / "services/api/file.txt").chmod(0o755),
         lambda root: (root / "services/api/empty").mkdir(),
         lambda root: (root / "services/api/link").symlink_to("file.txt"),
-        lambda root: (root / "dockerfiles/api.Dockerfile").write_text("FROM other\n"),
+        lambda root: (root / "dockerfiles/api.Dockerfile").write_text("FROM base\n"),
         lambda root: (root / "dockerfiles/api.Dockerfile.dockerignore").write_text("file.txt\n"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_change_of_a_service_is_its_own(changed: Callable[..., set[str]], chan
 
 
 def test_what_stands_on_a_changed_target_changes_with_it(changed: Callable[..., set[str]]) -> None:
-    assert changed(lambda root: (root / "dockerfiles/base-ml.Dockerfile").write_text("FROM x\n")) == {
+    assert changed(lambda root: (root / "dockerfiles/base-ml.Dockerfile").write_text("FROM scratch AS x\n")) == {
         "base-ml", "embed", "embed-smoke",
     }  # fmt: skip
     assert changed(lambda root: (root / "models/small/file.txt").write_text("trained")) == {
@@ -143,6 +143,25 @@ def test_what_cannot_be_known_has_no_fingerprint(tmp_path: Path, said: dict[str,
     decided, root = repository(tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api")))
     found = fingerprints(decided, root, AROUND, {})
     assert ({"odd", "odd-smoke"} <= found.keys(), "api" in found) == (known, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("FROM base AS one\nFROM --platform=linux/amd64 one\nCOPY --from=one /a /b\n", True),
+        ("FROM base\nRUN --mount=type=bind,from=inside,source=x,target=/x true\n", True),
+        ("FROM debian:13\n", False),
+        ("FROM base\nCOPY --from=debian:13 /a /b\n", False),
+        ("FROM base\nRUN --mount=type=bind,from=debian,target=/x true\n", False),
+        ("FROM base\nADD https://example.com/a /a\n", False),
+        ("# syntax=docker/dockerfile:1\nFROM base\n", False),
+    ],
+)
+def test_a_template_of_the_users_may_read_what_cannot_be_known(tmp_path: Path, text: str, known: bool) -> None:
+    decided, root = repository(tmp_path)
+    (root / "dockerfiles/api.Dockerfile").write_text(text)
+    found = fingerprints(decided, root, AROUND, {})
+    assert ("api" in found, "api-smoke" in found, "embed" in found) == (known, known, True)
 
 
 def test_a_named_context_counts_with_all_that_is_in_it(tmp_path: Path) -> None:
