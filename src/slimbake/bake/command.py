@@ -16,7 +16,8 @@ class Surroundings:
     externals: Mapping[str, str]  # python, uv -> context value
     digests: Mapping[str, str] = field(default_factory=dict)  # python, uv -> changes when what it stands for does
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
-    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of this machine's wheels for its lock
+    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its lock's wheels
+    find_links: Mapping[str, str] = field(default_factory=dict)  # target -> folder with what no index has of them
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
@@ -76,8 +77,9 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     found = [
         f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
     ]
-    if target.name in around.wheels:
-        found.append(f"contexts.find-links={around.wheels[target.name]}")
+    for name, folders in (("wheels", around.wheels), ("find-links", around.find_links)):
+        if target.name in folders:
+            found.append(f"contexts.{name}={folders[target.name]}")
     if target.online:
         found += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:

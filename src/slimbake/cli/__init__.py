@@ -17,6 +17,7 @@ from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
 COMMANDS = {
     "validate": "read and check the manifest",
     "lock": "resolve the exact packages of each layer",
+    "fetch": "bring every file of the locks to this machine",
     "plan": "show what is decided: targets, edges, layers",
     "generate": "write the bake file and the Dockerfiles",
     "bake": "build, check, then tag the images",

@@ -19,6 +19,11 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @click.option("--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it.")
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
+@click.option(
+    "--packages",
+    type=click.Choice(["wheelhouse", "index"]),
+    help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
+)
 @click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
     "--install-engine",
@@ -27,7 +32,7 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 )
 def command(
     services: tuple[str, ...], file: Path, as_json: bool, tag: str, registry: str, frozen: bool, install_engine: bool,
-    push: bool, builder: str, sets: tuple[str, ...], no_cache: bool, keep_going: bool,
+    push: bool, builder: str, sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
@@ -43,7 +48,9 @@ def command(
         plan,
         select(plan, services),
         Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
-        Release(registry=registry or plan.registry, tag=tag, frozen=frozen, install=install_engine),
+        Release(
+            registry=registry or plan.registry, tag=tag, frozen=frozen, install=install_engine, packages=packages or ""
+        ),
         say,
     )
     print_sizes(measurement, as_json)

@@ -19,6 +19,7 @@ class LocalPackage:
 
     name: str  # normalised as PEP 503 says
     path: str
+    build: tuple[str, ...] = ()  # PEP 508 strings: what builds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
+    packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()

@@ -45,6 +45,7 @@ class Reader:
             python=raw.get("python", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
+            packages=raw.get("packages"),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()

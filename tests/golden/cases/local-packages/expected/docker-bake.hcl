@@ -178,6 +178,7 @@ target "base-store" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-our-disk" = "target:wheel-our-disk"
   }
   labels = {
@@ -198,6 +199,7 @@ target "api" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {
@@ -218,6 +220,7 @@ target "keeper" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-store"
+    "runtime" = "target:runtime"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {

@@ -170,6 +170,7 @@ target "reader" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-plain-files"
+    "runtime" = "target:runtime"
   }
   labels = {
     "org.opencontainers.image.title" = "reader"

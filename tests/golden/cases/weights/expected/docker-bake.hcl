@@ -129,6 +129,7 @@ target "base-vision" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
   }
   labels = {
     "org.opencontainers.image.title" = "base-vision"
@@ -232,6 +233,7 @@ target "rank" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-vision"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
@@ -252,6 +254,7 @@ target "speak" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-speak-model"
   }
   labels = {
