@@ -42,8 +42,9 @@ def fingerprints(plan: Plan, root: Path, around: Surroundings, variables: Mappin
         files = [_content(root / path) for path in (target.dockerfile, f"{target.dockerfile}.dockerignore")]
         if target.recipe is None or None in contexts or _reads_beyond(files[0] or "", dict(target.contexts)):
             continue
-        # Both are named after what is in them.
-        wheels = [Path(each[target.name]).name for each in (around.wheels, around.find_links) if target.name in each]
+        # All are named after what is in them.
+        brought = (around.wheels, around.debs, around.find_links)
+        wheels = [Path(each[target.name]).name for each in brought if target.name in each]
         sent = folder(target.context, everything=False)
         found[target.name] = _digest([common, target.name, files, sent, contexts, wheels])
     return found

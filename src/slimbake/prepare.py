@@ -11,7 +11,7 @@ from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import lock, locked, stale
+from slimbake.lock import SYSTEM, lock, locked, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan, Target
@@ -19,6 +19,7 @@ from slimbake.prune import remove_dangling
 from slimbake.state import exclusively
 from slimbake.surroundings import find_links, surroundings
 from slimbake.wheelhouse import fetch
+from slimbake.wheelhouse.debs import fetch_debs
 from slimbake.wheelhouse.store import store
 
 Say = Callable[[str], None]
@@ -58,7 +59,9 @@ def prepared(
         if (packages or manifest.packages) == "index":
             around = replace(around, find_links=find_links(targets, locked(manifest), here))
         else:
-            around = replace(around, wheels=_wheels(manifest, targets, here, say))
+            around = replace(
+                around, wheels=_wheels(manifest, targets, here, say), debs=_debs(manifest, targets, here, say)
+            )
         try:
             yield Prepared(engine, around)
         finally:
@@ -72,6 +75,14 @@ def _wheels(manifest: Manifest, targets: Iterable[Target], here: Machine, say: S
     layers = {target.name: target.lock for target in targets if target.lock}
     held = fetch(manifest, here, kept, say, only=set(layers.values())).by_layer
     return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
+
+
+def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those of its lock."""
+    kept = store()
+    layers = {target.name: f"{target.name}{SYSTEM}" for target in targets if target.recipe and target.recipe.system}
+    held = fetch_debs(manifest, here, kept, say, only=set(layers.values()))
+    return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
 def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> None:

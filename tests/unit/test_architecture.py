@@ -39,6 +39,7 @@ ALLOWED = {
 STARTS = {
     "slimbake.docker",
     "slimbake.process",
+    "slimbake.inside.debs",
     "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",

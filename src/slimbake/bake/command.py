@@ -17,6 +17,7 @@ class Surroundings:
     digests: Mapping[str, str] = field(default_factory=dict)  # python, uv -> changes when what it stands for does
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
     wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its lock's wheels
+    debs: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its Debian packages
     find_links: Mapping[str, str] = field(default_factory=dict)  # target -> folder with what no index has of them
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
@@ -77,7 +78,7 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     found = [
         f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
     ]
-    for name, folders in (("wheels", around.wheels), ("find-links", around.find_links)):
+    for name, folders in (("wheels", around.wheels), ("debs", around.debs), ("find-links", around.find_links)):
         if target.name in folders:
             found.append(f"contexts.{name}={folders[target.name]}")
     if target.online:

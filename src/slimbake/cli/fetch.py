@@ -19,6 +19,7 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     from slimbake.lock import stale
     from slimbake.machine import machine
     from slimbake.wheelhouse import fetch
+    from slimbake.wheelhouse.debs import fetch_debs
     from slimbake.wheelhouse.store import store
 
     manifest, _ = read(file)
@@ -26,10 +27,11 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
         raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     kept = store()
     wheels = fetch(manifest, machine(), kept, say, verify)
-    files = {held for layer in wheels.by_layer.values() for held in layer}
+    debs = fetch_debs(manifest, machine(), kept, say)
+    files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:
-        layers = {name: [str(held.path) for held in layer] for name, layer in wheels.by_layer.items()}
+        layers = {name: [str(held.path) for held in layer] for name, layer in (wheels.by_layer | debs).items()}
         print_json({"folder": str(kept.root), "fetched": wheels.fetched, "bytes": total, "layers": layers})
     else:
-        click.echo(f"{len(files)} wheels, {total / 1e6:,.1f} MB, {wheels.fetched} of them fetched now: {kept.root}")
+        click.echo(f"{len(files)} files, {total / 1e6:,.1f} MB, {wheels.fetched} wheels fetched now: {kept.root}")

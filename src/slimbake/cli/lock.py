@@ -20,7 +20,7 @@ from slimbake.errors import StaleFiles, UsageError
 @click.option("--explain", metavar="PACKAGE", help="Say who needs a package, in which layer it is, and why there.")
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into locks/."""
-    from slimbake.lock import ALL, lock, locked, stale
+    from slimbake.lock import ALL, lock, locked, stale, system_locks
     from slimbake.lock.explain import explanation
     from slimbake.lock.model import families
     from slimbake.machine import machine
@@ -40,6 +40,7 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
     else:
         names = tuple(name if name in ALL else normalised(name) for name in upgrade)
         held = {pin.name for pins in locked(manifest).values() for pin in pins}
+        held |= {deb.name for debs in system_locks(manifest).values() for deb in debs}
         if unknown := [name for name in names if name not in {*held, *ALL}]:
             raise UsageError(
                 f"no lock holds {', '.join(unknown)}", "`slimbake lock --upgrade` without a name takes all"

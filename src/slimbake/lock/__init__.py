@@ -6,8 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from slimbake.lock.files import EXTERNALS_HEADER, WEIGHTS_HEADER, externals_text, parse_externals, weights_text
-from slimbake.lock.model import Family, families, inputs
+from slimbake.inside.debs import Deb
+from slimbake.inside.debs import parse as parse_debs
+from slimbake.lock.files import (
+    EXTERNALS_HEADER,
+    SYSTEM_HEADER,
+    WEIGHTS_HEADER,
+    externals_text,
+    parse_externals,
+    weights_text,
+)
+from slimbake.lock.model import Family, built_for, families, inputs
 from slimbake.lock.model import Pin as Pin
 from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
 from slimbake.lock.text import HEADER, lock_text, parse_pins
@@ -18,7 +27,10 @@ from slimbake.plan.targets import LOCKS
 from slimbake.state import write_atomically
 
 EXTERNALS = "externals"
+SYSTEM = ".system"  # the end of a lock's name
 ALL = ("*",)  # packages to upgrade
+
+_HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
 Say = Callable[[str], None]
 
@@ -29,6 +41,7 @@ def stale(manifest: Manifest) -> tuple[Stale, ...]:
     recorded = parse(_text(folder / FILE) or "")
     asked = [each for family in families(manifest) for each in _inputs(family, manifest).items()]
     asked += [(name, digest(text)) for name, text in _weights(manifest).items()]
+    asked += [(name, _asked_system(packages, manifest)) for name, packages in _systems(manifest).items()]
     asked.append((EXTERNALS, _asked_externals(manifest)))
     found = (compare(name, value, _text(folder / f"{name}.txt"), recorded) for name, value in asked)
     return tuple(each for each in found if each)
@@ -53,6 +66,11 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
             texts |= _resolved(family, manifest, machine, [known[name] for name in known if name not in wanted], say)
     texts |= (weights := _weights(manifest))
     asked |= {name: digest(text) for name, text in weights.items()}
+    for name, packages in _systems(manifest).items():
+        asked[name] = _asked_system(packages, manifest)
+        held = {deb.name for deb in _debs(manifest, name)}
+        if name in old or upgrade == ALL or held & set(upgrade):
+            texts[name] = _system_text(name, packages, manifest, machine, say)
     asked[EXTERNALS] = _asked_externals(manifest)
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
@@ -62,7 +80,7 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
     for name in changed:
         write_atomically(folder / name, files[name].encode())
     for path in folder.glob("*.txt"):
-        if path.stem not in asked and (_text(path) or "").startswith((HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)):
+        if path.stem not in asked and (_text(path) or "").startswith(_HEADERS):
             path.unlink()
     return changed
 
@@ -72,6 +90,16 @@ def locked(manifest: Manifest) -> dict[str, tuple[Pin, ...]]:
     folder = manifest.file.parent / LOCKS
     names = [layer.name for family in families(manifest) for layer in family.layers]
     return {name: parse_pins(_text(folder / f"{name}.txt") or "") for name in names}
+
+
+def _debs(manifest: Manifest, name: str) -> tuple[Deb, ...]:
+    """The Debian packages of a layer's system lock, as committed; none without a lock."""
+    return tuple(parse_debs(_text(manifest.file.parent / LOCKS / f"{name}.txt") or ""))
+
+
+def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
+    """The Debian packages of every layer that carries some, by the lock's name."""
+    return {name: _debs(manifest, name) for name in _systems(manifest)}
 
 
 def pinned(manifest: Manifest) -> Manifest:
@@ -109,6 +137,24 @@ def _externals_text(manifest: Manifest) -> str:
 
 def _asked_externals(manifest: Manifest) -> str:
     return digest("\n".join(f"{external.name} {external.image}" for external in externals(manifest)))
+
+
+def _systems(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The name of each system lock -> the packages that are asked for."""
+    asked = [*((f"base-{b.name}", b.system) for b in manifest.bases), *((s.name, s.system) for s in manifest.services)]
+    return {f"{name}{SYSTEM}": packages for name, packages in asked if packages}
+
+
+def _asked_system(packages: tuple[str, ...], manifest: Manifest) -> str:
+    python = next(external.image for external in externals(manifest) if external.name == "python")
+    return digest("\n".join((python, *built_for(manifest), *sorted(packages))))
+
+
+def _system_text(name: str, packages: tuple[str, ...], manifest: Manifest, machine: Machine, say: Say) -> str:
+    from slimbake.debs import Apt
+
+    say(f"locking {name}: {', '.join(packages)}")
+    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(packages, built_for(manifest))
 
 
 def _weights(manifest: Manifest) -> dict[str, str]:

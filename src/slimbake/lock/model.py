@@ -86,21 +86,22 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         layer = Layer(service.name, parent, asked.specs, asked.packages, asked.files)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
-    platforms = _platforms(manifest)
+    on = built_for(manifest)
     weights = (
-        Family((Layer(f"weights-{source.name}", "", (source.weights.value,), ()),), "", False, platforms)
+        Family((Layer(f"weights-{source.name}", "", (source.weights.value,), ()),), "", False, on)
         for source in weights_sources(manifest).values()
         if source.weights.source == "package"
     )
     builders = (
-        Family((Layer(f"wheel-{package.name}", "", package.build, ()),), "", True, platforms)
+        Family((Layer(f"wheel-{package.name}", "", package.build, ()),), "", True, on)
         for package in local_packages(manifest)
     )
-    bases = (Family(tuple(layers), torch.get(root, ""), True, platforms) for root, layers in by_root.items())
+    bases = (Family(tuple(layers), torch.get(root, ""), True, on) for root, layers in by_root.items())
     return (*bases, *weights, *builders)
 
 
-def _platforms(manifest: Manifest) -> tuple[str, ...]:
+def built_for(manifest: Manifest) -> tuple[str, ...]:
+    """What anything of the fleet is built for."""
     asked = {*manifest.platforms, *(platform for service in manifest.services for platform in service.platforms)}
     return tuple(sorted(asked)) or (DEFAULT_PLATFORM,)
 

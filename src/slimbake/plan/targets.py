@@ -27,7 +27,11 @@ def inside(manifest: Manifest) -> Target:
     everything built, that was a fifth of the time. A step mounts single files of it and is cached by their content.
     """
     asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
-    installs = any(r.specs or r.packages for r in asked) or any(s.weights for s in manifest.services)
+    installs = (
+        any(r.specs or r.packages for r in asked)
+        or any(s.weights or s.system for s in manifest.services)
+        or any(b.system for b in manifest.bases)
+    )
     return Target(
         name="inside",
         kind="inside",

@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 class Wheels:
     """What a wheelhouse holds of a fleet's locks."""
 
-    by_layer: Mapping[str, tuple[Held, ...]]  # the lock's name -> its wheels
+    by_layer: dict[str, tuple[Held, ...]]  # the lock's name -> its wheels
     fetched: int
     damaged: tuple[str, ...]  # files that were not what they should have been, and were fetched anew
 
