@@ -10,11 +10,16 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import aptget
+from slimbake.engine import setup
+from slimbake.externals import resolve
+from slimbake.machine import machine
+from slimbake.manifest import manifest
+from slimbake.plan import plan
 
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}
 # Its mounts are its own, too, and go with it; and it finds no containerd of the system to share.
@@ -63,13 +68,16 @@ def own_engine(*, containerd_store: bool = True, route: bool = True) -> Iterator
             daemon.wait(30)
 
 
-def bring(images: Iterable[str], host: str) -> None:
-    """Bring images that the machine's engine holds into another engine."""
-    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saving:
-        loaded = subprocess.run(
-            ["docker", "--host", host, "load"], stdin=saving.stdout, capture_output=True, check=False
-        )
-    assert (saving.returncode, loaded.returncode) == (0, 0), loaded.stderr.decode()
+def bring_externals(file: Path, host: str) -> None:
+    """Bring the images from outside that a manifest names, or what stands in for them here, into another engine."""
+    read = plan(manifest(file))
+    found = resolve(read.externals, read.python, setup(False, print), machine(), print, install=True)
+    images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
+    for image in (image.removeprefix("docker-image://") for image in images):
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
+            argv = ["docker", "--host", host, "load"]
+            loaded = subprocess.run(argv, stdin=saving.stdout, capture_output=True, check=False)
+        assert (saving.returncode, loaded.returncode) == (0, 0), loaded.stderr.decode()
 
 
 def _wait(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:

@@ -19,13 +19,10 @@ from typing import Any
 import pytest
 import zstandard
 from tests.engine.conftest import ROOT, Toy, call, docker
-from tests.engine.engines import Own, bring, own_engine
+from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import SMOKE
 
-from slimbake.engine import setup
-from slimbake.externals import resolve
 from slimbake.inside.layer import EPOCH
-from slimbake.machine import machine
 from slimbake.manifest import manifest
 from slimbake.plan import plan
 
@@ -132,50 +129,55 @@ class Checkout:
         return found
 
 
-def clone(repository: Path, root: Path, umask: int, age: int, engine: Own) -> Checkout:
-    """A clone of a repository, all of it `age` seconds old."""
+def clone(repository: Path, root: Path, umask: int) -> Path:
+    """A clone of a repository by a user with that umask."""
     root.parent.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", repository, root], umask=umask, check=True)
+    return root
+
+
+def commit(repository: Path) -> None:
+    """Commit all that lies in a repository."""
+    who = ("-c", "user.name=toy", "-c", "user.email=toy@example.com")
+    for words in (("add", "--all"), (*who, "commit", "--quiet", "--message=all")):
+        done = call("git", *words, cwd=repository)
+        assert done.code == 0, done.stderr
+
+
+def age(root: Path, seconds: int) -> None:
+    """Make all that lies in a folder so much older."""
     for folder, _, names in os.walk(root, topdown=False):
         for path in (*(Path(folder) / name for name in names), Path(folder)):
-            status = path.lstat()
-            os.utime(path, (status.st_mtime - age, status.st_mtime - age), follow_symlinks=False)
-    return Checkout(root, umask, engine)
-
-
-def git(repository: Path, *words: str) -> None:
-    who = ("-c", "user.name=toy", "-c", "user.email=toy@example.com")
-    done = call("git", *who, *words, cwd=repository)
-    assert done.code == 0, done.stderr
+            time = path.lstat().st_mtime - seconds
+            os.utime(path, (time, time), follow_symlinks=False)
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Own, Own]]:
+def engines() -> Iterator[tuple[Own, Own]]:
     """Two engines with nothing in them but the image of Python."""
-    read = plan(manifest(ROOT / "services.yaml"))
-    found = resolve(read.externals, read.python, setup(False, print), machine(), print, install=True)
-    images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
     with own_engine(route=ROUTE) as one, own_engine(route=ROUTE) as other:
         for own in (one, other):
-            bring((image.removeprefix("docker-image://") for image in images), own.host)
+            bring_externals(ROOT / "services.yaml", own.host)
         yield one, other
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of everything that a fleet can have."""
-    root = tmp_path_factory.mktemp("repository")
-    made = Toy(root, "toy-reproducible")
+@pytest.fixture(scope="module", params=["toy", "example"])
+def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of everything that a fleet can have; or this one, as it was committed."""
+    if request.param == "example":
+        if not request.config.getoption("--example"):
+            pytest.skip("--example builds the eight services of this repository, too")
+        return ROOT
+    made = Toy(tmp_path_factory.mktemp("repository"), "toy-reproducible")
     made.write(FLEET, FILES)
-    (root / "full/run").chmod(0o755)
-    (root / "full/link.txt").symlink_to("full/deeper/words.txt")
-    for words in (["lock"], ["generate"]):
-        done = made.slimbake(*words)
+    (made.root / "full/run").chmod(0o755)
+    (made.root / "full/link.txt").symlink_to("full/deeper/words.txt")
+    for word in ("lock", "generate"):
+        done = made.slimbake(word)
         assert done.code == 0, done.stderr
-    git(root, "init", "--quiet")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message=all")
-    return root
+    assert call("git", "init", "--quiet", cwd=made.root).code == 0
+    commit(made.root)
+    return made.root
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +185,13 @@ def checkouts(
     repository: Path, engines: tuple[Own, Own], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkout, Checkout]:
     """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart."""
-    one, other = engines
     base = tmp_path_factory.mktemp("checkouts")
-    first = clone(repository, base / "one" / "checkout", 0o022, 0, one)
-    (repository / "README.md").write_text("Unrelated.\n")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message=unrelated")
-    return first, clone(repository, base / "the other's" / "check out", 0o077, DAY, other)
+    one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, engines[0])
+    other = Checkout(clone(repository, base / "the other's" / "check out", 0o077), 0o077, engines[1])
+    (other.root / "UNRELATED.md").write_text("Unrelated.\n")
+    commit(other.root)
+    age(other.root, DAY)
+    return one, other
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +201,7 @@ def built(checkouts: tuple[Checkout, Checkout]) -> tuple[dict[str, Any], ...]:
 
 
 def test_the_checkouts_differ(checkouts: tuple[Checkout, Checkout]) -> None:
-    files = [checkout.root / "full/app.py" for checkout in checkouts]
+    files = [checkout.root / "services.yaml" for checkout in checkouts]
     assert [path.stat().st_mode & 0o777 for path in files] == [0o644, 0o600]
     assert [path.parent.stat().st_mode & 0o777 for path in files] == [0o755, 0o700]
     assert files[0].stat().st_mtime - files[1].stat().st_mtime > DAY - 600
@@ -207,9 +209,12 @@ def test_the_checkouts_differ(checkouts: tuple[Checkout, Checkout]) -> None:
     assert len(commits) == 2
 
 
-def test_two_engines_give_the_same_manifests(built: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_two_engines_give_the_same_manifests(
+    checkouts: tuple[Checkout, Checkout], built: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
     one, other = built
-    assert {"runtime", "base-small", "base-more", "full", "first", "second", "alone"} == one.keys()
+    targets = plan(manifest(checkouts[0].root / "services.yaml")).targets
+    assert {target.name for target in targets if target.kind in ("runtime", "base", "service")} == one.keys()
     for name in one:
         assert one[name]["layers"] == other[name]["layers"], name
     assert one == other
@@ -220,7 +225,7 @@ def test_every_file_of_every_layer_has_the_one_time(
 ) -> None:
     """Times that are equal only because two builds ran in the same second would not be noticed above."""
     members = checkouts[0].members(image["manifest"] for image in built[0].values())
-    assert {"app/app.py", "opt/slimbake/lib", "var/lib/deep/er", "weights/config.json"} <= {m.name for m in members}
+    assert {"app", "opt/slimbake/lib", "weights/config.json"} <= {member.name for member in members}
     assert {member.name: member.mtime for member in members if member.mtime != EPOCH} == {}
     odd = {member.name: oct(member.mode) for member in members if member.mode not in MODES and not member.issym()}
     assert odd == {"tmp": "0o1777", "var/tmp": "0o1777"}
