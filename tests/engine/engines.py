@@ -22,6 +22,8 @@ from slimbake.manifest import manifest
 from slimbake.plan import plan
 
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}
+# Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the main thread.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig=TERM")
 # Its mounts are its own, too, and go with it; and it finds no containerd of the system to share.
 _DAEMON = 'mkdir -p /run/containerd && mount -t tmpfs none /run/containerd && exec dockerd "$@"'
 
@@ -56,7 +58,8 @@ def own_engine(*, containerd_store: bool = True, route: bool = True) -> Iterator
         config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
         made = Own(f"unix://{folder}/docker.sock", namespace)
         # Not `ip netns exec`: it lays a fresh /sys over the one that has the cgroups.
-        argv = [*made.within("unshare", "--mount", "sh", "-c", _DAEMON, "dockerd"), "--config-file", str(config)]
+        argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount", "sh", "-c", _DAEMON, "dockerd")]
+        argv += ["--config-file", str(config)]
         argv += ["--host", made.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
         with (folder / "log").open("wb") as log:
             daemon = subprocess.Popen([*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log)
@@ -65,7 +68,11 @@ def own_engine(*, containerd_store: bool = True, route: bool = True) -> Iterator
             yield made
         finally:
             daemon.terminate()
-            daemon.wait(30)
+            try:
+                daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                daemon.kill()  # its containerd goes with it
+                daemon.wait()
 
 
 def bring_externals(file: Path, host: str) -> None:
