@@ -24,8 +24,7 @@ from slimbake.plan import plan
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}
 # Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the main thread.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig=TERM")
-# Its mounts are its own, too, and go with it; and it finds no containerd of the system to share.
-_DAEMON = 'mkdir -p /run/containerd && mount -t tmpfs none /run/containerd && exec dockerd "$@"'
+_ON_AN_EMPTY = 'mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,13 @@ class Own:
 
 
 @contextlib.contextmanager
-def own_engine(*, containerd_store: bool = True, route: bool = True) -> Iterator[Own]:
+def own_engine(*, containerd_store: bool = True, route: bool = True, in_memory: bool = False) -> Iterator[Own]:
     """A dockerd of its own, with nothing in it. Needs root.
 
     It lives in a network namespace of its own, so that neither its bridge nor its firewall rules meet those of the
     machine's engine. With a `route` that reaches out through this machine's network, without one nothing gets in or
-    out of it, but to its socket. Nothing of it is left in the end.
+    out of it, but to its socket. `in_memory`: its data lie on a tmpfs, which lists files in another order than a file
+    system of a disk. Nothing of it is left in the end.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         aptget.install(["iproute2"], print)
@@ -58,8 +58,10 @@ def own_engine(*, containerd_store: bool = True, route: bool = True) -> Iterator
         config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
         made = Own(f"unix://{folder}/docker.sock", namespace)
         # Not `ip netns exec`: it lays a fresh /sys over the one that has the cgroups.
-        argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount", "sh", "-c", _DAEMON, "dockerd")]
-        argv += ["--config-file", str(config)]
+        argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount")]  # its mounts go with it
+        argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]  # else it would share a containerd of the system
+        argv += ["sh", "-c", _ON_AN_EMPTY, f"{folder}/data"] if in_memory else []
+        argv += ["dockerd", "--config-file", str(config)]
         argv += ["--host", made.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
         with (folder / "log").open("wb") as log:
             daemon = subprocess.Popen([*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log)

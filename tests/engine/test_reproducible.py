@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ services:
 """
 PROJECT = '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
 FILES = {
-    "full/requirements.txt": "pyyaml\n../libs/shared\n../libs/older\n",
-    "full/app.py": "import older, shared, yaml\n",
+    "full/requirements.txt": "loose\npyyaml\n../libs/shared\n../libs/older\n",
+    "full/app.py": "import loose, older, shared, yaml\n",
     "full/full/__main__.py": "import app\n",
     "full/full/deeper/words.txt": "words\n",
     "full/run": "#!/usr/bin/env python\n",
@@ -70,6 +71,13 @@ FILES = {
     "libs/shared/src/shared/data/words.txt": "words\n",
     "libs/older/pyproject.toml": PROJECT.format("older", "setuptools>=77", "setuptools.build_meta"),
     "libs/older/older/__init__.py": "WORD = 'older'\n",
+}
+WHEEL = "loose-1-py3-none-any.whl"  # in a folder of the machine
+IN_WHEEL = {
+    "loose.py": "WORD = 'loose'\n",
+    "loose-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: loose\nVersion: 1\n",
+    "loose-1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "loose-1.dist-info/RECORD": "loose.py,,\n",
 }
 
 # All that has a name of its own in a registry: the runtime and the bases, too.
@@ -101,6 +109,8 @@ class Checkout:
     def bake(self) -> dict[str, Any]:
         """Every image that is built of it: its manifest's digest, and its layers' digests of their content."""
         env = {**os.environ, "DOCKER_HOST": self.engine.host, "XDG_STATE_HOME": str(self.root.parent / "state")}
+        if (vendor := self.root / "vendor").is_dir():
+            env["PIP_FIND_LINKS"] = str(vendor)
         done = subprocess.run(
             [sys.executable, "-c", BAKE],
             cwd=self.root, env=env, umask=self.umask, capture_output=True, text=True, check=False,
@@ -154,9 +164,10 @@ def age(root: Path, seconds: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[tuple[Own, Own]]:
+def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
     """Two engines with nothing in them but the image of Python."""
-    with own_engine(route=ROUTE) as one, own_engine(route=ROUTE) as other:
+    small = not request.config.getoption("--example")
+    with own_engine(route=ROUTE) as one, own_engine(route=ROUTE, in_memory=small) as other:
         for own in (one, other):
             bring_externals(ROOT / "services.yaml", own.host)
         yield one, other
@@ -173,8 +184,12 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     made.write(FLEET, FILES)
     (made.root / "full/run").chmod(0o755)
     (made.root / "full/link.txt").symlink_to("full/deeper/words.txt")
+    (made.root / "vendor").mkdir()
+    with zipfile.ZipFile(made.root / "vendor" / WHEEL, "w") as wheel:
+        for name, text in IN_WHEEL.items():
+            wheel.writestr(name, text)  # with a mode of 0600, and the time of now
     for word in ("lock", "generate"):
-        done = made.slimbake(word)
+        done = made.slimbake(word, env={"PIP_FIND_LINKS": str(made.root / "vendor")})
         assert done.code == 0, done.stderr
     assert call("git", "init", "--quiet", cwd=made.root).code == 0
     commit(made.root)
