@@ -94,6 +94,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "atlas"
     "slimbake.target" = "runtime"
@@ -129,7 +130,9 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.lock" = "sha256:64680c7f59625d76ee507086aefab63ed2f072c8c674bda795079840686ef661"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
@@ -148,7 +151,9 @@ target "base-ml" {
     "base" = "target:base-web"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
+    "slimbake.lock" = "sha256:9497dd7cf9e0accff9f1817bf8606308bb7e08fd281fff6bbf0a9a2469001cf3"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml"
   }
@@ -200,7 +205,9 @@ target "api" {
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.lock" = "sha256:64680c7f59625d76ee507086aefab63ed2f072c8c674bda795079840686ef661"
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
@@ -224,7 +231,9 @@ target "embedding" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
+    "slimbake.lock" = "sha256:202ea071368981cd7f0e16ab01e930024ac62e9238302edbe19a7147bf8720f3"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding"
   }
@@ -244,7 +253,9 @@ target "storage" {
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "storage"
+    "slimbake.lock" = "sha256:06a23cbe4482be1831c367f774210a03dea0010620625b2a85cfcc283468aca4"
     "slimbake.project" = "atlas"
     "slimbake.target" = "storage"
   }
@@ -268,7 +279,9 @@ target "nlg" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
+    "slimbake.lock" = "sha256:9497dd7cf9e0accff9f1817bf8606308bb7e08fd281fff6bbf0a9a2469001cf3"
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg"
   }
@@ -292,7 +305,9 @@ target "hybrid" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
+    "slimbake.lock" = "sha256:23a2d7c0a2c534d7a53004f1bc8d99e3da9e1c67a63a497179d93a1737cb5a76"
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid"
   }
@@ -312,7 +327,9 @@ target "control" {
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "control"
+    "slimbake.lock" = "sha256:ee64c4871916a797a5b2def4be451e2ae599e29ad4cafe7c466132a2666f3e6f"
     "slimbake.project" = "atlas"
     "slimbake.target" = "control"
   }
@@ -332,7 +349,9 @@ target "bulk-ingester" {
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "bulk-ingester"
+    "slimbake.lock" = "sha256:64680c7f59625d76ee507086aefab63ed2f072c8c674bda795079840686ef661"
     "slimbake.project" = "atlas"
     "slimbake.target" = "bulk-ingester"
   }
@@ -351,6 +370,7 @@ target "client" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "client"
     "slimbake.project" = "atlas"
     "slimbake.target" = "client"

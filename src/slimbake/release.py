@@ -46,6 +46,7 @@ def release(
             _refuse_standins(ready.around, names.registry)
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
+        plan = ready.plan
         result = _changed(plan, services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
         _publish(plan, result, measurement, options, names)

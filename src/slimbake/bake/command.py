@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.render import BAKE_FILE
 
 
@@ -82,4 +83,8 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         found += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
         found.append(f"labels.slimbake.standin={','.join(around.standins)}")
+    if is_ours(target) and (digest := around.digests.get("python")):
+        found.append(f"labels.{BASE_DIGEST}={digest}")
+        if "python" in around.standins:
+            found.append(f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}")
     return found

@@ -60,11 +60,12 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
 
 def read(file: Path) -> tuple[Manifest, Plan]:
     """The checked manifest and its plan."""
+    from slimbake.lock import locked
     from slimbake.manifest import manifest
     from slimbake.plan import plan
 
     checked = manifest(file)
-    return checked, plan(checked)
+    return checked, plan(checked, locked(checked))
 
 
 def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,6 +29,13 @@ def _is_stale(family: Family, manifest: Manifest, folder: Path, recorded: Mappin
     )
 
 
+def locked(manifest: Manifest) -> dict[str, str]:
+    """The locks as they are, fresh or not: the name of each file and its text."""
+    folder = manifest.file.parent / LOCKS
+    names = (f"{layer.name}.txt" for family in families(manifest) for layer in family.layers)
+    return {name: _text(folder / name) for name in names if (folder / name).is_file()}
+
+
 def lock(manifest: Manifest, machine: Machine, say: Callable[[str], None], upgrade: bool = False) -> tuple[str, ...]:
     """Resolve what is stale (or, with `upgrade`, everything anew) and write `locks/`; the names of changed files.
 

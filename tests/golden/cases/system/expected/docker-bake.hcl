@@ -90,6 +90,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "libraries"
     "slimbake.target" = "runtime"
@@ -110,6 +111,7 @@ target "base-database" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-database"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-database"
@@ -130,6 +132,7 @@ target "base-plain-files" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-plain-files"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-plain-files"
@@ -150,6 +153,7 @@ target "importer" {
     "base" = "target:base-database"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "importer"
     "slimbake.project" = "libraries"
     "slimbake.target" = "importer"
@@ -169,6 +173,7 @@ target "reader" {
     "base" = "target:base-plain-files"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "reader"
     "slimbake.project" = "libraries"
     "slimbake.target" = "reader"

@@ -90,6 +90,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "models"
     "slimbake.target" = "runtime"
@@ -109,6 +110,7 @@ target "base-ml" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
     "slimbake.project" = "models"
     "slimbake.target" = "base-ml"
@@ -128,6 +130,7 @@ target "base-vision" {
     "base" = "target:base-ml"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
     "slimbake.project" = "models"
     "slimbake.target" = "base-vision"
@@ -212,6 +215,7 @@ target "embed" {
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
     "slimbake.project" = "models"
     "slimbake.target" = "embed"
@@ -232,6 +236,7 @@ target "rank" {
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
     "slimbake.project" = "models"
     "slimbake.target" = "rank"
@@ -252,6 +257,7 @@ target "speak" {
     "weights" = "target:weights-speak-model"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "speak"
     "slimbake.project" = "models"
     "slimbake.target" = "speak"
@@ -272,6 +278,7 @@ target "listen" {
     "weights" = "target:weights-models-small-en-7ef02e"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "listen"
     "slimbake.project" = "models"
     "slimbake.target" = "listen"
@@ -292,6 +299,7 @@ target "answer" {
     "weights" = "target:weights-models-small-en-758b84"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "answer"
     "slimbake.project" = "models"
     "slimbake.target" = "answer"
