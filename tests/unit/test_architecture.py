@@ -19,7 +19,8 @@ MODULES = {
 
 PURE = (
     "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.measure.model",
-    "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
+    "slimbake.sbom.model", "slimbake.sbom.document", "slimbake.bake.steps", "slimbake.bake.events",
+    "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, manifest_option, read, say, select, services_argument
+from slimbake.cli.common import image_options, images, manifest_option, read, select, services_argument, write_sboms
 
 
 @click.command("sbom")
@@ -21,7 +21,6 @@ def command(services: tuple[str, ...], file: Path, output: Path | None, tag: str
     from slimbake import docker
     from slimbake.errors import SetupError, UsageError
     from slimbake.sbom import sbom
-    from slimbake.state import write_atomically
 
     manifest, plan = read(file)
     names = select(plan, services)
@@ -31,10 +30,7 @@ def command(services: tuple[str, ...], file: Path, output: Path | None, tag: str
     client = docker.client()
     if missing := [name for name in names if not client.image.exists(references[name])]:
         raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
-    for name in names:
-        text = sbom(plan, name, references[name], manifest.file.parent)
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            write_atomically(output / f"{name}.cdx.json", text.encode())
-            say(f"{output / name}.cdx.json")
+    if output is None:
+        click.echo(sbom(plan, names[0], references[names[0]], manifest.file.parent), nl=False)
+    else:
+        write_sboms(plan, {name: references[name] for name in names}, manifest.file.parent, output)

@@ -14,6 +14,13 @@ from slimbake.plan.origin import LOCK, locks
 from slimbake.plan.targets import LOCKS
 from slimbake.sbom.model import Locked, contents, locked
 
+MEDIA_TYPE = "application/vnd.cyclonedx+json"
+
+
+def file_name(service: str) -> str:
+    """The file of a service's SBOM, as others call such files."""
+    return f"{service}.cdx.json"
+
 
 def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -> str:
     """The SBOM of a service's image that the engine holds, as CycloneDX JSON.
@@ -27,7 +34,9 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     digest = dict(plan.target(service).labels).get(LOCK, "")
     made = json.loads(docker.call("image", "inspect", "--format={{json .Config.Labels}}", image)) or {}
     if made.get(LOCK, "") != digest:
-        raise SetupError(f"the image of {service} was made from other locks", f"`slimbake bake {service}` makes it anew")
+        raise SetupError(
+            f"the image of {service} was made from other locks", f"`slimbake bake {service}` makes it anew"
+        )
     found = docker.call(
         "run", "--rm", "--interactive", "--network=none", "--read-only", "--cap-drop=ALL", "--user=65532:65532",
         *((f"--platform={platform}",) if platform else ()), "--entrypoint=/opt/slimbake/bin/python", image, "-IB", "-",

@@ -1,4 +1,4 @@
-"""An image's SBOM as CycloneDX JSON: no clock, no random number, so that the same contents give the same bytes. Pure."""
+"""An image's SBOM as CycloneDX JSON, without clock or chance: the same contents give the same bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from packageurl import PackageURL
 from slimbake import __version__
 from slimbake.sbom.model import Contents, DebianPackage, Distribution, Locked
 
-MEDIA_TYPE = "application/vnd.cyclonedx+json"
 _NAMESPACE = uuid.UUID("3f6f2d6c-2b51-5d0e-9f0b-5a1d3f0b7c11")  # ours; any would do
 
 
