@@ -18,6 +18,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"  # Docker's own names
+_LOGIN = "`docker login` gives it an account that may push"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +159,13 @@ class Repository:
                 auth.token = None  # it was for reading: the library asks for one that may write only without it
                 answer = self._client.do_request(url, method, data=data, headers=dict(headers))
         except (requests.RequestException, ValueError, AttributeError) as error:  # the last two: no credentials
-            raise BuildError(
-                f"{self._name}: the registry refuses {method} {path}\n{error}", "`docker login` to it"
-            ) from None
+            raise BuildError(f"{self._name}: the registry refuses {method} {path}\n{error}", _LOGIN) from None
         if answer.ok or answer.status_code in allowed:
             return answer
-        raise BuildError(f"{self._name}: the registry answers {method} {path} with {answer.status_code}\n{answer.text}")
+        raise BuildError(
+            f"{self._name}: the registry answers {method} {path} with {answer.status_code}\n{answer.text}".strip(),
+            _LOGIN if answer.status_code in {401, 403} else "",
+        )
 
 
 def _descriptor(media_type: str, content: bytes) -> Descriptor:

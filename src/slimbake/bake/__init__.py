@@ -149,6 +149,7 @@ def push_with_provenance(
     """
     called = {image.name: f"slimbake/{plan.project}/{image.name}:provenance" for image in images}
     options = replace(options, provenance=True, names=called, layouts="", no_cache=False)
+    around = replace(around, proxies=())  # with their passwords they would stand in it, and what is cached needs none
     _, broken, text = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
     if broken is not None:
         raise BuildError(f"buildx makes no provenance\n{text.strip() or broken.error}")
