@@ -198,7 +198,8 @@ def volumes(paths: list[Path]) -> None:
     for path in paths:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, OWNER, OWNER)
-        os.utime(path, (EPOCH, EPOCH))
+        for folder in (path, *path.parents):  # of which some are new, too, and one got a new entry
+            os.utime(folder, (EPOCH, EPOCH))
 
 
 def uv(*arguments: str, cache: Path = Path("/tmp/uv"), **environment: str) -> None:  # noqa: S108

@@ -135,9 +135,9 @@ def held(project: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def call(*arguments: str) -> str:
+def call(*arguments: str, stdin: str = "") -> str:
     """A docker command to its end: what it wrote on stdout. Raises SetupError with Docker's own words."""
-    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout

@@ -11,9 +11,10 @@ from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import SYSTEM, lock, locked, stale
+from slimbake.lock import SYSTEM, lock, lock_texts, locked, pinned, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
+from slimbake.plan import plan as plan_of
 from slimbake.plan.model import Plan, Target
 from slimbake.prune import remove_dangling
 from slimbake.state import exclusively
@@ -29,6 +30,7 @@ Say = Callable[[str], None]
 class Prepared:
     """A project that can be built on this machine now."""
 
+    plan: Plan  # with what the locks, fresh by now, say
     engine: Engine
     around: Surroundings
 
@@ -53,7 +55,7 @@ def prepared(
     engine = setup(install, say)
     here = machine()
     with exclusively(f"bake-{plan.project}", say):
-        _refresh(manifest, plan, here, frozen, say)
+        plan = _refresh(manifest, plan, here, frozen, say)
         around = surroundings(plan, engine, here, say, install)
         targets = plan.needed(with_smokes(plan, services))
         if (packages or manifest.packages) == "index":
@@ -63,7 +65,7 @@ def prepared(
                 around, wheels=_wheels(manifest, targets, here, say), debs=_debs(manifest, targets, here, say)
             )
         try:
-            yield Prepared(engine, around)
+            yield Prepared(plan, engine, around)
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
                 remove_dangling(plan.project)
@@ -85,8 +87,8 @@ def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> None:
-    """Lock what is new and bring generated files up to date.
+def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> Plan:
+    """Lock what is new and bring generated files up to date; the plan as the locks are then.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
     """
@@ -96,6 +98,7 @@ def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: S
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
+        plan = plan_of(pinned(manifest), lock_texts(manifest))
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))
@@ -103,3 +106,4 @@ def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: S
     if found:
         mend(found, root)
         say(f"generated {len(found.write)} files")
+    return plan

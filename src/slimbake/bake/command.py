@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.render import BAKE_FILE
 
 
@@ -33,6 +34,8 @@ class Options:
     no_cache: bool = False
     keep_going: bool = False
     load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
+    provenance: bool = False  # what is built carries BuildKit's own account of it, in full
+    names: Mapping[str, str] = field(default_factory=dict)  # target -> what its image is called, if not as staged
     layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
 
 
@@ -47,7 +50,9 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
             words += ["--set", f"{target.name}.{override}"]
         if target.repository and target.name in names:
             # Checked before it is released: until then it has a name of ours, which also serves `slimbake debug`.
-            words += ["--set", f"{target.name}.tags={staged(plan, target.name)}"]
+            words += ["--set", f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}"]
+            if options.provenance:
+                words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
         elif target.repository:
             words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
         if options.load and target.name in names and target.kind == "service":
@@ -64,11 +69,12 @@ def staged(plan: Plan, target: str) -> str:
 
 
 def environment(around: Surroundings, options: Options) -> dict[str, str]:
-    """The variables of the bake file that this machine sets."""
+    """The variables of the bake file and of buildx that this machine sets."""
     variables = {
         "CA_BUNDLE": around.ca_bundle,
         "UV_SETTINGS": around.uv_settings,
         "LAYOUTS": options.layouts,
+        "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}
 
@@ -85,4 +91,8 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         found += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
         found.append(f"labels.slimbake.standin={','.join(around.standins)}")
+    if is_ours(target) and (digest := around.digests.get("python")):
+        found.append(f"labels.{BASE_DIGEST}={digest}")
+        if "python" in around.standins:
+            found.append(f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}")
     return found

@@ -23,6 +23,7 @@ COMMANDS = {
     "bake": "build, check, then tag the images",
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
+    "sbom": "say what an image holds, as CycloneDX",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

@@ -97,6 +97,12 @@ def _debs(manifest: Manifest, name: str) -> tuple[Deb, ...]:
     return tuple(parse_debs(_text(manifest.file.parent / LOCKS / f"{name}.txt") or ""))
 
 
+def lock_texts(manifest: Manifest) -> dict[str, str]:
+    """The locks as they are, fresh or not: the name of each file and its text."""
+    folder = manifest.file.parent / LOCKS
+    return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))}
+
+
 def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
     """The Debian packages of every layer that carries some, by the lock's name."""
     return {name: _debs(manifest, name) for name in _systems(manifest)}

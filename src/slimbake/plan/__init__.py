@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slimbake.manifest.model import Manifest
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.model import Group, Plan, Running
+from slimbake.plan.origin import with_origin
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 
 
-def plan(manifest: Manifest) -> Plan:
+def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
     """Decide everything that the manifest leaves open, for the whole fleet.
 
     Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service and per smoke, each after all that it stands on.
+    service and per smoke, each after all that it stands on. `locks`: lock file -> its text, for the images' labels.
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)
@@ -33,7 +36,7 @@ def plan(manifest: Manifest) -> Plan:
         Group(name="bases", targets=tuple(t.name for t in targets if t.kind in ("runtime", "base"))),
         Group(name="smoke", targets=tuple(t.name for t in targets if t.kind == "smoke")),
     )
-    return Plan(
+    decided = Plan(
         manifest=manifest.file.name,
         project=manifest.project,
         registry=manifest.registry or manifest.project,
@@ -46,3 +49,4 @@ def plan(manifest: Manifest) -> Plan:
             Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget) for s in manifest.services
         ),
     )
+    return with_origin(decided, locks)

@@ -97,6 +97,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "hostile"
     "slimbake.target" = "runtime"
@@ -116,6 +117,7 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "hostile"
     "slimbake.target" = "base-web"
@@ -153,6 +155,7 @@ target "target" {
   labels = {
     "com.example.text" = "quotes \" ' ` $${REGISTRY} %%{x} \\\nsecond line ☃"
     "com.example/empty" = ""
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "target"
     "slimbake.project" = "hostile"
     "slimbake.target" = "target"

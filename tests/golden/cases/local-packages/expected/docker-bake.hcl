@@ -93,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.13-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "packages"
     "slimbake.target" = "runtime"
@@ -161,6 +162,7 @@ target "base-web" {
     "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-web"
@@ -182,6 +184,7 @@ target "base-store" {
     "wheel-our-disk" = "target:wheel-our-disk"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-store"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-store"
@@ -203,6 +206,7 @@ target "api" {
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.project" = "packages"
     "slimbake.target" = "api"
@@ -224,6 +228,7 @@ target "keeper" {
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "keeper"
     "slimbake.project" = "packages"
     "slimbake.target" = "keeper"
@@ -244,6 +249,7 @@ target "alone" {
     "wheel-our-disk" = "target:wheel-our-disk"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "alone"
     "slimbake.project" = "packages"
     "slimbake.target" = "alone"

@@ -93,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "tailored"
     "slimbake.target" = "runtime"
@@ -112,6 +113,7 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "tailored"
     "slimbake.target" = "base-web"
@@ -131,6 +133,7 @@ target "api" {
     "base" = "target:base-web"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.project" = "tailored"
     "slimbake.target" = "api"

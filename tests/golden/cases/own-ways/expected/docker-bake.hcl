@@ -97,6 +97,7 @@ target "runtime" {
     "python" = "docker-image://registry.example.com:5000/python:3.12@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "ways"
     "slimbake.target" = "runtime"
@@ -116,6 +117,7 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "ways"
     "slimbake.target" = "base-web"
@@ -161,6 +163,7 @@ target "from-template" {
     "first" = "target:by-hand"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "the second"
     "owner" = "people"
     "slimbake.project" = "ways"
@@ -186,6 +189,7 @@ target "guarded" {
     "ENV_LEVEL" = "3"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "guarded"
     "slimbake.project" = "ways"
     "slimbake.target" = "guarded"

@@ -97,6 +97,7 @@ target "runtime" {
     "python" = "docker-image://python:3.14-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.14-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "whole"
     "slimbake.target" = "runtime"
@@ -133,6 +134,7 @@ target "app" {
     "weights" = "target:weights-weights"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.14-slim-trixie"
     "org.opencontainers.image.title" = "app"
     "slimbake.project" = "whole"
     "slimbake.target" = "app"

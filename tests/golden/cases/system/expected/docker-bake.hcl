@@ -93,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "libraries"
     "slimbake.target" = "runtime"
@@ -113,6 +114,7 @@ target "base-database" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-database"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-database"
@@ -133,6 +135,7 @@ target "base-plain-files" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-plain-files"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-plain-files"
@@ -153,6 +156,7 @@ target "importer" {
     "base" = "target:base-database"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "importer"
     "slimbake.project" = "libraries"
     "slimbake.target" = "importer"
@@ -173,6 +177,7 @@ target "reader" {
     "runtime" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "reader"
     "slimbake.project" = "libraries"
     "slimbake.target" = "reader"

@@ -93,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "models"
     "slimbake.target" = "runtime"
@@ -112,6 +113,7 @@ target "base-ml" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
     "slimbake.project" = "models"
     "slimbake.target" = "base-ml"
@@ -132,6 +134,7 @@ target "base-vision" {
     "runtime" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
     "slimbake.project" = "models"
     "slimbake.target" = "base-vision"
@@ -216,6 +219,7 @@ target "embed" {
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
     "slimbake.project" = "models"
     "slimbake.target" = "embed"
@@ -237,6 +241,7 @@ target "rank" {
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
     "slimbake.project" = "models"
     "slimbake.target" = "rank"
@@ -258,6 +263,7 @@ target "speak" {
     "weights" = "target:weights-speak-model"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "speak"
     "slimbake.project" = "models"
     "slimbake.target" = "speak"
@@ -278,6 +284,7 @@ target "listen" {
     "weights" = "target:weights-models-small-en-7ef02e"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "listen"
     "slimbake.project" = "models"
     "slimbake.target" = "listen"
@@ -298,6 +305,7 @@ target "answer" {
     "weights" = "target:weights-models-small-en-758b84"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "answer"
     "slimbake.project" = "models"
     "slimbake.target" = "answer"
