@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
 from slimbake.baked import Baked
 from slimbake.errors import BuildError, CheckError, UsageError
+from slimbake.loopback import is_loopback
 from slimbake.manifest.model import Manifest
 from slimbake.measure import known_layers, measure
 from slimbake.measure.model import Measurement
@@ -103,17 +103,8 @@ def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:
 
 
 def _refuse_standins(around: Surroundings, registry: str) -> None:
-    if around.standins and not _is_loopback(registry):
+    if around.standins and not is_loopback(registry):
         raise UsageError(
             f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to {registry}",
             "push from a machine that reaches the externals' registries, or to a registry on loopback",
         )
-
-
-def _is_loopback(registry: str) -> bool:
-    host = registry.partition("/")[0]
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
