@@ -105,7 +105,7 @@ def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, pla
         StoredLayer(diff, each["digest"], each["size"], each["mediaType"].endswith(("gzip", "zstd")))
         for each, diff in zip(manifest["layers"], diffs, strict=True)
     )
-    return StoredImage(name, digest, config, layers)
+    return StoredImage(name, digest, digest, config, layers)
 
 
 def _for_platform(index: Mapping[str, Any], name: str, platform: str) -> tuple[str, Mapping[str, Any]]:

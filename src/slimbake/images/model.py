@@ -36,7 +36,8 @@ class StoredLayer:
 @dataclass(frozen=True, slots=True)
 class StoredImage:
     name: str  # the last part of its repository, which for a service of a fleet is the service's name
-    digest: str  # of its manifest; of its configuration where an engine calls it so
+    digest: str  # what it is called by: its manifest's, its index's, or that of its configuration on some engines
+    manifest: str  # digest of its manifest, the one for the platform
     config: str  # digest of its configuration
     layers: tuple[StoredLayer, ...]  # bottom first
 

@@ -66,6 +66,7 @@ class Repository:
                 return
             self._check(answer, digest)
             answer.raw.decode_content = False
+            answer.raw.auto_close = False  # at its end it is asked once more
             try:
                 yield answer.raw
             except urllib3.exceptions.HTTPError as error:

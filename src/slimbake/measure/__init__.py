@@ -73,6 +73,7 @@ def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | 
             name,
             image,
             "",
+            "",
             tuple(
                 StoredLayer(layer.diff, layer.blob, layer.compressed or 0, layer.compressed is not None)
                 for layer in known[image]

@@ -34,18 +34,19 @@ class Changed:
     """An image, or a layer of one, whose figures are compared."""
 
     name: str  # of the image
+    only: str  # "before" or "after"; "" = in both
     layer: tuple[str | None, str | None] | None  # digests of its tar before and after; None: the image as a whole
     figures: tuple[tuple[str, Change], ...]
 
     def as_json(self) -> dict[str, Any]:
         place = {} if self.layer is None else {"before": self.layer[0], "after": self.layer[1]}
-        return {**place, **{name: change.as_json() for name, change in self.figures}}
+        return {"only": self.only, **place, **{name: change.as_json() for name, change in self.figures}}
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     images: tuple[Changed, ...]
-    layers: tuple[Changed, ...]  # those that are not the same in both
+    layers: tuple[Changed, ...]  # of images that are in both, those that are not the same
     together: tuple[tuple[str, Change], ...]  # unique_on_registry, unique_on_host
 
     def as_json(self) -> dict[str, Any]:
@@ -79,12 +80,18 @@ def _changes(before: Any, after: Any) -> Changes:
     images, layers = [], []
     for name in names:
         old, new = before["images"].get(name), after["images"].get(name)
-        images.append(Changed(name, None, _figures(old, new)))
-        for one, other in _pairs((old or {}).get("layers", []), (new or {}).get("layers", [])):
+        images.append(Changed(name, _only(old, new), None, _figures(old, new)))
+        if old is None or new is None:  # all of its layers are new, or gone: nothing to compare
+            continue
+        for one, other in _pairs(old["layers"], new["layers"]):
             digests = (one["diff"] if one else None, other["diff"] if other else None)
-            layers.append(Changed(name, digests, _figures(one, other)))
+            layers.append(Changed(name, _only(one, other), digests, _figures(one, other)))
     keys = ("unique_on_registry", "unique_on_host")
     return Changes(tuple(images), tuple(layers), tuple((key, Change(before[key], after[key])) for key in keys))
+
+
+def _only(before: object, after: object) -> str:
+    return "after" if before is None else "before" if after is None else ""
 
 
 def _figures(before: Figures | None, after: Figures | None) -> tuple[tuple[str, Change], ...]:

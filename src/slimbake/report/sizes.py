@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slimbake.measure import views
-from slimbake.measure.change import Change, Changes
+from slimbake.measure.change import COUNTED, Change, Changes
 from slimbake.measure.detail import Survey
 from slimbake.measure.findings import Distance, Duplicate, Findings, findings
 from slimbake.measure.views import Row
@@ -90,13 +90,15 @@ def finding_lines(found: Findings) -> list[str]:
 
 def change_table(changes: Changes) -> Table:
     """A row for each image, and below it one for each of its layers that changed."""
-    kinds = [name for name, _ in (changes.images[0].figures if changes.images else ())]
+    entries = (*changes.images, *changes.layers)
+    known = {kind for each in entries for kind, change in each.figures if change != Change(None, None)}
+    kinds = [kind for kind in COUNTED if kind in known]
     headings = ("image", "layer", *(word for kind in kinds for word in (kind, "change")))
     rows = []
     for image in changes.images:
         for each in (image, *(layer for layer in changes.layers if layer.name == image.name)):
             of = dict(each.figures)
-            cells = [cell for kind in kinds for cell in _change(of.get(kind, Change(None, None)))]
+            cells = [cell for kind in kinds for cell in _change(of.get(kind, Change(None, None)), each.only)]
             layer = "" if each.layer is None else " -> ".join(_short(digest) for digest in each.layer)
             rows.append((each.name if each is image else "", layer, *cells))
     return headings, rows
@@ -135,7 +137,9 @@ def _distance(distance: Distance, what: str) -> str:
     return f"{megabytes(distance.now)}, {what} {megabytes(distance.bound)} ({above})"
 
 
-def _change(change: Change) -> tuple[str, str]:
+def _change(change: Change, only: str = "") -> tuple[str, str]:
+    if only:
+        return ("gone" if only == "before" else megabytes(change.after)), "new" if only == "after" else ""
     if change.bytes is None:
         return megabytes(change.after), UNMEASURED
     return megabytes(change.after), f"{change.bytes / 1e6:+,.3f} MB" if change.bytes else "same"
