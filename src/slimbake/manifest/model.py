@@ -64,6 +64,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """How layers are compressed."""
+
+    type: Literal["zstd", "gzip"] | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     name: str
     extends: str | None = None
@@ -104,6 +112,7 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
+    compression: Compression = Compression()
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()
