@@ -38,11 +38,11 @@ def this_platform() -> str:
 def opened(address: Address, platform: str) -> Iterator[Source]:
     """What lies at an address: one image, or all of a layout. Raises UsageError where nothing does, and SetupError."""
     if address.kind == "registry":
-        repository = registry.Repository(address.place)
-        yield Source((registry.image(repository, address, platform),), repository)
+        with contextlib.closing(registry.Repository(address.place)) as repository:
+            yield Source((registry.image(repository, address, platform),), repository)
     elif address.kind == "layout":
         with layout.opened(Path(address.place)) as found:
-            yield Source(tuple(layout.images(found, address, platform).values()), found)
+            yield Source(layout.images(found, address, platform), found)
     else:
         engine = Engine({short_name(address.place): identity(address.place)}, platform)
         with contextlib.closing(engine):
@@ -84,7 +84,7 @@ class Engine:
     def images(self) -> tuple[StoredImage, ...]:
         """The images. Raises SetupError where the engine cannot save one."""
         listed = layout.images(self._layout, Address("layout", "the engine"), self._platform)
-        by_id = {key: image for digest, image in listed.items() for key in (digest, image.digest, image.config)}
+        by_id = {key: image for image in listed for key in (image.digest, image.manifest, image.config)}
         return tuple(replace(by_id[id_], name=name, digest=id_) for name, id_ in self._ids.items())
 
     def open(self, digest: str) -> contextlib.AbstractContextManager[IO[bytes]]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -65,27 +66,32 @@ def opened(path: Path) -> Iterator[Layout]:
         yield Layout(path, lambda name: cast("IO[bytes]", archive.extractfile(members[name])))
 
 
-def images(layout: Layout, address: Address, platform: str) -> dict[str, StoredImage]:
-    """The images of a layout, or the one that the address names, each by the digest under which it is listed.
+def images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage, ...]:
+    """The images of a layout, or the one that the address names, once for each short name.
 
     Raises UsageError where there is none of that name.
     """
-    found: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
+    listed: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
     for entry in layout.index().get("manifests", ()):
         notes = entry.get("annotations") or {}
-        names = {notes.get("io.containerd.image.name", ""), notes.get("org.opencontainers.image.ref.name", "")} - {""}
-        _, known = found.setdefault(entry["digest"], (entry, set()))
-        known |= names
-    wanted = {d: each for d, each in found.items() if not address.name or address.name in (d, *each[1])}
+        _, names = listed.setdefault(entry["digest"], (entry, set()))
+        names |= {notes.get("io.containerd.image.name", ""), notes.get("org.opencontainers.image.ref.name", "")} - {""}
+    wanted = {d: each for d, each in listed.items() if not address.name or address.name in (d, *each[1])}
     if not wanted:
-        held = sorted({name for _, known in found.values() for name in known})
+        held = sorted({name for _, names in listed.values() for name in names})
         raise UsageError(f"{address.place} holds no image '{address.name}'", f"it holds: {', '.join(held) or 'none'}")
-    result = {}
-    for digest, (entry, names) in wanted.items():
-        full = max(names, key=len, default="")
-        name = short_name(full) if "/" in full else Path(address.place).stem
-        result[digest] = image(layout, digest, entry, name, platform)
-    return result
+    return tuple(
+        replace(found, name=name)
+        for digest, (entry, names) in wanted.items()
+        for found in [image(layout, digest, entry, address.place, platform)]
+        for name in _short_names(names, address)
+    )
+
+
+def _short_names(names: set[str], address: Address) -> list[str]:
+    """Tags alone are no names; of what is named by an address, one is enough."""
+    found = sorted({short_name(name) for name in names if "/" in name}) or [Path(address.place).stem]
+    return found[:1] if address.name else found
 
 
 def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, platform: str) -> StoredImage:
@@ -96,7 +102,7 @@ def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, pla
     """
     manifest = read(blobs, digest)
     if "manifests" in manifest:
-        return image(blobs, *_for_platform(manifest, name, platform), name, platform)
+        return replace(image(blobs, *_for_platform(manifest, name, platform), name, platform), digest=digest)
     if "config" not in manifest:
         raise UsageError(f"{name or digest} is no image", f"its media type is {document.get('mediaType', 'unknown')}")
     config = manifest["config"]["digest"]

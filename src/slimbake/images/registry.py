@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import inspect
 import io
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,11 +42,18 @@ class Repository:
             raise UsageError(f"'{reference}' is no image reference", "such as registry://HOST/NAME:TAG") from None
         self._host = str(self._container.registry)
         insecure = is_loopback(self._host)
-        self._client = _client(insecure, _scheme(self._host, insecure))
+        scheme = _scheme(self._host, insecure)
+        self._client = _client(insecure, scheme)
         configuration = Path(os.environ.get("DOCKER_CONFIG", ""), "config.json")
         known = [str(configuration)] if "DOCKER_CONFIG" in os.environ and configuration.is_file() else None
         self._client.auth.load_configs(self._container, known)
+        has = scheme == "basic" and hasattr(self._client.auth, "_basic_auth")
+        self._given: dict[str, str] = self._client.auth.get_auth_header() if has else {}
         self._documents: dict[str, bytes] = {}
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.session.close()
 
     def resolve(self) -> str:
         """The digest of what the reference names now; its content is kept."""
@@ -59,7 +67,7 @@ class Repository:
         if digest in self._documents:
             yield io.BytesIO(self._documents[digest])
             return
-        with self._get(f"{self._container.get_blob_url(digest)}", {}) as answer:
+        with self._get(self._container.get_blob_url(digest), self._given, stream=True) as answer:
             if answer.status_code == 404:  # not a blob, so a manifest that an index lists
                 self._document(digest)
                 yield io.BytesIO(self._documents[digest])
@@ -74,7 +82,8 @@ class Repository:
 
     def _document(self, tag: str) -> str:
         accept = {"Accept": ", ".join(_DOCUMENTS)}
-        with self._get(self._container.manifest_url(tag), accept) as answer:
+        # Not as a stream: with it oras learns what to say of itself, and leaves the refusal before that unread.
+        with self._get(self._container.manifest_url(tag), self._given | accept, stream=False) as answer:
             self._check(answer, tag)
             content: bytes = answer.content
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -84,12 +93,12 @@ class Repository:
         return digest
 
     @contextlib.contextmanager
-    def _get(self, url: str, headers: dict[str, str]) -> Iterator[Any]:
+    def _get(self, url: str, headers: dict[str, str], stream: bool) -> Iterator[Any]:
         import requests
 
         address = f"{self._client.prefix}://{url}"
         try:
-            answer = self._client.do_request(address, "GET", headers=headers, stream=True)
+            answer = self._client.do_request(address, "GET", headers=headers, stream=stream)
         except (requests.RequestException, ValueError, AttributeError) as error:
             raise SetupError(f"{self._host} does not answer as a registry does: {error}", _HINT) from None
         with answer:
@@ -108,6 +117,8 @@ _HINT = "`docker login` stores credentials, which are read from Docker's configu
 def _client(insecure: bool, scheme: str) -> Registry:
     """A client that asks once: oras itself asks five times in two minutes, also where it only lacks a password."""
     from oras.provider import Registry
+
+    logging.getLogger("oras.logger").setLevel(logging.CRITICAL)  # what goes wrong is told by us
 
     class Client(Registry):  # type: ignore[misc]  # oras has no types
         do_request = inspect.unwrap(Registry.do_request)
