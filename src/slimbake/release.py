@@ -9,6 +9,7 @@ from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
 from slimbake.baked import Baked
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
+from slimbake.loopback import is_loopback
 from slimbake.manifest.model import Manifest
 from slimbake.measure import known_layers, measure
 from slimbake.measure.model import Measurement

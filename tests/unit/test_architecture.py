@@ -21,6 +21,8 @@ PURE = (
     "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.lock.text",
     "slimbake.lock.answers", "slimbake.lock.record", "slimbake.lock.platforms", "slimbake.lock.explain",
     "slimbake.lock.conflict", "slimbake.measure.model", "slimbake.sbom.model", "slimbake.sbom.document",
+    "slimbake.measure.detail", "slimbake.measure.owners", "slimbake.measure.views", "slimbake.measure.findings",
+    "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""

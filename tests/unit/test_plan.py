@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
+from slimbake.manifest import model as manifest
 from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Service, Weights
 from slimbake.plan import plan
-from slimbake.plan.model import Install, Plan, Recipe
+from slimbake.plan.model import Compression, Install, Plan, Recipe
 
 MODEL = Weights("package", "some-model")
 
@@ -30,6 +31,19 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
     assert [external.name for external in decided.externals] == ["python", "uv"]
     assert decided.externals[0].image == "python:3.11-slim-trixie"
     assert decided.target("api").contexts == (("inside", "target:inside"), ("base", "target:runtime"))
+
+
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        (manifest.Compression(), Compression(type="zstd", level=9)),
+        (manifest.Compression(level=19), Compression(type="zstd", level=19)),
+        (manifest.Compression(type="gzip"), Compression(type="gzip", level=6)),
+        (manifest.Compression(type="gzip", level=1), Compression(type="gzip", level=1)),
+    ],
+)
+def test_each_type_of_compression_has_a_level_of_its_own(said: manifest.Compression, used: Compression) -> None:
+    assert plan(fleet(service("api"), compression=said)).compression == used
 
 
 def test_what_the_manifest_says_is_kept() -> None:

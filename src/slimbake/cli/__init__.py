@@ -24,6 +24,7 @@ COMMANDS = {
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
     "sbom": "say what an image holds, as CycloneDX",
+    "diff": "name the first file in which two images differ",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

@@ -51,6 +51,17 @@ def image_options(command: F) -> F:
     )(command)
 
 
+def platform_option(command: F) -> F:
+    """`--platform`: which image of an index that lists several."""
+
+    def here() -> str:
+        from slimbake.images import this_platform
+
+        return this_platform()
+
+    return click.option("--platform", default=here, help="Of an index, which image. [default: this machine's]")(command)
+
+
 def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
     from slimbake.bake import references
@@ -101,13 +112,12 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_sizes(measurement: Measurement, as_json: bool, as_markdown: bool = False) -> None:
+def print_sizes(measurement: Measurement, as_json: bool) -> None:
     """A measurement on stdout."""
     from slimbake import report
 
     if as_json:
         print_json(measurement.as_json())
         return
-    rows = report.size_rows(measurement)
-    click.echo((report.markdown if as_markdown else report.text_table)(report.HEADINGS, rows))
-    click.echo(("\n" if as_markdown else "") + report.summary(measurement))
+    click.echo(report.text_table(report.HEADINGS, report.size_rows(measurement)))
+    click.echo(report.summary(measurement))

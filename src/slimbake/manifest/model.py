@@ -65,6 +65,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """How layers are compressed."""
+
+    type: Literal["zstd", "gzip"] | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     name: str
     extends: str | None = None
@@ -106,6 +114,7 @@ class Manifest:
     registry: str | None = None
     platforms: tuple[str, ...] = ()
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
+    compression: Compression = Compression()
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()

@@ -9,6 +9,7 @@ from slimbake.manifest.files import Repository
 from slimbake.manifest.model import (
     Base,
     Budget,
+    Compression,
     External,
     Manifest,
     Pairs,
@@ -46,6 +47,7 @@ class Reader:
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
             packages=raw.get("packages"),
+            compression=Compression(**raw.get("compression", {})),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from slimbake.manifest.model import Manifest
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
-from slimbake.plan.model import Group, Plan, Running
+from slimbake.plan.model import Compression, Group, Plan, Running
 from slimbake.plan.origin import with_origin
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
+DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
+DEFAULT_LEVELS = {"zstd": 9, "gzip": 6}
 
 
 def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
@@ -42,6 +45,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         registry=manifest.registry or manifest.project,
         python=manifest.python,
         platforms=manifest.platforms or DEFAULT_PLATFORMS,
+        compression=_compression(manifest),
         externals=externals(manifest),
         targets=targets,
         groups=tuple(group for group in groups if group.targets),
@@ -50,3 +54,8 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         ),
     )
     return with_origin(decided, locks)
+
+
+def _compression(manifest: Manifest) -> Compression:
+    type_ = manifest.compression.type or DEFAULT_COMPRESSION
+    return Compression(type=type_, level=manifest.compression.level or DEFAULT_LEVELS[type_])

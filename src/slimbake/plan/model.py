@@ -84,6 +84,14 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """How layers are compressed; the level is that of its type."""
+
+    type: Literal["zstd", "gzip"]
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     name: str
     targets: tuple[str, ...]
@@ -98,6 +106,7 @@ class Plan:
     registry: str
     python: str
     platforms: tuple[str, ...]
+    compression: Compression
     externals: tuple[External, ...]
     targets: tuple[Target, ...]
     groups: tuple[Group, ...]
