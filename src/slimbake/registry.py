@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from slimbake.errors import BuildError
+from slimbake.loopback import is_loopback
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,16 +37,6 @@ def host(name: str) -> str:
     """The registry that an image's name begins with, as Docker reads it."""
     first, slash, _ = name.partition("/")
     return first if slash and (first == "localhost" or "." in first or ":" in first) else _HUB
-
-
-def is_loopback(registry: str) -> bool:
-    """Whether a registry, or a name that begins with one, lies on this machine's loopback: Docker speaks http to it."""
-    name = registry.partition("/")[0]
-    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 class Repository:

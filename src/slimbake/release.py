@@ -16,7 +16,6 @@ from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
 from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
-from slimbake.registry import is_loopback
 from slimbake.report import megabytes
 
 # Beside the manifest, ignored by Git: what images weigh, and what they were built from.

@@ -12,7 +12,7 @@ from slimbake.manifest import manifest
 from slimbake.manifest.model import LocalPackage, Requirements
 
 COMMON = {"libs/common/pyproject.toml": '[project]\nname = "Atlas_Common"\nversion = "1"\n'}
-PACKAGE = LocalPackage("atlas-common", "libs/common")
+PACKAGE = LocalPackage("atlas-common", "libs/common", ("setuptools>=40.8.0",))
 
 
 def read(folder: Path, requirements: str, files: Mapping[str, str]) -> Requirements:

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.registries import ACCOUNT, Registry, registry
 
 from slimbake.errors import BuildError
-from slimbake.registry import MANIFEST, Descriptor, Repository, host, is_loopback
+from slimbake.loopback import is_loopback
+from slimbake.registry import MANIFEST, Descriptor, Repository, host
 
 KIND = "application/vnd.cyclonedx+json"
 SAID = {"org.opencontainers.image.revision": "abc"}

@@ -160,6 +160,7 @@ target "from-template" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "first" = "target:by-hand"
   }
   labels = {
@@ -183,6 +184,7 @@ target "guarded" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
   }
   args = {
     "ENV_MODE" = "strict"
