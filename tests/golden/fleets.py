@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import locked
+from slimbake.lock import lock_texts, pinned
 from slimbake.manifest import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -29,7 +29,7 @@ class Fleet:
     @property
     def plan(self) -> Plan:
         read = manifest(self.root / "services.yaml")
-        return plan(read, locked(read))
+        return plan(pinned(read), lock_texts(read))
 
     def files(self) -> tuple[Generated, ...]:
         return generate(self.plan, self.root)

@@ -10,7 +10,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from slimbake.lock.text import parse_pins
+from slimbake.lock.model import Pin, Wheel
+from slimbake.lock.text import lock_text, parse_pins
 from slimbake.sbom.document import document
 from slimbake.sbom.model import Contents, DebianPackage, Distribution, Locked, contents, locked
 
@@ -127,8 +128,12 @@ def test_what_an_image_says_of_itself_is_read() -> None:
 
 
 def test_a_lock_gives_its_packages() -> None:
-    pins = parse_pins("six==1.17.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\ntorch==2+cpu\n")
+    one, two = "a" * 64, "b" * 64
+    pins = parse_pins(lock_text([
+        Pin("six", "1.17.0", (Wheel("six-1.17.0-py3-none-any.whl", 1, one), Wheel("six-1.17.0-x.whl", 1, two))),
+        Pin("torch", "2+cpu", (Wheel("torch-2+cpu-x.whl", 1, ""),)),
+    ]))  # fmt: skip
     assert locked(pins, "base-ml", model=False) == (
-        Locked("six", "1.17.0", ("aa", "bb"), "base-ml"),
+        Locked("six", "1.17.0", (one, two), "base-ml"),
         Locked("torch", "2+cpu", (), "base-ml"),
     )

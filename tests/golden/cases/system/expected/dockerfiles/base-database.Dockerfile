@@ -15,13 +15,23 @@ RUN --mount=type=bind,from=inside,source=fetch.py,target=/inside/fetch.py \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/inside/fetch.py", "/wheels"]
 
+# What the lock names, from Debian's mirror. The wheelhouse takes the place of this stage: a context of this name.
+FROM python AS debs
+RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \
+    --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/debs.txt \
+    ["python3.11", "/inside/debs.py", "download", "/debs"]
+
 # The files of these Debian packages and the shared libraries that they need, less what the base has.
 FROM python AS system
 WORKDIR /
-RUN --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \
+RUN --network=none \
+    --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \
+    --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \
     --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \
+    --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/debs.txt \
+    --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
     --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "-m", "inside.system", "/out", "--runtime", "/inside/base", "libpq5"]
+    ["python3.11", "-m", "inside.system", "/out", "--runtime", "/inside/base", "--debs", "/inside/debs", "libpq5"]
 
 FROM base
 USER 0:0
