@@ -141,9 +141,10 @@ def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_
         tmp_path, image("one", RUNTIME, shared), image("two", BASE, shared), image("three", RUNTIME, shared)
     )
     row = next(row for row in views.by_layer(found) if row.name == digest(shared))
+    two = next(image for image in found.measurement.images if image.name == "two")
     assert (row.uncompressed, row.on_host, row.on_registry) == (6300, 12600, len(zstandard.compress(shared)))
-    assert row.images == ("one", "two", "three")
-    assert found.measurement.own_on_registry(found.measurement.images[1]) == len(zstandard.compress(BASE))
+    assert set(row.images) == {"one", "two", "three"}
+    assert found.measurement.own_on_registry(two) == len(zstandard.compress(BASE))
 
 
 def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
