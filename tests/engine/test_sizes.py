@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tarfile
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
 from tests.engine.toys import write
+
+from slimbake import images
+from slimbake.errors import SetupError
 
 WEB = {"api", "storage", "control", "bulk-ingester"}
 ML = {"embedding", "nlg", "hybrid"}
@@ -171,6 +175,14 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
     assert kinds == {type_}
     assert [layer["diff"] for layer in found["layers"]] == [layer["diff"] for layer in default["layers"]]
     assert (found["digest"] == default["digest"]) == (type_ == "zstd")
+
+
+def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None:
+    engine = images.Engine({"one": f"sha256:{'0' * 64}"}, images.this_platform())
+    words = pytest.raises(SetupError, match="the engine could not save images")
+    with contextlib.closing(engine), words as caught:
+        assert engine.images
+    assert "0000" in caught.value.hint
 
 
 def manifest_of(digest: str, folder: Path) -> dict[str, Any]:
