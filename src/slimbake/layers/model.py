@@ -94,7 +94,7 @@ class Prices:
 
     host: float = 1.0
     registry: float = 1.0
-    pulled: float = 1.0  # by one typical update
+    pulled: float = 10.0  # by one typical update: a plan lives for some ten of them
     waste: float = 1.0
     moved: float = 1.0  # of what has not changed since an earlier plan, and yet lies in a new layer
 

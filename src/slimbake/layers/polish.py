@@ -1,0 +1,158 @@
+"""Better a plan step by step, with its true value: what trees and cuts, one after the other, cannot see together. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import reduce
+from operator import and_, or_
+
+from slimbake.layers.space import Path, Space, bits
+
+_HEAVY = 12
+"""Single items of a layer that are tried for a layer elsewhere: the heaviest."""
+
+Step = dict[int, Path]
+"""New paths of some images."""
+
+
+def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
+    """Take whatever step betters the plan, until none does or so many have been looked at. O(images * layers) for each."""
+    value = space.value(paths)
+    while tries > 0:
+        for step in _steps(space, paths):
+            tries -= 1
+            changed = [step.get(image, path) for image, path in enumerate(paths)]
+            new = space.value(changed)
+            if new < value - 1e-6:
+                paths, value = changed, new
+                break
+            if tries <= 0:
+                break
+        else:
+            break
+    return paths
+
+
+def _steps(space: Space, paths: list[Path]) -> Iterator[Step]:
+    through: defaultdict[Path, list[int]] = defaultdict(list)
+    for image, path in enumerate(paths):
+        for depth in range(len(path) + 1):
+            through[path[:depth]].append(image)
+    for step in (
+        *_merges(paths, through),
+        *_swaps(paths, through),
+    ):
+        yield step
+    yield from _follow(space, paths, through)
+    yield from _shares(space, paths, through)
+    for prefix, images in through.items():
+        if prefix:
+            yield from _cuts(space, paths, prefix, images)
+
+
+def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> Iterator[Step]:
+    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another layer of the image."""
+    at, layer = len(prefix) - 1, prefix[-1]
+    everywhere = [image for image, path in enumerate(paths) if layer in path]
+    for part in _parts(space, paths, layer):
+        rest = layer ^ part
+        for pair in ((part, rest), (rest, part)):
+            yield {image: _fit(space, _replaced(paths[image], at, pair)) for image in images}
+            if len(everywhere) > len(images):
+                yield {i: _fit(space, _replaced(paths[i], paths[i].index(layer), pair)) for i in everywhere}
+        for other in range(at):
+            yield {i: _moved(paths[i], at, other, part) for i in images}
+        yield {i: _moved(paths[i], at, at + 1, part) for i in images}
+        for image in images:
+            for other in range(at + 2, len(paths[image])):
+                yield {image: _moved(paths[image], at, other, part)}
+
+
+def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
+    """What may be better elsewhere: what other images need of a layer, what other layers hold of it, its heaviest items."""
+    heavy = heapq.nlargest(_HEAVY, bits(layer), key=lambda item: sum(space.sums(1 << item)))
+    found = dict.fromkeys(1 << item for item in heavy)
+    found |= dict.fromkeys(layer & image for image in space.images)
+    found |= dict.fromkeys(layer & other for path in paths for other in path)
+    return (part for part in found if part and part != layer)
+
+
+def _merges(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """A layer and the next one become one: for all images above, or only for those of the upper layer."""
+    for prefix, images in through.items():
+        if prefix:
+            at = len(prefix) - 1
+            yield {i: _moved(paths[i], at, at + 1, prefix[-1]) for i in images}
+            if at:
+                yield {i: _moved(paths[i], at, at - 1, prefix[-1]) for i in images}
+
+
+def _swaps(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """Two layers change places, for the images of the upper one."""
+    for prefix, images in through.items():
+        if len(prefix) > 1:
+            swapped = (*prefix[:-2], prefix[-1], prefix[-2])
+            yield {i: swapped + paths[i][len(prefix) :] for i in images}
+
+
+def _follow(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """An image stands on the layers of another."""
+    for prefix, images in through.items():
+        held = reduce(or_, prefix, 0)
+        for image, needs in enumerate(space.images):
+            if image not in images and held & needs == held:
+                rest = needs ^ held
+                kept = tuple(layer & rest for layer in paths[image] if layer & rest)
+                yield {image: (*prefix, rest) if rest else prefix}
+                yield {image: _fit(space, (*prefix, *kept))}
+
+
+def _shares(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """Images that part here take something that they all need along together."""
+    for prefix, images in through.items():
+        if len(images) < 2:
+            continue
+        at = len(prefix)
+        rests = {image: reduce(or_, paths[image][at:], 0) for image in images}
+        groups: dict[tuple[int, ...], None] = {}
+        for item in bits(reduce(or_, rests.values())):
+            groups[tuple(image for image in images if rests[image] >> item & 1)] = None
+        for number, one in enumerate(images):
+            for other in images[number + 1 :]:
+                groups[one, other] = None
+        for group in groups:
+            if len(group) > 1:
+                common = reduce(and_, (rests[image] for image in group))
+                packages = common & ~space.weights
+                for shared in {packages: None, **{1 << model: None for model in bits(common & space.weights)}}:
+                    if shared:
+                        yield {i: _fit(space, _lifted(paths[i], at, shared)) for i in group}
+
+
+def _lifted(path: Path, at: int, part: int) -> Path:
+    return (*path[:at], part, *(layer & ~part for layer in path[at:] if layer & ~part))
+
+
+def _replaced(path: Path, at: int, layers: Path) -> Path:
+    return path[:at] + layers + path[at + 1 :]
+
+
+def _moved(path: Path, at: int, to: int, part: int) -> Path:
+    """A part of one layer in another one of the same image; as it was, where there is no such layer."""
+    if to >= len(path):
+        return path
+    layers = list(path)
+    layers[at] ^= part
+    layers[to] |= part
+    return tuple(filter(None, layers))
+
+
+def _fit(space: Space, path: Path) -> Path:
+    """Within the limit, by merging the uppermost layers."""
+    while len(path) > max(space.limits.free, 1):
+        path = (*path[:-2], path[-2] | path[-1])
+    return path
+
+
