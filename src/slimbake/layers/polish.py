@@ -4,35 +4,141 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import and_, or_
+from random import Random
+from typing import TypeVar
 
 from slimbake.layers.space import Path, Space, bits
 
+T = TypeVar("T")
 _HEAVY = 12
 """Single items of a layer that are tried for a layer elsewhere: the heaviest."""
+
+_WORSE = 0.05
+"""How much worse than the best a plan may be to go on from."""
+_FEWEST = 300
+"""Plans to weigh below which none is: it would find nothing."""
 
 Step = dict[int, Path]
 """New paths of some images."""
 
 
 def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
-    """Take whatever step betters the plan, until none does or so many have been looked at. O(images * layers) for each."""
-    value = space.value(paths)
-    while tries > 0:
-        for step in _steps(space, paths):
-            tries -= 1
-            changed = [step.get(image, path) for image, path in enumerate(paths)]
-            new = space.value(changed)
-            if new < value - 1e-6:
-                paths, value = changed, new
-                break
-            if tries <= 0:
-                break
-        else:
-            break
-    return paths
+    """Take whatever step betters the plan, until none does or so many plans have been weighed: O(images * layers) each."""
+    if tries < _FEWEST:
+        return paths
+    search = Search(space, paths, tries)
+    search.run()
+    best, value = search.paths, search.value
+    dice = Random(0)  # the same fleet gives the same plan
+    here = best
+    while search.tries > 0:
+        search.paths = here
+        search.kick(dice)
+        search.run()
+        if search.value < value * (1 + _WORSE):
+            here = search.paths
+        if search.value < value - 1e-6:
+            best, value = search.paths, search.value
+    return best
+
+
+class Search:
+    def __init__(self, space: Space, paths: list[Path], tries: int) -> None:
+        self.space, self.paths, self.tries = space, paths, tries
+        self.value = space.value(paths)
+
+    def weigh(self, paths: list[Path]) -> float:
+        self.tries -= 1
+        return self.space.value(paths)
+
+    def run(self) -> None:
+        while self.once():
+            pass
+
+    def kick(self, dice: Random) -> None:
+        """Take a few steps that may make the plan worse: from there the way may lead to a better one."""
+        for _ in range(1 + int(dice.random() * 3)):
+            for _ in range(20):
+                if dice.random() < 0.5:
+                    part, images = _one(dice, list(_loose(self.space, self.paths)))
+                    paths = self.put_back(part, images, _one(dice, (0, *self.paths[_one(dice, images)])))
+                else:
+                    step = _one(dice, list(_steps(self.space, self.paths)))
+                    paths = [step.get(image, path) for image, path in enumerate(self.paths)]
+                value = self.weigh(paths)
+                if value < float("inf"):
+                    self.paths, self.value = paths, value
+                    break
+
+    def once(self) -> bool:
+        """Take the first step that betters the plan; whether there was one."""
+        for step in _steps(self.space, self.paths):
+            if self.tries <= 0:
+                return False
+            if self._take([step.get(image, path) for image, path in enumerate(self.paths)]):
+                return True
+        for part, images in _loose(self.space, self.paths):
+            if self.tries <= 0:
+                return False
+            if self._take(self.put_back(part, images)):
+                return True
+            for layer in dict.fromkeys(layer for image in images for layer in self.paths[image] if not layer & part):
+                if self.tries > 0 and self._take(self.put_back(part, images, layer)):
+                    return True
+        return False
+
+    def _take(self, paths: list[Path]) -> bool:
+        value = self.weigh(paths)
+        if value >= self.value - 1e-6:
+            return False
+        self.paths, self.value = paths, value
+        return True
+
+    def put_back(self, part: int, images: list[int], into: int = 0) -> list[Path]:
+        """Take some items out of these images, then give them to one after the other, each time where it costs least.
+
+        `into`: a layer that takes them wherever it lies.
+        """
+        paths = list(self.paths)
+        for image in images:
+            taken = (layer & ~part for layer in paths[image] if layer & ~part)
+            paths[image] = tuple(layer | part if layer == into else layer for layer in taken)
+        for image in images:
+            if into in paths[image] or into | part in paths[image]:
+                continue
+            path = paths[image]
+            ways = [(*path[:at], part, *path[at:]) for at in range(len(path) + 1)]
+            ways += [_replaced(path, at, (layer | part,)) for at, layer in enumerate(path)]
+            if len(path) == self.space.limits.free:
+                merged = [_moved(path, at, at + 1, path[at]) for at in range(len(path) - 1)]
+                ways += [(*way[:at], part, *way[at:]) for way in merged for at in range(len(way) + 1)]
+            best = float("inf")
+            for way in ways:
+                paths[image] = way
+                value = self.weigh(paths)
+                if value < best:
+                    best, path = value, way
+            paths[image] = path
+        return paths
+
+
+def _one(dice: Random, among: Sequence[T]) -> T:
+    # random() gives the same numbers with every version of Python, choice() need not.
+    return among[int(dice.random() * len(among))]
+
+
+def _loose(space: Space, paths: list[Path]) -> Iterator[tuple[int, list[int]]]:
+    """What may be worth a new place: each part of each layer, for all images with the part, or with the layer."""
+    layers = dict.fromkeys(layer for path in paths for layer in path)
+    for part in dict.fromkeys(part for layer in layers for part in (*_parts(space, paths, layer), layer)):
+        yield part, [image for image, path in enumerate(paths) if any(layer & part == part for layer in path)]
+    for layer in layers:
+        images = [image for image, path in enumerate(paths) if layer in path]
+        for part in _parts(space, paths, layer):
+            yield part, images
 
 
 def _steps(space: Space, paths: list[Path]) -> Iterator[Step]:
@@ -62,6 +168,7 @@ def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> I
             yield {image: _fit(space, _replaced(paths[image], at, pair)) for image in images}
             if len(everywhere) > len(images):
                 yield {i: _fit(space, _replaced(paths[i], paths[i].index(layer), pair)) for i in everywhere}
+        yield {i: _fit(space, (*_replaced(paths[i], at, (rest,)), part), 1) for i in images}
         for other in range(at):
             yield {i: _moved(paths[i], at, other, part) for i in images}
         yield {i: _moved(paths[i], at, at + 1, part) for i in images}
@@ -149,10 +256,9 @@ def _moved(path: Path, at: int, to: int, part: int) -> Path:
     return tuple(filter(None, layers))
 
 
-def _fit(space: Space, path: Path) -> Path:
-    """Within the limit, by merging the uppermost layers."""
+def _fit(space: Space, path: Path, top: int = 0) -> Path:
+    """Within the limit, by merging the uppermost layers, but for so many at the top."""
     while len(path) > max(space.limits.free, 1):
-        path = (*path[:-2], path[-2] | path[-1])
+        at = max(len(path) - 2 - top, 0)
+        path = (*path[:at], path[at] | path[at + 1], *path[at + 2 :])
     return path
-
-

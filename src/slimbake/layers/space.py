@@ -15,13 +15,15 @@ Path = tuple[int, ...]
 IMPOSSIBLE = float("inf")
 
 
-@dataclass
+@dataclass(eq=False)
 class Space:
     """Items and distinct images of a fleet, with the prices and the limit that plans are judged by."""
 
     fleet: Fleet
     prices: Prices
     limits: Limits
+    kept: frozenset[int] = frozenset()  # the layers of an earlier plan
+    known: int = 0  # the items of an earlier plan
     _sums: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
@@ -79,6 +81,8 @@ class Space:
             registry = sum(self.registry[index] for index in held)
             rate = sum(self.rate[index] for index in held)
             once = registry * (self.prices.registry + self.prices.pulled * rate)
+            if mask not in self.kept:
+                once += self.prices.moved * sum(self.registry[index] for index in bits(mask & self.known))
             if mask & self.weights and len(held) > 1:
                 once = IMPOSSIBLE
             known = self._sums[mask] = (sum(self.host[index] for index in held), once)
