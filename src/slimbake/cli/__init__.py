@@ -22,6 +22,7 @@ COMMANDS = {
     "bake": "build, check, then tag the images",
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
+    "layers": "show the layers of packages, and better ones",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

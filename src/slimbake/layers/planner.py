@@ -19,7 +19,7 @@ _SMALL = 16
 """Distinct images up to which there are drafts for the fleet without each class of items, too."""
 _MIDDLE, _MANY = 60, 300
 """Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves."""
-_STARTS = 2
+_STARTS = 6
 """Drafts that are polished."""
 
 

@@ -111,12 +111,12 @@ def _replant(ground: Ground, root: Node, parent: Node, branch: Node, layers: int
         return 0.0
     gained = best - ground.weigh(parent.common)
     parent.children.remove(branch)
-    node, child = place
-    if child is None:
-        node.children.append(branch)
+    below, beside = place
+    if beside is None:
+        below.children.append(branch)
     else:
-        node.children.remove(child)
-        node.children.append(ground.join((child, branch)))
+        below.children.remove(beside)
+        below.children.append(ground.join((beside, branch)))
     return gained
 
 

@@ -159,7 +159,7 @@ class _Cutter:
 
     def _cut(self, cut: int, where: list[tuple[_Place, int]]) -> list[int]:
         """Make a cut; what may be worth cutting now."""
-        touched = {}
+        touched: dict[int, None] = {}
         for place, layer in where:
             at = place.layers.index(layer)
             place.layers[at : at + 1] = [cut, layer ^ cut]

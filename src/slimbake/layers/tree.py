@@ -43,7 +43,6 @@ class Ground:
             users[sum(1 << image for image in images), bool(space.weights >> item & 1)].append(item)
         self.members = [sum(1 << item for item in items) for items in users.values()]
         """The items of each class, as bits."""
-        self.users = [tuple(bits(images)) for images, _ in users]
         self.models = [len(items) if weights else 0 for (_, weights), items in users.items()]
         """How many layers a class needs by itself: weights lie alone."""
         self.weight = [
@@ -51,8 +50,8 @@ class Ground:
             for items in users.values()
         ]
         held: list[set[int]] = [set() for _ in space.images]
-        for number, images in enumerate(self.users):
-            for image in images:
+        for number, (images_of, _) in enumerate(users):
+            for image in bits(images_of):
                 held[image].add(number)
         self.images = [frozenset(classes) for classes in held]
 
