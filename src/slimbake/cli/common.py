@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +51,17 @@ def image_options(command: F) -> F:
     )(command)
 
 
+def platform_option(command: F) -> F:
+    """`--platform`: which image of an index that lists several."""
+
+    def here() -> str:
+        from slimbake.images import this_platform
+
+        return this_platform()
+
+    return click.option("--platform", default=here, help="Of an index, which image. [default: this machine's]")(command)
+
+
 def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
     from slimbake.bake import references
@@ -60,11 +71,12 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
 
 def read(file: Path) -> tuple[Manifest, Plan]:
     """The checked manifest and its plan."""
+    from slimbake.lock import lock_texts, pinned
     from slimbake.manifest import manifest
     from slimbake.plan import plan
 
     checked = manifest(file)
-    return checked, plan(checked)
+    return checked, plan(pinned(checked), lock_texts(checked))
 
 
 def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,18 +98,26 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
+    """The SBOM of each of these images, service -> name or id, into a file of its own."""
+    from slimbake.sbom import file_name, sbom
+    from slimbake.state import write_atomically
+
+    for service, image in names.items():
+        write_atomically(folder / file_name(service), sbom(plan, service, image, root).encode())
+
+
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_sizes(measurement: Measurement, as_json: bool, as_markdown: bool = False) -> None:
+def print_sizes(measurement: Measurement, as_json: bool) -> None:
     """A measurement on stdout."""
     from slimbake import report
 
     if as_json:
         print_json(measurement.as_json())
         return
-    rows = report.size_rows(measurement)
-    click.echo((report.markdown if as_markdown else report.text_table)(report.HEADINGS, rows))
-    click.echo(("\n" if as_markdown else "") + report.summary(measurement))
+    click.echo(report.text_table(report.HEADINGS, report.size_rows(measurement)))
+    click.echo(report.summary(measurement))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,31 +14,118 @@ from slimbake.cli.common import (
     images,
     json_option,
     manifest_option,
-    print_sizes,
+    platform_option,
+    print_json,
     read,
     select,
-    services_argument,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slimbake.images import Source
 
 
 @click.command("sizes")
-@services_argument
+@click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
 @manifest_option
 @json_option
-@click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
+@click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
+@click.option(
+    "--by", type=click.Choice(["image", "layer", "package", "directory"]), default="image", show_default=True,
+    help="What a row of the table stands for.",
+)  # fmt: skip
+@click.option(
+    "--from", "place", type=click.Choice(["engine", "registry"]), default="engine", show_default=True,
+    help="Where the services' images are read.",
+)  # fmt: skip
+@click.option("--compress", is_flag=True, help="Also as gzip and zstd: compresses every layer, once, for minutes.")
+@click.option("--lower-bound", is_flag=True, help="Also against each distinct file once: compresses all, for a minute.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="A file of an earlier `sizes --json`: what has changed."
+)
 @image_options
-def command(services: tuple[str, ...], file: Path, as_json: bool, markdown: bool, tag: str, registry: str) -> None:
-    """Measure the images that the engine holds: uncompressed, compressed, shared, own."""
+@platform_option
+def command(
+    names: tuple[str, ...], file: Path, as_json: bool, markdown: bool, by: str, place: str, compress: bool,
+    lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
+) -> None:  # fmt: skip
+    """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without need.
+
+    Without a name, all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI layout (a folder or
+    file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the engine with a '/' or ':' in it.
+    What is in a layer is read once and kept in .slimbake/layers.
+    """
+    from slimbake.measure import remember
+    from slimbake.measure.change import changes
+    from slimbake.measure.shelf import Shelf
+    from slimbake.measure.survey import survey
+    from slimbake.release import MEASURED
+    from slimbake.report import sizes as report
+
+    earlier = _earlier(against) if against else None
+    # Images that are named by their address need no manifest; where there is one, its folder keeps what was read.
+    cache = file.parent / MEASURED if file.is_file() else None
+    with contextlib.ExitStack() as stack:
+        sources = [
+            stack.enter_context(source) for source in _sources(names, file, place, registry, tag, platform, cache)
+        ]
+        shelf = Shelf(cache.with_name("layers") if cache else None)
+        found = survey(sources, shelf, compress=compress, lower_bound=lower_bound)
+    if cache:
+        remember(found.measurement, cache)
+    made = report.as_json(found)
+    compared = changes(earlier, made, str(against)) if against else None
+    if as_json:
+        print_json(made if compared is None else {**made, "against": compared.as_json()})
+        return
+    click.echo(report.text(found, by, compared, markdown))
+
+
+def _sources(
+    names: tuple[str, ...], file: Path, place: str, registry: str, tag: str, platform: str, cache: Path | None
+) -> Iterator[contextlib.AbstractContextManager[Source]]:
+    """What is asked for: images by their address, and services where they lie."""
+    from slimbake.images import opened
+    from slimbake.images.model import Address, address
+
+    addresses = [address(name) for name in names if "/" in name or ":" in name or name.endswith(".tar")]
+    services = tuple(name for name in names if address(name) not in addresses)
+    for each in addresses:
+        yield opened(each, platform)
+    if addresses and not services:
+        return
+    _, plan = read(file)
+    references = images(plan, registry, tag)
+    chosen = {name: references[name] for name in select(plan, services)}
+    if place == "registry":
+        for reference in chosen.values():
+            yield opened(Address("registry", reference), platform)
+    else:
+        yield _engine(chosen, platform, cache)
+
+
+@contextlib.contextmanager
+def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterator[Source]:
+    """The services' images in the engine, which saves them only if something is to be read that is not known."""
     from slimbake import docker
     from slimbake.errors import SetupError
-    from slimbake.measure import measure
-    from slimbake.release import MEASURED
+    from slimbake.images import Engine, Source
+    from slimbake.measure import stored
 
-    manifest, plan = read(file)
-    references = images(plan, registry, tag)
-    names = {name: references[name] for name in select(plan, services)}
     client = docker.client()
     if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
         raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
-    found = {name: client.image.inspect(reference).id for name, reference in names.items()}
-    print_sizes(measure(found, manifest.file.parent / MEASURED), as_json, markdown)
+    ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
+    engine = Engine(ids, platform)
+    with contextlib.closing(engine):
+        yield Source((cache and stored(ids, cache)) or engine.images, engine)
+
+
+def _earlier(file: Path) -> Any:
+    from slimbake.errors import UsageError
+
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "`slimbake sizes --json > FILE` writes one") from None

@@ -19,6 +19,7 @@ class LocalPackage:
 
     name: str  # normalised as PEP 503 says
     path: str
+    build: tuple[str, ...] = ()  # PEP 508 strings: what builds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """How layers are compressed."""
+
+    type: Literal["zstd", "gzip"] | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     name: str
     extends: str | None = None
@@ -104,6 +113,8 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
+    packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
+    compression: Compression = Compression()
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()

@@ -9,6 +9,7 @@ from slimbake.manifest.files import Repository
 from slimbake.manifest.model import (
     Base,
     Budget,
+    Compression,
     External,
     Manifest,
     Pairs,
@@ -45,6 +46,8 @@ class Reader:
             python=raw.get("python", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
+            packages=raw.get("packages"),
+            compression=Compression(**raw.get("compression", {})),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()

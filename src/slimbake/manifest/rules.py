@@ -14,6 +14,7 @@ from slimbake.manifest.report import Report, near
 
 Raw = dict[str, Any]
 
+GZIP_LEVELS = 9
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
 _PATHS = ("context", "smoke", "reference", "dockerfile")
@@ -44,6 +45,7 @@ def rules(raw: Raw, report: Report) -> None:
     names("services", services, report)
     bases(raw, report)
     _images(raw.get("externals", {}), report)
+    _compression(raw.get("compression", {}), report)
     _ports(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services, *smokes}
@@ -75,6 +77,12 @@ def _images(externals: Raw, report: Report) -> None:
         image = external.get("image")
         if image is not None and not IMAGE.fullmatch(image):
             report.value(("externals", name, "image"), f"'{image}' is no image reference", IMAGE_FORM)
+
+
+def _compression(compression: Raw, report: Report) -> None:
+    level = compression.get("level", 0)
+    if compression.get("type") == "gzip" and level > GZIP_LEVELS:
+        report.value(("compression", "level"), f"{level} is no level of gzip", f"allowed: 1 to {GZIP_LEVELS}")
 
 
 def _ports(services: Raw, report: Report) -> None:

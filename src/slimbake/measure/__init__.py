@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import shutil
@@ -11,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import zstandard
-
 from slimbake import docker
+from slimbake.images import streams
+from slimbake.images.model import StoredImage, StoredLayer
 from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.state import write_atomically
 
@@ -62,6 +61,33 @@ def known_layers(names: Iterable[str], cache: Path) -> Path | None:
         (layouts / name).mkdir()
         (layouts / name / "blobs").symlink_to(Path("..", "blobs"))
     return layouts
+
+
+def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | None:
+    """The images as they were measured before, so that an engine need not save them; None where one is unknown."""
+    known = _load(cache)
+    if not all(image in known for image in images.values()):
+        return None
+    return tuple(
+        StoredImage(
+            name,
+            image,
+            "",
+            "",
+            tuple(
+                StoredLayer(layer.diff, layer.blob, layer.compressed or 0, layer.compressed is not None)
+                for layer in known[image]
+            ),
+        )
+        for name, image in images.items()
+    )
+
+
+def remember(measured: Measurement, cache: Path) -> None:
+    """Keep what images weigh where `measure` and `stored` find it."""
+    known = _load(cache)
+    if new := {image.digest: image.layers for image in measured.images if image.digest not in known}:
+        _store(cache, known | new)
 
 
 def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
@@ -150,21 +176,8 @@ def _exported(layouts: Path, known: Mapping[str, Layer]) -> dict[str, tuple[Laye
 
 def _contents(stored: Any) -> tuple[int, int]:
     """Bytes and number of the regular files in a layer, whichever way it is compressed."""
-    raw: Any = stored
-    head = stored.peek(4)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        raw = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True)
-    elif head.startswith(b"\x1f\x8b"):
-        raw = gzip.GzipFile(fileobj=stored)
     size = files = 0
-    with tarfile.open(fileobj=raw, mode="r|") as archive:
-        for member in _members(archive):
-            if member.isreg():
-                size, files = size + member.size, files + 1
+    for member, _ in streams.members(streams.plain(stored)):
+        if member.isreg():
+            size, files = size + member.size, files + 1
     return size, files
-
-
-def _members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
-    while member := archive.next():
-        archive.members = []  # type: ignore[attr-defined]  # a layer of torch has 30,000 of them: nobody asks twice
-        yield member

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ class Image:
     @property
     def compressed(self) -> int | None:
         """As pushed; None if any layer is unmeasured."""
-        return _sum(layer.compressed for layer in self.layers)
+        return total(layer.compressed for layer in self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,19 @@ class Measurement:
 
     def shared(self, image: Image) -> tuple[Layer, ...]:
         """The layers that another image stands on too, by chain: identical from the bottom up."""
-        users = Counter(chain for each in self.images for chain in _chains(each))
-        return tuple(layer for layer, chain in zip(image.layers, _chains(image), strict=True) if users[chain] > 1)
+        users = Counter(chain for each in self.images for chain in chains(each))
+        return tuple(layer for layer, chain in zip(image.layers, chains(image), strict=True) if users[chain] > 1)
+
+    def own_on_registry(self, image: Image) -> int | None:
+        """Bytes of the blobs that no other image has."""
+        users = Counter(blob for each in self.images for blob in {layer.blob for layer in each.layers})
+        own = {layer.blob: layer.compressed for layer in image.layers if users[layer.blob] == 1}
+        return total(own.values())
 
     @property
     def registry(self) -> int | None:
         """Bytes on a registry: each distinct blob once."""
-        return _sum(
+        return total(
             layer.compressed
             for layer in {layer.blob: layer for image in self.images for layer in image.layers}.values()
         )
@@ -56,8 +63,8 @@ class Measurement:
     @property
     def host(self) -> int:
         """Bytes on a host: each distinct chain of layers once."""
-        chains = {chain: layer for i in self.images for layer, chain in zip(i.layers, _chains(i), strict=True)}
-        return sum(layer.uncompressed for layer in chains.values())
+        distinct = {chain: layer for i in self.images for layer, chain in zip(i.layers, chains(i), strict=True)}
+        return sum(layer.uncompressed for layer in distinct.values())
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: bytes; null where unmeasured."""
@@ -68,6 +75,7 @@ class Measurement:
                     "uncompressed": image.uncompressed,
                     "compressed": image.compressed,
                     "shared_uncompressed": sum(layer.uncompressed for layer in self.shared(image)),
+                    "own_on_registry": self.own_on_registry(image),
                     "layers": [layer.as_json() for layer in image.layers],
                 }
                 for image in self.images
@@ -77,18 +85,16 @@ class Measurement:
         }
 
 
-def _chains(image: Image) -> list[str]:
-    chains, chain = [], ""
+def chains(image: Image) -> list[str]:
+    """For each layer, what a host knows it by: its own digest and those of all below it."""
+    found, chain = [], ""
     for layer in image.layers:
         chain = f"{chain} {layer.diff}"
-        chains.append(chain)
-    return chains
+        found.append(chain)
+    return found
 
 
-def _sum(values: Any) -> int | None:
-    total = 0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
+def total(values: Iterable[int | None]) -> int | None:
+    """The sum; None if any value is unmeasured."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)

@@ -32,12 +32,12 @@ class Recipe:
     shared_weights: bool = False  # weights that several services share lie before what is not shared
     install: Install | None = None
     own_weights: bool = False
-    weights_lock: str = ""  # weights that come in a package: its lock under locks/
+    lock: str = ""  # of weights, and of what builds a local package: file name under locks/
     env: Pairs = ()
     command: tuple[str, ...] = ()
     port: int | None = None
     volumes: tuple[str, ...] = ()  # absolute paths, owned by 65532
-    secrets: tuple[str, ...] = ()  # ids mounted into the install step
+    secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,14 @@ class Target:
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
 
     @property
+    def lock(self) -> str:
+        """What its wheels are named in, without `.txt`; "" where it installs none."""
+        recipe = self.recipe
+        if recipe is None or not self.online:
+            return ""
+        return (recipe.install.lock if recipe.install else recipe.lock).removesuffix(".txt")
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
         return tuple(value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:"))
@@ -73,6 +81,14 @@ class Running:
     port: int | None
     volumes: Pairs
     budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """How layers are compressed; the level is that of its type."""
+
+    type: Literal["zstd", "gzip"]
+    level: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +106,7 @@ class Plan:
     registry: str
     python: str
     platforms: tuple[str, ...]
+    compression: Compression
     externals: tuple[External, ...]
     targets: tuple[Target, ...]
     groups: tuple[Group, ...]

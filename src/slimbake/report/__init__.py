@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from slimbake.measure.model import Measurement
 
 UNMEASURED = "unmeasured"
-HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own")
+HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own", "own on a registry")
 
 
 def megabytes(size: int | None) -> str:
@@ -16,7 +16,7 @@ def megabytes(size: int | None) -> str:
 
 
 def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
-    """A row per image, and what all of them are together; shared and own bytes are uncompressed."""
+    """A row per image; shared and own bytes are uncompressed, by chain; those on a registry compressed, by blob."""
     rows: list[tuple[str, ...]] = []
     for image in measurement.images:
         shared = sum(layer.uncompressed for layer in measurement.shared(image))
@@ -28,6 +28,7 @@ def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
                 megabytes(image.compressed),
                 megabytes(shared),
                 megabytes(image.uncompressed - shared),
+                megabytes(measurement.own_on_registry(image)),
             )
         )
     return rows

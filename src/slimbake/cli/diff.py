@@ -1,0 +1,30 @@
+"""`slimbake diff`."""
+
+from __future__ import annotations
+
+import click
+
+from slimbake.cli.common import json_option, platform_option, print_json
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+@json_option
+@platform_option
+def command(a: str, b: str, as_json: bool, platform: str) -> int:
+    """Compare two images: the first file of each layer that differs, and how; then their configurations.
+
+    A and B are registry://HOST/NAME:TAG, an OCI layout (a folder or a file as a path, or oci-layout://PATH[:TAG]), or
+    the name or id of an image of the engine. Ends with 0 where both are the same image, and with 8 where they differ.
+    """
+    from slimbake.diff import diff
+    from slimbake.errors import DIFFERENT
+    from slimbake.report.diff import text
+
+    found = diff(a, b, platform)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(text(found))
+    return 0 if found.equal else DIFFERENT
