@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FILE = "inputs.json"
+FILE = "inputs"  # .json
 
 
 @dataclass(frozen=True, slots=True)

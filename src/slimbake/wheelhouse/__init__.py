@@ -15,7 +15,7 @@ from packaging.utils import parse_wheel_filename
 
 from slimbake.errors import SetupError
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, hashed, opener
-from slimbake.lock import locked
+from slimbake.lock import locked, settled
 from slimbake.lock.answers import Located
 from slimbake.lock.model import Family, Pin, Wheel, families
 from slimbake.lock.platforms import tags
@@ -87,7 +87,7 @@ def fetch(
 
 def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
     pins = locked(manifest)
-    for family in families(manifest):
+    for family in families(settled(manifest)):
         for layer in family.layers:
             for pin in pins[layer.name]:
                 for wheel in pin.wheels:
