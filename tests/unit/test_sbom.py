@@ -11,7 +11,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from slimbake.sbom.document import document
-from slimbake.sbom.locks import read
+from slimbake.sbom.lockfiles import read
 from slimbake.sbom.model import Contents, DebianPackage, Distribution, Folder, Locked, Locks, contents
 
 FOUND = Contents(

@@ -11,7 +11,7 @@ from slimbake.inside import contents as program
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, locks
 from slimbake.plan.targets import LOCKS
-from slimbake.sbom.locks import read
+from slimbake.sbom.lockfiles import read
 from slimbake.sbom.model import contents
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
