@@ -203,7 +203,7 @@ def checkouts(
     """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart."""
     base = tmp_path_factory.mktemp("checkouts")
     one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, engines[0])
-    other = Checkout(clone(repository, base / "the other's" / "check out", 0o077), 0o077, engines[1])
+    other = Checkout(clone(repository, base / "the-other's" / "own" / "checkout", 0o077), 0o077, engines[1])
     (other.root / "UNRELATED.md").write_text("Unrelated.\n")
     commit(other.root)
     age(other.root, DAY)

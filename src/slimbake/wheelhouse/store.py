@@ -62,6 +62,14 @@ class Store:
             _link(held.path, folder / within / name)
         return folder
 
+    def clear(self) -> int:
+        """Remove all that it holds; the bytes of it. Whatever a lock names can be fetched again."""
+        held = sum(path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file())
+        for name in ("sha256", "contexts"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        (self.root / "unresolved.json").unlink(missing_ok=True)
+        return held
+
 
 def _link(source: Path, target: Path) -> None:
     if target.exists() and (target.samefile(source) or _alike(source, target)):
