@@ -30,7 +30,7 @@ def tags(python: str, platform: str) -> Mapping[Tag, int]:
     platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1))]
     platforms += [*(f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")), f"linux_{machine}"]
     version = (major, minor)
-    found = (*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms))
+    found = (*cpython_tags(version, platforms=platforms), *compatible_tags(version, f"cp{major}{minor}", platforms))
     return {tag: place for place, tag in reversed(tuple(enumerate(found)))}
 
 
