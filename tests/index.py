@@ -30,6 +30,7 @@ class Index:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path, headers in lower case
     breaks: dict[str, list[int]] = field(default_factory=dict)
     """File name -> for each request of it in turn: a status, or, below 100, that so many bytes come and no more."""
+    ranges: bool = True  # whether a part of a file can be asked for
     redirects: dict[str, str] = field(default_factory=dict)  # file name -> an address elsewhere
 
     def add(
@@ -87,7 +88,7 @@ def serving(host: str = "127.0.0.1") -> Iterator[Index]:
             if fault >= 100:
                 self.answer(fault, b"told to")
                 return
-            start = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            start = re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if index.ranges else None
             rest = content[int(start[1]) if start else 0 :]
             self.answer(206 if start else 200, rest, limit=fault)
 
