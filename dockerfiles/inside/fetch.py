@@ -114,10 +114,9 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
     """Where the wheels of each pin that fit this interpreter can be had, as uv finds it."""
     if not pins:
         return []
-    asked, answer = Path("/tmp/asked.in"), Path("/tmp/pylock.toml")  # noqa: S108 - a tmpfs of this step alone
-    asked.write_text("".join(f"{name}=={version}\n" for name, version in pins))
-    words = ["pip", "compile", str(asked), "--output-file", str(answer), "--quiet", "--format", "pylock.toml",
-             "--no-deps", "--only-binary", ":all:", "--python", sys.executable]  # fmt: skip
+    asked = "".join(f"{name}=={version}\n" for name, version in pins)
+    words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
+             "--only-binary", ":all:", "--python", sys.executable]  # fmt: skip
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
@@ -127,10 +126,11 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
     for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
         if (INSIDE / name).is_file():
             environment[variable] = str(INSIDE / name)
-    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment})
+    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment},
+                          input=asked, stdout=subprocess.PIPE, text=True)  # fmt: skip
     if done.returncode:
         raise FetchError("uv does not find what the lock names")
-    packages = tomllib.loads(answer.read_text()).get("packages", [])
+    packages = tomllib.loads(done.stdout).get("packages", [])
     return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
 
 
