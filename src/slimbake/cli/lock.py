@@ -25,9 +25,8 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
     from slimbake.lock.model import families, is_auto
     from slimbake.machine import machine
     from slimbake.manifest.specs import normalised
-    from slimbake.state import exclusively
 
-    manifest, plan = read(file)
+    manifest, _ = read(file)
     if check:
         if old := stale(manifest):
             raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
@@ -46,6 +45,5 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
             raise UsageError(
                 f"no lock holds {', '.join(unknown)}", "`slimbake lock --upgrade` without a name takes all"
             )
-        with exclusively(f"bake-{plan.project}", say):
-            changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
+        changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
         click.echo("\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh")

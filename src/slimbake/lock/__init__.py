@@ -26,7 +26,7 @@ from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
-from slimbake.state import write_atomically
+from slimbake.state import exclusively, write_atomically
 
 EXTERNALS = "externals"
 SYSTEM = ".system"  # the end of a lock's name
@@ -54,6 +54,11 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
     Known pins are kept where they still fit. Raises ResolutionError where requirements contradict each other,
     SetupError where uv or an index fails; nothing is written then.
     """
+    with exclusively(f"lock-{manifest.project}", say):
+        return _lock(manifest, machine, say, upgrade)
+
+
+def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]) -> tuple[str, ...]:
     recorded = parse(text(manifest, FILE) or "")
     old = {each.name for each in stale(manifest)}
     texts = packages.resolved(manifest, machine, old, upgrade, say)
