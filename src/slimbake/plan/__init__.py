@@ -25,12 +25,14 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)
+    below = {base.weights for base in manifest.bases}
     targets = (
         make.inside(manifest),
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(make.weights(source, manifest) for source in sources.values()),
+        *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
         *(make.base(base, manifest, sources, torch[base.name]) for base in manifest.bases),
+        *(make.weights(source, manifest) for weights, source in sources.items() if weights not in below),
         *(
             make.service(service, manifest, sources, torch.get(service.base or "", _own_torch(manifest)))
             for service in manifest.services
