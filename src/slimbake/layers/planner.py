@@ -13,14 +13,14 @@ from slimbake.layers.split import split
 from slimbake.layers.stable import carried, keep
 from slimbake.layers.tree import Ground, agglomerate, divide
 
-_EFFORT = 100_000
+_EFFORT = 200_000
 """Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as long as a small one."""
 _SMALL = 16
 """Distinct images up to which there are drafts for the fleet without each class of items, too."""
 _MIDDLE, _MANY = 60, 300
 """Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves."""
-_STARTS = 6
-"""Drafts that are polished."""
+_STARTS, _FEW_STARTS = 6, 2
+"""Drafts that are polished: of small fleets, and of others."""
 
 
 def layer_plan(
@@ -36,7 +36,8 @@ def layer_plan(
     if previous:
         keep(space, previous)
     found = [*drafts(space), *((carried(space, previous),) if previous else ())]
-    starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:_STARTS]
+    count = _STARTS if len(space.images) <= _SMALL else _FEW_STARTS
+    starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:count]
     tries = _EFFORT // (len(space.images) * len(starts))
     best = min((polish(space, list(paths), tries) for paths in starts), key=space.value)
     if space.value(best) == IMPOSSIBLE:

@@ -24,7 +24,7 @@ def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
     search = Search(space, paths, tries)
     search.run()
     best, value = search.paths, search.value
-    dice = Random(0)  # the same fleet gives the same plan
+    dice = Random(0)  # noqa: S311  # the same fleet gives the same plan
     here = best
     while search.tries > 0:
         search.paths = here
