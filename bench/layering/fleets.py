@@ -54,9 +54,9 @@ def synthetic(services: int, seed: int = 1) -> Case:
 
     Packages: some more than services grow, by the square root. The n-th is asked for in proportion to 1/n, as
     downloads from an index are, and requires up to five that are more popular than itself. Bytes unpacked are
-    log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200 MB), compressed a fifth to a half of that. A service
-    asks for two to ten packages; one in three asks for one of six heavy stacks (300 MB to 1 GB) as well, and half of these have one
-    of a few models' weights, 20 to 400 MB, which compress little.
+    log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200 MB), compressed a fifth to a half of that. A
+    service asks for two to ten packages; one in three asks for one of six heavy stacks (300 MB to 1 GB) as well, and
+    half of these have one of a few models' weights, 20 to 400 MB, which compress little.
     """
     dice = random.Random(f"{seed}:{services}")  # noqa: S311
     count = 120 + int(20 * math.sqrt(services))

@@ -1,6 +1,7 @@
 """What each service of a manifest holds, and the layers that the manifest writes for it: read from the locks.
 
-Bytes come from a measurement where there is one, else from what the lock says of wheels, or from a folder in the repository.
+Bytes come from a measurement where there is one, else from what the lock says of wheels, or from a folder in the
+repository.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ class Written:
 
 
 def written(manifest: Manifest, measured: Sizes) -> Written:
-    """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and weights.
+    """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and
+    weights.
 
-    A service needs what its bases hold: that is what it asked for by standing on them. Raises SetupError where a lock is missing, or
-    the bytes of an item are not known.
+    A service needs what its bases hold: that is what it asked for by standing on them. Raises SetupError where a lock
+    is missing, or the bytes of an item are not known.
     """
     manifest = layered(manifest)
     reader = _Reader(manifest.file.parent, measured)
@@ -110,7 +112,7 @@ class _Reader:
         """Raise SetupError where bytes are not known."""
         if self.unknown:
             shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
-            hint = "where the index does not say them, `slimbake sizes --json > FILE` measures, and --measured FILE reads"
+            hint = "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
             raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
 
     def _pins(self, name: str) -> tuple[Pin, ...]:
