@@ -46,8 +46,8 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "also"),
     [
-        (SCHEMA, model.Manifest, {"file"}),
-        (SCHEMA["$defs"]["base"], model.Base, {"name"}),
+        (SCHEMA, model.Manifest, {"file", "layer_limit"}),
+        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights"}),
         (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore"}),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
         (SCHEMA["$defs"]["service"]["properties"]["budget"], model.Budget, set()),
