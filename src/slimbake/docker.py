@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -138,9 +139,9 @@ def held(project: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def call(*arguments: str) -> str:
+def call(*arguments: str, stdin: str = "") -> str:
     """A docker command to its end: what it wrote on stdout. Raises SetupError with Docker's own words."""
-    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout
@@ -149,3 +150,30 @@ def call(*arguments: str) -> str:
 def foreground(*arguments: str) -> int:
     """A docker command on this process's own stdin, stdout and stderr; its exit code."""
     return subprocess.run(["docker", *arguments], check=False).returncode
+
+
+def export(dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str, str], target: Path) -> None:
+    """Build a Dockerfile without a context of its own and put the files of its last stage into the folder `target`.
+
+    `contexts`: name -> folder or image, as bake takes them. Raises SetupError with the build's last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="slimbake-export-") as scratch:
+        file = Path(scratch) / "Dockerfile"
+        file.write_text(dockerfile)
+        words = [f"--build-context={name}={value}" for name, value in contexts.items()]
+        words += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        command = [
+            "docker",
+            "buildx",
+            "build",
+            "--progress=plain",
+            f"--file={file}",
+            f"--output=type=local,dest={target}",
+        ]
+        done = subprocess.run(
+            [*command, *words, scratch], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env={**os.environ, **BUILD_ENVIRONMENT},
+        )  # fmt: skip
+    if done.returncode:
+        said = [line.partition(" ")[2] for line in done.stderr.splitlines() if "slimbake: " in line]
+        raise SetupError("\n".join(said[-4:]) or f"the build failed\n{done.stderr.strip()[-2000:]}")

@@ -27,7 +27,7 @@ def fingerprints(plan: Plan, root: Path, around: Surroundings, variables: Mappin
     """The fingerprint of each target by its name; a target that depends on what cannot be known here has none.
 
     Hashed are the bake file and those of the `variables` that it reads, Dockerfiles, the folders that are sent, with
-    modes and links, externals by their digests, wheels of this machine by name and size, and the fingerprints of what
+    modes and links, externals by their digests, wheels of this machine by content, and the fingerprints of what
     a target stands on. No times and no absolute paths. Generated files are taken to be up to date. Raises OSError
     for a file that cannot be read. A Dockerfile of the user's own has none, nor has what stands on one: what it reads
     is for BuildKit to find out.
@@ -42,10 +42,11 @@ def fingerprints(plan: Plan, root: Path, around: Surroundings, variables: Mappin
         files = [_content(root / path) for path in (target.dockerfile, f"{target.dockerfile}.dockerignore")]
         if target.recipe is None or None in contexts or _reads_beyond(files[0] or "", dict(target.contexts)):
             continue
-        wheels = Path(around.wheels[target.name]).iterdir() if target.name in around.wheels else ()
-        sizes = sorted((path.name, path.stat().st_size) for path in wheels)
+        # All are named after what is in them.
+        brought = (around.wheels, around.debs, around.find_links)
+        wheels = [Path(each[target.name]).name for each in brought if target.name in each]
         sent = folder(target.context, everything=False)
-        found[target.name] = _digest([common, target.name, files, sent, contexts, sizes])
+        found[target.name] = _digest([common, target.name, files, sent, contexts, wheels])
     return found
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from slimbake.bake import with_smokes
 from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import lock, stale
+from slimbake.lock import SYSTEM, lock, lock_texts, locked, settled, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
-from slimbake.plan.model import Plan
+from slimbake.plan import plan as plan_of
+from slimbake.plan.model import Plan, Target
 from slimbake.prune import remove_dangling
 from slimbake.state import exclusively
-from slimbake.surroundings import surroundings
+from slimbake.surroundings import find_links, surroundings
+from slimbake.wheelhouse import fetch
+from slimbake.wheelhouse.debs import fetch_debs
+from slimbake.wheelhouse.store import store
 
 Say = Callable[[str], None]
 
@@ -25,39 +30,75 @@ Say = Callable[[str], None]
 class Prepared:
     """A project that can be built on this machine now."""
 
+    plan: Plan  # with what the locks, fresh by now, say
     engine: Engine
     around: Surroundings
 
 
 @contextlib.contextmanager
 def prepared(
-    manifest: Manifest, plan: Plan, say: Say, *, frozen: bool = False, install: bool = False
+    manifest: Manifest,
+    plan: Plan,
+    services: tuple[str, ...],
+    say: Say,
+    *,
+    frozen: bool = False,
+    install: bool = False,
+    packages: str = "",
 ) -> Iterator[Prepared]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
-    `frozen`: stale locks and generated files are an error; `install`: a missing engine may be installed. In the end,
-    images that the build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
+    `frozen`: generated files that are stale are an error too; `install`: a missing engine may be installed;
+    `packages`: "wheelhouse" or "index", "" as the manifest has it. In the end, images that the build left without a
+    name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine = setup(install, say)
     here = machine()
     with exclusively(f"bake-{plan.project}", say):
-        _refresh(manifest, plan, here, frozen, say)
-        around = surroundings(plan, manifest.file.parent, engine, here, say, install)
+        plan = _refresh(manifest, plan, here, frozen, say)
+        around = surroundings(plan, engine, here, say, install)
+        targets = plan.needed(with_smokes(plan, services))
+        if (packages or manifest.packages) == "index":
+            around = replace(around, find_links=find_links(targets, locked(manifest), here))
+        else:
+            around = replace(
+                around, wheels=_wheels(manifest, targets, here, say), debs=_debs(manifest, targets, here, say)
+            )
         try:
-            yield Prepared(engine, around)
+            yield Prepared(plan, engine, around)
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
                 remove_dangling(plan.project)
 
 
-def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> None:
-    """Bring locks and generated files up to date. Raises StaleFiles where they are not and `frozen` is set."""
+def _wheels(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+    """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
+    kept = store()
+    layers = {target.name: target.lock for target in targets if target.lock}
+    held = fetch(manifest, here, kept, say, only=set(layers.values())).by_layer
+    return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
+
+
+def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those of its lock."""
+    kept = store()
+    layers = {target.name: f"{target.name}{SYSTEM}" for target in targets if target.recipe and target.recipe.system}
+    held = fetch_debs(manifest, here, kept, say, only=set(layers.values()))
+    return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
+
+
+def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> Plan:
+    """Lock what is new and bring generated files up to date; the plan as the locks are then.
+
+    Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
+    """
     root = manifest.file.parent
-    old = [layer.name for family in stale(manifest) for layer in family.layers]
-    if old and frozen:
-        raise StaleFiles(f"locks are stale: {', '.join(old)}", "`slimbake lock` mends it")
+    old = stale(manifest)
+    if faults := [each for each in old if frozen or not each.new]:
+        raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
+        plan = plan_of(settled(manifest), lock_texts(manifest))
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))
@@ -65,3 +106,4 @@ def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: S
     if found:
         mend(found, root)
         say(f"generated {len(found.write)} files")
+    return plan

@@ -8,13 +8,14 @@ from pathlib import Path
 from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
 from slimbake.baked import Baked
-from slimbake.errors import BuildError, CheckError, UsageError
+from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 from slimbake.loopback import is_loopback
 from slimbake.manifest.model import Manifest
 from slimbake.measure import known_layers, measure
 from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
-from slimbake.prepare import Say, prepared
+from slimbake.prepare import Prepared, Say, prepared
+from slimbake.publish import publish
 from slimbake.report import megabytes
 
 # Beside the manifest, ignored by Git: what images weigh, and what they were built from.
@@ -30,6 +31,8 @@ class Release:
     tag: str
     frozen: bool = False  # stale locks and generated files are an error
     install: bool = False  # a missing engine may be installed
+    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
+    provenance: bool = False  # BuildKit's own, in full, beside what is pushed
 
 
 def release(
@@ -41,14 +44,19 @@ def release(
     moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    with prepared(manifest, plan, say, frozen=names.frozen, install=names.install) as ready:
+    with prepared(
+        manifest, plan, services, say, frozen=names.frozen, install=names.install, packages=names.packages
+    ) as ready:
         if options.push:
             _refuse_standins(ready.around, names.registry)
+        if names.provenance and not (ready.engine.builder == "docker" and ready.engine.store == "containerd"):
+            raise SetupError("provenance needs the engine's own builder, and its containerd image store")
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
+        plan = ready.plan
         result = _changed(plan, services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
-        _publish(plan, result, measurement, options, names)
+        _publish(ready, root, result, measurement, options, names, say)
         return measurement
 
 
@@ -71,15 +79,24 @@ def _changed(
     return replace(result, built=tuple(images))
 
 
-def _publish(plan: Plan, result: bake.Result, measurement: Measurement, options: Options, names: Release) -> None:
+def _publish(
+    ready: Prepared,
+    root: Path,
+    result: bake.Result,
+    measurement: Measurement,
+    options: Options,
+    names: Release,
+    say: Say,
+) -> None:
     """Tag and push what was built and keeps its budget. Raises BuildError and CheckError for the rest."""
+    plan = ready.plan
     over = over_budget(plan, measurement)
     if over and not options.keep_going:
         raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values()))
     good = tuple(image for image in result.built if image.name not in over)
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
-        bake.push(references)
+        publish(plan, good, references, root, ready.around, replace(options, provenance=names.provenance), say)
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
         only_checks = all(isinstance(error, CheckError) for error in result.failures)

@@ -1,26 +1,23 @@
-"""Gathers what this machine brings to a build: externals, wheels, certificates, indexes, proxies."""
+"""Gathers what this machine brings to a build: externals, certificates, indexes, proxies, wheels no index has."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 
 from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine
 from slimbake.externals import resolve
-from slimbake.lock.model import parse_pins
+from slimbake.inside.fetch import hashed
+from slimbake.lock.model import Pin
 from slimbake.machine import Machine
 from slimbake.pipconf import Packages
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.targets import LOCKS
 from slimbake.state import state_folder, write_atomically
+from slimbake.wheelhouse.store import Held, store
 
 
 def surroundings(
-    plan: Plan, root: Path, engine: Engine, here: Machine, say: Callable[[str], None], install: bool = False
+    plan: Plan, engine: Engine, here: Machine, say: Callable[[str], None], install: bool = False
 ) -> Surroundings:
     """What a bake of this plan is given on this machine. Makes stand-ins where no registry can be reached.
 
@@ -31,53 +28,26 @@ def surroundings(
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},
         standins=externals.standins,
-        wheels=_wheels(plan, root, here),
         ca_bundle=str(here.ca_bundle or ""),
         uv_settings=_uv_settings(here.packages),
         proxies=here.proxies,
     )
 
 
-def _wheels(plan: Plan, root: Path, here: Machine) -> dict[str, str]:
-    """For each layer whose lock names wheels in this machine's folders: a folder with exactly those.
+def find_links(targets: Iterable[Target], locks: Mapping[str, tuple[Pin, ...]], here: Machine) -> dict[str, str]:
+    """For a build that asks an index: target -> a folder with exactly what of its lock lies in this machine's folders.
 
     A layer that saw the whole folder would be built again with every wheel that anybody adds.
     """
-    there = {
-        tuple(path.name.split("-")[:2]): path
-        for folder in here.packages.find_links_folders
-        if folder.is_dir()
-        for path in sorted(folder.glob("*.whl"))
-    }
+    folders = (folder for folder in here.packages.find_links_folders if folder.is_dir())
+    there = {path.name: path for folder in folders for path in sorted(folder.glob("*.whl"))}
+    kept = store()
     found: dict[str, str] = {}
-    for target in plan.targets:
-        wheels = [there[key] for key in _pinned(target, root) if key in there]
-        if wheels:
-            found[target.name] = str(_folder_of(wheels))
+    for target in targets:
+        names = [wheel.file for pin in locks.get(target.lock, ()) for wheel in pin.wheels]
+        if wheels := [Held(hashed(there[name]), there[name]) for name in names if name in there]:
+            found[target.name] = str(kept.folder(wheels, ""))
     return found
-
-
-def _pinned(target: Target, root: Path) -> list[tuple[str, str]]:
-    install = target.recipe.install if target.recipe else None
-    lock = root / LOCKS / install.lock if install else None
-    if lock is None or not lock.is_file():
-        return []
-    return [(pin.name.replace("-", "_"), pin.version) for pin in parse_pins(lock.read_text("utf-8"))]
-
-
-def _folder_of(wheels: list[Path]) -> Path:
-    key = "\n".join(f"{wheel}:{wheel.stat().st_size}:{wheel.stat().st_mtime_ns}" for wheel in sorted(wheels))
-    folder = state_folder() / "wheels" / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if not folder.is_dir():
-        half = folder.with_suffix(f".{os.getpid()}")
-        half.mkdir(parents=True, exist_ok=True)
-        for wheel in wheels:
-            try:
-                (half / wheel.name).hardlink_to(wheel)
-            except OSError:  # another file system, or there already
-                shutil.copy2(wheel, half / wheel.name)
-        half.rename(folder)
-    return folder
 
 
 def _uv_settings(packages: Packages) -> str:

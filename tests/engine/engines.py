@@ -1,4 +1,4 @@
-"""A second Docker engine beside the machine's own, as somebody else would have set it up: the plain graph driver."""
+"""Docker engines beside the machine's own, each in a network namespace of its own, with a route out or without."""
 
 from __future__ import annotations
 
@@ -11,39 +11,82 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import aptget
+from slimbake.engine import setup
+from slimbake.externals import resolve
+from slimbake.machine import machine
+from slimbake.manifest import manifest
+from slimbake.plan import plan
 
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}
+# Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the main thread.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig=TERM")
+_ON_AN_EMPTY = 'mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An engine of our own."""
+
+    host: str
+    """Its DOCKER_HOST."""
+    namespace: str
+    """The name of its network namespace."""
+
+    def within(self, *words: str) -> tuple[str, ...]:
+        """A command, as one that runs on this engine's network."""
+        return ("nsenter", f"--net=/run/netns/{self.namespace}", "--", *words)
 
 
 @contextlib.contextmanager
-def plain_engine() -> Iterator[str]:
-    """A dockerd of its own, without the containerd image store; gives its DOCKER_HOST. Needs root.
+def own_engine(*, containerd_store: bool = True, route: bool = True, in_memory: bool = False) -> Iterator[Own]:
+    """A dockerd of its own, with nothing in it. Needs root.
 
-    It lives in a network namespace of its own, whose network reaches out through this machine's, so that neither its
-    bridge nor its firewall rules meet those of the machine's engine. Nothing of it is left in the end.
+    It lives in a network namespace of its own, so that neither its bridge nor its firewall rules meet those of the
+    machine's engine. With a `route` that reaches out through this machine's network, without one nothing gets in or
+    out of it, but to its socket. `in_memory`: its data lie on a tmpfs, which lists files in another order than a file
+    system of a disk. Nothing of it is left in the end.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         aptget.install(["iproute2"], print)
-    with tempfile.TemporaryDirectory(prefix="engine-") as name, _network() as namespace:
+    with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:
         folder = Path(name)
         config = folder / "daemon.json"
-        config.write_text(json.dumps({"features": {"containerd-snapshotter": False}, "containerd-namespace": "plain"}))
-        host = f"unix://{folder}/docker.sock"
+        config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
+        made = Own(f"unix://{folder}/docker.sock", namespace)
         # Not `ip netns exec`: it lays a fresh /sys over the one that has the cgroups.
-        argv = ["nsenter", f"--net=/run/netns/{namespace}", "dockerd", "--config-file", str(config), "--host", host]
-        argv += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
+        argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount")]  # its mounts go with it
+        argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]  # else it would share a containerd of the system
+        argv += ["sh", "-c", _ON_AN_EMPTY, f"{folder}/data"] if in_memory else []
+        argv += ["dockerd", "--config-file", str(config)]
+        argv += ["--host", made.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
         with (folder / "log").open("wb") as log:
-            daemon = subprocess.Popen(argv, env=_SYSTEM, stdout=log, stderr=subprocess.STDOUT)
+            daemon = subprocess.Popen([*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log)
         try:
-            _wait(host, daemon, folder / "log")
-            yield host
+            _wait(made.host, daemon, folder / "log")
+            yield made
         finally:
             daemon.terminate()
-            daemon.wait(30)
-            _unmount(folder)
+            try:
+                daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                daemon.kill()  # its containerd goes with it
+                daemon.wait()
+
+
+def bring_externals(file: Path, host: str) -> None:
+    """Bring the images from outside that a manifest names, or what stands in for them here, into another engine."""
+    read = plan(manifest(file))
+    found = resolve(read.externals, read.python, setup(False, print), machine(), print, install=True)
+    images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
+    for image in (image.removeprefix("docker-image://") for image in images):
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
+            argv = ["docker", "--host", host, "load"]
+            loaded = subprocess.run(argv, stdin=saving.stdout, capture_output=True, check=False)
+        assert (saving.returncode, loaded.returncode) == (0, 0), loaded.stderr.decode()
 
 
 def _wait(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
@@ -54,39 +97,40 @@ def _wait(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
-def _unmount(folder: Path) -> None:
-    """Undo the mounts that dockerd leaves where its data lie on a file system that is not shared, as in a chroot."""
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(folder)]):
-        _do("umount", mount)
-
-
 @contextlib.contextmanager
-def _network() -> Iterator[str]:
-    """A network namespace that reaches out through this machine's network; gives its name."""
-    token, block = secrets.token_hex(3), secrets.randbelow(200) + 20
-    name, near, far, subnet = f"slim{token}", f"10.98.{block}.1", f"10.98.{block}.2", f"10.98.{block}.0/30"
-    rules = (
-        ("nat", "POSTROUTING", "-s", subnet, "-j", "MASQUERADE"),
-        ("filter", "FORWARD", "-s", subnet, "-j", "ACCEPT"),
-        ("filter", "FORWARD", "-d", subnet, "-j", "ACCEPT"),
-    )
+def _network(route: bool) -> Iterator[str]:
+    """A network namespace, with a `route` one that reaches out through this machine's network; gives its name."""
+    name = f"slim{secrets.token_hex(3)}"
     with contextlib.ExitStack() as undo:
         _do("ip", "netns", "add", name)
         undo.callback(_do, "ip", "netns", "del", name)
-        _do("ip", "link", "add", f"v{token}", "type", "veth", "peer", "name", "eth0", "netns", name)
-        undo.callback(_do, "ip", "link", "del", f"v{token}")
-        _do("ip", "addr", "add", f"{near}/30", "dev", f"v{token}")
-        _do("ip", "link", "set", f"v{token}", "up")
-        _do("ip", "-n", name, "addr", "add", f"{far}/30", "dev", "eth0")
-        for device in ("eth0", "lo"):
-            _do("ip", "-n", name, "link", "set", device, "up")
-        _do("ip", "-n", name, "route", "add", "default", "via", near)
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-        for table, *rule in rules:
-            _do("iptables", "-t", table, "-I", *rule)
-            undo.callback(_do, "iptables", "-t", table, "-D", *rule)
+        _do("ip", "-n", name, "link", "set", "lo", "up")
+        if route:
+            _reach_out(name, undo)
         yield name
+
+
+def _reach_out(namespace: str, undo: contextlib.ExitStack) -> None:
+    """Give a network namespace a way out."""
+    device = f"v{namespace}"
+    block, place = secrets.randbelow(256), 4 * secrets.randbelow(64)
+    near, far, subnet = (f"10.98.{block}.{place + number}" for number in (1, 2, 0))
+    rules = (
+        ("nat", "POSTROUTING", "-s", f"{subnet}/30", "-j", "MASQUERADE"),
+        ("filter", "FORWARD", "-s", f"{subnet}/30", "-j", "ACCEPT"),
+        ("filter", "FORWARD", "-d", f"{subnet}/30", "-j", "ACCEPT"),
+    )
+    _do("ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    undo.callback(_do, "ip", "link", "del", device)
+    _do("ip", "addr", "add", f"{near}/30", "dev", device)
+    _do("ip", "link", "set", device, "up")
+    _do("ip", "-n", namespace, "addr", "add", f"{far}/30", "dev", "eth0")
+    _do("ip", "-n", namespace, "link", "set", "eth0", "up")
+    _do("ip", "-n", namespace, "route", "add", "default", "via", near)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    for table, *rule in rules:
+        _do("iptables", "-t", table, "-I", *rule)
+        undo.callback(_do, "iptables", "-t", table, "-D", *rule)
 
 
 def _do(*argv: str) -> None:

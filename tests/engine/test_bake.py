@@ -82,6 +82,13 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
     assert dangling(fine) == ""
 
 
+def test_a_build_anew_changes_no_digest(fine: Toy) -> None:
+    before = baked(fine)
+    anew = fine.slimbake("bake", "--json", "--no-cache")
+    assert {"inside", "runtime", "base-small", "wheel-shared", "one", "two"} <= built_steps(anew)
+    assert anew.json()["images"] == before
+
+
 def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine: Toy) -> None:
     """After an edit, a layout of what is new is measured; without a record of it, the image as saved."""
     baked(fine)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +13,14 @@ from tests.engine.conftest import ROOT, docker
 
 from slimbake import bake
 from slimbake.bake.command import Options, Surroundings
-from slimbake.engine import setup
 from slimbake.machine import machine
 from slimbake.manifest import manifest
 from slimbake.measure import measure
 from slimbake.measure.model import Measurement
 from slimbake.plan import plan as plan_of
 from slimbake.plan.model import Plan
-from slimbake.prune import remove_dangling
+from slimbake.prepare import prepared
 from slimbake.release import MEASURED
-from slimbake.surroundings import surroundings
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 BASES = {"base-web": ("api", "storage", "control", "bulk-ingester"), "base-ml": ("embedding", "nlg", "hybrid")}
@@ -69,14 +66,13 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(baked: dict[str, Any]) -> Iterator[Fleet]:
+def fleet(baked: dict[str, Any]) -> Fleet:
     checked = manifest(ROOT / "services.yaml")
     plan = plan_of(checked)
-    around = surroundings(plan, ROOT, setup(False, print), machine(), print)
-    built = bake.bake(plan, ("runtime", *BASES), ROOT, around, Options(), smokes=False).built
-    measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
-    yield Fleet(plan, around, measured)
-    remove_dangling(plan.project)
+    with prepared(checked, plan, SERVICES, print) as ready:
+        built = bake.bake(plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False).built
+        measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
+    return Fleet(plan, ready.around, measured)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import call, docker, wait_for
-from tests.engine.engines import plain_engine
+from tests.engine.engines import own_engine
 
 from slimbake import dockerd
 from slimbake.doctor import doctor
@@ -34,8 +34,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[str]:
-    with plain_engine() as host:
-        yield host
+    with own_engine(containerd_store=False) as plain:
+        yield plain.host
 
 
 def state_of_engine() -> dict[str, Any]:

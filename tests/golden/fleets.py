@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.generated import drift, generate, mend
+from slimbake.lock import lock_texts, settled
 from slimbake.manifest import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -27,7 +28,8 @@ class Fleet:
 
     @property
     def plan(self) -> Plan:
-        return plan(manifest(self.root / "services.yaml"))
+        read = manifest(self.root / "services.yaml")
+        return plan(settled(read), lock_texts(read))
 
     def files(self) -> tuple[Generated, ...]:
         return generate(self.plan, self.root)

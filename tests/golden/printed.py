@@ -44,7 +44,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "context": it.context,
             "contexts": dict(it.contexts),
             "dockerfile": posixpath.relpath(it.dockerfile, it.context),
-            "args": dict(it.args),
+            "args": {"SOURCE_DATE_EPOCH": "315532800", **dict(it.args)},
             "labels": dict(it.labels),
             "tags": [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}"] if image else [],
             "cache-from": _cache(variables["CACHE_FROM"], it),

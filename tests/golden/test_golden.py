@@ -44,7 +44,9 @@ def test_the_repository_s_own_generated_files_are_fresh() -> None:
 @every_fleet
 def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
     programs = {file.path: file.text for file in fleet.files() if file.path.startswith(f"{INSIDE}/")}
-    assert sorted(programs) == [f"{INSIDE}/{name}.py" for name in ("distil", "layer", "smoke", "system")]
+    assert sorted(programs) == [
+        f"{INSIDE}/{name}.py" for name in ("debs", "distil", "fetch", "layer", "smoke", "system")
+    ]
     for path, text in programs.items():
         first, _, rest = text.partition("\n")
         assert MARK in first

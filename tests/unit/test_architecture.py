@@ -18,7 +18,9 @@ MODULES = {
 }
 
 PURE = (
-    "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.measure.model",
+    "slimbake.manifest.model", "slimbake.plan", "slimbake.render", "slimbake.lock.model", "slimbake.lock.text",
+    "slimbake.lock.answers", "slimbake.lock.record", "slimbake.lock.platforms", "slimbake.lock.explain",
+    "slimbake.lock.conflict", "slimbake.measure.model", "slimbake.sbom.model", "slimbake.sbom.document",
     "slimbake.measure.detail", "slimbake.measure.owners", "slimbake.measure.views", "slimbake.measure.findings",
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
@@ -39,6 +41,8 @@ ALLOWED = {
 STARTS = {
     "slimbake.docker",
     "slimbake.process",
+    "slimbake.inside.debs",
+    "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",
     "slimbake.inside.system",

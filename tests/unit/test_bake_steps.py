@@ -95,7 +95,7 @@ def test_every_shared_step_of_a_build_is_told_under_the_target_that_has_it(steps
     ran = {(v.step.target, v.step.title.split()[0]) for v in progress.vertices.values() if v.step.instruction}
     assert ran == {
         ("runtime", "distil"), ("runtime", "COPY"), ("runtime", "WORKDIR"),
-        ("base-files", "RUN"), ("base-files", "COPY"),
+        ("base-files", "system"), ("base-files", "COPY"),
         ("one", "layer"), ("two", "layer"), ("one-smoke", "smoke"), ("two-smoke", "smoke"),
     }  # fmt: skip
 

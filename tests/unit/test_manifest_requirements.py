@@ -12,7 +12,7 @@ from slimbake.manifest import manifest
 from slimbake.manifest.model import LocalPackage, Requirements
 
 COMMON = {"libs/common/pyproject.toml": '[project]\nname = "Atlas_Common"\nversion = "1"\n'}
-PACKAGE = LocalPackage("atlas-common", "libs/common")
+PACKAGE = LocalPackage("atlas-common", "libs/common", ("setuptools>=40.8.0",))
 
 
 def read(folder: Path, requirements: str, files: Mapping[str, str]) -> Requirements:
@@ -134,3 +134,81 @@ def test_nothing_outside_the_repository_can_be_required(tmp_path: Path, line: st
 def test_every_other_option_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
     text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": f"numpy\n{line}\n"})
     assert text.startswith("services/api/requirements.txt:2:1: ")
+
+
+UV_LOCK = """
+version = 1
+[[package]]
+name = "api"
+version = "1"
+source = { virtual = "." }
+dependencies = [
+    { name = "uvicorn", extra = ["standard"] }, { name = "atlas-common" }, { name = "win", marker = "os_name == 'nt'" },
+]
+[package.dev-dependencies]
+dev = [{ name = "pytest" }]
+[[package]]
+name = "uvicorn"
+version = "0.54.0"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "click" }]
+optional-dependencies = { standard = [{ name = "websockets" }], other = [{ name = "pytest" }] }
+[[package]]
+name = "click"
+version = "8.5"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "uvicorn" }]
+[[package]]
+name = "websockets"
+version = "17.4"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "pytest"
+version = "9"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "win"
+version = "1"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "colour", version = "2", marker = "python_version > '3'" }]
+[[package]]
+name = "colour"
+version = "1"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "colour"
+version = "2"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "atlas-common"
+version = "1"
+source = { editable = "../../libs/common" }
+"""
+
+
+def test_a_uv_lock_is_what_its_project_needs_at_the_versions_that_it_pins(tmp_path: Path) -> None:
+    found = read(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK})
+    assert found == Requirements(
+        specs=(
+            "uvicorn==0.54.0", "win==1 ; os_name == 'nt'", "click==8.5", "websockets==17.4",
+            "colour==2 ; (os_name == 'nt') and (python_version > '3')",
+        ),
+        packages=(PACKAGE,),
+        files=("services/api/uv.lock",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('virtual = "."', 'virtual = "services/api"', "it is the lock of no single project"),
+        ('name = "click"\nversion', 'name = "clack"\nversion', "it lacks 'click'"),
+        (
+            'version = "17.4"\nsource = { registry = "https://index.example/simple" }',
+            'version = "17.4"\nsource = { git = "https://git.example/w" }',
+            "'websockets' comes from git",
+        ),
+    ],
+)
+def test_a_uv_lock_that_no_lock_can_follow_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in problem(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK.replace(old, new)})

@@ -157,7 +157,7 @@ def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
     decided = plan(fleet(service("one", weights=MODEL)))
     target = decided.target("weights-some-model")
     assert (target.context, target.online) == ("dockerfiles/inside", True)
-    assert recipe(decided, target.name).weights_lock == "weights-some-model.txt"
+    assert recipe(decided, target.name).lock == "weights-some-model.txt"
 
 
 def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> None:
@@ -166,13 +166,14 @@ def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> No
     assert recipe(decided, "web").install == Install(lock="web.txt")
 
 
-def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_installed() -> None:
+def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:
     def sent(*services: Service) -> list[str]:
         decided = plan(fleet(*services))
         assert all("uv" not in dict(t.contexts) for t in decided.targets if t.name != "inside")
         return [name for name, _ in decided.target("inside").contexts]
 
-    assert sent(service("api")) == sent(service("api", weights=Weights("path", "small"))) == []
+    assert sent(service("api")) == []
+    assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "uv"]
     assert sent(service("api"), service("web", requirements=asks("httpx"))) == ["locks", "uv"]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
 
@@ -200,7 +201,7 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
         "only-common": None,
         "alone": ("common",),
     }
-    assert decided.target("api").needs == ("inside", "base-store", "wheel-auth")
+    assert decided.target("api").needs == ("inside", "base-store", "runtime", "wheel-auth")
 
 
 @pytest.mark.parametrize(("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")])
@@ -255,6 +256,7 @@ def test_labels_are_sorted_and_a_service_s_own_win() -> None:
         .labels
     )
     assert labels == (
+        ("org.opencontainers.image.base.name", "python:3.11-slim-trixie"),
         ("org.opencontainers.image.title", "mine"),
         ("slimbake.project", "atlas"),
         ("slimbake.target", "api"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
@@ -137,6 +137,37 @@ def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> di
         if names[image.name] not in image.names:
             docker.call("image", "tag", image.digest, names[image.name])
     return names
+
+
+def push_with_provenance(
+    plan: Plan, images: tuple[Built, ...], names: Mapping[str, str], root: Path, around: Surroundings, options: Options
+) -> None:
+    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`) beside it.
+
+    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it under their names.
+    Raises BuildError, also where that build made anything but what was checked; then nothing is pushed.
+    """
+    called = {image.name: f"slimbake/{plan.project}/{image.name}:provenance" for image in images}
+    options = replace(options, provenance=True, names=called, layouts="", no_cache=False)
+    around = replace(around, proxies=())  # with their passwords they would stand in it, and what is cached needs none
+    _, broken, text = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
+    if broken is not None:
+        raise BuildError(f"buildx makes no provenance\n{text.strip() or broken.error}")
+    try:
+        for image in images:
+            form = "--format={{json .RootFS}} {{json .Config}}"
+            if len(set(docker.call("image", "inspect", form, image.digest, called[image.name]).splitlines())) != 1:
+                raise BuildError(
+                    f"{image.name}: with provenance, buildx built another image than the one that was checked"
+                )
+        for image in images:
+            docker.call("image", "tag", called[image.name], names[image.name])
+            try:
+                push({image.name: names[image.name]})
+            finally:
+                docker.call("image", "tag", image.digest, names[image.name])
+    finally:
+        docker.call("image", "rm", *called.values())
 
 
 def push(names: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.render import BAKE_FILE
 
 
@@ -16,7 +17,9 @@ class Surroundings:
     externals: Mapping[str, str]  # python, uv -> context value
     digests: Mapping[str, str] = field(default_factory=dict)  # python, uv -> changes when what it stands for does
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
-    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of this machine's wheels for its lock
+    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its lock's wheels
+    debs: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its Debian packages
+    find_links: Mapping[str, str] = field(default_factory=dict)  # target -> folder with what no index has of them
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
@@ -31,6 +34,8 @@ class Options:
     no_cache: bool = False
     keep_going: bool = False
     load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
+    provenance: bool = False  # what is built carries BuildKit's own account of it, in full
+    names: Mapping[str, str] = field(default_factory=dict)  # target -> what its image is called, if not as staged
     layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
 
 
@@ -45,7 +50,9 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
             words += ["--set", f"{target.name}.{override}"]
         if target.repository and target.name in names:
             # Checked before it is released: until then it has a name of ours, which also serves `slimbake debug`.
-            words += ["--set", f"{target.name}.tags={staged(plan, target.name)}"]
+            words += ["--set", f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}"]
+            if options.provenance:
+                words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
         elif target.repository:
             words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
         if options.load and target.name in names and target.kind == "service":
@@ -62,11 +69,12 @@ def staged(plan: Plan, target: str) -> str:
 
 
 def environment(around: Surroundings, options: Options) -> dict[str, str]:
-    """The variables of the bake file that this machine sets."""
+    """The variables of the bake file and of buildx that this machine sets."""
     variables = {
         "CA_BUNDLE": around.ca_bundle,
         "UV_SETTINGS": around.uv_settings,
         "LAYOUTS": options.layouts,
+        "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}
 
@@ -76,10 +84,15 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     found = [
         f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
     ]
-    if target.name in around.wheels:
-        found.append(f"contexts.find-links={around.wheels[target.name]}")
+    for name, folders in (("wheels", around.wheels), ("debs", around.debs), ("find-links", around.find_links)):
+        if target.name in folders:
+            found.append(f"contexts.{name}={folders[target.name]}")
     if target.online:
         found += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
         found.append(f"labels.slimbake.standin={','.join(around.standins)}")
+    if is_ours(target) and (digest := around.digests.get("python")):
+        found.append(f"labels.{BASE_DIGEST}={digest}")
+        if "python" in around.standins:
+            found.append(f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}")
     return found

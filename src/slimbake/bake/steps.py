@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from slimbake.plan.model import Plan
 
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
-_PROGRAM = re.compile(r'/inside/(?P<program>\w+)\.py"(?P<rest>.*)\]$')
+_PROGRAM = re.compile(r'"(?:/inside/|-m", "inside\.)(?P<program>\w+)(?:\.py)?"(?P<rest>.*)\]$')
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,19 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @services_argument
 @manifest_option
 @json_option
-@click.option("--push", is_flag=True, help="Push what was built, once its smoke holds.")
+@click.option("--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM.")
+@click.option("--provenance", type=click.Choice(["max"]), help="Push BuildKit's own account of the build too.")
+@click.option("--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder.")
 @image_options
 @click.option("--builder", default="", help="The buildx builder.")
 @click.option("--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it.")
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
+@click.option(
+    "--packages",
+    type=click.Choice(["wheelhouse", "index"]),
+    help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
+)
 @click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
     "--install-engine",
@@ -27,15 +34,19 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 )
 def command(
     services: tuple[str, ...], file: Path, as_json: bool, tag: str, registry: str, frozen: bool, install_engine: bool,
-    push: bool, builder: str, sets: tuple[str, ...], no_cache: bool, keep_going: bool,
+    push: bool, provenance: str | None, sbom: Path | None, builder: str,
+    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.bake.command import Options
-    from slimbake.cli.common import print_sizes, read, say, select
+    from slimbake.cli.common import print_sizes, read, say, select, write_sboms
+    from slimbake.errors import UsageError
     from slimbake.release import Release, release
 
     manifest, plan = read(file)
+    if provenance and not push:
+        raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
     if builder:
         docker.use_builder(builder)
     measurement = release(
@@ -43,7 +54,17 @@ def command(
         plan,
         select(plan, services),
         Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
-        Release(registry=registry or plan.registry, tag=tag, frozen=frozen, install=install_engine),
+        Release(
+            registry=registry or plan.registry,
+            tag=tag,
+            frozen=frozen,
+            install=install_engine,
+            packages=packages or "",
+            provenance=provenance == "max",
+        ),
         say,
     )
+    if sbom:
+        _, plan = read(file)  # with the locks as they are now
+        write_sboms(plan, {image.name: image.digest for image in measurement.images}, manifest.file.parent, sbom)
     print_sizes(measurement, as_json)

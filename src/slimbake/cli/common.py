@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,11 +71,12 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
 
 def read(file: Path) -> tuple[Manifest, Plan]:
     """The checked manifest and its plan."""
+    from slimbake.lock import lock_texts, settled
     from slimbake.manifest import manifest
     from slimbake.plan import plan
 
     checked = manifest(file)
-    return checked, plan(checked)
+    return checked, plan(settled(checked), lock_texts(checked))
 
 
 def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,6 +96,15 @@ def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
 def say(line: str) -> None:
     """A line of progress: stdout is the result's, stderr everything else's."""
     click.echo(line, err=True)
+
+
+def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
+    """The SBOM of each of these images, service -> name or id, into a file of its own."""
+    from slimbake.sbom import file_name, sbom
+    from slimbake.state import write_atomically
+
+    for service, image in names.items():
+        write_atomically(folder / file_name(service), sbom(plan, service, image, root).encode())
 
 
 def print_json(value: Any) -> None:

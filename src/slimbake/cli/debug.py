@@ -33,8 +33,8 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        with prepared(manifest, plan, say) as ready:
-            bake.bake(plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False)
+        with prepared(manifest, plan, (service,), say) as ready:
+            bake.bake(ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
     python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]

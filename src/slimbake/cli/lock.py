@@ -7,24 +7,43 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import manifest_option, read, say
-from slimbake.errors import StaleFiles
+from slimbake.errors import StaleFiles, UsageError
 
 
 @click.command("lock")
 @manifest_option
 @click.option("--check", is_flag=True, help="Resolve nothing; end with 4 if a lock is stale.")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions that fit.")
-def command(file: Path, check: bool, upgrade: bool) -> None:
-    """Resolve the exact, hash-verified packages of each layer into locks/."""
-    from slimbake.lock import lock, stale
+@click.option(
+    "--upgrade", "-U", metavar="[PACKAGE]", is_flag=False, flag_value="*", multiple=True,
+    help="Take the newest version that fits, of this package or of all; repeatable.",
+)  # fmt: skip
+@click.option("--explain", metavar="PACKAGE", help="Say who needs a package, in which layer it is, and why there.")
+def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
+    """Resolve the exact, hash-verified contents of each layer into locks/."""
+    from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
+    from slimbake.lock.explain import explanation
+    from slimbake.lock.model import families, is_auto
     from slimbake.machine import machine
+    from slimbake.manifest.specs import normalised
 
     manifest, _ = read(file)
     if check:
-        old = [layer.name for family in stale(manifest) for layer in family.layers]
-        if old:
-            raise StaleFiles(f"locks are stale: {', '.join(old)}", "`slimbake lock` mends it")
+        if old := stale(manifest):
+            raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
         click.echo("the locks are fresh")
-        return
-    changed = lock(manifest, machine(), say, upgrade)
-    click.echo("\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh")
+    elif explain:
+        known = locked(manifest)
+        text = explanation(normalised(explain), families(settled(manifest)), known, is_auto(manifest))
+        if not text:
+            raise UsageError(f"no lock holds {explain}", "`slimbake lock` brings the locks up to date")
+        click.echo(text)
+    else:
+        names = tuple(name if name in ALL else normalised(name) for name in upgrade)
+        held = {pin.name for pins in locked(manifest).values() for pin in pins}
+        held |= {deb.name for debs in system_locks(manifest).values() for deb in debs}
+        if unknown := [name for name in names if name not in {*held, *ALL}]:
+            raise UsageError(
+                f"no lock holds {', '.join(unknown)}", "`slimbake lock --upgrade` without a name takes all"
+            )
+        changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
+        click.echo("\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh")

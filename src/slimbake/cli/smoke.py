@@ -27,7 +27,8 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     chosen = tuple(name for name in select(plan, services) if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest")
-    with prepared(manifest, plan, say) as ready:
+    with prepared(manifest, plan, chosen, say) as ready:
+        plan = ready.plan
         if not record:
             bake.bake(plan, chosen, root, ready.around, Options())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")

@@ -1,13 +1,12 @@
 """Carry Debian packages into an image, on top of its runtime; runs inside the external Python image.
 
-    python3.11 -m inside.system /out --runtime /runtime libpq5 libgomp1
+    python3.11 -m inside.system /out --runtime /runtime --debs /inside/debs libpq5 libgomp1
 
 Carried are the files of each package and the shared libraries that they need, where the runtime lacks them.
-What else a package depends on (data, programs) is not: name it. Needs distil.py beside it, else nothing.
+What else a package depends on (data, programs) is not: name it. Needs distil.py and debs.py beside it, else nothing.
 """
 
 import argparse
-import difflib
 import filecmp
 import os
 import re
@@ -15,34 +14,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .debs import Deb, apt, succeeds, verified, wanted
 from .distil import DPKG, EPOCH, copyrights, is_elf, lay, libraries, owners, records, settle, steps, within
 
 DOCUMENTATION = re.compile(r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/")
 
 
-def apt(*command: str) -> str:
-    """The output of one command of apt; where it fails, its errors end the step."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        errors = " ".join([line for line in lines if line.startswith("E: ")] or lines)
-        sys.exit(f"slimbake: system: {' '.join(command[:2])} failed: {errors}")
-    return done.stdout
+def install(debs: list[Deb], folder: Path) -> None:
+    """Install from these files, without a network, what the image lacks of the packages of a lock.
 
-
-def install(names: list[str]) -> None:
-    """Install the packages `names` with what they depend on; names that apt does not know end the step."""
-    apt("apt-get", "update", "--error-on=any")
-    known = sorted(apt("apt-cache", "pkgnames").splitlines())
-    unknown = sorted({*names}.difference(known))
-    for name in unknown:
-        near = difflib.get_close_matches(name, [other for other in known if other[:2] == name[:2]])
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        print(f"slimbake: system: Debian has no package {name!r}{hint}", file=sys.stderr)
-    if unknown:
-        sys.exit(1)
-    apt("apt-get", "install", "--yes", "--no-install-recommends", *names)
+    What it has stays as it is; only where something then does not fit does the lock's version replace it.
+    """
+    files = dict(zip(debs, verified(debs, folder), strict=True))
+    listed = apt("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
+    there = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    words = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
+    lacking = [str(path) for deb, path in files.items() if deb.name not in there]
+    if lacking and not succeeds(*words, *lacking):
+        apt(*words, *map(str, files.values()))
 
 
 def alternatives(paths: set[Path]) -> set[Path]:
@@ -77,12 +66,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--runtime", type=Path, required=True)
+    parser.add_argument("--debs", type=Path, required=True)
     parser.add_argument("--epoch", type=int, default=int(os.environ.get("SOURCE_DATE_EPOCH") or EPOCH))
     parser.add_argument("packages", nargs="+")
     arguments = parser.parse_args()
     out: Path = arguments.out
     os.umask(0o022)
-    install(arguments.packages)
+    install(wanted(), arguments.debs)
     paths = {path for path in contents(arguments.packages) if not has(arguments.runtime, path)}
     out.mkdir(exist_ok=True)
     lay(out, paths, records(paths, arguments.runtime), {})

@@ -1,77 +1,163 @@
-"""The lock stage: exact, hash-verified packages of each layer, in files made to be committed and reviewed."""
+"""The lock stage: exact, hash-verified contents of each layer, in files made to be committed and reviewed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from slimbake.lock.model import HEADER, Family, families, inputs, lock_text, parse_pins
+from slimbake.inside.debs import Deb
+from slimbake.inside.debs import parse as parse_debs
+from slimbake.lock import auto, packages
+from slimbake.lock.files import (
+    EXTERNALS_HEADER,
+    SYSTEM_HEADER,
+    WEIGHTS_HEADER,
+    externals_text,
+    parse_externals,
+    weights_text,
+)
+from slimbake.lock.model import Pin as Pin
+from slimbake.lock.model import built_for, families, is_auto
+from slimbake.lock.packages import text
+from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
+from slimbake.lock.text import HEADER, parse_pins
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
+from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
-from slimbake.state import write_atomically
+from slimbake.state import exclusively, write_atomically
 
-INDEX = "inputs.json"  # lock file -> digest of what it was resolved from
+EXTERNALS = "externals"
+SYSTEM = ".system"  # the end of a lock's name
+ALL = packages.ALL
 
+_HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
-def stale(manifest: Manifest) -> tuple[Family, ...]:
-    """The families whose committed locks do not answer what the manifest asks now."""
-    folder = manifest.file.parent / LOCKS
-    recorded = _recorded(folder)
-    return tuple(family for family in families(manifest) if _is_stale(family, manifest, folder, recorded))
-
-
-def _is_stale(family: Family, manifest: Manifest, folder: Path, recorded: Mapping[str, str]) -> bool:
-    return any(
-        recorded.get(name) != digest or not (folder / f"{name}.txt").is_file()
-        for name, digest in _inputs(family, manifest).items()
-    )
+Say = Callable[[str], None]
 
 
-def lock(manifest: Manifest, machine: Machine, say: Callable[[str], None], upgrade: bool = False) -> tuple[str, ...]:
-    """Resolve what is stale (or, with `upgrade`, everything anew) and write `locks/`; the names of changed files.
+def stale(manifest: Manifest) -> tuple[Stale, ...]:
+    """The committed locks that do not answer what the manifest asks now, each with the reason."""
+    recorded = parse(text(manifest, FILE) or "")
+    asked = packages.asked(manifest)
+    asked |= {name: digest(content) for name, content in _weights(manifest).items()}
+    asked |= {name: _asked_system(names, manifest) for name, names in _systems(manifest).items()}
+    asked[EXTERNALS] = _asked_externals(manifest)
+    found = (compare(name, value, text(manifest, name), recorded) for name, value in asked.items())
+    return tuple(each for each in found if each)
 
-    Raises ResolutionError where requirements contradict each other, SetupError where uv or an index fails.
+
+def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str] = ()) -> tuple[str, ...]:
+    """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of changed files.
+
+    Known pins are kept where they still fit. Raises ResolutionError where requirements contradict each other,
+    SetupError where uv or an index fails; nothing is written then.
     """
-    from slimbake.lock.resolve import resolve  # packaging and uv cost time that a fresh lock need not spend
+    with exclusively(f"lock-{manifest.project}", say):
+        return _lock(manifest, machine, say, upgrade)
 
-    folder = manifest.file.parent / LOCKS
-    todo = families(manifest) if upgrade else stale(manifest)
-    recorded = _recorded(folder)
-    texts: dict[str, str] = {}
-    for family in todo:
-        say(f"locking {', '.join(layer.name for layer in family.layers)}")
-        files = (folder / f"{layer.name}.txt" for layer in family.layers)
-        known = () if upgrade else tuple(pin for f in files if f.is_file() for pin in parse_pins(f.read_text()))
-        for name, pins in resolve(family, manifest.file.parent, manifest.python, machine, known).items():
-            texts[f"{name}.txt"] = lock_text(pins)
-        recorded |= _inputs(family, manifest)
-    live = {layer.name for family in families(manifest) for layer in family.layers}
-    index = {name: recorded[name] for name in sorted(live)}
-    texts[INDEX] = json.dumps(index, indent=1) + "\n"
-    changed = tuple(name for name, text in texts.items() if _text(folder / name) != text)
+
+def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]) -> tuple[str, ...]:
+    recorded = parse(text(manifest, FILE) or "")
+    old = {each.name for each in stale(manifest)}
+    texts = packages.resolved(manifest, machine, old, upgrade, say)
+    asked = packages.asked(manifest, texts)
+    texts |= (weights := _weights(manifest))
+    asked |= {name: digest(content) for name, content in weights.items()}
+    for name, wanted in _systems(manifest).items():
+        asked[name] = _asked_system(wanted, manifest)
+        held = {deb.name for deb in _debs(manifest, name)}
+        if name in old or upgrade == ALL or held & set(upgrade):
+            texts[name] = _system_text(name, wanted, manifest, machine, say)
+    asked[EXTERNALS] = _asked_externals(manifest)
+    if EXTERNALS in old or upgrade == ALL:
+        texts[EXTERNALS] = _externals_text(manifest)
+    records = {n: Record(d, digest(texts[n])) if n in texts else recorded[n] for n, d in asked.items()}
+    files = {packages.file(name): content for name, content in (*texts.items(), (FILE, render(records)))}
+    return _written(manifest.file.parent / LOCKS, files, {packages.file(name) for name in (*asked, FILE)})
+
+
+def _written(folder: Path, files: Mapping[str, str], live: Collection[str]) -> tuple[str, ...]:
+    """Write what differs and remove locks of ours that nothing asks for any more."""
+    changed = tuple(n for n, t in files.items() if not (folder / n).is_file() or (folder / n).read_text("utf-8") != t)
     for name in changed:
-        write_atomically(folder / name, texts[name].encode())
-    for path in folder.glob("*.txt"):
-        if path.stem not in live and _text(path).startswith(HEADER):
+        write_atomically(folder / name, files[name].encode())
+    arranged = folder / packages.file(packages.LAYERS)
+    for path in (*folder.glob("*.txt"), *([arranged] if arranged.is_file() else [])):
+        if path.name not in live and (path == arranged or path.read_text("utf-8").startswith(_HEADERS)):
             path.unlink()
     return changed
 
 
-def _inputs(family: Family, manifest: Manifest) -> dict[str, str]:
+def locked(manifest: Manifest) -> dict[str, tuple[Pin, ...]]:
+    """The pins of every layer by its name, as the committed locks have them; a layer without a lock has none."""
+    names = [layer.name for family in families(settled(manifest)) for layer in family.layers]
+    return {name: parse_pins(text(manifest, name) or "") for name in names}
+
+
+def _debs(manifest: Manifest, name: str) -> tuple[Deb, ...]:
+    """The Debian packages of a layer's system lock, as committed; none without a lock."""
+    return tuple(parse_debs(text(manifest, name) or ""))
+
+
+def lock_texts(manifest: Manifest) -> dict[str, str]:
+    """The locks as they are, fresh or not: the name of each file and its text."""
+    folder = manifest.file.parent / LOCKS
+    return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))}
+
+
+def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
+    """The Debian packages of every layer that carries some, by the lock's name."""
+    return {name: _debs(manifest, name) for name in _systems(manifest)}
+
+
+def settled(manifest: Manifest) -> Manifest:
+    """The manifest as its locks settle it: with the bases that slimbake found, and externals at their digests."""
+    if is_auto(manifest) and (found := auto.parse(text(manifest, packages.LAYERS) or "")):
+        manifest = auto.applied(manifest, found)
+    digests = parse_externals(text(manifest, EXTERNALS) or "")
+    images = (
+        replace(external, image=f"{external.image}@{digests[external.image]}")
+        if external.image in digests and "@" not in external.image
+        else external
+        for external in externals(manifest)
+    )
+    return replace(manifest, externals=tuple(images))
+
+
+def _externals_text(manifest: Manifest) -> str:
+    """Externals with the digests that their registries give now. A stand-in's never enters a lock."""
+    from slimbake.externals import in_registry
+
+    found = ((external, in_registry(external.image)) for external in externals(manifest))
+    return externals_text((external, image.digest if image else "") for external, image in found)
+
+
+def _asked_externals(manifest: Manifest) -> str:
+    return digest("\n".join(f"{external.name} {external.image}" for external in externals(manifest)))
+
+
+def _systems(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The name of each system lock -> the packages that are asked for."""
+    asked = [*((f"base-{b.name}", b.system) for b in manifest.bases), *((s.name, s.system) for s in manifest.services)]
+    return {f"{name}{SYSTEM}": packages for name, packages in asked if packages}
+
+
+def _asked_system(packages: tuple[str, ...], manifest: Manifest) -> str:
+    python = next(external.image for external in externals(manifest) if external.name == "python")
+    return digest("\n".join((python, *built_for(manifest), *sorted(packages))))
+
+
+def _system_text(name: str, packages: tuple[str, ...], manifest: Manifest, machine: Machine, say: Say) -> str:
+    from slimbake.debs import Apt
+
+    say(f"locking {name}: {', '.join(packages)}")
+    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(packages, built_for(manifest))
+
+
+def _weights(manifest: Manifest) -> dict[str, str]:
+    """The locks of weights that lie in the repository, as they are now."""
     root = manifest.file.parent
-    packages = {p.path for layer in family.layers for p in layer.packages}
-    return inputs(family, manifest.python, {path: _text(root / path / "pyproject.toml") for path in packages})
-
-
-def _recorded(folder: Path) -> dict[str, str]:
-    try:
-        recorded = json.loads(_text(folder / INDEX) or "{}")
-    except ValueError:
-        return {}  # a merge conflict, say: everything is resolved again
-    return dict(recorded) if isinstance(recorded, dict) else {}
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    sources = (source for source in weights_sources(manifest).values() if source.weights.source == "path")
+    return {f"weights-{source.name}": weights_text(root / source.weights.value) for source in sources}

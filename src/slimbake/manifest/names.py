@@ -13,7 +13,7 @@ SMOKE = "-smoke"
 # What the plan links, and the stages of the templates: a context of the same name would take their place.
 LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
-    | {"find-links", "system", "build", "fetch", "distil"}
+    | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

@@ -38,11 +38,20 @@ class Pyprojects:
         name = _table(data, "project").get("name")
         if not isinstance(name, str) or not name:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
-        package = LocalPackage(normalised(name), folder)
+        package = LocalPackage(normalised(name), folder, self._build(file, data))
         owner = self._owners.setdefault(package.name, folder)
         if owner != folder:
             raise RefusedError(f"'{text}' is a package called '{name}', and so is '{owner}'", "rename one of them")
         return package
+
+    def _build(self, file: str, data: dict[str, Any]) -> tuple[str, ...]:
+        """What builds the package in this file, by default what pip would take (PEP 518)."""
+        listed = _table(data, "build-system").get("requires", ["setuptools>=40.8.0"])
+        try:
+            return tuple(checked(spec) for spec in _strings(listed))
+        except RefusedError as error:
+            self._fault(file, "requires", f"[build-system] requires: {error.message}", error.hint)
+            return ()
 
     def dependencies(self, file: str) -> tuple[list[str], list[LocalPackage]]:
         """The [project] dependencies of a file; apart, those that [tool.uv.sources] finds here."""

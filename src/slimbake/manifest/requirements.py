@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from slimbake.manifest import uvlock
 from slimbake.manifest.files import NotTextError, Repository
 from slimbake.manifest.model import LocalPackage, Requirements
 from slimbake.manifest.places import KeyPath, Place
@@ -89,10 +90,24 @@ class RequirementsReader:
         if posixpath.basename(file) == PYPROJECT:
             specs, packages = self._pyprojects.dependencies(file)
             found.add(Requirements(tuple(specs), tuple(packages)))
+        elif posixpath.basename(file) == uvlock.FILE:
+            self._uv_lock(file, found)
         else:
             self._lines(file, found)
         self._files[file] = found.value()
         return found.value()
+
+    def _uv_lock(self, file: str, found: _Found) -> None:
+        data = self._pyprojects.table(file)
+        if data is None:
+            return
+        try:
+            specs, folders = uvlock.requirements(data)
+            found.specs.update(dict.fromkeys(specs))
+            for folder in folders:
+                found.packages.update(dict.fromkeys(self._package(f"./{folder}", posixpath.dirname(file))))
+        except RefusedError as error:
+            self._report.elsewhere(file, None, error.message, error.hint)
 
     def _lines(self, file: str, found: _Found) -> None:
         folder = posixpath.dirname(file)
@@ -118,7 +133,7 @@ class RequirementsReader:
             raise RefusedError("a NUL character")
         if is_path(item):
             found.packages.update(dict.fromkeys(self._package(item, folder)))
-        elif item.endswith((".txt", ".toml")):
+        elif item.endswith((".txt", ".toml", ".lock")):
             hint = f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
             raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:

@@ -32,12 +32,12 @@ class Recipe:
     shared_weights: bool = False  # weights that several services share lie before what is not shared
     install: Install | None = None
     own_weights: bool = False
-    weights_lock: str = ""  # weights that come in a package: its lock under locks/
+    lock: str = ""  # of weights, and of what builds a local package: file name under locks/
     env: Pairs = ()
     command: tuple[str, ...] = ()
     port: int | None = None
     volumes: tuple[str, ...] = ()  # absolute paths, owned by 65532
-    secrets: tuple[str, ...] = ()  # ids mounted into the install step
+    secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,14 @@ class Target:
     secrets: tuple[Secret, ...] = ()
     online: bool = False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
+
+    @property
+    def lock(self) -> str:
+        """What its wheels are named in, without `.txt`; "" where it installs none."""
+        recipe = self.recipe
+        if recipe is None or not self.online:
+            return ""
+        return (recipe.install.lock if recipe.install else recipe.lock).removesuffix(".txt")
 
     @property
     def needs(self) -> tuple[str, ...]:

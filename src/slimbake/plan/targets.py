@@ -12,6 +12,7 @@ from slimbake.plan.sources import WeightsSource, externals
 GENERATED = "dockerfiles"
 INSIDE = f"{GENERATED}/inside"
 LOCKS = "locks"
+RUNTIME = ("runtime", "target:runtime")
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
@@ -26,8 +27,10 @@ def inside(manifest: Manifest) -> Target:
     everything built, that was a fifth of the time. A step mounts single files of it and is cached by their content.
     """
     asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
-    installs = any(r.specs or r.packages for r in asked) or any(
-        s.weights and s.weights.source == "package" for s in manifest.services
+    installs = (
+        any(r.specs or r.packages for r in asked)
+        or any(s.weights or s.system for s in manifest.services)
+        or any(b.system for b in manifest.bases)
     )
     return Target(
         name="inside",
@@ -64,16 +67,17 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
         service="",
         context=package.path,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
-        recipe=Recipe(template="wheel.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, ("runtime", "target:runtime")),
+        recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{name}.txt"),
+        contexts=(FROM_INSIDE, RUNTIME),
         labels=_labels(manifest, name),
         online=True,
         ignore=(*NEVER_BUILT_IN, "tests"),
     )
 
 
-def base(base: Base, manifest: Manifest, torch: str) -> Target:
+def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
     name = f"base-{base.name}"
+    source = sources[base.weights] if base.weights else None
     return Target(
         name=name,
         kind="base",
@@ -83,11 +87,13 @@ def base(base: Base, manifest: Manifest, torch: str) -> Target:
         recipe=Recipe(
             template="base.Dockerfile.j2",
             system=base.system,
+            shared_weights=bool(source),
             install=_install(name, base, torch),
         ),
         contexts=(
             *_layer_contexts(base, manifest),
-            ("base", f"target:base-{base.extends}" if base.extends else "target:runtime"),
+            *_below(base.extends, base),
+            *((("weights", f"target:weights-{source.name}"),) if source else ()),
             *_wheel_contexts(base),
         ),
         labels=_labels(manifest, name),
@@ -105,8 +111,8 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
         service="",
         context=INSIDE if packaged else source.weights.value,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
-        recipe=Recipe(template="weights.Dockerfile.j2", weights_lock=f"{name}.txt" if packaged else ""),
-        contexts=(FROM_INSIDE, ("runtime", "target:runtime")),
+        recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{name}.txt"),
+        contexts=(FROM_INSIDE, RUNTIME),
         labels=_labels(manifest, name),
         online=packaged,
         ignore=() if packaged else NEVER_BUILT_IN,
@@ -114,7 +120,7 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
 
 
 def service(service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
-    source = sources[service.weights] if service.weights else None
+    source = sources[service.weights] if service.weights and service.weights not in _held(service, manifest) else None
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
@@ -136,7 +142,7 @@ def service(service: Service, manifest: Manifest, sources: dict[Weights, Weights
         recipe=None if service.dockerfile else recipe,
         contexts=(
             *_layer_contexts(service, manifest),
-            ("base", f"target:base-{service.base}" if service.base else "target:runtime"),
+            *_below(service.base, service),
             *((("weights", f"target:weights-{source.name}"),) if source else ()),
             *_wheel_contexts(service),
             *service.contexts,
@@ -170,7 +176,7 @@ def smoke(service: Service) -> Target:
 
 
 def _install(lock: str, asker: Base | Service, torch: str) -> Install | None:
-    if not (asker.requirements.specs or asker.requirements.packages):
+    if not _installs(asker):
         return None
     wheels = tuple(sorted(package.name for package in asker.requirements.packages))
     return Install(lock=f"{lock}.txt", wheels=wheels, torch=torch)
@@ -179,6 +185,27 @@ def _install(lock: str, asker: Base | Service, torch: str) -> Install | None:
 def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
     """The contexts of the steps that install and copy: only those that the layer uses."""
     return (FROM_INSIDE, *((_external(manifest, "python"),) if asker.system else ()))
+
+
+def _below(base: str | None, asker: Base | Service) -> Pairs:
+    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each linked target."""
+    if not base:
+        return (("base", "target:runtime"),)
+    return (("base", f"target:base-{base}"), *((RUNTIME,) if _installs(asker) else ()))
+
+
+def _installs(asker: Base | Service) -> bool:
+    return bool(asker.requirements.specs or asker.requirements.packages)
+
+
+def _held(service: Service, manifest: Manifest) -> frozenset[Weights]:
+    """The weights that lie in the bases below a service."""
+    by_name = {base.name: base for base in manifest.bases}
+    found, name = set(), service.base
+    while name:
+        found.add(by_name[name].weights)
+        name = by_name[name].extends
+    return frozenset(weights for weights in found if weights)
 
 
 def _wheel_contexts(asker: Base | Service) -> Pairs:

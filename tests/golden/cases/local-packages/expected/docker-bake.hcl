@@ -53,6 +53,9 @@ group "bases" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -90,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.13-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "packages"
     "slimbake.target" = "runtime"
@@ -158,6 +162,7 @@ target "base-web" {
     "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-web"
@@ -175,9 +180,11 @@ target "base-store" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-our-disk" = "target:wheel-our-disk"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-store"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-store"
@@ -195,9 +202,11 @@ target "api" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.project" = "packages"
     "slimbake.target" = "api"
@@ -215,9 +224,11 @@ target "keeper" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-store"
+    "runtime" = "target:runtime"
     "wheel-our-auth" = "target:wheel-our-auth"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "keeper"
     "slimbake.project" = "packages"
     "slimbake.target" = "keeper"
@@ -238,6 +249,7 @@ target "alone" {
     "wheel-our-disk" = "target:wheel-our-disk"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "alone"
     "slimbake.project" = "packages"
     "slimbake.target" = "alone"

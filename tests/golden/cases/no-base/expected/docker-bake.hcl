@@ -53,6 +53,9 @@ group "bases" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -86,6 +89,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "lone"
     "slimbake.target" = "runtime"
@@ -105,6 +109,7 @@ target "tool" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool"
     "slimbake.project" = "lone"
     "slimbake.target" = "tool"

@@ -57,6 +57,9 @@ group "smoke" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -94,6 +97,7 @@ target "runtime" {
     "python" = "docker-image://registry.example.com:5000/python:3.12@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "ways"
     "slimbake.target" = "runtime"
@@ -113,6 +117,7 @@ target "base-web" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.project" = "ways"
     "slimbake.target" = "base-web"
@@ -155,9 +160,11 @@ target "from-template" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
     "first" = "target:by-hand"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "the second"
     "owner" = "people"
     "slimbake.project" = "ways"
@@ -177,12 +184,14 @@ target "guarded" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "runtime" = "target:runtime"
   }
   args = {
     "ENV_MODE" = "strict"
     "ENV_LEVEL" = "3"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "guarded"
     "slimbake.project" = "ways"
     "slimbake.target" = "guarded"

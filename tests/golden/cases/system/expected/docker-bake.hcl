@@ -53,6 +53,9 @@ group "bases" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -90,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "libraries"
     "slimbake.target" = "runtime"
@@ -110,6 +114,7 @@ target "base-database" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-database"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-database"
@@ -130,6 +135,7 @@ target "base-plain-files" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-plain-files"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-plain-files"
@@ -150,6 +156,7 @@ target "importer" {
     "base" = "target:base-database"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "importer"
     "slimbake.project" = "libraries"
     "slimbake.target" = "importer"
@@ -167,8 +174,10 @@ target "reader" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-plain-files"
+    "runtime" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "reader"
     "slimbake.project" = "libraries"
     "slimbake.target" = "reader"

@@ -53,6 +53,9 @@ group "bases" {
 
 target "_common" {
   platforms = split(",", PLATFORMS)
+  # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
+  # It is the time of every file in a layer, too.
+  args = { SOURCE_DATE_EPOCH = "315532800" }
   # Provenance would give every build another digest; add it at the push of a release.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
 }
@@ -90,6 +93,7 @@ target "runtime" {
     "python" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "runtime"
     "slimbake.project" = "models"
     "slimbake.target" = "runtime"
@@ -109,6 +113,7 @@ target "base-ml" {
     "base" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
     "slimbake.project" = "models"
     "slimbake.target" = "base-ml"
@@ -126,8 +131,10 @@ target "base-vision" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
     "slimbake.project" = "models"
     "slimbake.target" = "base-vision"
@@ -212,6 +219,7 @@ target "embed" {
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
     "slimbake.project" = "models"
     "slimbake.target" = "embed"
@@ -229,9 +237,11 @@ target "rank" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-vision"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-some-model-v2"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
     "slimbake.project" = "models"
     "slimbake.target" = "rank"
@@ -249,9 +259,11 @@ target "speak" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-speak-model"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "speak"
     "slimbake.project" = "models"
     "slimbake.target" = "speak"
@@ -272,6 +284,7 @@ target "listen" {
     "weights" = "target:weights-models-small-en-7ef02e"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "listen"
     "slimbake.project" = "models"
     "slimbake.target" = "listen"
@@ -292,6 +305,7 @@ target "answer" {
     "weights" = "target:weights-models-small-en-758b84"
   }
   labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "answer"
     "slimbake.project" = "models"
     "slimbake.target" = "answer"

@@ -2,16 +2,27 @@
 # Replaced by a folder of wheels where a machine has such: a context of this name.
 FROM scratch AS find-links
 
-FROM base
+# What the lock names, from the index. The wheelhouse takes the place of this stage: a context of this name.
+FROM base AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+RUN --mount=type=bind,from=inside,source=fetch.py,target=/inside/fetch.py \
     --mount=type=bind,from=inside,source=locks/base-web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=find-links,target=/inside/find-links \
-    --mount=type=bind,from=wheel-our-common,target=/inside/wheels/our-common \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
+    ["python", "/inside/fetch.py", "/wheels"]
+
+FROM base
+USER 0:0
+RUN --network=none \
+    --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+    --mount=type=bind,from=inside,source=locks/base-web.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=wheel-our-common,target=/inside/own/our-common \
     ["python", "/inside/layer.py", "install"]
 USER 65532:65532

@@ -2,24 +2,45 @@
 # Replaced by a folder of wheels where a machine has such: a context of this name.
 FROM scratch AS find-links
 
-# The files of these Debian packages and the shared libraries that they need, less what the base has.
-FROM python AS system
-WORKDIR /
-RUN --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \
-    --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \
-    --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "-m", "inside.system", "/out", "--runtime", "/inside/base", "libpq5"]
-
-FROM base
+# What the lock names, from the index. The wheelhouse takes the place of this stage: a context of this name.
+FROM base AS wheels
 USER 0:0
-COPY --from=system /out /
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+RUN --mount=type=bind,from=inside,source=fetch.py,target=/inside/fetch.py \
     --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
     --mount=type=bind,from=find-links,target=/inside/find-links \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/inside/fetch.py", "/wheels"]
+
+# What the lock names, from Debian's mirror. The wheelhouse takes the place of this stage: a context of this name.
+FROM python AS debs
+RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \
+    --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/debs.txt \
+    ["python3.11", "/inside/debs.py", "download", "/debs"]
+
+# The files of these Debian packages and the shared libraries that they need, less what the base has.
+FROM python AS system
+WORKDIR /
+RUN --network=none \
+    --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \
+    --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \
+    --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \
+    --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/debs.txt \
+    --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
+    --mount=type=bind,from=base,target=/inside/base \
+    ["python3.11", "-m", "inside.system", "/out", "--runtime", "/inside/base", "--debs", "/inside/debs", "libpq5"]
+
+FROM base
+USER 0:0
+COPY --from=system /out /
+RUN --network=none \
+    --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+    --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/inside/layer.py", "install"]
 USER 65532:65532

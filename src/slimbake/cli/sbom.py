@@ -1,0 +1,36 @@
+"""`slimbake sbom`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import image_options, images, manifest_option, read, select, services_argument, write_sboms
+
+
+@click.command("sbom")
+@services_argument
+@manifest_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder: SERVICE.cdx.json for each."
+)
+@image_options
+def command(services: tuple[str, ...], file: Path, output: Path | None, tag: str, registry: str) -> None:
+    """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
+    from slimbake import docker
+    from slimbake.errors import SetupError, UsageError
+    from slimbake.sbom import sbom
+
+    manifest, plan = read(file)
+    names = select(plan, services)
+    if output is None and len(names) > 1:
+        raise UsageError("stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER")
+    references = images(plan, registry, tag)
+    client = docker.client()
+    if missing := [name for name in names if not client.image.exists(references[name])]:
+        raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
+    if output is None:
+        click.echo(sbom(plan, names[0], references[names[0]], manifest.file.parent), nl=False)
+    else:
+        write_sboms(plan, {name: references[name] for name in names}, manifest.file.parent, output)

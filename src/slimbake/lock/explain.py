@@ -1,0 +1,102 @@
+"""Who needs a package, in which layer, and why there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from slimbake.errors import MANIFEST, SlimbakeError
+from slimbake.lock.model import Family, Pin
+
+_SHOWN = 6  # chains of one package
+
+Locked = Mapping[str, tuple[Pin, ...]]  # layer -> the pins that it adds
+
+# What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and harmless.
+_CUDA = re.compile(r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|triton|tensorrt.*|onnxruntime-gpu|.*-cu1\d")
+
+
+class ResolutionError(SlimbakeError):
+    """The requirements of a family contradict each other, or the manifest; carries an explanation."""
+
+    exit_code = MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A layer that holds a package, and the ways that lead there: each from a requirement down to the package."""
+
+    layer: str
+    pin: Pin
+    chains: tuple[tuple[str, ...], ...]
+
+
+def owners(package: str, family: Family, locked: Locked) -> tuple[Owner, ...]:
+    """The layers of a family that hold a package, parents first."""
+    found = []
+    for layer in family.layers:
+        pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
+        if pin:
+            known = {p.name: p for part in family.closure(layer.name) for p in locked.get(part.name, ())}
+            found.append(Owner(layer.name, pin, tuple(sorted(_chains(pin, known, ()), key=lambda c: (len(c), c)))))
+    return tuple(found)
+
+
+def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The shortest way to each requirement; packages may need each other in a circle."""
+    way = (pin.name, *below)
+    chains = [way] if "" in pin.via or not pin.via else []  # a base that was found does not say who asks
+    for name in pin.via:
+        if name and name not in way:
+            # What is no pin is a package of the repository.
+            chains += _chains(known[name], known, way)[:1] if name in known else [(name, *way)]
+    return chains
+
+
+def explanation(package: str, families: Iterable[Family], locked: Locked, found: bool) -> str:
+    """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
+
+    `found`: the bases are the planner's.
+    """
+    lines = []
+    for family in families:
+        held = owners(package, family, locked)
+        for owner in held:
+            lines.append(f"{package} {owner.pin.version} in {owner.layer}")
+            lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
+            if len(owner.chains) > _SHOWN:
+                lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
+            lines.append(f"  {_why(owner, family, found)}")
+        if len(held) > 1:
+            lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
+    return "\n".join(lines)
+
+
+def _why(owner: Owner, family: Family, found: bool) -> str:
+    layer = next(layer for layer in family.layers if layer.name == owner.layer)
+    above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
+    if above and found:
+        return f"there, because the planner found that {', '.join(above)} share it best so (locks/layers.json)"
+    if above:
+        return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
+    below = family.closure(layer.name)[:-1]
+    return "there, because " + (f"{below[-1].name} below it does not need it" if below else "it stands on no base")
+
+
+def refuse_cuda(family: Family, locked: Locked) -> None:
+    """Raise ResolutionError where a family with `torch: cpu` holds a CUDA package, with the requirement behind it."""
+    if family.torch != "cpu":
+        return
+    lines = []
+    for layer in family.layers:
+        for pin in locked[layer.name]:
+            if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version):
+                (owner,) = (o for o in owners(pin.name, family, locked) if o.layer == layer.name)
+                way = " -> ".join(owner.chains[0]) if owner.chains else pin.name
+                lines.append(f"{layer.name}: {pin.name}=={pin.version}, required by {way}")
+    if lines:
+        raise ResolutionError(
+            "a base with `torch: cpu` would hold CUDA packages\n" + "\n".join(f"  {line}" for line in lines),
+            "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
+        )

@@ -1,0 +1,142 @@
+"""The one module that starts uv on this machine: to resolve requirements, and to find where a wheel can be had."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.requirements import Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+from uv import find_uv_bin
+
+from slimbake import process
+from slimbake.errors import SetupError, SlimbakeError
+from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
+from slimbake.lock.model import Family, Layer, Pin, Wheel
+from slimbake.lock.platforms import fit, uv_platform
+from slimbake.machine import Machine
+
+
+class NoSolution(SlimbakeError):
+    """uv found that requirements contradict each other; the message is its own explanation."""
+
+
+class Uv:
+    """`uv pip compile` for one family on one platform."""
+
+    def __init__(self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path) -> None:
+        self._root, self._python, self._platform = root, python, platform
+        self._family, self._machine, self._work = family, machine, work
+        self._folder_wheels = folder_wheels(machine.packages.find_links_folders, python, platform, family)
+        self.warnings: set[str] = set()
+
+    def resolve(self, layers: Sequence[Layer], known: Mapping[str, str], name: str) -> tuple[Needed, ...]:
+        """What these layers need together; `known`: versions that are kept where they still fit.
+
+        Raises NoSolution and SetupError.
+        """
+        output = self._work / f"{name}.txt"
+        output.write_text("".join(f"{package}=={version}\n" for package, version in known.items()))
+        asked = []
+        for layer in layers:
+            asked.append(self._work / f"{name}.{layer.name}.in")
+            local = (f"{package.name} @ {(self._root / package.path).as_uri()}" for package in layer.packages)
+            asked[-1].write_text("".join(f"{line}\n" for line in (*layer.specs, *local)))
+        own = {package.name for layer in layers for package in layer.packages}
+        words = [word for each in sorted(own) for word in ("--no-binary", each, "--no-emit-package", each)]
+        words += [] if self._family.dependencies else ["--no-deps"]
+        self._compile(asked, output, ["--annotation-style", "line", *words])
+        return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
+
+    def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, tuple[Located, ...]]:
+        """The wheels of each of these packages (name, version) for the platform, by the package's name; best first.
+
+        A wheel that lies in a folder of this machine lends no hash: it may not be upstream's. Raises SetupError.
+        """
+        asked, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
+        asked.write_text("".join(f"{package}=={version}\n" for package, version in pins))
+        self._compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
+        found = parse_pylock(output.read_text())
+        return {package: tuple(map(_of_folder, sorted(wheels, key=self._fit))) for package, wheels in found.items()}
+
+    def _fit(self, found: Located) -> tuple[int, str]:
+        place = fit(found.wheel.file, self._python, self._platform)
+        return (sys.maxsize if place is None else place, found.wheel.file)
+
+    def _compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
+        if self._folder_wheels:
+            constraints = self._work / "constraints.txt"
+            constraints.write_text("".join(f"{name}=={version}\n" for name, version in self._folder_wheels.items()))
+            words = [*words, "--constraints", str(constraints)]
+        elsewhere = self._family.torch and "torch" not in self._folder_wheels
+        done = process.run(
+            [
+                find_uv_bin(), "pip", "compile", *asked, "--output-file", output, "--python", sys.executable,
+                "--python-version", self._python, "--python-platform", uv_platform(self._platform),
+                "--only-binary", ":all:", "--no-header", "--no-emit-index-url", "--no-emit-find-links",
+                *(("--torch-backend", self._family.torch) if elsewhere else ()), *words,
+            ],
+            env=settings(self._machine),
+        )  # fmt: skip
+        self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
+        if not done.ok:
+            raise _explained(done.stderr.strip())
+
+
+def _explained(text: str) -> SlimbakeError:
+    if "No solution found" in text:
+        return NoSolution(text)
+    return SetupError(
+        f"uv could not resolve the requirements\n{text}",
+        "`slimbake doctor` shows the indexes that this machine uses",
+    )
+
+
+def _of_folder(found: Located) -> Located:
+    address = urlsplit(found.url)
+    if address.scheme != "file":
+        return found
+    size = Path(unquote(address.path)).stat().st_size
+    return Located(Wheel(found.wheel.file, size, ""), found.url)
+
+
+def settings(machine: Machine) -> dict[str, str]:
+    """The machine's package settings, as uv's variables."""
+    packages = machine.packages
+    variables = {
+        "UV_DEFAULT_INDEX": packages.index_url,
+        "UV_INDEX": " ".join(packages.extra_index_urls),
+        "UV_FIND_LINKS": " ".join(packages.find_links),
+        "UV_NO_INDEX": "1" if packages.no_index else "",
+        "SSL_CERT_FILE": str(machine.ca_bundle or ""),
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+def folder_wheels(folders: Iterable[Path], python: str, platform: str, family: Family) -> dict[str, str]:
+    """The newest wheel of each package in this machine's folders that is built for the family's kind of torch.
+
+    An index sorts `2.13.0+cpu` before nothing: without this constraint the resolver takes the CUDA build from PyPI.
+    """
+    if not family.torch:
+        return {}
+    wanted = {canonicalize_name(r.name): r for layer in family.layers for r in map(Requirement, layer.specs)}
+    newest: dict[str, Version] = {}
+    for path in sorted(file for folder in folders if folder.is_dir() for file in folder.glob("*.whl")):
+        try:
+            name, version, _, _ = parse_wheel_filename(path.name)
+        except InvalidWheelFilename:
+            continue
+        fits = version.local == family.torch and fit(path.name, python, platform) is not None
+        if fits and name in wanted and wanted[name].specifier.contains(version, prereleases=True):
+            newest[name] = max(version, newest.get(name, version))
+    return {name: str(version) for name, version in newest.items()}
+
+
+def exact(pins: Iterable[Pin]) -> dict[str, str]:
+    """Name -> version."""
+    return {pin.name: pin.version for pin in pins}

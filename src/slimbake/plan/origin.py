@@ -1,0 +1,56 @@
+"""What images say of their origin, as labels: the external that they were distilled from, and their locks. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from slimbake.plan.model import Plan, Target
+
+LOCK = "slimbake.lock"
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+
+
+def locks(plan: Plan, target: str) -> tuple[str, ...]:
+    """The lock files of what lies in a target's image, bottom first: its bases', its weights', its own.
+
+    Not those of what builds a local package: that stays outside.
+    """
+    found: list[str] = []
+    for each in plan.needed((target,)):
+        if each.recipe and each.kind != "wheel":
+            system = f"{each.name}.system.txt" if each.recipe.system else ""
+            found += filter(None, (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock))
+    return tuple(found)
+
+
+def lock_digest(texts: tuple[str, ...]) -> str:
+    """The SHA-256 of these locks one after the other, without their comments."""
+    lines = (line for text in texts for line in text.splitlines(keepends=True))
+    return "sha256:" + hashlib.sha256("".join(line for line in lines if line[0] != "#").encode()).hexdigest()
+
+
+def is_ours(target: Target) -> bool:
+    """Whether a target is an image that slimbake lays out; of a Dockerfile of the user's own nothing is known."""
+    return bool(target.repository and target.recipe)
+
+
+def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
+    """The plan with these labels on its images. `texts`: lock file -> its text; without one of them, no digest.
+
+    Which digest the external has is known when it is baked, and is given to it then.
+    """
+    python = next(external.image for external in plan.externals if external.name == "python")
+
+    def labelled(target: Target) -> Target:
+        if not is_ours(target):
+            return target
+        own = {BASE_NAME: python.partition("@")[0]}
+        names = locks(plan, target.name)
+        if names and all(name in texts for name in names):
+            own[LOCK] = lock_digest(tuple(texts[name] for name in names))
+        return replace(target, labels=tuple(sorted({**own, **dict(target.labels)}.items())))
+
+    return replace(plan, targets=tuple(labelled(target) for target in plan.targets))

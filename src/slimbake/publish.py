@@ -1,0 +1,96 @@
+"""From images that were checked to a registry: each with its SBOM, and with provenance where it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from slimbake import bake, process
+from slimbake.bake.command import Options, Surroundings
+from slimbake.errors import BuildError, SetupError
+from slimbake.plan.model import Plan
+from slimbake.plan.origin import is_ours
+from slimbake.prepare import Say
+from slimbake.registry import INDEX, Descriptor, Repository
+from slimbake.sbom import MEDIA_TYPE, file_name, sbom
+
+
+def publish(
+    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], root: Path, around: Surroundings,
+    options: Options, say: Say,
+) -> None:  # fmt: skip
+    """Push images under their names, and attach their SBOMs to what the registry then holds.
+
+    What varies from build to build, the commit and the time, is said by what is attached, not by the image. SBOMs are
+    made first: one that cannot be made keeps everything from being pushed. Raises BuildError and SetupError.
+    """
+    documented = tuple(image for image in images if is_ours(plan.target(image.name)))
+    for image in images:
+        if image not in documented:
+            say(f"{image.name}: no SBOM, since its Dockerfile is its own")
+    wanted = [(image, platform) for image in documented for platform in _platforms(plan, image.name)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        texts = list(pool.map(lambda each: sbom(plan, each[0].name, each[0].digest, root, each[1]), wanted))
+    if options.provenance:
+        bake.push_with_provenance(plan, images, names, root, around, options)
+    else:
+        bake.push(names)
+    annotations = _annotations(root)
+    for (image, platform), text in zip(wanted, texts, strict=True):
+        _attach(image, platform, names[image.name], text, annotations, around.ca_bundle)
+
+
+def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
+    """The platforms of a service's image; "" for the only one."""
+    platforms = plan.target(service).platforms or plan.platforms
+    return platforms if len(platforms) > 1 else ("",)
+
+
+def _attach(
+    image: bake.Built, platform: str, name: str, text: str, annotations: Mapping[str, str], ca_bundle: str
+) -> None:
+    """Attach an SBOM to the platform manifest of what was pushed under a name."""
+    repository, _, tag = name.rpartition(":")
+    registry = Repository(repository, ca_bundle)
+    held = registry.manifest(tag)
+    if held is None:
+        raise BuildError(f"{name} was pushed, and the registry does not have it")
+    top, content = held
+    manifests = {"": top} if top.media_type != INDEX else _children(content)
+    # Engines with the containerd store call an image by its manifest, those without by its configuration.
+    if image.digest not in {
+        top.digest,
+        *(m.digest for m in manifests.values()),
+        content.get("config", {}).get("digest"),
+    }:
+        raise BuildError(f"{name} was pushed, and is another image by now: no SBOM was attached to it")
+    subject = manifests[platform] if platform else next(iter(manifests.values()))
+    registry.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
+
+
+def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:
+    """The platform manifests of an index by their platforms, without what attests to them."""
+    found = {}
+    for entry in index["manifests"]:
+        at = entry.get("platform", {})
+        if at.get("os", "unknown") != "unknown":
+            words = [at["os"], at["architecture"], at.get("variant", "")]
+            found["/".join(filter(None, words))] = Descriptor(entry["mediaType"], entry["digest"], entry["size"])
+    return found
+
+
+def _annotations(root: Path) -> dict[str, str]:
+    """What varies from build to build: the commit, where there is one, and the time."""
+    now = datetime.datetime.now(datetime.UTC)
+    found = {"org.opencontainers.image.created": now.isoformat(timespec="seconds")}
+    with contextlib.suppress(SetupError):  # no Git
+        words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        commit = process.run(["git", "-C", root, *words])
+        if commit.ok:
+            found["org.opencontainers.image.revision"] = commit.stdout.strip()
+    return found

@@ -1,0 +1,79 @@
+"""What an image holds, as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A Python distribution that is installed in an image."""
+
+    name: str  # normalised as PEP 503 says
+    version: str
+    within: str = ""  # the distribution that carries this one as a part of itself, "" for none
+
+
+@dataclass(frozen=True, slots=True)
+class DebianPackage:
+    name: str
+    version: str  # with its epoch
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What was found in an image."""
+
+    python: str  # CPython's version
+    system: str  # debian
+    release: str  # 13
+    debian: tuple[DebianPackage, ...]
+    distributions: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A package as a lock has it."""
+
+    name: str
+    version: str
+    sha256: tuple[str, ...]  # of the files that the lock allows; () = unresolved
+    layer: str  # the lock's name
+    model: bool = False  # it carries weights: only these are in the image
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Weights that lie in the repository: files by their path, with their SHA-256."""
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """All that the locks of an image hold."""
+
+    packages: tuple[Locked, ...] = ()
+    debian: Mapping[DebianPackage, str] = field(default_factory=dict)  # the SHA-256 of its .deb
+    folders: tuple[Folder, ...] = ()
+
+
+def contents(found: Mapping[str, Any]) -> Contents:
+    """What `inside/contents.py` printed."""
+    distributions = (
+        Distribution(canonicalize_name(d["name"]), d["version"], d["within"] and canonicalize_name(d["within"]))
+        for d in found["distributions"]
+    )
+    return Contents(
+        python=found["python"],
+        system=found["system"]["name"],
+        release=found["system"]["version"],
+        debian=tuple(DebianPackage(p["name"], p["version"], p["architecture"]) for p in found["debian"]),
+        distributions=tuple(distributions),
+    )

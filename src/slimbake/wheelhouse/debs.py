@@ -1,0 +1,50 @@
+"""Debian packages in the wheelhouse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from slimbake.inside.debs import Deb
+from slimbake.lock import system_locks
+from slimbake.machine import Machine
+from slimbake.manifest.model import Manifest
+from slimbake.wheelhouse.store import Held, Store
+
+
+def fetch_debs(
+    manifest: Manifest, machine: Machine, store: Store, say: Callable[[str], None], only: Collection[str] | None = None
+) -> dict[str, tuple[Held, ...]]:
+    """Bring every package of the system locks into the store: the lock's name -> its files.
+
+    What is missing is fetched by the external Python image's apt, and so needs an engine. Raises SetupError.
+    """
+    locks = {name: debs for name, debs in system_locks(manifest).items() if only is None or name in only}
+    missing = {deb for debs in locks.values() for deb in debs if not _held(store, deb)}
+    for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
+        here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
+        say(f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB")
+        _bring(here, arch, manifest, machine, store, say)
+    return {name: tuple(held for deb in debs if (held := _held(store, deb))) for name, debs in locks.items()}
+
+
+def _held(store: Store, deb: Deb) -> Held | None:
+    return store.held(deb.sha256, deb.file, deb.size)
+
+
+def _bring(
+    debs: list[Deb], arch: str, manifest: Manifest, machine: Machine, store: Store, say: Callable[[str], None]
+) -> None:
+    from slimbake.debs import Apt  # docker, which a full wheelhouse need not ask
+
+    def take(folder: Path) -> None:
+        for deb in debs:
+            target = store.path(deb.sha256, deb.file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            half = target.with_name(f".{deb.file}.{os.getpid()}")
+            shutil.copyfile(folder / deb.file, half)
+            half.replace(target)
+
+    Apt(manifest, machine, say).download(debs, arch, take)

