@@ -80,7 +80,8 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         layer = Layer(f"base-{base.name}", parent, asked.specs, asked.packages, asked.files)
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
-        root = f"base-{root_of[service.base]}" if service.base else service.name
+        # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
+        root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
         parent = f"base-{service.base}" if service.base else ""
         asked = service.requirements
         layer = Layer(service.name, parent, asked.specs, asked.packages, asked.files)
@@ -96,8 +97,14 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         Family((Layer(f"wheel-{package.name}", "", package.build, ()),), "", True, on)
         for package in local_packages(manifest)
     )
-    bases = (Family(tuple(layers), torch.get(root, ""), True, on) for root, layers in by_root.items())
+    own = "" if manifest.torch in {None, "pypi"} else str(manifest.torch)
+    bases = (Family(tuple(layers), torch.get(root, own), True, on) for root, layers in by_root.items())
     return (*bases, *weights, *builders)
+
+
+def is_auto(manifest: Manifest) -> bool:
+    """Whether slimbake finds the layers of this fleet: where no base is written."""
+    return not manifest.bases and manifest.layers != "none"
 
 
 def built_for(manifest: Manifest) -> tuple[str, ...]:

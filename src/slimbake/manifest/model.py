@@ -79,6 +79,7 @@ class Base:
     requirements: Requirements = Requirements()
     system: tuple[str, ...] = ()
     torch: str | None = None
+    weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,9 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
+    layers: Literal["auto", "none"] | None = None  # how services share packages where no base is named
+    layer_limit: int | None = None  # of an image, at most
+    torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: Compression = Compression()
     externals: tuple[External, ...] = ()

@@ -46,6 +46,9 @@ class Reader:
             python=raw.get("python", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
+            layers="auto" if isinstance(layers := raw.get("layers"), dict) else layers,
+            layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
+            torch=raw.get("torch"),
             packages=raw.get("packages"),
             compression=Compression(**raw.get("compression", {})),
             externals=tuple(

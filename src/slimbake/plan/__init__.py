@@ -29,9 +29,12 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         make.inside(manifest),
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(make.base(base, manifest, torch[base.name]) for base in manifest.bases),
         *(make.weights(source, manifest) for source in sources.values()),
-        *(make.service(service, manifest, sources, torch.get(service.base or "", "")) for service in manifest.services),
+        *(make.base(base, manifest, sources, torch[base.name]) for base in manifest.bases),
+        *(
+            make.service(service, manifest, sources, torch.get(service.base or "", _own_torch(manifest)))
+            for service in manifest.services
+        ),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
     groups = (
@@ -54,6 +57,11 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         ),
     )
     return with_origin(decided, locks)
+
+
+def _own_torch(manifest: Manifest) -> str:
+    """Of a service without a base."""
+    return "" if manifest.torch in {None, "pypi"} else str(manifest.torch)
 
 
 def _compression(manifest: Manifest) -> Compression:
