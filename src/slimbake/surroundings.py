@@ -55,6 +55,8 @@ def _uv_settings(packages: Packages) -> str:
     lines = [f"extra-index-url = {_toml(packages.extra_index_urls)}"] if packages.extra_index_urls else []
     if packages.index_url:
         lines.append(f"index-url = {_toml_string(packages.index_url)}")
+    if packages.no_index:
+        lines.append("no-index = true")
     pages = tuple(entry for entry in packages.find_links if not entry.startswith("/"))
     if pages:
         lines.append(f"find-links = {_toml(pages)}")
