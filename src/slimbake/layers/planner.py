@@ -18,7 +18,9 @@ EFFORT = 200_000
 one.
 """
 _SMALL = 16
-"""Distinct images up to which there are drafts for the fleet without each class of items, too."""
+"""Distinct images up to which there are drafts for the fleet without one class of items, too."""
+_CLASSES = 10
+"""The classes of items, the heaviest, that such drafts leave out."""
 _MIDDLE, _MANY = 60, 300
 """Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves."""
 _STARTS, _FEW_STARTS = 6, 2
@@ -57,7 +59,8 @@ def drafts(space: Space) -> Iterator[list[Path]]:
     """Plans to start from: trees from the leaves up and from the root down, each fitted into the limit and cut."""
     yield from _trees(space)
     if len(space.images) <= _SMALL:
-        for members in Ground(space, 1.0).members:
+        ground = Ground(space, 1.0)
+        for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[:_CLASSES]:
             yield from _without(space, members)
 
 
