@@ -34,6 +34,7 @@ class Family:
     torch: str  # "cpu", "cu128"; "" = as the index has it
     dependencies: bool = True  # a package that carries weights is wanted without them
     platforms: tuple[str, ...] = (DEFAULT_PLATFORM,)
+    constraints: tuple[str, ...] = ()  # PEP 508: of versions, whoever asks for the packages
 
     def closure(self, name: str) -> tuple[Layer, ...]:
         """A layer and all that it stands on, itself last."""

@@ -68,9 +68,10 @@ class Uv:
         return (sys.maxsize if place is None else place, found.wheel.file)
 
     def _compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
-        if self._folder_wheels:
+        wheels = (f"{name}=={version}" for name, version in self._folder_wheels.items())
+        if fixed := (*wheels, *self._family.constraints):
             constraints = self._work / "constraints.txt"
-            constraints.write_text("".join(f"{name}=={version}\n" for name, version in self._folder_wheels.items()))
+            constraints.write_text("".join(f"{line}\n" for line in fixed))
             words = [*words, "--constraints", str(constraints)]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
