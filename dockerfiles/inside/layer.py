@@ -27,6 +27,7 @@ from py_compile import PycInvalidationMode
 
 INSIDE = Path("/inside")  # every mount of a step lies below it, and none of it stays in the layer
 PREFIX = Path("/opt/slimbake")
+SITE = "lib/python*/site-packages"
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 EPOCH = 315532800  # 1980-01-01, the oldest time that a zip file can hold
 OWNER = 65532
@@ -85,7 +86,7 @@ def refuse_collisions(wheels: list[Path]) -> dict[str, Path]:
     """
     contested: dict[str, Path] = {}
     owners: dict[str, tuple[str, str]] = {}
-    for record in sorted(PREFIX.rglob("*.dist-info/RECORD")):
+    for record in sorted(PREFIX.glob(f"{SITE}/*.dist-info/RECORD")):
         owners.update({path: (record.parent.stem, digest) for path, digest in recorded(record.read_text())})
     faults = []
     for wheel in wheels:
@@ -110,7 +111,7 @@ def settle_contest(contested: Mapping[str, Path]) -> None:
     """Lay down the files that several wheels have: uv installs wheels side by side, and the slowest would win."""
     for path, wheel in contested.items():
         with zipfile.ZipFile(wheel) as archive:
-            next(PREFIX.glob(f"lib/python*/site-packages/{glob.escape(path)}")).write_bytes(archive.read(path))
+            next(PREFIX.glob(f"{SITE}/{glob.escape(path)}")).write_bytes(archive.read(path))
 
 
 def recorded(text: str) -> Iterator[tuple[str, str]]:
@@ -135,7 +136,7 @@ def compile_modules(paths: Iterable[Path]) -> None:
 def remove_debris(root: Path) -> None:
     """Remove what uv leaves beside the packages: its lock, and its cache records with their rows in RECORD."""
     (root / ".lock").unlink(missing_ok=True)
-    for record in root.rglob("*.dist-info/uv_cache.json"):
+    for record in root.glob(f"{SITE}/*.dist-info/uv_cache.json"):
         listing = record.with_name("RECORD")
         rows = [row for row in csv.reader(listing.read_text().splitlines()) if not row[0].endswith("/uv_cache.json")]
         text = io.StringIO(newline="")
