@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read, select, services_argument
+from slimbake.cli.common import manifest_option, read, select, services_argument, variant_option
 
 
 @click.command("matrix")
 @services_argument
+@variant_option
 @manifest_option
-def command(services: tuple[str, ...], file: Path) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path) -> None:
     """Print the jobs of a GitHub Actions matrix, as JSON on one line: of all services or those named."""
     from slimbake.matrix import matrix
 
     _, plan = read(file)
     # No service at all is no error here: the workflow looks for an empty list.
-    selected = select(plan, services) if services or plan.services else ()
+    selected = select(plan, services, variant) if services or plan.services else ()
     click.echo(json.dumps(matrix(plan, selected), ensure_ascii=False))

@@ -18,6 +18,7 @@ from slimbake.cli.common import (
     print_json,
     read,
     select,
+    variant_option,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("sizes")
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
+@variant_option
 @manifest_option
 @json_option
 @click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
 @image_options
 @platform_option
 def command(
-    names: tuple[str, ...], file: Path, as_json: bool, markdown: bool, by: str, place: str, compress: bool,
-    lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
+    names: tuple[str, ...], variant: str, file: Path, as_json: bool, markdown: bool, by: str, place: str,
+    compress: bool, lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
 ) -> None:  # fmt: skip
     """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without need.
 
@@ -67,9 +69,8 @@ def command(
     # Images that are named by their address need no manifest; where there is one, its folder keeps what was read.
     cache = file.parent / MEASURED if file.is_file() else None
     with contextlib.ExitStack() as stack:
-        sources = [
-            stack.enter_context(source) for source in _sources(names, file, place, registry, tag, platform, cache)
-        ]
+        wanted = _sources(names, variant, file, place, registry, tag, platform, cache)
+        sources = [stack.enter_context(source) for source in wanted]
         shelf = Shelf(cache.with_name("layers") if cache else None)
         found = survey(sources, shelf, compress=compress, lower_bound=lower_bound)
     if cache:
@@ -83,7 +84,14 @@ def command(
 
 
 def _sources(
-    names: tuple[str, ...], file: Path, place: str, registry: str, tag: str, platform: str, cache: Path | None
+    names: tuple[str, ...],
+    variant: str,
+    file: Path,
+    place: str,
+    registry: str,
+    tag: str,
+    platform: str,
+    cache: Path | None,
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
     from slimbake.images import opened
@@ -97,7 +105,7 @@ def _sources(
         return
     _, plan = read(file)
     references = images(plan, registry, tag)
-    chosen = {name: references[name] for name in select(plan, services)}
+    chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":
         for reference in chosen.values():
             yield opened(Address("registry", reference), platform)

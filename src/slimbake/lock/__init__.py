@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.inside.debs import Deb
@@ -16,12 +16,13 @@ from slimbake.lock.files import (
     parse_externals,
     weights_text,
 )
-from slimbake.lock.model import Family, built_for, families, inputs
+from slimbake.lock.model import Family, families, inputs
 from slimbake.lock.model import Pin as Pin
 from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
 from slimbake.lock.text import HEADER, lock_text, parse_pins
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
+from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
 from slimbake.state import write_atomically
@@ -41,7 +42,7 @@ def stale(manifest: Manifest) -> tuple[Stale, ...]:
     recorded = parse(_text(folder / FILE) or "")
     asked = [each for family in families(manifest) for each in _inputs(family, manifest).items()]
     asked += [(name, digest(text)) for name, text in _weights(manifest).items()]
-    asked += [(name, _asked_system(packages, manifest)) for name, packages in _systems(manifest).items()]
+    asked += [(name, _asked_system(each, manifest)) for name, each in _systems(manifest).items()]
     asked.append((EXTERNALS, _asked_externals(manifest)))
     found = (compare(name, value, _text(folder / f"{name}.txt"), recorded) for name, value in asked)
     return tuple(each for each in found if each)
@@ -66,11 +67,11 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
             texts |= _resolved(family, manifest, machine, [known[name] for name in known if name not in wanted], say)
     texts |= (weights := _weights(manifest))
     asked |= {name: digest(text) for name, text in weights.items()}
-    for name, packages in _systems(manifest).items():
-        asked[name] = _asked_system(packages, manifest)
+    for name, system in _systems(manifest).items():
+        asked[name] = _asked_system(system, manifest)
         held = {deb.name for deb in _debs(manifest, name)}
         if name in old or upgrade == ALL or held & set(upgrade):
-            texts[name] = _system_text(name, packages, manifest, machine, say)
+            texts[name] = _system_text(name, system, manifest, machine, say)
     asked[EXTERNALS] = _asked_externals(manifest)
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
@@ -145,22 +146,32 @@ def _asked_externals(manifest: Manifest) -> str:
     return digest("\n".join(f"{external.name} {external.image}" for external in externals(manifest)))
 
 
-def _systems(manifest: Manifest) -> dict[str, tuple[str, ...]]:
-    """The name of each system lock -> the packages that are asked for."""
-    asked = [*((f"base-{b.name}", b.system) for b in manifest.bases), *((s.name, s.system) for s in manifest.services)]
-    return {f"{name}{SYSTEM}": packages for name, packages in asked if packages}
+@dataclass(frozen=True, slots=True)
+class _System:
+    """The Debian packages that a layer asks for, and what it is built for."""
+
+    packages: tuple[str, ...]
+    platforms: tuple[str, ...]
 
 
-def _asked_system(packages: tuple[str, ...], manifest: Manifest) -> str:
+def _systems(manifest: Manifest) -> dict[str, _System]:
+    """By the name of the lock."""
+    on = of_bases(manifest)
+    asked = {f"base-{base.name}": _System(base.system, on[base.name]) for base in manifest.bases}
+    asked |= {s.name: _System(s.system, of_service(s, manifest)) for s in manifest.services}
+    return {f"{name}{SYSTEM}": system for name, system in asked.items() if system.packages}
+
+
+def _asked_system(system: _System, manifest: Manifest) -> str:
     python = next(external.image for external in externals(manifest) if external.name == "python")
-    return digest("\n".join((python, *built_for(manifest), *sorted(packages))))
+    return digest("\n".join((python, *system.platforms, *sorted(system.packages))))
 
 
-def _system_text(name: str, packages: tuple[str, ...], manifest: Manifest, machine: Machine, say: Say) -> str:
+def _system_text(name: str, system: _System, manifest: Manifest, machine: Machine, say: Say) -> str:
     from slimbake.debs import Apt
 
-    say(f"locking {name}: {', '.join(packages)}")
-    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(packages, built_for(manifest))
+    say(f"locking {name}: {', '.join(system.packages)}")
+    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(system.packages, system.platforms)
 
 
 def _weights(manifest: Manifest) -> dict[str, str]:

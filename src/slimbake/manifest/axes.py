@@ -101,7 +101,7 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
 
 def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
     """Names of copies that are taken."""
-    owners: dict[tuple[str, str], KeyPath] = {entry.path: entry.path for entry in entries}
+    owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in entries}
     for entry in entries:
         for variant in _axis(entry, raw)[1:]:
             name = derived(entry.name, variant)
@@ -146,6 +146,8 @@ def _choices(entry: _Entry, raw: Raw) -> Iterator[_Choice]:
     default = names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
     for name, variant in variants.items():
         if "torch" in variant:
-            yield _Choice(root, "" if name == default else name, (*entry.path, "variants", name, "torch"), variant["torch"])
+            yield _Choice(
+                root, "" if name == default else name, (*entry.path, "variants", name, "torch"), variant["torch"]
+            )
     if "torch" in entry.raw and "torch" not in variants.get(default, {}):
         yield _Choice(root, "", (*entry.path, "torch"), entry.raw["torch"])

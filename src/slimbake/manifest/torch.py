@@ -16,7 +16,8 @@ def without_torch(manifest: Manifest, report: Report) -> None:
     A variant may leave it to what it stands on.
     """
     bases = {base.name: base for base in manifest.bases}
-    for entry in (*manifest.bases, *manifest.services):
+    entries: tuple[Base | Service, ...] = (*manifest.bases, *manifest.services)
+    for entry in entries:
         kind = "bases" if isinstance(entry, Base) else "services"
         path = (kind, entry.name)
         below = list(_below(entry, bases))

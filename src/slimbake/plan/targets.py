@@ -94,7 +94,8 @@ def base(base: Base, manifest: Manifest, torch: str) -> Target:
             *_wheel_contexts(base),
         ),
         labels=_labels(manifest, name),
-        repository=name,
+        repository=f"base-{base.copy_of or base.name}",
+        suffix=f"-{base.variant}" if base.copy_of else "",
         online=True,
     )
 
@@ -146,7 +147,8 @@ def service(service: Service, manifest: Manifest, sources: dict[Weights, Weights
         ),
         args=(*((f"ENV_{name}", value) for name, value in service.env), *service.args),
         labels=_labels(manifest, service.name, service.labels),
-        repository=service.name,
+        repository=service.copy_of or service.name,
+        suffix=f"-{service.variant}" if service.copy_of else "",
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.install or recipe.system),

@@ -92,8 +92,8 @@ def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
             for pin in pins[layer.name]:
                 for wheel in pin.wheels:
                     fitting = parse_wheel_filename(wheel.file)[3]
-                    on = [p for p in family.platforms if not tags(manifest.python, p).isdisjoint(fitting)]
-                    yield _Wanted(family, layer.name, on[0] if on else family.platforms[0], pin, wheel)
+                    on = [p for p in layer.platforms if not tags(manifest.python, p).isdisjoint(fitting)]
+                    yield _Wanted(family, layer.name, on[0] if on else layer.platforms[0], pin, wheel)
 
 
 def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
