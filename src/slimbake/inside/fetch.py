@@ -109,14 +109,23 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[Found]:
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
-    if torch and any(version.endswith(f"+{torch}") for _, version in pins) and not any(found.glob(f"*+{torch}-*.whl")):
-        words += ["--torch-backend", torch]  # only PyTorch's own index has these
+    # All versions are exact, so whichever index has one will do, and the lock's hashes say whether it is the right one.
+    words += ["--index-strategy", "unsafe-best-match"]
+    ways: list[list[str]] = [[]]
+    if torch and any(version.endswith(f"+{torch}") for _, version in pins):
+        ways.append(["--torch-backend", torch])  # what the machine's own indexes lack, PyTorch's may have
     environment = {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
     for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
         if (INSIDE / name).is_file():
             environment[variable] = str(INSIDE / name)
-    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment})
-    if done.returncode:
+    for way in ways:
+        done = subprocess.run(
+            [str(INSIDE / "uv"), *words, *way], check=False, env={**os.environ, **environment}, stderr=subprocess.PIPE
+        )
+        if not done.returncode:
+            break
+    else:
+        sys.stderr.write(done.stderr.decode(errors="replace"))
         raise FetchError("uv does not find what the lock names")
     packages = tomllib.loads(answer.read_text()).get("packages", [])
     return [_found(package, package["wheels"][0]) for package in packages]

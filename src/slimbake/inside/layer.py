@@ -86,7 +86,7 @@ def refuse_collisions(wheels: list[Path]) -> None:
 
     Files that Python does not import are named, and left to uv.
     """
-    owners: dict[str, tuple[str, str]] = {}
+    owners: dict[str, tuple[str, str]] = {}  # path -> the package that has it, and the file's hash
     for record in sorted(PREFIX.rglob("*.dist-info/RECORD")):
         owners.update({path: (record.parent.stem, digest) for path, digest in recorded(record.read_text())})
     faults = []
@@ -95,8 +95,9 @@ def refuse_collisions(wheels: list[Path]) -> None:
             listing = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
             text = archive.read(listing).decode()
         for path, digest in recorded(text):
-            other, known = owners.setdefault(path, (wheel.name, digest))
-            if other == wheel.name or known == digest:
+            package = "-".join(wheel.name.split("-")[:2])  # there may be a wheel of it for each platform
+            other, known = owners.setdefault(path, (package, digest))
+            if other == package or known == digest:
                 continue
             if path.endswith((".py", ".so", ".pth")):
                 faults.append(f"{path} is in {other} and, otherwise, in {wheel.name}")
