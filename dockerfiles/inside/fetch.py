@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 INSIDE = Path("/inside")
 ATTEMPTS = 5
@@ -70,22 +70,33 @@ def fetch(lock: str, target: Path, torch: str) -> None:
     ca = INSIDE / "ca.pem"
     open_ = opener(_indexes(), ca if ca.is_file() else None)
 
-    def bring(wheel: Found) -> None:
+    def bring(wheels: list[Found]) -> None:
+        wheel = chosen(wheels, hashes[wheels[0].package, wheels[0].version])
         name = file_name(wheel.url)
         if wheel.url.startswith("file:"):
             shutil.copyfile(unquote(urlsplit(wheel.url).path), target / name)
             return
-        wanted = hashes[wheel.package, wheel.version]
-        if wanted and wheel.sha256 not in wanted:
-            raise FetchError(f"{name}: the index has sha256 {wheel.sha256}, the lock {' or '.join(sorted(wanted))}")
         kept = INSIDE / "cache" / "wheels" / wheel.sha256 / name
         if not kept.is_file():
             download(wheel.url, kept, wheel.sha256, open_)
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheel) for wheel in located(list(hashes), torch)]:
+        for done in [pool.submit(bring, wheels) for wheels in located(list(hashes), torch)]:
             done.result()
+
+
+def chosen(wheels: list[Found], wanted: set[str]) -> Found:
+    """Of the wheels of a package that fit here, the one that the lock names by its hash, if it names any so.
+
+    An index may have got others since. What lies in a folder has no hash yet: the step that installs it verifies it.
+    """
+    named = [wheel for wheel in wheels if wheel.sha256 in wanted]
+    local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
+    if found := named or local or ([] if wanted else wheels):
+        return found[0]
+    names = ", ".join(f"{file_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
+    raise FetchError(f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(wanted))}")
 
 
 def locked(lock: str) -> dict[tuple[str, str], set[str]]:
@@ -99,14 +110,13 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def located(pins: list[tuple[str, str]], torch: str) -> list[Found]:
-    """Where the wheel of each pin for this interpreter can be had, as uv finds it."""
+def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
+    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it."""
     if not pins:
         return []
-    asked, answer = Path("/tmp/asked.in"), Path("/tmp/pylock.toml")  # noqa: S108 - a tmpfs of this step alone
-    asked.write_text("".join(f"{name}=={version}\n" for name, version in pins))
-    words = ["pip", "compile", str(asked), "--output-file", str(answer), "--quiet", "--format", "pylock.toml",
-             "--no-deps", "--only-binary", ":all:", "--python", sys.executable]  # fmt: skip
+    asked = "".join(f"{name}=={version}\n" for name, version in pins)
+    words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
+             "--only-binary", ":all:", "--python", sys.executable]  # fmt: skip
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
@@ -116,11 +126,12 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[Found]:
     for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
         if (INSIDE / name).is_file():
             environment[variable] = str(INSIDE / name)
-    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment})
+    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment},
+                          input=asked, stdout=subprocess.PIPE, text=True)  # fmt: skip
     if done.returncode:
         raise FetchError("uv does not find what the lock names")
-    packages = tomllib.loads(answer.read_text()).get("packages", [])
-    return [_found(package, package["wheels"][0]) for package in packages]
+    packages = tomllib.loads(done.stdout).get("packages", [])
+    return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
 
 
 def _found(package: dict[str, Any], wheel: dict[str, Any]) -> Found:
@@ -140,23 +151,40 @@ Open = Callable[[str, dict[str, str]], "urllib.request._UrlopenRet"]
 def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     """What opens an address with the machine's proxies and certificates, and with the credentials of its host.
 
-    Credentials come from the address itself, from an index on the same host, or from .netrc.
+    Credentials come from the address itself, from an index at the same host and port, or from .netrc.
     """
-    known = {part.hostname: part for part in map(urlsplit, indexes) if part.username}
+    known = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
+
+    def authorised(request: urllib.request.Request, owner: SplitResult | None) -> urllib.request.Request:
+        host = urlsplit(request.full_url).hostname or ""
+        user = (unquote(owner.username or ""), unquote(owner.password or "")) if owner else _netrc(host)
+        if user:
+            word = base64.b64encode(":".join(user).encode()).decode()
+            request.add_unredirected_header("Authorization", f"Basic {word}")
+        return request
+
+    class Redirects(urllib.request.HTTPRedirectHandler):
+        """An index may send to another host, which must not be told who we are here."""
+
+        def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+            request = super().redirect_request(*arguments)
+            return request and authorised(request, known.get(_origin(urlsplit(request.full_url))))
+
     handler = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca) if ca else None))
-    director = urllib.request.build_opener(handler)
+    director = urllib.request.build_opener(handler, Redirects)
 
     def open_(url: str, headers: dict[str, str]) -> urllib.request._UrlopenRet:
         parts = urlsplit(url)
-        owner = parts if parts.username else known.get(parts.hostname)
-        user = (unquote(owner.username or ""), unquote(owner.password or "")) if owner else _netrc(parts.hostname or "")
-        if user:
-            word = base64.b64encode(":".join(user).encode()).decode()
-            headers = {**headers, "Authorization": f"Basic {word}"}
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-        return director.open(urllib.request.Request(bare, headers=headers), timeout=TIMEOUT)  # noqa: S310
+        request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - uv names http and https alone
+        owner = parts if parts.username else known.get(_origin(parts))
+        return director.open(authorised(request, owner), timeout=TIMEOUT)
 
     return open_
+
+
+def _origin(parts: SplitResult) -> tuple[str, str]:
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
 
 
 def _netrc(host: str) -> tuple[str, str] | None:
@@ -181,6 +209,7 @@ def download(url: str, path: Path, sha256: str, open_: Open, took: Callable[[int
                 _continue(url, part, open_, took)
                 break
             except urllib.error.HTTPError as error:
+                error.close()  # it holds the connection
                 if error.code < 500 and error.code not in {408, 429}:
                     raise FetchError(f"{path.name}: the index answers {error.code} {error.reason}") from None
                 problem: Exception = error

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,16 +112,19 @@ def bake_print(arguments: Sequence[str], root: Path, environment: Mapping[str, s
 
 @contextlib.contextmanager
 def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
-    """The images as one OCI layout in a tar stream, each shared blob once."""
+    """The images as one OCI layout in a tar stream, each shared blob once. Raises SetupError with Docker's words."""
     with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for the type checker
         try:
             yield process.stdout
+        except tarfile.TarError:
+            pass  # the engine has ended early, and its own words say more
         except BaseException:
             process.kill()
             raise
+        while process.stdout.read(1 << 20):  # what follows the end of the archive
+            pass
         error = process.stderr.read().decode(errors="replace").strip()
-        process.stdout.close()
         if process.wait():
             raise SetupError("the engine could not save images", error)
 

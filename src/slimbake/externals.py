@@ -111,10 +111,11 @@ def in_engine(image: str) -> Found | None:
 @functools.cache
 def in_registry(image: str) -> Found | None:
     """An image as its registry holds it, asked once in a run and for a few seconds at most."""
-    asked = process.run(
-        ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image],
-        timeout=_REGISTRY_TIMEOUT,
-    )
+    words = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image]
+    try:
+        asked = process.run(words, timeout=_REGISTRY_TIMEOUT)
+    except SetupError:  # a machine without Docker can lock
+        return None
     try:
         return Found("registry", json.loads(asked.stdout)["digest"]) if asked.ok else None
     except (ValueError, KeyError):

@@ -11,7 +11,7 @@ from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import SYSTEM, lock, lock_texts, locked, pinned, stale
+from slimbake.lock import SYSTEM, lock, lock_texts, locked, settled, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan import plan as plan_of
@@ -98,7 +98,7 @@ def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: S
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
-        plan = plan_of(pinned(manifest), lock_texts(manifest))
+        plan = plan_of(settled(manifest), lock_texts(manifest))
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))

@@ -39,17 +39,13 @@ def find_links(targets: Iterable[Target], locks: Mapping[str, tuple[Pin, ...]], 
 
     A layer that saw the whole folder would be built again with every wheel that anybody adds.
     """
-    there = {
-        tuple(path.name.split("-")[:2]): path
-        for folder in here.packages.find_links_folders
-        if folder.is_dir()
-        for path in sorted(folder.glob("*.whl"))
-    }
+    folders = (folder for folder in here.packages.find_links_folders if folder.is_dir())
+    there = {path.name: path for folder in folders for path in sorted(folder.glob("*.whl"))}
     kept = store()
     found: dict[str, str] = {}
     for target in targets:
-        keys = [(pin.name.replace("-", "_"), pin.version) for pin in locks.get(target.lock, ())]
-        if wheels := [Held(hashed(there[key]), there[key]) for key in keys if key in there]:
+        names = [wheel.file for pin in locks.get(target.lock, ()) for wheel in pin.wheels]
+        if wheels := [Held(hashed(there[name]), there[name]) for name in names if name in there]:
             found[target.name] = str(kept.folder(wheels, ""))
     return found
 

@@ -32,8 +32,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start 
 
 DAY = 86_400  # seconds
 MODES = {0o644, 0o755}  # Git's
-# What is installed comes from the package index, which the steps ask themselves.
-ROUTE = True
 
 FLEET = """
 bases:
@@ -73,11 +71,14 @@ FILES = {
     "libs/older/older/__init__.py": "WORD = 'older'\n",
 }
 WHEEL = "loose-1-py3-none-any.whl"  # in a folder of the machine
+INFO = ("METADATA", "WHEEL", "RECORD")
 IN_WHEEL = {
     "loose.py": "WORD = 'loose'\n",
     "loose-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: loose\nVersion: 1\n",
     "loose-1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    "loose-1.dist-info/RECORD": "loose.py,,\n",
+    "loose-1.dist-info/RECORD": "".join(
+        f"{name},,\n" for name in ("loose.py", *map("loose-1.dist-info/{}".format, INFO))
+    ),
 }
 
 # All that has a name of its own in a registry: the runtime and the bases, too.
@@ -85,15 +86,12 @@ BAKE = """
 import json, pathlib, sys
 from slimbake import bake
 from slimbake.bake.command import Options
-from slimbake.manifest import manifest
-from slimbake.plan import plan
+from slimbake.cli.common import read, say
 from slimbake.prepare import prepared
-say = lambda line: print(line, file=sys.stderr)
-read = manifest(pathlib.Path("services.yaml").absolute())
-made = plan(read)
-names = tuple(target.name for target in made.targets if target.repository)
-with prepared(read, made, say) as ready:
-    result = bake.bake(made, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
+manifest, plan = read(pathlib.Path("services.yaml"))
+names = tuple(target.name for target in plan.targets if target.repository)
+with prepared(manifest, plan, names, say, frozen=True, packages=sys.argv[1]) as ready:
+    result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
 print(json.dumps({image.name: image.digest for image in result.built}))
 """
 
@@ -104,23 +102,31 @@ class Checkout:
 
     root: Path
     umask: int
+    packages: str
     engine: Own
 
     def bake(self) -> dict[str, Any]:
         """Every image that is built of it: its manifest's digest, and its layers' digests of their content."""
-        env = {**os.environ, "DOCKER_HOST": self.engine.host, "XDG_STATE_HOME": str(self.root.parent / "state")}
-        if (vendor := self.root / "vendor").is_dir():
-            env["PIP_FIND_LINKS"] = str(vendor)
-        done = subprocess.run(
-            [sys.executable, "-c", BAKE],
-            cwd=self.root, env=env, umask=self.umask, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        if self.packages == "wheelhouse":
+            self.run("-m", "slimbake", "fetch")
+        built = json.loads(self.run("-c", BAKE, self.packages, DOCKER_HOST=self.engine.host))
         form = "--format={{json .RootFS.Layers}}"
         return {
             name: {"layers": json.loads(self.docker("image", "inspect", form, digest)), "manifest": digest}
-            for name, digest in json.loads(done.stdout).items()
+            for name, digest in built.items()
         }
+
+    def run(self, *words: str, **env: str) -> str:
+        """What a Python program prints that this checkout's user runs in it."""
+        env["XDG_STATE_HOME"] = str(self.root.parent / "state")
+        if (vendor := self.root / "vendor").is_dir():
+            env |= {"PIP_FIND_LINKS": str(vendor), "SLIMBAKE_WHEELHOUSE": str(self.root.parent / "wheelhouse")}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=self.root, env=os.environ | env, umask=self.umask,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def docker(self, *words: str) -> str:
         return docker("--host", self.engine.host, *words)
@@ -165,9 +171,9 @@ def age(root: Path, seconds: int) -> None:
 
 @pytest.fixture(scope="module")
 def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
-    """Two engines with nothing in them but the image of Python."""
+    """Two engines with nothing in them but the image of Python; the other one cannot reach anything."""
     small = not request.config.getoption("--example")
-    with own_engine(route=ROUTE) as one, own_engine(route=ROUTE, in_memory=small) as other:
+    with own_engine() as one, own_engine(route=False, in_memory=small) as other:
         for own in (one, other):
             bring_externals(ROOT / "services.yaml", own.host)
         yield one, other
@@ -200,10 +206,15 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def checkouts(
     repository: Path, engines: tuple[Own, Own], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkout, Checkout]:
-    """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart."""
+    """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart.
+
+    The one's packages come from the index while it is built, the other's from a wheelhouse.
+    """
     base = tmp_path_factory.mktemp("checkouts")
-    one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, engines[0])
-    other = Checkout(clone(repository, base / "the other's" / "check out", 0o077), 0o077, engines[1])
+    one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, "index", engines[0])
+    other = Checkout(
+        clone(repository, base / "the-other's" / "own" / "checkout", 0o077), 0o077, "wheelhouse", engines[1]
+    )
     (other.root / "UNRELATED.md").write_text("Unrelated.\n")
     commit(other.root)
     age(other.root, DAY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import lock_texts, pinned
+from slimbake.lock import lock_texts, settled
 from slimbake.manifest import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -29,7 +29,7 @@ class Fleet:
     @property
     def plan(self) -> Plan:
         read = manifest(self.root / "services.yaml")
-        return plan(pinned(read), lock_texts(read))
+        return plan(settled(read), lock_texts(read))
 
     def files(self) -> tuple[Generated, ...]:
         return generate(self.plan, self.root)

@@ -38,6 +38,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
         machine = {"slimbake-ca": variables["CA_BUNDLE"], "slimbake-uv": variables["UV_SETTINGS"]}
         mounted = [f"id={id_},src={path}" for id_, path in machine.items() if path and it.online]
         compression = f"compression={variables['COMPRESSION']},compression-level={variables['COMPRESSION_LEVEL']}"
+        compression += ",force-compression=true"
         output = f"type=image,oci-mediatypes=true,{compression}"
         said = {
             "context": it.context,

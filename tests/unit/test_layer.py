@@ -259,6 +259,43 @@ def test_wheels_of_the_repository_are_installed_without_any_index(context: Path,
     assert len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
 
 
+def collide(context: Path, first: dict[str, bytes], second: dict[str, bytes]) -> None:
+    wheels = [make_wheel(context.parent / "wheels", name, files=files) for name, files in (("a", first), ("b", second))]
+    layer.refuse_collisions(wheels)
+
+
+def test_modules_that_two_packages_would_put_in_one_place_are_named(context: Path, uv: list[tuple[str, ...]]) -> None:
+    with pytest.raises(layer.LayerError) as caught:
+        collide(context, {"shared/__init__.py": b"1", "a.py": b""}, {"shared/__init__.py": b"2", "b.py": b""})
+    assert str(caught.value) == (
+        "packages collide: shared/__init__.py is in a-1-py3-none-any.whl and, otherwise, in b-1-py3-none-any.whl"
+    )
+
+
+def test_the_same_module_in_two_packages_does_no_harm(context: Path, uv: list[tuple[str, ...]]) -> None:
+    collide(context, {"shared/__init__.py": b"1"}, {"shared/__init__.py": b"1"})
+
+
+def test_other_files_in_one_place_are_named_and_left(
+    context: Path, uv: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    collide(context, {"shared/LICENSE": b"1"}, {"shared/LICENSE": b"2"})
+    assert "shared/LICENSE is in a-1-py3-none-any.whl and, otherwise, in b-1-py3" in capsys.readouterr().out
+
+
+def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
+    context: Path, uv: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    info = tmp_path / "prefix/lib/python3.11/site-packages/below-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "RECORD").write_text("shared/__init__.py,sha256=x,1\nbelow-1.dist-info/RECORD,,\n")
+    (context.parent / "lock.txt").write_text("a==1\n")
+    make_wheel(context.parent / "wheels", "a", files={"shared/__init__.py": b"2"})
+    with pytest.raises(layer.LayerError, match=r"shared/__init__.py is in below-1 and, otherwise, in a-1-py3"):
+        layer.install()
+    assert uv == [], "nothing was installed"
+
+
 def test_a_volume_s_folder_belongs_to_the_user_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: dict[Path, tuple[int, int]] = {}
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))

@@ -48,7 +48,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     [
         (SCHEMA, model.Manifest, {"file"}),
         (SCHEMA["$defs"]["base"], model.Base, {"name", "variant", "copy_of"}),
-        (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "variant", "copy_of"}),
+        (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "torch", "variant", "copy_of"}),
         (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),

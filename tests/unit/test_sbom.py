@@ -10,10 +10,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from slimbake.lock.model import Pin, Wheel
-from slimbake.lock.text import lock_text, parse_pins
 from slimbake.sbom.document import document
-from slimbake.sbom.model import Contents, DebianPackage, Distribution, Locked, contents, locked
+from slimbake.sbom.lockfiles import read
+from slimbake.sbom.model import Contents, DebianPackage, Distribution, Folder, Locked, Locks, contents
 
 FOUND = Contents(
     python="3.11.2",
@@ -28,7 +27,7 @@ FOUND = Contents(
         Distribution("atlas-common", "0.1"),
     ),
 )
-LOCKED = (
+PACKAGES = (
     Locked("torch", "2.13.0+cpu", (), "base-ml"),
     Locked("setuptools", "80", ("a" * 64,), "base-ml"),
     Locked("packaging", "26", ("b" * 64, "c" * 64), "base-ml"),
@@ -37,8 +36,15 @@ LOCKED = (
 )
 
 
-def made(found: Contents = FOUND, packages: tuple[Locked, ...] = LOCKED, lock: str = "sha256:1") -> dict[str, Any]:
-    return dict(json.loads(document("atlas", "api", found, packages, lock)))
+LOCKED = Locks(
+    PACKAGES,
+    {DebianPackage("tzdata", "2026f", "all"): "f" * 64, DebianPackage("libpq5", "17", "amd64"): "0" * 64},
+    (Folder("models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))),),
+)
+
+
+def made(found: Contents = FOUND, locks: Locks = LOCKED, lock: str = "sha256:1") -> dict[str, Any]:
+    return dict(json.loads(document("atlas", "api", found, locks, lock)))
 
 
 def component(of: dict[str, Any], name: str) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def test_it_says_what_the_image_holds() -> None:
     assert {each["name"]: each["type"] for each in document["components"]} == {
         "CPython": "platform",
         "debian": "operating-system",
-        "a-model": "machine-learning-model",
+        **dict.fromkeys(("a-model", "models-small"), "machine-learning-model"),
         **dict.fromkeys(("atlas-common", "packaging", "setuptools", "torch", "tzdata", "zlib1g"), "library"),
     }
     assert document["metadata"]["component"]["name"] == "api"
@@ -81,6 +87,16 @@ def test_hashes_are_the_lock_s() -> None:
     assert component(document, "packaging")["properties"] == [{"name": "slimbake:layer", "value": "base-ml"}]
     assert "hashes" not in component(document, "torch"), "unresolved: upstream's could not be asked"
     assert "hashes" not in component(document, "atlas-common"), "a package of the repository is in no lock"
+    assert [h["content"] for h in component(document, "tzdata")["hashes"]] == ["f" * 64]
+    assert "hashes" not in component(document, "zlib1g"), "the external image brought it"
+
+
+def test_weights_of_the_repository_are_their_files() -> None:
+    files = component(made(), "models-small")["components"]
+    assert {(f["type"], f["name"], f["hashes"][0]["content"]) for f in files} == {
+        ("file", "config.json", "1" * 64),
+        ("file", "a/model.safetensors", "2" * 64),
+    }
 
 
 def test_what_a_package_carries_as_a_part_of_itself_stands_within_it() -> None:
@@ -95,12 +111,11 @@ def test_another_version_than_the_locked_one_has_no_hash() -> None:
 
 def test_same_contents_give_the_same_bytes_in_whatever_order() -> None:
     other = replace(FOUND, debian=FOUND.debian[::-1], distributions=FOUND.distributions[::-1])
-    assert document("atlas", "api", other, LOCKED[::-1], "") == document("atlas", "api", FOUND, LOCKED, "")
+    locks = replace(LOCKED, packages=PACKAGES[::-1])
+    assert document("atlas", "api", other, locks, "") == document("atlas", "api", FOUND, LOCKED, "")
 
 
-@pytest.mark.parametrize(
-    "change", [{"lock": "sha256:2"}, {"packages": LOCKED[1:]}, {"found": replace(FOUND, debian=())}]
-)
+@pytest.mark.parametrize("change", [{"lock": "sha256:2"}, {"locks": Locks()}, {"found": replace(FOUND, debian=())}])
 def test_the_serial_number_is_that_of_the_contents(change: dict[str, Any]) -> None:
     assert made()["serialNumber"] == made()["serialNumber"] != made(**change)["serialNumber"]
 
@@ -127,13 +142,23 @@ def test_what_an_image_says_of_itself_is_read() -> None:
     )
 
 
-def test_a_lock_gives_its_packages() -> None:
-    one, two = "a" * 64, "b" * 64
-    pins = parse_pins(lock_text([
-        Pin("six", "1.17.0", (Wheel("six-1.17.0-py3-none-any.whl", 1, one), Wheel("six-1.17.0-x.whl", 1, two))),
-        Pin("torch", "2+cpu", (Wheel("torch-2+cpu-x.whl", 1, ""),)),
-    ]))  # fmt: skip
-    assert locked(pins, "base-ml", model=False) == (
-        Locked("six", "1.17.0", (one, two), "base-ml"),
-        Locked("torch", "2+cpu", (), "base-ml"),
+def test_locks_give_packages_models_debian_packages_and_files() -> None:
+    digest = {name: letter * 64 for name, letter in zip(("six", "model", "deb", "file"), "abcd", strict=True)}
+    wheel = "# six-1.17.0-py2.py3-none-any.whl 11050\n"
+    found = read(
+        {
+            "base-ml.txt": f"# words\n{wheel}six==1.17.0 \\\n    --hash=sha256:{digest['six']}\ntorch==2+cpu\n",
+            "base-ml.system.txt": f"# words\nlibpq5 17.6-0 amd64 libpq5.deb 200 {digest['deb']}\n",
+            "weights-a-model.txt": f"# a_model-3.whl 5\na-model==3 \\\n    --hash=sha256:{digest['model']}\n",
+            "weights-models-small.txt": f"# words\n{digest['file']}  config.json\n",
+        }
+    )
+    assert found == Locks(
+        (
+            Locked("six", "1.17.0", (digest["six"],), "base-ml"),
+            Locked("torch", "2+cpu", (), "base-ml"),
+            Locked("a-model", "3", (digest["model"],), "weights-a-model", model=True),
+        ),
+        {DebianPackage("libpq5", "17.6-0", "amd64"): digest["deb"]},
+        (Folder("models-small", (("config.json", digest["file"]),)),),
     )

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, write
 
+from slimbake.cli import slimbake
 from slimbake.errors import UsageError
 from slimbake.images import opened
 from slimbake.images.model import Address
@@ -22,6 +23,7 @@ from slimbake.measure.findings import findings
 from slimbake.measure.owners import Owner, owner, owners
 from slimbake.measure.shelf import Shelf
 from slimbake.measure.survey import survey
+from slimbake.report import readable
 from slimbake.report import sizes as report
 
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
@@ -141,9 +143,10 @@ def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_
         tmp_path, image("one", RUNTIME, shared), image("two", BASE, shared), image("three", RUNTIME, shared)
     )
     row = next(row for row in views.by_layer(found) if row.name == digest(shared))
+    two = next(image for image in found.measurement.images if image.name == "two")
     assert (row.uncompressed, row.on_host, row.on_registry) == (6300, 12600, len(zstandard.compress(shared)))
-    assert row.images == ("one", "two", "three")
-    assert found.measurement.own_on_registry(found.measurement.images[1]) == len(zstandard.compress(BASE))
+    assert set(row.images) == {"one", "two", "three"}
+    assert found.measurement.own_on_registry(two) == len(zstandard.compress(BASE))
 
 
 def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
@@ -256,3 +259,56 @@ def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> No
     rows = [line for line in marked.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
     assert "- whiteouts: none" in marked.splitlines()
+
+
+def run(*words: str) -> Any:
+    return slimbake.main(["sizes", *words], standalone_mode=False)
+
+
+def test_addresses_need_no_manifest_and_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "out", image("one", RUNTIME, BASE))
+    run("./out", "--json")
+    before = capsys.readouterr().out
+    assert list(json.loads(before)["images"]) == ["one"]
+    (tmp_path / "before.json").write_text(before)
+    run("./out", "--by", "package", "--against", "before.json")
+    told = capsys.readouterr().out
+    assert told.splitlines()[1].split()[:2] == ["libfoo1", "(Debian)"]
+    assert "same" in told
+    assert not (tmp_path / ".slimbake").exists()
+
+
+def test_beside_a_manifest_what_was_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "services.yaml").touch()
+    layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
+    run("./out")
+    first = capsys.readouterr().out
+    for path in (layout / "blobs" / "sha256").iterdir():
+        if path.read_bytes()[:1] != b"{":
+            path.unlink()
+    run("./out")
+    assert capsys.readouterr().out == first
+    assert sorted(path.name for path in (tmp_path / ".slimbake").iterdir()) == [".gitignore", "layers", "measured.json"]
+
+
+@pytest.mark.parametrize("content", [None, "no json"])
+def test_an_earlier_measurement_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "before.json").write_text(content)
+    with pytest.raises(UsageError, match=r"before\.json cannot be read"):
+        run(str(tmp_path), "--against", str(tmp_path / "before.json"))
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "change"),
+    [(None, "unmeasured", "unmeasured"), (0, "0 B", "+0 B"), (999, "999 B", "+999 B"), (-1500, "-1.5 kB", "-1.5 kB"),
+     (12_345_678, "12.3 MB", "+12.3 MB"), (1_234_000_000, "1,234.0 MB", "+1,234.0 MB")],
+)  # fmt: skip
+def test_bytes_are_told_in_a_unit_that_shows_them(size: int | None, text: str, change: str) -> None:
+    assert (readable(size), readable(size, signed=True)) == (text, change)

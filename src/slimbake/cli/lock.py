@@ -20,9 +20,9 @@ from slimbake.errors import StaleFiles, UsageError
 @click.option("--explain", metavar="PACKAGE", help="Say who needs a package, in which layer it is, and why there.")
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into locks/."""
-    from slimbake.lock import ALL, lock, locked, stale, system_locks
+    from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
     from slimbake.lock.explain import explanation
-    from slimbake.lock.model import families
+    from slimbake.lock.model import families, is_auto
     from slimbake.machine import machine
     from slimbake.manifest.specs import normalised
 
@@ -33,7 +33,7 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
         click.echo("the locks are fresh")
     elif explain:
         known = locked(manifest)
-        text = explanation(normalised(explain), families(manifest), known)
+        text = explanation(normalised(explain), families(settled(manifest)), known, is_auto(manifest))
         if not text:
             raise UsageError(f"no lock holds {explain}", "`slimbake lock` brings the locks up to date")
         click.echo(text)

@@ -11,11 +11,15 @@ from slimbake.cli.common import manifest_option, read
 
 @click.command("prune")
 @manifest_option
+@click.option(
+    "--wheelhouse", is_flag=True, help="Also every wheel and Debian package that was fetched, of all projects."
+)
 @click.option("--all", "everything", is_flag=True, help="Also the tagged images and the containers of this project.")
-def command(file: Path, everything: bool) -> None:
-    """Remove what slimbake left in the engine for this project; never anything else."""
+def command(file: Path, everything: bool, wheelhouse: bool) -> None:
+    """Remove what slimbake left in the engine for this project, and never what is another's."""
     from slimbake import containers
     from slimbake.prune import prune
+    from slimbake.wheelhouse.store import store
 
     _, plan = read(file)
     if everything:
@@ -23,3 +27,5 @@ def command(file: Path, everything: bool) -> None:
             click.echo(f"removed {name}")
     for name in prune(plan.project, everything):
         click.echo(f"removed {name}")
+    if wheelhouse:
+        click.echo(f"removed {store().clear() / 1e6:,.1f} MB of the wheelhouse")

@@ -97,11 +97,11 @@ def _sources(
     from slimbake.images import opened
     from slimbake.images.model import Address, address
 
-    addresses = [address(name) for name in names if "/" in name or ":" in name or name.endswith(".tar")]
-    services = tuple(name for name in names if address(name) not in addresses)
-    for each in addresses:
-        yield opened(each, platform)
-    if addresses and not services:
+    services = tuple(name for name in names if not ("/" in name or ":" in name or name.endswith(".tar")))
+    for name in names:
+        if name not in services:
+            yield opened(address(name), platform)
+    if names and not services:
         return
     _, plan = read(file)
     references = images(plan, registry, tag)

@@ -74,8 +74,14 @@ class Engine:
     @functools.cached_property
     def _layout(self) -> Layout:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="slimbake-saved-")))
-        with docker.saved(sorted(set(self._ids.values()))) as stream, tarfile.open(fileobj=stream, mode="r|") as saved:
-            saved.extractall(folder, filter="data")
+        try:
+            with (
+                docker.saved(sorted(set(self._ids.values()))) as stream,
+                tarfile.open(fileobj=stream, mode="r|") as tar,
+            ):
+                tar.extractall(folder, filter="data")
+        except OSError as error:
+            raise SetupError(f"images could not be written to {folder}: {error.strerror}", "TMPDIR is where") from None
         if not (folder / "index.json").is_file():
             raise SetupError("this engine saves images in an old form", "Docker 25 and newer save OCI layouts")
         return self._stack.enter_context(layout.opened(folder))

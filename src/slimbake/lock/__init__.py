@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slimbake.inside.debs import Deb
 from slimbake.inside.debs import parse as parse_debs
+from slimbake.lock import auto, packages
 from slimbake.lock.files import (
     EXTERNALS_HEADER,
     SYSTEM_HEADER,
@@ -16,20 +17,21 @@ from slimbake.lock.files import (
     parse_externals,
     weights_text,
 )
-from slimbake.lock.model import Family, families, inputs
 from slimbake.lock.model import Pin as Pin
+from slimbake.lock.model import families, is_auto
+from slimbake.lock.packages import text
 from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
-from slimbake.lock.text import HEADER, lock_text, parse_pins
+from slimbake.lock.text import HEADER, parse_pins
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
-from slimbake.state import write_atomically
+from slimbake.state import exclusively, write_atomically
 
 EXTERNALS = "externals"
 SYSTEM = ".system"  # the end of a lock's name
-ALL = ("*",)  # packages to upgrade
+ALL = packages.ALL
 
 _HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
@@ -38,13 +40,12 @@ Say = Callable[[str], None]
 
 def stale(manifest: Manifest) -> tuple[Stale, ...]:
     """The committed locks that do not answer what the manifest asks now, each with the reason."""
-    folder = manifest.file.parent / LOCKS
-    recorded = parse(_text(folder / FILE) or "")
-    asked = [each for family in families(manifest) for each in _inputs(family, manifest).items()]
-    asked += [(name, digest(text)) for name, text in _weights(manifest).items()]
-    asked += [(name, _asked_system(each, manifest)) for name, each in _systems(manifest).items()]
-    asked.append((EXTERNALS, _asked_externals(manifest)))
-    found = (compare(name, value, _text(folder / f"{name}.txt"), recorded) for name, value in asked)
+    recorded = parse(text(manifest, FILE) or "")
+    asked = packages.asked(manifest)
+    asked |= {name: digest(content) for name, content in _weights(manifest).items()}
+    asked |= {name: _asked_system(names, manifest) for name, names in _systems(manifest).items()}
+    asked[EXTERNALS] = _asked_externals(manifest)
+    found = (compare(name, value, text(manifest, name), recorded) for name, value in asked.items())
     return tuple(each for each in found if each)
 
 
@@ -54,19 +55,17 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
     Known pins are kept where they still fit. Raises ResolutionError where requirements contradict each other,
     SetupError where uv or an index fails; nothing is written then.
     """
-    folder = manifest.file.parent / LOCKS
-    recorded = parse(_text(folder / FILE) or "")
+    with exclusively(f"lock-{manifest.project}", say):
+        return _lock(manifest, machine, say, upgrade)
+
+
+def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]) -> tuple[str, ...]:
+    recorded = parse(text(manifest, FILE) or "")
     old = {each.name for each in stale(manifest)}
-    texts: dict[str, str] = {}
-    asked: dict[str, str] = {}
-    for family in families(manifest):
-        asked |= (digests := _inputs(family, manifest))
-        known = _known(family, folder)
-        wanted = known.keys() if upgrade == ALL else known.keys() & set(upgrade)
-        if wanted or not old.isdisjoint(digests):
-            texts |= _resolved(family, manifest, machine, [known[name] for name in known if name not in wanted], say)
+    texts = packages.resolved(manifest, machine, old, upgrade, say)
+    asked = packages.asked(manifest, texts)
     texts |= (weights := _weights(manifest))
-    asked |= {name: digest(text) for name, text in weights.items()}
+    asked |= {name: digest(content) for name, content in weights.items()}
     for name, system in _systems(manifest).items():
         asked[name] = _asked_system(system, manifest)
         held = {deb.name for deb in _debs(manifest, name)}
@@ -76,26 +75,31 @@ def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
     records = {n: Record(d, digest(texts[n])) if n in texts else recorded[n] for n, d in asked.items()}
-    files = {f"{name}.txt": text for name, text in texts.items()} | {FILE: render(records)}
-    changed = tuple(name for name, text in files.items() if _text(folder / name) != text)
+    files = {packages.file(name): content for name, content in (*texts.items(), (FILE, render(records)))}
+    return _written(manifest.file.parent / LOCKS, files, {packages.file(name) for name in (*asked, FILE)})
+
+
+def _written(folder: Path, files: Mapping[str, str], live: Collection[str]) -> tuple[str, ...]:
+    """Write what differs and remove locks of ours that nothing asks for any more."""
+    changed = tuple(n for n, t in files.items() if not (folder / n).is_file() or (folder / n).read_text("utf-8") != t)
     for name in changed:
         write_atomically(folder / name, files[name].encode())
-    for path in folder.glob("*.txt"):
-        if path.stem not in asked and (_text(path) or "").startswith(_HEADERS):
+    arranged = folder / packages.file(packages.LAYERS)
+    for path in (*folder.glob("*.txt"), *([arranged] if arranged.is_file() else [])):
+        if path.name not in live and (path == arranged or path.read_text("utf-8").startswith(_HEADERS)):
             path.unlink()
     return changed
 
 
 def locked(manifest: Manifest) -> dict[str, tuple[Pin, ...]]:
     """The pins of every layer by its name, as the committed locks have them; a layer without a lock has none."""
-    folder = manifest.file.parent / LOCKS
-    names = [layer.name for family in families(manifest) for layer in family.layers]
-    return {name: parse_pins(_text(folder / f"{name}.txt") or "") for name in names}
+    names = [layer.name for family in families(settled(manifest)) for layer in family.layers]
+    return {name: parse_pins(text(manifest, name) or "") for name in names}
 
 
 def _debs(manifest: Manifest, name: str) -> tuple[Deb, ...]:
     """The Debian packages of a layer's system lock, as committed; none without a lock."""
-    return tuple(parse_debs(_text(manifest.file.parent / LOCKS / f"{name}.txt") or ""))
+    return tuple(parse_debs(text(manifest, name) or ""))
 
 
 def lock_texts(manifest: Manifest) -> dict[str, str]:
@@ -109,9 +113,11 @@ def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
     return {name: _debs(manifest, name) for name in _systems(manifest)}
 
 
-def pinned(manifest: Manifest) -> Manifest:
-    """The manifest with its externals at the digests that the lock has."""
-    digests = parse_externals(_text(manifest.file.parent / LOCKS / f"{EXTERNALS}.txt") or "")
+def settled(manifest: Manifest) -> Manifest:
+    """The manifest as its locks settle it: with the bases that slimbake found, and externals at their digests."""
+    if is_auto(manifest) and (found := auto.parse(text(manifest, packages.LAYERS) or "")):
+        manifest = auto.applied(manifest, found)
+    digests = parse_externals(text(manifest, EXTERNALS) or "")
     images = (
         replace(external, image=f"{external.image}@{digests[external.image]}")
         if external.image in digests and "@" not in external.image
@@ -119,19 +125,6 @@ def pinned(manifest: Manifest) -> Manifest:
         for external in externals(manifest)
     )
     return replace(manifest, externals=tuple(images))
-
-
-def _resolved(family: Family, manifest: Manifest, machine: Machine, known: list[Pin], say: Say) -> dict[str, str]:
-    from slimbake.lock.resolve import resolve  # packaging and uv cost time that a fresh lock need not spend
-
-    say(f"locking {', '.join(layer.name for layer in family.layers)}")
-    found = resolve(family, manifest.file.parent, manifest.python, machine, known, say)
-    return {name: lock_text(pins) for name, pins in found.items()}
-
-
-def _known(family: Family, folder: Path) -> dict[str, Pin]:
-    texts = (_text(folder / f"{layer.name}.txt") or "" for layer in family.layers)
-    return {pin.name: pin for text in texts for pin in parse_pins(text)}
 
 
 def _externals_text(manifest: Manifest) -> str:
@@ -179,13 +172,3 @@ def _weights(manifest: Manifest) -> dict[str, str]:
     root = manifest.file.parent
     sources = (source for source in weights_sources(manifest).values() if source.weights.source == "path")
     return {f"weights-{source.name}": weights_text(root / source.weights.value) for source in sources}
-
-
-def _inputs(family: Family, manifest: Manifest) -> Mapping[str, str]:
-    root = manifest.file.parent
-    packages = {p.path for layer in family.layers for p in layer.packages}
-    return inputs(family, manifest.python, {path: _text(root / path / "pyproject.toml") or "" for path in packages})
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -43,10 +43,10 @@ def _via(text: str) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def parse_pylock(text: str) -> dict[str, Located]:
-    """The wheel of each package, by the package's name, of a resolution for one platform."""
+def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:
+    """The wheels of each package, by the package's name, of a resolution for one platform: all that fit there."""
     packages = tomllib.loads(text).get("packages", [])
-    return {package["name"]: _located(package["wheels"][0]) for package in packages if package.get("wheels")}
+    return {package["name"]: tuple(map(_located, package["wheels"])) for package in packages if package.get("wheels")}
 
 
 def _located(wheel: Mapping[str, Any]) -> Located:

@@ -9,9 +9,13 @@ from typing import Any
 
 from slimbake.lock.explain import ResolutionError
 from slimbake.lock.model import Family, Layer
+from slimbake.manifest.specs import name_of, normalised
 
 _LINES = 12  # of uv's own words: the rest of a long derivation helps nobody
+_ASKED = 8  # requirements that are named
 _TRIALS = 40  # more layers than that are named without a search for the few that conflict
+
+_NO_WHEEL = re.compile(r"no usable wheels|no wheels with a matching|no wheels are usable")
 
 Resolve = Callable[[Sequence[Layer], Mapping[str, str], str], Any]
 
@@ -19,31 +23,29 @@ Resolve = Callable[[Sequence[Layer], Mapping[str, str], str], Any]
 def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
     """The error for a family that has no solution; `words` are uv's, `resolve` raises where layers have none."""
     alone, culprits = _culprits(family, resolve)
-    mentioned = set(re.findall(r"[a-z0-9][a-z0-9._-]*", words.lower()))
+    mentioned = {normalised(word) for word in re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", words)}
     asked = [
-        f"{layer.name} asks for {spec}   ({', '.join(layer.files) or 'in the manifest'})"
+        f"  {layer.name} asks for {spec}   ({', '.join(layer.files) or 'in the manifest'})"
         for layer in culprits
         for spec in layer.specs
-        if _name(spec) in mentioned
+        if name_of(spec) in mentioned
     ]
-    because = textwrap.wrap(" ".join(_derivation(words).split()), 110)
-    text = "\n".join(
-        (
-            "these requirements have no solution together"
-            + (f": {', '.join(layer.name for layer in culprits)}" if len(culprits) > 1 else f": {culprits[0].name}"),
-            *(f"  {line}" for line in asked),
-            *because[:_LINES],
-        )
-    )
-    return ResolutionError(text, _ways_out(alone, culprits))
+    if more := asked[_ASKED:]:
+        asked[_ASKED:] = [f"  and {len(more)} more"]
+    names = ", ".join(layer.name for layer in culprits)
+    head = "these have no solution together" if len(culprits) > 1 else "these requirements have no solution"
+    lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
+    ways = [] if len(culprits) == 1 and _NO_WHEEL.search(words) else [_ways_out(alone, culprits)]
+    if _NO_WHEEL.search(words):
+        ways.insert(0, "ask for a version that has a wheel for this Python and platform")
+        ways.insert(1, "keep its source in the repository and require that folder: a stage of its own builds the wheel")
+    return ResolutionError("\n".join(lines), "; or ".join(ways))
 
 
-def _name(spec: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", spec, maxsplit=1)[0].lower()
-
-
-def _derivation(words: str) -> str:
-    return words.partition("╰─▶")[2] or words
+def _derivation(words: str) -> list[str]:
+    """uv's reason, and its hint, in lines of a readable length."""
+    reason = re.split(r"╰─▶|^\s*cause:", words, maxsplit=1, flags=re.MULTILINE)[-1]
+    return [line for part in reason.split("\nhint:") for line in textwrap.wrap(" ".join(part.split()), 110)]
 
 
 def _culprits(family: Family, resolve: Resolve) -> tuple[bool, tuple[Layer, ...]]:

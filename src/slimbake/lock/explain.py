@@ -46,7 +46,7 @@ def owners(package: str, family: Family, locked: Locked) -> tuple[Owner, ...]:
 def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The shortest way to each requirement; packages may need each other in a circle."""
     way = (pin.name, *below)
-    chains = [way] if "" in pin.via else []
+    chains = [way] if "" in pin.via or not pin.via else []  # a base that was found does not say who asks
     for name in pin.via:
         if name and name not in way:
             # What is no pin is a package of the repository.
@@ -54,25 +54,30 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(package: str, families: Iterable[Family], locked: Locked) -> str:
-    """Who needs a package, in which layer it is, and why there; "" where no lock holds it."""
+def explanation(package: str, families: Iterable[Family], locked: Locked, found: bool) -> str:
+    """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
+
+    `found`: the bases are the planner's.
+    """
     lines = []
     for family in families:
-        found = owners(package, family, locked)
-        for owner in found:
+        held = owners(package, family, locked)
+        for owner in held:
             lines.append(f"{package} {owner.pin.version} in {owner.layer}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(f"  {_why(owner, family)}")
-        if len(found) > 1:
-            lines.append(f"  held {len(found)} times: a base that these services stand on could hold it once")
+            lines.append(f"  {_why(owner, family, found)}")
+        if len(held) > 1:
+            lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
     return "\n".join(lines)
 
 
-def _why(owner: Owner, family: Family) -> str:
+def _why(owner: Owner, family: Family, found: bool) -> str:
     layer = next(layer for layer in family.layers if layer.name == owner.layer)
     above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
+    if above and found:
+        return f"there, because the planner found that {', '.join(above)} share it best so (locks/layers.json)"
     if above:
         return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
     below = family.closure(layer.name)[:-1]

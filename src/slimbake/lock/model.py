@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from slimbake.manifest.model import LocalPackage, Manifest, Requirements
 from slimbake.plan.bases import parents_first, roots, torch_builds
-from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_bases, of_package, of_service, of_weights
+from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_all, of_bases, of_package, of_service, of_weights
 from slimbake.plan.sources import local_packages, weights_sources
 
 FORMAT = 2  # of lock files: another one makes every lock stale
@@ -86,8 +86,10 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         layer = _layer(f"base-{base.name}", base.extends, base.requirements, on[base.name])
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
-        root = f"base-{root_of[service.base]}" if service.base else service.name
-        layer = _layer(service.name, service.base, service.requirements, of_service(service, manifest))
+        # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
+        root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
+        platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
+        layer = _layer(service.name, service.base, service.requirements, platforms)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
     weights = (
@@ -99,11 +101,17 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")
         for each in local_packages(manifest)
     )
-    return (*(Family(tuple(layers), torch[root]) for root, layers in by_root.items()), *weights, *builders)
+    bases = (Family(tuple(layers), torch[layers[0].name]) for layers in by_root.values())
+    return (*bases, *weights, *builders)
 
 
 def _layer(name: str, base: str | None, asked: Requirements, platforms: tuple[str, ...]) -> Layer:
     return Layer(name, f"base-{base}" if base else "", asked.specs, asked.packages, asked.files, platforms)
+
+
+def is_auto(manifest: Manifest) -> bool:
+    """Whether slimbake finds the layers of this fleet: where no base is written."""
+    return not manifest.bases and manifest.layers != "none"
 
 
 def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from packaging.version import Version
 
 from slimbake.inside.fetch import Open, opener
 from slimbake.lock.model import Family
-from slimbake.lock.platforms import tags
+from slimbake.lock.platforms import fit
 from slimbake.machine import Machine
 
 # What PyTorch's indexes are asked for; they hold old copies of other packages too.
@@ -68,13 +68,13 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
     others: dict[str, None] = {}
     for offer in found:
         try:
-            name, version, _, fitting = parse_wheel_filename(offer.file)
+            name, version, _, _ = parse_wheel_filename(offer.file)
         except InvalidWheelFilename:
             continue
         if name not in wanted or version.local is None:
             continue
         if version.local == family.torch:
-            fits = not tags(python, platform).isdisjoint(fitting)
+            fits = fit(offer.file, python, platform) is not None
             if fits and wanted[name].specifier.contains(version, prereleases=True):
                 newest[name] = max((version, offer.page), newest.get(name, (version, offer.page)))
         elif not family.torch and "+" not in str(wanted[name].specifier):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 GLIBC = 41  # 2.41, of the runtime's Debian, 13
 _MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+PLATFORMS = tuple(_MACHINES)
 
 
 def marker(platform: str) -> str:
@@ -21,11 +24,21 @@ def uv_platform(platform: str) -> str:
 
 
 @cache
-def tags(python: str, platform: str) -> frozenset[Tag]:
-    """The tags of wheels that CPython `python` ("3.11") loads there."""
+def tags(python: str, platform: str) -> Mapping[Tag, int]:
+    """The tags of wheels that CPython `python` ("3.11") loads there; the lower its number, the better one fits."""
     major, minor = (int(part) for part in python.split("."))
     machine = _MACHINES[platform]
-    platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(5, GLIBC + 1)), f"linux_{machine}"]
-    platforms += [f"manylinux{year}_{machine}" for year in ("1", "2010", "2014")]
+    platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1))]
+    platforms += [*(f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")), f"linux_{machine}"]
     version = (major, minor)
-    return frozenset((*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms)))
+    found = (*cpython_tags(version, platforms=platforms), *compatible_tags(version, f"cp{major}{minor}", platforms))
+    return {tag: place for place, tag in reversed(tuple(enumerate(found)))}
+
+
+def fit(file: str, python: str, platform: str) -> int | None:
+    """How well a wheel fits there, by its name: the lower, the better; None where it does not."""
+    known = tags(python, platform)
+    try:
+        return min((known[tag] for tag in parse_wheel_filename(file)[3] if tag in known), default=None)
+    except InvalidWheelFilename:
+        return None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FILE = "inputs.json"
+FILE = "inputs"  # .json
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def compare(name: str, asked: str, text: str | None, recorded: Mapping[str, Reco
     """Why the lock `name` with this text, None where there is no file, is stale; None where it is not."""
     record = recorded.get(name)
     if record is None:
-        return Stale(name, "it was never locked", new=True)
+        return Stale(name, "it was never locked" if text is None else "nothing says what it answers", new=text is None)
     if text is None:
         return Stale(name, "its file is missing")
     if record.asked != asked:

@@ -58,7 +58,7 @@ def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[
         below = frozenset().union(*(closures[parent.name] for parent in family.closure(layer.name)[:-1]))
         owned[layer.name] = tuple(
             sorted(
-                Pin(name, versions[name], (wheels[name].wheel,), via)
+                Pin(name, versions[name], (wheels[name][0].wheel,), via)
                 for name, via in closures[layer.name].items()
                 if name not in below
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,7 +17,7 @@ from slimbake.errors import SetupError, SlimbakeError
 from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
 from slimbake.lock.model import Family, Layer, Pin, Wheel
 from slimbake.lock.offers import chosen, offers
-from slimbake.lock.platforms import uv_platform
+from slimbake.lock.platforms import fit, uv_platform
 from slimbake.machine import Machine
 
 
@@ -52,23 +53,30 @@ class Uv:
         self._compile(asked, output, ["--annotation-style", "line", *words])
         return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
 
-    def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, Located]:
-        """The wheel of each of these packages (name, version) for the platform, by the package's name.
+    def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, tuple[Located, ...]]:
+        """The wheels of each of these packages (name, version) for the platform, by the package's name; best first.
 
         A wheel that lies in a folder of this machine lends no hash: it may not be upstream's. Raises SetupError.
         """
         asked, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
         asked.write_text("".join(f"{package}=={version}\n" for package, version in pins))
         self._compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
-        return {package: _of_folder(found) for package, found in parse_pylock(output.read_text()).items()}
+        found = parse_pylock(output.read_text())
+        return {package: tuple(map(_of_folder, sorted(wheels, key=self._fit))) for package, wheels in found.items()}
+
+    def _fit(self, found: Located) -> tuple[int, str]:
+        place = fit(found.wheel.file, self._python, self._platform)
+        return (sys.maxsize if place is None else place, found.wheel.file)
 
     def _compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
-        constraints = self._work / "constraints.txt"
-        constraints.write_text("".join(f"{each}\n" for each in self._torch.constraints))
+        if self._torch.constraints:
+            constraints = self._work / "constraints.txt"
+            constraints.write_text("".join(f"{each}\n" for each in self._torch.constraints))
+            words = [*words, "--constraints", str(constraints)]
         elsewhere = self._family.torch and not self._torch.found
         done = process.run(
             [
-                find_uv_bin(), "pip", "compile", *asked, "--output-file", output, "--constraints", constraints,
+                find_uv_bin(), "pip", "compile", *asked, "--output-file", output, "--python", sys.executable,
                 "--python-version", self._python, "--python-platform", uv_platform(self._platform),
                 "--only-binary", ":all:", "--no-header", "--no-emit-index-url", "--no-emit-find-links",
                 *(("--torch-backend", self._family.torch) if elsewhere else ()), *words,
@@ -81,11 +89,6 @@ class Uv:
 
 
 def _explained(text: str) -> SlimbakeError:
-    if "no wheels with a matching" in text or "no usable wheels" in text or "no wheels are usable" in text:
-        return SetupError(
-            f"a package has no wheel that fits\n{text}",
-            "ask for a version that has one; or keep its source in the repository and require that folder",
-        )
     if "No solution found" in text:
         return NoSolution(text)
     return SetupError(

@@ -80,9 +80,11 @@ def _own(entry: _Entry, raw: Raw, report: Report) -> None:
         if name not in known:
             message = f"unknown variant '{name}': bases.{owner}, on which it stands, decides which there are"
             report.key(path, message, near(name, known))
-    if entry.kind == "services" and "torch" in entry.raw and entry.below:
-        message = "the base of a service chooses the build of torch, for all that stands on it"
-        report.key((*entry.path, "torch"), message, f"write it in bases.{entry.below[-1]}")
+    if not raw.get("bases") and raw.get("layers") != "none":
+        for name, variant in variants.items():
+            if "torch" in variant:
+                message = "slimbake finds the layers of this fleet, as those of one family, which has one torch"
+                report.key((*entry.path, "variants", name, "torch"), message, "write bases, or `layers: none`")
 
 
 def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:

@@ -94,6 +94,7 @@ class Base:
     variants: tuple[Variant, ...] = ()  # none once they are bases of their own: see `variants.expanded`
     variant: str = ""  # which one this is
     copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
+    weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Service:
     labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
-    torch: str | None = None
+    torch: str | None = None  # of a variant
     variants: tuple[Variant, ...] = ()  # as of a base
     variant: str = ""
     copy_of: str = ""
@@ -132,6 +133,9 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
+    layers: Literal["auto", "none"] | None = None  # how services share packages where no base is named
+    layer_limit: int | None = None  # of an image, at most
+    torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: Compression = Compression()
     externals: tuple[External, ...] = ()

@@ -48,6 +48,9 @@ class Reader:
             python=raw.get("python", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
+            layers="auto" if isinstance(layers := raw.get("layers"), dict) else layers,
+            layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
+            torch=raw.get("torch"),
             packages=raw.get("packages"),
             compression=Compression(**raw.get("compression", {})),
             externals=tuple(
@@ -118,7 +121,6 @@ class Reader:
             labels=_pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
-            torch=raw.get("torch"),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=self._ignore(context),
         )

@@ -30,8 +30,8 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         make.inside(manifest),
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(make.base(base, manifest, torch[f"base-{base.name}"]) for base in manifest.bases),
         *(make.weights(source, manifest) for source in sources.values()),
+        *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )

@@ -39,7 +39,7 @@ def torch_builds(manifest: Manifest) -> dict[str, str]:
     root = roots(manifest)
     named = {root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != INDEX}
     bases = {f"base-{name}": named.get(root[name], "") for name in root}
-    own = {service.name: service.torch or "" for service in manifest.services}
+    own = {service.name: service.torch or manifest.torch or INDEX for service in manifest.services}
     services = {s.name: bases[f"base-{s.base}"] if s.base else own[s.name] for s in manifest.services}
     return bases | {name: "" if build == INDEX else build for name, build in services.items()}
 

@@ -17,6 +17,11 @@ def of_fleet(manifest: Manifest) -> Platforms:
     return manifest.platforms or DEFAULT_PLATFORMS
 
 
+def of_all(manifest: Manifest) -> Platforms:
+    """What anything of the fleet is built for."""
+    return tuple(sorted({*manifest.platforms, *(p for s in manifest.services for p in of_service(s, manifest))}))
+
+
 def of_service(service: Service, manifest: Manifest) -> Platforms:
     return tuple(sorted(service.platforms or of_fleet(manifest)))
 

@@ -75,8 +75,9 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
     )
 
 
-def base(base: Base, manifest: Manifest, torch: str) -> Target:
+def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
     name = f"base-{base.name}"
+    source = sources[base.weights] if base.weights else None
     return Target(
         name=name,
         kind="base",
@@ -86,11 +87,13 @@ def base(base: Base, manifest: Manifest, torch: str) -> Target:
         recipe=Recipe(
             template="base.Dockerfile.j2",
             system=base.system,
+            shared_weights=bool(source),
             install=_install(name, base, torch),
         ),
         contexts=(
             *_layer_contexts(base, manifest),
             *_below(base.extends, base),
+            *((("weights", f"target:weights-{source.name}"),) if source else ()),
             *_wheel_contexts(base),
         ),
         labels=_labels(manifest, name),
@@ -118,7 +121,7 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
 
 
 def service(service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
-    source = sources[service.weights] if service.weights else None
+    source = sources[service.weights] if service.weights and service.weights not in _held(service, manifest) else None
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
@@ -195,6 +198,16 @@ def _below(base: str | None, asker: Base | Service) -> Pairs:
 
 def _installs(asker: Base | Service) -> bool:
     return bool(asker.requirements.specs or asker.requirements.packages)
+
+
+def _held(service: Service, manifest: Manifest) -> frozenset[Weights]:
+    """The weights that lie in the bases below a service."""
+    by_name = {base.name: base for base in manifest.bases}
+    found, name = set(), service.base
+    while name:
+        found.add(by_name[name].weights)
+        name = by_name[name].extends
+    return frozenset(weights for weights in found if weights)
 
 
 def _wheel_contexts(asker: Base | Service) -> Pairs:

@@ -15,6 +15,16 @@ def megabytes(size: int | None) -> str:
     return UNMEASURED if size is None else f"{size / 1e6:,.1f} MB"
 
 
+def readable(size: int | None, signed: bool = False) -> str:
+    """Bytes in the largest of B, kB and MB that leaves a digit before the point, or the word for unmeasured."""
+    if size is None:
+        return UNMEASURED
+    sign = "+" if signed else ""
+    if abs(size) < 1000:
+        return f"{size:{sign}d} B"
+    return f"{size / 1e3:{sign},.1f} kB" if abs(size) < 1_000_000 else f"{size / 1e6:{sign},.1f} MB"
+
+
 def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
     """A row per image; shared and own bytes are uncompressed, by chain; those on a registry compressed, by blob."""
     rows: list[tuple[str, ...]] = []

@@ -10,7 +10,7 @@ from slimbake.measure.change import COUNTED, Change, Changes
 from slimbake.measure.detail import Survey
 from slimbake.measure.findings import Distance, Duplicate, Findings, findings
 from slimbake.measure.views import Row
-from slimbake.report import HEADINGS, UNMEASURED, markdown, megabytes, size_rows, summary, text_table
+from slimbake.report import HEADINGS, UNMEASURED, markdown, megabytes, readable, size_rows, summary, text_table
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
@@ -113,8 +113,8 @@ def change_summary(changes: Changes) -> str:
 def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
     name = _short(row.name) if row.kind == "layer" else row.name if row.kind != "debian" else f"{row.name} (Debian)"
     images = "all" if len(row.images) == fleet > 1 else ", ".join(row.images)
-    compressed = (megabytes(row.gzip), megabytes(row.zstd)) if measured else ()
-    sizes = (megabytes(row.uncompressed), *compressed, megabytes(row.on_registry), megabytes(row.on_host))
+    compressed = (readable(row.gzip), readable(row.zstd)) if measured else ()
+    sizes = (readable(row.uncompressed), *compressed, readable(row.on_registry), readable(row.on_host))
     return (name, row.what, images, f"{row.files:,}", *sizes)
 
 
@@ -122,11 +122,11 @@ def _duplicates(reason: str, found: list[Duplicate]) -> list[str]:
     if not found:
         return [f"contents over 4 kB in two layers: none {reason}"] if reason == "without a reason" else []
     waste = sum(each.waste for each in found)
-    lines = [f"contents over 4 kB in two layers: {len(found)}, {_kilobytes(waste)} too much; {reason}"]
+    lines = [f"contents over 4 kB in two layers: {len(found)}, {readable(waste)} too much; {reason}"]
     for each in found[:_SHOWN]:
         places = {copy.layer: copy for copy in each.copies}.values()
         where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)
-        lines.append(f"  {each.copies[0].path} {_kilobytes(each.uncompressed)}: {where}")
+        lines.append(f"  {each.copies[0].path} {readable(each.uncompressed)}: {where}")
     if len(found) > _SHOWN:
         lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
     return lines
@@ -139,14 +139,8 @@ def _distance(distance: Distance, what: str) -> str:
 
 def _change(change: Change, only: str = "") -> tuple[str, str]:
     if only:
-        return ("gone" if only == "before" else megabytes(change.after)), "new" if only == "after" else ""
-    if change.bytes is None:
-        return megabytes(change.after), UNMEASURED
-    return megabytes(change.after), f"{change.bytes / 1e6:+,.3f} MB" if change.bytes else "same"
-
-
-def _kilobytes(size: int) -> str:
-    return f"{size / 1e3:,.1f} kB"
+        return ("gone" if only == "before" else readable(change.after)), "new" if only == "after" else ""
+    return readable(change.after), "same" if change.bytes == 0 else readable(change.bytes, signed=True)
 
 
 def _short(digest: str | None) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.errors import SetupError
 from slimbake.inside import contents as program
-from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, locks
 from slimbake.plan.targets import LOCKS
-from slimbake.sbom.model import Locked, contents, locked
+from slimbake.sbom.lockfiles import read
+from slimbake.sbom.model import contents
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
 
@@ -31,6 +31,9 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     """
     from slimbake.sbom.document import document  # the library costs 0.15 s
 
+    names = locks(plan, service)
+    if missing := [name for name in names if not (root / LOCKS / name).is_file()]:
+        raise SetupError(f"there is no lock: {', '.join(missing)}", "`slimbake lock` makes it")
     digest = dict(plan.target(service).labels).get(LOCK, "")
     made = json.loads(docker.call("image", "inspect", "--format={{json .Config.Labels}}", image)) or {}
     if made.get(LOCK, "") != digest:
@@ -42,15 +45,5 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         *((f"--platform={platform}",) if platform else ()), "--entrypoint=/opt/slimbake/bin/python", image, "-IB", "-",
         stdin=Path(program.__file__).read_text("utf-8"),
     )  # fmt: skip
-    return document(plan.project, service, contents(json.loads(found)), _locked(plan, service, root), digest)
-
-
-def _locked(plan: Plan, service: str, root: Path) -> tuple[Locked, ...]:
-    weights = {target.recipe.lock for target in plan.needed((service,)) if target.recipe and target.kind == "weights"}
-    return tuple(
-        package
-        for name in locks(plan, service)
-        for package in locked(
-            parse_pins((root / LOCKS / name).read_text("utf-8")), name.removesuffix(".txt"), name in weights
-        )
-    )
+    texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
+    return document(plan.project, service, contents(json.loads(found)), read(texts), digest)

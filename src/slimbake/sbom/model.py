@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from packaging.utils import canonicalize_name
-
-from slimbake.lock.model import Pin
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,23 @@ class Locked:
     model: bool = False  # it carries weights: only these are in the image
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Weights that lie in the repository: files by their path, with their SHA-256."""
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """All that the locks of an image hold."""
+
+    packages: tuple[Locked, ...] = ()
+    debian: Mapping[DebianPackage, str] = field(default_factory=dict)  # the SHA-256 of its .deb
+    folders: tuple[Folder, ...] = ()
+
+
 def contents(found: Mapping[str, Any]) -> Contents:
     """What `inside/contents.py` printed."""
     distributions = (
@@ -62,13 +77,3 @@ def contents(found: Mapping[str, Any]) -> Contents:
         debian=tuple(DebianPackage(p["name"], p["version"], p["architecture"]) for p in found["debian"]),
         distributions=tuple(distributions),
     )
-
-
-def locked(pins: Iterable[Pin], layer: str, model: bool) -> tuple[Locked, ...]:
-    """The packages of one lock."""
-    return tuple(Locked(pin.name, pin.version, sha256(pin), layer, model) for pin in pins)
-
-
-def sha256(pin: Pin) -> tuple[str, ...]:
-    """The hashes of the files that may be installed for a pin, without their `sha256:`."""
-    return tuple(value.removeprefix("sha256:") for value in pin.hashes)

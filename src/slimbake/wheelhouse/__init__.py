@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.utils import parse_wheel_filename
-
 from slimbake.errors import SetupError
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, hashed, opener
-from slimbake.lock import locked
+from slimbake.lock import locked, settled
 from slimbake.lock.answers import Located
 from slimbake.lock.model import Family, Pin, Wheel, families
-from slimbake.lock.platforms import tags
+from slimbake.lock.platforms import PLATFORMS, fit
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
 from slimbake.wheelhouse.progress import progress
@@ -71,8 +69,12 @@ def fetch(
     found = {each: None if held in damaged else held for each, held in found.items()}
     missing = [each for each, held in found.items() if not held]
     if missing:
-        _bring(missing, _locate(missing, manifest, machine, say), store, unresolved, machine)
-        found |= {each: _held(each, store, unresolved) for each in missing}
+        with store.exclusively(say):
+            # Another process may have brought some of it by now.
+            missing = [each for each in missing if not _held(each, store, unresolved)]
+            if missing:
+                _bring(missing, _locate(missing, manifest, machine, say), store, unresolved, machine)
+            found |= {each: _held(each, store, unresolved) for each, held in found.items() if not held}
     by_layer: dict[str, list[Held]] = {}
     for each, file in found.items():
         assert file is not None  # noqa: S101 - it was just put there
@@ -87,13 +89,13 @@ def fetch(
 
 def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
     pins = locked(manifest)
-    for family in families(manifest):
+    for family in families(settled(manifest)):
         for layer in family.layers:
             for pin in pins[layer.name]:
                 for wheel in pin.wheels:
-                    fitting = parse_wheel_filename(wheel.file)[3]
-                    on = [p for p in layer.platforms if not tags(manifest.python, p).isdisjoint(fitting)]
-                    yield _Wanted(family, layer.name, on[0] if on else layer.platforms[0], pin, wheel)
+                    on = [p for p in layer.platforms if fit(wheel.file, manifest.python, p) is not None]
+                    if on or not any(fit(wheel.file, manifest.python, p) is not None for p in PLATFORMS):
+                        yield _Wanted(family, layer.name, (on or layer.platforms)[0], pin, wheel)
 
 
 def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
@@ -119,15 +121,23 @@ def _locate(missing: list[_Wanted], manifest: Manifest, machine: Machine, say: S
             for warning in sorted(uv.warnings):
                 say(warning)
         for each in here:
-            at = found[each.pin.name]
-            if each.wheel.sha256 and at.wheel.sha256 and at.wheel.sha256 != each.wheel.sha256:
-                raise SetupError(
-                    f"{each.wheel.file}: the index now has {at.wheel.file} with sha256 {at.wheel.sha256}, the lock "
-                    f"{each.wheel.sha256}",
-                    f"if you trust the index: `slimbake lock --upgrade {each.pin.name}`",
-                )
-            located[each] = at
+            located[each] = _chosen(each, found[each.pin.name])
     return located
+
+
+def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
+    """The file that the lock names; an index may have got better ones since, or have others in its place."""
+    name, sha256 = wanted.wheel.file, wanted.wheel.sha256
+    by_name = sorted(there, key=lambda at: at.wheel.file != name)
+    # A file in a folder of this machine has no hash yet: it is compared when it is taken.
+    fitting = [at for at in by_name if not sha256 or at.wheel.sha256 in {sha256, ""}]
+    if fitting:
+        return fitting[0]
+    at = by_name[0].wheel
+    raise SetupError(
+        f"{name}: the index now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
+        f"if you trust the index: `slimbake lock --upgrade {wanted.pin.name}`",
+    )
 
 
 def _bring(
@@ -147,7 +157,7 @@ def _bring(
             for job in jobs:
                 job.result()
         except FetchError as error:
-            raise SetupError(str(error), "once the index answers, the same command goes on from here") from None
+            raise SetupError(str(error), "once that is mended, the same command goes on from here") from None
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise _full(needed, shutil.disk_usage(store.root).free, store) from None
@@ -161,7 +171,11 @@ def _one(
 ) -> None:
     address = urlsplit(at.url)
     if address.scheme == "file":
-        unresolved.take(wanted.pin, wanted.platform, Path(unquote(address.path)))
+        path = Path(unquote(address.path))
+        if wanted.wheel.sha256:
+            store.take(path, wanted.wheel.sha256, wanted.wheel.file)
+        else:
+            unresolved.take(wanted.pin, wanted.platform, path)
         shown(at.wheel.bytes or 0)
     elif wanted.wheel.sha256:
         download(at.url, store.path(wanted.wheel.sha256, wanted.wheel.file), wanted.wheel.sha256, open_, shown)

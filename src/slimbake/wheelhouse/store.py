@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from slimbake.inside.fetch import hashed
+from slimbake.inside.fetch import FetchError, hashed
+from slimbake.state import locked_file
 
 VARIABLE = "SLIMBAKE_WHEELHOUSE"
 
@@ -39,6 +41,23 @@ class Store:
         there = path.is_file() and (size is None or path.stat().st_size == size)
         return Held(sha256, path) if there else None
 
+    def take(self, source: Path, sha256: str, file: str) -> Path:
+        """Bring in a copy of a file. Raises FetchError where it is another than its hash says."""
+        target = self.path(sha256, file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with half_of(target) as half:
+            shutil.copy2(source, half)
+            if (found := hashed(half)) != sha256:
+                raise FetchError(f"{source} is not what the lock names: sha256 {found}, wanted {sha256}")
+        return target
+
+    @contextlib.contextmanager
+    def exclusively(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Hold the store while something is brought into it: of two at once, one brings it for both."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with locked_file(self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say):
+            yield
+
     def damaged(self, held: Held) -> bool:
         """Whether a file is no longer what its name says; such a one is removed."""
         if hashed(held.path) == held.sha256:
@@ -52,7 +71,8 @@ class Store:
         A layer whose context held more would be built again with whatever is added to it.
         """
         wanted = {held.path.name: held for held in sorted(files)}
-        key = hashlib.sha256("\n".join(f"{h.sha256} {name}" for name, h in sorted(wanted.items())).encode())
+        rows = (within, *(f"{h.sha256} {name}" for name, h in sorted(wanted.items())))
+        key = hashlib.sha256("\n".join(rows).encode())
         folder = self.root / "contexts" / key.hexdigest()[:32]
         (folder / within).mkdir(parents=True, exist_ok=True)
         for path in (folder / within).iterdir():
@@ -62,16 +82,35 @@ class Store:
             _link(held.path, folder / within / name)
         return folder
 
+    def clear(self) -> int:
+        """Remove all that it holds; the bytes of it. Whatever a lock names can be fetched again."""
+        held = sum(path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file())
+        for name in ("sha256", "contexts"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        (self.root / "unresolved.json").unlink(missing_ok=True)
+        return held
+
+
+@contextlib.contextmanager
+def half_of(target: Path) -> Iterator[Path]:
+    """Where a file is put together that then lies at `target` whole, or not at all."""
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)  # a killed process may have left a link to another file
+    try:
+        yield half
+        half.replace(target)
+    finally:
+        half.unlink(missing_ok=True)
+
 
 def _link(source: Path, target: Path) -> None:
     if target.exists() and (target.samefile(source) or _alike(source, target)):
         return
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        half.hardlink_to(source)
-    except OSError:  # a file system without links
-        shutil.copy2(source, half)
-    half.replace(target)
+    with half_of(target) as half:
+        try:
+            half.hardlink_to(source)
+        except OSError:  # a file system without links
+            shutil.copy2(source, half)
 
 
 def _alike(source: Path, target: Path) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -36,11 +34,7 @@ class Unresolved:
     def take(self, pin: Pin, platform: str, path: Path, lasting: bool = True) -> None:
         """Bring a file into the store; `lasting`: it stays where it is, and may change there."""
         sha256 = hashed(path)
-        target = self._store.path(sha256, path.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = target.with_name(f".{path.name}.{os.getpid()}")
-        shutil.copy2(path, half)
-        half.replace(target)
+        self._store.take(path, sha256, path.name)
         with self._guard:
             entry = {"sha256": sha256, "file": path.name, "origin": str(path) if lasting else "", "state": _state(path)}
             known = {**self._read(), _key(pin, platform): entry}

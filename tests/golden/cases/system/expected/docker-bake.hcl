@@ -12,8 +12,8 @@ variable "PLATFORMS" { default = "linux/amd64" }
 variable "CACHE_FROM" { default = "" }
 variable "CACHE_TO" { default = "" }
 
-# zstd exports in half the time of gzip, to fewer bytes; Docker 23, containerd 1.5 and newer read it.
-# Level 9 takes a quarter off the bytes of gzip; levels are zstd's or gzip's own.
+# zstd comes to fewer bytes than gzip, and is read by Docker 23, containerd 1.5 and newer. Levels are zstd's or gzip's own.
+# Layers that the builder's cache holds in another type are compressed anew; at another level, they stay as they are.
 variable "COMPRESSION" { default = "zstd" }
 variable "COMPRESSION_LEVEL" { default = "9" }
 
@@ -38,7 +38,7 @@ function "image" {
   params = [target]
   result = [
     for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
-    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL}"
+    "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL},force-compression=true"
   ]
 }
 

@@ -1,0 +1,90 @@
+"""`slimbake layers`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slimbake.layers.cost import Cost
+    from slimbake.layers.model import Fleet, Group, LayerPlan
+
+
+@click.command("layers")
+@manifest_option
+@json_option
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Layers of an image at most.")
+@click.option(
+    "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
+)
+@click.option("--bytes", "measured", type=click.Path(path_type=Path), help="Measured bytes of packages, as JSON.")
+def command(file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None) -> None:
+    """Show the layers that packages and weights lie in, and what the planner would do better."""
+    from slimbake import report
+    from slimbake.closures import sizes, written
+    from slimbake.errors import UsageError
+    from slimbake.layers import report as shown
+    from slimbake.layers.cost import bound, cost
+    from slimbake.layers.model import Limits, Prices
+    from slimbake.layers.planner import layer_plan
+
+    if reserved >= limit:
+        raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
+    manifest, _ = read(file)
+    hand = written(manifest, sizes(measured) if measured else {})
+    fleet, limits, prices = hand.fleet, Limits(limit, reserved), Prices()
+    try:
+        planned = layer_plan(fleet, limits, prices)
+    except ValueError as error:
+        raise UsageError(str(error), "raise --limit, or lower --reserved") from None
+    costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
+    least = bound(fleet)
+    if as_json:
+        print_json(
+            {
+                "written": _json(fleet, hand.plan, costs["written"], hand.names),
+                "planned": _json(fleet, planned, costs["planned"], {}),
+                "bound": {"host": least.host, "registry": least.registry, "pulled": round(least.pulled)},
+            }
+        )
+        return
+    for title, plan in (("as the manifest writes them", hand.plan), ("as the planner would lay them", planned)):
+        click.echo(f"Layers of packages and weights, {title}:\n")
+        rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
+        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, left=3) + "\n")
+        for line in shown.duplicates(fleet, plan):
+            click.echo(line)
+    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), left=1))
+    click.echo("\n" + shown.verdict(costs["written"], costs["planned"], prices))
+
+
+def _json(fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]) -> dict[str, Any]:
+    """Bytes; the layers of each image, bottom first."""
+    from dataclasses import asdict
+
+    from slimbake.layers.report import duplicated
+
+    return {
+        **asdict(counted),
+        "pulled": round(counted.pulled),
+        "unpacked": round(counted.unpacked),
+        "duplicated": {key: count for key, count in duplicated(plan)},
+        "images": {
+            chain.service: [
+                {
+                    "name": names.get(group, ""),
+                    "items": sorted(group),
+                    "host": sum(fleet.by_key[key].host for key in group),
+                    "registry": sum(fleet.by_key[key].registry for key in group),
+                }
+                for group in chain.groups
+            ]
+            for chain in plan.chains
+        },
+    }

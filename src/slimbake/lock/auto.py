@@ -1,0 +1,166 @@
+"""`layers: auto`: the planner's layers as generated bases, and the file that keeps them. Pure.
+
+`locks/layers.json` holds names only; versions are the locks'. It is the earlier plan for the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from slimbake.layers.bases import Bases, PlannedBase, Stand, bases
+from slimbake.layers.model import Chain, Item, LayerPlan, Limits, fleet
+from slimbake.layers.planner import layer_plan
+from slimbake.lock.model import Pin
+from slimbake.manifest.model import Base, Manifest, Requirements, Service
+from slimbake.plan.sources import local_packages, weights_sources
+
+UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included (docs/layers.md)
+LOCAL = 50_000  # bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
+UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
+
+Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
+
+
+def arrange(manifest: Manifest, closures: Closures, weights: Mapping[str, int], previous: Bases | None) -> Bases:
+    """The layers of a fleet. `weights`: their name -> bytes. `previous`: how it was; what need not move stays.
+
+    Raises ValueError where no plan keeps the limit.
+    """
+    sources = weights_sources(manifest)
+
+    def items(service: Service) -> Iterable[Item]:
+        for pin in closures.get(service.name, ()):
+            wheel = max((w.bytes or UNKNOWN for w in pin.wheels), default=UNKNOWN)
+            yield Item(pin.name, pin.version, int(wheel * UNPACKED), wheel)
+        for package in service.requirements.packages:
+            yield Item(package.name, "", LOCAL, LOCAL // 4)
+        if service.weights:
+            name = f"weights-{sources[service.weights].name}"
+            yield Item(name, "", weights[name], weights[name], kind="weights")
+
+    found = fleet((service.name, items(service)) for service in manifest.services)
+    limits = Limits(manifest.layer_limit) if manifest.layer_limit else Limits()
+    return _names(bases(found, layer_plan(found, limits, previous=_plan(previous)), previous))
+
+
+def _names(found: Bases) -> Bases:
+    def bare(group: Iterable[str]) -> frozenset[str]:
+        return frozenset(key.partition("==")[0] for key in group)
+
+    return Bases(
+        tuple(replace(base, items=bare(base.items)) for base in found.bases),
+        tuple(replace(stand, own=tuple(map(bare, stand.own))) for stand in found.stands),
+    )
+
+
+def _plan(known: Bases | None) -> LayerPlan | None:
+    if known is None:
+        return None
+    by_name = {base.name: base for base in known.bases}
+    return LayerPlan(
+        tuple(
+            Chain(s.service, (*(by_name[name].items for name in _below(s.base, by_name)), *s.own)) for s in known.stands
+        )
+    )
+
+
+def _below(name: str, by_name: Mapping[str, PlannedBase]) -> tuple[str, ...]:
+    """A base and all that it stands on, bottom first."""
+    return (*_below(by_name[name].parent, by_name), name) if name else ()
+
+
+def installing(manifest: Manifest, found: Bases | None) -> tuple[PlannedBase, ...]:
+    """The bases that hold packages, and so have a lock; one for weights holds nothing else."""
+    weights = {f"weights-{source.name}" for source in weights_sources(manifest).values()}
+    return tuple(base for base in found.bases if not base.items <= weights) if found else ()
+
+
+def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
+    """The pins of every generated base and every service, by the lock's name.
+
+    What needs a package is told within the base's own chain, so that no service's change is one of a base.
+    """
+    by_name = {base.name: base for base in found.bases}
+    pins = {pin.name: pin for closure in closures.values() for pin in closure}
+    held = {
+        base.name: frozenset[str]().union(*(by_name[n].items for n in _below(base.name, by_name)))
+        for base in found.bases
+    }
+    locks: dict[str, tuple[Pin, ...]] = {}
+    for base in installing(manifest, found):
+        own = (pins[name] for name in sorted(base.items) if name in pins)
+        locks[f"base-{base.name}"] = tuple(replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own)
+    for stand in found.stands:
+        below = held.get(stand.base, frozenset())
+        if stand.service in closures:
+            locks[stand.service] = tuple(pin for pin in closures[stand.service] if pin.name not in below)
+    return locks
+
+
+def applied(manifest: Manifest, found: Bases) -> Manifest:
+    """The manifest as if a person had written these bases."""
+    local = {package.name: package for package in local_packages(manifest)}
+    weights = {f"weights-{source.name}": each for each, source in weights_sources(manifest).items()}
+    by_name = {base.name: base for base in found.bases}
+    stands = {stand.service: stand for stand in found.stands}
+
+    def asked(items: Iterable[str]) -> Requirements:
+        names = sorted(name for name in items if name not in weights)
+        return Requirements(
+            tuple(name for name in names if name not in local), tuple(local[name] for name in names if name in local)
+        )
+
+    def service(each: Service) -> Service:
+        stand = stands.get(each.name)
+        if stand is None:  # it is newer than the locks
+            return each
+        own = asked(name for group in stand.own for name in group)
+        return replace(each, base=stand.base or None, requirements=replace(own, files=each.requirements.files))
+
+    made = (
+        Base(
+            name=base.name,
+            extends=base.parent or None,
+            requirements=asked(base.items),
+            torch=manifest.torch if "torch" in base.items else None,
+            weights=next((weights[name] for name in base.items if name in weights), None),
+        )
+        for base in found.bases
+        if _served(base, by_name, stands.values(), {each.name for each in manifest.services})
+    )
+    return replace(manifest, bases=tuple(made), services=tuple(service(each) for each in manifest.services))
+
+
+def _served(base: PlannedBase, by_name: Mapping[str, PlannedBase], stands: Iterable[Stand], services: set[str]) -> bool:
+    return any(base.name in _below(stand.base, by_name) for stand in stands if stand.service in services)
+
+
+def text(found: Bases) -> str:
+    """The file: a line for each base and each service, so that a change of one is a change of one line."""
+    rows = [f"  {json.dumps(b.name)}: {_json({'on': b.parent, 'holds': sorted(b.items)})}" for b in found.bases]
+    own = [
+        f"  {json.dumps(s.service)}: {_json({'on': s.base, 'holds': [sorted(group) for group in s.own]})}"
+        for s in sorted(found.stands, key=lambda stand: stand.service)
+    ]
+    join = ",\n".join
+    return '{\n "bases": {\n' + join(rows) + '\n },\n "services": {\n' + join(own) + "\n }\n}\n"
+
+
+def parse(content: str) -> Bases | None:
+    """Read the file; None where it is none."""
+    try:
+        found = json.loads(content)
+        made = (PlannedBase(name, base["on"], frozenset(base["holds"])) for name, base in found["bases"].items())
+        stands = (
+            Stand(name, stand["on"], tuple(map(frozenset, stand["holds"]))) for name, stand in found["services"].items()
+        )
+        return Bases(tuple(made), tuple(stands))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

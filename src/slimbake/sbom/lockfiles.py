@@ -1,0 +1,34 @@
+"""Lock files as what an SBOM says of them: packages, Debian packages, files of weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from slimbake.inside import debs
+from slimbake.lock.model import Pin
+from slimbake.lock.text import parse_pins
+from slimbake.sbom.model import DebianPackage, Folder, Locked, Locks
+
+_FILE = re.compile(r"^([0-9a-f]{64})  (.+)$", re.MULTILINE)  # as sha256sum writes it
+
+
+def read(texts: Mapping[str, str]) -> Locks:
+    """What lock files hold; `texts`: a file's name -> its text."""
+    packages: list[Locked] = []
+    debian: dict[DebianPackage, str] = {}
+    folders: list[Folder] = []
+    for name, text in texts.items():
+        layer, weights = name.removesuffix(".txt"), name.startswith("weights-")
+        if name.endswith(".system.txt"):
+            debian |= {DebianPackage(deb.name, deb.version, deb.arch): deb.sha256 for deb in debs.parse(text)}
+        elif weights and (files := _FILE.findall(text)):
+            folders.append(Folder(layer.removeprefix("weights-"), tuple((path, digest) for digest, path in files)))
+        else:
+            packages += (Locked(pin.name, pin.version, sha256(pin), layer, weights) for pin in parse_pins(text))
+    return Locks(tuple(packages), debian, tuple(folders))
+
+
+def sha256(pin: Pin) -> tuple[str, ...]:
+    """The hashes of the wheels that may be installed for a pin, one for each platform of the fleet at most."""
+    return tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)

@@ -1,0 +1,195 @@
+"""What real images weigh, wherever they lie, what they must not carry, and in which file two of them differ."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
+from tests.engine.toys import write
+
+from slimbake import images
+from slimbake.errors import SetupError
+
+WEB = {"api", "storage", "control", "bulk-ingester"}
+ML = {"embedding", "nlg", "hybrid"}
+# Its services have bases of three kinds below it, so it lies in their deltas.
+IN_SEVERAL_DELTAS = "/site-packages/atlas_common/"
+
+
+@pytest.fixture(scope="module")
+def measured(baked: dict[str, Any]) -> dict[str, Any]:
+    """The eight services in all detail."""
+    done = slimbake("sizes", "--json")
+    assert done.code == 0, done.stderr
+    return dict(done.json())
+
+
+def test_the_survey_weighs_what_the_bake_weighed(baked: dict[str, Any], measured: dict[str, Any]) -> None:
+    kept = ("digest", "uncompressed", "compressed", "shared_uncompressed")
+    assert {name: [image[key] for key in kept] for name, image in measured["images"].items()} == {
+        name: [image[key] for key in kept] for name, image in baked.items()
+    }
+
+
+def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_layers(measured: dict[str, Any]) -> None:
+    layers = sum(row["uncompressed"] for row in measured["layers"])
+    for rows in ("packages", "directories"):
+        assert sum(row["uncompressed"] for row in measured[rows]) == layers
+        assert sum(row["on_host"] for row in measured[rows]) == measured["unique_on_host"]
+    packages = {row["name"]: row for row in measured["packages"]}
+    assert packages["torch"]["uncompressed"] > 400_000_000
+    assert set(packages["torch"]["images"]) == ML
+    assert {row["kind"] for row in measured["packages"]} == {"python", "debian", "weights", "code", "directory"}
+    stray = [row for row in measured["packages"] if row["kind"] == "directory"]
+    assert sum(row["uncompressed"] for row in stray) < 1_000_000, "nearly every file is somebody's"
+
+
+def test_no_layer_of_any_image_holds_a_whiteout(measured: dict[str, Any]) -> None:
+    assert sum(row["files"] for row in measured["layers"]) > 20_000, "the layers were read"
+    assert measured["findings"]["whiteouts"] == []
+
+
+@pytest.mark.parametrize(("package", "services"), [("fastapi", WEB | ML), ("torch", ML)])
+def test_images_on_one_base_have_an_identical_chain_of_layers(
+    measured: dict[str, Any], package: str, services: set[str]
+) -> None:
+    found = next(row for row in measured["packages"] if row["name"] == package)
+    assert set(found["images"]) == services
+    assert found["on_host"] == found["uncompressed"], "one chain: a second would lie on a host once more"
+    prefixes = {name: [layer["diff"] for layer in measured["images"][name]["layers"]] for name in services}
+    holding = next(row["name"] for row in measured["layers"] if set(row["images"]) == services and row["files"])
+    chains = {tuple(layers[: layers.index(holding) + 1]) for layers in prefixes.values()}
+    assert len(chains) == 1
+
+
+def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict[str, Any]) -> None:
+    duplicates = measured["findings"]["duplicates"]
+    assert [each for each in duplicates if not each["reason"]] == []
+    others = [each for each in duplicates if "a licence" not in each["reason"]]
+    assert {
+        copy["path"] for each in others for copy in each["copies"] if IN_SEVERAL_DELTAS not in copy["path"]
+    } == set()
+    assert sum(each["waste"] for each in duplicates) < 200_000
+
+
+def test_an_image_weighs_the_same_in_the_engine_in_a_layout_and_on_a_registry(
+    baked: dict[str, Any], registry: str, tmp_path: Path
+) -> None:
+    here, there = baked["api"]["digest"], f"{registry}/sizes/api:1"
+    docker("image", "tag", here, there)
+    try:
+        docker("push", "--quiet", there)
+        docker("save", "--output", str(tmp_path / "api.tar"), there)
+        (tmp_path / "api").mkdir()
+        unpacked = tmp_path / "api"
+        with tarfile.open(tmp_path / "api.tar") as archive:
+            archive.extractall(unpacked, filter="data")
+        found = [
+            weighed(tmp_path, each) for each in (there, str(tmp_path / "api.tar"), str(unpacked), f"registry://{there}")
+        ]
+    finally:
+        docker("image", "rm", there)
+    assert found[0]["images"]["api"]["digest"] == here
+    assert [each == found[0] for each in found] == [True] * 4
+    layers = ("diff", "blob", "uncompressed", "compressed", "files")
+    assert [[layer[key] for key in layers] for layer in found[0]["images"]["api"]["layers"]] == [
+        [layer[key] for key in layers] for layer in baked["api"]["layers"]
+    ]
+
+
+def weighed(folder: Path, address: str) -> dict[str, Any]:
+    """What an image weighs, without anything that was found out before."""
+    done = slimbake("sizes", "--json", address, cwd=folder)
+    assert done.code == 0, done.stderr
+    return dict(done.json())
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A service that was baked, edited, and baked under another tag."""
+    with fleet(tmp_path_factory.mktemp("one")) as made:
+        write(made, "one")
+        bake(made, "--tag", "first")
+        made.file("one/app.py", f"print('another')  # {made.project}\n")
+        bake(made, "--tag", "second")
+        yield made
+
+
+def bake(toy: Toy, *words: str) -> Any:
+    done = toy.slimbake("bake", "--json", *words)
+    assert done.code == 0, done.stderr
+    return done.json()
+
+
+def test_diff_names_the_file_that_was_edited(one: Toy) -> None:
+    done = one.slimbake("diff", "--json", one.image("one", "first"), one.image("one", "second"))
+    assert done.code == 8, done.stderr
+    (layer,) = done.json()["layers"]
+    assert layer["first"][0]["path"] in ("app/__pycache__/app.cpython-311.pyc", "app/app.py")
+    assert {each["how"] for each in layer["first"]} == {"content"}
+    assert layer["paths"] == 2
+    assert "the first path that differs is app/" in different(one).stdout
+
+
+def different(toy: Toy) -> Ended:
+    return toy.slimbake("diff", toy.image("one", "first"), toy.image("one", "second"))
+
+
+def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: str) -> None:
+    there = f"{registry}/diff/one:1"
+    docker("image", "tag", one.image("one", "first"), there)
+    try:
+        docker("push", "--quiet", there)
+    finally:
+        docker("image", "rm", there)
+    done = one.slimbake("diff", one.image("one", "first"), f"registry://{there}")
+    assert (done.code, done.stdout.split(":")[0]) == (0, "the same image"), done.stderr
+
+
+def test_sizes_tells_what_an_edit_changed(one: Toy) -> None:
+    before = one.root / "before.json"
+    before.write_text(one.slimbake("sizes", "--json", "--tag", "first").stdout)
+    done = one.slimbake("sizes", "--json", "--tag", "second", "--against", str(before))
+    assert done.code == 0, done.stderr
+    changed = done.json()["against"]["images"]["one"]
+    assert len(changed["layers"]) == 1
+    assert changed["uncompressed"]["change"] == changed["layers"][0]["uncompressed"]["change"] != 0
+
+
+@pytest.mark.parametrize("type_", ["gzip", "zstd"])
+def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compressed_otherwise(
+    toy: Toy, type_: str
+) -> None:
+    write(toy, "one")
+    (default,) = bake(toy)["images"].values()
+    manifest = toy.root / "services.yaml"
+    manifest.write_text(f"compression: {{type: {type_}, level: 1}}\n{manifest.read_text()}")
+    (found,) = bake(toy)["images"].values()
+    kinds = {layer["mediaType"].rpartition("+")[2] for layer in manifest_of(found["digest"], toy.root)["layers"]}
+    assert kinds == {type_}
+    assert [layer["diff"] for layer in found["layers"]] == [layer["diff"] for layer in default["layers"]]
+    assert (found["digest"] == default["digest"]) == (type_ == "zstd")
+
+
+def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None:
+    engine = images.Engine({"one": f"sha256:{'0' * 64}"}, images.this_platform())
+    words = pytest.raises(SetupError, match="the engine could not save images")
+    with contextlib.closing(engine), words as caught:
+        assert engine.images
+    assert "0000" in caught.value.hint
+
+
+def manifest_of(digest: str, folder: Path) -> dict[str, Any]:
+    """An image's manifest, as the engine saves it."""
+    path = folder / "saved.tar"
+    docker("save", "--output", str(path), digest)
+    with tarfile.open(path) as archive:
+        content = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
+        assert content
+        return dict(json.load(content))

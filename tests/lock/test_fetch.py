@@ -1,0 +1,268 @@
+"""`slimbake fetch`: what comes into the wheelhouse, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.index import Index
+from tests.lock.conftest import Repo
+from tests.wheels import make_wheel, wheel_bytes
+
+from slimbake.inside import fetch
+
+NAMES = ("core", "frame", "leaf", "tool")
+WHEELS = [f"{name}-1-py3-none-any.whl" for name in NAMES]
+
+
+@pytest.fixture
+def locked(repo: Repo, index: Index, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """A fleet with four packages, locked; nothing is fetched yet."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    index.add("core", "1")
+    index.add("frame", "1", ["core"])
+    index.add("leaf", "1")
+    index.add("tool", "1", ["leaf", "core"])
+    repo.fleet("[frame]", a="[tool]", b="[leaf]")
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert index.fetched() == [], "a lock needs no wheel"
+    return repo
+
+
+def test_each_file_is_fetched_once_whole_and_under_its_hash(locked: Repo) -> None:
+    done = locked.run("fetch")
+    assert done.code == 0, done.stderr
+    total = sum(len(locked.index.files[name]) for name in WHEELS)
+    assert done.stdout.startswith(f"4 wheels, {total / 1e6:,.1f} MB, 4 of them fetched now")
+    assert sorted(locked.index.fetched()) == WHEELS
+    for name, path in locked.held().items():
+        assert path.read_bytes() == locked.index.files[name]
+        assert path.parent.name == fetch.hashed(path)
+
+
+def test_a_full_wheelhouse_needs_no_index(locked: Repo) -> None:
+    assert locked.run("fetch").code == 0
+    locked.monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    done = locked.run("fetch", "--json")
+    assert done.code == 0, done.stderr
+    assert done.json()["fetched"] == 0
+    assert {name: sorted(Path(path).name for path in files) for name, files in done.json()["layers"].items()} == {
+        "base-web": ["core-1-py3-none-any.whl", "frame-1-py3-none-any.whl"],
+        "a": ["leaf-1-py3-none-any.whl", "tool-1-py3-none-any.whl"],
+        "b": ["leaf-1-py3-none-any.whl"],
+    }
+
+
+def test_an_index_that_goes_down_in_the_middle_is_said_and_the_same_command_goes_on(locked: Repo) -> None:
+    locked.index.breaks["tool-1-py3-none-any.whl"] = [503] * fetch.ATTEMPTS
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert "tool-1-py3-none-any.whl: the index broke off 5 times: HTTP Error 503" in done.stderr
+    assert "the same command goes on from here" in done.stderr
+    there = set(locked.held())
+    assert there and "tool-1-py3-none-any.whl" not in there
+    assert list(locked.wheelhouse.rglob(".*whl*")) == [], "nothing half-written"
+    locked.index.asked.clear()
+    assert locked.run("fetch").code == 0
+    assert sorted(locked.index.fetched()) == sorted(set(WHEELS) - there), "only what is missing"
+
+
+def test_a_line_that_breaks_is_taken_up_where_it_broke(locked: Repo) -> None:
+    name = "tool-1-py3-none-any.whl"
+    locked.index.breaks[name] = [50, 80]
+    assert locked.run("fetch").code == 0
+    asked = [headers.get("range") for path, headers in locked.index.asked if path.endswith(name)]
+    assert asked == [None, "bytes=50-", "bytes=130-"]
+    assert locked.held()[name].read_bytes() == locked.index.files[name]
+
+
+def test_a_damaged_file_is_named_and_fetched_anew(locked: Repo) -> None:
+    assert locked.run("fetch").code == 0
+    path = locked.held()["core-1-py3-none-any.whl"]
+    good = path.read_bytes()
+    path.write_bytes(bytes(len(good)))  # of the same size: only a hash can tell
+    assert locked.run("fetch").stderr == ""
+    done = locked.run("fetch", "--verify")
+    assert done.code == 0
+    assert "core-1-py3-none-any.whl is damaged: it is fetched anew\n" in done.stderr
+    assert path.read_bytes() == good
+    assert locked.run("fetch", "--verify").stderr == ""
+
+
+def test_a_file_cut_short_is_fetched_anew_without_being_asked(locked: Repo) -> None:
+    assert locked.run("fetch").code == 0
+    path = locked.held()["core-1-py3-none-any.whl"]
+    good = path.read_bytes()
+    path.write_bytes(good[:-1])
+    assert locked.run("fetch").code == 0
+    assert path.read_bytes() == good
+
+
+def test_a_file_whose_bytes_are_not_what_the_index_says_is_refused_by_name(locked: Repo) -> None:
+    good = locked.index.files["tool-1-py3-none-any.whl"]
+    locked.index.files["tool-1-py3-none-any.whl"] = good[:-1] + b"!"
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert "tool-1-py3-none-any.whl is not what the lock names: sha256 " in done.stderr
+    assert "tool-1-py3-none-any.whl" not in locked.held()
+
+
+def test_a_file_that_the_index_has_replaced_is_refused_by_name(locked: Repo) -> None:
+    old = hashlib.sha256(locked.index.files["tool-1-py3-none-any.whl"]).hexdigest()
+    new = locked.index.publish("tool", "tool-1-py3-none-any.whl", wheel_bytes("tool", "1", files={"evil.py": b""}))
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert (
+        f"tool-1-py3-none-any.whl: the index now has tool-1-py3-none-any.whl with sha256 {new}, the lock {old}"
+    ) in done.stderr
+    assert "`slimbake lock --upgrade tool`" in done.stderr
+
+
+def test_a_better_wheel_that_the_index_got_since_changes_nothing(locked: Repo) -> None:
+    locked.index.add("tool", "1", ["leaf", "core"], tag="cp311-cp311-manylinux_2_17_x86_64")
+    done = locked.run("fetch")
+    assert done.code == 0, done.stderr
+    assert "tool-1-py3-none-any.whl" in locked.held()
+
+
+def test_a_wheel_that_the_index_no_longer_has_is_named(locked: Repo) -> None:
+    del locked.index.entries["tool"]
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert "no index has what the locks name" in done.stderr and "tool" in done.stderr
+
+
+def test_a_file_that_is_gone_is_named(locked: Repo) -> None:
+    del locked.index.files["tool-1-py3-none-any.whl"]
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert "tool-1-py3-none-any.whl: the index answers 404" in done.stderr
+
+
+def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(locked: Repo, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in WHEELS:
+        (folder / name).write_bytes(locked.index.files[name])
+    locked.monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    locked.monkeypatch.setenv("UV_NO_INDEX", "1")
+    done = locked.run("fetch")
+    assert done.code == 0, done.stderr
+    assert sorted(locked.held()) == WHEELS and locked.index.fetched() == []
+    shutil.rmtree(locked.wheelhouse)
+    (folder / WHEELS[0]).write_bytes(wheel_bytes("core", "1", files={"evil.py": b""}))
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert f"{folder / WHEELS[0]} is not what the lock names: sha256 " in done.stderr
+    assert WHEELS[0] not in locked.held()
+
+
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("a small file system needs root and the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(repo: Repo, index: Index, small: Path) -> None:
+    index.publish("large", "large-1-py3-none-any.whl", wheel_bytes("large", "1", files={"large.bin": bytes(200_000)}))
+    repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
+    repo.fleet("[large]")
+    assert repo.run("lock").code == 0
+    before = len(index.fetched())
+    done = repo.run("fetch")
+    assert done.code == 7
+    assert f"the wheelhouse needs 0.2 MB more, and 0.1 MB are free in {small}" in done.stderr
+    assert "make room, or name another folder in SLIMBAKE_WHEELHOUSE" in done.stderr
+    assert len(index.fetched()) == before
+    assert list(small.rglob("*.whl")) == []
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(repo: Repo, index: Index, small: Path) -> None:
+    index.publish("large", "large-1-py3-none-any.whl", wheel_bytes("large", "1", files={"large.bin": bytes(50_000)}))
+    repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
+    # Another process takes what was free when it was looked at.
+    repo.monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6))
+    (small / "other").write_bytes(bytes(30_000))
+    repo.fleet("[large]")
+    assert repo.run("lock").code == 0
+    done = repo.run("fetch")
+    assert done.code == 7
+    assert "the wheelhouse needs 0.1 MB more" in done.stderr
+    assert [path for path in small.rglob("*large*") if path.is_file()] == []
+    (small / "other").unlink()
+    assert repo.run("fetch").code == 0
+
+
+def test_a_disk_that_fills_up_while_a_folder_s_wheel_is_copied_leaves_nothing_half_written(
+    repo: Repo, index: Index, small: Path, tmp_path: Path
+) -> None:
+    make_wheel(tmp_path / "folder", "torch", "2.0+cpu", files={"torch.bin": bytes(50_000)})
+    repo.monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "folder"))
+    repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
+    repo.monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6))
+    (small / "other").write_bytes(bytes(30_000))
+    torch(repo)
+    done = repo.run("fetch")
+    assert done.code == 7
+    assert "the wheelhouse needs 0.1 MB more" in done.stderr
+    assert [path for path in small.rglob("*torch*") if path.is_file()] == []
+
+
+# --- unresolved ------------------------------------------------------------------------------------------------------
+
+
+def torch(repo: Repo) -> None:
+    base = "bases:\n  ml: {requirements: [torch], torch: cpu}\n"
+    repo.write(f"{base}services:\n  rank: {{base: ml, context: rank}}\n", {"rank/app.py": ""})
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+
+
+def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there(repo: Repo, tmp_path: Path) -> None:
+    folder, name = tmp_path / "folder", "torch-2.0+cpu-py3-none-any.whl"
+    first = make_wheel(folder, "torch", "2.0+cpu").read_bytes()
+    repo.monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    torch(repo)
+    assert repo.run("fetch").code == 0
+    assert repo.held()[name].read_bytes() == first
+    assert repo.run("fetch", "--json").json()["fetched"] == 0
+    second = make_wheel(folder, "torch", "2.0+cpu", files={"torch.py": b"built anew"}).read_bytes()
+    assert repo.run("lock", "--check").code == 0, "its bytes are not pinned"
+    done = repo.run("fetch", "--json")
+    assert done.json()["fetched"] == 1
+    (taken,) = (Path(path) for path in done.json()["layers"]["base-ml"])
+    assert taken.read_bytes() == second and taken.parent.name == fetch.hashed(taken)
+    shutil.rmtree(folder)
+    assert repo.run("fetch", "--json").json()["layers"]["base-ml"] == [str(taken)], "the copy serves"
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+
+
+def test_two_fetches_at_once_both_end_well_and_the_files_are_whole(locked: Repo) -> None:
+    both = [locked.start("fetch") for _ in range(2)]
+    ended = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert sorted(locked.index.fetched()) == WHEELS, "each once"
+    assert {name: path.read_bytes() for name, path in locked.held().items()} == {
+        name: locked.index.files[name] for name in WHEELS
+    }

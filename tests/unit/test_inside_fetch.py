@@ -1,0 +1,246 @@
+"""The download of wheels, inside a build and on the machine: verified, taken up where it broke, discreet."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.index import Index, serving
+from tests.wheels import make_wheel
+
+from slimbake.inside import fetch
+from slimbake.inside.fetch import FetchError, Found, chosen, download, opener
+
+NAME = "core-1-py3-none-any.whl"
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with serving() as made:
+        made.add("core", "1")
+        yield made
+
+
+def address(index: Index, name: str = NAME, user: str = "") -> str:
+    return index.url.replace("/simple", f"/files/{name}").replace("//", f"//{user}")
+
+
+def sha256(index: Index) -> str:
+    return hashlib.sha256(index.files[NAME]).hexdigest()
+
+
+def fetched(index: Index, path: Path, digest: str = "") -> bytes:
+    download(address(index), path, digest or sha256(index), opener((), None))
+    return path.read_bytes()
+
+
+def ranges(index: Index) -> list[str | None]:
+    return [headers.get("range") for _, headers in index.asked]
+
+
+def test_a_file_is_put_in_place_whole(index: Index, tmp_path: Path) -> None:
+    assert fetched(index, tmp_path / "deep" / NAME) == index.files[NAME]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == [NAME]
+
+
+def test_each_number_of_bytes_that_arrived_is_told(index: Index, tmp_path: Path) -> None:
+    took: list[int] = []
+    download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)
+    assert sum(took) == len(index.files[NAME])
+
+
+def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) -> None:
+    index.breaks[NAME] = [10, 503, 20]
+    assert fetched(index, tmp_path / NAME) == index.files[NAME]
+    assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
+
+
+def test_a_server_that_cannot_take_up_starts_anew(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.breaks[NAME] = [10]
+    index.ranges = False
+    assert fetched(index, tmp_path / NAME) == index.files[NAME]
+    assert ranges(index) == [None, "bytes=10-"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
+def test_an_index_that_may_recover_is_asked_five_times(status: int, index: Index, tmp_path: Path) -> None:
+    index.breaks[NAME] = [status] * 4
+    assert fetched(index, tmp_path / NAME) == index.files[NAME]
+    index.breaks[NAME] = [status] * 5
+    with pytest.raises(FetchError, match=f"{NAME}: the index broke off 5 times: HTTP Error {status}"):
+        fetched(index, tmp_path / "other" / NAME)
+    assert len(index.asked) == 10 and list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_index_that_has_nothing_is_asked_once(status: int, index: Index, tmp_path: Path) -> None:
+    index.breaks[NAME] = [status]
+    with pytest.raises(FetchError, match=f"{NAME}: the index answers {status} "):
+        fetched(index, tmp_path / NAME)
+    assert len(index.asked) == 1
+
+
+def test_a_file_that_is_not_what_the_lock_names_is_refused_and_not_kept(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(FetchError) as caught:
+        fetched(index, tmp_path / "x" / NAME, "0" * 64)
+    assert str(caught.value) == f"{NAME} is not what the lock names: sha256 {sha256(index)}, wanted {'0' * 64}"
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_nobody_there_is_said_with_the_file_s_name(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=f"{NAME}: the index broke off 5 times: .*refused"):
+        download(f"http://127.0.0.1:9/{NAME}", tmp_path / NAME, "", opener((), None))
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+
+def word(user: str) -> str:
+    return f"Basic {base64.b64encode(user.encode()).decode()}"
+
+
+def sent(index: Index) -> list[str | None]:
+    return [headers.get("authorization") for _, headers in index.asked]
+
+
+def as_user(index: Index, user: str) -> str:
+    return index.url.replace("//", f"//{user}@")
+
+
+def test_an_index_s_credentials_go_with_its_files(index: Index, tmp_path: Path) -> None:
+    open_ = opener([as_user(index, "me:p%40ss")], None)
+    download(address(index), tmp_path / NAME, sha256(index), open_)
+    assert sent(index) == [word("me:p@ss")]
+
+
+def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(index: Index, tmp_path: Path) -> None:
+    open_ = opener([as_user(index, "me:one")], None)
+    download(address(index, user="you:two@"), tmp_path / NAME, sha256(index), open_)
+    assert sent(index) == [word("you:two")]
+
+
+def test_nobody_else_is_told_who_we_are(index: Index, tmp_path: Path) -> None:
+    with serving() as other:  # at another port of the same host
+        download(address(index), tmp_path / NAME, sha256(index), opener([as_user(other, "me:word")], None))
+    assert sent(index) == [None]
+
+
+def test_where_an_index_sends_us_is_not_told_who_we_are_there(index: Index, tmp_path: Path) -> None:
+    with serving() as front:
+        front.redirects[NAME] = address(index)
+        download(address(front), tmp_path / NAME, sha256(index), opener([as_user(front, "me:word")], None))
+        assert (sent(front), sent(index)) == ([word("me:word")], [None])
+
+
+def test_an_index_that_sends_us_on_to_itself_is_told_again(index: Index, tmp_path: Path) -> None:
+    index.redirects["moved.whl"] = address(index)
+    open_ = opener([as_user(index, "me:word")], None)
+    download(address(index, "moved.whl"), tmp_path / NAME, sha256(index), open_)
+    assert sent(index) == [word("me:word")] * 2
+
+
+def test_netrc_is_read_for_its_host_alone(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    netrc = tmp_path / "home/.netrc"
+    netrc.write_text("machine 127.0.0.1 login me password word\n")
+    netrc.chmod(0o600)
+    fetched(index, tmp_path / NAME)
+    netrc.write_text("machine elsewhere.example.com login me password word\n")
+    fetched(index, tmp_path / "again" / NAME)
+    netrc.write_text("no netrc at all {")
+    fetched(index, tmp_path / "third" / NAME)
+    assert sent(index) == [word("me:word"), None, None]
+
+
+# --- the program inside a build --------------------------------------------------------------------------------------
+
+A, B = "a" * 64, "b" * 64
+
+
+def test_a_lock_s_pins_are_read_with_their_hashes() -> None:
+    lock = (
+        "# Generated\n# asked for, via x\n# core-1-py3-none-any.whl 3\n"
+        f"core==1 \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\n"
+        f'intel==2 ; platform_machine == "x86_64" \\\n    --hash=sha256:{A}\n'
+        "torch==2+cpu\n"
+    )
+    assert fetch.locked(lock) == {("core", "1"): {A, B}, ("intel", "2"): {A}, ("torch", "2+cpu"): set()}
+
+
+def found(url: str, digest: str = "") -> Found:
+    return Found("core", "1", url, digest)
+
+
+def test_of_what_fits_the_file_that_the_lock_names_is_taken() -> None:
+    better, named = found("https://x/better.whl", A), found("https://x/named.whl", B)
+    assert chosen([better, named], {B, "c" * 64}) == named
+    assert chosen([better, named], set()) == better
+    local = found("file:///inside/find-links/core.whl")
+    assert chosen([better, local], {B}) == local
+    with pytest.raises(FetchError, match=f"core: the index has better.whl with sha256 {A}, and the lock {B}"):
+        chosen([better], {B})
+
+
+@pytest.fixture
+def inside(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a step mounts below /inside, with the real uv."""
+    from uv import find_uv_bin
+
+    monkeypatch.setattr(fetch, "INSIDE", tmp_path / "inside")
+    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside/uv").symlink_to(find_uv_bin())
+    (tmp_path / "inside/uv.toml").write_text(f"index-url = {json.dumps(index.url)}\n")
+    (tmp_path / "inside/lock.txt").write_text(f"core==1 \\\n    --hash=sha256:{sha256(index)}\n")
+    return tmp_path / "inside"
+
+
+def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(index: Index, inside: Path, tmp_path: Path) -> None:
+    lock = (inside / "lock.txt").read_text()
+    fetch.fetch(lock, tmp_path / "wheels", "")
+    assert (tmp_path / "wheels" / NAME).read_bytes() == index.files[NAME]
+    fetch.fetch(lock, tmp_path / "again", "")
+    assert (tmp_path / "again" / NAME).read_bytes() == index.files[NAME]
+    assert index.fetched() == [NAME]
+
+
+def test_the_step_tells_what_is_wrong_in_one_line(
+    index: Index, inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (inside / "lock.txt").write_text(f"core==1 \\\n    --hash=sha256:{A}\n")
+    monkeypatch.setattr("sys.argv", ["fetch.py", str(tmp_path / "wheels")])
+    assert fetch.main() == 1
+    assert (
+        f"slimbake: core: the index has {NAME} with sha256 {sha256(index)}, and the lock {A}\n"
+        in capfd.readouterr().err
+    )
+
+
+def test_the_step_takes_from_the_mounted_folder_what_no_index_has(index: Index, inside: Path, tmp_path: Path) -> None:
+    path = make_wheel(inside / "find-links", "local", "1+cpu")
+    fetch.fetch("local==1+cpu\n", tmp_path / "wheels", "cpu")
+    assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_empty_lock_makes_an_empty_folder(inside: Path, tmp_path: Path) -> None:
+    fetch.fetch("# Generated\n", tmp_path / "wheels", "")
+    assert list((tmp_path / "wheels").iterdir()) == []
+
+
+def test_the_host_of_an_index_is_compared_with_its_port() -> None:
+    assert fetch._origin(urlsplit("https://me:word@Index.example.com:8443/simple")) == (
+        "https", "index.example.com:8443",
+    )  # fmt: skip

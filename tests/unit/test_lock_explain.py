@@ -1,0 +1,181 @@
+"""Who needs a package and why it lies where it does; CUDA in a family for CPUs; what conflicts, and the ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from slimbake.lock.conflict import explained
+from slimbake.lock.explain import ResolutionError, explanation, owners, refuse_cuda
+from slimbake.lock.model import Family, Layer, Pin
+
+WEB, ML, RANK, API = (
+    Layer("base-web", "", ("frame",), ()),
+    Layer("base-ml", "base-web", ("torch",), ()),
+    Layer("rank", "base-ml", ("scipy",), ()),
+    Layer("api", "base-web", ("scipy",), (), ("services/api/requirements.txt",)),
+)
+FAMILY = Family((WEB, ML, RANK, API), "cpu")
+
+
+def pin(name: str, *via: str, version: str = "1") -> Pin:
+    return Pin(name, version, (), tuple(sorted(via)))
+
+
+LOCKED = {
+    "base-web": (pin("core", "frame", "mid"), pin("frame", ""), pin("mid", "frame")),
+    "base-ml": (pin("torch", ""), pin("numpy", "torch")),
+    "rank": (pin("scipy", ""),),
+    "api": (pin("numpy", "scipy"), pin("scipy", "")),
+}
+
+
+def test_a_package_s_owners_are_given_with_the_ways_from_a_requirement_down_to_it() -> None:
+    (web,) = owners("core", FAMILY, LOCKED)
+    assert (web.layer, web.chains) == ("base-web", (("frame", "core"), ("frame", "mid", "core")))
+    assert [(owner.layer, owner.chains) for owner in owners("numpy", FAMILY, LOCKED)] == [
+        ("base-ml", (("torch", "numpy"),)),
+        ("api", (("scipy", "numpy"),)),
+    ]
+    assert owners("absent", FAMILY, LOCKED) == ()
+
+
+def test_what_lies_in_a_parent_is_followed_through_it() -> None:
+    locked = {"base-web": (pin("frame", ""),), "base-ml": (pin("deep", "frame"),), "rank": (), "api": ()}
+    assert owners("deep", FAMILY, locked)[0].chains == (("frame", "deep"),)
+
+
+def test_packages_that_need_each_other_in_a_circle_have_an_end() -> None:
+    alone = Family((Layer("tool", "", ("a",), ()),), "")
+    locked = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
+    assert owners("c", alone, locked)[0].chains == (("a", "b", "c"),)
+    assert owners("a", alone, locked)[0].chains == (("a",),)
+
+
+def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> None:
+    alone = Family((Layer("tool", "", (), ()),), "")
+    assert owners("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (("atlas-common", "a"),)
+
+
+def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
+    assert explanation("core", [FAMILY], LOCKED) == (
+        "core 1 in base-web\n  frame -> core\n  frame -> mid -> core\n"
+        "  there, because base-web asks for it or for what needs it; so base-ml, rank, api have it from below"
+    )
+    assert explanation("numpy", [FAMILY], LOCKED) == (
+        "numpy 1 in base-ml\n  torch -> numpy\n"
+        "  there, because base-ml asks for it or for what needs it; so rank have it from below\n"
+        "numpy 1 in api\n  scipy -> numpy\n"
+        "  there, because base-web below it does not need it\n"
+        "  held 2 times: a base that these services stand on could hold it once"
+    )
+    alone = Family((Layer("tool", "", ("a",), ()),), "")
+    assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith("there, because it stands on no base")
+    assert explanation("absent", [FAMILY], LOCKED) == ""
+
+
+def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
+    users = [f"user{number}" for number in range(9)]
+    alone = Family((Layer("tool", "", tuple(users), ()),), "")
+    shown = explanation("a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))})
+    assert shown.count("-> a") == 6 and "  and 3 more ways" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("nvidia-cublas-cu12", "1"), ("cuda-bindings", "13"), ("triton", "3"), ("cupy-cuda12x", "13"),
+     ("onnxruntime-gpu", "1"), ("torch", "2.13.0+cu128"), ("jax-cuda12-plugin-cu12", "1")],
+)  # fmt: skip
+def test_cuda_in_a_family_for_cpus_is_an_error_that_names_the_requirement(name: str, version: str) -> None:
+    held = LOCKED | {"rank": (pin("scipy", ""), pin(name, "scipy", version=version))}
+    with pytest.raises(ResolutionError) as caught:
+        refuse_cuda(FAMILY, held)
+    assert str(caught.value) == (
+        f"a base with `torch: cpu` would hold CUDA packages\n  rank: {name}=={version}, required by scipy -> {name}"
+    )
+    assert caught.value.exit_code == 2 and "torch: pypi" in caught.value.hint
+    for torch in ("", "cu128"):
+        refuse_cuda(Family(FAMILY.layers, torch), held)
+
+
+@pytest.mark.parametrize("name", ["nvidia-ml-py", "torch", "cudatext", "tritonclient"])
+def test_what_only_sounds_like_cuda_is_none(name: str) -> None:
+    refuse_cuda(FAMILY, LOCKED | {"rank": (pin(name, "", version="2.13.0+cpu"),)})
+
+
+# --- conflicts -------------------------------------------------------------------------------------------------------
+
+
+def resolver(*conflicts: set[str]) -> object:
+    """Fails for layers that hold all of a conflict."""
+
+    def resolve(layers: Sequence[Layer], known: Mapping[str, str], name: str) -> None:
+        if any(conflict <= {layer.name for layer in layers} for conflict in conflicts):
+            raise ResolutionError("no")
+
+    return resolve
+
+
+WORDS = "error: No solution found when resolving dependencies\n  cause: Because scipy>=2 needs frame<1, no."
+
+
+def conflict(words: str, family: Family, *conflicts: set[str]) -> ResolutionError:
+    return explained(family, words, resolver(*conflicts))  # type: ignore[arg-type]
+
+
+def test_of_all_layers_only_those_that_conflict_are_named() -> None:
+    error = conflict(WORDS, FAMILY, {"rank", "api"})
+    assert error.message.splitlines() == [
+        "these have no solution together: rank, api",
+        "  rank asks for scipy   (in the manifest)",
+        "  api asks for scipy   (services/api/requirements.txt)",
+        "Because scipy>=2 needs frame<1, no.",
+    ]
+    assert error.hint == (
+        "relax one of these requirements; or split the base: give api a base of its own, which is a family of its own"
+    )
+
+
+def test_a_base_and_a_service_may_part_by_moving_the_package_to_the_delta() -> None:
+    error = conflict(WORDS, FAMILY, {"base-web", "api"})
+    assert error.message.startswith("these have no solution together: base-web, api\n  base-web asks for frame")
+    assert "move the package out of base-web into the services that need it: their delta" in error.hint
+
+
+def test_one_layer_that_contradicts_itself_can_only_be_relaxed() -> None:
+    error = conflict(WORDS, FAMILY, {"base-web"})
+    assert error.message.startswith("these requirements have no solution: base-web\n")
+    assert error.hint == "relax one of the requirements of base-web"
+
+
+def test_a_package_without_a_wheel_has_another_way_out() -> None:
+    words = "  x No solution found:\n  ╰─▶ Because scipy==1 has no usable wheels, no.\n\nhint: Wheels are required"
+    error = conflict(words, FAMILY, {"rank"})
+    assert error.message.splitlines()[-2:] == ["Because scipy==1 has no usable wheels, no.", "Wheels are required"]
+    assert error.hint.startswith("ask for a version that has a wheel") and "relax" not in error.hint
+    assert "relax" in conflict(words, FAMILY, {"rank", "api"}).hint
+
+
+def test_a_name_is_recognised_however_it_is_written() -> None:
+    family = Family((Layer("tool", "", ("My_Tool[x]>=2", "other"), ()),), "")
+    error = conflict("cause: Because my-tool>=2 is not there", family, {"tool"})
+    assert "tool asks for My_Tool[x]>=2" in error.message and "other" not in error.message
+
+
+def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
+    specs = tuple(f"package{number}" for number in range(50))
+    layers = tuple(Layer(f"s{number}", "", specs, ()) for number in range(3))
+    words = "cause: " + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
+    error = conflict(words, Family(layers, ""), {"s0", "s1", "s2"})
+    assert len(error.message.splitlines()) + len(error.hint.splitlines()) <= 24
+    assert "  and 142 more" in error.message
+
+
+def test_a_large_family_is_not_searched() -> None:
+    layers = tuple(Layer(f"s{number}", "", ("x",), ()) for number in range(50))
+
+    def never(*_: object) -> None:
+        raise AssertionError("resolved")
+
+    assert "these have no solution together: s0, s1" in explained(Family(layers, ""), WORDS, never).message

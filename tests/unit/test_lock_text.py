@@ -1,0 +1,214 @@
+"""Lock files as text: what is written is read again; what uv answers; why a lock is stale."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
+from slimbake.lock.model import Pin, Wheel
+from slimbake.lock.platforms import fit, marker, tags, uv_platform
+from slimbake.lock.record import Record, Stale, compare, digest, parse, render
+from slimbake.lock.text import HEADER, lock_text, parse_pins
+
+A, B = "a" * 64, "b" * 64
+
+LOCK = HEADER + (
+    "# asked for, via left, right\n"
+    "# numpy-2.4-cp311-cp311-manylinux_2_28_aarch64.whl 15000000\n"
+    "# numpy-2.4-cp311-cp311-manylinux_2_28_x86_64.whl -\n"
+    'numpy==2.4 ; platform_machine == "x86_64" \\\n'
+    f"    --hash=sha256:{A} \\\n"
+    f"    --hash=sha256:{B}\n"
+    "# asked for\n"
+    "# torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl 160000000 unresolved\n"
+    "torch==2.13.0+cpu\n"
+)
+PINS = (
+    Pin(
+        "numpy",
+        "2.4",
+        (
+            Wheel("numpy-2.4-cp311-cp311-manylinux_2_28_aarch64.whl", 15_000_000, A),
+            Wheel("numpy-2.4-cp311-cp311-manylinux_2_28_x86_64.whl", None, B),
+        ),
+        ("", "left", "right"),
+        'platform_machine == "x86_64"',
+    ),
+    Pin("torch", "2.13.0+cpu", (Wheel("torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl", 160_000_000, ""),), ("",)),
+)
+
+
+def test_a_lock_says_what_is_pinned_who_needs_it_and_where_a_hash_is_missing() -> None:
+    assert lock_text(PINS[::-1]) == LOCK
+
+
+def test_a_lock_is_read_as_it_is_written() -> None:
+    assert parse_pins(LOCK) == PINS
+
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+WHEELS = st.builds(
+    Wheel,
+    st.from_regex(r"[a-z0-9_.+-]{1,20}\.whl", fullmatch=True),
+    st.none() | st.integers(0, 10**12),
+    st.just("") | st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+)
+PIN = st.builds(
+    Pin,
+    NAMES,
+    st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}(rc1|\.post2)?(\+[a-z0-9]{1,6})?", fullmatch=True),
+    st.lists(WHEELS, max_size=3, unique=True).map(lambda wheels: tuple(sorted(wheels, key=lambda w: w.file))),
+    st.sets(st.just("") | NAMES, max_size=4).map(lambda names: tuple(sorted(names))),
+    st.sampled_from(["", marker("linux/amd64"), marker("linux/arm64")]),
+)
+
+
+@given(st.lists(PIN, max_size=5))
+def test_whatever_is_pinned_is_read_again(pins: list[Pin]) -> None:
+    assert sorted(parse_pins(lock_text(pins)), key=repr) == sorted(pins, key=repr)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_without_a_fault(text: str) -> None:
+    parse_pins(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# only==1 a comment\n", "--index-url https://index.example.com\n", "<<<<<<< HEAD\n"]
+)
+def test_what_is_no_pin_is_passed_over(text: str) -> None:
+    assert parse_pins(text) == ()
+
+
+# --- what uv answers -------------------------------------------------------------------------------------------------
+
+
+def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
+    text = (
+        "# a comment\n"
+        "anyio==4.16.0             # via httpx, -r /scratch/family.api.in, -c /scratch/constraints.txt\n"
+        "httpx[http2]==0.28.1      # via -r /scratch/family.api.in\n"
+        'colorama==0.4 ; sys_platform == "win32"  # via click\n'
+        "alone==1\n"
+    )
+    assert parse_compiled(text) == (
+        Needed("anyio", "4.16.0", ("", "httpx")),
+        Needed("httpx", "0.28.1", ("",)),
+        Needed("colorama", "0.4", ("click",)),
+        Needed("alone", "1", ()),
+    )
+
+
+def test_every_wheel_of_a_package_is_located_by_address_or_by_path() -> None:
+    text = (
+        '[[packages]]\nname = "six"\nversion = "1"\nwheels = [\n'
+        f'  {{ url = "https://x.example.com/six-1%2Bx-py3-none-any.whl", size = 3, hashes = {{ sha256 = "{A}" }} }},\n'
+        '  { url = "https://index.example.com/6", name = "six-1-cp311-cp311-linux_x86_64.whl" },\n]\n'
+        '[[packages]]\nname = "torch"\nversion = "2"\nwheels = [{ path = "/srv/torch-2-py3-none-any.whl" }]\n'
+        '[[packages]]\nname = "source"\nversion = "1"\nsdist = { url = "https://index.example.com/source.tar.gz" }\n'
+    )
+    assert parse_pylock(text) == {
+        "six": (
+            Located(Wheel("six-1+x-py3-none-any.whl", 3, A), "https://x.example.com/six-1%2Bx-py3-none-any.whl"),
+            Located(Wheel("six-1-cp311-cp311-linux_x86_64.whl", None, ""), "https://index.example.com/6"),
+        ),
+        "torch": (Located(Wheel("torch-2-py3-none-any.whl", None, ""), "file:///srv/torch-2-py3-none-any.whl"),),
+    }
+    assert parse_pylock('lock-version = "1.0"\n') == {}
+
+
+# --- why a lock is stale ---------------------------------------------------------------------------------------------
+
+RECORDED = {"api": Record("asked", digest("text"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "text", "why", "new"),
+    [
+        ("api", "asked", "text", "", False),
+        ("other", "asked", None, "it was never locked", True),
+        ("other", "asked", "text", "nothing says what it answers", False),
+        ("api", "asked", None, "its file is missing", False),
+        ("api", "more", "text", "what it answers has changed", False),
+        ("api", "asked", "texts", "its file was edited", False),
+    ],
+)
+def test_a_lock_is_stale_for_one_reason(name: str, asked: str, text: str | None, why: str, new: bool) -> None:
+    found = compare(name, asked, text, RECORDED)
+    assert found == (Stale(name, why, new) if why else None)
+    assert not found or str(found) == f"{name} ({why})"
+
+
+def test_what_is_recorded_is_read_again_and_is_a_line_each() -> None:
+    records = {"b": Record("1", "2"), "a": Record("3", "4")}
+    text = render(records)
+    assert parse(text) == records
+    assert text.splitlines() == [
+        "{",
+        ' "a": {"asked": "3", "lock": "4"},',
+        ' "b": {"asked": "1", "lock": "2"}',
+        "}",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "<<<<<<< HEAD\n{}", "[]", '{"a": 1}', '{"a": {"other": "x"}}', "null"])
+def test_what_is_no_record_records_nothing(text: str) -> None:
+    assert parse(text) == {}
+
+
+# --- platforms -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "amd64", "arm64"),
+    [
+        ("a-1-py3-none-any.whl", True, True),
+        ("a-1-py2.py3-none-any.whl", True, True),
+        ("a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", True, False),
+        ("a-1-cp311-cp311-manylinux_2_41_aarch64.whl", False, True),
+        ("a-1-cp39-abi3-manylinux1_x86_64.whl", True, False),
+        ("a-1-cp311-cp311-linux_x86_64.whl", True, False),
+        ("a-1-cp312-cp312-manylinux_2_17_x86_64.whl", False, False),
+        ("a-1-cp312-abi3-manylinux_2_17_x86_64.whl", False, False),
+        ("a-1-cp311-cp311-musllinux_1_2_x86_64.whl", False, False),
+        ("a-1-cp311-cp311-manylinux_2_42_x86_64.whl", False, False),
+        ("a-1-cp311-cp311-macosx_11_0_arm64.whl", False, False),
+        ("no-wheel.whl", False, False),
+    ],
+)
+def test_a_wheel_fits_where_its_tags_say(file: str, amd64: bool, arm64: bool) -> None:
+    assert (fit(file, "3.11", "linux/amd64") is not None, fit(file, "3.11", "linux/arm64") is not None) == (
+        amd64,
+        arm64,
+    )
+
+
+def test_the_more_a_wheel_is_made_for_a_platform_the_better_it_fits() -> None:
+    best_first = [
+        "a-1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "a-1-cp311-cp311-manylinux_2_17_x86_64.whl",
+        "a-1-cp311-abi3-manylinux_2_28_x86_64.whl",
+        "a-1-cp310-abi3-manylinux_2_28_x86_64.whl",
+        "a-1-py3-none-manylinux_2_28_x86_64.whl",
+        "a-1-cp311-none-any.whl",
+        "a-1-py3-none-any.whl",
+        "a-1-py2.py3-none-any.whl",
+    ]
+    found = sorted(sorted(best_first), key=lambda file: str(fit(file, "3.11", "linux/amd64")).zfill(9))
+    assert found[:6] == best_first[:6]  # what is for every platform is alike
+
+
+def test_each_platform_has_its_marker_and_uv_s_name() -> None:
+    assert (marker("linux/arm64"), uv_platform("linux/arm64")) == (
+        'platform_machine == "aarch64"', "aarch64-manylinux_2_40",
+    )  # fmt: skip
+    assert set(tags("3.11", "linux/amd64").values()) == set(range(len(tags("3.11", "linux/amd64"))))
+
+
+def test_pins_are_compared_by_all_they_say() -> None:
+    assert dataclasses.replace(PINS[0], marker="") != PINS[0]
+    assert PINS[0].hashes == (f"sha256:{A}", f"sha256:{B}") and PINS[1].hashes == ()
