@@ -267,9 +267,7 @@ def collide(context: Path, first: dict[str, bytes], second: dict[str, bytes]) ->
 def test_modules_that_two_packages_would_put_in_one_place_are_named(context: Path, uv: list[tuple[str, ...]]) -> None:
     with pytest.raises(layer.LayerError) as caught:
         collide(context, {"shared/__init__.py": b"1", "a.py": b""}, {"shared/__init__.py": b"2", "b.py": b""})
-    assert str(caught.value) == (
-        "packages collide: shared/__init__.py is in a-1-py3-none-any.whl and, otherwise, in b-1-py3-none-any.whl"
-    )
+    assert str(caught.value) == ("packages collide: shared/__init__.py is in a-1 and, otherwise, in b-1")
 
 
 def test_the_same_module_in_two_packages_does_no_harm(context: Path, uv: list[tuple[str, ...]]) -> None:
@@ -280,7 +278,7 @@ def test_other_files_in_one_place_are_named_and_left(
     context: Path, uv: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     collide(context, {"shared/LICENSE": b"1"}, {"shared/LICENSE": b"2"})
-    assert "shared/LICENSE is in a-1-py3-none-any.whl and, otherwise, in b-1-py3" in capsys.readouterr().out
+    assert "shared/LICENSE is in a-1 and, otherwise, in b-1" in capsys.readouterr().out
 
 
 def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(

@@ -53,9 +53,8 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--torch", default="")
     arguments = parser.parse_args()
-    lock = (INSIDE / "lock.txt").read_text()
     try:
-        fetch(lock, arguments.target, arguments.torch)
+        fetch((INSIDE / "lock.txt").read_text(), arguments.target, arguments.torch)
     except FetchError as error:
         print(f"slimbake: {error}", file=sys.stderr)
         return 1
@@ -116,25 +115,23 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
     asked = "".join(f"{name}=={version}\n" for name, version in pins)
     words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
              "--only-binary", ":all:", "--python", sys.executable,
-             "--index-strategy", "unsafe-best-match"]  # fmt: skip - versions are exact, files compared with the lock
+             "--index-strategy", "unsafe-best-match"]  # fmt: skip  # versions are exact, files compared with the lock
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
     environment = {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
-    for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
-        if (INSIDE / name).is_file():
-            environment[variable] = str(INSIDE / name)
-    def ask(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
+    given = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
+    environment |= {variable: str(path) for variable, path in given.items() if path.is_file()}
+    ways: list[list[str]] = [[]]
+    if torch and any(version.endswith(f"+{torch}") for _, version in pins):
+        ways.append(["--torch-backend", torch])  # what the machine's indexes lack, PyTorch's own may have
+    for more in ways:
+        done = subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
                               input=asked, capture_output=True, text=True)  # fmt: skip
-
-    done = ask()
-    if done.returncode and torch and any(version.endswith(f"+{torch}") for _, version in pins):
-        done = ask("--torch-backend", torch)  # what the machine's indexes lack, PyTorch's own may have
-    if done.returncode:
-        raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
-    packages = tomllib.loads(done.stdout).get("packages", [])
-    return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
+        if not done.returncode:
+            packages = tomllib.loads(done.stdout).get("packages", [])
+            return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
+    raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 
 def _found(package: dict[str, Any], wheel: dict[str, Any]) -> Found:

@@ -100,9 +100,9 @@ def refuse_collisions(wheels: list[Path]) -> None:
             if other == package or known == digest:
                 continue
             if path.endswith((".py", ".so", ".pth")):
-                faults.append(f"{path} is in {other} and, otherwise, in {wheel.name}")
+                faults.append(f"{path} is in {other} and, otherwise, in {package}")
             else:
-                print(f"slimbake: {path} is in {other} and, otherwise, in {wheel.name}: the later one stays")
+                print(f"slimbake: {path} is in {other} and, otherwise, in {package}: the later one stays")
     if faults:
         raise LayerError("packages collide: " + "; ".join(faults[:10]))
 

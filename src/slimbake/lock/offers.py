@@ -6,12 +6,13 @@ pip or uv that leads to wheels with the build's local version, such as `2.13.0+c
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from http.client import HTTPException
 from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -24,20 +25,21 @@ from slimbake.machine import Machine
 
 # What PyTorch's indexes are asked for; they hold old copies of other packages too.
 _ECOSYSTEM = ("torch", "pytorch-")
+_JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class Offer(NamedTuple):
-    """A wheel that can be had, and the page that links to it; "" for a folder."""
+    """A wheel that can be had, and the index that has it; "" for a folder or a page of links."""
 
     file: str
-    page: str = ""
+    source: str = ""
 
 
 class Choice(NamedTuple):
-    """What makes uv take the wheels of one build of torch: exact versions, and pages that link to them."""
+    """What makes uv take the wheels of one build of torch: constraints, and indexes that it is to ask first."""
 
     constraints: tuple[str, ...]
-    pages: tuple[str, ...]
+    indexes: tuple[str, ...]
     found: bool  # torch itself is among them
 
 
@@ -49,12 +51,12 @@ def offers(machine: Machine, names: Iterable[str]) -> tuple[Offer, ...]:
     packages = machine.packages
     indexes = () if packages.no_index else tuple(filter(None, (*packages.extra_index_urls, packages.index_url)))
     asked = sorted(name for name in names if name.startswith(_ECOSYSTEM))
-    pages = [entry for entry in packages.find_links if asked and not entry.startswith("/")]
-    pages += [f"{index.rstrip('/')}/{name}/" for index in indexes for name in asked]
+    pages = [("", entry) for entry in packages.find_links if asked and not entry.startswith("/")]
+    pages += [(index, f"{index.rstrip('/')}/{name}/") for index in indexes for name in asked]
     open_ = opener(indexes, machine.ca_bundle)
     there = (folder for folder in packages.find_links_folders if folder.is_dir())
     local = [Offer(file.name) for folder in there for file in folder.glob("*.whl")]
-    return (*sorted(local), *(Offer(file, page) for page in pages for file in _linked(page, open_)))
+    return (*sorted(local), *(Offer(file, index) for index, page in pages for file in _linked(page, open_)))
 
 
 def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -> Choice:
@@ -76,23 +78,28 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
         if version.local == family.torch:
             fits = fit(offer.file, python, platform) is not None
             if fits and wanted[name].specifier.contains(version, prereleases=True):
-                newest[name] = max((version, offer.page), newest.get(name, (version, offer.page)))
+                newest[name] = max((version, offer.source), newest.get(name, (version, offer.source)))
         elif not family.torch and "+" not in str(wanted[name].specifier):
             others[f"{name}!={version}"] = None
     exact = tuple(f"{name}=={version}" for name, (version, _) in newest.items())
-    pages = tuple(dict.fromkeys(page for _, page in newest.values() if page))
-    return Choice((*exact, *others), pages, "torch" in newest)
+    indexes = tuple(dict.fromkeys(index for _, index in newest.values() if index))
+    return Choice((*exact, *others), indexes, "torch" in newest)
 
 
-def _linked(page: str, open_: Open) -> Iterator[str]:
-    """The names of the wheels that a page links to."""
+def _linked(page: str, open_: Open) -> list[str]:
+    """The names of the files that a page links to, as PEP 503 and PEP 691 have it."""
+    try:
+        with open_(page, {"Accept": f"{_JSON}, text/html;q=0.5"}) as answer:
+            text = answer.read().decode(errors="replace")
+            if answer.headers.get_content_type() == _JSON:
+                return [str(file["filename"]) for file in json.loads(text)["files"]]
+    except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
+        return []
     links = _Links()
-    with contextlib.suppress(OSError, HTTPException, ValueError), open_(page, {}) as answer:
-        links.feed(answer.read().decode(errors="replace"))
-    for link in links.found:
-        name = unquote(urlsplit(urljoin(page, link)).path).rpartition("/")[2]
-        if name.endswith(".whl"):
-            yield name
+    links.feed(text)
+    return [unquote(urlsplit(link).path).rpartition("/")[2] for link in links.found]
 
 
 class _Links(HTMLParser):

@@ -81,7 +81,7 @@ class Uv:
                 "--only-binary", ":all:", "--no-header", "--no-emit-index-url", "--no-emit-find-links",
                 *(("--torch-backend", self._family.torch) if elsewhere else ()), *words,
             ],
-            env=settings(self._machine, self._torch.pages),
+            env=settings(self._machine, self._torch.indexes),
         )  # fmt: skip
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:
@@ -105,13 +105,16 @@ def _of_folder(found: Located) -> Located:
     return Located(Wheel(found.wheel.file, size, ""), found.url)
 
 
-def settings(machine: Machine, pages: Iterable[str] = ()) -> dict[str, str]:
-    """The machine's package settings, as uv's variables; `pages`: more of those that link to wheels."""
+def settings(machine: Machine, first: Sequence[str] = ()) -> dict[str, str]:
+    """The machine's package settings, as uv's variables; `first`: of its indexes, those that come before the others.
+
+    uv takes a package from the first index that has it at all, and asks the default one last.
+    """
     packages = machine.packages
     variables = {
         "UV_DEFAULT_INDEX": packages.index_url,
-        "UV_INDEX": " ".join(packages.extra_index_urls),
-        "UV_FIND_LINKS": ",".join((*packages.find_links, *pages)),
+        "UV_INDEX": " ".join(dict.fromkeys((*first, *packages.extra_index_urls))),
+        "UV_FIND_LINKS": ",".join(packages.find_links),
         "UV_NO_INDEX": "1" if packages.no_index else "",
         "SSL_CERT_FILE": str(machine.ca_bundle or ""),
     }
