@@ -1,7 +1,7 @@
 """Downloads the wheels of a lock, verified by hash. Standard library only.
 
-Used twice: inside a build it is bind-mounted into the step that asks the index, `python fetch.py /wheels`; on the
-machine `slimbake fetch` fills the wheelhouse with its `download`. uv finds where a wheel can be had.
+Used twice: bind-mounted into the step of a build that asks the index, `python fetch.py /wheels`; on the machine
+`slimbake fetch` fills the wheelhouse with its `download`. uv finds where a wheel can be had.
 """
 
 from __future__ import annotations
@@ -119,13 +119,12 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
-    environment = {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
     given = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
-    environment |= {variable: str(path) for variable, path in given.items() if path.is_file()}
-    ways: list[list[str]] = [[]]
-    if torch and any(version.endswith(f"+{torch}") for _, version in pins):
-        ways.append(["--torch-backend", torch])  # what the machine's indexes lack, PyTorch's own may have
-    for more in ways:
+    environment = {variable: str(path) for variable, path in given.items() if path.is_file()}
+    environment |= {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
+    # What the machine's indexes lack, PyTorch's own may have.
+    elsewhere = torch and any(version.endswith(f"+{torch}") for _, version in pins)
+    for more in ([], ["--torch-backend", torch])[: 2 if elsewhere else 1]:
         done = subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
                               input=asked, capture_output=True, text=True)  # fmt: skip
         if not done.returncode:

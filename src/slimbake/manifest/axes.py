@@ -74,7 +74,7 @@ def _own(entry: _Entry, raw: Raw, report: Report) -> None:
     owner, known = _owner(entry, raw), _axis(entry, raw)
     if owner is None and len(variants) == 1:
         hint = "the first is the default, others follow: {cpu: {torch: cpu}, cuda: {torch: cu128}}"
-        report.key((*entry.path, "variants"), "one variant alone is none", hint)
+        report.key((*entry.path, "variants"), "one variant alone leaves no choice", hint)
     for name in variants:
         path = (*entry.path, "variants", name)
         if name not in known:
@@ -116,7 +116,7 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
             for parent in entry.below:
                 copied = derived(parent, variant)
                 if copied in raw["bases"]:
-                    message = f"'{copied}' would be the variant '{variant}' of bases.{parent}, which {entry.name} needs"
+                    message = f"the variant '{variant}' of bases.{parent} is called '{copied}' too"
                     report.key(("bases", copied), message, _OTHER)
 
 
