@@ -32,9 +32,10 @@ def popularity(
 ) -> LayerPlan:
     """nixpkgs' `dockerTools.buildLayeredImage`: the most popular paths get a layer each, the last layer the rest.
 
-    Taken from nixpkgs' closure-graph.py and `buildLayeredImage`'s `maxLayers` (100 by default): each image has a contest of its own,
-    over its own graph. A path counts once for each way from the root, and more the deeper it lies: its count in the contest of a child
-    counts there once more. Order: popularity, then name. The first `layers` - 1 paths in that order are layers of their own.
+    Taken from nixpkgs' closure-graph.py and `buildLayeredImage`'s `maxLayers` (100 by default): each image has a
+    contest of its own, over its own graph. A path counts once for each way from the root, and more the deeper it lies:
+    its count in the contest of a child counts there once more. Order: popularity, then name. The first `layers` - 1
+    paths in that order are layers of their own.
     """
     plan = []
     for image in fleet.images:
@@ -48,8 +49,8 @@ def largest(fleet: Fleet, layers: int) -> LayerPlan:
     """apko's `layering: {strategy: origin, budget: N}`: the largest groups get a layer each, the last layer the rest.
 
     Taken from apko's pkg/build/layers.go: packages are grouped by the source package that they come from and by
-    what replaces what; a Python package is a group of its own. Groups in order of installed bytes, then of names; beyond the budget,
-    the last layer takes all that remain.
+    what replaces what; a Python package is a group of its own. Groups in order of installed bytes, then of names;
+    beyond the budget, the last layer takes all that remain.
     """
     items = fleet.by_key
 

@@ -11,11 +11,12 @@ from slimbake.layers.space import Path, Space, bits
 def best(space: Space, start: list[Path]) -> list[Path]:
     """A plan of least value. `start`: any plan, to leave out at once whatever is no better.
 
-    Goes through the images, and for each through all ways to cut it into layers; a way is left when what it costs so far, and what the
-    rest will cost at least (each item that is new, once), is not less than the best plan known. Exact, and exponential.
+    Goes through the images, and for each through all ways to cut it into layers; a way is left when what it costs so
+    far, and what the rest will cost at least (each item that is new, once), is not less than the best plan known.
+    Exact, and exponential.
     """
     images = sorted(range(len(space.images)), key=lambda number: -space.images[number].bit_count())
-    found = [space.value(start), list(start)]
+    value, found = space.value(start), list(start)
     new: list[int] = []
     seen = 0
     for number in images:
@@ -26,25 +27,26 @@ def best(space: Space, start: list[Path]) -> list[Path]:
         rest[at] = rest[at + 1] + sum(sum(space.sums(1 << item)) for item in bits(new[at]))
 
     def go(at: int, spent: float, places: frozenset[Path], layers: frozenset[int], paths: dict[int, Path]) -> None:
+        nonlocal value, found
         if at == len(images):
-            if spent < found[0] - 1e-6:
-                found[0], found[1] = spent, [paths[number] for number in range(len(images))]
+            if spent < value - 1e-6:
+                value, found = spent, [paths[number] for number in range(len(images))]
             return
         number = images[at]
         ways = []
         for path in _paths(space.images[number], space.limits.free, space.weights):
             cost = sum(space.sums(path[d])[0] for d in range(len(path)) if path[: d + 1] not in places)
             cost += sum(space.sums(layer)[1] for layer in path if layer not in layers)
-            if spent + cost + rest[at + 1] < found[0] - 1e-6:
+            if spent + cost + rest[at + 1] < value - 1e-6:
                 ways.append((cost, path))
         for cost, path in sorted(ways):
-            if spent + cost + rest[at + 1] >= found[0] - 1e-6:
+            if spent + cost + rest[at + 1] >= value - 1e-6:
                 break
             here = places.union(path[: d + 1] for d in range(len(path)))
             go(at + 1, spent + cost, here, layers.union(path), {**paths, number: path})
 
     go(0, 0.0, frozenset(), frozenset(), {})
-    return found[1]  # type: ignore[return-value]
+    return found
 
 
 @cache

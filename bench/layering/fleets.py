@@ -8,8 +8,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
-from slimbake.layers.model import Fleet, Item, fleet
+from slimbake.closures import sizes, written
+from slimbake.layers import cost
+from slimbake.layers.model import Fleet, Item, LayerPlan, fleet
+from slimbake.lock.text import parse_pins
+from slimbake.manifest import manifest
+from slimbake.plan.targets import LOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,26 @@ class Case:
     requires: dict[str, tuple[str, ...]]
     asked: dict[str, tuple[str, ...]]
     """Service -> what it asks for itself."""
+    written: LayerPlan | None = None
+    """The layers that a person wrote."""
+
+
+def example(root: Path) -> Case:
+    """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured (example.json)."""
+    checked = manifest(root / "services.yaml")
+    found = written(checked, sizes(Path(__file__).with_name("example.json")))
+    key = {cost.name(item.key): item.key for item in found.fleet.items}
+    requires: dict[str, list[str]] = {}
+    roots = {item.key for item in found.fleet.items}
+    for path in sorted((root / LOCKS).glob("*.txt")):
+        for pin in parse_pins(path.read_text("utf-8")):
+            for needer in pin.via:
+                if needer in key and pin.name in key:
+                    requires.setdefault(key[needer], []).append(key[pin.name])
+            if "" not in pin.via:
+                roots.discard(key.get(pin.name, ""))
+    asked = {image.service: tuple(sorted(image.items & roots)) for image in found.fleet.images}
+    return Case("the example", found.fleet, {k: tuple(v) for k, v in requires.items()}, asked, found.plan)
 
 
 def synthetic(services: int, seed: int = 1) -> Case:
@@ -28,11 +54,11 @@ def synthetic(services: int, seed: int = 1) -> Case:
 
     Packages: some more than services grow, by the square root. The n-th is asked for in proportion to 1/n, as
     downloads from an index are, and requires up to five that are more popular than itself. Bytes unpacked are
-    log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200 MB), compressed a fifth to a half of that. A service
-    asks for two to ten packages; one in three asks for one of six heavy stacks (300 MB to 1 GB) as well, and half of these have one
-    of a few models' weights, 20 to 400 MB, which compress little.
+    log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200 MB), compressed a fifth to a half of that. A
+    service asks for two to ten packages; one in three asks for one of six heavy stacks (300 MB to 1 GB) as well, and
+    half of these have one of a few models' weights, 20 to 400 MB, which compress little.
     """
-    dice = random.Random(f"{seed}:{services}")
+    dice = random.Random(f"{seed}:{services}")  # noqa: S311
     count = 120 + int(20 * math.sqrt(services))
     items: list[Item] = []
     requires: dict[str, tuple[str, ...]] = {}
@@ -65,7 +91,7 @@ def synthetic(services: int, seed: int = 1) -> Case:
 
 def tiny(seed: int, services: int = 4, items: int = 6) -> Fleet:
     """A fleet small enough to find its best plan by going through all of them."""
-    dice = random.Random(f"tiny:{seed}")
+    dice = random.Random(f"tiny:{seed}")  # noqa: S311
     found = []
     for number in range(items):
         host = int(dice.lognormvariate(math.log(5e6), 1.5))

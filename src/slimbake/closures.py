@@ -1,36 +1,33 @@
 """What each service of a manifest holds, and the layers that the manifest writes for it: read from the locks.
 
-Bytes come, for each item, from the first that knows them: what was measured, what the lock says of its wheel, the folder of weights.
+Bytes come from a measurement where there is one, else from what the lock says of wheels, or from a folder in the
+repository.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-from slimbake.errors import SetupError
+from slimbake.errors import SetupError, UsageError
 from slimbake.layers.cost import name as name_of
 from slimbake.layers.model import Chain, Fleet, Group, Item, LayerPlan, fleet
-from slimbake.lock.model import Pin, parse_pins
+from slimbake.lock.model import Pin
+from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import LocalPackage, Manifest
 from slimbake.plan.bases import layered, parents_first
 from slimbake.plan.sources import WeightsSource, weights_sources
 from slimbake.plan.targets import LOCKS
 
-UNPACKED = 4.2
-"""Bytes on a host for one of a wheel, bytecode included: the example's packages as baked (bench/layering/measured.py)."""
+UNPACKED = 4.5
+"""Bytes on a host for one of a wheel, bytecode included: of the example's 48 measured packages (docs/layers.md)."""
 WEIGHTS_PACKED = 0.9
-"""Bytes on a registry for one of a model's weights: MiniLM's, likewise."""
+"""Bytes on a registry for one of a model's weights: MiniLM, likewise."""
 
-_WHEEL = re.compile(r"^# (\S+\.whl) (\d+)$", re.MULTILINE)
-
-Sizes = Mapping[str, tuple[int, int]]
-"""Key of an item -> its bytes on a host and on a registry."""
+Sizes = Mapping[str, tuple[int, int | None]]
+"""name==version of a package -> its bytes on a host and, where they were measured, on a registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,11 @@ class Written:
 
 
 def written(manifest: Manifest, measured: Sizes) -> Written:
-    """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and weights.
+    """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and
+    weights.
 
-    A service needs what its bases hold: that is what it asked for by standing on them. Raises SetupError where a lock is missing, or
-    the bytes of an item are not known.
+    A service needs what its bases hold: that is what it asked for by standing on them. Raises SetupError where a lock
+    is missing, or the bytes of an item are not known.
     """
     manifest = layered(manifest)
     reader = _Reader(manifest.file.parent, measured)
@@ -78,77 +76,65 @@ def written(manifest: Manifest, measured: Sizes) -> Written:
 
 
 def sizes(file: Path) -> Sizes:
-    """Read bytes of items from a JSON file: `{"name==version": [host, registry]}`. Raises SetupError."""
+    """The measured bytes of packages: what `slimbake sizes --json` printed. Raises UsageError where it is not that."""
     try:
-        return {str(key): (int(host), int(registry)) for key, (host, registry) in json.loads(file.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise SetupError(
-            f"{file}: no bytes of items: {error}", 'it is JSON: {"torch==2.13.0": [HOST, REGISTRY]}'
-        ) from None
-
-
-def wheel_bytes(text: str) -> dict[str, int]:
-    """The bytes of each pin's wheel, from the comments of a lock; where there are several, the largest for x86-64."""
-    found: dict[str, int] = {}
-    for file, size in _WHEEL.findall(text):
-        try:
-            name, version, _, tags = parse_wheel_filename(file)
-        except InvalidWheelFilename:
-            continue
-        if any(tag.platform == "any" or tag.platform.endswith("x86_64") for tag in tags):
-            key = f"{name}=={version}"
-            found[key] = max(found.get(key, 0), int(size))
-    return found
+        rows = json.loads(file.read_text("utf-8"))["packages"]
+        return {
+            f"{row['name']}=={row['what']}": (int(row["uncompressed"]), row["zstd"] and int(row["zstd"]))
+            for row in rows
+            if row["kind"] == "python"
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        hint = "`slimbake sizes --json > FILE` writes one"
+        raise UsageError(f"{file} holds no measurement: {error}", hint) from None
 
 
 class _Reader:
     def __init__(self, root: Path, measured: Sizes) -> None:
         self.root, self.measured = root, measured
-        self.unknown: list[str] = []
+        self.unknown: set[str] = set()
 
     def layer(self, name: str, packages: Iterable[LocalPackage]) -> tuple[Item, ...]:
         """The items of one layer: its pins and its local packages."""
-        path = self.root / LOCKS / f"{name}.txt"
-        text = path.read_text("utf-8") if path.is_file() else ""
-        wheels = wheel_bytes(text)
-        pins = (self._item(pin, wheels) for pin in parse_pins(text))
-        return (*pins, *(self._local(package) for package in packages))
+        return (*map(self._item, self._pins(name)), *map(self._local, packages))
 
     def weights(self, source: WeightsSource) -> Item:
         """A model's weights, as the layer that holds them."""
         name = f"weights-{source.name}"
         if source.weights.source == "path":
-            size = _folder(self.root / source.weights.value)
-            host, registry = self.measured.get(name, (size, int(size * WEIGHTS_PACKED)))
-            return Item(name, "", host, registry, kind="weights")
-        pin = self.layer(name, ())[0]
-        # The package itself does not lie in the image: its bytes are those of the weights that it carries.
-        host, registry = self.measured.get(name, (pin.host, pin.registry))
-        self.unknown = [key for key in self.unknown if key != pin.key or not host]
-        return Item(name, pin.version, host, registry, kind="weights")
+            host = _folder(self.root / source.weights.value)
+            return Item(name, "", host, int(host * WEIGHTS_PACKED), kind="weights")
+        pin = self._pins(name)[0]
+        registry = self._wheel(pin)
+        return Item(name, pin.version, int(registry / WEIGHTS_PACKED), registry, kind="weights")
 
     def complain(self) -> None:
         """Raise SetupError where bytes are not known."""
         if self.unknown:
-            shown = ", ".join(sorted(set(self.unknown))[:5])
-            raise SetupError(
-                f"the bytes of {len(set(self.unknown))} packages are not known: {shown}"
-                + (", ..." if len(set(self.unknown)) > 5 else ""),
-                "`slimbake lock --upgrade` writes the bytes of wheels into the locks; or give measured ones with --bytes FILE",
-            )
+            shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
+            hint = "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
+            raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
 
-    def _item(self, pin: Pin, wheels: Mapping[str, int]) -> Item:
-        key = f"{pin.name}=={pin.version}"
-        if key not in self.measured and key not in wheels:
-            self.unknown.append(key)
-        wheel = wheels.get(key, 0)
-        host, registry = self.measured.get(key, (int(wheel * UNPACKED), wheel))
-        return Item(pin.name, pin.version, host, registry)
+    def _pins(self, name: str) -> tuple[Pin, ...]:
+        path = self.root / LOCKS / f"{name}.txt"
+        return parse_pins(path.read_text("utf-8")) if path.is_file() else ()
+
+    def _item(self, pin: Pin) -> Item:
+        host, registry = self.measured.get(f"{pin.name}=={pin.version}", (None, None))
+        wheel = registry or self._wheel(pin)
+        return Item(pin.name, pin.version, int(wheel * UNPACKED) if host is None else host, wheel)
+
+    def _wheel(self, pin: Pin) -> int:
+        """The bytes of a pin's largest wheel: of those for several platforms, each image has one."""
+        known = [wheel.bytes for wheel in pin.wheels if wheel.bytes is not None]
+        if not known:
+            self.unknown.add(f"{pin.name}=={pin.version}")
+        return max(known, default=0)
 
     def _local(self, package: LocalPackage) -> Item:
-        measured = (value for key, value in self.measured.items() if name_of(key) == package.name)
-        size = _folder(self.root / package.path / "src") or _folder(self.root / package.path)
-        return Item(package.name, "", *next(measured, (size, int(size / UNPACKED))))
+        measured = (value[0] for key, value in self.measured.items() if name_of(key) == package.name)
+        host = next(measured, _folder(self.root / package.path))
+        return Item(package.name, "", host, int(host / UNPACKED))
 
 
 def _folder(path: Path) -> int:

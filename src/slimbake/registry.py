@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urljoin
 
 from slimbake.errors import BuildError
@@ -16,6 +17,8 @@ from slimbake.loopback import is_loopback
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+_DOCKER = "application/vnd.docker.distribution.manifest"
+_DOCUMENTS = (MANIFEST, INDEX, f"{_DOCKER}.v2+json", f"{_DOCKER}.list.v2+json")
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"  # Docker's own names
 _LOGIN = "`docker login` gives it an account that may push"
@@ -80,11 +83,29 @@ class Repository:
 
     def manifest(self, reference: str) -> tuple[Descriptor, dict[str, Any]] | None:
         """The manifest or index under a tag or digest; None where there is none. Raises BuildError."""
-        answer = self._ask("GET", f"manifests/{reference}", {"Accept": f"{MANIFEST}, {INDEX}"}, allowed=(404,))
+        answer = self._ask("GET", f"manifests/{reference}", {"Accept": ", ".join(_DOCUMENTS)}, allowed=(404,))
         if answer.status_code == 404:
             return None
         media_type = answer.headers.get("content-type", MANIFEST).partition(";")[0]
         return _descriptor(media_type, answer.content), dict(answer.json())
+
+    @contextlib.contextmanager
+    def blob(self, digest: str) -> Iterator[IO[bytes]]:
+        """A blob as a stream, as it is stored. Raises BuildError where there is none, and where it breaks off."""
+        import urllib3
+
+        given = {} if hasattr(self._client.auth, "token") else self._client.auth.get_auth_header()
+        with self._ask("GET", f"blobs/{digest}", given, stream=True) as answer:
+            answer.raw.decode_content = False
+            answer.raw.auto_close = False  # at its end a reader asks once more
+            try:
+                yield answer.raw
+            except urllib3.exceptions.HTTPError as error:
+                raise BuildError(f"{self._name}: the registry broke off in the middle of {digest}\n{error}") from None
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.session.close()
 
     def attach(self, subject: Descriptor, kind: str, title: str, content: bytes, annotations: Mapping[str, str]) -> str:
         """Attach an artifact to a manifest, and give the artifact's digest; one with that content stays as it is.
@@ -137,17 +158,17 @@ class Repository:
 
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str] = {}, data: bytes | None = None,
-        allowed: tuple[int, ...] = (),
+        allowed: tuple[int, ...] = (), stream: bool = False,
     ) -> Any:  # fmt: skip
         import requests
 
         url = path if "://" in path else f"{self._url}/{path}"
         auth = self._client.auth
         try:
-            answer = self._client.do_request(url, method, data=data, headers=dict(headers))
+            answer = self._client.do_request(url, method, data=data, headers=dict(headers), stream=stream)
             if answer.status_code == 401 and getattr(auth, "token", None):
                 auth.token = None  # it was for reading: the library asks for one that may write only without it
-                answer = self._client.do_request(url, method, data=data, headers=dict(headers))
+                answer = self._client.do_request(url, method, data=data, headers=dict(headers), stream=stream)
         except (requests.RequestException, ValueError, AttributeError) as error:  # the last two: no credentials
             raise BuildError(f"{self._name}: the registry refuses {method} {path}\n{error}", _LOGIN) from None
         if answer.ok or answer.status_code in allowed:

@@ -71,10 +71,10 @@ ENTRYPOINT ["python", "-c", "print(open('/length').read())"]
 """
 TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join((
     "{{ make.header() }}",
-    "FROM scratch AS find-links",
+    "{{ make.wheels(target.recipe.install.lock, target.recipe.install.torch, target.recipe.secrets) }}",
     "FROM base",
     "USER 0:0",
-    "{{ make.install(target.recipe.install, target.recipe.secrets) }}",
+    "{{ make.install(target.recipe.install) }}",
     f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
     "USER 65532:65532",
     'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import Toy, call
 from tests.engine.engines import Own, bring_externals, own_engine
-from tests.engine.toys import write
+from tests.engine.toys import code, entry
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 
@@ -27,10 +27,26 @@ def test_there_is_no_way_out(cut: Own) -> None:
     assert "Network is unreachable" in call(*cut.within(sys.executable, "-c", reach)).stderr
 
 
-def test_services_without_packages_bake(cut: Own, toy: Toy, tmp_path: Path) -> None:
-    write(toy, "one", "two")
+def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> None:
+    toy.write(
+        "bases: {small: {requirements: [markupsafe]}}\nservices:\n"
+        + entry("one", "    base: small\n    requirements: [six, ./libs/shared]\n")
+        + entry("two"),
+        code(toy, "one", "two")
+        | {
+            "one/app.py": "import markupsafe, shared, six\n",
+            "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
+            '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
+            "libs/shared/src/shared/__init__.py": "",
+        },
+    )
+    env = {"SLIMBAKE_WHEELHOUSE": str(tmp_path / "wheelhouse")}
+    for word in ("lock", "fetch"):
+        done = toy.slimbake(word, env=env)
+        assert done.code == 0, done.stderr
     bring_externals(toy.root / "services.yaml", cut.host)
     bake = cut.within(sys.executable, "-m", "slimbake", "bake", "--no-cache", "--json")
-    done = call(*bake, cwd=toy.root, env={"DOCKER_HOST": cut.host, "XDG_STATE_HOME": str(tmp_path / "state")})
+    env |= {"DOCKER_HOST": cut.host, "XDG_STATE_HOME": str(tmp_path / "state"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    done = call(*bake, cwd=toy.root, env=env)
     assert done.code == 0, done.stderr
     assert done.json()["images"].keys() == {"one", "two"}

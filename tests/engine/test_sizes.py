@@ -78,6 +78,18 @@ def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict
     assert sum(each["waste"] for each in duplicates) < 200_000
 
 
+def test_the_fleet_is_near_what_it_cannot_go_below(measured: dict[str, Any]) -> None:
+    """Compresses all of it twice: a minute."""
+    done = slimbake("sizes", "--json", "--lower-bound")
+    assert done.code == 0, done.stderr
+    found = done.json()["findings"]
+    assert 0 <= found["host"]["above"] <= 0.05
+    assert 0 <= found["layers"]["above"] <= 0.03
+    assert found["registry"]["above"] <= 0.03
+    alone = sum(image["compressed"] for image in measured["images"].values())
+    assert measured["unique_on_registry"] <= 0.4 * alone
+
+
 def test_an_image_weighs_the_same_in_the_engine_in_a_layout_and_on_a_registry(
     baked: dict[str, Any], registry: str, tmp_path: Path
 ) -> None:
@@ -139,6 +151,14 @@ def test_diff_names_the_file_that_was_edited(one: Toy) -> None:
 
 def different(toy: Toy) -> Ended:
     return toy.slimbake("diff", toy.image("one", "first"), toy.image("one", "second"))
+
+
+def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(one: Toy, registry: str) -> None:
+    where = ("--registry", f"{registry}/sizes", "--tag", "second")
+    bake(one, "--push", *where)
+    here, there = (one.slimbake("sizes", "--json", "--from", place, *where) for place in ("engine", "registry"))
+    assert (here.code, there.code) == (0, 0), there.stderr
+    assert here.json() == there.json()
 
 
 def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: str) -> None:

@@ -41,7 +41,7 @@ def test_each_file_is_fetched_once_whole_and_under_its_hash(locked: Repo) -> Non
     done = locked.run("fetch")
     assert done.code == 0, done.stderr
     total = sum(len(locked.index.files[name]) for name in WHEELS)
-    assert done.stdout.startswith(f"4 wheels, {total / 1e6:,.1f} MB, 4 of them fetched now")
+    assert done.stdout.startswith(f"4 files, {total / 1e6:,.1f} MB, 4 wheels fetched now")
     assert sorted(locked.index.fetched()) == WHEELS
     for name, path in locked.held().items():
         assert path.read_bytes() == locked.index.files[name]
@@ -161,7 +161,7 @@ def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(
     (folder / WHEELS[0]).write_bytes(wheel_bytes("core", "1", files={"evil.py": b""}))
     done = locked.run("fetch")
     assert done.code == 7
-    assert f"{folder / WHEELS[0]} is not what the lock names: sha256 " in done.stderr
+    assert f"{WHEELS[0]}: {folder} now has {WHEELS[0]} with sha256 " in done.stderr
     assert WHEELS[0] not in locked.held()
 
 
@@ -225,6 +225,14 @@ def test_a_disk_that_fills_up_while_a_folder_s_wheel_is_copied_leaves_nothing_ha
     assert done.code == 7
     assert "the wheelhouse needs 0.1 MB more" in done.stderr
     assert [path for path in small.rglob("*torch*") if path.is_file()] == []
+
+
+def test_a_wheelhouse_that_cannot_be_written_is_said(locked: Repo, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    locked.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "file"))
+    done = locked.run("fetch")
+    assert done.code == 7
+    assert "the wheelhouse cannot be written: " in done.stderr and "SLIMBAKE_WHEELHOUSE" in done.stderr
 
 
 # --- unresolved ------------------------------------------------------------------------------------------------------

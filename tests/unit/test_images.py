@@ -148,6 +148,8 @@ class Registry(BaseHTTPRequestHandler):
         if name == "latest":
             name = json.loads((self.layout / "index.json").read_text())["manifests"][0]["digest"]
         path = self.layout / "blobs" / name.replace(":", "/")
+        if "/blobs/" in self.path and path.is_file() and path.read_bytes().startswith(b'{"schemaVersion"'):
+            return self.answer(404)  # a manifest is no blob
         return self.answer(200, path.read_bytes()) if path.is_file() else self.answer(404 if name else 200)
 
     def answer(self, code: int, content: bytes = b"") -> None:
@@ -200,10 +202,18 @@ def test_a_registry_that_wants_credentials_says_so_at_once(
     assert "docker login" in caught.value.hint
 
 
+def test_of_an_index_on_a_registry_the_image_of_the_platform_is_taken(host: str, tmp_path: Path) -> None:
+    arm = Made((tar({"a": b"arm"}),), platform="linux/arm64")
+    write(tmp_path / "out", ONE, arm)
+    found = only(f"registry://{host}/toys/one:latest", "linux/arm64")
+    assert [layer.diff for layer in found.layers] == [digest(arm.layers[0])]
+    assert only(f"registry://{host}/toys/one@{found.manifest}").layers == found.layers
+
+
 def test_what_a_registry_does_not_have_and_one_that_is_not_there(host: str) -> None:
-    with pytest.raises(UsageError, match="has no toys/one:other"):
+    with pytest.raises(UsageError, match="toys/one:other"):
         only(f"registry://{host}/toys/one:other")
-    with pytest.raises(SetupError, match="cannot be reached"):
+    with pytest.raises(SetupError, match="does not answer"):
         only("registry://127.0.0.1:1/toys/one:latest")
 
 

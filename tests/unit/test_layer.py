@@ -259,6 +259,21 @@ def test_wheels_of_the_repository_are_installed_without_any_index(context: Path,
     assert len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
 
 
+def test_of_a_file_that_several_wheels_have_the_last_one_by_name_stays_whichever_uv_installed_last(
+    context: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site = tmp_path / "prefix/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    monkeypatch.setattr(layer, "PREFIX", tmp_path / "prefix")
+    for name, text in {"a": b"same", "b": b"other", "c": b"same"}.items():
+        make_wheel(context.parent / "wheels", name, files={"LICENSE [1]": text, f"{name}.py": b""})
+    (context.parent / "lock.txt").write_text("a==1\nb==1\nc==1\n")
+    monkeypatch.setattr(layer, "uv", lambda *_, **__: (site / "LICENSE [1]").write_bytes(b"other"))
+    layer.install()
+    assert (site / "LICENSE [1]").read_bytes() == b"same"
+    assert (site / "LICENSE [1]").stat().st_mtime == EPOCH
+
+
 def collide(context: Path, first: dict[str, bytes], second: dict[str, bytes]) -> None:
     wheels = [make_wheel(context.parent / "wheels", name, files=files) for name, files in (("a", first), ("b", second))]
     layer.refuse_collisions(wheels)
@@ -267,7 +282,9 @@ def collide(context: Path, first: dict[str, bytes], second: dict[str, bytes]) ->
 def test_modules_that_two_packages_would_put_in_one_place_are_named(context: Path, uv: list[tuple[str, ...]]) -> None:
     with pytest.raises(layer.LayerError) as caught:
         collide(context, {"shared/__init__.py": b"1", "a.py": b""}, {"shared/__init__.py": b"2", "b.py": b""})
-    assert str(caught.value) == ("packages collide: shared/__init__.py is in a-1 and, otherwise, in b-1")
+    assert str(caught.value) == (
+        "packages collide: shared/__init__.py is in a-1-py3-none-any.whl and, otherwise, in b-1-py3-none-any.whl"
+    )
 
 
 def test_the_same_module_in_two_packages_does_no_harm(context: Path, uv: list[tuple[str, ...]]) -> None:
@@ -278,7 +295,7 @@ def test_other_files_in_one_place_are_named_and_left(
     context: Path, uv: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     collide(context, {"shared/LICENSE": b"1"}, {"shared/LICENSE": b"2"})
-    assert "shared/LICENSE is in a-1 and, otherwise, in b-1" in capsys.readouterr().out
+    assert "shared/LICENSE is in a-1-py3-none-any.whl and, otherwise, in b-1-py3" in capsys.readouterr().out
 
 
 def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
@@ -297,6 +314,9 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
 def test_a_volume_s_folder_belongs_to_the_user_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: dict[Path, tuple[int, int]] = {}
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
-    layer.volumes([tmp_path / "data/deep"])
-    assert owners == {tmp_path / "data/deep": (65532, 65532)}
-    assert (tmp_path / "data/deep").stat().st_mtime == EPOCH
+    (tmp_path / "there").mkdir()
+    before = tmp_path.stat().st_mtime
+    layer.volumes(tmp_path / "there/data/deep")
+    assert owners == {tmp_path / "there/data/deep": (65532, 65532)}
+    assert {time for _, time, _ in state(tmp_path / "there").values()} == {EPOCH}, "new folders, and what got one"
+    assert tmp_path.stat().st_mtime == before

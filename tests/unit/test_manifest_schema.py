@@ -46,8 +46,8 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "also"),
     [
-        (SCHEMA, model.Manifest, {"file"}),
-        (SCHEMA["$defs"]["base"], model.Base, {"name", "variant", "copy_of"}),
+        (SCHEMA, model.Manifest, {"file", "layer_limit"}),
+        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights", "variant", "copy_of"}),
         (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "torch", "variant", "copy_of"}),
         (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from slimbake.bake.command import Options, Surroundings, arguments
 from slimbake.lock.model import Pin, Wheel
 from slimbake.pipconf import Packages
 from slimbake.plan import plan
+from slimbake.surroundings import _uv_settings as uv_settings
 from slimbake.surroundings import find_links
 
 
@@ -38,6 +40,26 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     assert set(found) == {"a"}
     assert [path.name for path in Path(found["a"]).iterdir()] == [wanted.name]
     assert find_links(targets, locks, here) == found
+
+
+def test_a_build_that_asks_an_index_asks_the_machine_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert uv_settings(Packages(find_links=("/srv/wheels",))) == ""
+    said = uv_settings(
+        Packages(
+            index_url='https://me:a"b@x.example.com/simple',
+            extra_index_urls=("https://y.example.com",),
+            find_links=("/srv/wheels", "https://z.example.com"),
+            no_index=True,
+        )
+    )
+    assert tomllib.loads(Path(said).read_text()) == {
+        "index-url": 'https://me:a"b@x.example.com/simple',
+        "extra-index-url": ["https://y.example.com"],
+        "find-links": ["https://z.example.com"],
+        "no-index": True,
+    }
+    assert Path(said).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:

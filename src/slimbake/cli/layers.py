@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
 )
-@click.option("--bytes", "measured", type=click.Path(path_type=Path), help="Measured bytes of packages, as JSON.")
+@click.option("--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed.")
 def command(file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None) -> None:
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
@@ -74,7 +74,7 @@ def _json(fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, st
         **asdict(counted),
         "pulled": round(counted.pulled),
         "unpacked": round(counted.unpacked),
-        "duplicated": {key: count for key, count in duplicated(plan)},
+        "duplicated": dict(duplicated(plan)),
         "images": {
             chain.service: [
                 {

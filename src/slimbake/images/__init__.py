@@ -38,8 +38,8 @@ def this_platform() -> str:
 def opened(address: Address, platform: str) -> Iterator[Source]:
     """What lies at an address: one image, or all of a layout. Raises UsageError where nothing does, and SetupError."""
     if address.kind == "registry":
-        with contextlib.closing(registry.Repository(address.place)) as repository:
-            yield Source((registry.image(repository, address, platform),), repository)
+        with contextlib.closing(registry.Registered(address.place)) as registered:
+            yield Source((registry.image(registered, address, platform),), registered)
     elif address.kind == "layout":
         with layout.opened(Path(address.place)) as found:
             yield Source(layout.images(found, address, platform), found)

@@ -10,6 +10,7 @@ import argparse
 import compileall
 import csv
 import functools
+import glob
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -32,20 +33,14 @@ TESTS = frozenset(("test", "tests"))
 
 
 def main() -> int:
+    makers = {maker.__name__: maker for maker in (install, code, files, weights, wheel, volumes)}
     parser = argparse.ArgumentParser(prog="layer")
-    commands = parser.add_subparsers(required=True)
-    commands.add_parser("install").set_defaults(run=lambda _: install())
-    for name, function in (("code", code), ("files", files), ("weights", weights), ("wheel", wheel)):
-        command = commands.add_parser(name)
-        command.add_argument("target", type=Path)
-        command.set_defaults(run=lambda a, function=function: function(a.target))
-    volumes_ = commands.add_parser("volumes")
-    volumes_.add_argument("paths", nargs="+", type=Path)
-    volumes_.set_defaults(run=lambda a: volumes(a.paths))
+    parser.add_argument("maker", choices=makers)
+    parser.add_argument("targets", nargs="*", type=Path)
     arguments = parser.parse_args()
     os.umask(0o022)
     try:
-        arguments.run(arguments)
+        makers[arguments.maker](*arguments.targets)
     except LayerError as error:
         print(f"slimbake: {error}", file=sys.stderr)
         return 1
@@ -64,7 +59,8 @@ def install() -> None:
     All come from `/inside/wheels`, and uv verifies each by the lock's hash: the step has no network.
     """
     own = sorted(INSIDE.glob("own/*/*.whl"))
-    refuse_collisions([*sorted((INSIDE / "wheels").glob("*.whl")), *own])
+    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")  # there may be wheels for other platforms, too
+    contested = refuse_collisions([w for w in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(w.name)] + own)
     before = set(tree(PREFIX))
     lock = INSIDE / "lock.txt"
     arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
@@ -76,17 +72,19 @@ def install() -> None:
         uv("pip", "install", *arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
     shutil.rmtree(cache, ignore_errors=True)
     remove_debris(PREFIX)
+    settle_contest(contested)
     compile_modules(path for path in tree(PREFIX) if path not in before)
     settle(path for path in tree(PREFIX) if path not in before)
     os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
 
 
-def refuse_collisions(wheels: list[Path]) -> None:
+def refuse_collisions(wheels: list[Path]) -> dict[str, Path]:
     """Raise LayerError where two packages would put different modules in one place: uv overwrites, whoever is last.
 
-    Files that Python does not import are named, and left to uv.
+    Files that Python does not import are named, and given back with the wheel that has the last word.
     """
-    owners: dict[str, tuple[str, str]] = {}  # path -> the package that has it, and the file's hash
+    contested: dict[str, Path] = {}
+    owners: dict[str, tuple[str, str]] = {}
     for record in sorted(PREFIX.rglob("*.dist-info/RECORD")):
         owners.update({path: (record.parent.stem, digest) for path, digest in recorded(record.read_text())})
     faults = []
@@ -95,16 +93,24 @@ def refuse_collisions(wheels: list[Path]) -> None:
             listing = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
             text = archive.read(listing).decode()
         for path, digest in recorded(text):
-            package = "-".join(wheel.name.split("-")[:2])  # there may be a wheel of it for each platform
-            other, known = owners.setdefault(path, (package, digest))
-            if other == package or known == digest:
-                continue
-            if path.endswith((".py", ".so", ".pth")):
-                faults.append(f"{path} is in {other} and, otherwise, in {package}")
-            else:
-                print(f"slimbake: {path} is in {other} and, otherwise, in {package}: the later one stays")
+            other, known = owners.setdefault(path, (wheel.name, digest))
+            collision = f"{path} is in {other} and, otherwise, in {wheel.name}"
+            if known != digest and path.endswith((".py", ".so", ".pth")):
+                faults.append(collision)
+            elif known != digest:
+                print(f"slimbake: {collision}: the later one stays")
+            if known != digest or path in contested:
+                contested[path] = wheel
     if faults:
         raise LayerError("packages collide: " + "; ".join(faults[:10]))
+    return contested
+
+
+def settle_contest(contested: Mapping[str, Path]) -> None:
+    """Lay down the files that several wheels have: uv installs wheels side by side, and the slowest would win."""
+    for path, wheel in contested.items():
+        with zipfile.ZipFile(wheel) as archive:
+            next(PREFIX.glob(f"lib/python*/site-packages/{glob.escape(path)}")).write_bytes(archive.read(path))
 
 
 def recorded(text: str) -> Iterator[tuple[str, str]]:
@@ -123,8 +129,7 @@ def compile_modules(paths: Iterable[Path]) -> None:
         compileall.compile_file, quiet=2, force=True, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
     )
     with ProcessPoolExecutor() as pool:
-        for _ in pool.map(compile_one, modules, chunksize=64):
-            pass
+        list(pool.map(compile_one, modules, chunksize=64))
 
 
 def remove_debris(root: Path) -> None:
@@ -160,9 +165,7 @@ def files(target: Path) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """Copy a tree; a link that is absolute or leads out of it is an error, since nothing would stand behind it."""
-    for path in tree(source):
-        if not path.is_symlink():
-            continue
+    for path in filter(Path.is_symlink, tree(source)):
         if path.readlink().is_absolute() or not path.resolve().is_relative_to(source.resolve()):
             name = path.relative_to(source)
             raise LayerError(f"{name} is a link that leads out of the build context: {path.readlink()}")
@@ -193,12 +196,13 @@ def wheel(target: Path) -> None:
     settle(tree(target))
 
 
-def volumes(paths: list[Path]) -> None:
+def volumes(*paths: Path) -> None:
     """Make the folders at which volumes are mounted: a new volume takes over owner and mode."""
     for path in paths:
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, OWNER, OWNER)
-        for folder in (path, *path.parents):  # of which some are new, too, and one got a new entry
+        for folder in {path, *made, *(folder.parent for folder in made)}:
             os.utime(folder, (EPOCH, EPOCH))
 
 
@@ -207,12 +211,9 @@ def uv(*arguments: str, cache: Path = Path("/tmp/uv"), **environment: str) -> No
     settings = {
         "UV_CACHE_DIR": str(cache),
         "UV_LINK_MODE": "copy",
-        "UV_NO_CONFIG": "1",
-        "UV_NO_PROGRESS": "1",
-        "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        **dict.fromkeys(("UV_NO_CONFIG", "UV_NO_PROGRESS", "UV_OFFLINE", "PYTHONDONTWRITEBYTECODE"), "1"),
         "HOME": "/tmp",  # noqa: S108
     }
     subprocess.run([str(INSIDE / "uv"), *arguments], check=True, env={**os.environ, **settings, **environment})
@@ -238,8 +239,7 @@ def settle(paths: Iterator[Path]) -> None:
     touched: set[Path] = set()
     for path in paths:
         if not path.is_symlink():
-            executable = path.is_dir() or path.stat().st_mode & 0o100
-            path.chmod(0o755 if executable else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
         touched.add(path.parent)
     for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):

@@ -36,9 +36,9 @@ class Bases:
 def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases:
     """Every layer that two services or more have, in the same place, is a base; the rest are the services' own.
 
-    A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a previous result, a base keeps the name of
-    the one whose items, by bytes on a host and whatever their versions, are more than half of what the two hold together: names
-    change only where layers do.
+    A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a previous result, a
+    base keeps the name of the one whose items, by bytes on a host and whatever their versions, are more than half of
+    what the two hold together: names change only where layers do.
     """
     users = Counter(chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups)))
     shared = sorted((place for place, count in users.items() if count > 1), key=lambda place: _order(fleet, place))

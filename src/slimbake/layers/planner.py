@@ -13,31 +13,42 @@ from slimbake.layers.split import split
 from slimbake.layers.stable import carried, keep
 from slimbake.layers.tree import Ground, agglomerate, divide
 
-_EFFORT = 100_000
-"""Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as long as a small one."""
+EFFORT = 200_000
+"""Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as long as a small
+one.
+"""
 _SMALL = 16
-"""Distinct images up to which there are drafts for the fleet without each class of items, too."""
+"""Distinct images up to which there are drafts for the fleet without one class of items, too."""
+_CLASSES = 10
+"""The classes of items, the heaviest, that such drafts leave out."""
 _MIDDLE, _MANY = 60, 300
 """Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves."""
-_STARTS = 6
-"""Drafts that are polished."""
+_STARTS, _FEW_STARTS = 6, 2
+"""Drafts that are polished: of small fleets, and of others."""
 
 
 def layer_plan(
-    fleet: Fleet, limits: Limits | None = None, prices: Prices | None = None, previous: LayerPlan | None = None
+    fleet: Fleet,
+    limits: Limits | None = None,
+    prices: Prices | None = None,
+    previous: LayerPlan | None = None,
+    effort: int = EFFORT,
 ) -> LayerPlan:
     """The best plan found for a fleet: without waste, within the limit, and the same for the same fleet.
 
-    `previous`: the plan as it was before the fleet changed. What it has and a new plan moves counts (`Prices.moved`), so a layer
-    changes only where that saves more than it costs.
-    Raises ValueError where no plan keeps the limit: it leaves no layer, or fewer than an image has weights.
+    `previous`: the plan as it was before the fleet changed. What it has and a new plan moves counts (`Prices.moved`),
+    so a layer changes only where that saves more than it costs. Raises ValueError where no plan keeps the limit: it
+    leaves no layer, or fewer than an image has weights.
     """
+    if not fleet.images:
+        return LayerPlan(())
     space = Space(fleet, prices or Prices(), limits or Limits())
     if previous:
         keep(space, previous)
     found = [*drafts(space), *((carried(space, previous),) if previous else ())]
-    starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:_STARTS]
-    tries = _EFFORT // (len(space.images) * len(starts))
+    count = _STARTS if len(space.images) <= _SMALL else _FEW_STARTS
+    starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:count]
+    tries = effort // (len(space.images) * len(starts))
     best = min((polish(space, list(paths), tries) for paths in starts), key=space.value)
     if space.value(best) == IMPOSSIBLE:
         raise ValueError(f"no plan has at most {space.limits.free} layers for items")
@@ -48,7 +59,8 @@ def drafts(space: Space) -> Iterator[list[Path]]:
     """Plans to start from: trees from the leaves up and from the root down, each fitted into the limit and cut."""
     yield from _trees(space)
     if len(space.images) <= _SMALL:
-        for members in Ground(space, 1.0).members:
+        ground = Ground(space, 1.0)
+        for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[:_CLASSES]:
             yield from _without(space, members)
 
 

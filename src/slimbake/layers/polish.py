@@ -1,4 +1,6 @@
-"""Better a plan step by step, with its true value: what trees and cuts, one after the other, cannot see together. Pure."""
+"""Better a plan step by step, with its true value: what trees and cuts, one after the other, cannot see together.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ _FEWEST = 300
 
 
 def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
-    """Take whatever step betters the plan, until none does or so many plans have been weighed: O(images * layers) each."""
-    if tries < _FEWEST:
+    """Take whatever step betters the plan, until none does or so many plans have been weighed: O(images * layers)
+    each.
+    """
+    if tries < _FEWEST or sum(image.bit_count() for image in space.images) < 2:
         return paths
     search = Search(space, paths, tries)
     search.run()
     best, value = search.paths, search.value
-    dice = Random(0)  # the same fleet gives the same plan
+    dice = Random(0)  # noqa: S311  # the same fleet gives the same plan
     here = best
     while search.tries > 0:
+        search.tries -= 1  # where there is nothing to try, too
         search.paths = here
         search.kick(dice)
         search.run()
@@ -58,12 +63,16 @@ class Search:
         """Take a few steps that may make the plan worse: from there the way may lead to a better one."""
         for _ in range(1 + int(dice.random() * 3)):
             for _ in range(20):
-                if dice.random() < 0.5:
-                    part, images = _one(dice, list(loose(self.space, self.paths)))
+                parts = list(loose(self.space, self.paths)) if dice.random() < 0.5 else []
+                ways = [] if parts else list(steps(self.space, self.paths))
+                if parts:
+                    part, images = _one(dice, parts)
                     paths = self.put_back(part, images, _one(dice, (0, *self.paths[_one(dice, images)])))
-                else:
-                    step = _one(dice, list(steps(self.space, self.paths)))
+                elif ways:
+                    step = _one(dice, ways)
                     paths = [step.get(image, path) for image, path in enumerate(self.paths)]
+                else:
+                    return
                 value = self.weigh(paths)
                 if value < IMPOSSIBLE:
                     self.paths, self.value = paths, value
@@ -111,7 +120,7 @@ class Search:
             if len(path) == self.space.limits.free:
                 merged = [moved(path, at, at + 1, path[at]) for at in range(len(path) - 1)]
                 ways += [(*way[:at], part, *way[at:]) for way in merged for at in range(len(way) + 1)]
-            best = IMPOSSIBLE
+            best, path = IMPOSSIBLE, ways[0]
             for way in ways:
                 paths[image] = way
                 value = self.weigh(paths)

@@ -11,7 +11,8 @@ _DEEPEST = 60
 def contract(ground: Ground, root: Node, layers: int) -> Node:
     """The best tree with at most so many layers per image that leaving out inner nodes of this one gives.
 
-    Exact for the given tree, by going through (node, the nearest node above that stays, layers left): O(n * depth * layers).
+    Exact for the given tree, by going through (node, the nearest node above that stays, layers left): O(n * depth *
+    layers).
     """
     known: dict[tuple[int, int, int], tuple[float, bool]] = {}
     weight: dict[int, float] = {}

@@ -1,4 +1,6 @@
-"""Spend the layers that a tree leaves free: cut its nodes so that layers are alike, and what is heavy changes alone. Pure."""
+"""Spend the layers that a tree leaves free: cut its nodes so that layers are alike, and what is heavy changes alone.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,9 @@ class _Place:
 def split(space: Space, ground: Ground, root: Node) -> list[Path]:
     """The paths of a tree's images, with as many layers as pay.
 
-    What a tree holds at several nodes costs a registry once for each, unless it is there a layer of its own; and every change pulls
-    the whole layer. The cut that saves most is made first, at all its nodes that have a layer to spare, until none saves anything.
+    What a tree holds at several nodes costs a registry once for each, unless it is there a layer of its own; and every
+    change pulls the whole layer. The cut that saves most is made first, at all its nodes that have a layer to spare,
+    until none saves anything.
     """
     places: list[_Place] = []
     _settle(space, ground, root, frozenset(), None, places)
@@ -110,7 +113,9 @@ class _Cutter:
             heapq.heappush(self.heap, (-gain, cut))
 
     def _candidates(self, layers: Iterable[int]) -> list[int]:
-        """What might be worth a layer of its own: items that lie at the same several nodes, and the heavy end of each layer."""
+        """What might be worth a layer of its own: items that lie at the same several nodes, and the heavy end of each
+        layer.
+        """
         nodes: defaultdict[int, int] = defaultdict(int)
         for number, layer in enumerate(layers):
             for item in bits(layer & ~self.space.weights):

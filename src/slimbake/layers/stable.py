@@ -26,7 +26,9 @@ def keep(space: Space, previous: LayerPlan) -> None:
 
 
 def carried(space: Space, previous: LayerPlan) -> list[Path]:
-    """The earlier plan for the fleet as it is: services that are new stand where they cost least, and so do new items."""
+    """The earlier plan for the fleet as it is: services that are new stand where they cost least, and so do new
+    items.
+    """
     paths: list[Path] = [()] * len(space.images)
     for image, chain in _chains(space, previous):
         layers = (_mask(space, image, group) for group in chain.groups)

@@ -44,7 +44,9 @@ def steps(space: Space, paths: list[Path]) -> Iterator[Step]:
 
 
 def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> Iterator[Step]:
-    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another layer of the image."""
+    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another layer of the
+    image.
+    """
     at, layer = len(prefix) - 1, prefix[-1]
     everywhere = [image for image, path in enumerate(paths) if layer in path]
     for part in _parts(space, paths, layer):
@@ -63,7 +65,9 @@ def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> I
 
 
 def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
-    """What may be better elsewhere: what other images need of a layer, what other layers hold of it, its heaviest items."""
+    """What may be better elsewhere: what other images need of a layer, what other layers hold of it, its heaviest
+    items.
+    """
     heavy = heapq.nlargest(_HEAVY, bits(layer), key=lambda item: sum(space.sums(1 << item)))
     found = dict.fromkeys(1 << item for item in heavy)
     found |= dict.fromkeys(layer & image for image in space.images)

@@ -1,8 +1,8 @@
 """Trees over images: which of them have their bottom layers in common, and how deep. Pure.
 
-Each inner node stands for a layer that all images below it share, and holds all that these have in common. What a tree costs on a
-host is the sum over its nodes of what a node adds to its parent; which tree is best is NP-hard to know (it is a minimal trie with
-weights), so two greedy ways are tried: from the leaves up and from the root down.
+Each inner node stands for a layer that all images below it share, and holds all that these have in common. What a tree
+costs on a host is the sum over its nodes of what a node adds to its parent; which tree is best is NP-hard to know (it
+is a minimal trie with weights), so two greedy ways are tried: from the leaves up and from the root down.
 """
 
 from __future__ import annotations
@@ -23,11 +23,6 @@ class Node:
     common: Classes
     children: list[Node] = field(default_factory=list)
     image: int = -1  # of a leaf
-
-    @property
-    def height(self) -> int:
-        """Nodes on the longest way down, this one included."""
-        return 1 + max((child.height for child in self.children), default=0)
 
 
 class Ground:
@@ -74,9 +69,9 @@ class Ground:
 def agglomerate(ground: Ground) -> Node:
     """From the leaves up: join the two that have most in common, again and again.
 
-    Two nodes that are joined store what they have in common once instead of twice, so this takes the largest saving first. What two
-    have in common can only shrink when one of them is joined to a third: a value in the heap is never too small.
-    O(n^2) intersections of sets for n images, and as many again for each stale value that comes to the top.
+    Two nodes that are joined store what they have in common once instead of twice, so this takes the largest saving
+    first. What two have in common can only shrink when one of them is joined to a third: a value in the heap is never
+    too small. O(n^2) intersections of sets for n images, and as many again for each stale value that comes to the top.
     """
     alive = {number: ground.leaf(number) for number in range(len(ground.images))}
     heap: list[tuple[float, int, int]] = []

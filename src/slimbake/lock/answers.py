@@ -30,6 +30,11 @@ class Located:
     wheel: Wheel
     url: str
 
+    @property
+    def local(self) -> bool:
+        """Whether it lies in a folder of this machine, and may not be upstream's."""
+        return self.url.startswith("file:")
+
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
     """`uv pip compile --annotation-style line`: `anyio==4.16.0  # via httpx, -r api.in`."""

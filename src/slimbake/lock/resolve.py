@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from slimbake.lock.answers import Located
 from slimbake.lock.conflict import explained
 from slimbake.lock.explain import refuse_cuda
-from slimbake.lock.model import Family, Layer, Pin, merged
+from slimbake.lock.model import Family, Layer, Pin, Wheel, merged
 from slimbake.lock.platforms import marker
 from slimbake.lock.uv import NoSolution, Uv, exact
 from slimbake.machine import Machine
@@ -43,6 +45,11 @@ def resolve(
     return locked
 
 
+def _pinned(found: Located) -> Wheel:
+    """A wheel that lies in a folder of this machine lends a lock no hash: it may not be upstream's."""
+    return replace(found.wheel, sha256="") if found.local else found.wheel
+
+
 def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[Pin, ...]]:
     versions = {needed.name: needed.version for needed in uv.resolve(family.layers, known, "family")}
 
@@ -58,7 +65,7 @@ def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[
         below = frozenset().union(*(closures[parent.name] for parent in family.closure(layer.name)[:-1]))
         owned[layer.name] = tuple(
             sorted(
-                Pin(name, versions[name], (wheels[name][0].wheel,), via)
+                Pin(name, versions[name], (_pinned(wheels[name][0]),), via)
                 for name, via in closures[layer.name].items()
                 if name not in below
             )

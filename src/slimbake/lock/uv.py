@@ -56,13 +56,13 @@ class Uv:
     def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, tuple[Located, ...]]:
         """The wheels of each of these packages (name, version) for the platform, by the package's name; best first.
 
-        A wheel that lies in a folder of this machine lends no hash: it may not be upstream's. Raises SetupError.
+        Raises SetupError.
         """
         asked, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
         asked.write_text("".join(f"{package}=={version}\n" for package, version in pins))
         self._compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
         found = parse_pylock(output.read_text())
-        return {package: tuple(map(_of_folder, sorted(wheels, key=self._fit))) for package, wheels in found.items()}
+        return {package: tuple(map(_weighed, sorted(wheels, key=self._fit))) for package, wheels in found.items()}
 
     def _fit(self, found: Located) -> tuple[int, str]:
         place = fit(found.wheel.file, self._python, self._platform)
@@ -73,6 +73,8 @@ class Uv:
             constraints = self._work / "constraints.txt"
             constraints.write_text("".join(f"{each}\n" for each in self._torch.constraints))
             words = [*words, "--constraints", str(constraints)]
+        if self._machine.packages.no_index:
+            words = [*words, "--no-index"]  # uv knows no variable for it
         elsewhere = self._family.torch and not self._torch.found
         done = process.run(
             [
@@ -97,12 +99,12 @@ def _explained(text: str) -> SlimbakeError:
     )
 
 
-def _of_folder(found: Located) -> Located:
-    address = urlsplit(found.url)
-    if address.scheme != "file":
+def _weighed(found: Located) -> Located:
+    """With its bytes, which uv does not say of a file in a folder."""
+    if not found.local:
         return found
-    size = Path(unquote(address.path)).stat().st_size
-    return Located(Wheel(found.wheel.file, size, ""), found.url)
+    size = Path(unquote(urlsplit(found.url).path)).stat().st_size
+    return Located(Wheel(found.wheel.file, size, found.wheel.sha256), found.url)
 
 
 def settings(machine: Machine, first: Sequence[str] = ()) -> dict[str, str]:
@@ -115,7 +117,6 @@ def settings(machine: Machine, first: Sequence[str] = ()) -> dict[str, str]:
         "UV_DEFAULT_INDEX": packages.index_url,
         "UV_INDEX": " ".join(dict.fromkeys((*first, *packages.extra_index_urls))),
         "UV_FIND_LINKS": ",".join(packages.find_links),
-        "UV_NO_INDEX": "1" if packages.no_index else "",
         "SSL_CERT_FILE": str(machine.ca_bundle or ""),
     }
     return {name: value for name, value in variables.items() if value}

@@ -26,12 +26,14 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)
+    below = {base.weights for base in manifest.bases}
     targets = (
         make.inside(manifest),
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(make.weights(source, manifest) for source in sources.values()),
+        *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
         *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
+        *(make.weights(source, manifest) for weights, source in sources.items() if weights not in below),
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slimbake.measure.model import Measurement
+from slimbake.measure.model import Measurement, total
 
 UNMEASURED = "unmeasured"
 HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own", "own on a registry")
@@ -47,9 +47,10 @@ def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
 def summary(measurement: Measurement) -> str:
     """What the images are together, each layer once."""
     alone = sum(image.uncompressed for image in measurement.images)
+    pushed = total(image.compressed for image in measurement.images)
     return (
         f"together: {megabytes(measurement.host)} on a host (each alone: {megabytes(alone)}), "
-        f"{megabytes(measurement.registry)} on a registry"
+        f"{megabytes(measurement.registry)} on a registry (each alone: {megabytes(pushed)})"
     )
 
 

@@ -128,14 +128,13 @@ def _locate(missing: list[_Wanted], manifest: Manifest, machine: Machine, say: S
 def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
     """The file that the lock names; an index may have got better ones since, or have others in its place."""
     name, sha256 = wanted.wheel.file, wanted.wheel.sha256
-    by_name = sorted(there, key=lambda at: at.wheel.file != name)
-    # A file in a folder of this machine has no hash yet: it is compared when it is taken.
-    fitting = [at for at in by_name if not sha256 or at.wheel.sha256 in {sha256, ""}]
-    if fitting:
-        return fitting[0]
-    at = by_name[0].wheel
+    best = min(there, key=lambda at: (bool(sha256) and at.wheel.sha256 != sha256, not at.local, at.wheel.file != name))
+    at = best.wheel
+    if not sha256 or at.sha256 in {sha256, ""}:  # without a hash, it is compared when it is taken
+        return best
+    owner = str(Path(unquote(urlsplit(best.url).path)).parent) if best.local else "the index"
     raise SetupError(
-        f"{name}: the index now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
+        f"{name}: {owner} now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
         f"if you trust the index: `slimbake lock --upgrade {wanted.pin.name}`",
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from slimbake.errors import SetupError
 from slimbake.inside.fetch import FetchError, hashed
 from slimbake.state import locked_file
 
@@ -53,8 +54,15 @@ class Store:
 
     @contextlib.contextmanager
     def exclusively(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Hold the store while something is brought into it: of two at once, one brings it for both."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Hold the store while something is brought into it: of two at once, one brings it for both.
+
+        Raises SetupError where nothing can be written there.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / ".lock").touch()
+        except OSError as error:
+            raise SetupError(f"the wheelhouse cannot be written: {error}", f"{VARIABLE} names another folder") from None
         with locked_file(self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say):
             yield
 

@@ -1,0 +1,158 @@
+"""Where a build has its wheels from, and what becomes of wheels that are not what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import Ended, Toy, docker
+from tests.engine.toys import code, entry, held
+from tests.index import Index, serving
+from tests.wheels import wheel_bytes
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheelhouse of the test's own."""
+    monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
+    return tmp_path / "wheelhouse"
+
+
+def filled(toy: Toy, index: Index) -> None:
+    """Lock and fetch from the index; what follows has to do without it: a build cannot even reach it."""
+    for command in ("lock", "fetch"):
+        done = toy.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+        assert done.code == 0, done.stderr
+
+
+def told(done: Ended) -> list[str]:
+    return done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+
+
+def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(toy: Toy, index: Index, wheelhouse: Path) -> None:
+    index.add("toy-core", "1")
+    index.add("toy-leaf", "1")
+    toy.write("services:\n" + entry("one", "    requirements: [toy-core, toy-leaf]\n"), code(toy, "one"))
+    filled(toy, index)
+    (wheel,) = wheelhouse.glob("sha256/*/toy_leaf-1-*.whl")
+    good = wheel.read_bytes()
+    evil = wheel_bytes("toy-leaf", "1", files={"toy_leaf/__init__.py": b"version = '!'\n"})
+    assert len(evil) == len(good) and evil != good
+    wheel.write_bytes(evil)
+
+    done = toy.slimbake("bake")
+    assert done.code == 5, done.stderr
+    assert held(toy.image("one")) == ""
+    lines = told(done)
+    assert lines[0].startswith("slimbake: one does not build: layer install")
+    assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
+    assert wheel.parent.name in done.stderr, "the hash that was wanted"
+    assert "`slimbake fetch --verify`" in lines[-1]
+
+    mended = toy.slimbake("fetch", "--verify", env={"UV_DEFAULT_INDEX": index.url})
+    assert mended.code == 0 and f"{wheel.name} is damaged" in mended.stderr
+    assert wheel.read_bytes() == good
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    assert docker("run", "--rm", toy.image("one")) == "one\n"
+
+
+def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(toy: Toy, index: Index, wheelhouse: Path) -> None:
+    for name in ("toy-left", "toy-right"):
+        files = {"toy_shared/__init__.py": f"owner = {name!r}\n".encode()}
+        index.publish(name, f"{name.replace('-', '_')}-1-py3-none-any.whl", wheel_bytes(name, "1", files=files))
+    base = "bases:\n  small: {requirements: [toy-left]}\n"
+    more = "    base: small\n    requirements: [toy-right]\n"
+    toy.write(f"{base}services:\n" + entry("one", more), code(toy, "one"))
+    filled(toy, index)
+    done = toy.slimbake("bake")
+    assert done.code == 5, done.stderr
+    assert told(done)[1] == (
+        "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, otherwise, "
+        "in toy_right-1-py3-none-any.whl"
+    )
+    assert held(toy.image("one")) == ""
+
+
+def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> None:
+    toy.write("services:\n" + entry("one", "    weights: {path: model}\n"), code(toy, "one") | {"model/a.bin": "a"})
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    before = held(toy.image("one"))
+    toy.file("model/a.bin", "b")
+    done = toy.slimbake("bake")
+    assert (done.code, held(toy.image("one"))) == (4, before)
+    assert told(done) == [
+        "slimbake: locks are stale: weights-model (what it answers has changed)",
+        "  `slimbake lock` mends it",
+    ]
+    assert toy.slimbake("lock").code == 0
+    assert toy.slimbake("bake").code == 0
+    assert held(toy.image("one")) != before
+
+
+def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
+    more = "    requirements: requirements.txt\n"
+    toy.write("services:\n" + entry("one", more), code(toy, "one") | {"one/requirements.txt": "six\n"})
+    refused = toy.slimbake("bake", "--frozen")
+    assert refused.code == 4 and "one (it was never locked)" in refused.stderr
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    before = held(toy.image("one"))
+    toy.file("one/requirements.txt", "six\niniconfig\n")
+    done = toy.slimbake("bake")
+    assert (done.code, done.stdout) == (4, "")
+    assert told(done)[0] == "slimbake: locks are stale: one (what it answers has changed)"
+    assert held(toy.image("one")) == before
+    assert "iniconfig" not in (toy.root / "locks/one.txt").read_text()
+
+
+def package(toy: Toy, name: str, needs: str) -> dict[str, str]:
+    """A package of the repository; its name makes the lock that it needs something in one that no cache knows."""
+    backend = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    project = f'[project]\nname = "{name}-{toy.project}"\nversion = "1"\ndependencies = ["{needs}"]\n'
+    return {f"libs/{name}/pyproject.toml": project + backend, f"libs/{name}/own_{name}.py": ""}
+
+
+def names(wheelhouse: Path) -> set[str]:
+    return {path.name.partition("-")[0] for path in wheelhouse.glob("sha256/*/*")}
+
+
+def fetching(done: Ended) -> set[str]:
+    """The targets that asked the index."""
+    return {line.partition(": fetch")[0] for line in done.stderr.splitlines() if ": fetch /wheels" in line}
+
+
+def test_the_index_and_the_wheelhouse_give_the_same_images(toy: Toy, wheelhouse: Path) -> None:
+    toy.write(
+        "bases:\n  small: {requirements: [./libs/low]}\nservices:\n"
+        + entry("one", "    base: small\n    requirements: [./libs/high]\n"),
+        code(toy, "one") | package(toy, "low", "six") | package(toy, "high", "iniconfig"),
+    )
+    from_wheelhouse = toy.slimbake("bake", "--json")
+    assert from_wheelhouse.code == 0, from_wheelhouse.stderr
+    assert fetching(from_wheelhouse) == set()
+    assert names(wheelhouse) == {"six", "iniconfig", "setuptools"}
+
+    from_index = toy.slimbake("bake", "--json", "--packages", "index")
+    assert from_index.code == 0, from_index.stderr
+    assert fetching(from_index) >= {"base-small", "one"}
+    assert from_index.json()["images"] == from_wheelhouse.json()["images"]
+
+
+def test_a_manifest_may_choose_the_index(toy: Toy, wheelhouse: Path) -> None:
+    body = "packages: index\nservices:\n" + entry("one", "    requirements: [./libs/own]\n")
+    toy.write(body, code(toy, "one") | package(toy, "own", "six"))
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    assert "one" in fetching(done) and names(wheelhouse) == set()
+    done = toy.slimbake("bake", "--packages", "wheelhouse")
+    assert done.code == 0, done.stderr
+    assert names(wheelhouse) == {"six", "setuptools"}
