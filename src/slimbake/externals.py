@@ -17,7 +17,8 @@ from uv import find_uv_bin
 from slimbake import process
 from slimbake.engine import Engine
 from slimbake.errors import SetupError
-from slimbake.foreign import this_platform, together, uv_program
+from slimbake.foreign import together, uv_program
+from slimbake.images import this_platform
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import External
 from slimbake.standin import LABEL, python_standin, root_digest

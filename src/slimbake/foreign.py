@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform as machine
 import re
 import shutil
 import tempfile
@@ -12,24 +11,20 @@ from pathlib import Path
 
 from slimbake import process
 from slimbake.errors import SetupError
+from slimbake.images import this_platform
 from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.model import Family, Layer
+from slimbake.lock.platforms import MACHINES
 from slimbake.machine import Machine
 from slimbake.recipe import EPOCH
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 _DOCKERFILE = "FROM standin-${TARGETARCH}\n"
-
-
-def this_platform() -> str:
-    """The platform of this machine, as images name it; what slimbake has no name for is named by the kernel's."""
-    return next((name for name, kernel in _MACHINES.items() if kernel == machine.machine()), machine.machine())
 
 
 def require_emulation(platform: str) -> None:
     """Raise SetupError where this machine's kernel does not run programs of another platform, in containers too."""
-    if platform == this_platform() or _emulated(_MACHINES[platform]):
+    if platform == this_platform() or _emulated(MACHINES[platform]):
         return
     raise SetupError(
         f"this machine does not run programs for {platform}",

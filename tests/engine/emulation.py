@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slimbake.errors import SetupError
-from slimbake.foreign import BINFMT, require_emulation, this_platform
+from slimbake.foreign import BINFMT, require_emulation
+from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"
 PROGRAM = Path("/usr/bin/qemu-aarch64-static")

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from platform import machine
 from threading import Thread
 
 import pytest
 from tests.index import Index, serving
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
+from uv import find_uv_bin
+
+from slimbake.inside import fetch
 
 AMD64, ARM64 = "cp311-cp311-manylinux_2_28_x86_64", "cp311-cp311-manylinux_2_28_aarch64"
+ANY = "py3-none-any"
 THREE = """\
 bases:
   web: {requirements: [frame]}
@@ -185,3 +190,23 @@ def test_a_service_for_one_platform_is_not_resolved_for_others(repo: Repo, index
     assert repo.pins("here") == ["narrow==1"]
     assert " ; " not in repo.locked()["here.txt"]
     assert repo.locked()["base-web.txt"].count(".whl") == 2
+
+
+def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_platforms_need(
+    repo: Repo, index: Index, other: Index, tmp_path: Path
+) -> None:
+    build(index, "2.0")
+    build(index, "2.0", "cpu")
+    build(other, "2.0", "cu128", ANY)
+    index.add("elsewhere", "1", tag=ARM64)
+    inside = tmp_path / "inside"
+    (inside / "find-links").mkdir(parents=True)
+    (inside / "uv").symlink_to(find_uv_bin())
+    (inside / "uv.toml").write_text(f'index-url = "{other.url}"\nextra-index-url = ["{index.url}"]\n')
+    repo.monkeypatch.setattr(fetch, "INSIDE", inside)
+    repo.monkeypatch.delenv("UV_DEFAULT_INDEX")
+    repo.monkeypatch.delenv("UV_NO_CONFIG")
+    there = "aarch64" if machine() == "x86_64" else "x86_64"
+    lock = f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n    --hash=sha256:{"0" * 64}\n'
+    fetch.fetch(lock, tmp_path / "wheels", "cu128")
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def _sources(
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
     from slimbake.images import opened
-    from slimbake.images.model import Address, address
+    from slimbake.images.model import address
 
     services = tuple(name for name in names if not ("/" in name or ":" in name or name.endswith(".tar")))
     for name in names:
@@ -107,10 +108,20 @@ def _sources(
     references = images(plan, registry, tag)
     chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":
-        for reference in chosen.values():
-            yield opened(Address("registry", reference), platform)
+        for name, reference in chosen.items():
+            yield _pushed(name, reference, platform)
     else:
         yield _engine(chosen, platform, cache)
+
+
+@contextlib.contextmanager
+def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
+    """A service's image on its registry, called after the service: its variants differ by their tags alone."""
+    from slimbake.images import opened
+    from slimbake.images.model import Address
+
+    with opened(Address("registry", reference), platform) as source:
+        yield replace(source, images=tuple(replace(image, name=name) for image in source.images))
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def fetch(lock: str, target: Path, torch: str) -> None:
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheels) for wheels in located(list(hashes), torch)]:
+        for done in [pool.submit(bring, wheels) for wheels in located(lock, torch)]:
             done.result()
 
 
@@ -108,11 +108,11 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
-    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it."""
-    if not pins:
+def located(lock: str, torch: str) -> list[list[Found]]:
+    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it; markers name other ones."""
+    asked = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
+    if not asked:
         return []
-    asked = "".join(f"{name}=={version}\n" for name, version in pins)
     words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
              "--only-binary", ":all:", "--python", sys.executable,
              "--index-strategy", "unsafe-best-match"]  # fmt: skip  # versions are exact, files compared with the lock
@@ -123,7 +123,7 @@ def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
     environment = {variable: str(path) for variable, path in given.items() if path.is_file()}
     environment |= {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
     # What the machine's indexes lack, PyTorch's own may have.
-    elsewhere = torch and any(version.endswith(f"+{torch}") for _, version in pins)
+    elsewhere = torch and f"+{torch}" in asked
     for more in ([], ["--torch-backend", torch])[: 2 if elsewhere else 1]:
         done = subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
                               input=asked, capture_output=True, text=True)  # fmt: skip
