@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
+from slimbake.plan.origin import locks
 from slimbake.plan.targets import LOCKS
 
 REQUIREMENTS = Path("bench/baseline/requirements")
@@ -15,9 +16,9 @@ def requirements(plan: Plan, root: Path) -> dict[str, str]:
     """The text of each service's requirements file; a service without packages has none."""
     texts = {}
     for service in plan.services:
-        recipes = [target.recipe for target in plan.needed((service.service,)) if target.recipe]
-        locks = {lock for r in recipes for lock in (r.install.lock if r.install else "", r.weights_lock) if lock}
-        pins = {pin for lock in locks for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))}
+        pins = {
+            pin for lock in locks(plan, service.service) for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))
+        }
         if pins:
             lines = sorted(f"{pin.name}=={pin.version}\n" for pin in pins)
             # The first line makes each file another one: api and bulk-ingester, say, have the same packages, and

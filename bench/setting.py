@@ -13,11 +13,14 @@ from timed import run, say
 
 from slimbake import engine
 from slimbake.bake.command import Surroundings
+from slimbake.lock import lock_texts, settled
 from slimbake.machine import Machine, machine
 from slimbake.manifest import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.surroundings import surroundings
+from slimbake.wheelhouse import fetch
+from slimbake.wheelhouse.store import store
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"
@@ -70,18 +73,18 @@ def prepared(root: Path, scratch: Path) -> Setting:
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
     checked = manifest(root / MANIFEST)
-    made = plan(checked)
+    made = plan(settled(checked), lock_texts(checked))
     here = machine()
-    around = surroundings(made, root, engine.setup(False, say), here, say)
+    around = surroundings(made, engine.setup(False, say), here, say)
     for value in around.externals.values():
         image = value.removeprefix("docker-image://")
         if image != value and not _holds(image):
             run(["docker", "pull", "--quiet", image], root)
     wheels = scratch / "wheels"
     wheels.mkdir()
-    folders = set(around.wheels.values())
-    for wheel in (path for folder in folders for path in Path(folder).iterdir()):
-        shutil.copyfile(wheel, wheels / wheel.name)
+    # All sides have the same files at hand: no side is measured by how fast an index answers.
+    for held in {held for layer in fetch(checked, here, store(), say).by_layer.values() for held in layer}:
+        shutil.copyfile(held.path, wheels / held.path.name)
     settings = scratch / "pip.conf"
     settings.write_text(pip_settings(here))
     python = around.externals["python"]

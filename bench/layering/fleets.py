@@ -13,6 +13,7 @@ from pathlib import Path
 from slimbake.closures import sizes, written
 from slimbake.layers import cost
 from slimbake.layers.model import Fleet, Item, LayerPlan, fleet
+from slimbake.lock import locked
 from slimbake.lock.text import parse_pins
 from slimbake.manifest import manifest
 from slimbake.plan.targets import LOCKS
@@ -34,7 +35,7 @@ class Case:
 def example(root: Path) -> Case:
     """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured (example.json)."""
     checked = manifest(root / "services.yaml")
-    found = written(checked, sizes(Path(__file__).with_name("example.json")))
+    found = written(checked, locked(checked), sizes(Path(__file__).with_name("example.json")))
     key = {cost.name(item.key): item.key for item in found.fleet.items}
     requires: dict[str, list[str]] = {}
     roots = {item.key for item in found.fleet.items}

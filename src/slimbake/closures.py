@@ -15,11 +15,9 @@ from slimbake.errors import SetupError, UsageError
 from slimbake.layers.cost import name as name_of
 from slimbake.layers.model import Chain, Fleet, Group, Item, LayerPlan, fleet
 from slimbake.lock.model import Pin
-from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import LocalPackage, Manifest
 from slimbake.plan.bases import layered, parents_first
 from slimbake.plan.sources import WeightsSource, weights_sources
-from slimbake.plan.targets import LOCKS
 
 UNPACKED = 4.5
 """Bytes on a host for one of a wheel, bytecode included: of the example's 48 measured packages (docs/layers.md)."""
@@ -39,7 +37,7 @@ class Written:
     names: Mapping[Group, str]
 
 
-def written(manifest: Manifest, measured: Sizes) -> Written:
+def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> Written:
     """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and
     weights.
 
@@ -47,22 +45,25 @@ def written(manifest: Manifest, measured: Sizes) -> Written:
     is missing, or the bytes of an item are not known.
     """
     manifest = layered(manifest)
-    reader = _Reader(manifest.file.parent, measured)
+    reader = _Reader(manifest.file.parent, locks, measured)
     names: dict[Group, str] = {}
     items: dict[str, tuple[Item, ...]] = {"": ()}  # of each layer by its name
     below: dict[str, tuple[str, ...]] = {}
-    for base in parents_first(manifest):
-        name = f"base-{base.name}"
-        items[name] = reader.layer(name, base.requirements.packages)
-        below[base.name] = (*(below[base.extends] if base.extends else ()), name)
     sources = weights_sources(manifest)
     for source in sources.values():
         items[f"weights-{source.name}"] = (reader.weights(source),)
+    for base in parents_first(manifest):
+        name = f"base-{base.name}"
+        items[name] = reader.layer(name, base.requirements.packages)
+        if base.weights:
+            items[name] += items[f"weights-{sources[base.weights].name}"]
+        below[base.name] = (*(below[base.extends] if base.extends else ()), name)
     chains, images = [], []
     for service in manifest.services:
         items[service.name] = reader.layer(service.name, service.requirements.packages)
         order = [*(below[service.base] if service.base else ()), service.name]
-        if service.weights:
+        held = {item.key for name in order for item in items[name]}
+        if service.weights and items[f"weights-{sources[service.weights].name}"][0].key not in held:
             source = sources[service.weights]
             # What several services use lies below what only one has, as in plan.model.Recipe.
             order.insert(len(order) - 1 if source.users > 1 else len(order), f"weights-{source.name}")
@@ -90,13 +91,13 @@ def sizes(file: Path) -> Sizes:
 
 
 class _Reader:
-    def __init__(self, root: Path, measured: Sizes) -> None:
-        self.root, self.measured = root, measured
+    def __init__(self, root: Path, locks: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> None:
+        self.root, self.locks, self.measured = root, locks, measured
         self.unknown: set[str] = set()
 
     def layer(self, name: str, packages: Iterable[LocalPackage]) -> tuple[Item, ...]:
         """The items of one layer: its pins and its local packages."""
-        return (*map(self._item, self._pins(name)), *map(self._local, packages))
+        return (*map(self._item, self.locks.get(name, ())), *map(self._local, packages))
 
     def weights(self, source: WeightsSource) -> Item:
         """A model's weights, as the layer that holds them."""
@@ -104,7 +105,7 @@ class _Reader:
         if source.weights.source == "path":
             host = _folder(self.root / source.weights.value)
             return Item(name, "", host, int(host * WEIGHTS_PACKED), kind="weights")
-        pin = self._pins(name)[0]
+        pin = self.locks[name][0]
         registry = self._wheel(pin)
         return Item(name, pin.version, int(registry / WEIGHTS_PACKED), registry, kind="weights")
 
@@ -114,10 +115,6 @@ class _Reader:
             shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
             hint = "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
             raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
-
-    def _pins(self, name: str) -> tuple[Pin, ...]:
-        path = self.root / LOCKS / f"{name}.txt"
-        return parse_pins(path.read_text("utf-8")) if path.is_file() else ()
 
     def _item(self, pin: Pin) -> Item:
         host, registry = self.measured.get(f"{pin.name}=={pin.version}", (None, None))

@@ -36,11 +36,22 @@ RUNTIME = """
 """
 
 SYSTEM = """
+    FROM python AS lock
+    RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
+        ["python3.11", "/inside/debs.py", "lock", "/debs.txt", "--arch", "amd64", PACKAGES]
+    FROM python AS debs
+    RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
+        --mount=type=bind,from=lock,source=debs.txt,target=/inside/debs.txt \\
+        ["python3.11", "/inside/debs.py", "download", "/debs"]
     FROM python AS system
-    RUN --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \\
+    RUN --network=none \\
+        --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \\
+        --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
         --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \\
+        --mount=type=bind,from=lock,source=debs.txt,target=/inside/debs.txt \\
+        --mount=type=bind,from=debs,source=debs,target=/inside/debs \\
         --mount=type=bind,from=runtime,target=/runtime \\
-        ["python3.11", "-m", "inside.system", "/out", "--runtime", "/runtime", PACKAGES]
+        ["python3.11", "-m", "inside.system", "/out", "--runtime", "/runtime", "--debs", "/inside/debs", PACKAGES]
     FROM scratch AS carried
     COPY --from=system /out /
     FROM runtime

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
-from slimbake.closures import UNPACKED, sizes, written
+from slimbake.closures import UNPACKED, Sizes, Written, sizes, written
 from slimbake.errors import SetupError, UsageError
 from slimbake.layers.cost import faults
 from slimbake.layers.model import Limits
+from slimbake.lock import locked
 from slimbake.manifest import manifest
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,11 @@ ONE = "# asked for\n# one-1.0-py3-none-any.whl 1000\none==1.0 \\\n    --hash=sha
 TWO = "# asked for\n# two-2.0-py3-none-any.whl 300\ntwo==2.0 \\\n    --hash=sha256:" + "1" * 64 + "\n"
 
 
+def read(file: Path, measured: Sizes) -> Written:
+    of = manifest(file)
+    return written(of, locked(of), measured)
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     (tmp_path / "services.yaml").write_text(MANIFEST)
@@ -45,7 +51,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -> None:
-    found = written(manifest(toy / "services.yaml"), {})
+    found = read(toy / "services.yaml", {})
     item = found.fleet.by_key
     assert (item["one==1.0"].host, item["one==1.0"].registry) == (int(1000 * UNPACKED), 1000)
     assert (item["weights-model"].host, item["weights-model"].kind) == (50, "weights")
@@ -56,7 +62,7 @@ def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -
 
 
 def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
-    found = written(manifest(toy / "services.yaml"), {"one==1.0": (9999, None), "two==2.0": (8888, 77)}).fleet.by_key
+    found = read(toy / "services.yaml", {"one==1.0": (9999, None), "two==2.0": (8888, 77)}).fleet.by_key
     assert (found["one==1.0"].host, found["one==1.0"].registry) == (9999, 1000)
     assert (found["two==2.0"].host, found["two==2.0"].registry) == (8888, 77)
 
@@ -64,7 +70,7 @@ def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
 def test_a_package_of_which_nobody_knows_the_bytes_is_an_error(toy: Path) -> None:
     (toy / "locks" / "b.txt").write_text(re.sub(r"^# two-.*\n", "", TWO, flags=re.MULTILINE))
     with pytest.raises(SetupError, match=r"the locks do not say the bytes of: two==2\.0"):
-        written(manifest(toy / "services.yaml"), {})
+        read(toy / "services.yaml", {})
 
 
 def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_examples_layers_hold_what_its_services_need() -> None:
-    found = written(manifest(ROOT / "services.yaml"), sizes(MEASURED))
+    found = read(ROOT / "services.yaml", sizes(MEASURED))
     assert faults(found.fleet, found.plan, Limits()) == ()
     assert found.names[found.plan.chain("api").groups[0]] == "base-web"
     assert found.fleet.by_key["torch==2.13.0+cpu"].host > 500e6

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read
+from slimbake.cli.common import json_option, manifest_option, print_json, read, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from slimbake.closures import Sizes, Written
     from slimbake.layers.cost import Cost
     from slimbake.layers.model import Fleet, Group, LayerPlan
+    from slimbake.manifest.model import Manifest
 
 
 @click.command("layers")
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
 @click.option(
     "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
 )
+@click.option(
+    "--what-if",
+    "requirement",
+    metavar="REQUIREMENT",
+    help="Which images and bytes change if the fleet had this requirement too, such as 'torch>=2.13'.",
+)
 @click.option("--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed.")
-def command(file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None) -> None:
+def command(
+    file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None, requirement: str | None
+) -> None:  # fmt: skip
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
     from slimbake.closures import sizes, written
@@ -33,11 +43,16 @@ def command(file: Path, as_json: bool, limit: int, reserved: int, measured: Path
     from slimbake.layers.cost import bound, cost
     from slimbake.layers.model import Limits, Prices
     from slimbake.layers.planner import layer_plan
+    from slimbake.lock import locked, settled
 
     if reserved >= limit:
         raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
     manifest, _ = read(file)
-    hand = written(manifest, sizes(measured) if measured else {})
+    bytes_ = sizes(measured) if measured else {}
+    hand = written(settled(manifest), locked(manifest), bytes_)
+    if requirement:
+        _what_if(manifest, hand, requirement, bytes_, as_json)
+        return
     fleet, limits, prices = hand.fleet, Limits(limit, reserved), Prices()
     try:
         planned = layer_plan(fleet, limits, prices)
@@ -62,6 +77,27 @@ def command(file: Path, as_json: bool, limit: int, reserved: int, measured: Path
             click.echo(line)
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), left=1))
     click.echo("\n" + shown.verdict(costs["written"], costs["planned"], prices))
+
+
+def _what_if(manifest: Manifest, before: Written, requirement: str, bytes_: Sizes, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from slimbake import report
+    from slimbake.closures import written
+    from slimbake.layers import report as shown
+    from slimbake.layers.change import what_if
+    from slimbake.lock.supposed import supposed
+    from slimbake.machine import machine
+
+    settled, locks = supposed(manifest, machine(), requirement, say)
+    after = written(settled, locks, bytes_)
+    change = what_if(before.fleet, after.fleet, before.plan, after.plan)
+    if as_json:
+        print_json(asdict(change))
+        return
+    if change.images:
+        click.echo(report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n")
+    click.echo(shown.change_summary(change, len(manifest.services)))
 
 
 def _json(fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]) -> dict[str, Any]:

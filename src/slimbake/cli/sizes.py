@@ -59,6 +59,7 @@ def command(
     file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the engine with a '/' or ':' in it.
     What is in a layer is read once and kept in .slimbake/layers.
     """
+    from slimbake.images import this_platform
     from slimbake.measure import remember
     from slimbake.measure.change import changes
     from slimbake.measure.shelf import Shelf
@@ -68,7 +69,8 @@ def command(
 
     earlier = _earlier(against) if against else None
     # Images that are named by their address need no manifest; where there is one, its folder keeps what was read.
-    cache = file.parent / MEASURED if file.is_file() else None
+    # An image for several platforms is kept as this machine's.
+    cache = file.parent / MEASURED if file.is_file() and platform == this_platform() else None
     with contextlib.ExitStack() as stack:
         wanted = _sources(names, variant, file, place, registry, tag, platform, cache)
         sources = [stack.enter_context(source) for source in wanted]

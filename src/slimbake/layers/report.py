@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from slimbake.layers.change import Change
 from slimbake.layers.cost import Bound, Cost
 from slimbake.layers.model import Fleet, Group, LayerPlan, Prices
 
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
+CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")
 COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste", "layers")
 _NAMED = 3  # items of a layer that are named, the heaviest
 
@@ -49,6 +51,27 @@ def duplicates(fleet: Fleet, plan: LayerPlan) -> list[str]:
     """A line for each item that lies twice or more on a host, the heaviest first."""
     found = sorted(duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0]))
     return [f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each\n" for key, count in found]
+
+
+def change_rows(change: Change) -> list[tuple[str, ...]]:
+    """A row for each image that changes: what moves in it, and its bytes."""
+    return [
+        (
+            image.service,
+            ", ".join(f"{name} {old or 'new'} -> {new or 'gone'}" for name, old, new in image.items) or "same packages",
+            f"{image.host / 1e6:+,.1f} MB",
+            _megabytes(image.pulled),
+        )
+        for image in change.images
+    ]
+
+
+def change_summary(change: Change, services: int) -> str:
+    """What a change comes to for the fleet."""
+    return (
+        f"{len(change.images)} of {services} images change: {change.host / 1e6:+,.1f} MB on a host, "
+        f"{change.registry / 1e6:+,.1f} MB on a registry, {_megabytes(change.pulled)} to pull"
+    )
 
 
 def cost_rows(costs: Mapping[str, Cost], least: Bound) -> list[tuple[str, ...]]:

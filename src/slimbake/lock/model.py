@@ -34,6 +34,7 @@ class Family:
     layers: tuple[Layer, ...]  # parents first
     torch: str  # "cpu", "cu128"; "" = as the index has it
     dependencies: bool = True  # a package that carries weights is wanted without them
+    constraints: tuple[str, ...] = ()  # PEP 508: of versions, whoever asks for the packages
 
     @property
     def platforms(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from slimbake.layers.bases import Bases
 from slimbake.lock import auto
 from slimbake.lock.model import Family, Pin, families, inputs, is_auto
 from slimbake.lock.record import FILE, digest
@@ -41,24 +42,25 @@ def resolved(
     for family in reversed(families(manifest)):  # weights first: the layers that are found depend on their bytes
         known = {pin.name: pin for name in _names(family, manifest) for pin in parse_pins(text(manifest, name) or "")}
         wanted = known.keys() if upgrade == ALL else known.keys() & set(upgrade)
-        names = {*_names(family, manifest), *([LAYERS] if _is_found(family, manifest) else ())}
+        names = {*_names(family, manifest), *([LAYERS] if is_found(family, manifest) else ())}
         if not wanted and names.isdisjoint(old):
             continue
         found = _resolve(family, manifest, machine, [pin for name, pin in known.items() if name not in wanted], say)
-        if _is_found(family, manifest):
-            found = _arranged(manifest, found, texts)
-        texts |= {name: pins if isinstance(pins, str) else lock_text(pins) for name, pins in found.items()}
+        if is_found(family, manifest):
+            layers = arranged(manifest, found, texts)
+            texts[LAYERS], found = auto.text(layers), auto.cut(manifest, layers, found)
+        texts |= {name: lock_text(pins) for name, pins in found.items()}
     return texts
 
 
-def _is_found(family: Family, manifest: Manifest) -> bool:
+def is_found(family: Family, manifest: Manifest) -> bool:
     """Whether this is the family whose layers slimbake finds."""
     return is_auto(manifest) and any(service.name == family.layers[0].name for service in manifest.services)
 
 
 def _names(family: Family, manifest: Manifest) -> tuple[str, ...]:
     own = tuple(layer.name for layer in family.layers)
-    if not _is_found(family, manifest):
+    if not is_found(family, manifest):
         return own
     known = auto.parse(text(manifest, LAYERS) or "")
     return (*(f"base-{base.name}" for base in auto.installing(manifest, known)), *own)
@@ -66,21 +68,17 @@ def _names(family: Family, manifest: Manifest) -> tuple[str, ...]:
 
 def _resolve(
     family: Family, manifest: Manifest, machine: Machine, known: list[Pin], say: Say
-) -> Mapping[str, tuple[Pin, ...] | str]:
+) -> Mapping[str, tuple[Pin, ...]]:
     from slimbake.lock.resolve import resolve  # packaging and uv cost time that a fresh lock need not spend
 
     say(f"locking {', '.join(layer.name for layer in family.layers)}")
     return resolve(family, manifest.file.parent, manifest.python, machine, known, say)
 
 
-def _arranged(
-    manifest: Manifest, closures: Mapping[str, tuple[Pin, ...] | str], texts: Mapping[str, str]
-) -> Mapping[str, tuple[Pin, ...] | str]:
-    """What each service needs, as the layers that the planner finds for them, and the file that says which."""
-    pins = {name: found for name, found in closures.items() if not isinstance(found, str)}
+def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> Bases:
+    """The layers that the planner finds for what each service needs. `texts`: locks as they are to become."""
     previous = auto.parse(text(manifest, LAYERS) or "")
-    layers = auto.arrange(manifest, pins, dict(_weights(manifest, texts)), previous)
-    return {**auto.cut(manifest, layers, pins), LAYERS: auto.text(layers)}
+    return auto.arrange(manifest, closures, dict(_weights(manifest, texts)), previous)
 
 
 def _weights(manifest: Manifest, texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:

@@ -69,9 +69,9 @@ class Uv:
         return (sys.maxsize if place is None else place, found.wheel.file)
 
     def _compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
-        if self._torch.constraints:
+        if fixed := (*self._torch.constraints, *self._family.constraints):
             constraints = self._work / "constraints.txt"
-            constraints.write_text("".join(f"{each}\n" for each in self._torch.constraints))
+            constraints.write_text("".join(f"{line}\n" for line in fixed))
             words = [*words, "--constraints", str(constraints)]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
