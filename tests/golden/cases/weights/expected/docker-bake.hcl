@@ -104,6 +104,47 @@ target "runtime" {
   cache-to = cache(CACHE_TO, "runtime")
 }
 
+target "base-ml" {
+  inherits = ["_common", "_online"]
+  context = "dockerfiles/inside"
+  dockerfile = "../base-ml.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-ml"
+    "slimbake.project" = "models"
+    "slimbake.target" = "base-ml"
+  }
+  output = image("base-ml")
+  tags = ["${REGISTRY}/base-ml:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-ml")
+  cache-to = cache(CACHE_TO, "base-ml")
+}
+
+target "base-vision" {
+  inherits = ["_common", "_online"]
+  context = "dockerfiles/inside"
+  dockerfile = "../base-vision.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-vision"
+    "slimbake.project" = "models"
+    "slimbake.target" = "base-vision"
+  }
+  output = image("base-vision")
+  tags = ["${REGISTRY}/base-vision:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-vision")
+  cache-to = cache(CACHE_TO, "base-vision")
+}
+
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
@@ -166,47 +207,6 @@ target "weights-models-small-en-758b84" {
     "slimbake.target" = "weights-models-small-en-758b84"
   }
   output = ["type=cacheonly"]
-}
-
-target "base-ml" {
-  inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
-  dockerfile = "../base-ml.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-ml"
-    "slimbake.project" = "models"
-    "slimbake.target" = "base-ml"
-  }
-  output = image("base-ml")
-  tags = ["${REGISTRY}/base-ml:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-ml")
-  cache-to = cache(CACHE_TO, "base-ml")
-}
-
-target "base-vision" {
-  inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
-  dockerfile = "../base-vision.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-ml"
-    "runtime" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-vision"
-    "slimbake.project" = "models"
-    "slimbake.target" = "base-vision"
-  }
-  output = image("base-vision")
-  tags = ["${REGISTRY}/base-vision:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-vision")
-  cache-to = cache(CACHE_TO, "base-vision")
 }
 
 target "embed" {
