@@ -210,3 +210,16 @@ def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_p
     lock = f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n    --hash=sha256:{"0" * 64}\n'
     fetch.fetch(lock, tmp_path / "wheels", "cu128")
     assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]
+
+
+def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_out(repo: Repo, index: Index) -> None:
+    build(index, "2.0")
+    repo.monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    repo.monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    repo.write(THREE.replace("cpu: {torch: cpu}, ", ""), {"app/app.py": ""})
+    done = repo.run("lock")
+    assert done.code == 7
+    assert done.stderr.splitlines()[-1] == (
+        "  PyTorch's own index was asked for +cu128, of which no index of this machine has a wheel; a mirror is named "
+        "as any index is: UV_INDEX=https://HOST/cu128"
+    )

@@ -87,15 +87,19 @@ class Uv:
         )  # fmt: skip
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:
-            raise _explained(done.stderr.strip())
+            raise _explained(done.stderr.strip(), self._family.torch if elsewhere else "")
 
 
-def _explained(text: str) -> SlimbakeError:
+def _explained(text: str, torch: str) -> SlimbakeError:
+    """`torch`: the build that PyTorch's own index was asked for."""
     if "No solution found" in text:
         return NoSolution(text)
     return SetupError(
         f"uv could not resolve the requirements\n{text}",
-        "`slimbake doctor` shows the indexes that this machine uses",
+        f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a wheel; a mirror is named "
+        f"as any index is: UV_INDEX=https://HOST/{torch}"
+        if torch and f"/{torch}/" in text
+        else "`slimbake doctor` shows the indexes that this machine uses",
     )
 
 
