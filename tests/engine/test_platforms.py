@@ -15,13 +15,14 @@ MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 MANIFEST = """\
 platforms: [linux/amd64, linux/arm64]
 bases:
-  text: {requirements: [markupsafe]}
+  text: {requirements: [markupsafe], system: [libyaml-0-2]}
 services:
   both: {base: text, context: app, command: [python, -m, app], smoke: smoke.py}
   near: {context: app, command: [python, -m, app], requirements: [markupsafe], platforms: [linux/amd64]}
 """
 APP = "import platform\nimport markupsafe._speedups\nprint(platform.machine(), markupsafe._speedups.__file__)\n"
 SMOKE = "def imports():\n    import app\n\n    print('the smoke ran on', app.platform.machine())\n"
+LIBRARY = "import ctypes, platform; ctypes.CDLL('libyaml-0.so.2').yaml_get_version_string; print(platform.machine())"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,14 @@ def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(toy
         found, module = runs(toy.image("both"), platform)
         assert found == machine
         assert module.endswith(f"_speedups.cpython-311-{machine}-linux-gnu.so")
+
+
+def test_debian_s_packages_are_those_of_each_platform(toy: Toy, baked: Any) -> None:
+    lock = (toy.root / "locks" / "base-text.system.txt").read_text()
+    assert {line.split()[2] for line in lock.splitlines() if line.startswith("libyaml")} == {"amd64", "arm64"}
+    for platform, machine in MACHINES.items():
+        words = ("--network=none", f"--platform={platform}", "--entrypoint=python", toy.image("both"), "-c", LIBRARY)
+        assert docker("run", "--rm", *words) == f"{machine}\n"
 
 
 def test_the_smoke_ran_on_both(toy: Toy, baked: Any) -> None:
