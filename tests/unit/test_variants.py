@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.unit.fleets import asks, fleet, service
 from slimbake.cli.common import select
 from slimbake.errors import UsageError
 from slimbake.lock.model import families
-from slimbake.manifest.model import Base, Budget, Manifest, Variant
+from slimbake.manifest.model import Base, Budget, Manifest, Requirements, Variant
 from slimbake.manifest.variants import expanded
 from slimbake.plan import plan
 
@@ -122,6 +123,14 @@ def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
     assert [(s.name, s.base) for s in found.services] == [("rank", "ml-cuda"), ("rank-cpu", "ml")]
     assert next(g.targets for g in plan(found).groups if g.name == "bases") == ("runtime", "base-ml", "base-ml-cuda")
+
+
+def test_files_that_variants_are_read_from_are_in_no_image() -> None:
+    more = Variant("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
+    own = service("own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",)))
+    found = plan(made(replace(own, variants=(Variant("thin"), more)), by=()))
+    for name in ("own", "own-fat"):
+        assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
 
 
 def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:

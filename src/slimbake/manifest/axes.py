@@ -47,13 +47,23 @@ def axes(raw: Raw, report: Report) -> None:
     _torch(entries, raw, report)
 
 
+def copies(raw: Raw) -> Iterator[str]:
+    """The targets of all variants but the first."""
+    for entry in _entries(raw):
+        for variant in _axis(entry, raw)[1:]:
+            name = derived(entry.name, variant)
+            yield f"base-{name}" if entry.kind == "bases" else name
+            if "smoke" in entry.raw:
+                yield f"{name}{SMOKE}"
+
+
 def _entries(raw: Raw) -> Iterator[_Entry]:
     bases: Raw = raw.get("bases", {})
     for kind, key in (("bases", "extends"), ("services", "base")):
         for name, entry in raw.get(kind, {}).items():
             below: list[str] = []
             parent = entry.get(key)
-            while parent in bases:
+            while parent in bases and parent not in below:  # a circle is reported elsewhere
                 below.append(parent)
                 parent = bases[parent].get("extends")
             yield _Entry(kind, name, entry, tuple(reversed(below)))

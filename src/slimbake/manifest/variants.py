@@ -106,7 +106,8 @@ class _Expansion:
             service,
             name=service.name if first else derived(service.name, variant),
             base=base,
-            requirements=_added(service.requirements, own.requirements),
+            # What another variant is read from is no code either.
+            requirements=replace(_added(service.requirements, own.requirements), files=_files(service)),
             env=_over(service.env, own.env),
             platforms=own.platforms or service.platforms,
             budget=Budget(
@@ -131,6 +132,11 @@ def _added(asked: Requirements, more: Requirements) -> Requirements:
         *(tuple(dict.fromkeys((*own, *further))) for own, further in (
             (asked.specs, more.specs), (asked.packages, more.packages), (asked.files, more.files)))
     )  # fmt: skip
+
+
+def _files(service: Service) -> tuple[str, ...]:
+    every = (service.requirements, *(variant.requirements for variant in service.variants))
+    return tuple(dict.fromkeys(file for each in every for file in each.files))
 
 
 def _over(pairs: Pairs, more: Pairs) -> Pairs:

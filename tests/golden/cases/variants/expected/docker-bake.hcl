@@ -154,6 +154,7 @@ target "base-web" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
+  platforms = ["linux/amd64"]
   output = image("base-web")
   tags = ["${REGISTRY}/base-web:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-web")
@@ -232,6 +233,7 @@ target "api" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
+    "other" = "target:tool-gpu"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -239,6 +241,7 @@ target "api" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
+  platforms = ["linux/amd64"]
   output = image("api")
   tags = ["${REGISTRY}/api:${TAG}"]
   cache-from = cache(CACHE_FROM, "api")
