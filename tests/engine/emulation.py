@@ -37,12 +37,9 @@ def emulated() -> Iterator[None]:
     try:
         require_emulation(ARM64)
     except SetupError:
-        handler = _register()
-        try:
+        with _mounted(), _registered():
             require_emulation(ARM64)
             yield
-        finally:
-            handler.write_text("-1")
     else:
         yield
 
@@ -57,13 +54,23 @@ def _install(*packages: str) -> None:
         raise NoEmulationError(f"apt-get does not install {' and '.join(packages)}: {done.stderr.strip()[-300:]}")
 
 
-def _register() -> Path:
-    if not (BINFMT / "register").exists():
-        words = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NoEmulationError(f"binfmt_misc cannot be mounted: {done.stderr.strip()}")
+@contextmanager
+def _mounted() -> Iterator[None]:
+    if (BINFMT / "register").exists():
+        yield
+        return
+    words = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoEmulationError(f"binfmt_misc cannot be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(BINFMT)], check=True)
 
+
+@contextmanager
+def _registered() -> Iterator[None]:
     def escaped(pattern: bytes) -> bytes:
         return b"".join(b"\\x%02x" % byte for byte in pattern)
 
@@ -73,4 +80,7 @@ def _register() -> Path:
         (BINFMT / "register").write_bytes(b":".join(fields))
     except OSError as error:
         raise NoEmulationError(f"the kernel registers no emulator: {error}") from None
-    return BINFMT / name
+    try:
+        yield
+    finally:
+        (BINFMT / name).write_text("-1")
