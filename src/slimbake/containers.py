@@ -184,7 +184,7 @@ def container(plan: Plan, service: str) -> str:
 def _placed(plan: Plan, service: Running) -> list[str]:
     words = [
         f"--network={plan.project}",
-        f"--network-alias={service.service}",
+        f"--network-alias={service.host}",
         f"--label={FLEET}={plan.project}",
     ]
     client = docker.client()

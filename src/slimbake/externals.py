@@ -17,7 +17,9 @@ from uv import find_uv_bin
 from slimbake import process
 from slimbake.engine import Engine
 from slimbake.errors import SetupError
-from slimbake.machine import Machine
+from slimbake.foreign import together, uv_program
+from slimbake.images import this_platform
+from slimbake.machine import Machine, machine
 from slimbake.manifest.model import External
 from slimbake.standin import LABEL, python_standin, root_digest
 from slimbake.state import state_folder
@@ -69,17 +71,24 @@ class Found:
 
 
 def resolve(
-    externals: Iterable[External], python: str, engine: Engine, here: Machine, say: Say, install: bool = False
+    externals: Iterable[External],
+    python: str,
+    engine: Engine,
+    here: Machine,
+    say: Say,
+    install: bool = False,
+    platforms: Iterable[str] = (),
 ) -> Externals:
     """Decide for each external whether it is the real image or a stand-in, and make the stand-ins.
 
-    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed. Raises
-    SetupError for an external that can neither be had nor stood in for.
+    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed; `platforms`: what
+    is built for, if not for this machine's alone. Raises SetupError for an external that can neither be had nor
+    stood in for.
     """
-    wanted = tuple(externals)
+    wanted, on = tuple(externals), tuple(sorted(platforms)) or (this_platform(),)
     return Externals(
         tuple(
-            _real(external, found) if found else _stand_in(external, python, engine, here, say, install)
+            _real(external, found) if found else _stand_in(external, python, engine, here, say, install, on)
             for external, found in zip(wanted, look(wanted, engine), strict=True)
         )
     )
@@ -135,23 +144,36 @@ def _real(external: External, found: Found) -> Resolved:
     )
 
 
-def _stand_in(external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool) -> Resolved:
-    if external.name == "uv":
-        folder, digest = uv_standin(), f"uv-{uv_version()}"
-        return _replaced(external, str(folder), digest)
+def _stand_in(
+    external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool, platforms: tuple[str, ...]
+) -> Resolved:
     unreachable = f"external {external.name}: {external.image} cannot be reached"
-    if external.name != "python":
+    if external.name not in STANDINS:
         raise SetupError(
             f"{unreachable}, and slimbake has no stand-in for it",
             f"make its registry reachable, or bring the image in: docker pull {external.image}, docker load",
         )
-    if engine.builder != "docker":
+    if engine.builder != "docker" and (external.name == "python" or len(platforms) > 1):
         raise SetupError(
             f"{unreachable}, and a {engine.builder} builder sees no stand-in",
             "use the engine's own builder: --builder default",
         )
-    reference = python_standin(python, here, say, install)
-    return _replaced(external, f"docker-image://{reference}", root_digest(reference))
+    made: dict[str, str] = {}
+    digests = []
+    for platform in platforms:
+        other = "" if platform == this_platform() else platform
+        if external.name == "uv":
+            made[platform] = str(uv_standin(other, here))
+            digests.append(f"uv-{uv_version()}")
+        else:
+            reference = python_standin(python, here, say, install, other)
+            made[platform] = f"docker-image://{reference}"
+            digests.append(root_digest(reference))
+    context = made[platforms[0]]
+    if len(made) > 1:
+        version = uv_version() if external.name == "uv" else python
+        context = f"docker-image://{together(f'{external.name}:{version}', made)}"
+    return _replaced(external, context, " ".join(digests))
 
 
 def _replaced(external: External, context: str, digest: str) -> Resolved:
@@ -163,15 +185,21 @@ def uv_version() -> str:
     return importlib.metadata.version("uv")
 
 
-def uv_standin() -> Path:
-    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each version."""
-    folder = state_folder() / f"uv-{uv_version()}"
+def uv_standin(platform: str = "", here: Machine | None = None) -> Path:
+    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each version and platform.
+
+    `platform`: another than this machine's, for which the index is asked. Raises SetupError.
+    """
+    folder = state_folder() / "-".join(filter(None, (f"uv-{uv_version()}", platform.replace("/", "-"))))
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
             made = Path(name) / "made"
             made.mkdir()
-            shutil.copy(find_uv_bin(), made / "uv")
-            (made / "uv").chmod(0o755)
+            if platform:
+                uv_program(uv_version(), platform, here or machine(), made / "uv")
+            else:
+                shutil.copy(find_uv_bin(), made / "uv")
+                (made / "uv").chmod(0o755)
             try:
                 made.rename(folder)
             except OSError:

@@ -16,6 +16,7 @@ class Job(TypedDict):
     service: str
     check: str  # the smoke's target; the service itself where it has no smoke
     base: str  # the target whose image is the context `base` of the service
+    repository: str  # the one that this base is pushed to
     platforms: str  # separated by commas
 
 
@@ -48,9 +49,11 @@ def matrix(plan: Plan, selected: tuple[str, ...]) -> Matrix:
 
 def _job(plan: Plan, service: Target) -> Job:
     smoke = next((t.name for t in plan.targets if t.kind == "smoke" and t.service == service.name), service.name)
+    base = plan.target(dict(service.contexts)["base"].removeprefix("target:"))
     return {
         "service": service.name,
         "check": smoke,
-        "base": dict(service.contexts)["base"].removeprefix("target:"),
+        "base": base.name,
+        "repository": base.repository,
         "platforms": ",".join(service.platforms or plan.platforms),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -56,8 +57,8 @@ def prepared(
     here = machine()
     with exclusively(f"bake-{plan.project}", say):
         plan = _refresh(manifest, plan, here, frozen, say)
-        around = surroundings(plan, engine, here, say, install)
         targets = plan.needed(with_smokes(plan, services))
+        around = surroundings(plan, engine, here, say, install, built_for(plan, targets))
         if (packages or manifest.packages) == "index":
             around = replace(around, find_links=find_links(targets, locked(manifest), here))
         else:
@@ -69,6 +70,12 @@ def prepared(
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
                 remove_dangling(plan.project)
+
+
+def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
+    """The platforms that these targets are built for, as the bake file's variable says where they do not."""
+    asked = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
+    return {platform for target in targets for platform in target.platforms or asked or plan.platforms}
 
 
 def _wheels(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:

@@ -15,7 +15,7 @@ from slimbake.bake.command import Options, Surroundings
 from slimbake.errors import BuildError, SetupError
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
-from slimbake.prepare import Say
+from slimbake.prepare import Say, built_for
 from slimbake.registry import INDEX, Descriptor, Repository
 from slimbake.sbom import MEDIA_TYPE, file_name, sbom
 
@@ -47,8 +47,8 @@ def publish(
 
 def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
     """The platforms of a service's image; "" for the only one."""
-    platforms = plan.target(service).platforms or plan.platforms
-    return platforms if len(platforms) > 1 else ("",)
+    platforms = built_for(plan, (plan.target(service),))
+    return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
 
 
 def _attach(

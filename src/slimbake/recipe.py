@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from slimbake.aptsources import AptSource
@@ -71,19 +71,23 @@ class Recipe:
     """deb822 text: what apt uses in RUN steps."""
     keyrings: tuple[str, ...]
     apt_options: tuple[str, ...]
+    architecture: str = field(default="", repr=False)
+    """As Debian names it; empty: this machine's."""
 
     @property
     def digest(self) -> str:
-        parts = (self, DPKG_OPTIONS, _DOCKER_CLEAN, EPOCH, "layout 1")
+        parts = (self, DPKG_OPTIONS, _DOCKER_CLEAN, EPOCH, "layout 1", *filter(None, [self.architecture]))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
     def reference(self) -> str:
-        return f"slimbake-standin/python:{self.version}-{ROOT}"
+        return f"slimbake-standin/python:{self.version}-{ROOT}" + (self.architecture and f"-{self.architecture}")
 
 
-def recipe(version: str, here: Machine, apt_options: str) -> Recipe:
+def recipe(version: str, here: Machine, apt_options: str, architecture: str = "") -> Recipe:
     """The recipe of a stand-in on this machine; `apt_options` is what `apt-config dump` prints.
+
+    `architecture`: of another machine than this one, as Debian names it.
 
     Raises SetupError for a version that apt lacks and where no Debian mirror is set up.
     """
@@ -101,6 +105,7 @@ def recipe(version: str, here: Machine, apt_options: str) -> Recipe:
         image_sources=_sources(main, security, (ROOT,)),
         keyrings=tuple(sorted({s.signed_by for s in (main, security) if s and s.signed_by.startswith("/")})),
         apt_options=_options(apt_options, _KEPT),
+        architecture=architecture,
     )
 
 

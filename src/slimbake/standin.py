@@ -12,6 +12,7 @@ from typing import Any
 
 from slimbake import aptget, process
 from slimbake.errors import SetupError
+from slimbake.foreign import require_emulation
 from slimbake.machine import Machine
 from slimbake.recipe import DPKG_OPTIONS, EPOCH, ROOT, Recipe, fetch_options, overlay_tar, recipe
 from slimbake.state import exclusively
@@ -21,38 +22,44 @@ Say = Callable[[str], None]
 LABEL = "slimbake.standin"
 
 
-def python_standin(version: str, here: Machine, say: Say, install: bool = False) -> str:
+def python_standin(version: str, here: Machine, say: Say, install: bool = False, platform: str = "") -> str:
     """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
 
     It is made once, in about half a minute, and again when its recipe changes. `install` lets mmdebstrap be
-    installed where it is missing and we may. Raises SetupError for a version that apt lacks, on a machine
-    without a mirror of Debian, and when mmdebstrap or the engine fails.
+    installed where it is missing and we may. `platform`: another than this machine's, which is emulated, for
+    some minutes. Raises SetupError for a version that apt lacks, on a machine without a mirror of Debian or
+    without an emulator, and when mmdebstrap or the engine fails.
     """
     options = process.run(["apt-config", "dump", "Acquire"]).stdout if here.apt_sources else ""
-    wanted = recipe(version, here, options)
+    wanted = recipe(version, here, options, platform.rpartition("/")[2])
     if _label(wanted.reference) == wanted.digest:
         return wanted.reference
     with exclusively("standin", say):
         if _label(wanted.reference) != wanted.digest:
-            _find_mmdebstrap(here, install, say)
+            _find_mmdebstrap(here, install, platform, say)
             _make(wanted, fetch_options(options), say)
     return wanted.reference
 
 
-def _find_mmdebstrap(here: Machine, install: bool, say: Say) -> None:
-    if shutil.which("mmdebstrap"):
+def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> None:
+    if platform:
+        require_emulation(platform)
+    # The second one is how mmdebstrap finds out that programs of another platform run here.
+    missing = [name for name in ("mmdebstrap", *(["arch-test"] if platform else [])) if not shutil.which(name)]
+    if not missing:
         return
     if not (install and aptget.may_install(here.root)):
         raise SetupError(
-            "the registry cannot be reached, and a stand-in for Python needs mmdebstrap",
-            "as root: apt-get install mmdebstrap, or run slimbake setup --install-engine",
+            f"the registry cannot be reached, and a stand-in for Python needs {' and '.join(missing)}",
+            f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
     aptget.update(say)
-    aptget.install(["mmdebstrap"], say)
+    aptget.install(missing, say)
 
 
 def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
-    say(f"making a stand-in for Python {wanted.version} from Debian's packages (half a minute)")
+    takes = f"for {wanted.architecture}, emulated: some minutes" if wanted.architecture else "half a minute"
+    say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
     before = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]).stdout.strip()
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
@@ -61,6 +68,7 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         say(f"importing {wanted.reference}")
         changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
         flags = [flag for change in changes for flag in ("--change", change)]
+        flags += [f"--platform=linux/{wanted.architecture}"] if wanted.architecture else []
         # The name moves when the import is whole, not before.
         done = process.run(["docker", "import", *flags, root, wanted.reference])
         if not done.ok:
@@ -88,6 +96,7 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
         [
             "mmdebstrap",
             "--variant=apt",
+            *([f"--architectures={wanted.architecture}"] if wanted.architecture else []),
             f"--include={','.join(wanted.packages)}",
             *(f"--aptopt={option}" for option in wanted.apt_options),
             *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),

@@ -17,13 +17,19 @@ from slimbake.wheelhouse.store import Held, store
 
 
 def surroundings(
-    plan: Plan, engine: Engine, here: Machine, say: Callable[[str], None], install: bool = False
+    plan: Plan,
+    engine: Engine,
+    here: Machine,
+    say: Callable[[str], None],
+    install: bool = False,
+    platforms: Iterable[str] = (),
 ) -> Surroundings:
     """What a bake of this plan is given on this machine. Makes stand-ins where no registry can be reached.
 
-    `install` lets what stand-ins need be installed. Raises SetupError.
+    `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this machine's alone.
+    Raises SetupError.
     """
-    externals = resolve(plan.externals, plan.python, engine, here, say, install)
+    externals = resolve(plan.externals, plan.python, engine, here, say, install, platforms)
     return Surroundings(
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},

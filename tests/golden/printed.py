@@ -46,7 +46,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "dockerfile": posixpath.relpath(it.dockerfile, it.context),
             "args": {"SOURCE_DATE_EPOCH": "315532800", **dict(it.args)},
             "labels": dict(it.labels),
-            "tags": [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}"] if image else [],
+            "tags": [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}{it.suffix}"] if image else [],
             "cache-from": _cache(variables["CACHE_FROM"], it),
             "cache-to": _cache(variables["CACHE_TO"], it),
             "secret": [*mounted, *map(_secret, it.secrets)],

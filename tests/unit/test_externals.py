@@ -23,8 +23,8 @@ DIGEST = "sha256:" + "a" * 64
 def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def standin(version: str, here: Machine, say: externals.Say, install: bool) -> str:
-        return f"slimbake-standin/python:{version}-trixie"
+    def standin(version: str, here: Machine, say: externals.Say, install: bool, platform: str) -> str:
+        return f"slimbake-standin/python:{version}-trixie" + platform.replace("linux/", "-")
 
     monkeypatch.setattr(externals, "python_standin", standin)
     monkeypatch.setattr(externals, "root_digest", lambda reference: f"root of {reference}")
@@ -119,3 +119,26 @@ def test_uv_is_copied_once_and_a_copy_that_failed_leaves_nothing(
     monkeypatch.setattr(externals, "find_uv_bin", lambda: str(tmp_path / "uv"))
     assert uv_standin() == uv_standin()
     assert (uv_standin() / "uv").read_text() == "binary"
+
+
+def test_several_platforms_get_a_standin_each_as_one_image(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(externals, "uv_standin", lambda platform, _: Path(f"/uv{platform}"))
+    made: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(externals, "together", lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}")
+    both = ["linux/arm64", "linux/amd64"]
+    found = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
+    assert found["python"].context == "docker-image://all-python:3.11"
+    assert list(made.values()) == [
+        {
+            "linux/amd64": "docker-image://slimbake-standin/python:3.11-trixie",
+            "linux/arm64": "docker-image://slimbake-standin/python:3.11-trixie-arm64",
+        },
+        {"linux/amd64": "/uv", "linux/arm64": "/uvlinux/arm64"},
+    ]
+    alone = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"])
+    assert alone["python"].context == "docker-image://slimbake-standin/python:3.11-trixie-arm64"
+    assert alone["uv"].context == "/uvlinux/arm64"
+    assert alone["python"].digest != found["python"].digest

@@ -47,10 +47,11 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     ("schema", "value", "also"),
     [
         (SCHEMA, model.Manifest, {"file", "layer_limit"}),
-        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights"}),
-        (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore"}),
+        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights", "variant", "copy_of"}),
+        (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "torch", "variant", "copy_of"}),
+        (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
-        (SCHEMA["$defs"]["service"]["properties"]["budget"], model.Budget, set()),
+        (SCHEMA["$defs"]["budget"], model.Budget, set()),
     ],
 )
 def test_the_schema_and_the_model_have_the_same_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:

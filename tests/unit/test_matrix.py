@@ -32,9 +32,27 @@ def test_each_service_has_a_job_with_its_check_and_its_base() -> None:
         "bases": ["runtime", "base-web", "base-ml"],
         "services": {
             "include": [
-                {"service": "api", "check": "api-smoke", "base": "base-web", "platforms": "linux/amd64"},
-                {"service": "model", "check": "model-smoke", "base": "base-ml", "platforms": "linux/amd64,linux/arm64"},
-                {"service": "jobs", "check": "jobs", "base": "runtime", "platforms": "linux/amd64"},
+                {
+                    "service": "api",
+                    "check": "api-smoke",
+                    "base": "base-web",
+                    "repository": "base-web",
+                    "platforms": "linux/amd64",
+                },
+                {
+                    "service": "model",
+                    "check": "model-smoke",
+                    "base": "base-ml",
+                    "repository": "base-ml",
+                    "platforms": "linux/amd64,linux/arm64",
+                },
+                {
+                    "service": "jobs",
+                    "check": "jobs",
+                    "base": "runtime",
+                    "repository": "runtime",
+                    "platforms": "linux/amd64",
+                },
             ]
         },
     }
@@ -65,7 +83,7 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     file.write_text(f"{head}services:\n  api:\n    context: api\n")
     done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(file)])
     assert done.exit_code == 0, done.output
-    job = {"service": "api", "check": "api", "base": "runtime", "platforms": "linux/amd64"}
+    job = {"service": "api", "check": "api", "base": "runtime", "repository": "runtime", "platforms": "linux/amd64"}
     assert json.loads(done.stdout) == {"bases": ["runtime"], "services": {"include": [job]}}
     assert done.stdout.count("\n") == 1
 

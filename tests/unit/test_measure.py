@@ -100,3 +100,20 @@ def test_an_image_that_no_build_wrote_is_saved_by_the_engine(cache: Path) -> Non
     layouts = measure.known_layers(["one"], cache)
     with pytest.raises(AssertionError, match="asked to save"):
         measure.measure({"one": "sha256:" + "9" * 64}, cache, layouts)
+
+
+def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    layouts = measure.known_layers(["app"], cache)
+    assert layouts
+    here, there = tar(a=b"1" * 10), tar(a=b"1" * 20)
+    manifests = [
+        {"digest": written(layouts, "app", layer), "platform": {"os": "linux", "architecture": architecture}}
+        for architecture, layer in (("arm64", there), ("amd64", here))
+    ]
+    index = json.dumps({"manifests": manifests}).encode()
+    (layouts / "app" / "blobs" / "sha256" / digest(index).removeprefix("sha256:")).write_bytes(index)
+    (image,) = measure.measure({"app": digest(index)}, cache, layouts).images
+    assert [layer.diff for layer in image.layers] == [BELOW.diff, digest(here)]

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.machines import DEBIAN, MIRROR, SECURITY, debian
 from tests.unit.processes import Processes, faked, programs
 
+from slimbake import standin
 from slimbake.aptsources import AptSource, parse_deb822
 from slimbake.errors import SetupError
 from slimbake.recipe import fetch_options, overlay_tar, recipe
@@ -172,3 +173,21 @@ def test_mmdebstrap_is_installed_where_it_may_be(processes: Processes, monkeypat
         processes.answer(command)
     python_standin("3.11", DEBIAN, print, install=True)
     assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == ["-qq", "mmdebstrap"]
+
+
+def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standin, "require_emulation", lambda _: None)
+    images(processes, None)
+    processes.answer("mmdebstrap")
+    processes.answer("docker import")
+    assert python_standin("3.11", DEBIAN, print, platform="linux/arm64") == f"{REFERENCE}-arm64"
+    assert [line for line in processes.started if line.startswith("mmdebstrap") and "--architectures=arm64 " in line]
+    assert [line for line in processes.started if line.startswith("docker import") and "--platform=linux/arm64" in line]
+
+
+def test_the_recipe_of_this_machine_s_platform_has_no_architecture_in_it() -> None:
+    here, there = recipe("3.11", DEBIAN, ""), recipe("3.11", DEBIAN, "", "arm64")
+    assert here.digest != there.digest
+    assert (here.reference, there.reference) == (REFERENCE, f"{REFERENCE}-arm64")

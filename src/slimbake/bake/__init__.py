@@ -127,7 +127,7 @@ def _built(project: str, services: tuple[str, ...], identifiers: Mapping[str, tu
 
 def references(target: Target, registry: str, tag: str) -> str:
     """The name under which a target's image is tagged and pushed."""
-    return f"{registry}/{target.repository}:{tag}"
+    return f"{registry}/{target.repository}:{tag}{target.suffix}"
 
 
 def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ _ADVICE = (
     ("ash mismatch", "a wheel is not what the lock says: `slimbake fetch --verify` brings it anew"),
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     ("failed to resolve source metadata", "an external image cannot be pulled: see `slimbake doctor`"),
+    ("exec format error", "this engine does not run programs of that platform: it needs QEMU in binfmt_misc"),
     ("no such host", "a name cannot be resolved: see `slimbake doctor`"),
     ("invalid peer certificate", "the index has a certificate of its own: set SSL_CERT_FILE to your bundle"),
     ("CERTIFICATE_VERIFY_FAILED", "the index has a certificate of its own: set SSL_CERT_FILE to your bundle"),

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, json_option, manifest_option, services_argument
+from slimbake.cli.common import image_options, json_option, manifest_option, services_argument, variant_option
 
 
 @click.command("bake")
 @services_argument
+@variant_option
 @manifest_option
 @json_option
 @click.option("--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM.")
@@ -33,8 +34,8 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
     help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
 )
 def command(
-    services: tuple[str, ...], file: Path, as_json: bool, tag: str, registry: str, frozen: bool, install_engine: bool,
-    push: bool, provenance: str | None, sbom: Path | None, builder: str,
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
+    install_engine: bool, push: bool, provenance: str | None, sbom: Path | None, builder: str,
     sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
@@ -52,7 +53,7 @@ def command(
     measurement = release(
         manifest,
         plan,
-        select(plan, services),
+        select(plan, services, variant),
         Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
         Release(
             registry=registry or plan.registry,

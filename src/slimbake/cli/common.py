@@ -34,6 +34,13 @@ def services_argument(command: F) -> F:
     return click.argument("services", nargs=-1)(command)
 
 
+def variant_option(command: F) -> F:
+    """`--variant`: of what has several, which."""
+    return click.option("--variant", default="", help="Of services that have variants, this one. [default: the first]")(
+        command
+    )
+
+
 def json_option(command: F) -> F:
     """`--json`: for scripts."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -79,18 +86,39 @@ def read(file: Path) -> tuple[Manifest, Plan]:
     return checked, plan(settled(checked), lock_texts(checked))
 
 
-def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The services named, in the plan's order; all where none is. Raises UsageError and NothingSelected."""
+def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
+    """The services named, in the plan's order; where none is, the first variant of each, or all of `variant`.
+
+    With a variant, a name stands for that variant of the service. Raises UsageError and NothingSelected.
+    """
     known = [service.service for service in plan.services]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the services are: {', '.join(known)}"
-            raise UsageError(f"there is no service '{name}' in {plan.manifest}", hint)
-    selected = tuple(name for name in known if not names or name in names)
+            raise UsageError(f"there is no service '{name}' in {plan.manifest}", _near(name, "services", known))
+    if variant:
+        variants = list(dict.fromkeys(service.variant for service in plan.services if service.variant))
+        if variant not in variants:
+            hint = _near(variant, "variants", variants)
+            raise UsageError(f"there is no variant '{variant}' in {plan.manifest}", hint)
+        names = tuple(_variant(plan, name, variant) for name in names)
+    chosen = names or plan.group(variant or "default")
+    selected = tuple(name for name in known if name in chosen)
     if not selected:
         raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
     return selected
+
+
+def _variant(plan: Plan, name: str, variant: str) -> str:
+    having = [service for service in plan.services if service.variant == variant]
+    if found := next((service.service for service in having if name in {service.service, service.host}), None):
+        return found
+    names = ", ".join(service.host for service in having)
+    raise UsageError(f"'{name}' has no variant '{variant}'", f"these have: {names}")
+
+
+def _near(name: str, kind: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean '{near[0]}'?" if near else f"the {kind} are: {', '.join(known)}"
 
 
 def say(line: str) -> None:

@@ -7,20 +7,29 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, select, services_argument
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    select,
+    services_argument,
+    variant_option,
+)
 
 
 @click.command("plan")
 @services_argument
+@variant_option
 @manifest_option
 @json_option
-def command(services: tuple[str, ...], file: Path, as_json: bool) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
     """Show what is decided: every target, what it stands on, and what it adds; of all services or those named."""
     from slimbake.bake import with_smokes
     from slimbake.report import text_table
 
     _, plan = read(file)
-    targets = plan.needed(with_smokes(plan, select(plan, services)))
+    targets = plan.needed(with_smokes(plan, select(plan, services, variant)))
     if as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
         return

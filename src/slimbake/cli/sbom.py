@@ -6,24 +6,34 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, manifest_option, read, select, services_argument, write_sboms
+from slimbake.cli.common import (
+    image_options,
+    images,
+    manifest_option,
+    read,
+    select,
+    services_argument,
+    variant_option,
+    write_sboms,
+)
 
 
 @click.command("sbom")
 @services_argument
+@variant_option
 @manifest_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder: SERVICE.cdx.json for each."
 )
 @image_options
-def command(services: tuple[str, ...], file: Path, output: Path | None, tag: str, registry: str) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path, output: Path | None, tag: str, registry: str) -> None:
     """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
     from slimbake import docker
     from slimbake.errors import SetupError, UsageError
     from slimbake.sbom import sbom
 
     manifest, plan = read(file)
-    names = select(plan, services)
+    names = select(plan, services, variant)
     if output is None and len(names) > 1:
         raise UsageError("stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER")
     references = images(plan, registry, tag)

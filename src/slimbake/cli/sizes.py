@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from slimbake.cli.common import (
     print_json,
     read,
     select,
+    variant_option,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("sizes")
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
+@variant_option
 @manifest_option
 @json_option
 @click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
@@ -47,8 +50,8 @@ if TYPE_CHECKING:
 @image_options
 @platform_option
 def command(
-    names: tuple[str, ...], file: Path, as_json: bool, markdown: bool, by: str, place: str, compress: bool,
-    lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
+    names: tuple[str, ...], variant: str, file: Path, as_json: bool, markdown: bool, by: str, place: str,
+    compress: bool, lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
 ) -> None:  # fmt: skip
     """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without need.
 
@@ -56,6 +59,7 @@ def command(
     file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the engine with a '/' or ':' in it.
     What is in a layer is read once and kept in .slimbake/layers.
     """
+    from slimbake.images import this_platform
     from slimbake.measure import remember
     from slimbake.measure.change import changes
     from slimbake.measure.shelf import Shelf
@@ -65,11 +69,11 @@ def command(
 
     earlier = _earlier(against) if against else None
     # Images that are named by their address need no manifest; where there is one, its folder keeps what was read.
-    cache = file.parent / MEASURED if file.is_file() else None
+    # An image for several platforms is kept as this machine's.
+    cache = file.parent / MEASURED if file.is_file() and platform == this_platform() else None
     with contextlib.ExitStack() as stack:
-        sources = [
-            stack.enter_context(source) for source in _sources(names, file, place, registry, tag, platform, cache)
-        ]
+        wanted = _sources(names, variant, file, place, registry, tag, platform, cache)
+        sources = [stack.enter_context(source) for source in wanted]
         shelf = Shelf(cache.with_name("layers") if cache else None)
         found = survey(sources, shelf, compress=compress, lower_bound=lower_bound)
     if cache:
@@ -83,11 +87,18 @@ def command(
 
 
 def _sources(
-    names: tuple[str, ...], file: Path, place: str, registry: str, tag: str, platform: str, cache: Path | None
+    names: tuple[str, ...],
+    variant: str,
+    file: Path,
+    place: str,
+    registry: str,
+    tag: str,
+    platform: str,
+    cache: Path | None,
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
     from slimbake.images import opened
-    from slimbake.images.model import Address, address
+    from slimbake.images.model import address
 
     services = tuple(name for name in names if not ("/" in name or ":" in name or name.endswith(".tar")))
     for name in names:
@@ -97,12 +108,22 @@ def _sources(
         return
     _, plan = read(file)
     references = images(plan, registry, tag)
-    chosen = {name: references[name] for name in select(plan, services)}
+    chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":
-        for reference in chosen.values():
-            yield opened(Address("registry", reference), platform)
+        for name, reference in chosen.items():
+            yield _pushed(name, reference, platform)
     else:
         yield _engine(chosen, platform, cache)
+
+
+@contextlib.contextmanager
+def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
+    """A service's image on its registry, called after the service: its variants differ by their tags alone."""
+    from slimbake.images import opened
+    from slimbake.images.model import Address
+
+    with opened(Address("registry", reference), platform) as source:
+        yield replace(source, images=tuple(replace(image, name=name) for image in source.images))
 
 
 @contextlib.contextmanager

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read, say, select, services_argument
+from slimbake.cli.common import manifest_option, read, say, select, services_argument, variant_option
 
 
 @click.command("smoke")
 @services_argument
+@variant_option
 @manifest_option
 @click.option("--record", is_flag=True, help="Store what parity is compared with, from these very images.")
-def command(services: tuple[str, ...], file: Path, record: bool) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
     from slimbake import bake, containers
     from slimbake.bake.command import Options
@@ -24,7 +25,7 @@ def command(services: tuple[str, ...], file: Path, record: bool) -> None:
     manifest, plan = read(file)
     root = manifest.file.parent
     smokes = {t.service: t for t in plan.targets if t.kind == "smoke"}
-    chosen = tuple(name for name in select(plan, services) if services or name in smokes)
+    chosen = tuple(name for name in select(plan, services, variant) if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest")
     with prepared(manifest, plan, chosen, say) as ready:

@@ -102,7 +102,12 @@ def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, pla
     """
     manifest = read(blobs, digest)
     if "manifests" in manifest:
-        return replace(image(blobs, *_for_platform(manifest, name, platform), name, platform), digest=digest)
+        if not (held := sorted(_platforms(manifest))):
+            raise UsageError(f"{name} is an index without an image")
+        if not (chosen := for_platform(manifest, platform)):
+            raise UsageError(f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(held)}")
+        entry = next(each for each in manifest["manifests"] if each["digest"] == chosen)
+        return replace(image(blobs, chosen, entry, name, platform), digest=digest)
     if "config" not in manifest:
         raise UsageError(f"{name or digest} is no image", f"its media type is {document.get('mediaType', 'unknown')}")
     config = manifest["config"]["digest"]
@@ -114,18 +119,19 @@ def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, pla
     return StoredImage(name, digest, digest, config, layers)
 
 
-def _for_platform(index: Mapping[str, Any], name: str, platform: str) -> tuple[str, Mapping[str, Any]]:
+def for_platform(index: Mapping[str, Any], platform: str) -> str:
+    """The digest of the manifest that an index has for a platform, or of its only one; "" where it has none."""
+    found = _platforms(index)
+    return str(found.get(platform) or (next(iter(found.values())) if len(found) == 1 else ""))
+
+
+def _platforms(index: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for each in index["manifests"]:
         of = each.get("platform") or {}
         if of.get("os") != "unknown":  # an attestation of another image
-            found["/".join(filter(None, (of.get("os"), of.get("architecture"), of.get("variant"))))] = each
-    if not found:
-        raise UsageError(f"{name} is an index without an image")
-    chosen = found.get(platform) or (next(iter(found.values())) if len(found) == 1 else None)
-    if chosen is None:
-        raise UsageError(f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(sorted(found))}")
-    return chosen["digest"], chosen
+            found["/".join(filter(None, (of.get("os"), of.get("architecture"), of.get("variant"))))] = each["digest"]
+    return found
 
 
 def read(blobs: Blobs, digest: str) -> dict[str, Any]:

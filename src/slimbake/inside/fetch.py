@@ -1,7 +1,7 @@
 """Downloads the wheels of a lock, verified by hash. Standard library only.
 
-Used twice: inside a build it is bind-mounted into the step that asks the index, `python fetch.py /wheels`; on the
-machine `slimbake fetch` fills the wheelhouse with its `download`. uv finds where a wheel can be had.
+Used twice: bind-mounted into the step of a build that asks the index, `python fetch.py /wheels`; on the machine
+`slimbake fetch` fills the wheelhouse with its `download`. uv finds where a wheel can be had.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--torch", default="")
     arguments = parser.parse_args()
-    lock = (INSIDE / "lock.txt").read_text()
     try:
-        fetch(lock, arguments.target, arguments.torch)
+        fetch((INSIDE / "lock.txt").read_text(), arguments.target, arguments.torch)
     except FetchError as error:
         print(f"slimbake: {error}", file=sys.stderr)
         return 1
@@ -81,7 +80,7 @@ def fetch(lock: str, target: Path, torch: str) -> None:
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheels) for wheels in located(list(hashes), torch)]:
+        for done in [pool.submit(bring, wheels) for wheels in located(lock, torch)]:
             done.result()
 
 
@@ -109,28 +108,29 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def located(pins: list[tuple[str, str]], torch: str) -> list[list[Found]]:
-    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it."""
-    if not pins:
+def located(lock: str, torch: str) -> list[list[Found]]:
+    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it; markers name other ones."""
+    asked = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
+    if not asked:
         return []
-    asked = "".join(f"{name}=={version}\n" for name, version in pins)
     words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
-             "--only-binary", ":all:", "--python", sys.executable]  # fmt: skip
+             "--only-binary", ":all:", "--python", sys.executable,
+             "--index-strategy", "unsafe-best-match"]  # fmt: skip  # versions are exact, files compared with the lock
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
         words += ["--find-links", str(found)]
-    if torch and any(version.endswith(f"+{torch}") for _, version in pins) and not any(found.glob(f"*+{torch}-*.whl")):
-        words += ["--torch-backend", torch]  # only PyTorch's own index has these
-    environment = {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
-    for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
-        if (INSIDE / name).is_file():
-            environment[variable] = str(INSIDE / name)
-    done = subprocess.run([str(INSIDE / "uv"), *words], check=False, env={**os.environ, **environment},
-                          input=asked, stdout=subprocess.PIPE, text=True)  # fmt: skip
-    if done.returncode:
-        raise FetchError("uv does not find what the lock names")
-    packages = tomllib.loads(done.stdout).get("packages", [])
-    return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
+    given = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
+    environment = {variable: str(path) for variable, path in given.items() if path.is_file()}
+    environment |= {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
+    # What the machine's indexes lack, PyTorch's own may have.
+    elsewhere = torch and f"+{torch}" in asked
+    for more in ([], ["--torch-backend", torch])[: 2 if elsewhere else 1]:
+        done = subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
+                              input=asked, capture_output=True, text=True)  # fmt: skip
+        if not done.returncode:
+            packages = tomllib.loads(done.stdout).get("packages", [])
+            return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
+    raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 
 def _found(package: dict[str, Any], wheel: dict[str, Any]) -> Found:

@@ -60,7 +60,8 @@ def install() -> None:
     All come from `/inside/wheels`, and uv verifies each by the lock's hash: the step has no network.
     """
     own = sorted(INSIDE.glob("own/*/*.whl"))
-    contested = refuse_collisions([*sorted((INSIDE / "wheels").glob("*.whl")), *own])
+    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")  # there may be wheels for other platforms, too
+    contested = refuse_collisions([w for w in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(w.name)] + own)
     before = set(tree(PREFIX))
     lock = INSIDE / "lock.txt"
     arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.inside.debs import Deb
@@ -18,12 +18,13 @@ from slimbake.lock.files import (
     weights_text,
 )
 from slimbake.lock.model import Pin as Pin
-from slimbake.lock.model import built_for, families, is_auto
+from slimbake.lock.model import families, is_auto
 from slimbake.lock.packages import text
 from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
 from slimbake.lock.text import HEADER, parse_pins
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
+from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
 from slimbake.state import exclusively, write_atomically
@@ -65,11 +66,11 @@ def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[st
     asked = packages.asked(manifest, texts)
     texts |= (weights := _weights(manifest))
     asked |= {name: digest(content) for name, content in weights.items()}
-    for name, wanted in _systems(manifest).items():
-        asked[name] = _asked_system(wanted, manifest)
+    for name, system in _systems(manifest).items():
+        asked[name] = _asked_system(system, manifest)
         held = {deb.name for deb in _debs(manifest, name)}
         if name in old or upgrade == ALL or held & set(upgrade):
-            texts[name] = _system_text(name, wanted, manifest, machine, say)
+            texts[name] = _system_text(name, system, manifest, machine, say)
     asked[EXTERNALS] = _asked_externals(manifest)
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
@@ -138,22 +139,32 @@ def _asked_externals(manifest: Manifest) -> str:
     return digest("\n".join(f"{external.name} {external.image}" for external in externals(manifest)))
 
 
-def _systems(manifest: Manifest) -> dict[str, tuple[str, ...]]:
-    """The name of each system lock -> the packages that are asked for."""
-    asked = [*((f"base-{b.name}", b.system) for b in manifest.bases), *((s.name, s.system) for s in manifest.services)]
-    return {f"{name}{SYSTEM}": packages for name, packages in asked if packages}
+@dataclass(frozen=True, slots=True)
+class _System:
+    """The Debian packages that a layer asks for, and what it is built for."""
+
+    packages: tuple[str, ...]
+    platforms: tuple[str, ...]
 
 
-def _asked_system(packages: tuple[str, ...], manifest: Manifest) -> str:
+def _systems(manifest: Manifest) -> dict[str, _System]:
+    """By the name of the lock."""
+    on = of_bases(manifest)
+    asked = {f"base-{base.name}": _System(base.system, on[base.name]) for base in manifest.bases}
+    asked |= {s.name: _System(s.system, of_service(s, manifest)) for s in manifest.services}
+    return {f"{name}{SYSTEM}": system for name, system in asked.items() if system.packages}
+
+
+def _asked_system(system: _System, manifest: Manifest) -> str:
     python = next(external.image for external in externals(manifest) if external.name == "python")
-    return digest("\n".join((python, *built_for(manifest), *sorted(packages))))
+    return digest("\n".join((python, *system.platforms, *sorted(system.packages))))
 
 
-def _system_text(name: str, packages: tuple[str, ...], manifest: Manifest, machine: Machine, say: Say) -> str:
+def _system_text(name: str, system: _System, manifest: Manifest, machine: Machine, say: Say) -> str:
     from slimbake.debs import Apt
 
-    say(f"locking {name}: {', '.join(packages)}")
-    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(packages, built_for(manifest))
+    say(f"locking {name}: {', '.join(system.packages)}")
+    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(system.packages, system.platforms)
 
 
 def _weights(manifest: Manifest) -> dict[str, str]:

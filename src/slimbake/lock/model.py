@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.manifest.model import LocalPackage, Manifest
+from slimbake.manifest.model import LocalPackage, Manifest, Requirements
 from slimbake.plan.bases import parents_first, roots, torch_builds
+from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_all, of_bases, of_package, of_service, of_weights
 from slimbake.plan.sources import local_packages, weights_sources
 
 FORMAT = 2  # of lock files: another one makes every lock stale
-DEFAULT_PLATFORM = "linux/amd64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Layer:
     specs: tuple[str, ...]
     packages: tuple[LocalPackage, ...]
     files: tuple[str, ...] = ()  # where they are written, other than in the manifest
+    platforms: tuple[str, ...] = DEFAULT_PLATFORMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,16 @@ class Family:
     layers: tuple[Layer, ...]  # parents first
     torch: str  # "cpu", "cu128"; "" = as the index has it
     dependencies: bool = True  # a package that carries weights is wanted without them
-    platforms: tuple[str, ...] = (DEFAULT_PLATFORM,)
     constraints: tuple[str, ...] = ()  # PEP 508: of versions, whoever asks for the packages
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """What anything of it is built for."""
+        return tuple(sorted({platform for layer in self.layers for platform in layer.platforms}))
+
+    def on(self, platform: str) -> Family:
+        """The family less what is not built for a platform; whatever a layer stands on is built for all of its own."""
+        return replace(self, layers=tuple(layer for layer in self.layers if platform in layer.platforms))
 
     def closure(self, name: str) -> tuple[Layer, ...]:
         """A layer and all that it stands on, itself last."""
@@ -73,45 +82,37 @@ class Pin:
 def families(manifest: Manifest) -> tuple[Family, ...]:
     """The manifest's families; what carries weights, and what builds a local package, are families of their own."""
     by_root: dict[str, list[Layer]] = {}
-    root_of = roots(manifest)
-    torch = {f"base-{root_of[name]}": build for name, build in torch_builds(manifest).items()}
+    root_of, torch, on = roots(manifest), torch_builds(manifest), of_bases(manifest)
     for base in parents_first(manifest):
-        parent = f"base-{base.extends}" if base.extends else ""
-        asked = base.requirements
-        layer = Layer(f"base-{base.name}", parent, asked.specs, asked.packages, asked.files)
+        layer = _layer(f"base-{base.name}", base.extends, base.requirements, on[base.name])
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
         # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
         root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
-        parent = f"base-{service.base}" if service.base else ""
-        asked = service.requirements
-        layer = Layer(service.name, parent, asked.specs, asked.packages, asked.files)
+        platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
+        layer = _layer(service.name, service.base, service.requirements, platforms)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
-    on = built_for(manifest)
     weights = (
-        Family((Layer(f"weights-{source.name}", "", (source.weights.value,), ()),), "", False, on)
-        for source in weights_sources(manifest).values()
-        if source.weights.source == "package"
+        Family((Layer(f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)),), "", False)
+        for model, each in weights_sources(manifest).items()
+        if model.source == "package"
     )
     builders = (
-        Family((Layer(f"wheel-{package.name}", "", package.build, ()),), "", True, on)
-        for package in local_packages(manifest)
+        Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")
+        for each in local_packages(manifest)
     )
-    own = "" if manifest.torch in {None, "pypi"} else str(manifest.torch)
-    bases = (Family(tuple(layers), torch.get(root, own), True, on) for root, layers in by_root.items())
+    bases = (Family(tuple(layers), torch[layers[0].name]) for layers in by_root.values())
     return (*bases, *weights, *builders)
+
+
+def _layer(name: str, base: str | None, asked: Requirements, platforms: tuple[str, ...]) -> Layer:
+    return Layer(name, f"base-{base}" if base else "", asked.specs, asked.packages, asked.files, platforms)
 
 
 def is_auto(manifest: Manifest) -> bool:
     """Whether slimbake finds the layers of this fleet: where no base is written."""
     return not manifest.bases and manifest.layers != "none"
-
-
-def built_for(manifest: Manifest) -> tuple[str, ...]:
-    """What anything of the fleet is built for."""
-    asked = {*manifest.platforms, *(platform for service in manifest.services for platform in service.platforms)}
-    return tuple(sorted(asked)) or (DEFAULT_PLATFORM,)
 
 
 def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str, str]:
@@ -123,7 +124,9 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     whole = [FORMAT, family.torch, family.dependencies, family.platforms, python]
     stands_on: dict[str, str] = {"": _digest(whole)}
     for layer in family.layers:  # parents first
-        asked = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]
+        asked: list[object] = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]
+        if layer.platforms != family.platforms:
+            asked.append(list(layer.platforms))
         stands_on[layer.name] = _digest([asked, stands_on[layer.parent]])
     del stands_on[""]
     return stands_on

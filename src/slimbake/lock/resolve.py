@@ -26,17 +26,21 @@ def resolve(
     `known`: pins of an earlier lock, kept where they still fit. Raises ResolutionError where requirements contradict
     each other or a family for CPUs would hold CUDA; SetupError where uv or an index fails.
     """
-    found = {}
+    found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     for platform in family.platforms:
+        here = family.on(platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            uv = Uv(family, root, python, platform, machine, Path(scratch))
+            uv = Uv(here, root, python, platform, machine, Path(scratch))
             try:
-                found[marker(platform)] = _resolved(family, uv, exact(known))
+                found[marker(platform)] = _resolved(here, uv, exact(known))
             except NoSolution as error:
-                raise explained(family, str(error), uv.resolve) from None
+                raise explained(here, str(error), uv.resolve) from None
             for warning in sorted(uv.warnings):
                 say(warning)
-    locked = {layer.name: merged({on: pins[layer.name] for on, pins in found.items()}) for layer in family.layers}
+    locked = {
+        layer.name: merged({on: pins[layer.name] for on, pins in found.items() if layer.name in pins})
+        for layer in family.layers
+    }
     refuse_cuda(family, locked)
     return locked
 

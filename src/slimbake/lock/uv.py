@@ -9,14 +9,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
+from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from slimbake import process
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
 from slimbake.lock.model import Family, Layer, Pin, Wheel
+from slimbake.lock.offers import chosen, offers
 from slimbake.lock.platforms import fit, uv_platform
 from slimbake.machine import Machine
 
@@ -31,7 +31,8 @@ class Uv:
     def __init__(self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path) -> None:
         self._root, self._python, self._platform = root, python, platform
         self._family, self._machine, self._work = family, machine, work
-        self._folder_wheels = folder_wheels(machine.packages.find_links_folders, python, platform, family)
+        names = {canonicalize_name(Requirement(spec).name) for layer in family.layers for spec in layer.specs}
+        self._torch = chosen(offers(machine, names), python, platform, family)
         self.warnings: set[str] = set()
 
     def resolve(self, layers: Sequence[Layer], known: Mapping[str, str], name: str) -> tuple[Needed, ...]:
@@ -68,14 +69,13 @@ class Uv:
         return (sys.maxsize if place is None else place, found.wheel.file)
 
     def _compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
-        wheels = (f"{name}=={version}" for name, version in self._folder_wheels.items())
-        if fixed := (*wheels, *self._family.constraints):
+        if fixed := (*self._torch.constraints, *self._family.constraints):
             constraints = self._work / "constraints.txt"
             constraints.write_text("".join(f"{line}\n" for line in fixed))
             words = [*words, "--constraints", str(constraints)]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
-        elsewhere = self._family.torch and "torch" not in self._folder_wheels
+        elsewhere = self._family.torch and not self._torch.found
         done = process.run(
             [
                 find_uv_bin(), "pip", "compile", *asked, "--output-file", output, "--python", sys.executable,
@@ -83,19 +83,23 @@ class Uv:
                 "--only-binary", ":all:", "--no-header", "--no-emit-index-url", "--no-emit-find-links",
                 *(("--torch-backend", self._family.torch) if elsewhere else ()), *words,
             ],
-            env=settings(self._machine),
+            env=settings(self._machine, self._torch.indexes),
         )  # fmt: skip
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:
-            raise _explained(done.stderr.strip())
+            raise _explained(done.stderr.strip(), self._family.torch if elsewhere else "")
 
 
-def _explained(text: str) -> SlimbakeError:
+def _explained(text: str, torch: str) -> SlimbakeError:
+    """`torch`: the build that PyTorch's own index was asked for."""
     if "No solution found" in text:
         return NoSolution(text)
     return SetupError(
         f"uv could not resolve the requirements\n{text}",
-        "`slimbake doctor` shows the indexes that this machine uses",
+        f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a wheel; a mirror is named "
+        f"as any index is: UV_INDEX=https://HOST/{torch}"
+        if torch and f"/{torch}/" in text
+        else "`slimbake doctor` shows the indexes that this machine uses",
     )
 
 
@@ -107,36 +111,19 @@ def _weighed(found: Located) -> Located:
     return Located(Wheel(found.wheel.file, size, found.wheel.sha256), found.url)
 
 
-def settings(machine: Machine) -> dict[str, str]:
-    """The machine's package settings, as uv's variables."""
+def settings(machine: Machine, first: Sequence[str] = ()) -> dict[str, str]:
+    """The machine's package settings, as uv's variables; `first`: of its indexes, those that come before the others.
+
+    uv takes a package from the first index that has it at all, and asks the default one last.
+    """
     packages = machine.packages
     variables = {
         "UV_DEFAULT_INDEX": packages.index_url,
-        "UV_INDEX": " ".join(packages.extra_index_urls),
-        "UV_FIND_LINKS": " ".join(packages.find_links),
+        "UV_INDEX": " ".join(dict.fromkeys((*first, *packages.extra_index_urls))),
+        "UV_FIND_LINKS": ",".join(packages.find_links),
         "SSL_CERT_FILE": str(machine.ca_bundle or ""),
     }
     return {name: value for name, value in variables.items() if value}
-
-
-def folder_wheels(folders: Iterable[Path], python: str, platform: str, family: Family) -> dict[str, str]:
-    """The newest wheel of each package in this machine's folders that is built for the family's kind of torch.
-
-    An index sorts `2.13.0+cpu` before nothing: without this constraint the resolver takes the CUDA build from PyPI.
-    """
-    if not family.torch:
-        return {}
-    wanted = {canonicalize_name(r.name): r for layer in family.layers for r in map(Requirement, layer.specs)}
-    newest: dict[str, Version] = {}
-    for path in sorted(file for folder in folders if folder.is_dir() for file in folder.glob("*.whl")):
-        try:
-            name, version, _, _ = parse_wheel_filename(path.name)
-        except InvalidWheelFilename:
-            continue
-        fits = version.local == family.torch and fit(path.name, python, platform) is not None
-        if fits and name in wanted and wanted[name].specifier.contains(version, prereleases=True):
-            newest[name] = max(version, newest.get(name, version))
-    return {name: str(version) for name, version in newest.items()}
 
 
 def exact(pins: Iterable[Pin]) -> dict[str, str]:

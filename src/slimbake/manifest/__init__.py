@@ -11,6 +11,7 @@ from slimbake.manifest.read import Reader
 from slimbake.manifest.report import Report
 from slimbake.manifest.rules import rules
 from slimbake.manifest.source import refused, source
+from slimbake.manifest.variants import expanded
 
 __all__ = ["manifest"]
 
@@ -34,4 +35,4 @@ def manifest(path: Path) -> Manifest:
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
-    return result
+    return expanded(result)

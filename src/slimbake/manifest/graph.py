@@ -1,10 +1,11 @@
-"""What stands on what: unknown bases, cycles, one build of torch for each family."""
+"""What stands on what: unknown bases, cycles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from slimbake.manifest.axes import axes
 from slimbake.manifest.report import Report, near
 
 Raw = dict[str, Any]
@@ -29,30 +30,11 @@ def bases(raw: Raw, report: Report) -> None:
         path = ("bases", loop[0], "extends")
         report.value(path, f"a base cycle: {' -> '.join([*loop, loop[0]])}", "remove one `extends`")
     if not loops:
-        _torch(known, edges, report)
+        axes(raw, report)
 
 
 def _known(name: str, known: Raw) -> str:
     return near(name, known) if known else "there are no bases: add it under `bases:`"
-
-
-def _torch(known: Raw, edges: Mapping[str, Sequence[str]], report: Report) -> None:
-    """A family is resolved as one, so it has one torch."""
-    builds: dict[str, str] = {}  # root base -> the base that names its torch
-    for name, base in known.items():
-        if "torch" not in base:
-            continue
-        root = name
-        while root in edges:
-            root = edges[root][0]
-        first = builds.setdefault(root, name)
-        if known[first]["torch"] != base["torch"]:
-            message = f"'{base['torch']}', but bases.{first} of the same family has '{known[first]['torch']}'"
-            report.value(
-                ("bases", name, "torch"),
-                message,
-                "a family has one torch: a base without `extends` begins another",
-            )
 
 
 def cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:

@@ -73,12 +73,27 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """What one variant of a base or service has otherwise; a base's says `torch` and `requirements` alone."""
+
+    name: str
+    torch: str | None = None
+    requirements: Requirements = Requirements()  # added
+    env: Pairs = ()  # added
+    platforms: tuple[str, ...] = ()  # in place of the service's
+    budget: Budget = Budget()  # limit by limit in place of the service's
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     name: str
     extends: str | None = None
     requirements: Requirements = Requirements()
     system: tuple[str, ...] = ()
     torch: str | None = None
+    variants: tuple[Variant, ...] = ()  # none once they are bases of their own: see `variants.expanded`
+    variant: str = ""  # which one this is
+    copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
     weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
 
 
@@ -104,6 +119,10 @@ class Service:
     labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
+    torch: str | None = None  # of a variant
+    variants: tuple[Variant, ...] = ()  # as of a base
+    variant: str = ""
+    copy_of: str = ""
     ignore: tuple[str, ...] = ()  # the context's own .dockerignore
 
 

@@ -16,6 +16,7 @@ from slimbake.manifest.model import (
     Requirements,
     Secret,
     Service,
+    Variant,
     Weights,
 )
 from slimbake.manifest.places import KeyPath
@@ -23,7 +24,7 @@ from slimbake.manifest.report import RefusedError, Report
 from slimbake.manifest.requirements import RequirementsReader
 from slimbake.manifest.rules import folder_context
 from slimbake.manifest.sizes import size
-from slimbake.manifest.specs import name_of
+from slimbake.manifest.torch import without_torch
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -40,7 +41,8 @@ class Reader:
 
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
-        return Manifest(
+        problems = len(self._report)
+        made = Manifest(
             file=self._file,
             project=raw.get("project", ""),
             python=raw.get("python", ""),
@@ -59,19 +61,31 @@ class Reader:
             bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
             services=tuple(self._service(name, service) for name, service in raw.get("services", {}).items()),
         )
+        if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
+            without_torch(made, self._report)
+        return made
 
     def _base(self, name: str, raw: Raw) -> Base:
-        problems = len(self._report)
-        requirements = self._required(raw, ("bases", name, "requirements"), "")
-        if "torch" in raw and len(self._report) == problems and "torch" not in map(name_of, requirements.specs):
-            message = f"'{raw['torch']}' chooses a build of torch, and torch is none of this base's requirements"
-            self._report.value(("bases", name, "torch"), message, "add torch to its requirements, or remove this key")
         return Base(
             name=name,
             extends=raw.get("extends"),
-            requirements=requirements,
+            requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             torch=raw.get("torch"),
+            variants=self._variants(raw, ("bases", name, "variants"), ""),
+        )
+
+    def _variants(self, raw: Raw, at: KeyPath, folder: str) -> tuple[Variant, ...]:
+        return tuple(
+            Variant(
+                name=name,
+                torch=variant.get("torch"),
+                requirements=self._required(variant, (*at, name, "requirements"), folder),
+                env=_pairs(variant, "env"),
+                platforms=tuple(variant.get("platforms", ())),
+                budget=self._budget(variant.get("budget", {}), (*at, name, "budget")),
+            )
+            for name, variant in raw.get("variants", {}).items()
         )
 
     def _service(self, name: str, raw: Raw) -> Service:
@@ -107,6 +121,7 @@ class Reader:
             labels=_pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
+            variants=self._variants(raw, (*at, "variants"), folder),
             ignore=self._ignore(context),
         )
 

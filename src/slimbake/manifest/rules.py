@@ -7,6 +7,7 @@ import re
 import unicodedata
 from typing import Any
 
+from slimbake.manifest.axes import copies
 from slimbake.manifest.graph import bases, cycles
 from slimbake.manifest.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
 from slimbake.manifest.places import KeyPath
@@ -48,7 +49,7 @@ def rules(raw: Raw, report: Report) -> None:
     _compression(raw.get("compression", {}), report)
     _ports(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
-    targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services, *smokes}
+    targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services, *smokes, *copies(raw)}
     for name, service in services.items():
         at: KeyPath = ("services", name)
         if "volumes" in service:

@@ -40,7 +40,14 @@ _SECRET = (
     "say where the machine that bakes has it: {env: INDEX_TOKEN} or {file: path}\n"
     "and replace the secret: it is known now",
 )
-_NAMED = {"bases": "base", "services": "service", "volumes": "volume", "secrets": "secret", "labels": "label"}
+_NAMED = {
+    "bases": "base",
+    "services": "service",
+    "variants": "variant",
+    "volumes": "volume",
+    "secrets": "secret",
+    "labels": "label",
+}
 
 
 def unknown_key(path: KeyPath, key: str, mapping: dict[str, Any], known: dict[str, Any]) -> Told:

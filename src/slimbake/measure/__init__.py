@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from slimbake import docker
-from slimbake.images import streams
+from slimbake.images import streams, this_platform
+from slimbake.images.layout import for_platform
 from slimbake.images.model import StoredImage, StoredLayer
 from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.state import write_atomically
@@ -21,7 +22,7 @@ _KEPT = 1000  # images in the cache, the latest ones
 
 
 def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None) -> Measurement:
-    """Measure images that the engine holds.
+    """Measure images that the engine holds; of one for several platforms, that for this machine's.
 
     `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is addressed by its
     content, so that never ages. `layouts`: what `known_layers` gave, once a build has filled it; it is removed.
@@ -138,7 +139,11 @@ class _Blobs:
             layers = tuple(self._layer(blob, diff) for blob, diff in zip(manifest["layers"], diffs, strict=True))
             # Engines with the containerd store call an image by its manifest, those without by its configuration.
             found[digest] = found[manifest["config"]["digest"]] = layers
-        return found
+        return found | {
+            digest: found[chosen]
+            for digest, index in self._documents.items()
+            if "manifests" in index and (chosen := for_platform(index, this_platform())) in found
+        }
 
     def _layer(self, blob: Mapping[str, Any], diff: str) -> Layer:
         digest = blob["digest"]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from slimbake.manifest.model import Manifest
+from slimbake.manifest.model import Manifest, Service
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
-from slimbake.plan.model import Compression, Group, Plan, Running
+from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed
 from slimbake.plan.origin import with_origin
+from slimbake.plan.platforms import of_fleet
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
-DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 9, "gzip": 6}
 
@@ -31,41 +32,70 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
         *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
-        *(make.base(base, manifest, sources, torch[base.name]) for base in manifest.bases),
+        *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
         *(make.weights(source, manifest) for weights, source in sources.items() if weights not in below),
-        *(
-            make.service(service, manifest, sources, torch.get(service.base or "", _own_torch(manifest)))
-            for service in manifest.services
-        ),
+        *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
-    groups = (
-        Group(name="default", targets=tuple(s.name for s in manifest.services)),
-        Group(name="bases", targets=tuple(t.name for t in targets if t.kind in ("runtime", "base"))),
-        Group(name="smoke", targets=tuple(t.name for t in targets if t.kind == "smoke")),
-    )
+    targets = _with_platforms(targets, of_fleet(manifest))
     decided = Plan(
         manifest=manifest.file.name,
         project=manifest.project,
         registry=manifest.registry or manifest.project,
         python=manifest.python,
-        platforms=manifest.platforms or DEFAULT_PLATFORMS,
+        platforms=of_fleet(manifest),
         compression=_compression(manifest),
         externals=externals(manifest),
         targets=targets,
-        groups=tuple(group for group in groups if group.targets),
-        services=tuple(
-            Running(service=s.name, port=s.port, volumes=s.volumes, budget=s.budget) for s in manifest.services
-        ),
+        groups=_groups(manifest, targets),
+        services=tuple(map(_running, manifest.services)),
     )
     return with_origin(decided, locks)
-
-
-def _own_torch(manifest: Manifest) -> str:
-    """Of a service without a base."""
-    return "" if manifest.torch in {None, "pypi"} else str(manifest.torch)
 
 
 def _compression(manifest: Manifest) -> Compression:
     type_ = manifest.compression.type or DEFAULT_COMPRESSION
     return Compression(type=type_, level=manifest.compression.level or DEFAULT_LEVELS[type_])
+
+
+def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
+    """Where nothing is named, one image of each service is built; every variant is a group of its own."""
+    variants = dict.fromkeys(service.variant for service in manifest.services if service.variant)
+    chosen = {"default": [s.name for s in manifest.services if not s.copy_of]}
+    chosen |= {variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants}
+    smokes = {target.service: target.name for target in targets if target.kind == "smoke"}
+    below = needed(targets, chosen["default"])
+    bases = [t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)]
+    groups = {"default": chosen["default"], "bases": bases}
+    for name, services in chosen.items():
+        if name != "default":
+            groups[name] = services
+        smoke = "smoke" if name == "default" else f"{name}-smoke"
+        groups[smoke] = [smokes[service] for service in services if service in smokes]
+    return tuple(Group(name=name, targets=tuple(members)) for name, members in groups.items() if members)
+
+
+def _running(service: Service) -> Running:
+    return Running(
+        service=service.name,
+        host=service.copy_of or service.name,
+        variant=service.variant,
+        port=service.port,
+        volumes=service.volumes,
+        budget=service.budget,
+    )
+
+
+def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
+    """The targets, each of those that are shared for all that anything on it is built for."""
+    own = ("service", "smoke")
+    on: dict[str, set[str]] = {}
+    for top in targets:
+        for target in needed(targets, (top.name,)) if top.kind in own else ():
+            on.setdefault(target.name, set()).update(top.platforms or fleet)
+    return tuple(
+        target
+        if target.kind in own or on.get(target.name, set(fleet)) == set(fleet)
+        else replace(target, platforms=tuple(sorted(on[target.name])))
+        for target in targets
+    )

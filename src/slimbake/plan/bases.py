@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from slimbake.manifest.model import Base, LocalPackage, Manifest, Requirements
+from slimbake.manifest.variants import INDEX
 
 
 def parents_first(manifest: Manifest) -> tuple[Base, ...]:
@@ -31,13 +32,16 @@ def roots(manifest: Manifest) -> dict[str, str]:
 
 
 def torch_builds(manifest: Manifest) -> dict[str, str]:
-    """The build of torch that each base's family has, by the base's name; "" = as the index has it.
+    """The build of torch that each base (`base-ml`) and service has; "" = as the index has it.
 
     A family has one, whichever of its bases names it.
     """
     root = roots(manifest)
-    named = {root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != "pypi"}
-    return {name: named.get(root[name], "") for name in root}
+    named = {root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != INDEX}
+    bases = {f"base-{name}": named.get(root[name], "") for name in root}
+    own = {service.name: service.torch or manifest.torch or INDEX for service in manifest.services}
+    services = {s.name: bases[f"base-{s.base}"] if s.base else own[s.name] for s in manifest.services}
+    return bases | {name: "" if build == INDEX else build for name, build in services.items()}
 
 
 def layered(manifest: Manifest) -> Manifest:

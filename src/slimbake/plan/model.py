@@ -6,6 +6,7 @@ text that is empty, means "has none": nothing here means "default".
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,7 +54,8 @@ class Target:
     contexts: Pairs = ()
     args: Pairs = ()
     labels: Pairs = ()
-    repository: str = ""  # tagged as REGISTRY/<repository>:TAG; "" = never tagged
+    repository: str = ""  # tagged as REGISTRY/<repository>:TAG<suffix>; "" = never tagged
+    suffix: str = ""  # "-cuda" of a variant that is not the first
     platforms: tuple[str, ...] = ()  # () = the variable PLATFORMS
     secrets: tuple[Secret, ...] = ()
     online: bool = False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
@@ -78,6 +80,8 @@ class Running:
     """How a service's container is run."""
 
     service: str
+    host: str  # its name for the others: variants of one service stand in for each other
+    variant: str  # "" = of a service that has none
     port: int | None
     volumes: Pairs
     budget: Budget
@@ -93,6 +97,8 @@ class Compression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
+    """Targets that are asked for together: `default`, `bases`, `smoke`; and for each variant `cuda`, `cuda-smoke`."""
+
     name: str
     targets: tuple[str, ...]
 
@@ -112,21 +118,30 @@ class Plan:
     groups: tuple[Group, ...]
     services: tuple[Running, ...]
 
+    def group(self, name: str) -> tuple[str, ...]:
+        """The targets of a group; none where there is no such group."""
+        return next((group.targets for group in self.groups if group.name == name), ())
+
     def target(self, name: str) -> Target:
         """The target of that name; KeyError where there is none."""
         return next((t for t in self.targets if t.name == name), None) or _missing(name)
 
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
-        by_name = {t.name: t for t in self.targets}
-        wanted: set[str] = set()
-        stack = list(names)
-        while stack:
-            name = stack.pop()
-            if name not in wanted:
-                wanted.add(name)
-                stack.extend(by_name[name].needs)
-        return tuple(t for t in self.targets if t.name in wanted)
+        return needed(self.targets, names)
+
+
+def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...]:
+    """Of these targets, those named and all that they stand on, each once, in the same order."""
+    by_name = {target.name: target for target in targets}
+    wanted: set[str] = set()
+    stack = list(names)
+    while stack:
+        name = stack.pop()
+        if name not in wanted:
+            wanted.add(name)
+            stack.extend(by_name[name].needs)
+    return tuple(target for target in targets if target.name in wanted)
 
 
 def _missing(name: str) -> Target:

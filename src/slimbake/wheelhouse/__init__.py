@@ -16,7 +16,7 @@ from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, hashed, 
 from slimbake.lock import locked, settled
 from slimbake.lock.answers import Located
 from slimbake.lock.model import Family, Pin, Wheel, families
-from slimbake.lock.platforms import fit
+from slimbake.lock.platforms import MACHINES, fit
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
 from slimbake.wheelhouse.progress import progress
@@ -93,8 +93,9 @@ def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
         for layer in family.layers:
             for pin in pins[layer.name]:
                 for wheel in pin.wheels:
-                    on = [p for p in family.platforms if fit(wheel.file, manifest.python, p) is not None]
-                    yield _Wanted(family, layer.name, on[0] if on else family.platforms[0], pin, wheel)
+                    on = [p for p in layer.platforms if fit(wheel.file, manifest.python, p) is not None]
+                    if on or not any(fit(wheel.file, manifest.python, p) is not None for p in MACHINES):
+                        yield _Wanted(family, layer.name, (on or layer.platforms)[0], pin, wheel)
 
 
 def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:

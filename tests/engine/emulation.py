@@ -1,0 +1,86 @@
+"""Programs for arm64 on this machine: QEMU, registered with the kernel for as long as the tests need it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from slimbake.errors import SetupError
+from slimbake.foreign import BINFMT, require_emulation
+from slimbake.images import this_platform
+
+ARM64 = "linux/arm64"
+PROGRAM = Path("/usr/bin/qemu-aarch64-static")
+# ELF, 64 bits, little-endian, executable or shared object, AArch64 (binfmt.d(5) of Debian's qemu-user-binfmt).
+MAGIC = b"\x7fELF\x02\x01\x01" + b"\0" * 9 + b"\x02\0\xb7\0"
+MASK = b"\xff" * 7 + b"\0" + b"\xff" * 8 + b"\xfe\xff\xff\xff"
+
+
+class NoEmulationError(Exception):
+    """Why programs for arm64 cannot run here."""
+
+
+@contextmanager
+def emulated() -> Iterator[None]:
+    """Run programs for arm64 here, also in containers; a handler that this registers is gone afterwards.
+
+    Raises NoEmulationError with the reason.
+    """
+    if this_platform() != "linux/amd64":
+        raise NoEmulationError(f"the test emulates arm64 on amd64, and this is {this_platform()}")
+    if not shutil.which("arch-test") or not PROGRAM.exists():
+        _install("qemu-user-static", "arch-test")
+    try:
+        require_emulation(ARM64)
+    except SetupError:
+        with _mounted(), _registered():
+            require_emulation(ARM64)
+            yield
+    else:
+        yield
+
+
+def _install(*packages: str) -> None:
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise NoEmulationError(f"{' and '.join(packages)} are not installed, and this is not root on Debian")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoEmulationError(f"apt-get does not install {' and '.join(packages)}: {done.stderr.strip()[-300:]}")
+
+
+@contextmanager
+def _mounted() -> Iterator[None]:
+    if (BINFMT / "register").exists():
+        yield
+        return
+    words = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoEmulationError(f"binfmt_misc cannot be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(BINFMT)], check=True)
+
+
+@contextmanager
+def _registered() -> Iterator[None]:
+    def escaped(pattern: bytes) -> bytes:
+        return b"".join(b"\\x%02x" % byte for byte in pattern)
+
+    name = f"slimbake-test-{os.getpid()}"
+    fields = [b"", name.encode(), b"M", b"", escaped(MAGIC), escaped(MASK), str(PROGRAM).encode(), b"OCF"]
+    try:
+        (BINFMT / "register").write_bytes(b":".join(fields))
+    except OSError as error:
+        raise NoEmulationError(f"the kernel registers no emulator: {error}") from None
+    try:
+        yield
+    finally:
+        (BINFMT / name).write_text("-1")

@@ -1,0 +1,225 @@
+"""Builds of torch: each variant's lock takes its own, from wherever the machine's settings lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from platform import machine
+from threading import Thread
+
+import pytest
+from tests.index import Index, serving
+from tests.lock.conftest import Repo
+from tests.wheels import make_wheel
+from uv import find_uv_bin
+
+from slimbake.inside import fetch
+
+AMD64, ARM64 = "cp311-cp311-manylinux_2_28_x86_64", "cp311-cp311-manylinux_2_28_aarch64"
+ANY = "py3-none-any"
+THREE = """\
+bases:
+  web: {requirements: [frame]}
+  ml:
+    extends: web
+    requirements: [torch]
+    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}, index: {torch: pypi}}
+services:
+  api: {base: web, context: app}
+  rank: {base: ml, context: app, requirements: [scores]}
+"""
+
+
+def build(index: Index, version: str, local: str = "", tag: str = AMD64) -> None:
+    """A build of torch with what it requires: CUDA's packages, unless it is for CPUs."""
+    cuda = [] if local == "cpu" else ["nvidia-cudnn-cu12"]
+    index.add("torch", f"{version}+{local}" if local else version, cuda, tag=tag)
+
+
+@pytest.fixture(autouse=True)
+def around(index: Index) -> None:
+    for name, requires in {"frame": (), "scores": ("torch",), "nvidia-cudnn-cu12": ()}.items():
+        index.add(name, "1", requires)
+
+
+@pytest.fixture
+def other() -> Iterator[Index]:
+    """A second index, as a mirror of one of PyTorch's is."""
+    with serving() as made:
+        yield made
+
+
+def locked(repo: Repo, manifest: str) -> None:
+    repo.write(manifest, {"app/app.py": ""})
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+
+
+def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all(repo: Repo, index: Index) -> None:
+    for local in ("", "cpu", "cu126", "cu128"):
+        build(index, "2.0", local)
+    build(index, "2.1")  # newer, on PyPI's side only
+    locked(repo, THREE)
+    assert repo.pins("base-ml") == ["torch==2.0+cpu"]
+    assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==2.0+cu128"]
+    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.1"]
+    for name in ("rank", "rank-cuda", "rank-index"):
+        assert repo.pins(name) == ["scores==1"]
+    assert sorted(name for name in repo.locked() if name.startswith("base-web")) == [
+        "base-web-cuda.txt", "base-web-index.txt", "base-web.txt",
+    ]  # fmt: skip
+    assert "unresolved" not in repo.locked()["base-ml-cuda.txt"]
+
+
+def test_the_index_s_own_build_is_the_plain_one_where_others_of_its_version_are_there(repo: Repo, index: Index) -> None:
+    for local in ("", "cpu", "cu128"):
+        build(index, "2.0", local)
+    locked(repo, THREE)
+    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.0"]
+
+
+def test_variants_are_locked_each_on_its_own(repo: Repo, index: Index) -> None:
+    for local in ("", "cpu", "cu128"):
+        build(index, "2.0", local)
+    locked(repo, THREE)
+    before = repo.locked()
+    build(index, "3.0", "cu128")
+    locked(repo, THREE.replace("{torch: cu128}", "{torch: cu128, requirements: ['torch>=3']}"))
+    changed = {name for name, text in repo.locked().items() if before[name] != text}
+    assert changed == {"base-ml-cuda.txt", "inputs.json"}
+    assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==3.0+cu128"]
+
+
+@pytest.mark.parametrize("setting", ["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
+def test_mirrors_of_pytorch_s_indexes_are_settings_of_the_machine(
+    setting: str, repo: Repo, index: Index, other: Index
+) -> None:
+    build(index, "2.1")
+    build(other, "2.0", "cpu")
+    with serving() as third:
+        build(third, "2.0", "cu128")
+        repo.monkeypatch.setenv(setting, f"{other.url} {third.url}")
+        locked(repo, THREE.replace(", index: {torch: pypi}", ""))
+        assert repo.pins("base-ml") == ["torch==2.0+cpu"]
+        assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==2.0+cu128"]
+        assert repo.run("fetch").code == 0
+        assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
+        assert {path for path, _ in third.asked if "/simple/" in path} == {"/simple/torch/"} | {
+            f"/simple/{name}/" for name in ("frame", "nvidia-cudnn-cu12", "scores")
+        }
+
+
+def test_a_page_of_links_serves_too(repo: Repo, index: Index, tmp_path: Path) -> None:
+    build(index, "2.1")
+    folder = tmp_path / "page"
+    wheel = make_wheel(folder, "torch", "2.0+cu128", tag=AMD64)
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_page = self.path.endswith("/")
+            link = f'<a href="{wheel.name.replace("+", "%2B")}">torch</a>'.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html" if is_page else "application/octet-stream")
+            self.end_headers()
+            self.wfile.write(link if is_page else wheel.read_bytes())
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        repo.monkeypatch.setenv("UV_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
+        locked(repo, THREE.replace("cpu: {torch: cpu}, ", ""))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert repo.pins("base-ml") == ["torch==2.0+cu128"]
+    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.1"]
+
+
+def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behind_it(repo: Repo, index: Index) -> None:
+    for local in ("", "cpu", "cu128"):
+        build(index, "2.0", local)
+    index.add("scores", "1", ["torch", "nvidia-cudnn-cu12"])
+    repo.write(THREE, {"app/app.py": ""})
+    done = repo.run("lock")
+    assert done.code == 2
+    assert done.stderr.splitlines()[-3:] == [
+        "slimbake: a base with `torch: cpu` would hold CUDA packages",
+        "  rank: nvidia-cudnn-cu12==1, required by scores -> nvidia-cudnn-cu12",
+        "  require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
+    ]
+    assert not (repo.root / "locks").exists()
+
+
+def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, index: Index) -> None:
+    for local, tag in (("cpu", AMD64), ("cpu", ARM64), ("cu128", AMD64)):
+        build(index, "2.0", local, tag)
+    services = "  rank: {base: ml, context: app, variants: {cuda: {platforms: [linux/amd64]}}}\n"
+    locked(
+        repo,
+        "platforms: [linux/amd64, linux/arm64]\nbases:\n  ml:\n    requirements: [torch]\n"
+        "    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}}\nservices:\n" + services,
+    )
+    assert [line.split()[1] for line in repo.locked()["base-ml.txt"].splitlines() if ".whl" in line] == [
+        f"torch-2.0+cpu-{ARM64}.whl", f"torch-2.0+cpu-{AMD64}.whl",
+    ]  # fmt: skip
+    assert f"torch-2.0+cu128-{AMD64}.whl" in repo.locked()["base-ml-cuda.txt"]
+    assert repo.run("fetch").code == 0
+    assert {name for name in repo.held() if name.startswith("torch")} == {
+        f"torch-2.0+cpu-{ARM64}.whl", f"torch-2.0+cpu-{AMD64}.whl", f"torch-2.0+cu128-{AMD64}.whl",
+    }  # fmt: skip
+
+
+def test_a_service_for_one_platform_is_not_resolved_for_others(repo: Repo, index: Index) -> None:
+    index.add("narrow", "1", tag=AMD64)
+    index.add("wide", "1", tag=AMD64)
+    index.add("wide", "1", tag=ARM64)
+    locked(
+        repo,
+        "platforms: [linux/amd64, linux/arm64]\nbases:\n  web: {requirements: [wide]}\nservices:\n"
+        "  here: {base: web, context: app, requirements: [narrow], platforms: [linux/amd64]}\n"
+        "  both: {base: web, context: app, requirements: [frame]}\n",
+    )
+    assert repo.pins("here") == ["narrow==1"]
+    assert " ; " not in repo.locked()["here.txt"]
+    assert repo.locked()["base-web.txt"].count(".whl") == 2
+
+
+def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_platforms_need(
+    repo: Repo, index: Index, other: Index, tmp_path: Path
+) -> None:
+    build(index, "2.0")
+    build(index, "2.0", "cpu")
+    build(other, "2.0", "cu128", ANY)
+    index.add("elsewhere", "1", tag=ARM64)
+    inside = tmp_path / "inside"
+    (inside / "find-links").mkdir(parents=True)
+    (inside / "uv").symlink_to(find_uv_bin())
+    (inside / "uv.toml").write_text(f'index-url = "{other.url}"\nextra-index-url = ["{index.url}"]\n')
+    repo.monkeypatch.setattr(fetch, "INSIDE", inside)
+    repo.monkeypatch.delenv("UV_DEFAULT_INDEX")
+    repo.monkeypatch.delenv("UV_NO_CONFIG")
+    there = "aarch64" if machine() == "x86_64" else "x86_64"
+    lock = f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n    --hash=sha256:{"0" * 64}\n'
+    fetch.fetch(lock, tmp_path / "wheels", "cu128")
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]
+
+
+def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_out(repo: Repo, index: Index) -> None:
+    build(index, "2.0")
+    repo.monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    repo.monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    repo.write(THREE.replace("cpu: {torch: cpu}, ", ""), {"app/app.py": ""})
+    done = repo.run("lock")
+    assert done.code == 7
+    assert done.stderr.splitlines()[-1] == (
+        "  PyTorch's own index was asked for +cu128, of which no index of this machine has a wheel; a mirror is named "
+        "as any index is: UV_INDEX=https://HOST/cu128"
+    )
