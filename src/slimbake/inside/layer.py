@@ -65,8 +65,7 @@ def install() -> None:
     before = set(tree(PREFIX))
     lock = INSIDE / "lock.txt"
     arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
-    # Beside what it makes, so that uv need not copy what it unpacked.
-    cache = PREFIX / ".uv"
+    cache = PREFIX / ".uv"  # beside what it makes, so that uv need not copy what it unpacked
     if re.search(r"^[A-Za-z0-9][\w.-]*==", lock.read_text(), re.MULTILINE):
         uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(lock), cache=cache, UV_LINK_MODE="hardlink")
     if own:

@@ -171,4 +171,5 @@ def _empty(validator: str, schema: dict[str, Any]) -> Told:
         return "an empty text", "give it a value, or remove the key"
     if validator == "minItems":
         return "an empty list", "give it an item, or remove the key"
-    return "an empty mapping", f"one of: {', '.join(schema['properties'])}"
+    keys = schema.get("properties")
+    return "an empty mapping", f"one of: {', '.join(keys)}" if keys else "give it an entry, or remove the key"
