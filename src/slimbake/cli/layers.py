@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command("layers")
 @manifest_option
 @json_option
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Layers of an image at most.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Layers of an image at most.  [default: the manifest's `layers`, or 10]"
+)
 @click.option(
     "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
 )
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed.")
 def command(
-    file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None, requirement: str | None
+    file: Path, as_json: bool, limit: int | None, reserved: int, measured: Path | None, requirement: str | None
 ) -> None:  # fmt: skip
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
@@ -44,10 +46,12 @@ def command(
     from slimbake.layers.model import Limits, Prices
     from slimbake.layers.planner import layer_plan
     from slimbake.lock import locked, settled
+    from slimbake.lock.model import is_auto
 
+    manifest, _ = read(file)
+    limit = limit or manifest.layer_limit or Limits().layers
     if reserved >= limit:
         raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
-    manifest, _ = read(file)
     bytes_ = sizes(measured) if measured else {}
     hand = written(settled(manifest), locked(manifest), bytes_)
     if requirement:
@@ -69,7 +73,8 @@ def command(
             }
         )
         return
-    for title, plan in (("as the manifest writes them", hand.plan), ("as the planner would lay them", planned)):
+    now = "as locks/layers.json has them" if is_auto(manifest) else "as the manifest writes them"
+    for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
         click.echo(report.text_table(shown.GROUP_HEADINGS, rows, left=3) + "\n")

@@ -60,27 +60,40 @@ def explanation(package: str, families: Iterable[Family], locked: Locked, found:
     `found`: the bases are the planner's.
     """
     lines = []
-    for family in families:
-        held = owners(package, family, locked)
+    everywhere = [(family, owners(package, family, locked)) for family in families]
+    copies = sum(not each.layer.startswith(("weights-", "wheel-")) for _, held in everywhere for each in held)
+    for family, held in everywhere:
         for owner in held:
             lines.append(f"{package} {owner.pin.version} in {owner.layer}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(f"  {_why(owner, family, found)}")
-        if len(held) > 1:
+            lines.append(f"  {_found(owner, family, copies) if found else _why(owner, family)}")
+        if len(held) > 1 and not found:
             lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
     return "\n".join(lines)
 
 
-def _why(owner: Owner, family: Family, found: bool) -> str:
-    layer = next(layer for layer in family.layers if layer.name == owner.layer)
-    above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
-    if above and found:
-        return f"there, because the planner found that {', '.join(above)} share it best so (locks/layers.json)"
+def _above(name: str, family: Family) -> list[str]:
+    return [other.name for other in family.layers if any(each.name == name for each in family.closure(other.name)[:-1])]
+
+
+def _found(owner: Owner, family: Family, copies: int) -> str:
+    """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
+    above = [name for name in _above(owner.layer, family) if not name.startswith("base-")]
     if above:
-        return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
-    below = family.closure(layer.name)[:-1]
+        return f"there, because {', '.join(above)} need it, and share it best so (locks/layers.json)"
+    if copies > 1:
+        return "there, because a layer shared with the others that need it would cost more (locks/layers.json)"
+    return f"there, because {owner.layer} alone needs it"
+
+
+def _why(owner: Owner, family: Family) -> str:
+    if above := _above(owner.layer, family):
+        return (
+            f"there, because {owner.layer} asks for it or for what needs it; so {', '.join(above)} have it from below"
+        )
+    below = family.closure(owner.layer)[:-1]
     return "there, because " + (f"{below[-1].name} below it does not need it" if below else "it stands on no base")
 
 
@@ -97,6 +110,7 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
                 lines.append(f"{layer.name}: {pin.name}=={pin.version}, required by {way}")
     if lines:
         raise ResolutionError(
-            "a base with `torch: cpu` would hold CUDA packages\n" + "\n".join(f"  {line}" for line in lines),
+            f"a {'fleet' if family.found else 'base'} with `torch: cpu` would hold CUDA packages\n"
+            + "\n".join(f"  {line}" for line in lines),
             "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
         )

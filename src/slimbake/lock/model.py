@@ -35,6 +35,7 @@ class Family:
     dependencies: bool = True  # a package that carries weights is wanted without them
     platforms: tuple[str, ...] = (DEFAULT_PLATFORM,)
     constraints: tuple[str, ...] = ()  # PEP 508: of versions, whoever asks for the packages
+    found: bool = False  # slimbake finds which of its packages lie in bases
 
     def closure(self, name: str) -> tuple[Layer, ...]:
         """A layer and all that it stands on, itself last."""
@@ -99,7 +100,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         for package in local_packages(manifest)
     )
     own = "" if manifest.torch in {None, "pypi"} else str(manifest.torch)
-    bases = (Family(tuple(layers), torch.get(root, own), True, on) for root, layers in by_root.items())
+    bases = (Family(tuple(layers), torch.get(root, own), True, on, found=not root) for root, layers in by_root.items())
     return (*bases, *weights, *builders)
 
 
@@ -120,7 +121,8 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     The names of layers count for nothing, nor does their order; what they ask for and what they stand on does.
     `projects`: the path of each local package -> the text of its pyproject.toml.
     """
-    whole = [FORMAT, family.torch, family.dependencies, family.platforms, python]
+    # A service's lock holds all that it needs, or what the bases that were found leave of it.
+    whole = [FORMAT, family.torch, family.dependencies, family.platforms, python, *(["found"] if family.found else [])]
     stands_on: dict[str, str] = {"": _digest(whole)}
     for layer in family.layers:  # parents first
         asked = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]
