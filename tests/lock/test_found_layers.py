@@ -30,7 +30,10 @@ def packages(index: Index) -> None:
         index.add(name, "1")
 
 
-def services(repo: Repo, head: str = "", **asked: str) -> None:
+ONE, TWO = "layers: {limit: 4}\n", "layers: {limit: 5}\n"  # layers for packages: what is shared, and a service's own
+
+
+def services(repo: Repo, head: str = TWO, **asked: str) -> None:
     """A fleet without bases; of each service its requirements as a YAML list, and further keys behind a `;`."""
     lines = [f"{head}services:{'' if asked else ' {}'}\n"]
     for name, said in asked.items():
@@ -71,9 +74,9 @@ def test_each_service_has_its_own_closure_and_what_is_shared_lies_in_a_base(repo
     done = repo.run("lock")
     assert done.code == 0, done.stderr
     assert sorted(repo.locked()) == [
-        "api.txt", "base-core.txt", "externals.txt", "inputs.json", "layers.json", "work.txt",
+        "api.txt", "base-frame.txt", "externals.txt", "inputs.json", "layers.json", "work.txt",
     ]  # fmt: skip
-    assert repo.pins("base-core") == ["core==2", "frame==1"]
+    assert repo.pins("base-frame") == ["core==2", "frame==1"]
     assert closure(repo, "api") == ["core==2", "extra==1", "frame==1"]
     assert closure(repo, "work") == ["core==2", "frame==1", "leaf==1", "tool==1"]
     assert repo.run("lock", "--check").code == 0
@@ -85,11 +88,11 @@ def test_the_file_of_layers_has_a_line_for_each_base_and_each_service(repo: Repo
     assert repo.locked()["layers.json"].splitlines() == [
         "{",
         ' "bases": {',
-        '  "core": {"on": "", "holds": ["core", "frame"]}',
+        '  "frame": {"on": "", "holds": ["core", "frame"]}',
         " },",
         ' "services": {',
-        '  "api": {"on": "core", "holds": [["extra"]]},',
-        '  "work": {"on": "core", "holds": [["leaf", "tool"]]}',
+        '  "api": {"on": "frame", "holds": [["extra"]]},',
+        '  "work": {"on": "frame", "holds": [["leaf", "tool"]]}',
         " }",
         "}",
     ]
@@ -106,7 +109,7 @@ def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--explain", "core").stdout == (
-        "core 2 in base-core\n  frame -> core\n"
+        "core 2 in base-frame\n  frame -> core\n"
         "  there, because api, work need it, and share it best so (locks/layers.json)\n"
     )
     assert repo.run("lock", "--explain", "leaf").stdout == (
@@ -135,9 +138,10 @@ def test_what_builds_a_local_package_does_not_decide_what_services_are_supposed_
     project = '[project]\nname = "own"\nversion = "1"\n' + backend
     index.add("setuptools", "80")
     index.add("extra", "2")
-    services(repo, api="[core, extra<2, ./libs/own]", work="[core]")
-    repo.write((repo.root / "services.yaml").read_text().partition("\n")[2].partition("\n")[2],
-               {"libs/own/pyproject.toml": project, "libs/own/own.py": ""})  # fmt: skip
+    for path, text in (("pyproject.toml", project), ("own.py", "")):
+        (repo.root / "libs/own").mkdir(parents=True, exist_ok=True)
+        (repo.root / "libs/own" / path).write_text(text)
+    services(repo, "", api="[core, extra<2, ./libs/own]", work="[core]")
     done = repo.run("lock")
     assert done.code == 0, done.stderr
     assert (repo.pins("base-core"), repo.pins("wheel-own")) == (["core==2"], ["core==1", "setuptools==80"])
@@ -160,17 +164,17 @@ def test_a_new_service_is_locked_by_a_bake_and_moves_no_layer(repo: Repo) -> Non
     assert changed == {"inputs.json", "layers.json", "third.txt"}
     assert before.keys() <= after.keys()
     assert closure(repo, "third") == ["core==2", "frame==1", "other==1"]
-    assert "base-core" in made.target("third").needs
+    assert "base-frame" in made.target("third").needs
     assert repo.run("lock", "--check").code == 0
 
 
 def test_a_new_service_that_shares_what_one_had_alone_is_locked_by_a_bake_too(repo: Repo) -> None:
-    services(repo, api="[frame]", work="[leaf]")
+    services(repo, ONE, api="[frame]", work="[leaf]")
     assert repo.run("lock").code == 0
     assert found(repo)["bases"] == {}
-    services(repo, api="[frame]", work="[leaf]", third="[frame]")
+    services(repo, ONE, api="[frame]", work="[leaf]", third="[frame]")
     bake(repo)
-    assert repo.pins("base-core") == ["core==2", "frame==1"]
+    assert repo.pins("base-frame") == ["core==2", "frame==1"]
     assert (repo.pins("api"), repo.pins("third"), repo.pins("work")) == ([], [], ["leaf==1"])
     assert repo.run("lock", "--check").code == 0
 
@@ -191,21 +195,21 @@ def test_a_service_that_is_gone_moves_no_layer_and_leaves_nothing_behind(repo: R
 
 
 def test_a_base_that_nobody_stands_on_any_more_goes_with_its_services(repo: Repo) -> None:
-    services(repo, a="[frame]", b="[frame]", c="[leaf]", d="[leaf]")
+    services(repo, ONE, a="[frame]", b="[frame]", c="[leaf]", d="[leaf]")
     assert repo.run("lock").code == 0
-    assert set(found(repo)["bases"]) == {"core", "leaf"}
-    services(repo, a="[frame]", b="[frame]")
+    assert set(found(repo)["bases"]) == {"frame", "leaf"}
+    services(repo, ONE, a="[frame]", b="[frame]")
     assert [target.name for target in plan(settled(manifest(repo.root / "services.yaml"))).targets] == [
-        "inside", "runtime", "base-core", "a", "b",
+        "inside", "runtime", "base-frame", "a", "b",
     ]  # fmt: skip
     assert repo.run("lock").code == 0
-    assert set(found(repo)["bases"]) == {"core"} and "base-leaf.txt" not in repo.locked()
+    assert set(found(repo)["bases"]) == {"frame"} and "base-leaf.txt" not in repo.locked()
 
 
 def test_a_service_that_asks_for_nothing_any_more_has_nothing(repo: Repo) -> None:
-    services(repo, a="[frame]", b="[frame]")
+    services(repo, ONE, a="[frame]", b="[frame]")
     assert repo.run("lock").code == 0
-    services(repo, a="[frame]", b="[]")
+    services(repo, ONE, a="[frame]", b="[]")
     made = plan(settled(manifest(repo.root / "services.yaml")))
     assert made.target("b").needs == ("inside", "runtime")
     assert repo.run("lock").code == 0
@@ -219,10 +223,10 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, 
         index.add(name, "3")
     services(repo, api="[frame, extra]", work="[tool, frame]", third="[other]")
     assert repo.run("lock").code == 0
-    assert (repo.pins("base-core"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
     done = repo.run("lock", "--upgrade", "core")
-    assert sorted(done.stdout.split()) == ["locks/base-core.txt", "locks/inputs.json"]
-    assert (repo.pins("base-core"), repo.pins("work")) == (["core==3", "frame==1"], ["leaf==1", "tool==1"])
+    assert sorted(done.stdout.split()) == ["locks/base-frame.txt", "locks/inputs.json"]
+    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==3", "frame==1"], ["leaf==1", "tool==1"])
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
@@ -261,37 +265,41 @@ def test_weights_alone_need_no_layers_to_be_found(repo: Repo) -> None:
 
 # --- to and from layers of another kind ------------------------------------------------------------------------------
 
-HAND = "bases:\n  web: {requirements: [frame]}\nservices:\n"
+HAND = """\
+bases:
+  web: {requirements: [frame]}
+services:
+  api: {context: api, base: web, requirements: [extra]}
+  work: {context: work, base: web, requirements: [tool]}
+"""
 
 
 def test_one_service_each_and_shared_are_different_questions(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[frame]")
     assert repo.run("lock").code == 0
     services(repo, "layers: none\n", api="[frame, extra]", work="[frame]")
-    with pytest.raises(StaleFiles, match="api .*, work "):  # its lock holds what a base leaves of it
+    with pytest.raises(StaleFiles, match=r"api .*, work "):  # its lock holds what a base leaves of it
         bake(repo)
     assert repo.run("lock").code == 0
     assert repo.pins("api") == ["core==2", "extra==1", "frame==1"]
-    assert "base-core.txt" not in repo.locked() and "layers.json" not in repo.locked()
+    assert "base-frame.txt" not in repo.locked() and "layers.json" not in repo.locked()
     services(repo, api="[frame, extra]", work="[frame]")
     with pytest.raises(StaleFiles):
         bake(repo)
 
 
 def test_versions_stay_on_the_way_to_hand_written_bases_and_back(repo: Repo, index: Index) -> None:
-    hand = {name: "{context: %s, base: web, requirements: [%s]}" % (name, more) for name, more in
-            (("api", "extra"), ("work", "tool"))}  # fmt: skip
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     for name in ("core", "frame", "leaf", "tool", "extra"):
         index.add(name, "9", ["leaf"] if name == "tool" else [])
-    repo.write(HAND + "".join(f"  {name}: {said}\n" for name, said in hand.items()))
+    repo.write(HAND)
     assert repo.run("lock").code == 0
     assert (repo.pins("base-web"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
-    assert "layers.json" not in repo.locked() and "base-core.txt" not in repo.locked()
+    assert "layers.json" not in repo.locked() and "base-frame.txt" not in repo.locked()
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
-    assert (repo.pins("base-core"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
     assert "base-web.txt" not in repo.locked()
     services(repo, "layers: none\n", api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
@@ -331,10 +339,10 @@ def test_a_limit_that_no_plan_keeps_is_told_with_what_it_has_to_hold(repo: Repo)
 def test_another_limit_makes_the_layers_stale(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
-    services(repo, "layers: {limit: 4}\n", api="[frame, extra]", work="[tool, frame]")
+    services(repo, ONE, api="[frame, extra]", work="[tool, frame]")
     done = repo.run("lock", "--check")
     assert done.code == 4
-    assert "base-core (what it answers has changed), layers (what it answers has changed)" in done.stderr
+    assert "base-frame (what it answers has changed), layers (what it answers has changed)" in done.stderr
     assert repo.run("lock").code == 0
     assert found(repo)["bases"] == {}  # one layer for packages, and nothing is carried that is not needed
 
@@ -343,16 +351,16 @@ def test_an_edited_file_of_layers_is_stale_and_its_layers_are_a_wish(repo: Repo)
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     path = repo.root / "locks/layers.json"
-    path.write_text(path.read_text().replace('"core": {', '"common": {').replace('"on": "core"', '"on": "common"'))
+    path.write_text(path.read_text().replace('"frame": {', '"common": {').replace('"on": "frame"', '"on": "common"'))
     done = repo.run("lock", "--check")
     assert (done.code, done.stderr.splitlines()[0]) == (
         4,
-        "slimbake: locks are stale: layers (its file was edited), base-common (it was never locked)",
+        "slimbake: locks are stale: base-common (it was never locked), layers (its file was edited)",
     )
     with pytest.raises(StaleFiles, match=r"layers \(its file was edited\)"):
         bake(repo)
     assert repo.run("lock").code == 0
-    assert repo.pins("base-common") == ["core==2", "frame==1"] and "base-core.txt" not in repo.locked()
+    assert repo.pins("base-common") == ["core==2", "frame==1"] and "base-frame.txt" not in repo.locked()
 
 
 CONFLICT = '{\n "bases": {\n<<<<<<< ours\n  "core": {"on": "", "holds": ["core"]}\n=======\n >>>>>>> theirs\n'
@@ -401,7 +409,7 @@ def test_a_missing_file_of_layers_is_said_and_made_anew(repo: Repo) -> None:
 def test_the_build_of_torch_reaches_a_service_that_alone_has_torch_and_stands_on_a_base(repo: Repo) -> None:
     make_wheel(repo.root.parent / "wheels", "torch", "2.0+cpu")
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(repo.root.parent / "wheels"))
-    services(repo, "torch: cpu\n", api="[frame]", rank="[frame, torch]")
+    services(repo, TWO + "torch: cpu\n", api="[frame]", rank="[frame, torch]")
     done = repo.run("lock")
     assert done.code == 0, done.stderr
     assert repo.pins("rank") == ["torch==2.0+cpu"]
@@ -414,7 +422,7 @@ def test_a_fleet_for_cpus_that_would_hold_cuda_is_refused(repo: Repo, index: Ind
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(repo.root.parent / "wheels"))
     index.add("nvidia-cublas-cu12", "12.1")
     index.add("speedy", "1", ["nvidia-cublas-cu12"])
-    services(repo, "torch: cpu\n", api="[torch]", rank="[torch, speedy]")
+    services(repo, TWO + "torch: cpu\n", api="[torch]", rank="[torch, speedy]")
     done = repo.run("lock")
     assert done.code == 2
     assert done.stderr.splitlines()[-3:-1] == [
@@ -432,7 +440,7 @@ def test_what_one_service_needs_on_one_platform_and_another_everywhere_is_there_
     index.add("pure", "1", ['extra ; platform_machine == "x86_64"'])
     for order in (("a", "b"), ("b", "a")):
         asked = {"a": "[pure]", "b": "[pure, extra]"}
-        services(repo, BOTH, **{name: asked[name] for name in order})
+        services(repo, TWO + BOTH, **{name: asked[name] for name in order})
         assert repo.run("lock", "--upgrade").code == 0
         assert closure(repo, "b") == ["extra==1", "pure==1"]
         holding = next(name for name, pins in on_the_way(repo, "b").items() if "extra==1" in pins)
@@ -441,12 +449,12 @@ def test_what_one_service_needs_on_one_platform_and_another_everywhere_is_there_
 
 def test_a_package_whose_version_differs_by_platform_lies_in_one_base_with_both(repo: Repo, index: Index) -> None:
     index.add("pure", "1", ['core<2 ; platform_machine == "aarch64"', "core"])
-    services(repo, BOTH, a="[pure]", b="[pure, leaf]")
+    services(repo, TWO + BOTH, a="[pure]", b="[pure, leaf]")
     assert repo.run("lock").code == 0
-    assert list(on_the_way(repo, "b")) == ["base-core", "b"]
-    assert repo.pins("base-core") == ["core==1", "core==2", "pure==1"]
+    assert list(on_the_way(repo, "b")) == ["base-pure", "b"]
+    assert repo.pins("base-pure") == ["core==1", "core==2", "pure==1"]
     assert repo.pins("b") == ["leaf==1"]
-    assert {pin.marker for pin in locked(manifest(repo.root / "services.yaml"))["base-core"]} == {
+    assert {pin.marker for pin in locked(manifest(repo.root / "services.yaml"))["base-pure"]} == {
         'platform_machine == "aarch64"', 'platform_machine == "x86_64"', "",
     }  # fmt: skip
 

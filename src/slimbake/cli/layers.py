@@ -42,6 +42,7 @@ def command(
     from slimbake.closures import sizes, written
     from slimbake.errors import UsageError
     from slimbake.layers import report as shown
+    from slimbake.layers.bases import bases, laid
     from slimbake.layers.cost import bound, cost
     from slimbake.layers.model import Limits, Prices
     from slimbake.layers.planner import layer_plan
@@ -59,7 +60,7 @@ def command(
         return
     fleet, limits, prices = hand.fleet, Limits(limit, reserved), Prices()
     try:
-        planned = layer_plan(fleet, limits, prices)
+        planned = laid(bases(fleet, layer_plan(fleet, limits, prices)))
     except ValueError as error:
         raise UsageError(str(error), "raise --limit, or lower --reserved") from None
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}

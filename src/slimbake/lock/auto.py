@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slimbake.layers.bases import Bases, PlannedBase, Stand, bases
-from slimbake.layers.model import Chain, Group, Item, LayerPlan, Limits, fleet
+from slimbake.layers.bases import Bases, PlannedBase, Stand, bases, below, laid
+from slimbake.layers.model import Group, Item, Limits, fleet
 from slimbake.lock.model import Pin
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.plan.sources import local_packages, weights_sources
@@ -46,9 +46,9 @@ def arrange(manifest: Manifest, closures: Closures, weights: Mapping[str, int], 
             name = f"weights-{sources[service.weights].name}"
             yield Item(name, "", weights[name], weights[name], kind="weights")
 
-    found = fleet((service.name, items(service)) for service in manifest.services)
+    found = fleet((service.name, items(service)) for service in manifest.services if _asks(service))
     limits = Limits(manifest.layer_limit) if manifest.layer_limit else Limits()
-    return _names(bases(found, layer_plan(found, limits, previous=_plan(previous)), previous))
+    return _names(bases(found, layer_plan(found, limits, previous=laid(previous) if previous else None), previous))
 
 
 def _by_name(pins: Iterable[Pin]) -> dict[str, list[Pin]]:
@@ -68,22 +68,6 @@ def _names(found: Bases) -> Bases:
     )
 
 
-def _plan(known: Bases | None) -> LayerPlan | None:
-    if known is None:
-        return None
-    by_name = {base.name: base for base in known.bases}
-    return LayerPlan(
-        tuple(
-            Chain(s.service, (*(by_name[name].items for name in _below(s.base, by_name)), *s.own)) for s in known.stands
-        )
-    )
-
-
-def _below(name: str, by_name: Mapping[str, PlannedBase]) -> tuple[str, ...]:
-    """A base and all that it stands on, bottom first."""
-    return (*_below(by_name[name].parent, by_name), name) if name else ()
-
-
 def installing(manifest: Manifest, found: Bases | None) -> tuple[PlannedBase, ...]:
     """The bases that hold packages, and so have a lock; one for weights holds nothing else."""
     weights = {f"weights-{source.name}" for source in weights_sources(manifest).values()}
@@ -95,11 +79,9 @@ def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple
 
     What needs a package is told within the base's own chain, so that no service's change is one of a base.
     """
-    by_name = {base.name: base for base in found.bases}
     pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))
     held = {
-        base.name: frozenset[str]().union(*(by_name[n].items for n in _below(base.name, by_name)))
-        for base in found.bases
+        base.name: frozenset[str]().union(*(each.items for each in below(base.name, found))) for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
     for base in installing(manifest, found):
@@ -107,9 +89,9 @@ def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple
         locks[f"base-{base.name}"] = tuple(replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own)
     weighted = {service.name for service in manifest.services if service.weights}
     for stand in found.stands:
-        below = held.get(stand.base, frozenset())
+        shared = held.get(stand.base, frozenset())
         if stand.service in closures or stand.service in weighted:
-            own = (pin for pin in closures.get(stand.service, ()) if pin.name not in below)
+            own = (pin for pin in closures.get(stand.service, ()) if pin.name not in shared)
             locks[stand.service] = tuple(own)
     return locks
 
@@ -133,9 +115,8 @@ def kept(manifest: Manifest, known: Bases) -> Bases:
     """The layers without services that are gone, and without bases that none of the others stands on."""
     services = {service.name for service in manifest.services if _asks(service)}
     stands = tuple(stand for stand in known.stands if stand.service in services)
-    by_name = {base.name: base for base in known.bases}
-    served = {name for stand in stands for name in _below(stand.base, by_name)}
-    return Bases(tuple(base for base in known.bases if base.name in served), stands)
+    served = {base for stand in stands for base in below(stand.base, known)}
+    return Bases(tuple(base for base in known.bases if base in served), stands)
 
 
 def _asks(service: Service) -> bool:
