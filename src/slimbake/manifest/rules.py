@@ -82,7 +82,7 @@ def _without_bases(raw: Raw, report: Report) -> None:
         report.key(("layers",), message, "remove `bases` to have slimbake find the layers, or remove `layers`")
     if "torch" in raw:
         message = f"`torch` of the fleet is for one without bases, and here are `bases` ({report.where(('bases',))})"
-        report.key(("torch",), message, "move it into the base that requires torch: `bases: {ml: {torch: ...}}`")
+        report.key(("torch",), message, f"move it into the base that requires torch, as `torch: {raw['torch']}` there")
 
 
 def _images(externals: Raw, report: Report) -> None:

@@ -98,7 +98,7 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
         ),
         labels=_labels(manifest, name),
         repository=name,
-        online=True,
+        online=_installs(base) or bool(base.system),
     )
 
 
