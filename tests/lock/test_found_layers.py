@@ -106,11 +106,10 @@ def test_none_leaves_every_service_alone_and_no_file_of_layers(repo: Repo) -> No
 
 
 def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
-    services(repo, api="[frame, extra]", work="[tool, frame]")
+    services(repo, api="[frame, extra]", work="[tool, frame]", thin="[frame]")
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--explain", "core").stdout == (
-        "core 2 in base-frame\n  frame -> core\n"
-        "  there, because api, work need it, and share it best so (locks/layers.json)\n"
+        "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common (locks/layers.json)\n"
     )
     assert repo.run("lock", "--explain", "leaf").stdout == (
         "leaf 1 in work\n  tool -> leaf\n  there, because work alone needs it\n"
@@ -119,6 +118,9 @@ def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
 
 def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(repo: Repo, index: Index) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
+    for words in (("layers",), ("layers", "--what-if", "core>2")):
+        done = repo.run(*words)
+        assert done.code == 4 and "api (it was never locked)" in done.stderr
     assert repo.run("lock").code == 0
     index.add("core", "3")
     done = repo.run("layers")
@@ -307,6 +309,17 @@ def test_versions_stay_on_the_way_to_hand_written_bases_and_back(repo: Repo, ind
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
+    # Within one layer for packages nothing can be shared that one of the images has not all of.
+    services(repo, ONE, api="[core, extra]", work="[core, leaf]")
+    assert repo.run("lock").code == 0
+    assert repo.run("lock", "--explain", "core").stdout == "".join(
+        f"core 2 in {name}\n  core\n"
+        "  there, because a layer shared with the others that need it would cost more (locks/layers.json)\n"
+        for name in ("api", "work")
+    )
 
 
 def test_two_services_that_conflict_are_told_the_ways_out_without_a_base(repo: Repo, index: Index) -> None:

@@ -40,19 +40,21 @@ def command(
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
     from slimbake.closures import sizes, written
-    from slimbake.errors import UsageError
+    from slimbake.errors import StaleFiles, UsageError
     from slimbake.layers import report as shown
     from slimbake.layers.bases import bases, laid
     from slimbake.layers.cost import bound, cost
     from slimbake.layers.model import Limits, Prices
     from slimbake.layers.planner import layer_plan
-    from slimbake.lock import locked, settled
+    from slimbake.lock import locked, settled, stale
     from slimbake.lock.model import is_auto
 
     manifest, _ = read(file)
     limit = limit or manifest.layer_limit or Limits().layers
     if reserved >= limit:
         raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
+    if old := stale(manifest):
+        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     bytes_ = sizes(measured) if measured else {}
     hand = written(settled(manifest), locked(manifest), bytes_)
     if requirement:

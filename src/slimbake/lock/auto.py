@@ -17,7 +17,7 @@ from slimbake.lock.model import Pin
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.plan.sources import local_packages, weights_sources
 
-UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included (docs/layers.md)
+UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages (docs/layers.md)
 LOCAL = 50_000  # bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
 UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
 
@@ -109,6 +109,15 @@ def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
             via=tuple(sorted({name for pin in same for name in pin.via})),
             marker="" if "" in markers else " or ".join(markers),
         )
+
+
+def sharers(found: Bases) -> dict[str, tuple[str, ...]]:
+    """The services that stand on each base, directly or not, by its lock's name."""
+    chains = {stand.service: below(stand.base, found) for stand in found.stands}
+    return {
+        f"base-{base.name}": tuple(service for service, chain in chains.items() if base in chain)
+        for base in found.bases
+    }
 
 
 def kept(manifest: Manifest, known: Bases) -> Bases:

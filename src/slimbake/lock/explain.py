@@ -54,10 +54,12 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(package: str, families: Iterable[Family], locked: Locked, found: bool) -> str:
+def explanation(
+    package: str, families: Iterable[Family], locked: Locked, sharers: Mapping[str, tuple[str, ...]] | None = None
+) -> str:
     """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
 
-    `found`: the bases are the planner's.
+    `sharers`: where the bases are found ones, the services on each by the base's lock.
     """
     lines = []
     everywhere = [(family, owners(package, family, locked)) for family in families]
@@ -68,32 +70,27 @@ def explanation(package: str, families: Iterable[Family], locked: Locked, found:
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(f"  {_found(owner, family, copies) if found else _why(owner, family)}")
-        if len(held) > 1 and not found:
+            lines.append(f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}")
+        if len(held) > 1 and sharers is None:
             lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
     return "\n".join(lines)
 
 
-def _above(name: str, family: Family) -> list[str]:
-    return [other.name for other in family.layers if any(each.name == name for each in family.closure(other.name)[:-1])]
-
-
-def _found(owner: Owner, family: Family, copies: int) -> str:
+def _found(owner: Owner, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
     """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
-    above = [name for name in _above(owner.layer, family) if not name.startswith("base-")]
-    if above:
-        return f"there, because {', '.join(above)} need it, and share it best so (locks/layers.json)"
+    if owner.layer in sharers:
+        return f"there, where {', '.join(sharers[owner.layer])} have it in common (locks/layers.json)"
     if copies > 1:
         return "there, because a layer shared with the others that need it would cost more (locks/layers.json)"
     return f"there, because {owner.layer} alone needs it"
 
 
 def _why(owner: Owner, family: Family) -> str:
-    if above := _above(owner.layer, family):
-        return (
-            f"there, because {owner.layer} asks for it or for what needs it; so {', '.join(above)} have it from below"
-        )
-    below = family.closure(owner.layer)[:-1]
+    layer = next(layer for layer in family.layers if layer.name == owner.layer)
+    above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
+    if above:
+        return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
+    below = family.closure(layer.name)[:-1]
     return "there, because " + (f"{below[-1].name} below it does not need it" if below else "it stands on no base")
 
 
