@@ -12,7 +12,7 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 from slimbake.layers.bases import Bases, PlannedBase, Stand, laid
 from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
 from slimbake.lock.model import Pin, Wheel, families
-from slimbake.manifest.model import Manifest, Weights
+from slimbake.manifest.model import Weights
 from slimbake.plan import plan
 
 MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")
@@ -41,7 +41,13 @@ CLOSURES = {
 }
 
 
-def held(manifest: Manifest, found: Bases, name: str) -> set[str]:
+@pytest.fixture(scope="module")
+def found() -> Bases:
+    """The layers of FLEET, which nobody had found before."""
+    return arrange(FLEET, CLOSURES, BYTES, None)
+
+
+def held(found: Bases, name: str) -> set[str]:
     """All that lies in a service's layers."""
     return {item for group in laid(found).chain(name).groups for item in group}
 
@@ -50,15 +56,14 @@ def held(manifest: Manifest, found: Bases, name: str) -> set[str]:
 def test_every_service_has_what_it_needs_and_nothing_else(limit: int | None) -> None:
     manifest = replace(FLEET, layer_limit=limit)
     found = arrange(manifest, CLOSURES, BYTES, None)
-    assert held(manifest, found, "api") == {*WEB, "common"}
-    assert held(manifest, found, "embed") == {*WEB, *TORCH, "weights-models-mini"}
-    assert held(manifest, found, "rank") == {*WEB, *TORCH, "rich", "common", "weights-models-mini"}
+    assert held(found, "api") == {*WEB, "common"}
+    assert held(found, "embed") == {*WEB, *TORCH, "weights-models-mini"}
+    assert held(found, "rank") == {*WEB, *TORCH, "rich", "common", "weights-models-mini"}
     assert {stand.service for stand in found.stands} == {"api", "embed", "rank"}
     assert max(len(chain.groups) for chain in laid(found).chains) <= (limit or 10) - 3
 
 
-def test_the_locks_of_bases_and_services_are_the_closures_again() -> None:
-    found = arrange(FLEET, CLOSURES, BYTES, None)
+def test_the_locks_of_bases_and_services_are_the_closures_again(found: Bases) -> None:
     locks = cut(FLEET, found, CLOSURES)
     assert {name for name in locks if name.startswith("base-")} == {f"base-{b.name}" for b in installing(FLEET, found)}
     for name, closure in CLOSURES.items():
@@ -67,8 +72,8 @@ def test_the_locks_of_bases_and_services_are_the_closures_again() -> None:
         assert sorted(pins) == sorted(pin.name for pin in closure)
 
 
-def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs() -> None:
-    locks = cut(FLEET, arrange(FLEET, CLOSURES, BYTES, None), CLOSURES)
+def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: Bases) -> None:
+    locks = cut(FLEET, found, CLOSURES)
     (starlette,) = (pin for pins in locks.values() for pin in pins if pin.name == "starlette")
     assert starlette.via == ("fastapi",)  # and not rich, which rank has for itself
 
@@ -98,8 +103,7 @@ def test_the_versions_of_two_platforms_lie_in_one_layer() -> None:
     }  # fmt: skip
 
 
-def test_the_manifest_is_as_if_a_person_had_written_the_bases() -> None:
-    found = arrange(FLEET, CLOSURES, BYTES, None)
+def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: Bases) -> None:
     made = applied(FLEET, found)
     by_name = {base.name: base for base in made.bases}
     assert {base.weights for base in made.bases} == {None, MODEL}
@@ -121,35 +125,34 @@ def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(torch
         service("a", requirements=asks("rich")), service("b", requirements=asks("rich", "torch")), torch=torch
     )
     closures = {"a": (pin("rich"),), "b": (pin("rich"), pin("torch"))}
-    made = plan(applied(manifest, arrange(manifest, closures, {}, None)))
-    found = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
-    assert found == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
     settled = applied(manifest, arrange(manifest, closures, {}, None))
+    made = plan(settled)
+    told = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
+    assert told == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
     assert {family.torch for family in families(settled)} == {torch if torch in ("cpu", "cu128") else ""}
 
 
 def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> None:
     manifest = replace(FLEET, services=(*FLEET.services, ONLY_WEIGHTS))
     found = arrange(manifest, CLOSURES, BYTES, None)
-    assert held(manifest, found, "store") == {"weights-models-mini"}
+    assert held(found, "store") == {"weights-models-mini"}
     assert cut(manifest, found, CLOSURES)["store"] == ()
 
 
-def test_a_new_service_moves_nothing() -> None:
-    before = arrange(FLEET, CLOSURES, BYTES, None)
+def test_a_new_service_moves_nothing(found: Bases) -> None:
     new = service("new", requirements=asks("fastapi", "sixth"), weights=OTHER)
     more = replace(FLEET, services=(*FLEET.services, new))
-    after = arrange(more, CLOSURES | {"new": (*CLOSURES["api"], pin("sixth"))}, BYTES, before)
-    assert after.bases == before.bases
-    assert {stand for stand in after.stands if stand.service != "new"} == set(before.stands)
+    after = arrange(more, CLOSURES | {"new": (*CLOSURES["api"], pin("sixth"))}, BYTES, found)
+    assert after.bases == found.bases
+    assert {stand for stand in after.stands if stand.service != "new"} == set(found.stands)
 
 
-def test_the_order_of_services_changes_nothing() -> None:
+def test_the_order_of_services_changes_nothing(found: Bases) -> None:
     turned = replace(FLEET, services=FLEET.services[::-1])
-    one, other = (arrange(each, CLOSURES, BYTES, None) for each in (FLEET, turned))
-    assert text(one) == text(other)
+    other = arrange(turned, CLOSURES, BYTES, None)
+    assert text(found) == text(other)
     closures = dict(reversed(CLOSURES.items()))
-    assert cut(FLEET, one, CLOSURES) == cut(turned, other, closures)
+    assert cut(FLEET, found, CLOSURES) == cut(turned, other, closures)
 
 
 def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
