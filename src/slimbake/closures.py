@@ -14,13 +14,12 @@ from pathlib import Path
 from slimbake.errors import SetupError, UsageError
 from slimbake.layers.cost import name as name_of
 from slimbake.layers.model import Chain, Fleet, Group, Item, LayerPlan, fleet
+from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
 from slimbake.manifest.model import LocalPackage, Manifest
 from slimbake.plan.bases import layered, parents_first
 from slimbake.plan.sources import WeightsSource, weights_sources
 
-UNPACKED = 4.5
-"""Bytes on a host for one of a wheel, bytecode included: of the example's 48 measured packages (docs/layers.md)."""
 WEIGHTS_PACKED = 0.9
 """Bytes on a registry for one of a model's weights: MiniLM, likewise."""
 

@@ -12,6 +12,8 @@ from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
 from slimbake.generated import drift
+from slimbake.lock import stale
+from slimbake.manifest import manifest
 from slimbake.plan.targets import INSIDE
 from slimbake.render import MARK
 
@@ -39,6 +41,11 @@ def test_the_repository_s_own_generated_files_are_fresh() -> None:
     fleet = Fleet(REPOSITORY)
     found = drift(fleet.files(), REPOSITORY)
     assert ([file.path for file in found.write], found.remove) == ([], ()), "mend: slimbake generate"
+
+
+@pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if (fleet.root / "locks").is_dir()], ids=str)
+def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
+    assert stale(manifest(fleet.root / "services.yaml")) == ()
 
 
 @every_fleet

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
-from slimbake.closures import UNPACKED, Sizes, Written, sizes, written
+from slimbake.closures import Sizes, Written, sizes, written
 from slimbake.errors import SetupError, UsageError
 from slimbake.layers.cost import faults
 from slimbake.layers.model import Limits
 from slimbake.lock import locked
+from slimbake.lock.auto import UNPACKED
 from slimbake.manifest import manifest
 
 ROOT = Path(__file__).parents[2]

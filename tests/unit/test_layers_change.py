@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, UVICORN
 
-from slimbake.layers.bases import bases
+from slimbake.layers.bases import bases, laid
 from slimbake.layers.change import ImageChange, what_if
 from slimbake.layers.model import Chain, Fleet, LayerPlan, fleet
 from slimbake.layers.planner import layer_plan
@@ -72,14 +72,7 @@ def test_layers_that_several_share_are_bases_with_their_parents_first() -> None:
 
 def test_bases_and_own_layers_are_the_plan_again() -> None:
     made = bases(EIGHT, OLD)
-    by_name = {base.name: base for base in made.bases}
-    for stand in made.stands:
-        below: list[frozenset[str]] = []
-        name = stand.base
-        while name:
-            below.insert(0, by_name[name].items)
-            name = by_name[name].parent
-        assert (*below, *stand.own) == OLD.chain(stand.service).groups
+    assert laid(made) == OLD
 
 
 def test_a_base_keeps_its_name_when_versions_change_and_most_of_it_stays() -> None:
@@ -88,6 +81,30 @@ def test_a_base_keeps_its_name_when_versions_change_and_most_of_it_stays() -> No
     renamed = replace(before, bases=tuple(replace(base, name=f"my-{base.name}") for base in before.bases))
     found = bases(after, layer_plan(after, previous=OLD), renamed)
     assert {base.name for base in found.bases} == {base.name for base in renamed.bases}
+
+
+def test_what_a_service_has_alone_is_one_layer_of_packages_and_its_weights() -> None:
+    alone = (frozenset({TORCH.key}), frozenset({MODEL.key}), frozenset({BM25.key}))
+    web = frozenset({FASTAPI.key})
+    of = fleet([("a", [FASTAPI, TORCH, MODEL, BM25]), ("b", [FASTAPI])])
+    made = bases(of, LayerPlan((Chain("a", (web, *alone)), Chain("b", (web,)))))
+    assert [base.name for base in made.bases] == ["fastapi"]
+    assert made.stands[0].own == (alone[1], alone[0] | alone[2])
+    assert laid(made).chain("a").groups == (web, alone[1], alone[0] | alone[2])
+
+
+def test_a_base_on_which_one_service_is_left_stays_while_its_items_do() -> None:
+    web, torch = frozenset({FASTAPI.key}), frozenset({TORCH.key})
+    two = fleet([("a", [FASTAPI, TORCH]), ("b", [FASTAPI, UVICORN])])
+    before = bases(two, LayerPlan((Chain("a", (web, torch)), Chain("b", (web, frozenset({UVICORN.key}))))))
+    one = fleet([("a", [FASTAPI, TORCH])])
+    plan = LayerPlan((Chain("a", (web, torch)),))
+    assert [base.name for base in bases(one, plan).bases] == []
+    after = bases(one, plan, before)
+    assert after.bases == before.bases
+    assert after.stands == before.stands[:1]
+    turned = LayerPlan((Chain("a", (torch, web)),))
+    assert bases(one, turned, before).bases == (), "it stands elsewhere"
 
 
 def test_a_second_base_of_one_heaviest_item_gets_a_number() -> None:

@@ -59,11 +59,11 @@ def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> No
 
 
 def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
-    assert explanation("core", [FAMILY], LOCKED, found=False) == (
+    assert explanation("core", [FAMILY], LOCKED) == (
         "core 1 in base-web\n  frame -> core\n  frame -> mid -> core\n"
         "  there, because base-web asks for it or for what needs it; so base-ml, rank, api have it from below"
     )
-    assert explanation("numpy", [FAMILY], LOCKED, found=False) == (
+    assert explanation("numpy", [FAMILY], LOCKED) == (
         "numpy 1 in base-ml\n  torch -> numpy\n"
         "  there, because base-ml asks for it or for what needs it; so rank have it from below\n"
         "numpy 1 in api\n  scipy -> numpy\n"
@@ -71,16 +71,14 @@ def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
         "  held 2 times: a base that these services stand on could hold it once"
     )
     alone = Family((Layer("tool", "", ("a",), ()),), "")
-    assert explanation("a", [alone], {"tool": (pin("a", ""),)}, found=False).endswith(
-        "there, because it stands on no base"
-    )
-    assert explanation("absent", [FAMILY], LOCKED, found=False) == ""
+    assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith("there, because it stands on no base")
+    assert explanation("absent", [FAMILY], LOCKED) == ""
 
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
     users = [f"user{number}" for number in range(9)]
     alone = Family((Layer("tool", "", tuple(users), ()),), "")
-    shown = explanation("a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))}, found=False)
+    shown = explanation("a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))})
     assert shown.count("-> a") == 6 and "  and 3 more ways" in shown
 
 

@@ -47,6 +47,22 @@ def test_a_service_without_a_base_is_a_family_and_one_without_requirements_has_n
     assert shape(manifest) == [[("base-other", "")], [("tool", "")]]
 
 
+def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is_to_be_found() -> None:
+    services = (service("a", requirements=asks("rich")), service("b", requirements=asks("click")), service("bare"))
+    assert shape(fleet(*services)) == shape(fleet(*services, layers="auto")) == [[("a", ""), ("b", "")]]
+    assert shape(fleet(*services, layers="none")) == [[("a", "")], [("b", "")]]
+    assert [[family.found for family in families(fleet(*services, layers=each))] for each in ("auto", "none")] == [
+        [True],
+        [False, False],
+    ]
+    assert [family.torch for family in families(fleet(*services, torch="cpu"))] == ["cpu"]
+
+
+def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
+    service_ = service("a", requirements=asks("rich"))
+    assert digests(fleet(service_))["a"] != digests(fleet(service_, layers="none"))["a"]
+
+
 def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
     model = Weights("package", "some-model")
     found = families(

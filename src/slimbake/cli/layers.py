@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command("layers")
 @manifest_option
 @json_option
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Layers of an image at most.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Layers of an image at most.  [default: the manifest's `layers`, or 10]"
+)
 @click.option(
     "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
 )
@@ -33,21 +35,26 @@ if TYPE_CHECKING:
 )
 @click.option("--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed.")
 def command(
-    file: Path, as_json: bool, limit: int, reserved: int, measured: Path | None, requirement: str | None
+    file: Path, as_json: bool, limit: int | None, reserved: int, measured: Path | None, requirement: str | None
 ) -> None:  # fmt: skip
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
     from slimbake.closures import sizes, written
-    from slimbake.errors import UsageError
+    from slimbake.errors import StaleFiles, UsageError
     from slimbake.layers import report as shown
+    from slimbake.layers.bases import bases, laid
     from slimbake.layers.cost import bound, cost
     from slimbake.layers.model import Limits, Prices
     from slimbake.layers.planner import layer_plan
-    from slimbake.lock import locked, settled
+    from slimbake.lock import locked, settled, stale
+    from slimbake.lock.model import is_auto
 
+    manifest, _ = read(file)
+    limit = limit or manifest.layer_limit or Limits().layers
     if reserved >= limit:
         raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
-    manifest, _ = read(file)
+    if old := stale(manifest):
+        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     bytes_ = sizes(measured) if measured else {}
     hand = written(settled(manifest), locked(manifest), bytes_)
     if requirement:
@@ -55,7 +62,7 @@ def command(
         return
     fleet, limits, prices = hand.fleet, Limits(limit, reserved), Prices()
     try:
-        planned = layer_plan(fleet, limits, prices)
+        planned = laid(bases(fleet, layer_plan(fleet, limits, prices)))
     except ValueError as error:
         raise UsageError(str(error), "raise --limit, or lower --reserved") from None
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
@@ -69,7 +76,8 @@ def command(
             }
         )
         return
-    for title, plan in (("as the manifest writes them", hand.plan), ("as the planner would lay them", planned)):
+    now = "as locks/layers.json has them" if is_auto(manifest) else "as the manifest writes them"
+    for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
         click.echo(report.text_table(shown.GROUP_HEADINGS, rows, left=3) + "\n")

@@ -21,8 +21,10 @@ from slimbake.errors import StaleFiles, UsageError
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into locks/."""
     from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
+    from slimbake.lock.auto import sharers
     from slimbake.lock.explain import explanation
     from slimbake.lock.model import families, is_auto
+    from slimbake.lock.packages import found_layers
     from slimbake.machine import machine
     from slimbake.manifest.specs import normalised
 
@@ -32,8 +34,9 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
             raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
         click.echo("the locks are fresh")
     elif explain:
-        known = locked(manifest)
-        text = explanation(normalised(explain), families(settled(manifest)), known, is_auto(manifest))
+        found = found_layers(manifest) if is_auto(manifest) else None
+        on = sharers(found) if found else None
+        text = explanation(normalised(explain), families(settled(manifest)), locked(manifest), on)
         if not text:
             raise UsageError(f"no lock holds {explain}", "`slimbake lock` brings the locks up to date")
         click.echo(text)

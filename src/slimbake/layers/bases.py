@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from slimbake.layers.cost import names
-from slimbake.layers.model import Fleet, Group, LayerPlan
+from slimbake.layers.model import Chain, Fleet, Group, LayerPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,20 @@ class Bases:
 
 
 def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases:
-    """Every layer that two services or more have, in the same place, is a base; the rest are the services' own.
+    """Every layer that two services or more have, in the same place, is a base; the rest is each service's own.
+
+    What a service has alone is one layer of packages, whatever the plan: a base for each of them would be a target that
+    nothing shares. A base that one service alone still stands on stays one while its items do.
 
     A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a previous result, a
     base keeps the name of the one whose items, by bytes on a host and whatever their versions, are more than half of
     what the two hold together: names change only where layers do.
     """
     users = Counter(chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups)))
-    shared = sorted((place for place, count in users.items() if count > 1), key=lambda place: _order(fleet, place))
+    stays = {names(base.items) for base in previous.bases} if previous else set()
+    depth = {chain.service: _depth(chain.groups, users, stays) for chain in plan.chains}
+    places = {chain.groups[: at + 1] for chain in plan.chains for at in range(depth[chain.service])}
+    shared = sorted(places, key=lambda place: _order(fleet, place))
     named: dict[tuple[Group, ...], str] = {}
     taken: set[str] = set()
     old = list(previous.bases) if previous else []
@@ -58,10 +65,40 @@ def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases
             taken.add(named[place])
     stands = []
     for chain in plan.chains:
-        at = sum(1 for depth in range(len(chain.groups)) if users[chain.groups[: depth + 1]] > 1)
-        stands.append(Stand(chain.service, named[chain.groups[:at]] if at else "", chain.groups[at:]))
+        at = depth[chain.service]
+        own = _own(fleet, chain.groups[at:])
+        stands.append(Stand(chain.service, named[chain.groups[:at]] if at else "", own))
     found = (PlannedBase(named[place], named.get(place[:-1], ""), place[-1]) for place in shared)
     return Bases(tuple(found), tuple(stands))
+
+
+def laid(found: Bases) -> LayerPlan:
+    """The plan that these bases are."""
+    return LayerPlan(
+        tuple(Chain(s.service, (*(base.items for base in below(s.base, found)), *s.own)) for s in found.stands)
+    )
+
+
+def below(name: str, found: Bases) -> tuple[PlannedBase, ...]:
+    """A base and all that it stands on, bottom first; nothing for the runtime."""
+    by_name = {base.name: base for base in found.bases}
+    chain: list[PlannedBase] = []
+    while name:
+        chain.insert(0, by_name[name])
+        name = by_name[name].parent
+    return tuple(chain)
+
+
+def _depth(groups: tuple[Group, ...], users: Mapping[tuple[Group, ...], int], stays: Collection[Group]) -> int:
+    """How many layers of a chain are bases."""
+    own = (at for at, group in enumerate(groups) if users[groups[: at + 1]] == 1 and names(group) not in stays)
+    return next(own, len(groups))
+
+
+def _own(fleet: Fleet, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    models = tuple(group for group in groups if all(fleet.by_key[key].kind == "weights" for key in group))
+    packages = frozenset[str]().union(*(group for group in groups if group not in models))
+    return (*models, packages) if packages else models
 
 
 def _order(fleet: Fleet, place: tuple[Group, ...]) -> tuple[int, int, list[list[str]]]:

@@ -115,7 +115,7 @@ def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
 
 def settled(manifest: Manifest) -> Manifest:
     """The manifest as its locks settle it: with the bases that slimbake found, and externals at their digests."""
-    if is_auto(manifest) and (found := auto.parse(text(manifest, packages.LAYERS) or "")):
+    if is_auto(manifest) and (found := packages.found_layers(manifest)):
         manifest = auto.applied(manifest, found)
     digests = parse_externals(text(manifest, EXTERNALS) or "")
     images = (

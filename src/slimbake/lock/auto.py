@@ -6,20 +6,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slimbake.layers.bases import Bases, PlannedBase, Stand, bases
-from slimbake.layers.model import Chain, Item, LayerPlan, Limits, fleet
-from slimbake.layers.planner import layer_plan
+from slimbake.layers.bases import Bases, PlannedBase, Stand, bases, below, laid
+from slimbake.layers.model import Group, Item, Limits, fleet
 from slimbake.lock.model import Pin
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.plan.sources import local_packages, weights_sources
 
-UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included (docs/layers.md)
+UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages (docs/layers.md)
 LOCAL = 50_000  # bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
 UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
+
+_NAME = re.compile(r"[a-z0-9-]+")
 
 Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
 
@@ -29,21 +31,31 @@ def arrange(manifest: Manifest, closures: Closures, weights: Mapping[str, int], 
 
     Raises ValueError where no plan keeps the limit.
     """
+    from slimbake.layers.planner import layer_plan  # it costs time that a fresh lock need not spend
+
     sources = weights_sources(manifest)
 
     def items(service: Service) -> Iterable[Item]:
-        for pin in closures.get(service.name, ()):
-            wheel = max((w.bytes or UNKNOWN for w in pin.wheels), default=UNKNOWN)
-            yield Item(pin.name, pin.version, int(wheel * UNPACKED), wheel)
+        for name, pins in _by_name(closures.get(service.name, ())).items():
+            # Platforms may differ in the version: what is called the same lies in one layer.
+            wheel = max((w.bytes or UNKNOWN for pin in pins for w in pin.wheels), default=UNKNOWN)
+            yield Item(name, " ".join(pin.version for pin in pins), int(wheel * UNPACKED), wheel)
         for package in service.requirements.packages:
             yield Item(package.name, "", LOCAL, LOCAL // 4)
         if service.weights:
             name = f"weights-{sources[service.weights].name}"
             yield Item(name, "", weights[name], weights[name], kind="weights")
 
-    found = fleet((service.name, items(service)) for service in manifest.services)
+    found = fleet((service.name, items(service)) for service in manifest.services if _asks(service))
     limits = Limits(manifest.layer_limit) if manifest.layer_limit else Limits()
-    return _names(bases(found, layer_plan(found, limits, previous=_plan(previous)), previous))
+    return _names(bases(found, layer_plan(found, limits, previous=laid(previous) if previous else None), previous))
+
+
+def _by_name(pins: Iterable[Pin]) -> dict[str, list[Pin]]:
+    found: dict[str, list[Pin]] = {}
+    for pin in sorted(pins):
+        found.setdefault(pin.name, []).append(pin)
+    return found
 
 
 def _names(found: Bases) -> Bases:
@@ -54,22 +66,6 @@ def _names(found: Bases) -> Bases:
         tuple(replace(base, items=bare(base.items)) for base in found.bases),
         tuple(replace(stand, own=tuple(map(bare, stand.own))) for stand in found.stands),
     )
-
-
-def _plan(known: Bases | None) -> LayerPlan | None:
-    if known is None:
-        return None
-    by_name = {base.name: base for base in known.bases}
-    return LayerPlan(
-        tuple(
-            Chain(s.service, (*(by_name[name].items for name in _below(s.base, by_name)), *s.own)) for s in known.stands
-        )
-    )
-
-
-def _below(name: str, by_name: Mapping[str, PlannedBase]) -> tuple[str, ...]:
-    """A base and all that it stands on, bottom first."""
-    return (*_below(by_name[name].parent, by_name), name) if name else ()
 
 
 def installing(manifest: Manifest, found: Bases | None) -> tuple[PlannedBase, ...]:
@@ -83,29 +79,65 @@ def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple
 
     What needs a package is told within the base's own chain, so that no service's change is one of a base.
     """
-    by_name = {base.name: base for base in found.bases}
-    pins = {pin.name: pin for closure in closures.values() for pin in closure}
+    pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))
     held = {
-        base.name: frozenset[str]().union(*(by_name[n].items for n in _below(base.name, by_name)))
-        for base in found.bases
+        base.name: frozenset[str]().union(*(each.items for each in below(base.name, found))) for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
     for base in installing(manifest, found):
-        own = (pins[name] for name in sorted(base.items) if name in pins)
+        own = (pin for name in sorted(base.items) for pin in pins.get(name, ()))
         locks[f"base-{base.name}"] = tuple(replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own)
+    weighted = {service.name for service in manifest.services if service.weights}
     for stand in found.stands:
-        below = held.get(stand.base, frozenset())
-        if stand.service in closures:
-            locks[stand.service] = tuple(pin for pin in closures[stand.service] if pin.name not in below)
+        shared = held.get(stand.base, frozenset())
+        if stand.service in closures or stand.service in weighted:
+            own = (pin for pin in closures.get(stand.service, ()) if pin.name not in shared)
+            locks[stand.service] = tuple(own)
     return locks
+
+
+def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
+    """Each version once, wherever any of the services needs it: one may on every platform, another on one alone."""
+    together: dict[tuple[str, str], list[Pin]] = {}
+    for pin in pins:
+        together.setdefault((pin.name, pin.version), []).append(pin)
+    for same in together.values():
+        markers = sorted({pin.marker for pin in same})
+        yield replace(
+            same[0],
+            wheels=tuple(sorted({wheel for pin in same for wheel in pin.wheels})),
+            via=tuple(sorted({name for pin in same for name in pin.via})),
+            marker="" if "" in markers else " or ".join(markers),
+        )
+
+
+def sharers(found: Bases) -> dict[str, tuple[str, ...]]:
+    """The services that stand on each base, directly or not, by its lock's name."""
+    chains = {stand.service: below(stand.base, found) for stand in found.stands}
+    return {
+        f"base-{base.name}": tuple(service for service, chain in chains.items() if base in chain)
+        for base in found.bases
+    }
+
+
+def kept(manifest: Manifest, known: Bases) -> Bases:
+    """The layers without services that are gone, and without bases that none of the others stands on."""
+    services = {service.name for service in manifest.services if _asks(service)}
+    stands = tuple(stand for stand in known.stands if stand.service in services)
+    served = {base for stand in stands for base in below(stand.base, known)}
+    return Bases(tuple(base for base in known.bases if base in served), stands)
+
+
+def _asks(service: Service) -> bool:
+    return bool(service.requirements.specs or service.requirements.packages or service.weights)
 
 
 def applied(manifest: Manifest, found: Bases) -> Manifest:
     """The manifest as if a person had written these bases."""
+    known = kept(manifest, found)
     local = {package.name: package for package in local_packages(manifest)}
     weights = {f"weights-{source.name}": each for each, source in weights_sources(manifest).items()}
-    by_name = {base.name: base for base in found.bases}
-    stands = {stand.service: stand for stand in found.stands}
+    stands = {stand.service: stand for stand in known.stands}
 
     def asked(items: Iterable[str]) -> Requirements:
         names = sorted(name for name in items if name not in weights)
@@ -115,7 +147,7 @@ def applied(manifest: Manifest, found: Bases) -> Manifest:
 
     def service(each: Service) -> Service:
         stand = stands.get(each.name)
-        if stand is None:  # it is newer than the locks
+        if stand is None:  # it is newer than the locks, or needs nothing
             return each
         own = asked(name for group in stand.own for name in group)
         return replace(each, base=stand.base or None, requirements=replace(own, files=each.requirements.files))
@@ -125,17 +157,12 @@ def applied(manifest: Manifest, found: Bases) -> Manifest:
             name=base.name,
             extends=base.parent or None,
             requirements=asked(base.items),
-            torch=manifest.torch if "torch" in base.items else None,
+            torch=manifest.torch,  # which of them holds it, if any does, is nothing that the others' wheels depend on
             weights=next((weights[name] for name in base.items if name in weights), None),
         )
-        for base in found.bases
-        if _served(base, by_name, stands.values(), {each.name for each in manifest.services})
+        for base in known.bases
     )
     return replace(manifest, bases=tuple(made), services=tuple(service(each) for each in manifest.services))
-
-
-def _served(base: PlannedBase, by_name: Mapping[str, PlannedBase], stands: Iterable[Stand], services: set[str]) -> bool:
-    return any(base.name in _below(stand.base, by_name) for stand in stands if stand.service in services)
 
 
 def text(found: Bases) -> str:
@@ -150,16 +177,24 @@ def text(found: Bases) -> str:
 
 
 def parse(content: str) -> Bases | None:
-    """Read the file; None where it is none."""
+    """Read the file; None where it is none, or says what cannot be."""
     try:
         found = json.loads(content)
-        made = (PlannedBase(name, base["on"], frozenset(base["holds"])) for name, base in found["bases"].items())
-        stands = (
-            Stand(name, stand["on"], tuple(map(frozenset, stand["holds"]))) for name, stand in found["services"].items()
+        made = tuple(PlannedBase(name, base["on"], _group(base["holds"])) for name, base in found["bases"].items())
+        stands = tuple(
+            Stand(name, stand["on"], tuple(map(_group, stand["holds"]))) for name, stand in found["services"].items()
         )
-        return Bases(tuple(made), tuple(stands))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    names = ["", *(base.name for base in made)]
+    sound = all(_NAME.fullmatch(base.name) and base.parent in names[: at + 1] for at, base in enumerate(made))
+    return Bases(made, stands) if sound and all(stand.base in names for stand in stands) else None
+
+
+def _group(names: list[str]) -> Group:
+    if not all(map(_NAME.fullmatch, names)):
+        raise ValueError(names)
+    return frozenset(names)
 
 
 def _json(value: Any) -> str:

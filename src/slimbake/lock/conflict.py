@@ -35,7 +35,7 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
     names = ", ".join(layer.name for layer in culprits)
     head = "these have no solution together" if len(culprits) > 1 else "these requirements have no solution"
     lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
-    ways = [] if len(culprits) == 1 and _NO_WHEEL.search(words) else [_ways_out(alone, culprits)]
+    ways = [] if len(culprits) == 1 and _NO_WHEEL.search(words) else [_ways_out(alone, culprits, family.found)]
     if _NO_WHEEL.search(words):
         ways.insert(0, "ask for a version that has a wheel for this Python and platform")
         ways.insert(1, "keep its source in the repository and require that folder: a stage of its own builds the wheel")
@@ -76,11 +76,15 @@ def _fewest(layers: Sequence[Layer], fails: Callable[[Sequence[Layer]], bool]) -
     return tuple(kept)
 
 
-def _ways_out(alone: bool, culprits: Sequence[Layer]) -> str:
+def _ways_out(alone: bool, culprits: Sequence[Layer], found: bool) -> str:
     if alone or len(culprits) == 1:
         return f"relax one of the requirements of {culprits[0].name}"
     bases = [layer.name for layer in culprits if layer.name.startswith("base-")]
     ways = ["relax one of these requirements"]
+    if found:
+        ways.append(f"write `bases` by hand, without one for {culprits[-1].name}: each base is a family of its own")
+        ways.append("say `layers: none`, and nothing is shared")
+        return "; or ".join(ways)
     if bases:
         ways.append(f"move the package out of {' and '.join(bases)} into the services that need it: their delta")
     services = [layer for layer in culprits if layer.name not in bases]

@@ -54,30 +54,40 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(package: str, families: Iterable[Family], locked: Locked, found: bool) -> str:
+def explanation(
+    package: str, families: Iterable[Family], locked: Locked, sharers: Mapping[str, tuple[str, ...]] | None = None
+) -> str:
     """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
 
-    `found`: the bases are the planner's.
+    `sharers`: where the bases are found ones, the services on each by the base's lock.
     """
     lines = []
-    for family in families:
-        held = owners(package, family, locked)
+    everywhere = [(family, owners(package, family, locked)) for family in families]
+    copies = sum(not each.layer.startswith(("weights-", "wheel-")) for _, held in everywhere for each in held)
+    for family, held in everywhere:
         for owner in held:
             lines.append(f"{package} {owner.pin.version} in {owner.layer}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(f"  {_why(owner, family, found)}")
-        if len(held) > 1:
+            lines.append(f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}")
+        if len(held) > 1 and sharers is None:
             lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
     return "\n".join(lines)
 
 
-def _why(owner: Owner, family: Family, found: bool) -> str:
+def _found(owner: Owner, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
+    """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
+    if owner.layer in sharers:
+        return f"there, where {', '.join(sharers[owner.layer])} have it in common (locks/layers.json)"
+    if copies > 1:
+        return "there, because a layer shared with the others that need it would cost more (locks/layers.json)"
+    return f"there, because {owner.layer} alone needs it"
+
+
+def _why(owner: Owner, family: Family) -> str:
     layer = next(layer for layer in family.layers if layer.name == owner.layer)
     above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
-    if above and found:
-        return f"there, because the planner found that {', '.join(above)} share it best so (locks/layers.json)"
     if above:
         return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
     below = family.closure(layer.name)[:-1]
@@ -97,6 +107,7 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
                 lines.append(f"{layer.name}: {pin.name}=={pin.version}, required by {way}")
     if lines:
         raise ResolutionError(
-            "a base with `torch: cpu` would hold CUDA packages\n" + "\n".join(f"  {line}" for line in lines),
+            f"a {'fleet' if family.found else 'base'} with `torch: cpu` would hold CUDA packages\n"
+            + "\n".join(f"  {line}" for line in lines),
             "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
         )

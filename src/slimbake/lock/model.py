@@ -35,6 +35,7 @@ class Family:
     torch: str  # "cpu", "cu128"; "" = as the index has it
     dependencies: bool = True  # a package that carries weights is wanted without them
     constraints: tuple[str, ...] = ()  # PEP 508: of versions, whoever asks for the packages
+    found: bool = False  # slimbake finds which of its packages lie in bases
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")
         for each in local_packages(manifest)
     )
-    bases = (Family(tuple(layers), torch[layers[0].name]) for layers in by_root.values())
+    bases = (Family(tuple(layers), torch[layers[0].name], found=not root) for root, layers in by_root.items())
     return (*bases, *weights, *builders)
 
 
@@ -121,7 +122,8 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     The names of layers count for nothing, nor does their order; what they ask for and what they stand on does.
     `projects`: the path of each local package -> the text of its pyproject.toml.
     """
-    whole = [FORMAT, family.torch, family.dependencies, family.platforms, python]
+    # A service's lock holds all that it needs, or what the bases that were found leave of it.
+    whole = [FORMAT, family.torch, family.dependencies, family.platforms, python, *(["found"] if family.found else [])]
     stands_on: dict[str, str] = {"": _digest(whole)}
     for layer in family.layers:  # parents first
         asked: list[object] = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]

@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from slimbake.layers.bases import Bases
+from slimbake.layers.model import Limits
 from slimbake.lock import auto
-from slimbake.lock.model import Family, Pin, families, inputs, is_auto
+from slimbake.lock.explain import ResolutionError
+from slimbake.lock.model import Family, Pin, families, inputs
 from slimbake.lock.record import FILE, digest
 from slimbake.lock.text import lock_text, parse_pins
 from slimbake.machine import Machine
-from slimbake.manifest.model import Manifest
+from slimbake.manifest.model import Manifest, Weights
 from slimbake.plan.sources import weights_sources
 from slimbake.plan.targets import LOCKS
 
@@ -23,14 +25,14 @@ Say = Callable[[str], None]
 
 def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
     """Of each of these locks by its name: the digest of all that it answers. `texts`: locks as they are to become."""
-    found = {name: value for family in families(manifest) for name, value in _inputs(family, manifest).items()}
-    if is_auto(manifest):
+    all_ = families(manifest)
+    found = {name: value for family in all_ for name, value in _inputs(family, manifest).items()}
+    if any(family.found for family in all_):
         known = auto.parse(texts.get(LAYERS) or text(manifest, LAYERS) or "")
-        weights = {s.name: s.weights.value for s in manifest.services if s.weights and s.name in found}
-        found |= {name: digest(f"{found[name]} {value}") for name, value in weights.items()}
+        for name, weights in _weighted(manifest).items():  # a base may hold them: which ones is a part of the question
+            found[name] = digest(f"{found.get(name, '')} {weights.source}:{weights.value}")
         found |= {f"base-{base.name}": _asked_layers(manifest) for base in auto.installing(manifest, known)}
-        if any(service.name in found for service in manifest.services):
-            found[LAYERS] = _asked_layers(manifest)
+        found[LAYERS] = _asked_layers(manifest)
     return found
 
 
@@ -40,30 +42,48 @@ def resolved(
     """The texts of these locks that are stale or hold a package of `upgrade`, by the lock's name. Raises as `lock`."""
     texts: dict[str, str] = {}
     for family in reversed(families(manifest)):  # weights first: the layers that are found depend on their bytes
-        known = {pin.name: pin for name in _names(family, manifest) for pin in parse_pins(text(manifest, name) or "")}
+        known = pinned(family, manifest)
         wanted = known.keys() if upgrade == ALL else known.keys() & set(upgrade)
-        names = {*_names(family, manifest), *([LAYERS] if is_found(family, manifest) else ())}
-        if not wanted and names.isdisjoint(old):
+        if not wanted and _names(family, manifest).isdisjoint(old):
+            if family.found and (layers := found_layers(manifest)):
+                texts[LAYERS] = auto.text(auto.kept(manifest, layers))
             continue
         found = _resolve(family, manifest, machine, [pin for name, pin in known.items() if name not in wanted], say)
-        if is_found(family, manifest):
+        if family.found:
+            if text(manifest, LAYERS) and not found_layers(manifest):
+                say(f"{LOCKS}/{file(LAYERS)} cannot be read: the layers are found anew")
             layers = arranged(manifest, found, texts)
             texts[LAYERS], found = auto.text(layers), auto.cut(manifest, layers, found)
         texts |= {name: lock_text(pins) for name, pins in found.items()}
     return texts
 
 
-def is_found(family: Family, manifest: Manifest) -> bool:
-    """Whether this is the family whose layers slimbake finds."""
-    return is_auto(manifest) and any(service.name == family.layers[0].name for service in manifest.services)
+def pinned(family: Family, manifest: Manifest) -> dict[str, Pin]:
+    """What the locks pin of a family, by the package's name: also in bases that it has no more, or that were found."""
+    layers = {layer.name for each in families(manifest) for layer in each.layers}
+    apart = family.layers[0].name.startswith(("weights-", "wheel-"))
+    bases = () if apart else (manifest.file.parent / LOCKS).glob("base-*.txt")
+    gone = sorted({path.stem for path in bases} - layers)
+    names = (*gone, *(layer.name for layer in family.layers))
+    return {pin.name: pin for name in names for pin in parse_pins(text(manifest, name) or "")}
 
 
-def _names(family: Family, manifest: Manifest) -> tuple[str, ...]:
-    own = tuple(layer.name for layer in family.layers)
-    if not is_found(family, manifest):
-        return own
-    known = auto.parse(text(manifest, LAYERS) or "")
-    return (*(f"base-{base.name}" for base in auto.installing(manifest, known)), *own)
+def _names(family: Family, manifest: Manifest) -> frozenset[str]:
+    """The locks that answer a family."""
+    own = {layer.name for layer in family.layers}
+    if family.found:
+        known = found_layers(manifest)
+        own |= {f"base-{base.name}" for base in auto.installing(manifest, known)} | {LAYERS, *_weighted(manifest)}
+    return frozenset(own)
+
+
+def found_layers(manifest: Manifest) -> Bases | None:
+    """The layers that were found, as they are committed; None where there are none, or where they cannot be read."""
+    return auto.parse(text(manifest, LAYERS) or "")
+
+
+def _weighted(manifest: Manifest) -> dict[str, Weights]:
+    return {service.name: service.weights for service in manifest.services if service.weights}
 
 
 def _resolve(
@@ -76,9 +96,18 @@ def _resolve(
 
 
 def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> Bases:
-    """The layers that the planner finds for what each service needs. `texts`: locks as they are to become."""
-    previous = auto.parse(text(manifest, LAYERS) or "")
-    return auto.arrange(manifest, closures, dict(_weights(manifest, texts)), previous)
+    """The layers that the planner finds for what each service needs. `texts`: locks as they are to become.
+
+    Raises ResolutionError where no plan keeps the manifest's limit.
+    """
+    try:
+        return auto.arrange(manifest, closures, dict(_weights(manifest, texts)), found_layers(manifest))
+    except ValueError as error:
+        limit = manifest.layer_limit or Limits().layers
+        raise ResolutionError(
+            f"layers: {{limit: {limit}}} is too few: {error}",
+            "raise the limit: the runtime has two layers, the code one, weights and packages one each at least",
+        ) from None
 
 
 def _weights(manifest: Manifest, texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from slimbake.errors import UsageError
 from slimbake.lock import auto, locked, settled
 from slimbake.lock.model import Pin, families
-from slimbake.lock.packages import arranged, is_found
+from slimbake.lock.packages import arranged, pinned
 from slimbake.lock.resolve import resolve
 from slimbake.machine import Machine
 from slimbake.manifest.model import Manifest
@@ -26,16 +26,14 @@ def supposed(
     locks, after = locked(manifest), settled(manifest)
     touched = False
     for family in families(manifest):
-        found = is_found(family, manifest)
-        names = set(locks) if found else {layer.name for layer in family.layers}
-        known = {pin.name: pin for each in names for pin in locks.get(each, ())}
+        known = pinned(family, manifest)
         if name not in known:
             continue
         touched = True
         kept = [pin for pin in known.values() if pin.name != name]
         asked = replace(family, constraints=(*family.constraints, requirement))
         pins = resolve(asked, manifest.file.parent, manifest.python, machine, kept, say)
-        if found:
+        if family.found:
             layers = arranged(manifest, pins, {})
             after, pins = auto.applied(manifest, layers), auto.cut(manifest, layers, pins)
         locks |= pins

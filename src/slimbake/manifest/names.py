@@ -7,7 +7,10 @@ from collections.abc import Collection
 
 from slimbake.manifest.report import Report
 
-RESERVED = frozenset({"runtime", "default", "bases", "smoke", "images", "checks", "inside", "python", "uv"})
+RESERVED = frozenset(
+    {"runtime", "default", "bases", "smoke", "images", "checks", "inside", "python", "uv"}
+    | {"externals", "inputs", "layers"}  # files of locks/
+)
 PREFIXES = {"base-": "bases", "weights-": "weights", "wheel-": "packages in the repository"}
 SMOKE = "-smoke"
 # What the plan links, and the stages of the templates: a context of the same name would take their place.

@@ -45,6 +45,7 @@ def rules(raw: Raw, report: Report) -> None:
     names("bases", raw.get("bases", {}), report)
     names("services", services, report)
     bases(raw, report)
+    _without_bases(raw, report)
     _images(raw.get("externals", {}), report)
     _compression(raw.get("compression", {}), report)
     _ports(services, report)
@@ -71,6 +72,18 @@ def rules(raw: Raw, report: Report) -> None:
 def folder_context(value: str) -> bool:
     """Whether a named context is a folder of the repository, and not an address."""
     return _ADDRESS.fullmatch(value) is None
+
+
+def _without_bases(raw: Raw, report: Report) -> None:
+    """Report the fleet's keys that say how it is without bases, where there are some."""
+    if not raw.get("bases"):
+        return
+    if "layers" in raw:
+        message = f"`layers` is for a fleet without bases, and here are `bases` ({report.where(('bases',))})"
+        report.key(("layers",), message, "remove `bases` to have slimbake find the layers, or remove `layers`")
+    if "torch" in raw:
+        message = f"`torch` of the fleet is for one without bases, and here are `bases` ({report.where(('bases',))})"
+        report.key(("torch",), message, f"move it into the base that requires torch, as `torch: {raw['torch']}` there")
 
 
 def _images(externals: Raw, report: Report) -> None:

@@ -99,7 +99,7 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
         labels=_labels(manifest, name),
         repository=f"base-{base.copy_of or base.name}",
         suffix=f"-{base.variant}" if base.copy_of else "",
-        online=True,
+        online=_installs(base) or bool(base.system),
     )
 
 
