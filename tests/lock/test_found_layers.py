@@ -257,6 +257,22 @@ def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layer
     assert not any("models-old" in target.name for target in made.needed(("b",)))
 
 
+def test_weights_that_are_called_otherwise_now_are_locked_anew(repo: Repo) -> None:
+    # Two whose names would be the same have a longer one, until one of them goes.
+    one, other = "weights: {path: models/small-en}", "weights: {path: models/small.en}"
+    for folder in ("small-en", "small.en"):
+        (repo.root / "models" / folder).mkdir(parents=True)
+        (repo.root / "models" / folder / "model.bin").write_text(folder)
+    services(repo, a=f"[frame];, {one}", b=f"[leaf];, {other}")
+    assert repo.run("lock").code == 0
+    services(repo, a=f"[frame];, {one}")
+    assert "a (what it answers has changed)" in repo.run("lock", "--check").stderr
+    assert repo.run("lock").code == 0
+    made = manifest(repo.root / "services.yaml")
+    assert sorted(settled(made).services[0].requirements.specs) == ["core", "frame"]
+    assert repo.run("lock", "--check").code == 0
+
+
 def test_weights_alone_need_no_layers_to_be_found(repo: Repo) -> None:
     services(repo, a=f"[];, {OLD}", b=f"[];, {OLD}")
     (repo.root / "models/old").mkdir(parents=True)

@@ -13,7 +13,7 @@ from slimbake.lock.model import Family, Pin, families, inputs
 from slimbake.lock.record import FILE, digest
 from slimbake.lock.text import lock_text, parse_pins
 from slimbake.machine import Machine
-from slimbake.manifest.model import Manifest, Weights
+from slimbake.manifest.model import Manifest
 from slimbake.plan.sources import weights_sources
 from slimbake.plan.targets import LOCKS
 
@@ -30,7 +30,7 @@ def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
     if any(family.found for family in all_):
         known = auto.parse(texts.get(LAYERS) or text(manifest, LAYERS) or "")
         for name, weights in _weighted(manifest).items():  # a base may hold them: which ones is a part of the question
-            found[name] = digest(f"{found.get(name, '')} {weights.source}:{weights.value}")
+            found[name] = digest(f"{found.get(name, '')} {weights}")
         found |= {f"base-{base.name}": _asked_layers(manifest) for base in auto.installing(manifest, known)}
         found[LAYERS] = _asked_layers(manifest)
     return found
@@ -82,8 +82,14 @@ def found_layers(manifest: Manifest) -> Bases | None:
     return auto.parse(text(manifest, LAYERS) or "")
 
 
-def _weighted(manifest: Manifest) -> dict[str, Weights]:
-    return {service.name: service.weights for service in manifest.services if service.weights}
+def _weighted(manifest: Manifest) -> dict[str, str]:
+    """The weights of each service that has some: where they come from, and what they are called."""
+    sources = weights_sources(manifest)
+    return {
+        service.name: f"{service.weights.source}:{service.weights.value} {sources[service.weights].name}"
+        for service in manifest.services
+        if service.weights
+    }
 
 
 def _resolve(
