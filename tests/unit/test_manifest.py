@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.errors import ManifestError
+from slimbake.lock.model import is_auto
 from slimbake.manifest import manifest
 from slimbake.manifest.model import (
     Base,
@@ -180,6 +181,34 @@ def test_two_services_without_a_port_do_not_collide(tmp_path: Path) -> None:
 def test_a_base_may_carry_the_name_of_a_service(tmp_path: Path) -> None:
     text = HEAD + "bases:\n  api: {requirements: [fastapi]}\nservices:\n  api: {context: api, base: api}\n"
     assert read(tmp_path, text, {"api/app.py": ""}).services[0].base == "api"
+
+
+@pytest.mark.parametrize(
+    ("written", "layers", "limit", "auto"),
+    [
+        ("", None, None, True),
+        ("layers: auto\n", "auto", None, True),
+        ("layers: {limit: 8}\n", "auto", 8, True),
+        ("layers: none\n", "none", None, False),
+        ("bases:\n  web: {requirements: [fastapi]}\n", None, None, False),
+        ("bases: {}\nlayers: auto\n", "auto", None, True),
+    ],
+)
+def test_layers_are_found_where_no_base_is_written_and_nobody_says_none(
+    tmp_path: Path, written: str, layers: str | None, limit: int | None, auto: bool
+) -> None:
+    found = read(tmp_path, f"{HEAD}{written}services: {{}}\n")
+    assert (found.layers, found.layer_limit, is_auto(found)) == (layers, limit, auto)
+
+
+@pytest.mark.parametrize(
+    "written", ["layers: 8", "layers: yes", "layers: {limit: 3}", "layers: {limit: 101}", "layers: {}", "torch: cuda"]
+)
+def test_what_is_no_way_to_have_layers_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(tmp_path, f"{HEAD}{written}\nservices: {{}}\n")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].line == 3
 
 
 @pytest.mark.parametrize(
