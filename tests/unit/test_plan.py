@@ -36,7 +36,7 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
 @pytest.mark.parametrize(
     ("said", "used"),
     [
-        (manifest.Compression(), Compression(type="zstd", level=9)),
+        (manifest.Compression(), Compression(type="zstd", level=7)),
         (manifest.Compression(level=19), Compression(type="zstd", level=19)),
         (manifest.Compression(type="gzip"), Compression(type="gzip", level=6)),
         (manifest.Compression(type="gzip", level=1), Compression(type="gzip", level=1)),

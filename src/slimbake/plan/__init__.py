@@ -15,7 +15,7 @@ from slimbake.plan.platforms import of_fleet
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
-DEFAULT_LEVELS = {"zstd": 9, "gzip": 6}
+DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
 
 
 def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
