@@ -17,7 +17,7 @@ from slimbake.measure.detail import Contents
 from slimbake.measure.owners import Owner, is_record, owner, owners
 
 GZIP = 6  # Docker's own
-ZSTD = 9  # the bake file's
+ZSTD = 7  # the bake file's, unless the manifest says another
 
 Run = tuple[str, Owner]  # a top directory, and whose its files are
 

@@ -54,7 +54,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a fleet cannot go below, and what its layers are; all by one compressor at one level (zstd 9)."""
+    """What a fleet cannot go below, and what its layers are; all by one compressor at one level (zstd 3)."""
 
     files: int  # distinct contents
     uncompressed: int  # of distinct contents: the bound of a host

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from slimbake.images import Source, streams
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredImage, StoredLayer
-from slimbake.measure.bound import bound
-from slimbake.measure.compressed import ZSTD, compressed
+from slimbake.measure.bound import LEVEL, bound
+from slimbake.measure.compressed import compressed
 from slimbake.measure.contents import contents
 from slimbake.measure.detail import Bound, Contents, Survey
 from slimbake.measure.model import Image, Layer, Measurement
@@ -66,7 +66,7 @@ def _image(image: StoredImage, found: Mapping[str, Contents]) -> Image:
 
 
 def _bound(layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], shelf: Shelf) -> Bound:
-    digests = f"zstd {ZSTD} " + " ".join(layer.diff for layer in layers)
+    digests = f"zstd {LEVEL} " + " ".join(layer.diff for layer in layers)
     key = "bound-" + hashlib.sha256(digests.encode()).hexdigest()
     if known := shelf.get(key):
         return Bound(**known)
