@@ -39,7 +39,6 @@ class Prepared:
 @contextlib.contextmanager
 def prepared(
     manifest: Manifest,
-    plan: Plan,
     services: tuple[str, ...],
     say: Say,
     *,
@@ -55,8 +54,8 @@ def prepared(
     """
     engine = setup(install, say)
     here = machine()
-    with exclusively(f"bake-{plan.project}", say):
-        plan = _refresh(manifest, plan, here, frozen, say)
+    with exclusively(f"bake-{manifest.project}", say):
+        plan = _refresh(manifest, here, frozen, say)
         targets = plan.needed(with_smokes(plan, services))
         around = surroundings(plan, engine, here, say, install, built_for(plan, targets))
         if (packages or manifest.packages) == "index":
@@ -94,7 +93,7 @@ def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: Say) -> Plan:
+def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
     """Lock what is new and bring generated files up to date; the plan as the locks are then.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
@@ -105,7 +104,7 @@ def _refresh(manifest: Manifest, plan: Plan, here: Machine, frozen: bool, say: S
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
-        plan = plan_of(settled(manifest), lock_texts(manifest))
+    plan = plan_of(settled(manifest), lock_texts(manifest))
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))

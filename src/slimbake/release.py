@@ -35,9 +35,7 @@ class Release:
     provenance: bool = False  # BuildKit's own, in full, beside what is pushed
 
 
-def release(
-    manifest: Manifest, plan: Plan, services: tuple[str, ...], options: Options, names: Release, say: Say
-) -> Measurement:
+def release(manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say) -> Measurement:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and push.
 
     Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no tag of a service that failed has
@@ -45,7 +43,7 @@ def release(
     """
     root = manifest.file.parent
     with prepared(
-        manifest, plan, services, say, frozen=names.frozen, install=names.install, packages=names.packages
+        manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
     ) as ready:
         if options.push:
             _refuse_standins(ready.around, names.registry)
@@ -53,8 +51,7 @@ def release(
             raise SetupError("provenance needs the engine's own builder, and its containerd image store")
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
-        plan = ready.plan
-        result = _changed(plan, services, root, ready.around, options, say)
+        result = _changed(ready.plan, services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
         _publish(ready, root, result, measurement, options, names, say)
         return measurement

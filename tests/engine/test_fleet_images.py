@@ -17,7 +17,6 @@ from slimbake.machine import machine
 from slimbake.manifest import manifest
 from slimbake.measure import measure
 from slimbake.measure.model import Measurement
-from slimbake.plan import plan as plan_of
 from slimbake.plan.model import Plan
 from slimbake.prepare import prepared
 from slimbake.release import MEASURED
@@ -68,8 +67,8 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
     checked = manifest(ROOT / "services.yaml")
-    plan = plan_of(checked)
-    with prepared(checked, plan, SERVICES, print) as ready:
+    with prepared(checked, SERVICES, print) as ready:
+        plan = ready.plan
         built = bake.bake(plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False).built
         measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
     return Fleet(plan, ready.around, measured)

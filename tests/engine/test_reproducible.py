@@ -90,7 +90,7 @@ from slimbake.cli.common import read, say
 from slimbake.prepare import prepared
 manifest, plan = read(pathlib.Path("services.yaml"))
 names = tuple(target.name for target in plan.targets if target.repository)
-with prepared(manifest, plan, names, say, frozen=True, packages=sys.argv[1]) as ready:
+with prepared(manifest, names, say, frozen=True, packages=sys.argv[1]) as ready:
     result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
 print(json.dumps({image.name: image.digest for image in result.built}))
 """

@@ -63,7 +63,7 @@ def closure(repo: Repo, service: str) -> list[str]:
 def bake(repo: Repo) -> Plan:
     """The part of a bake that locks what is new, and refuses what is stale; no engine is asked."""
     read = manifest(repo.root / "services.yaml")
-    return _refresh(read, plan(settled(read)), machine(), False, lambda _: None)
+    return _refresh(read, machine(), False, lambda _: None)
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------

@@ -52,7 +52,6 @@ def command(
         docker.use_builder(builder)
     measurement = release(
         manifest,
-        plan,
         select(plan, services, variant),
         Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
         Release(

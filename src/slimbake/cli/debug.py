@@ -33,7 +33,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        with prepared(manifest, plan, (service,), say) as ready:
+        with prepared(manifest, (service,), say) as ready:
             bake.bake(ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")

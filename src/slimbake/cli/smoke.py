@@ -28,7 +28,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
     chosen = tuple(name for name in select(plan, services, variant) if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest")
-    with prepared(manifest, plan, chosen, say) as ready:
+    with prepared(manifest, chosen, say) as ready:
         plan = ready.plan
         if not record:
             bake.bake(plan, chosen, root, ready.around, Options())
