@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,3 +166,29 @@ def test_a_record_that_cannot_be_read_holds_nothing(text: str, kept: Store) -> N
     kept.root.mkdir()
     (kept.root / "unresolved.json").write_text(text)
     assert Unresolved(kept).held(TORCH, "linux/amd64") is None
+
+
+def test_a_damaged_debian_package_is_named_and_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from slimbake import debs as apt
+    from slimbake.inside.debs import Deb
+    from slimbake.wheelhouse import debs
+
+    whole = b"whole"
+    deb = Deb("libx", "1", "amd64", "libx_1_amd64.deb", len(whole), hashlib.sha256(whole).hexdigest())
+    kept = Store(tmp_path / "store")
+    kept.path(deb.sha256, deb.file).parent.mkdir(parents=True)
+    kept.path(deb.sha256, deb.file).write_bytes(b"other")  # of the same length
+
+    def download(self: object, wanted: list[Deb], arch: str, take: Any) -> None:
+        (tmp_path / deb.file).write_bytes(whole)
+        take(tmp_path)
+
+    monkeypatch.setattr(apt.Apt, "download", download)
+    monkeypatch.setattr(debs, "system_locks", lambda _: {"db.system": (deb,)})
+    said: list[str] = []
+    nothing: Any = None
+    debs.fetch_debs(nothing, nothing, kept, said.append)
+    assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
+    found = debs.fetch_debs(nothing, nothing, kept, said.append, verify=True)
+    assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
+    assert found["db.system"][0].path.read_bytes() == whole

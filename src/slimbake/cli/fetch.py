@@ -27,7 +27,7 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
         raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     kept = store()
     wheels = fetch(manifest, machine(), kept, say, verify)
-    debs = fetch_debs(manifest, machine(), kept, say)
+    debs = fetch_debs(manifest, machine(), kept, say, verify)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from slimbake.errors import SetupError
-from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, hashed, opener
+from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock import locked, settled
 from slimbake.lock.answers import Located
 from slimbake.lock.model import Family, Pin, Wheel, families
@@ -190,6 +190,3 @@ def _full(needed: int, free: int, store: Store) -> SetupError:
         f"the wheelhouse needs {needed / 1e6:,.1f} MB more, and {free / 1e6:,.1f} MB are free in {store.root}",
         f"make room, or name another folder in {VARIABLE}; what is there already stays",
     )
-
-
-__all__ = ["Held", "Store", "Wheels", "fetch", "hashed"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -15,13 +13,23 @@ from slimbake.wheelhouse.store import Held, Store
 
 
 def fetch_debs(
-    manifest: Manifest, machine: Machine, store: Store, say: Callable[[str], None], only: Collection[str] | None = None
+    manifest: Manifest,
+    machine: Machine,
+    store: Store,
+    say: Callable[[str], None],
+    verify: bool = False,
+    only: Collection[str] | None = None,
 ) -> dict[str, tuple[Held, ...]]:
     """Bring every package of the system locks into the store: the lock's name -> its files.
 
-    What is missing is fetched by the external Python image's apt, and so needs an engine. Raises SetupError.
+    What is missing is fetched by the external Python image's apt, and so needs an engine. `verify` and `only` as for
+    wheels. Raises SetupError.
     """
     locks = {name: debs for name, debs in system_locks(manifest).items() if only is None or name in only}
+    there = {held for debs in locks.values() for deb in debs if (held := _held(store, deb))} if verify else set()
+    for held in sorted(there):
+        if store.damaged(held):
+            say(f"{held.path.name} is damaged: it is fetched anew")
     missing = {deb for debs in locks.values() for deb in debs if not _held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
@@ -41,10 +49,6 @@ def _bring(
 
     def take(folder: Path) -> None:
         for deb in debs:
-            target = store.path(deb.sha256, deb.file)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            half = target.with_name(f".{deb.file}.{os.getpid()}")
-            shutil.copyfile(folder / deb.file, half)
-            half.replace(target)
+            store.take(folder / deb.file, deb.sha256, deb.file)
 
     Apt(manifest, machine, say).download(debs, arch, take)
