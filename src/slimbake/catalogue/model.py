@@ -1,0 +1,62 @@
+"""Passes as values: what each removes or changes, of which packages, and what it costs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from slimbake.manifest.model import Pairs
+
+Strip = Literal["", "debug", "unneeded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One named size optimisation of the catalogue, for whoever has the packages that it names.
+
+    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*` stays
+    within a folder, `**` does not. Whatever removes a module removes its bytecode.
+    """
+
+    name: str  # torch.headers
+    about: str  # what it removes or changes
+    why: str  # why it should be safe
+    costs: str  # which features are lost; "" = none
+    packages: Pairs = ()  # normalised name -> PEP 440 specifier, "" for any; () = of every package
+    remove: tuple[str, ...] = ()  # globs
+    keep: tuple[str, ...] = ()  # globs: exceptions from `remove`, `strip` and `uncompiled`
+    drop: tuple[str, ...] = ()  # packages that are not installed at all
+    strip: Strip = ""  # of every ELF file: --strip-debug or --strip-unneeded
+    uncompiled: tuple[str, ...] = ()  # globs: modules that get no bytecode
+    env: Pairs = ()  # the run-time environment: measured, and the manifest's to set; never carried
+    setting: str = ""  # a key of the manifest does it: measured, never carried
+
+    @property
+    def carried(self) -> bool:
+        """Whether it changes a layer, so that evidence can put it on."""
+        return bool(self.remove or self.drop or self.strip or self.uncompiled)
+
+    @property
+    def digest(self) -> str:
+        """Changes with what it does, and with nothing that is said about it."""
+        does = [self.packages, self.remove, self.keep, self.drop, self.strip, self.uncompiled, self.env]
+        return "sha256:" + hashlib.sha256(json.dumps(does).encode()).hexdigest()
+
+    def applies(self, pins: Pairs) -> tuple[str, ...]:
+        """The packages of a layer, name and version, that it concerns; () where it does not apply to the layer."""
+        if self.drop:
+            wanted = dict(self.packages)
+            return tuple(n for n, v in pins if n in self.drop and _within(v, wanted.get(n, "")))
+        if not self.packages:
+            return tuple(name for name, _ in pins)
+        wanted = dict(self.packages)
+        return tuple(name for name, version in pins if name in wanted and _within(version, wanted[name]))
+
+
+def _within(version: str, specifier: str) -> bool:
+    return SpecifierSet(specifier, prereleases=True).contains(Version(version))
