@@ -19,8 +19,8 @@ Strip = Literal["", "debug", "unneeded"]
 class Pass:
     """One named size optimisation of the catalogue, for whoever has the packages that it names.
 
-    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*` stays
-    within a folder, `**` does not. Whatever removes a module removes its bytecode.
+    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*`
+    stays within a folder, `**` does not. Whatever removes a module removes its bytecode.
     """
 
     name: str  # torch.headers

@@ -7,18 +7,22 @@ In a build it runs in the step that installs, so that what is removed never lies
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import os
 import re
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or __package__:
+    from .ledger import Entry
+else:  # a program of its own, with what it needs beside it
+    from ledger import Entry
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
 LICENCE = re.compile(r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-][^/]*)?", re.IGNORECASE)
@@ -44,30 +48,20 @@ class Pass:
     uncompiled: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, order=True)
-class Entry:
-    """A file that a pass removed or changed. Paths are relative to site-packages, or begin with `/` at the prefix."""
-
-    path: str
-    before: int  # bytes
-    after: int  # bytes; 0 = it is gone
-    by: str  # the pass
-    package: str
-    version: str
-
-
 def read(text: str) -> tuple[Pass, ...]:
     """The passes of a layer, as slimbake renders them: JSON."""
-    told = json.loads(text)["passes"]
-    return tuple(Pass(**{k: tuple(v) if isinstance(v, list) else v for k, v in each.items()}) for each in told)
+    return tuple(of_json(each) for each in json.loads(text)["passes"])
+
+
+def of_json(told: Mapping[str, Any]) -> Pass:
+    """One pass, as slimbake renders it."""
+    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
+    return Pass(**{**told, **lists})
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` does not."""
-    patterns = [_regex(glob) for glob in globs]
-    if not patterns:
-        return lambda path: False
-    whole = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)")
     return lambda path: whole.fullmatch(path) is not None
 
 
@@ -110,52 +104,49 @@ def source(name: str) -> str:
     return f"{found['folder']}{found['module']}.py" if found else name
 
 
-def apply(packages: Packages, passes: Iterable[Pass], tools: Path, compiled: bool) -> list[Entry]:
+def apply(packages: Packages, passes: Sequence[Pass], tools: Path, compiled: bool) -> list[Entry]:
     """Apply passes to a layer's files; what was removed or changed.
 
-    `compiled`: the layer has its bytecode already, so that of `uncompiled` modules, and of packages that are dropped,
-    is removed. Raises PassError for a pass that would remove a licence or metadata.
+    `compiled`: the layer has its bytecode, and all of its packages, already. Raises PassError for a pass that would
+    remove a licence or metadata.
     """
     ledger: list[Entry] = []
     for each in passes:
-        ledger += _removed(packages, each, compiled)
+        for name in removed(packages, each, compiled):
+            path = packages.files.pop(name)
+            ledger.append(Entry(name, path.lstat().st_size, 0, each.name, *packages.owner(name)))
+            path.unlink()
+            _remove_empty(path.parent, packages.site)
     for each in passes:
-        if each.strip:
-            ledger += _stripped(packages, each, tools)
+        ledger += _stripped(packages, each, tools)
     _trim_records(packages, {entry.path for entry in ledger if not entry.after})
     return ledger
 
 
-def _removed(packages: Packages, each: Pass, compiled: bool) -> Iterator[Entry]:
-    concerns, kept = set(each.packages), matcher(each.keep)
-    removes = matcher(each.remove)
-    bare = matcher(each.uncompiled) if compiled else matcher(())
-    dropped = set(each.drop) & concerns if compiled else set()
-    gone: list[str] = []
-    for name in packages.files:
-        module = source(name)
-        owner = packages.owner(name)[0]
+def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
+    """The files that a pass removes, sorted. Raises PassError where a licence or metadata is one of them."""
+    concerns, keeps, removes, bare = set(each.packages), *map(matcher, (each.keep, each.remove, each.uncompiled))
+    dropped = unwanted((each,))
+    gone, guarded = [], []
+    for name in sorted(packages.files):
+        module, owner = source(name), packages.owner(name)[0]
         if owner in dropped:
-            gone.append(name)
-        elif owner not in concerns or kept(module):
-            continue
-        elif removes(module) or removes(name) or (module != name and bare(module)):
-            gone.append(name)
-    taken = set(gone)
-    safe = dropped
-    if bad := sorted(
-        n for n in gone if packages.owner(n)[0] not in safe and (METADATA.fullmatch(n) or LICENCE.fullmatch(n))
-    ):
-        raise PassError(f"{each.name} would remove metadata or a licence: {', '.join(bad[:5])}; `keep:` is for those")
-    for name in sorted(taken):
-        path = packages.files.pop(name)
-        yield Entry(name, path.lstat().st_size, 0, each.name, *packages.owner(name))
-        path.unlink()
-        _remove_empty(path.parent, packages.site)
+            gone += [name] if compiled else []
+        elif owner in concerns and not keeps(module) and not keeps(name):
+            if removes(module) or removes(name):
+                gone.append(name)
+                guarded += [name] if METADATA.fullmatch(name) or LICENCE.fullmatch(name) else []
+            elif compiled and module != name and bare(module):
+                gone.append(name)
+    if guarded:
+        raise PassError(
+            f"{each.name} would remove metadata or a licence: {', '.join(guarded[:5])}; `keep:` is for those"
+        )
+    return gone
 
 
 def _remove_empty(folder: Path, site: Path) -> None:
-    while folder != site and site in folder.parents:
+    while site in folder.parents:
         try:
             folder.rmdir()
         except OSError:
@@ -163,42 +154,54 @@ def _remove_empty(folder: Path, site: Path) -> None:
         folder = folder.parent
 
 
-def _stripped(packages: Packages, each: Pass, tools: Path) -> list[Entry]:
-    concerns, kept = set(each.packages), matcher(each.keep)
-    wanted = [
-        (name, path)
+def stripped(packages: Packages, each: Pass, tools: Path, into: Path | None = None) -> Iterator[tuple[str, Path]]:
+    """Strip the ELF files that a pass concerns, on all cores: the name of each that is smaller now, and the new file.
+
+    It lies beside the old one, or in the folder `into`.
+    """
+    concerns, keeps = set(each.packages), matcher(each.keep)
+    names = [
+        name
         for name, path in sorted(packages.files.items())
-        if packages.owner(name)[0] in concerns and not kept(name) and not path.is_symlink() and _is_elf(path)
+        if packages.owner(name)[0] in concerns and not keeps(name) and not path.is_symlink() and _is_elf(path)
     ]
     command = [*_program(tools, "strip"), _STRIP[each.strip]]
 
-    def strip(item: tuple[str, Path]) -> Entry | None:
-        name, path = item
-        before, made = path.stat(), path.with_name(f".{path.name}.stripped")
+    def strip(item: tuple[int, str]) -> tuple[str, Path] | None:
+        number, name = item
+        path = packages.files[name]
+        made = path.with_name(f".{path.name}.stripped") if into is None else into / str(number)
         done = subprocess.run([*command, "-o", str(made), str(path)], capture_output=True, text=True, check=False)
-        if done.returncode or made.stat().st_size >= before.st_size:
-            made.unlink(missing_ok=True)
-            if done.returncode:
-                print(f"slimbake: {name} cannot be stripped: {done.stderr.strip()}", file=sys.stderr)
-            return None
-        made.chmod(before.st_mode)
-        made.replace(path)
-        return Entry(name, before.st_size, path.stat().st_size, each.name, *packages.owner(name))
+        if done.returncode:
+            print(f"slimbake: {name} cannot be stripped: {done.stderr.strip()}", file=sys.stderr)
+        elif made.stat().st_size < path.stat().st_size:
+            made.chmod(path.stat().st_mode)
+            return name, made
+        made.unlink(missing_ok=True)
+        return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [entry for entry in pool.map(strip, wanted) if entry]
+        yield from filter(None, pool.map(strip, enumerate(names)))
+
+
+def _stripped(packages: Packages, each: Pass, tools: Path) -> Iterator[Entry]:
+    for name, made in stripped(packages, each, tools) if each.strip else ():
+        path = packages.files[name]
+        before = path.stat().st_size
+        made.replace(path)
+        yield Entry(name, before, path.stat().st_size, each.name, *packages.owner(name))
 
 
 def _program(tools: Path, name: str) -> list[str]:
     """A program of another root, run with that root's own loader and libraries."""
     loaders = [
-        *tools.glob("lib64/ld-linux-*.so.*"),
-        *tools.glob("lib/ld-linux-*.so.*"),
-        *tools.glob("usr/lib*/ld-linux-*"),
+        loader
+        for folder in ("lib64", "lib", "usr/lib64", "usr/lib")
+        for loader in tools.glob(f"{folder}/ld-linux-*.so.*")
     ]
     program = tools / "usr" / "bin" / name
     if not loaders or not program.exists():
-        raise PassError(f"the external `tools` has no {name}: it needs Debian's binutils")
+        raise PassError(f"the external `tools` has no {name}: it needs binutils as Debian packages them")
     libraries = sorted({str(path.parent) for path in tools.glob("usr/lib/*/lib*.so*")})
     return [str(loaders[0]), "--library-path", ":".join(libraries), str(program)]
 
@@ -221,22 +224,9 @@ def _trim_records(packages: Packages, gone: set[str]) -> None:
         path.write_text(text.getvalue())
 
 
-def unwanted(passes: Iterable[Pass]) -> frozenset[str]:
-    """The packages of a layer that are not installed."""
-    return frozenset(name for each in passes for name in each.drop if name in each.packages)
-
-
-def left_out(wheels: Iterable[Path], passes: Iterable[Pass]) -> Iterator[Entry]:
-    """What would have been installed of the packages that are not, as their wheels' records say."""
-    by = {name: each.name for each in passes for name in each.drop if name in each.packages}
-    for wheel in wheels:
-        package, version = wheel.name.split("-")[:2]
-        name = re.sub("[-_.]+", "-", package).lower()
-        if name in by:
-            with zipfile.ZipFile(wheel) as archive:
-                for member in archive.infolist():
-                    if not member.is_dir():
-                        yield Entry(member.filename, member.file_size, 0, by[name], name, version)
+def unwanted(passes: Iterable[Pass]) -> dict[str, str]:
+    """The packages of a layer that are not installed, each with the pass that leaves it out."""
+    return {name: each.name for each in passes for name in each.drop if name in each.packages}
 
 
 def compiles(packages: Packages, passes: Iterable[Pass]) -> Callable[[Path], bool]:
@@ -249,24 +239,3 @@ def compiles(packages: Packages, passes: Iterable[Pass]) -> Callable[[Path], boo
         return not any(owner in concerns and bare(name) and not kept(name) for concerns, bare, kept in rules)
 
     return wanted
-
-
-def ledger_bytes(entries: Iterable[Entry]) -> bytes:
-    """The ledger as a file: for each pass and package the files with their bytes before and after."""
-    told: dict[str, dict[str, list[list[object]]]] = {}
-    for entry in sorted(entries):
-        files = told.setdefault(entry.by, {}).setdefault(f"{entry.package} {entry.version}", [])
-        files.append([entry.path, entry.before, entry.after])
-    text = json.dumps(told, separators=(",", ":"), sort_keys=True).encode()
-    return gzip.compress(text, mtime=0)
-
-
-def ledger(content: bytes) -> list[Entry]:
-    """Read what `ledger_bytes` wrote."""
-    told: Mapping[str, Mapping[str, list[tuple[str, int, int]]]] = json.loads(gzip.decompress(content))
-    return [
-        Entry(path, before, after, by, *whose.split(" ", 1))  # type: ignore[arg-type]
-        for by, packages in told.items()
-        for whose, files in packages.items()
-        for path, before, after in files
-    ]

@@ -1,0 +1,113 @@
+"""Tries passes on an image without any: on the writable layer of a container, which goes with it. Stdlib only.
+
+`weigh`: standard output is a tar of what each pass removes or changes, `NUMBER/before/PATH` and `NUMBER/after/PATH`.
+`smoke`: the passes are applied, something is damaged where that is asked for, then the image's smoke runs as 65532.
+What is asked for comes as JSON on standard input; the answer is the last line of standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or __package__:
+    from .passes import Packages, Pass, PassError, apply, matcher, of_json, removed, stripped
+else:
+    from passes import Packages, Pass, PassError, apply, matcher, of_json, removed, stripped
+
+PREFIX = Path("/opt/slimbake")
+TOOLS = Path("/inside/tools")
+LAST_LINES = 12
+_LEVEL = re.compile(r"^smoke: (\w+) (holds|failed)(?: \((\d+\.\d+) s\))?$", re.MULTILINE)
+
+
+def main() -> int:
+    asked = json.load(sys.stdin)
+    packages = Packages(PREFIX, (Path(f, name) for f, _, names in os.walk(PREFIX) for name in names))
+    passes = [of_json(each) for each in asked["passes"]]
+    if sys.argv[1] == "weigh":
+        weigh(packages, passes)
+    else:
+        print(json.dumps(smoke(packages, passes, asked)))
+    return 0
+
+
+def weigh(packages: Packages, passes: list[Pass]) -> None:
+    """Write the tar. A pass that cannot be applied is a member `NUMBER/error` that says why."""
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar, tempfile.TemporaryDirectory(dir="/") as scratch:
+        for number, each in enumerate(passes):
+            try:
+                for name in removed(packages, each, compiled=True):
+                    tar.add(packages.files[name], f"{number}/before/{name}", recursive=False)
+                for name, made in stripped(packages, each, TOOLS, Path(scratch)) if each.strip else ():
+                    tar.add(packages.files[name], f"{number}/before/{name}")
+                    tar.add(made, f"{number}/after/{name}")
+                    made.unlink()
+            except PassError as error:
+                said = tarfile.TarInfo(f"{number}/error")
+                said.pax_headers = {"comment": str(error)}
+                tar.addfile(said)
+
+
+def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply, damage, and run the smoke: which level held, how long each took, and the last words of one that failed."""
+    try:
+        ledger = apply(packages, passes, TOOLS, compiled=True)
+    except PassError as error:
+        return {"held": False, "level": "apply", "error": str(error), "levels": {}}
+    for harm in asked.get("damage", ()):
+        damage(harm["how"], harm["glob"])
+    environment = {**os.environ, **asked.get("env", {})}
+    done = subprocess.run(
+        [sys.executable, *asked.get("program", ["/inside/smoke.py"]), "--as-nonroot"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, env=environment,
+    )  # fmt: skip
+    levels = {level: float(seconds or 0) for level, how, seconds in _LEVEL.findall(done.stdout) if how == "holds"}
+    failed = [level for level, how, _ in _LEVEL.findall(done.stdout) if how == "failed"]
+    return {
+        "held": done.returncode == 0,
+        "level": "" if done.returncode == 0 else (failed or ["run"])[0],
+        "error": "" if done.returncode == 0 else "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:]),
+        "levels": levels,
+        "files": len(ledger),
+        "bytes": sum(entry.before - entry.after for entry in ledger),
+    }
+
+
+def damage(how: str, glob: str) -> None:
+    """Harm what an absolute glob names: `remove` it, `corrupt` its midst, or `replace` it by nothing."""
+    below = Path("/" + glob.lstrip("/").partition("*")[0]).parent
+    harms, found = matcher([glob]), False
+    for folder, _, names in os.walk(below):
+        for path in (Path(folder, name) for name in names):
+            if harms(str(path)):
+                found = True
+                _harm(how, path)
+    if not found:
+        raise SystemExit(f"trial: nothing is there to be damaged: {glob}")
+
+
+def _harm(how: str, path: Path) -> None:
+    if how == "remove":
+        path.unlink()
+    elif how == "replace":
+        path.write_bytes(b"")
+    else:
+        with path.open("r+b") as file:
+            middle = path.stat().st_size // 2
+            file.seek(middle)
+            some = file.read(4096)
+            file.seek(middle)
+            file.write(bytes(byte ^ 0x55 for byte in some))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
