@@ -20,7 +20,9 @@ from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PATH as WORKFLOW
 from slimbake.state import write_atomically
 
-INSIDE_PROGRAMS = ("debs.py", "distil.py", "fetch.py", "layer.py", "smoke.py", "system.py")
+INSIDE_PROGRAMS = (
+    "debs.py", "distil.py", "explain.py", "fetch.py", "layer.py", "ledger.py", "passes.py", "smoke.py", "system.py", "trial.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

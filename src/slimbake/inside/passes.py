@@ -111,12 +111,14 @@ def apply(packages: Packages, passes: Sequence[Pass], tools: Path, compiled: boo
     remove a licence or metadata.
     """
     ledger: list[Entry] = []
+    touched: set[Path] = set()
     for each in passes:
         for name in removed(packages, each, compiled):
             path = packages.files.pop(name)
             ledger.append(Entry(name, path.lstat().st_size, 0, each.name, *packages.owner(name)))
             path.unlink()
-            _remove_empty(path.parent, packages.site)
+            touched.update(path.parents)
+    _remove_empty(touched, packages)
     for each in passes:
         ledger += _stripped(packages, each, tools)
     _trim_records(packages, {entry.path for entry in ledger if not entry.after})
@@ -145,13 +147,11 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
     return gone
 
 
-def _remove_empty(folder: Path, site: Path) -> None:
-    while site in folder.parents:
-        try:
+def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
+    """Remove folders that hold nothing any more: deepest first, and once, since each look costs an overlay a listing."""
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        if packages.site in folder.parents and not any(folder.iterdir()):
             folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent
 
 
 def stripped(packages: Packages, each: Pass, tools: Path, into: Path | None = None) -> Iterator[tuple[str, Path]]:

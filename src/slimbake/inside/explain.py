@@ -1,0 +1,44 @@
+"""Lets a failed import of a module that a pass removed say so. Standard library only; it lies in the image.
+
+Python loads it at every start (`_slimbake_ledger.pth`), and asks it when nobody else has found a module. Ledgers
+are read then, not before. Whoever only looks whether a module is there, with `find_spec`, is told that it is not.
+"""
+
+import sys
+
+
+class _Removed:
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Say nothing of what was never there; raise ModuleNotFoundError for what a pass removed."""
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib."):
+            if frame.f_code.co_name == "find_spec" and frame.f_code.co_filename.endswith(".util>"):
+                return
+            frame = frame.f_back
+        by = _pass(name)
+        if by:
+            words = f"No module named {name!r}: the pass {by} removed it (`slimbake why {name}` tells more)"
+            raise ModuleNotFoundError(words, name=name)
+
+
+def _pass(name: str) -> str:
+    import gzip
+    import json
+    from pathlib import Path
+
+    path = name.replace(".", "/")
+    for file in Path(__file__).parents[3].glob("ledger/*.json.gz"):
+        for by, packages in json.loads(gzip.decompress(file.read_bytes())).items():
+            for files in packages.values():
+                for removed, _, after in files:
+                    if not after and removed.startswith(path) and _is_module(removed[len(path) :]):
+                        return str(by)
+    return ""
+
+
+def _is_module(rest: str) -> bool:
+    return rest in {".py", "/__init__.py"} or (rest.startswith(".") and rest.endswith(".so"))
+
+
+sys.meta_path.append(_Removed)

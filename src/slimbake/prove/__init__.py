@@ -1,0 +1,1 @@
+"""The prove stage: what each pass saves and whether everything still works without what it removes."""
