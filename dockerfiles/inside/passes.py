@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +149,7 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
 
 
 def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
-    """Remove folders that hold nothing any more: deepest first, and once, since each look costs an overlay a listing."""
+    """Remove folders that hold nothing any more; each only once, since a look costs an overlay a whole listing."""
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         if packages.site in folder.parents and not any(folder.iterdir()):
             folder.rmdir()
@@ -228,6 +228,21 @@ def _trim_records(packages: Packages, gone: set[str]) -> None:
 def unwanted(passes: Iterable[Pass]) -> dict[str, str]:
     """The packages of a layer that are not installed, each with the pass that leaves it out."""
     return {name: each.name for each in passes for name in each.drop if name in each.packages}
+
+
+def package(wheel: str) -> str:
+    """The normalised name of the package that a wheel's file name begins with."""
+    return re.sub("[-_.]+", "-", wheel.partition("-")[0]).lower()
+
+
+def without(lock: str, names: Container[str]) -> str:
+    """The text of a lock less these packages."""
+    kept, skipping = [], False
+    for line in lock.splitlines(keepends=True):
+        found = re.match(r"([A-Za-z0-9][\w.-]*)==", line)
+        skipping = found[1] in names if found else skipping and line.startswith(" ")
+        kept += [] if skipping else [line]
+    return "".join(kept)
 
 
 def compiles(packages: Packages, passes: Iterable[Pass]) -> Callable[[Path], bool]:
