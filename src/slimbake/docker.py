@@ -211,7 +211,9 @@ def foreground(*arguments: str) -> int:
     return subprocess.run(["docker", *arguments], check=False).returncode
 
 
-def export(dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str, str], target: Path) -> None:
+def export(
+    dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str, str], target: Path, platform: str = ""
+) -> None:
     """Build a Dockerfile without a context of its own and put the files of its last stage into the folder `target`.
 
     `contexts`: name -> folder or image, as bake takes them. Raises SetupError with the build's last words.
@@ -221,6 +223,7 @@ def export(dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str,
         file.write_text(dockerfile)
         words = [f"--build-context={name}={value}" for name, value in contexts.items()]
         words += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        words += [f"--platform={platform}"] if platform else []
         command = [
             "docker",
             "buildx",

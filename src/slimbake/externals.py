@@ -23,11 +23,13 @@ from slimbake.machine import Machine, machine
 from slimbake.manifest.model import External
 from slimbake.standin import LABEL, python_standin, root_digest
 from slimbake.state import state_folder
+from slimbake.tools import digest as tools_digest
+from slimbake.tools import tools_standin
 
 Say = Callable[[str], None]
 
 _REGISTRY_TIMEOUT = 5.0
-STANDINS = ("python", "uv")
+STANDINS = ("python", "uv", "tools")
 """The externals that slimbake can replace, by their name in the manifest."""
 
 
@@ -153,7 +155,7 @@ def _stand_in(
             f"{unreachable}, and slimbake has no stand-in for it",
             f"make its registry reachable, or bring the image in: docker pull {external.image}, docker load",
         )
-    if engine.builder != "docker" and (external.name == "python" or len(platforms) > 1):
+    if engine.builder != "docker" and (external.name != "uv" or len(platforms) > 1):
         raise SetupError(
             f"{unreachable}, and a {engine.builder} builder sees no stand-in",
             "use the engine's own builder: --builder default",
@@ -165,6 +167,11 @@ def _stand_in(
         if external.name == "uv":
             made[platform] = str(uv_standin(other, here))
             digests.append(f"uv-{uv_version()}")
+        elif external.name == "tools":
+            debian = python_standin(python, here, say, install, other)
+            folder = tools_standin(f"docker-image://{debian}", platform)
+            made[platform] = str(folder)
+            digests.append(tools_digest(folder))
         else:
             reference = python_standin(python, here, say, install, other)
             made[platform] = f"docker-image://{reference}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.plan.targets import INSIDE, PASSES
 from slimbake.render import quoting
 from slimbake.render.workflow import PATH as WORKFLOW
@@ -54,6 +54,17 @@ def _workflow(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[st
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
     text = braces.get_template("bake.yml.j2").render(plan=plan, workflow=workflow(plan, tool))
     return {WORKFLOW: text} if text.strip() else {}
+
+
+def unpruned(plan: Plan) -> dict[str, str]:
+    """What the steps that install are told where no layer is to carry a pass: file name under PASSES -> text."""
+    bare = (t for t in plan.targets if t.recipe and t.recipe.install)
+    files = (_passes_file(plan, replace(t, recipe=_without_passes(t.recipe))) for t in bare)
+    return {path.rpartition("/")[2]: text for each in files for path, text in each.items()}
+
+
+def _without_passes(recipe: Recipe | None) -> Recipe | None:
+    return replace(recipe, install=replace(recipe.install, passes=())) if recipe and recipe.install else recipe
 
 
 def _passes_file(plan: Plan, target: Target) -> dict[str, str]:

@@ -1,0 +1,101 @@
+"""Evidence as values: what a pass saves in a layer, and whether every smoke on that layer held without it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from slimbake.catalogue.model import Pass
+
+Verdict = Literal["proven", "refuted", "idle"]
+"""`proven`: all held, and it saves bytes compressed; `refuted`: something failed; `idle`: it changes nothing here."""
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found out about one pass on one layer."""
+
+    digest: str  # of the pass
+    verdict: Verdict
+    files: int  # that it removes or changes, alone
+    bytes: int  # that it saves, alone
+    zstd: int  # bytes that these files weigh less by, compressed by themselves: zstd 7
+    marginal: int | None = None  # bytes that it saves beside all other proven passes
+    service: str = ""  # whose check failed
+    level: str = ""  # apply, import, load, parity, verify, time, memory; of all passes together: together
+    error: str = ""  # its last words; of a proven pass: what fails with all others and without it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that was found out about passes on one layer."""
+
+    layer: str  # as its lock is called
+    platform: str
+    inputs: str  # digest of what the layer without passes is made from: its locks, Python's version
+    unpruned: str  # digest of the layer without passes (its tar), as it was built where this was found out
+    checks: Mapping[str, str]  # service -> digest of its smoke, reference, verify, weights and own packages
+    passes: Mapping[str, Finding] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The file, with a line for each pass: made to be committed and reviewed."""
+        head = {"format": FORMAT, **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "passes"}}
+        lines = [f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in head.items()]
+        found = ",".join(
+            f"\n {json.dumps(name)}: {json.dumps(_short(finding), ensure_ascii=False)}"
+            for name, finding in sorted(self.passes.items())
+        )
+        return "{" + ",\n".join((*lines, f'"passes": {{{found}}}')) + "}\n"
+
+
+def _short(finding: Finding) -> dict[str, Any]:
+    return {key: value for key, value in asdict(finding).items() if value not in ("", None)}
+
+
+def parse(text: str) -> Evidence | None:
+    """Read a file of evidence; what is none, or of another format, proves nothing."""
+    try:
+        told = json.loads(text)
+        if told.pop("format") != FORMAT:
+            return None
+        passes = {name: Finding(**finding) for name, finding in told.pop("passes").items()}
+        return Evidence(**told, passes=passes)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What evidence of a layer has to answer now."""
+
+    layer: str
+    pins: tuple[tuple[str, str], ...]  # the layer's packages: name, version
+    inputs: str
+    platforms: tuple[str, ...]
+    checks: Mapping[str, str]  # of the services on it that have a smoke
+    unchecked: tuple[str, ...] = ()  # services on it that have none
+
+
+def stale(question: Question, evidence: Evidence | None, each: Pass) -> str:
+    """Why evidence does not answer for a pass any more; "" while it does."""
+    if evidence is None or each.name not in evidence.passes:
+        return "it was never tried"
+    if evidence.inputs != question.inputs:
+        return "its packages are others now"
+    if evidence.passes[each.name].digest != each.digest:
+        return "the pass has changed"
+    if others := [platform for platform in question.platforms if platform != evidence.platform]:
+        return f"it was tried for {evidence.platform}, not for {', '.join(others)}"
+    if new := sorted(name for name, digest in question.checks.items() if evidence.checks.get(name) != digest):
+        return f"the check of {', '.join(new)} has changed"
+    return ""
+
+
+def saves(findings: Iterable[Finding]) -> tuple[int, int]:
+    """Bytes and compressed bytes, each pass by itself: files that two of them remove count twice."""
+    known = [finding for finding in findings if finding.verdict == "proven"]
+    return sum(finding.bytes for finding in known), sum(finding.zstd for finding in known)

@@ -1,0 +1,39 @@
+"""Outcomes of trials by what was tried: a prove or a search that was interrupted goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from slimbake.catalogue.model import Applied
+from slimbake.prove.trial import Outcome, Subject
+from slimbake.state import write_atomically
+
+
+def key(subject: Subject, passes: Sequence[Applied], *more: str) -> str:
+    """Of a trial: the same subject, passes that do the same, and whatever else there is about it."""
+    does = [each.as_json() | {"name": ""} for each in passes]
+    return hashlib.sha256(json.dumps([subject.digest, does, more], sort_keys=True).encode()).hexdigest()
+
+
+class Kept:
+    """A folder of outcomes, a file for each. What is kept never ages: its key holds all that it depends on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Outcome | None:
+        """What came of a trial; None where it was never run to its end."""
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return Outcome(**json.loads(self._file(key).read_text("utf-8")))
+        return None
+
+    def put(self, key: str, outcome: Outcome) -> None:
+        """Keep what came of a trial."""
+        write_atomically(self._file(key), json.dumps(outcome.as_json()).encode())
+
+    def _file(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"

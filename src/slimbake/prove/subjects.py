@@ -1,0 +1,80 @@
+"""Images without passes: what is tried, and what parity is compared with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake import bake
+from slimbake.bake import Built
+from slimbake.bake.command import Options
+from slimbake.errors import UsageError
+from slimbake.externals import resolve
+from slimbake.machine import machine
+from slimbake.manifest.model import Manifest
+from slimbake.plan.carried import TOOLS
+from slimbake.plan.sources import externals
+from slimbake.prepare import Prepared, prepared
+from slimbake.prove.trial import Subject
+from slimbake.render import unpruned
+from slimbake.state import write_atomically
+
+Say = Callable[[str], None]
+UNPRUNED = ".slimbake/unpruned"  # beside the manifest: what steps that install are told
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A project that is held while passes are tried on it."""
+
+    ready: Prepared
+    subjects: tuple[Subject, ...]
+    tools: str  # the folder with binutils
+
+
+@contextlib.contextmanager
+def workbench(manifest: Manifest, services: Sequence[str], say: Say, *, install: bool = False) -> Iterator[Workbench]:
+    """Build the images of these services without any pass, see that their smokes hold, and hold the project.
+
+    Raises UsageError for a service without a smoke, CheckError where one does not hold, and as `prepared` does.
+    """
+    root = manifest.file.parent
+    with prepared(manifest, tuple(services), say, install=install) as ready:
+        smokes = {target.service: target for target in ready.plan.targets if target.kind == "smoke"}
+        if missing := [name for name in services if name not in smokes]:
+            raise UsageError(
+                f"no smoke: {', '.join(missing)}", "what is not checked cannot be proven: give it a `smoke:`"
+            )
+        built = without_passes(ready, tuple(services), root)
+        tools = tools_folder(manifest, ready, say, install)
+        subjects = (Subject(i.name, i.digest, smokes[i.name], root, tools) for i in built)
+        yield Workbench(ready, tuple(subjects), tools)
+
+
+@contextlib.contextmanager
+def subjects(
+    manifest: Manifest, services: Sequence[str], say: Say, install: bool = False
+) -> Iterator[tuple[Subject, ...]]:
+    """The images of these services without passes, each with its smoke, while the project is held. Raises as above."""
+    with workbench(manifest, services, say, install=install) as bench:
+        yield bench.subjects
+
+
+def without_passes(ready: Prepared, services: tuple[str, ...], root: Path) -> tuple[Built, ...]:
+    """Build these services without any pass, and run their smokes. Raises BuildError and CheckError."""
+    for name, text in unpruned(ready.plan).items():
+        write_atomically(root / UNPRUNED / name, text.encode())
+    names = {name: f"slimbake/{ready.plan.project}/{name}:unpruned" for name in services}
+    options = Options(names=names, sets=(f"inside.contexts.passes={UNPRUNED}",))
+    return bake.bake(ready.plan, services, root, ready.around, options).built
+
+
+def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -> str:
+    """A folder of this machine with the external `tools`: a container mounts it."""
+    from slimbake.tools import unpacked
+
+    wanted = tuple(external for external in externals(manifest) if external.name == TOOLS)
+    found = resolve(wanted, ready.plan.python, ready.engine, machine(), say, install)
+    return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

@@ -1,0 +1,59 @@
+"""Runs trials: as many at once as the machine bears, none twice, with a word about each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from slimbake.prove.ablation import Passes, Tried
+from slimbake.prove.kept import Kept, key
+from slimbake.prove.trial import Outcome, Subject, trial
+
+MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
+
+
+class Trials:
+    """The checks of all services on a layer, asked of sets of passes."""
+
+    def __init__(self, subjects: Sequence[Subject], kept: Kept, say: Callable[[str], None]) -> None:
+        self._subjects, self._kept, self._say = tuple(subjects), kept, say
+        self._started = time.monotonic()
+        self.run = 0  # trials that were run, not found among the kept
+
+    def __call__(self, sets: Sequence[tuple[str, Passes]]) -> tuple[Tried, ...]:
+        """Try each set with every subject, until one fails."""
+        with ThreadPoolExecutor(workers()) as pool:
+            try:
+                return tuple(pool.map(lambda each: self._tried(*each), sets))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _tried(self, name: str, passes: Passes) -> Tried:
+        started, saved = time.monotonic(), 0
+        for subject in self._subjects:
+            outcome = self.outcome(subject, passes)
+            saved = max(saved, outcome.bytes)
+            if not outcome.held:
+                self._say(f"{name}: {subject.service} fails at {outcome.level} ({time.monotonic() - started:.1f} s)")
+                return Tried(saved, subject.service, outcome.level, outcome.error)
+        self._say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
+        return Tried(saved)
+
+    def outcome(self, subject: Subject, passes: Passes) -> Outcome:
+        """One trial, or what is kept of it."""
+        name = key(subject, passes)
+        known = self._kept.get(name)
+        if known is None:
+            known = trial(subject, passes)
+            self.run += 1
+            self._kept.put(name, known)
+        return known
+
+
+def workers() -> int:
+    """How many trials the machine bears at once."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(os.cpu_count() or 1, memory // MEMORY_EACH))
