@@ -19,18 +19,20 @@ def fault(glob: str) -> Told | None:
     """What is wrong with it: a message, and a hint."""
     parts = glob.removeprefix("/").split("/")
     if ".." in parts:
-        return f"'{glob}' leads out of the layer", "write the path itself: below site-packages, or with a leading '/' below the prefix"
+        hint = "write the path itself: below site-packages, or with a leading '/' below the prefix"
+        return f"'{glob}' leads out of the layer", hint
     if found := _LETTERS.search(glob):
         return f"'{found[0]}' in a glob", "special are '*', '?' and '**' alone; '?' stands for any one character"
-    if _SITE.fullmatch(glob):
-        return f"'{glob}' matches nothing", f"below site-packages no '/' leads: did you mean '{_SITE.sub(r'\g<rest>', glob)}'?"
+    nothing = f"'{glob}' matches nothing"
+    if site := _SITE.fullmatch(glob):
+        return nothing, f"globs without '/' in front are below site-packages: did you mean '{site['rest']}'?"
     if glob.startswith(_PREFIX):
-        return f"'{glob}' matches nothing", f"the leading '/' is the prefix: did you mean '/{glob.removeprefix(_PREFIX)}'?"
+        return nothing, f"the leading '/' is the prefix: did you mean '/{glob.removeprefix(_PREFIX)}'?"
     if glob.endswith("/") and glob.strip("/"):
-        return f"'{glob}' matches nothing: globs are of files", f"did you mean '{glob.rstrip('/')}/**'?"
+        return f"{nothing}: globs are of files", f"did you mean '{glob.rstrip('/')}/**'?"
     if "" in parts or "." in parts:
         mended = "/" * glob.startswith("/") + "/".join(part for part in parts if part not in ("", "."))
-        return f"'{glob}' matches nothing", f"did you mean '{mended}'?" if mended.strip("/") else "name files"
+        return nothing, f"did you mean '{mended}'?" if mended.strip("/") else "name files"
     for part in parts:
         if "**" in part and part != "**":
             mended = glob.replace(part, re.sub(r"\*\*+", "**/*", part) if part.strip("*") else "**")

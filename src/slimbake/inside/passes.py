@@ -76,8 +76,7 @@ def _regex(glob: str) -> str:
 
 
 def _name(part: str) -> str:
-    special = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(special.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
 
 
 class Packages:
