@@ -50,6 +50,7 @@ STARTS = {
     "slimbake.inside.layer",
     "slimbake.inside.distil",
     "slimbake.inside.passes",
+    "slimbake.inside.trial",
     "slimbake.inside.system",
 }
 """Docker, and set-up, and the programs inside builds."""

@@ -8,7 +8,7 @@ Told = tuple[str, str]
 
 _PREFIX = "/opt/slimbake/"
 _SITE = re.compile(r"/(?:opt/slimbake/)?lib/python[^/]*/site-packages/(?P<rest>.+)")
-_LETTERS = re.compile(r"[\[\]{}!\\]")
+_LETTERS = re.compile(r"[\[\]{}\\]")
 _METADATA = re.compile(r".*\.dist-info")
 _LICENCE = re.compile(
     r"(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-].*)?", re.IGNORECASE
@@ -22,7 +22,12 @@ def fault(glob: str) -> Told | None:
         hint = "write the path itself: below site-packages, or with a leading '/' below the prefix"
         return f"'{glob}' leads out of the layer", hint
     if found := _LETTERS.search(glob):
-        return f"'{found[0]}' in a glob", "special are '*', '?' and '**' alone; '?' stands for any one character"
+        hint = (
+            "folders are separated with '/'"
+            if found[0] == "\\"
+            else "special are '*', '?' and '**' alone: '?' is any letter"
+        )
+        return f"'{found[0]}' in '{glob}'", hint
     nothing = f"'{glob}' matches nothing"
     if site := _SITE.fullmatch(glob):
         return nothing, f"globs without '/' in front are below site-packages: did you mean '{site['rest']}'?"
@@ -36,7 +41,7 @@ def fault(glob: str) -> Told | None:
     for part in parts:
         if "**" in part and part != "**":
             mended = glob.replace(part, re.sub(r"\*\*+", "**/*", part) if part.strip("*") else "**")
-            return f"'{part}' in a glob: '**' stands for folders, alone between slashes", f"did you mean '{mended}'?"
+            return f"'{part}' in '{glob}': '**' stands for folders, alone between slashes", f"did you mean '{mended}'?"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,7 @@ def _all(value: Any, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _kind(entry: Raw, at: KeyPath, report: Report) -> None:
-    kinds = [kind for kind in KINDS if kind in entry]
+    kinds = [kind for kind in KINDS if kind in entry or report.has_value((*at, kind))]  # refused, but meant
     if not kinds:
         report.key(at, "this pass does nothing", f"give it one of: {', '.join(KINDS)}")
     elif len(kinds) > 1 and kinds != ["remove", "drop"]:
@@ -72,6 +73,8 @@ def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
     known: dict[str, str] = {}
     for name, specifier in entry.get("packages", {}).items():
         path = (*at, "packages", name)
+        if report.has_key(path):
+            continue
         other = known.setdefault(normalised(name), name)
         if other != name:
             report.key(path, f"'{other}' is the same package", "keep one of the two")
@@ -89,7 +92,7 @@ def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
     elif "remove" not in entry:
         for written, name in others.items():
             message = f"'{written}' is not dropped, and this pass only drops"
-            report.key((*at, "packages", written), message, near(name, dropped))
+            report.key((*at, "packages", written), message, near(name, {*filter(None, dropped)}))
 
 
 def _specifier(name: str, specifier: str, path: KeyPath, report: Report) -> None:
@@ -102,5 +105,5 @@ def _specifier(name: str, specifier: str, path: KeyPath, report: Report) -> None
         try:
             checked(f"{name} {specifier.strip()}" if specifier.strip()[:1].isalnum() else f"{name}{specifier.strip()}")
         except RefusedError as error:
-            hint = error.hint.replace(f"{name}=", "=") if name in error.hint else error.hint
+            hint = re.sub(rf"\b{re.escape(name)}(?=[<>=!~])", "", error.hint)
         report.value(path, f"'{specifier}' is no range of versions", hint)

@@ -19,12 +19,14 @@ def command(file: Path, as_json: bool) -> None:
     from slimbake.catalogue.read import catalogue
     from slimbake.lock import locked
     from slimbake.manifest import manifest
+    from slimbake.manifest.names import PREFIXES
 
     checked = manifest(file)
+    others = tuple(prefix for prefix, kind in PREFIXES.items() if kind != "bases")  # no layers of installed packages
     pins = {
         layer: tuple((pin.name, pin.version) for pin in found)
-        for layer, found in sorted(locked(checked).items())
-        if found
+        for layer, found in locked(checked).items()
+        if found and not layer.startswith(others)
     }
     passes = show.listed(catalogue(checked.file.parent), pins)
     if as_json:
