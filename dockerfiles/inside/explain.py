@@ -10,16 +10,15 @@ import sys
 
 class _Removed:
     @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
+    def find_spec(name: str, *_: object) -> None:
         """Say nothing of what was never there; raise ModuleNotFoundError for what a pass removed."""
         frame = sys._getframe(1)
-        while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib."):
-            if frame.f_code.co_name == "find_spec" and frame.f_code.co_filename.endswith(".util>"):
+        while (module := frame.f_globals.get("__name__", "")).startswith("importlib") and frame.f_back:
+            if module == "importlib.util":
                 return
             frame = frame.f_back
-        by = _pass(name)
-        if by:
-            words = f"No module named {name!r}: the pass {by} removed it (`slimbake why {name}` tells more)"
+        if by := _pass(name):
+            words = f"No module named {name!r}: the pass {by} removed it; `slimbake why {name}` tells more"
             raise ModuleNotFoundError(words, name=name)
 
 

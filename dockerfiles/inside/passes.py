@@ -61,15 +61,23 @@ def of_json(told: Mapping[str, Any]) -> Pass:
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` does not."""
+    """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` is any number of folders.
+
+    At a glob's end `**` is whatever lies below. Paths that begin with `/` match only globs that do.
+    """
     whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)")
     return lambda path: whole.fullmatch(path) is not None
 
 
 def _regex(glob: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*$|^\*\*$|\*|\?)", glob)
-    special = {"**/": "(?:.*/)?", "/**": "/.+", "**": ".+", "*": "[^/]*", "?": "[^/]"}
-    return "".join(special.get(part, re.escape(part)) for part in parts)
+    *folders, last = glob.removeprefix("/").split("/")
+    start = "/" if glob.startswith("/") else "(?!/)"
+    way = "".join("(?:[^/]+/)*" if folder == "**" else f"{_name(folder)}/" for folder in folders)
+    return start + way + ("(?s:.+)" if last == "**" else _name(last))
+
+
+def _name(part: str) -> str:
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
 
 
 class Packages:
@@ -136,7 +144,8 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
         if owner in dropped:
             gone += [name] if compiled else []
         elif owner in concerns and not keeps(module) and not keeps(name):
-            if removes(module) or removes(name):
+            # Bytecode goes with its module, and only so: in a build there is none yet for a glob to meet.
+            if removes(module if module in packages.files else name):
                 gone.append(name)
                 guarded += [name] if METADATA.fullmatch(name) or LICENCE.fullmatch(name) else []
             elif compiled and module != name and bare(module):
@@ -149,7 +158,7 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
 
 
 def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
-    """Remove folders that hold nothing any more: deepest first, and once, since each look costs an overlay a listing."""
+    """Remove folders that hold nothing any more; each only once, since a look costs an overlay a whole listing."""
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         if packages.site in folder.parents and not any(folder.iterdir()):
             folder.rmdir()

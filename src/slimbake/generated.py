@@ -21,8 +21,9 @@ from slimbake.render.workflow import PATH as WORKFLOW
 from slimbake.state import write_atomically
 
 INSIDE_PROGRAMS = (
-    "debs.py", "distil.py", "explain.py", "fetch.py", "layer.py", "ledger.py", "passes.py", "smoke.py", "system.py", "trial.py",
-)  # fmt: skip
+    *("debs.py", "distil.py", "explain.py", "fetch.py", "install.py", "layer.py"),
+    *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
+)
 
 
 @dataclass(frozen=True, slots=True)

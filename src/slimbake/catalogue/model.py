@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from slimbake.manifest.model import Pairs
 
@@ -51,6 +51,31 @@ class Pass:
         if not wanted:
             return tuple(name for name, _ in pins)
         return tuple(name for name, version in pins if name in wanted and _within(version, wanted[name]))
+
+    def applied(self, pins: Pairs) -> Applied | None:
+        """What a layer of these packages, name and version, is told of it; None where it does not apply to it."""
+        names = self.applies(pins)
+        if not names or not self.carried:
+            return None
+        kinds = {"remove": self.remove, "keep": self.keep, "drop": self.drop, "uncompiled": self.uncompiled}
+        return Applied(name=self.name, packages=names, strip=self.strip, **kinds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A pass as one layer is told of it: `slimbake.inside.passes` reads it."""
+
+    name: str
+    packages: tuple[str, ...]  # of the layer, those that it concerns
+    remove: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    strip: Strip = ""
+    uncompiled: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Less what it does not have."""
+        return {key: value for key, value in asdict(self).items() if value}
 
 
 @lru_cache(maxsize=4096)

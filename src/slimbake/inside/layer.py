@@ -1,4 +1,4 @@
-"""Makes layers inside a build: installs locked wheels, copies code and weights, builds wheels. Standard library only.
+"""Makes layers inside a build: copies code and weights, builds wheels; install.py is for packages. Stdlib only.
 
 Bind-mounted into RUN steps that have no shell; it never lies in an image. Whatever it writes has Git's file modes,
 one constant time and no debris of installers, so that the same inputs give the same layer.
@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import argparse
 import compileall
-import csv
 import functools
-import glob
 import hashlib
-import io
 import os
-import re
 import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -34,7 +29,7 @@ TESTS = frozenset(("test", "tests"))
 
 
 def main() -> int:
-    makers = {maker.__name__: maker for maker in (install, code, files, weights, wheel, volumes)}
+    makers = {maker.__name__: maker for maker in (code, files, weights, wheel, volumes)}
     parser = argparse.ArgumentParser(prog="layer")
     parser.add_argument("maker", choices=makers)
     parser.add_argument("targets", nargs="*", type=Path)
@@ -54,70 +49,6 @@ class LayerError(Exception):
     """The step cannot make its layer; the text is for the person who reads the build's log."""
 
 
-def install() -> None:
-    """Install the wheels of `/inside/lock.txt` and `/inside/own/*/` under the prefix, without dependencies.
-
-    All come from `/inside/wheels`, and uv verifies each by the lock's hash: the step has no network.
-    """
-    own = sorted(INSIDE.glob("own/*/*.whl"))
-    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")  # there may be wheels for other platforms, too
-    contested = refuse_collisions([w for w in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(w.name)] + own)
-    before = set(tree(PREFIX))
-    lock = INSIDE / "lock.txt"
-    arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
-    cache = PREFIX / ".uv"  # beside what it makes, so that uv need not copy what it unpacked
-    if re.search(r"^[A-Za-z0-9][\w.-]*==", lock.read_text(), re.MULTILINE):
-        uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(lock), cache=cache, UV_LINK_MODE="hardlink")
-    if own:
-        uv("pip", "install", *arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
-    shutil.rmtree(cache, ignore_errors=True)
-    remove_debris(PREFIX)
-    settle_contest(contested)
-    compile_modules(path for path in tree(PREFIX) if path not in before)
-    settle(path for path in tree(PREFIX) if path not in before)
-    os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
-
-
-def refuse_collisions(wheels: list[Path]) -> dict[str, Path]:
-    """Raise LayerError where two packages would put different modules in one place: uv overwrites, whoever is last.
-
-    Files that Python does not import are named, and given back with the wheel that has the last word.
-    """
-    contested: dict[str, Path] = {}
-    owners: dict[str, tuple[str, str]] = {}
-    for record in sorted(PREFIX.glob(f"{SITE}/*.dist-info/RECORD")):
-        owners.update({path: (record.parent.stem, digest) for path, digest in recorded(record.read_text())})
-    faults = []
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            listing = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
-            text = archive.read(listing).decode()
-        for path, digest in recorded(text):
-            other, known = owners.setdefault(path, (wheel.name, digest))
-            collision = f"{path} is in {other} and, otherwise, in {wheel.name}"
-            if known != digest and path.endswith((".py", ".so", ".pth")):
-                faults.append(collision)
-            elif known != digest:
-                print(f"slimbake: {collision}: the later one stays")
-            if known != digest or path in contested:
-                contested[path] = wheel
-    if faults:
-        raise LayerError("packages collide: " + "; ".join(faults[:10]))
-    return contested
-
-
-def settle_contest(contested: Mapping[str, Path]) -> None:
-    """Lay down the files that several wheels have: uv installs wheels side by side, and the slowest would win."""
-    for path, wheel in contested.items():
-        with zipfile.ZipFile(wheel) as archive:
-            next(PREFIX.glob(f"{SITE}/{glob.escape(path)}")).write_bytes(archive.read(path))
-
-
-def recorded(text: str) -> Iterator[tuple[str, str]]:
-    """Path and hash of the files in a RECORD that has them; wheels and installed packages say it alike."""
-    return ((row[0], row[1]) for row in csv.reader(text.splitlines()) if len(row) > 1 and row[1])
-
-
 def compile_modules(paths: Iterable[Path]) -> None:
     """Compile modules, on all cores. A file that does not compile is the business of whoever imports it.
 
@@ -130,18 +61,6 @@ def compile_modules(paths: Iterable[Path]) -> None:
     )
     with ProcessPoolExecutor() as pool:
         list(pool.map(compile_one, modules, chunksize=64))
-
-
-def remove_debris(root: Path) -> None:
-    """Remove what uv leaves beside the packages: its lock, and its cache records with their rows in RECORD."""
-    (root / ".lock").unlink(missing_ok=True)
-    for record in root.glob(f"{SITE}/*.dist-info/uv_cache.json"):
-        listing = record.with_name("RECORD")
-        rows = [row for row in csv.reader(listing.read_text().splitlines()) if not row[0].endswith("/uv_cache.json")]
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        listing.write_text(text.getvalue())
-        record.unlink()
 
 
 def code(target: Path) -> None:

@@ -157,7 +157,7 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
 
 
 def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
-    """Remove folders that hold nothing any more: deepest first, and once, since each look costs an overlay a listing."""
+    """Remove folders that hold nothing any more; each only once, since a look costs an overlay a whole listing."""
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         if packages.site in folder.parents and not any(folder.iterdir()):
             folder.rmdir()

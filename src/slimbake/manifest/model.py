@@ -35,7 +35,7 @@ class Requirements:
 class External:
     """An image that comes from outside."""
 
-    name: str  # python, uv
+    name: str  # python, uv, tools
     image: str
 
 
@@ -73,6 +73,15 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class Optimize:
+    """Which of the passes that are proven are carried: all, less some, or none."""
+
+    none: bool = False
+    without: tuple[str, ...] = ()  # names of passes
+    explain: bool | None = None  # of the fleet: whether images tell what passes removed
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """What one variant of a base or service has otherwise; a base's says `torch` and `requirements` alone."""
 
@@ -95,6 +104,7 @@ class Base:
     variant: str = ""  # which one this is
     copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
     weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
+    optimize: Optimize = Optimize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,7 @@ class Service:
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     torch: str | None = None  # of a variant
+    optimize: Optimize = Optimize()
     variants: tuple[Variant, ...] = ()  # as of a base
     variant: str = ""
     copy_of: str = ""
@@ -138,6 +149,7 @@ class Manifest:
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: Compression = Compression()
+    optimize: Optimize = Optimize()
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()

@@ -12,6 +12,7 @@ from slimbake.manifest.model import (
     Compression,
     External,
     Manifest,
+    Optimize,
     Pairs,
     Requirements,
     Secret,
@@ -53,6 +54,7 @@ class Reader:
             torch=raw.get("torch"),
             packages=raw.get("packages"),
             compression=Compression(**raw.get("compression", {})),
+            optimize=_optimize(raw),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -72,6 +74,7 @@ class Reader:
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             torch=raw.get("torch"),
+            optimize=_optimize(raw),
             variants=self._variants(raw, ("bases", name, "variants"), ""),
         )
 
@@ -121,6 +124,7 @@ class Reader:
             labels=_pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
+            optimize=_optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=self._ignore(context),
         )
@@ -214,6 +218,13 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _optimize(raw: Raw) -> Optimize:
+    said = raw.get("optimize", "proven")
+    if isinstance(said, str):
+        return Optimize(none=said == "none")
+    return Optimize(without=tuple(said.get("without", ())), explain=said.get("explain"))
 
 
 def _pairs(raw: Raw, key: str) -> Pairs:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from slimbake.catalogue.model import Applied
 from slimbake.manifest.model import Manifest, Service
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
+from slimbake.plan.carried import carrying, used
 from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed
 from slimbake.plan.origin import with_origin
 from slimbake.plan.platforms import of_fleet
@@ -18,11 +20,12 @@ DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
 
 
-def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
+def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str, tuple[Applied, ...]] = {}) -> Plan:
     """Decide everything that the manifest leaves open, for the whole fleet.
 
     Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service and per smoke, each after all that it stands on. `locks`: lock file -> its text, for the images' labels.
+    service and per smoke, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
+    `passes`: layer, called as its lock is -> what it carries.
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)
@@ -37,6 +40,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
+    targets = tuple(carrying(target, manifest, passes) for target in targets)
     targets = _with_platforms(targets, of_fleet(manifest))
     decided = Plan(
         manifest=manifest.file.name,
@@ -45,7 +49,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}) -> Plan:
         python=manifest.python,
         platforms=of_fleet(manifest),
         compression=_compression(manifest),
-        externals=externals(manifest),
+        externals=used(externals(manifest), targets),
         targets=targets,
         groups=_groups(manifest, targets),
         services=tuple(map(_running, manifest.services)),

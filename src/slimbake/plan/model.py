@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from slimbake.catalogue.model import Applied
 from slimbake.manifest.model import Budget, External, Pairs, Secret
 
 Kind = Literal["inside", "runtime", "base", "wheel", "weights", "service", "smoke"]
@@ -22,6 +23,18 @@ class Install:
     lock: str  # file name under locks/
     wheels: tuple[str, ...] = ()  # the names of local packages, each built by its target `wheel-<name>`
     torch: str = ""  # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
+    passes: tuple[Applied, ...] = ()  # by name, sorted
+    explain: bool = True  # the layer holds the ledger of what they removed
+
+    @property
+    def told(self) -> str:
+        """The file that tells the step of its passes, by its name."""
+        return f"{self.lock.removesuffix('.txt')}.json"
+
+    @property
+    def strips(self) -> bool:
+        """Whether the step needs binutils."""
+        return any(each.strip for each in self.passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from slimbake.manifest.model import External, LocalPackage, Manifest, Weights
 
 DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
+DEFAULT_TOOLS = f"buildpack-deps:{DEBIAN}"  # the smallest official image of Debian that has binutils
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 
 
@@ -25,7 +26,7 @@ class WeightsSource:
 def externals(manifest: Manifest) -> tuple[External, ...]:
     """The images from outside: the manifest's, or the defaults."""
     given = {external.name: external for external in manifest.externals}
-    defaults = {"python": f"python:{manifest.python}-slim-{DEBIAN}", "uv": DEFAULT_UV}
+    defaults = {"python": f"python:{manifest.python}-slim-{DEBIAN}", "uv": DEFAULT_UV, "tools": DEFAULT_TOOLS}
     return tuple(given.get(name, External(name=name, image=image)) for name, image in defaults.items())
 
 

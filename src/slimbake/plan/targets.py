@@ -12,6 +12,7 @@ from slimbake.plan.sources import WeightsSource, externals
 GENERATED = "dockerfiles"
 INSIDE = f"{GENERATED}/inside"
 LOCKS = "locks"
+PASSES = f"{GENERATED}/passes"
 RUNTIME = ("runtime", "target:runtime")
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
@@ -39,7 +40,7 @@ def inside(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), _external(manifest, "uv")) if installs else (),
+        contexts=(("locks", LOCKS), ("passes", PASSES), external(manifest, "uv")) if installs else (),
         labels=_labels(manifest, "inside"),
         ignore=NEVER_BUILT_IN,
     )
@@ -53,7 +54,7 @@ def runtime(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/runtime.Dockerfile",
         recipe=Recipe(template="runtime.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, _external(manifest, "python")),
+        contexts=(FROM_INSIDE, external(manifest, "python")),
         labels=_labels(manifest, "runtime"),
         repository="runtime",
     )
@@ -186,7 +187,7 @@ def _install(lock: str, asker: Base | Service, torch: str) -> Install | None:
 
 def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
     """The contexts of the steps that install and copy: only those that the layer uses."""
-    return (FROM_INSIDE, *((_external(manifest, "python"),) if asker.system else ()))
+    return (FROM_INSIDE, *((external(manifest, "python"),) if asker.system else ()))
 
 
 def _below(base: str | None, asker: Base | Service) -> Pairs:
@@ -215,7 +216,8 @@ def _wheel_contexts(asker: Base | Service) -> Pairs:
     return tuple((f"wheel-{name}", f"target:wheel-{name}") for name in names)
 
 
-def _external(manifest: Manifest, name: str) -> tuple[str, str]:
+def external(manifest: Manifest, name: str) -> tuple[str, str]:
+    """The context that is an image from outside."""
     return name, next(f"docker-image://{e.image}" for e in externals(manifest) if e.name == name)
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
+from slimbake.catalogue.model import Applied
 from slimbake.errors import SetupError
-from slimbake.inside.passes import Pass
 from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
 
@@ -77,7 +77,7 @@ class Outcome:
 
 def trial(
     subject: Subject,
-    passes: Sequence[Pass],
+    passes: Sequence[Applied],
     damage: Sequence[Damage] = (),
     *,
     environment: Mapping[str, str] = {},
@@ -85,7 +85,7 @@ def trial(
 ) -> Outcome:
     """Apply passes to a subject, harm it, run its smoke. Raises SetupError where the engine fails."""
     asked = {
-        "passes": [asdict(each) for each in passes],
+        "passes": [each.as_json() for each in passes],
         "damage": [asdict(each) for each in damage],
         "env": dict(environment),
     }
@@ -104,11 +104,12 @@ def trial(
 
 
 @contextlib.contextmanager
-def weighed(subject: Subject, passes: Sequence[Pass]) -> Iterator[tarfile.TarFile]:
+def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[tarfile.TarFile]:
     """What each pass removes or changes, as a tar stream (`inside/trial.py` says how its members are called)."""
-    asked = json.dumps({"passes": [asdict(each) for each in passes]})
-    with docker.streamed((*_words(subject), "weigh"), asked) as stream:
-        yield tarfile.open(fileobj=stream, mode="r|")
+    asked = json.dumps({"passes": [each.as_json() for each in passes]})
+    words = (*_words(subject), "weigh")
+    with docker.streamed(words, asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        yield tar
 
 
 def _words(subject: Subject) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jinja2
 
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.targets import INSIDE
+from slimbake.plan.targets import INSIDE, PASSES
 from slimbake.render import quoting
 from slimbake.render.workflow import PATH as WORKFLOW
 from slimbake.render.workflow import workflow
@@ -40,6 +41,7 @@ def render(plan: Plan, templates: Mapping[str, str], inside: Mapping[str, str], 
         if target.recipe and target.dockerfile not in files:
             files[target.dockerfile] = environment.get_template(target.recipe.template).render(plan=plan, target=target)
             files.update(_ignore_file(plan, target))
+            files.update(_passes_file(plan, target))
     files.update(_workflow(plan, environment, tool))
     for name, text in inside.items():
         files[f"{INSIDE}/{name}"] = f"# {MARK}: its own program, part of every build.\n{text}"
@@ -52,6 +54,20 @@ def _workflow(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[st
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
     text = braces.get_template("bake.yml.j2").render(plan=plan, workflow=workflow(plan, tool))
     return {WORKFLOW: text} if text.strip() else {}
+
+
+def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
+    """What a step that installs is told of its passes: JSON, with a line for each."""
+    if not (target.recipe and (install := target.recipe.install)):
+        return {}
+    head = {
+        "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
+        "layer": target.lock,
+        "explain": install.explain,
+    }
+    lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    passes = ",".join(f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in install.passes)
+    return {f"{PASSES}/{install.told}": "{" + ",\n".join((*lines, f'"passes": [{passes}]')) + "}\n"}
 
 
 def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
