@@ -24,7 +24,8 @@ PURE = (
     "slimbake.measure.detail", "slimbake.measure.owners", "slimbake.measure.views", "slimbake.measure.findings",
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
-    "slimbake.layers", "slimbake.lock.auto",
+    "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
+    "slimbake.catalogue.rules", "slimbake.catalogue.show",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
@@ -48,6 +49,8 @@ STARTS = {
     "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",
+    "slimbake.inside.passes",
+    "slimbake.inside.trial",
     "slimbake.inside.system",
 }
 """Docker, and set-up, and the programs inside builds."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
-
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from slimbake.manifest.model import Pairs
 
@@ -19,15 +17,15 @@ Strip = Literal["", "debug", "unneeded"]
 class Pass:
     """One named size optimisation of the catalogue, for whoever has the packages that it names.
 
-    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*`
-    stays within a folder, `**` does not. Whatever removes a module removes its bytecode.
+    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*` and
+    `?` stay within a folder, `**` stands for any number of folders. Whatever removes a module removes its bytecode.
     """
 
     name: str  # torch.headers
     about: str  # what it removes or changes
     why: str  # why it should be safe
     costs: str  # which features are lost; "" = none
-    packages: Pairs = ()  # normalised name -> PEP 440 specifier, "" for any; () = of every package
+    packages: Pairs = ()  # normalised name -> PEP 440 specifier, "" for any; () = of all, or of those that it drops
     remove: tuple[str, ...] = ()  # globs
     keep: tuple[str, ...] = ()  # globs: exceptions from `remove`, `strip` and `uncompiled`
     drop: tuple[str, ...] = ()  # packages that are not installed at all
@@ -49,12 +47,9 @@ class Pass:
 
     def applies(self, pins: Pairs) -> tuple[str, ...]:
         """The packages of a layer, name and version, that it concerns; () where it does not apply to the layer."""
-        if self.drop:
-            wanted = dict(self.packages)
-            return tuple(n for n, v in pins if n in self.drop and _within(v, wanted.get(n, "")))
-        if not self.packages:
+        wanted = dict.fromkeys(self.drop, "") | dict(self.packages)
+        if not wanted:
             return tuple(name for name, _ in pins)
-        wanted = dict(self.packages)
         return tuple(name for name, version in pins if name in wanted and _within(version, wanted[name]))
 
     def applied(self, pins: Pairs) -> Applied | None:
@@ -83,5 +78,11 @@ class Applied:
         return {key: value for key, value in asdict(self).items() if value}
 
 
+@lru_cache(maxsize=4096)
 def _within(version: str, specifier: str) -> bool:
+    if not specifier:
+        return True
+    from packaging.specifiers import SpecifierSet  # 30 ms, which every command would pay
+    from packaging.version import Version
+
     return SpecifierSet(specifier, prereleases=True).contains(Version(version))

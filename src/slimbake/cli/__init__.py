@@ -24,6 +24,7 @@ COMMANDS = {
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
     "layers": "show the layers of packages, and better ones",
+    "passes": "list the size optimisations that are known",
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",
     "matrix": "print the jobs of a CI matrix",

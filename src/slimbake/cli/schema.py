@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from slimbake.data import schema_text
+from slimbake.data import CATALOGUE, MANIFEST, schema_text
 
 
 @click.command("schema")
-def command() -> None:
+@click.option("--passes", is_flag=True, help="That of passes.yaml instead.")
+def command(passes: bool) -> None:
     """Print the manifest's JSON Schema, for editors and other tools."""
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(CATALOGUE if passes else MANIFEST), nl=False)

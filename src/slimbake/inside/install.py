@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,21 @@ def main() -> int:
     return 0
 
 
+def package(wheel: str) -> str:
+    """The normalised name of the package that a wheel's file name begins with."""
+    return re.sub("[-_.]+", "-", wheel.partition("-")[0]).lower()
+
+
+def without(lock: str, names: Container[str]) -> str:
+    """The text of a lock less these packages."""
+    kept, skipping = [], False
+    for line in lock.splitlines(keepends=True):
+        found = re.match(r"([A-Za-z0-9][\w.-]*)==", line)
+        skipping = found[1] in names if found else skipping and line.startswith(" ")
+        kept += [] if skipping else [line]
+    return "".join(kept)
+
+
 def install() -> None:
     """Install the wheels of `/inside/lock.txt` and `/inside/own/*/` under the prefix, without dependencies.
 
@@ -52,13 +67,13 @@ def install() -> None:
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")  # there may be wheels for other platforms, too
     unwanted = passes.unwanted(carried)
     there = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
-    wheels = [wheel for wheel in there if passes.package(wheel.name) not in unwanted] + own
+    wheels = [wheel for wheel in there if package(wheel.name) not in unwanted] + own
     contested = refuse_collisions(wheels)
     before = set(tree(PREFIX))
     arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
     cache = PREFIX / ".uv"  # beside what it makes, so that uv need not copy what it unpacked
     lock = Path("/tmp/lock.txt")  # noqa: S108 - a tmpfs of this step alone
-    lock.write_text(passes.without((INSIDE / "lock.txt").read_text(), unwanted))
+    lock.write_text(without((INSIDE / "lock.txt").read_text(), unwanted))
     if re.search(r"^[A-Za-z0-9][\w.-]*==", lock.read_text(), re.MULTILINE):
         uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(lock), cache=cache, UV_LINK_MODE="hardlink")
     if own:

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +60,23 @@ def of_json(told: Mapping[str, Any]) -> Pass:
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` does not."""
+    """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` is any number of folders.
+
+    At a glob's end `**` is whatever lies below. Paths that begin with `/` match only globs that do.
+    """
     whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)")
     return lambda path: whole.fullmatch(path) is not None
 
 
 def _regex(glob: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*$|^\*\*$|\*|\?)", glob)
-    special = {"**/": "(?:.*/)?", "/**": "/.+", "**": ".+", "*": "[^/]*", "?": "[^/]"}
-    return "".join(special.get(part, re.escape(part)) for part in parts)
+    *folders, last = glob.removeprefix("/").split("/")
+    start = "/" if glob.startswith("/") else "(?!/)"
+    way = "".join("(?:[^/]+/)*" if folder == "**" else f"{_name(folder)}/" for folder in folders)
+    return start + way + ("(?s:.+)" if last == "**" else _name(last))
+
+
+def _name(part: str) -> str:
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
 
 
 class Packages:
@@ -135,7 +143,8 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
         if owner in dropped:
             gone += [name] if compiled else []
         elif owner in concerns and not keeps(module) and not keeps(name):
-            if removes(module) or removes(name):
+            # Bytecode goes with its module, and only so: in a build there is none yet for a glob to meet.
+            if removes(module if module in packages.files else name):
                 gone.append(name)
                 guarded += [name] if METADATA.fullmatch(name) or LICENCE.fullmatch(name) else []
             elif compiled and module != name and bare(module):
@@ -227,21 +236,6 @@ def _trim_records(packages: Packages, gone: set[str]) -> None:
 def unwanted(passes: Iterable[Pass]) -> dict[str, str]:
     """The packages of a layer that are not installed, each with the pass that leaves it out."""
     return {name: each.name for each in passes for name in each.drop if name in each.packages}
-
-
-def package(wheel: str) -> str:
-    """The normalised name of the package that a wheel's file name begins with."""
-    return re.sub("[-_.]+", "-", wheel.partition("-")[0]).lower()
-
-
-def without(lock: str, names: Container[str]) -> str:
-    """The text of a lock less these packages."""
-    kept, skipping = [], False
-    for line in lock.splitlines(keepends=True):
-        found = re.match(r"([A-Za-z0-9][\w.-]*)==", line)
-        skipping = found[1] in names if found else skipping and line.startswith(" ")
-        kept += [] if skipping else [line]
-    return "".join(kept)
 
 
 def compiles(packages: Packages, passes: Iterable[Pass]) -> Callable[[Path], bool]:

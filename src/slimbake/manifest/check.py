@@ -1,4 +1,4 @@
-"""The manifest's structure against its JSON Schema; jsonschema finds the faults, our own words tell them."""
+"""A file's structure against its JSON Schema; jsonschema finds the faults, our own words tell them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from slimbake.data import schema_text
+from slimbake.data import MANIFEST, schema_text
 from slimbake.manifest import wording
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import Report
@@ -17,20 +17,23 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 
-def check(value: Any, report: Report) -> dict[str, Any]:
-    """Report what the schema refuses; gives what is sound, for the rules to go on with."""
+def check(value: Any, report: Report, schema: str = MANIFEST) -> dict[str, Any]:
+    """Report what the schema refuses; gives what is sound, for the rules to go on with.
+
+    `schema`: the name of its file.
+    """
     sound = value if isinstance(value, dict) else {}
-    for error in _validator().iter_errors(value):
+    for error in _validator(schema).iter_errors(value):
         for path in _told(error, value, report):
             sound = _without(sound, path) if path else {}
     return sound
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator(name: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    schema = json.loads(schema_text())
+    schema = json.loads(schema_text(name))
     # Following a $ref takes jsonschema longer than checking what it names: half of the time for large fleets.
     return Draft202012Validator(_inlined(schema, schema["$defs"]))
 

@@ -34,6 +34,13 @@ _MEANT = {  # what other tools call it
     "name": "project",
     "from": "base",
     "parent": "extends",
+    "description": "about",
+    "reason": "why",
+    "files": "remove",
+    "delete": "remove",
+    "exclude": "keep",
+    "except": "keep",
+    "uninstall": "drop",
 }
 _SECRET = (
     "a secret's value never stands in the manifest",
@@ -47,6 +54,8 @@ _NAMED = {
     "volumes": "volume",
     "secrets": "secret",
     "labels": "label",
+    "passes": "pass",
+    "packages": "package",
 }
 
 

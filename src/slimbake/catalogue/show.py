@@ -1,0 +1,74 @@
+"""Passes and the layers of a fleet that they apply to, as a table and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slimbake.catalogue.model import Pass
+from slimbake.manifest.model import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A pass, and by the name of each layer that it applies to the packages there."""
+
+    carries: Pass
+    layers: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+# A column more is a line more.
+COLUMNS: tuple[tuple[str, Callable[[Listed], str]], ...] = (
+    ("pass", lambda each: each.carries.name),
+    ("layers", lambda each: where(each)),
+    ("about", lambda each: each.carries.about),
+    ("costs", lambda each: each.carries.costs or "-"),
+)
+HEADINGS = tuple(heading for heading, _ in COLUMNS)
+
+
+def listed(passes: Iterable[Pass], pins: Mapping[str, Pairs]) -> tuple[Listed, ...]:
+    """Each pass beside the layers that it applies to; `pins`: name and version of each layer's packages."""
+    return tuple(
+        Listed(each, tuple((layer, found) for layer, packages in pins.items() if (found := each.applies(packages))))
+        for each in passes
+    )
+
+
+def where(each: Listed) -> str:
+    """The layers that it would change; of what changes none, where it is set."""
+    if each.carries.setting:
+        return f"`{each.carries.setting}` of the manifest"
+    if each.carries.env:
+        return "`env` of the manifest"
+    return ", ".join(layer for layer, _ in each.layers) or "none here"
+
+
+def rows(passes: Iterable[Listed]) -> list[tuple[str, ...]]:
+    """The table's rows, as HEADINGS has them."""
+    return [tuple(shown(each) for _, shown in COLUMNS) for each in passes]
+
+
+def as_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
+    """Everything about each pass, for scripts."""
+    return [
+        {
+            "name": each.carries.name,
+            "about": each.carries.about,
+            "why": each.carries.why,
+            "costs": each.carries.costs,
+            "carried": each.carries.carried,
+            "digest": each.carries.digest,
+            "packages": dict(each.carries.packages),
+            "remove": list(each.carries.remove),
+            "keep": list(each.carries.keep),
+            "drop": list(each.carries.drop),
+            "strip": each.carries.strip,
+            "uncompiled": list(each.carries.uncompiled),
+            "env": dict(each.carries.env),
+            "setting": each.carries.setting,
+            "layers": {layer: list(packages) for layer, packages in each.layers},
+        }
+        for each in passes
+    ]

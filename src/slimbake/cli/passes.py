@@ -1,0 +1,35 @@
+"""`slimbake passes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json
+
+
+@click.command("passes")
+@manifest_option
+@json_option
+def command(file: Path, as_json: bool) -> None:
+    """List the size optimisations that slimbake knows, yours among them, and the layers that they apply to."""
+    from slimbake import report
+    from slimbake.catalogue import show
+    from slimbake.catalogue.read import catalogue
+    from slimbake.lock import locked
+    from slimbake.manifest import manifest
+    from slimbake.manifest.names import PREFIXES
+
+    checked = manifest(file)
+    others = tuple(prefix for prefix, kind in PREFIXES.items() if kind != "bases")  # no layers of installed packages
+    pins = {
+        layer: tuple((pin.name, pin.version) for pin in found)
+        for layer, found in locked(checked).items()
+        if found and not layer.startswith(others)
+    }
+    passes = show.listed(catalogue(checked.file.parent), pins)
+    if as_json:
+        print_json(show.as_json(passes))
+        return
+    click.echo(report.text_table(show.HEADINGS, show.rows(passes), left=len(show.HEADINGS)))
