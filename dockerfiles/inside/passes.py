@@ -212,7 +212,7 @@ def _program(tools: Path, name: str) -> list[str]:
     program = tools / "usr" / "bin" / name
     if not loaders or not program.exists():
         raise PassError(f"the external `tools` has no {name}: it needs binutils as Debian packages them")
-    libraries = sorted({str(path.parent) for path in tools.glob("usr/lib/*/lib*.so*")})
+    libraries = sorted({str(path.parent) for usr in ("", "usr/") for path in tools.glob(f"{usr}lib/*/lib*.so*")})
     return [str(loaders[0]), "--library-path", ":".join(libraries), str(program)]
 
 

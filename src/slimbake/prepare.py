@@ -12,11 +12,11 @@ from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import SYSTEM, lock, lock_texts, locked, settled, stale
+from slimbake.lock import SYSTEM, lock, locked, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
-from slimbake.plan import plan as plan_of
 from slimbake.plan.model import Plan, Target
+from slimbake.planned import planned
 from slimbake.prune import remove_dangling
 from slimbake.state import exclusively
 from slimbake.surroundings import find_links, surroundings
@@ -104,7 +104,12 @@ def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
-    plan = plan_of(settled(manifest), lock_texts(manifest))
+    plan, dropped = planned(manifest)
+    if dropped and frozen:
+        faults = "\n".join(f"  {each}" for each in dropped)
+        raise StaleFiles(f"evidence is stale\n{faults}", "`slimbake prove --stale` renews it")
+    for each in dropped:
+        say(f"not carried, its evidence is stale: {each}")
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.generated import drift, generate, mend
-from slimbake.lock import lock_texts, settled
 from slimbake.manifest import manifest
-from slimbake.plan import plan
 from slimbake.plan.model import Plan
+from slimbake.planned import planned
 from slimbake.render import Generated
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,7 +28,7 @@ class Fleet:
     @property
     def plan(self) -> Plan:
         read = manifest(self.root / "services.yaml")
-        return plan(settled(read), lock_texts(read))
+        return planned(read)[0]
 
     def files(self) -> tuple[Generated, ...]:
         return generate(self.plan, self.root)

@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "show what is decided: targets, edges, layers",
     "generate": "write the bake file and the Dockerfiles",
     "bake": "build, check, then tag the images",
+    "prove": "try passes, and keep what is found as evidence",
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
     "layers": "show the layers of packages, and better ones",

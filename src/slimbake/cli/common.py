@@ -78,12 +78,11 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
 
 def read(file: Path) -> tuple[Manifest, Plan]:
     """The checked manifest and its plan."""
-    from slimbake.lock import lock_texts, settled
     from slimbake.manifest import manifest
-    from slimbake.plan import plan
+    from slimbake.planned import planned
 
     checked = manifest(file)
-    return checked, plan(settled(checked), lock_texts(checked))
+    return checked, planned(checked)[0]
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:

@@ -41,6 +41,9 @@ class Evidence:
     checks: Mapping[str, str]  # service -> digest of its smoke, reference, verify, weights and own packages
     passes: Mapping[str, Finding] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
     def text(self) -> str:
         """The file, with a line for each pass: made to be committed and reviewed."""
         head = {"format": FORMAT, **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "passes"}}

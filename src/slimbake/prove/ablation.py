@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.evidence.model import Finding
+from slimbake.evidence.model import Finding, Verdict
 
 Passes = tuple[Applied, ...]
 
@@ -37,8 +37,8 @@ Ask = Callable[[Sequence[tuple[str, Passes]]], Sequence[Tried]]
 """Tries several sets of passes, as many at once as the machine bears; each is named for whoever watches."""
 
 
-def ablated(candidates: Sequence[Candidate], ask: Ask) -> dict[str, Finding]:
-    """What is found out about each pass, by its name.
+def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
+    """What is found out about each pass, by its name. `known`: other passes on the layer that are proven.
 
     Proven are those that hold alone and with all other proven ones, and save bytes compressed. One that holds alone
     and fails in company is refuted with what failed; of two that do so together, the one that saves less.
@@ -49,61 +49,60 @@ def ablated(candidates: Sequence[Candidate], ask: Ask) -> dict[str, Finding]:
         if candidate.error:
             found[candidate.each.name] = _finding(candidate, "refuted", Tried(0, level="apply", error=candidate.error))
         elif not candidate.files:
-            found[candidate.each.name] = _finding(candidate, "idle", Tried(0))
+            found[candidate.each.name] = _finding(candidate, "idle")
         else:
             trying.append(candidate)
-    alone = ask([(f"{c.each.name} alone", (c.applied,)) for c in trying])
     held = []
-    for candidate, tried in zip(trying, alone, strict=True):
+    for candidate, tried in zip(trying, ask([(f"{c.each.name} alone", (c.applied,)) for c in trying]), strict=True):
         if tried.level:
             found[candidate.each.name] = _finding(candidate, "refuted", tried)
         elif candidate.zstd <= 0:
-            found[candidate.each.name] = _finding(candidate, "idle", tried)
+            found[candidate.each.name] = _finding(candidate, "idle")
         else:
             held.append(candidate)
     held.sort(key=lambda candidate: (-candidate.zstd, candidate.each.name))
-    together, refuted = _in_company(held, ask)
-    found |= {c.each.name: _finding(c, "refuted", tried, f"with others: {tried.error}") for c, tried in refuted}
-    others = ask([(f"all but {c.each.name}", _passes(together, c)) for c in together]) if len(together) > 1 else ()
-    whole = ask([("all", _passes(together))])[0].bytes if together else 0
-    marginal = {c.each.name: whole - tried.bytes for c, tried in zip(together, others, strict=False) if not tried.level}
-    needs = {c.each.name: tried.error for c, tried in zip(together, others, strict=False) if tried.level}
-    for candidate in together:
-        name = candidate.each.name
-        found[name] = _finding(
-            candidate,
-            "proven",
-            Tried(0),
-            needs.get(name, ""),
-            marginal.get(name, candidate.bytes if not others else None),
-        )
+    whole, refuted = _in_company(held, ask, known)
+    found |= {c.each.name: _finding(c, "refuted", t, error=f"together with others: {t.error}") for c, t in refuted}
+    others = ask([(f"all but {c.each.name}", _passes(held, known, less=c)) for c in held])
+    for candidate, tried in zip(held, others, strict=True):
+        # That it fails without a pass is no fault of the pass: with all of them it holds.
+        marginal = None if tried.level else whole - tried.bytes
+        found[candidate.each.name] = _finding(candidate, "proven", marginal=marginal, error=tried.error)
     return found
 
 
-def _in_company(held: list[Candidate], ask: Ask) -> tuple[list[Candidate], list[tuple[Candidate, Tried]]]:
-    """The passes that hold together, and those that do not with the ones before them: found by halving."""
+def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> tuple[int, list[tuple[Candidate, Tried]]]:
+    """Take out of `held` what does not hold with what stands before it, found by halving; it is given back.
+
+    The bytes that the rest saves, too.
+    """
     refuted: list[tuple[Candidate, Tried]] = []
-    while held:
-        tried = ask([("all together", _passes(held))])[0]
+    while held or known:
+        tried = ask([("all together", _passes(held, known))])[0]
         if not tried.level:
-            break
-        low, high = 1, len(held)  # that many of them hold: more than low, fewer than high
+            return tried.bytes, refuted
+        low, high = 0, len(held)  # so many of them hold, and so many do not
         while high - low > 1:
             middle = (low + high) // 2
-            half = ask([(f"the first {middle}", _passes(held[:middle]))])[0]
+            half = ask([(f"the first {middle}", _passes(held[:middle], known))])[0]
             low, high, tried = (middle, high, tried) if not half.level else (low, middle, half)
+        if not held:  # what was proven before does not hold any more: whoever asked has to try all anew
+            break
         refuted.append((held.pop(high - 1), tried))
-    return held, refuted
+    return 0, refuted
 
 
-def _passes(candidates: Sequence[Candidate], less: Candidate | None = None) -> Passes:
-    return tuple(sorted((c.applied for c in candidates if c is not less), key=lambda applied: applied.name))
+def _passes(candidates: Sequence[Candidate], known: Passes, less: Candidate | None = None) -> Passes:
+    own = (candidate.applied for candidate in candidates if candidate is not less)
+    return tuple(sorted((*own, *known), key=lambda applied: applied.name))
 
 
-def _finding(candidate: Candidate, verdict: str, tried: Tried, error: str = "", marginal: int | None = None) -> Finding:
+def _finding(
+    candidate: Candidate, verdict: Verdict, tried: Tried = Tried(0), *, marginal: int | None = None, error: str = ""
+) -> Finding:
     return Finding(
         digest=candidate.each.digest,
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         files=candidate.files,
         bytes=candidate.bytes,
         zstd=candidate.zstd,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Pass
 from slimbake.evidence import FOLDER, committed
-from slimbake.evidence.model import Evidence, Finding, Question, stale
+from slimbake.evidence.model import Evidence, Question, stale
 from slimbake.images import this_platform
-from slimbake.measure import layers_of
 from slimbake.prove.ablation import Candidate, ablated, matching_nothing
 from slimbake.prove.kept import Kept
 from slimbake.prove.trial import Subject
@@ -28,13 +27,15 @@ def prove_layer(
     root: Path,
     say: Say,
     *,
+    unpruned: str,
     names: Collection[str] = (),
     only_stale: bool = False,
 ) -> Evidence:
     """Try the passes that apply to a layer with every smoke on it; what was found lies in `evidence/` in the end.
 
-    `names`: only these; `only_stale`: only those without fresh evidence. The others stay as they were found, if that
-    is fresh. Raises SetupError where the engine fails; nothing is written then, and the same call goes on.
+    `unpruned`: the digest of the layer without passes; `names`: only these; `only_stale`: only those without fresh
+    evidence. The others stay as they were found, if that is fresh. Raises SetupError where the engine fails; nothing
+    is written then, and the same call goes on.
     """
     before = committed(root, question.layer)
     applying = [(each, applied) for each in passes if (applied := each.applied(question.pins))]
@@ -42,7 +43,9 @@ def prove_layer(
         each.name: before.passes[each.name] for each, _ in applying if before and not stale(question, before, each)
     }
     known = {n: f for n, f in fresh.items() if (only_stale or names) and n not in names}
-    asked = [pair for pair in applying if pair[0].name not in known and (not names or only_stale or pair[0].name in names)]
+    asked = [
+        pair for pair in applying if pair[0].name not in known and (not names or only_stale or pair[0].name in names)
+    ]
     trying = [subjects[name] for name in question.checks]
     say(f"{question.layer}: {len(asked)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
     weighed = weigh(trying[0], [applied for _, applied in asked]) if asked else ()
@@ -59,7 +62,7 @@ def prove_layer(
         layer=question.layer,
         platform=this_platform(),
         inputs=question.inputs,
-        unpruned=_unpruned(question, subjects),
+        unpruned=unpruned,
         checks=dict(question.checks),
         passes={**known, **found},
     )

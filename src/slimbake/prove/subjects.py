@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake import bake
+from slimbake import bake, docker
 from slimbake.bake import Built
 from slimbake.bake.command import Options
 from slimbake.errors import UsageError
@@ -15,6 +16,7 @@ from slimbake.externals import resolve
 from slimbake.machine import machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.carried import TOOLS
+from slimbake.plan.model import Plan
 from slimbake.plan.sources import externals
 from slimbake.prepare import Prepared, prepared
 from slimbake.prove.trial import Subject
@@ -69,6 +71,16 @@ def without_passes(ready: Prepared, services: tuple[str, ...], root: Path) -> tu
     names = {name: f"slimbake/{ready.plan.project}/{name}:unpruned" for name in services}
     options = Options(names=names, sets=(f"inside.contexts.passes={UNPRUNED}",))
     return bake.bake(ready.plan, services, root, ready.around, options).built
+
+
+def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
+    """The digest of one layer of packages in an image without passes; "" where the engine's history does not tell."""
+    installing = [t.name for t in plan.needed((subject.service,)) if t.kind in ("base", "service") and t.lock]
+    history = docker.call("history", "--no-trunc", "--format={{.CreatedBy}}", subject.image).splitlines()
+    steps = [step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))]
+    layers = json.loads(docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image))
+    installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
+    return installs[installing.index(layer)] if len(steps) == len(layers) and len(installs) == len(installing) else ""
 
 
 def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -> str:

@@ -26,19 +26,19 @@ class Weighed:
 @dataclass(slots=True)
 class _Scale:
     files: int = 0
-    bytes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
+    sizes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
     weights: dict[str, Weight] = field(default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")})
     error: str = ""
 
     def take(self, when: str, header: bytes, content: IO[bytes] | None, size: int) -> None:
         self.files += when == "before"
-        self.bytes[when] += size
+        self.sizes[when] += size
         for piece in itertools.chain((header,), chunks(content) if content else (), (bytes(-size % 512),)):
             self.weights[when].write(piece)
 
     def weighed(self) -> Weighed:
-        zstd = {when: weight.end() if self.bytes[when] else 0 for when, weight in self.weights.items()}
-        saved = self.bytes["before"] - self.bytes["after"]
+        zstd = {when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()}
+        saved = self.sizes["before"] - self.sizes["after"]
         return Weighed(self.files, saved, zstd["before"] - zstd["after"], self.error)
 
 
@@ -52,5 +52,5 @@ def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
                 scales[int(number)].error = member.pax_headers["comment"]
             else:
                 scales[int(number)].take(when, member.tobuf(), tar.extractfile(member), member.size)
-            tar.members.clear()  # of 30,000 nobody asks twice
+            tar.members = []  # type: ignore[attr-defined]  # of 30,000 nobody asks twice
     return tuple(scale.weighed() for scale in scales)

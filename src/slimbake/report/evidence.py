@@ -1,0 +1,49 @@
+"""Evidence as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from slimbake.evidence.model import Evidence, Finding, saves
+from slimbake.report import megabytes, text_table
+
+HEADINGS = ("pass", "verdict", "files", "saves", "zstd *", "beside all others", "what failed")
+NOTE = "* the files that a pass removes or changes, compressed by themselves"
+
+
+def evidence_tables(found: Iterable[Evidence]) -> str:
+    """A table for each layer, the passes that save most first."""
+    return "\n\n".join(f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{summary(each)}" for each in found)
+
+
+def rows(evidence: Evidence) -> list[tuple[str, ...]]:
+    """A row for each pass."""
+    order = {"proven": 0, "refuted": 1, "idle": 2}
+    ranked = sorted(evidence.passes.items(), key=lambda item: (order[item[1].verdict], -item[1].zstd, item[0]))
+    return [_row(name, finding) for name, finding in ranked]
+
+
+def _row(name: str, finding: Finding) -> tuple[str, ...]:
+    beside = "" if finding.marginal is None else megabytes(finding.marginal)
+    said = finding.error.strip().splitlines()
+    cause = next((line for line in reversed(said) if "Error" in line or "error" in line), said[-1] if said else "")
+    failed = ": ".join(filter(None, (f"{finding.service} {finding.level}".strip(), cause.strip())))
+    return (
+        name,
+        finding.verdict,
+        str(finding.files),
+        megabytes(finding.bytes),
+        megabytes(finding.zstd),
+        beside,
+        failed,
+    )
+
+
+def summary(evidence: Evidence) -> str:
+    """What the proven passes of a layer save, each by itself."""
+    counts = [f.verdict for f in evidence.passes.values()]
+    size, zstd = saves(evidence.passes.values())
+    return (
+        f"{counts.count('proven')} proven, {counts.count('refuted')} refuted, {counts.count('idle')} change nothing; "
+        f"added up, the proven ones save {megabytes(size)}, {megabytes(zstd)} as zstd ({NOTE})"
+    )
