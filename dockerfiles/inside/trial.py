@@ -28,6 +28,7 @@ PREFIX = Path("/opt/slimbake")
 TOOLS = Path("/inside/tools")
 LAST_LINES = 12
 _LEVEL = re.compile(r"^smoke: (\w+) (holds|failed)(?: \((\d+\.\d+) s\))?$", re.MULTILINE)
+_COMPILED = re.compile(r"^smoke: compiled (\d\.\d+) of what it imports$", re.MULTILINE)
 
 
 def main() -> int:
@@ -61,12 +62,14 @@ def weigh(packages: Packages, passes: list[Pass]) -> None:
 def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Apply, damage, and run the smoke: which level held, how long each took, and the last words of one that failed."""
     try:
+        if asked.get("restore"):
+            restore(packages)
         ledger = apply(packages, passes, TOOLS, compiled=True)
     except PassError as error:
         return {"held": False, "level": "apply", "error": str(error), "levels": {}}
     for harm in asked.get("damage", ()):
         damage(harm["how"], harm["glob"])
-    environment = {**os.environ, **asked.get("env", {})}
+    environment = {**os.environ, "SMOKE_BYTECODE": "1", **asked.get("env", {})}
     done = subprocess.run(
         [sys.executable, *asked.get("program", ["/inside/smoke.py"]), "--as-nonroot"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, env=environment,
@@ -78,9 +81,23 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         "level": "" if done.returncode == 0 else (failed or ["run"])[0],
         "error": "" if done.returncode == 0 else "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:]),
         "levels": levels,
+        "compiled": float((_COMPILED.findall(done.stdout) or ["0"])[0]),
         "files": len(ledger),
         "bytes": sum(entry.before - entry.after for entry in ledger),
     }
+
+
+def restore(packages: Packages) -> None:
+    """Put back files that passes removed or changed, from a tar as `weigh` writes it for one pass."""
+    with tarfile.open("/inside/restored.tar") as tar:
+        for member in tar:
+            name = member.name.split("/", 2)[2]
+            path = packages.prefix / name[1:] if name.startswith("/") else packages.site / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = tar.extractfile(member)
+            path.unlink(missing_ok=True)
+            path.write_bytes(content.read() if content else b"")
+            path.chmod(member.mode)
 
 
 def damage(how: str, glob: str) -> None:

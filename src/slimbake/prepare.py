@@ -98,16 +98,21 @@ def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
     """
-    root = manifest.file.parent
     old = stale(manifest)
     if faults := [each for each in old if frozen or not each.new]:
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
+    return refreshed(manifest, say, frozen)
+
+
+def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:
+    """The plan as locks and evidence are now, with generated files brought up to date. Raises as `_refresh`."""
+    root = manifest.file.parent
     plan, dropped = planned(manifest)
     if dropped and frozen:
-        faults = "\n".join(f"  {each}" for each in dropped)
-        raise StaleFiles(f"evidence is stale\n{faults}", "`slimbake prove --stale` renews it")
+        words = "\n".join(f"  {each}" for each in dropped)
+        raise StaleFiles(f"evidence is stale\n{words}", "`slimbake prove --stale` renews it")
     for each in dropped:
         say(f"not carried, its evidence is stale: {each}")
     found = drift(generate(plan, root), root)

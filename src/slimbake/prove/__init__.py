@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
+from slimbake import bake
+from slimbake.bake.command import Options
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.errors import NothingSelected, UsageError
+from slimbake.errors import CheckError, NothingSelected, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import lock_texts, settled
 from slimbake.manifest.model import Manifest
 from slimbake.manifest.report import near
-from slimbake.prove.layers import prove_layer
-from slimbake.prove.subjects import unpruned_layer, workbench
+from slimbake.prepare import refreshed
+from slimbake.prove.company import all_but_each
+from slimbake.prove.kept import Kept
+from slimbake.prove.layers import KEPT, prove_layer, write
+from slimbake.prove.subjects import Workbench, unpruned_layer, workbench
+from slimbake.prove.trial import Subject
 
 Say = Callable[[str], None]
 
@@ -29,40 +36,70 @@ def prove(
 ) -> tuple[Evidence, ...]:
     """Try passes on every layer of packages that these services stand on, with the smokes of all that stand on it.
 
-    `names`: these passes only; `only_stale`: those without fresh evidence. What was found lies in `evidence/`.
-    Raises UsageError for a name that is no pass, NothingSelected where no layer is left, and as `workbench` does.
+    Each pass alone, all that hold together, and, on the images as they are then built, all but each. `names`: these
+    passes only; `only_stale`: those without fresh evidence. What was found lies in `evidence/`. Raises UsageError for
+    a name that is no pass, NothingSelected where no layer is left, CheckError where images that are built with what
+    held in every trial do not hold, and as `workbench` does.
     """
     root = manifest.file.parent
-    passes = catalogue(root)
-    for name in names:
-        if name not in (known := {each.name for each in passes}):
-            raise UsageError(f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them")
-    layers = [question for question in asked(manifest) if set(services) & {*question.checks, *question.unchecked}]
-    if not layers:
-        raise NothingSelected(f"{', '.join(services)}: no layer of packages to prove anything on")
-    if bare := sorted({name for question in layers for name in question.unchecked}):
-        raise UsageError(f"no smoke: {', '.join(bare)}", "what nothing checks cannot be proven: give it a `smoke:`")
-    needed = tuple(dict.fromkeys(name for question in layers for name in question.checks))
-    found = []
+    passes = _catalogue(manifest, names)
+    wanted = layers_of(manifest, services)
+    needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     with workbench(manifest, needed, say, install=install) as bench:
         subjects = {subject.service: subject for subject in bench.subjects}
-        for question in layers:
+        layers = []
+        for question in wanted:
             first = subjects[next(iter(question.checks))]
             unpruned = unpruned_layer(bench.ready.plan, first, question.layer)
-            found.append(
+            layers.append(
                 prove_layer(
                     question, passes, subjects, root, say, unpruned=unpruned, names=names, only_stale=only_stale
                 )
             )
-    return tuple(found)
+            write(layers[-1:], root)
+        pruned = _pruned(manifest, needed, bench, say)
+        kept = Kept(root / KEPT)
+        for number, layer in enumerate(layers):
+            applied = {e.name: a for e in passes if e.name in layer.proven and (a := e.applied(layer.question.pins))}
+            standing = [pruned[name] for name in layer.question.checks]
+            bare = subjects[next(iter(layer.question.checks))]
+            more = all_but_each(layer, applied, bare, standing, kept, say)
+            layers[number] = layer.with_findings(more)
+            write([layers[number]], root)
+    return tuple(layer.evidence for layer in layers)
 
 
-def asked(manifest: Manifest) -> tuple[Question, ...]:
-    """What evidence has to answer for each layer of packages, as the locks are; less those that carry no passes."""
+def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
+    passes = catalogue(manifest.file.parent)
+    known = {each.name for each in passes}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them")
+    return passes
+
+
+def layers_of(manifest: Manifest, services: Sequence[str]) -> tuple[Question, ...]:
+    """What evidence has to answer for each layer of packages that these services stand on.
+
+    Raises UsageError where something without a smoke stands on one, and NothingSelected where there is none.
+    """
     found = questions(settled(manifest), lock_texts(manifest))
-    return tuple(question for question, wanted in found if not wanted.none)
+    chosen = [q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}]
+    if bare := sorted({name for question in chosen for name in question.unchecked}):
+        raise UsageError(f"no smoke: {', '.join(bare)}", "what nothing checks cannot be proven: give it a `smoke:`")
+    if not chosen:
+        raise NothingSelected(f"{', '.join(services)}: no layer of packages to prove anything on")
+    return tuple(chosen)
 
 
-def untried(passes: Sequence[Pass], evidence: Evidence) -> tuple[str, ...]:
-    """The passes that the evidence of a layer says nothing of."""
-    return tuple(each.name for each in passes if each.name not in evidence.passes)
+def _pruned(manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say) -> dict[str, Subject]:
+    """Build the services as their evidence says now, with their smokes. Raises CheckError where one does not hold."""
+    plan = refreshed(manifest, say)
+    around = replace(bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools})
+    try:
+        built = bake.bake(plan, services, manifest.file.parent, around, Options()).built
+    except CheckError as error:
+        words = f"what held in every trial does not hold in the images that are built\n{error.message}"
+        raise CheckError(words, "this is a bug of slimbake: please report it") from None
+    bare = {subject.service: subject for subject in bench.subjects}
+    return {image.name: replace(bare[image.name], image=image.digest) for image in built}

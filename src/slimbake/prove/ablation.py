@@ -1,4 +1,4 @@
-"""One layer's passes, tried: each alone, all together, all but each. Which trials those are is decided here. Pure."""
+"""One layer's passes, tried: each alone, then all together. Which trials those are is decided here. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ Passes = tuple[Applied, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """Of one pass; what it removes and changes is compressed by itself, as a tar, apart from the rest of the layer."""
+
+    names: frozenset[str]  # of the files
+    bytes: int  # saved
+    zstd: int  # saved
+    error: str = ""  # it cannot be applied
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A pass that applies to the layer, and what it saves there by itself."""
 
     each: Pass
     applied: Applied
-    files: int
-    bytes: int
-    zstd: int
-    error: str = ""  # it cannot be applied
+    weighed: Weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,11 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
     found: dict[str, Finding] = {}
     trying = []
     for candidate in candidates:
-        if candidate.error:
-            found[candidate.each.name] = _finding(candidate, "refuted", Tried(0, level="apply", error=candidate.error))
-        elif not candidate.files:
+        if candidate.weighed.error:
+            found[candidate.each.name] = _finding(
+                candidate, "refuted", Tried(0, level="apply", error=candidate.weighed.error)
+            )
+        elif not candidate.weighed.names:
             found[candidate.each.name] = _finding(candidate, "idle")
         else:
             trying.append(candidate)
@@ -56,31 +65,23 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
     for candidate, tried in zip(trying, ask([(f"{c.each.name} alone", (c.applied,)) for c in trying]), strict=True):
         if tried.level:
             found[candidate.each.name] = _finding(candidate, "refuted", tried)
-        elif candidate.zstd <= 0:
+        elif candidate.weighed.zstd <= 0:
             found[candidate.each.name] = _finding(candidate, "idle")
         else:
             held.append(candidate)
-    held.sort(key=lambda candidate: (-candidate.zstd, candidate.each.name))
-    whole, refuted = _in_company(held, ask, known)
+    held.sort(key=lambda candidate: (-candidate.weighed.zstd, candidate.each.name))
+    refuted = _in_company(held, ask, known)
     found |= {c.each.name: _finding(c, "refuted", t, error=f"together with others: {t.error}") for c, t in refuted}
-    others = ask([(f"all but {c.each.name}", _passes(held, known, less=c)) for c in held])
-    for candidate, tried in zip(held, others, strict=True):
-        # That it fails without a pass is no fault of the pass: with all of them it holds.
-        marginal = None if tried.level else whole - tried.bytes
-        found[candidate.each.name] = _finding(candidate, "proven", marginal=marginal, error=tried.error)
-    return found
+    return found | {candidate.each.name: _finding(candidate, "proven") for candidate in held}
 
 
-def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> tuple[int, list[tuple[Candidate, Tried]]]:
-    """Take out of `held` what does not hold with what stands before it, found by halving; it is given back.
-
-    The bytes that the rest saves, too.
-    """
+def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Candidate, Tried]]:
+    """Take out of `held` what does not hold with what stands before it, found by halving; it is given back."""
     refuted: list[tuple[Candidate, Tried]] = []
     while held or known:
         tried = ask([("all together", _passes(held, known))])[0]
         if not tried.level:
-            return tried.bytes, refuted
+            break
         low, high = 0, len(held)  # so many of them hold, and so many do not
         while high - low > 1:
             middle = (low + high) // 2
@@ -89,24 +90,20 @@ def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> tuple[int, li
         if not held:  # what was proven before does not hold any more: whoever asked has to try all anew
             break
         refuted.append((held.pop(high - 1), tried))
-    return 0, refuted
+    return refuted
 
 
-def _passes(candidates: Sequence[Candidate], known: Passes, less: Candidate | None = None) -> Passes:
-    own = (candidate.applied for candidate in candidates if candidate is not less)
-    return tuple(sorted((*own, *known), key=lambda applied: applied.name))
+def _passes(candidates: Sequence[Candidate], known: Passes) -> Passes:
+    return tuple(sorted((*(candidate.applied for candidate in candidates), *known), key=lambda applied: applied.name))
 
 
-def _finding(
-    candidate: Candidate, verdict: Verdict, tried: Tried = Tried(0), *, marginal: int | None = None, error: str = ""
-) -> Finding:
+def _finding(candidate: Candidate, verdict: Verdict, tried: Tried = Tried(0), *, error: str = "") -> Finding:
     return Finding(
         digest=candidate.each.digest,
         verdict=verdict,
-        files=candidate.files,
-        bytes=candidate.bytes,
-        zstd=candidate.zstd,
-        marginal=marginal,
+        files=len(candidate.weighed.names),
+        bytes=candidate.weighed.bytes,
+        zstd=candidate.weighed.zstd,
         service=tried.service,
         level=tried.level,
         error=error or tried.error,

@@ -1,15 +1,16 @@
-"""Proves the passes of one layer after the other, and commits what was found as evidence."""
+"""Tries the passes of one layer: each alone, then all together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Pass
 from slimbake.evidence import FOLDER, committed
-from slimbake.evidence.model import Evidence, Question, stale
+from slimbake.evidence.model import Evidence, Finding, Question, stale
 from slimbake.images import this_platform
-from slimbake.prove.ablation import Candidate, ablated, matching_nothing
+from slimbake.prove.ablation import Candidate, Weighed, ablated, matching_nothing
 from slimbake.prove.kept import Kept
 from slimbake.prove.trial import Subject
 from slimbake.prove.trials import Trials
@@ -18,6 +19,24 @@ from slimbake.state import write_atomically
 
 Say = Callable[[str], None]
 KEPT = ".slimbake/trials"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of packages while its passes are tried."""
+
+    question: Question
+    evidence: Evidence
+    weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
+    new: frozenset[str]  # the passes that were tried now
+
+    @property
+    def proven(self) -> tuple[str, ...]:
+        return tuple(name for name, finding in sorted(self.evidence.passes.items()) if finding.verdict == "proven")
+
+    def with_findings(self, findings: Mapping[str, Finding]) -> Layer:
+        """The layer with more said of some passes."""
+        return replace(self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings}))
 
 
 def prove_layer(
@@ -30,32 +49,27 @@ def prove_layer(
     unpruned: str,
     names: Collection[str] = (),
     only_stale: bool = False,
-) -> Evidence:
-    """Try the passes that apply to a layer with every smoke on it; what was found lies in `evidence/` in the end.
+) -> Layer:
+    """Try the passes that apply to a layer with every smoke on it, each alone, then all that hold together.
 
     `unpruned`: the digest of the layer without passes; `names`: only these; `only_stale`: only those without fresh
-    evidence. The others stay as they were found, if that is fresh. Raises SetupError where the engine fails; nothing
-    is written then, and the same call goes on.
+    evidence. The others stay as they were found, if that is fresh. Raises SetupError where the engine fails; the
+    same call goes on from there.
     """
     before = committed(root, question.layer)
-    applying = [(each, applied) for each in passes if (applied := each.applied(question.pins))]
-    fresh = {
-        each.name: before.passes[each.name] for each, _ in applying if before and not stale(question, before, each)
-    }
-    known = {n: f for n, f in fresh.items() if (only_stale or names) and n not in names}
-    asked = [
-        pair for pair in applying if pair[0].name not in known and (not names or only_stale or pair[0].name in names)
-    ]
+    applying = {each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))}
+    fresh = {n: before.passes[n] for n, (each, _) in applying.items() if before and not stale(question, before, each)}
+    known = {n: found for n, found in fresh.items() if (only_stale or names) and n not in names}
+    wanted = [n for n in applying if n not in known and (only_stale or not names or n in names)]
     trying = [subjects[name] for name in question.checks]
-    say(f"{question.layer}: {len(asked)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
-    weighed = weigh(trying[0], [applied for _, applied in asked]) if asked else ()
-    candidates = [
-        Candidate(each, applied, found.files, found.bytes, found.zstd, found.error)
-        for (each, applied), found in zip(asked, weighed, strict=True)
-    ]
-    settled = [(applied, known[each.name]) for each, applied in applying if each.name in known]
+    say(f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
+    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True)) if wanted else {}
     trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
-    found = ablated(candidates, trials, tuple(a for a, finding in settled if finding.verdict == "proven"))
+    found = ablated(
+        [Candidate(*applying[name], weighed[name]) for name in wanted],
+        trials,
+        tuple(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
+    )
     for name in matching_nothing(found):
         say(f"{question.layer}: {name} matches nothing")
     evidence = Evidence(
@@ -66,5 +80,10 @@ def prove_layer(
         checks=dict(question.checks),
         passes={**known, **found},
     )
-    write_atomically(root / FOLDER / f"{question.layer}.json", evidence.text().encode())
-    return evidence
+    return Layer(question, evidence, weighed, frozenset(wanted))
+
+
+def write(layers: Sequence[Layer], root: Path) -> None:
+    """Put what was found into the repository."""
+    for layer in layers:
+        write_atomically(root / FOLDER / f"{layer.question.layer}.json", layer.evidence.text().encode())

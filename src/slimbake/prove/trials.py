@@ -12,6 +12,7 @@ from slimbake.prove.kept import Kept, key
 from slimbake.prove.trial import Outcome, Subject, trial
 
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
+MOST_COMPILED = 0.05  # of the sources of packages that a smoke imports, by bytes, without bytecode
 
 
 class Trials:
@@ -39,6 +40,11 @@ class Trials:
             if not outcome.held:
                 self._say(f"{name}: {subject.service} fails at {outcome.level} ({time.monotonic() - started:.1f} s)")
                 return Tried(saved, subject.service, outcome.level, outcome.error)
+            # All of them make a start twice as slow (evidence.md); half of the tenth that one may be slower.
+            if outcome.compiled > MOST_COMPILED:
+                words = f"{outcome.compiled:.0%} of what it imports has no bytecode: a start is so much slower"
+                self._say(f"{name}: {subject.service} starts slowly ({time.monotonic() - started:.1f} s)")
+                return Tried(saved, subject.service, "startup", words)
         self._say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
         return Tried(saved)
 

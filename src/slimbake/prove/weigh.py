@@ -10,28 +10,19 @@ from typing import IO
 from slimbake.catalogue.model import Applied
 from slimbake.images.streams import chunks
 from slimbake.measure.compressed import ZSTD, Weight
+from slimbake.prove.ablation import Weighed
 from slimbake.prove.trial import Subject, weighed
-
-
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """Of one pass; what it removes and changes is compressed by itself, as a tar, apart from the rest of the layer."""
-
-    files: int
-    bytes: int  # saved
-    zstd: int  # saved
-    error: str = ""  # it cannot be applied
 
 
 @dataclass(slots=True)
 class _Scale:
-    files: int = 0
+    names: set[str] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
     weights: dict[str, Weight] = field(default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")})
     error: str = ""
 
-    def take(self, when: str, header: bytes, content: IO[bytes] | None, size: int) -> None:
-        self.files += when == "before"
+    def take(self, when: str, name: str, header: bytes, content: IO[bytes] | None, size: int) -> None:
+        self.names.add(name)
         self.sizes[when] += size
         for piece in itertools.chain((header,), chunks(content) if content else (), (bytes(-size % 512),)):
             self.weights[when].write(piece)
@@ -39,7 +30,7 @@ class _Scale:
     def weighed(self) -> Weighed:
         zstd = {when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()}
         saved = self.sizes["before"] - self.sizes["after"]
-        return Weighed(self.files, saved, zstd["before"] - zstd["after"], self.error)
+        return Weighed(frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error)
 
 
 def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
@@ -47,10 +38,10 @@ def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
     scales = [_Scale() for _ in passes]
     with weighed(subject, passes) as tar:
         for member in tar:
-            number, when, *_ = member.name.split("/", 2)
+            number, when, *name = member.name.split("/", 2)
             if when == "error":
                 scales[int(number)].error = member.pax_headers["comment"]
             else:
-                scales[int(number)].take(when, member.tobuf(), tar.extractfile(member), member.size)
+                scales[int(number)].take(when, name[0], member.tobuf(), tar.extractfile(member), member.size)
             tar.members = []  # type: ignore[attr-defined]  # of 30,000 nobody asks twice
     return tuple(scale.weighed() for scale in scales)
