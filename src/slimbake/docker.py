@@ -206,6 +206,21 @@ def streamed(words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
             raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
 
 
+@contextlib.contextmanager
+def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
+    """A file or folder of an image as a tar stream; None where it has none there. Raises SetupError."""
+    container = call("create", "--network=none", image).strip()
+    try:
+        with tempfile.TemporaryFile() as stream:
+            done = subprocess.run(
+                ["docker", "cp", f"{container}:{path}", "-"], stdout=stream, stderr=subprocess.PIPE, check=False
+            )
+            stream.seek(0)
+            yield None if done.returncode else stream
+    finally:
+        call("rm", "--force", container)
+
+
 def foreground(*arguments: str) -> int:
     """A docker command on this process's own stdin, stdout and stderr; its exit code."""
     return subprocess.run(["docker", *arguments], check=False).returncode

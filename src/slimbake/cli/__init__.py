@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "write the bake file and the Dockerfiles",
     "bake": "build, check, then tag the images",
     "prove": "try passes, and keep what is found as evidence",
+    "why": "say which pass removed a file of an image",
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
     "layers": "show the layers of packages, and better ones",

@@ -12,9 +12,9 @@ import json
 import secrets
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from slimbake import docker
 from slimbake.catalogue.model import Applied
@@ -31,10 +31,10 @@ _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to b
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Harm to the files that an absolute glob names, for a control: to remove, corrupt or replace them."""
+    """Harm to a package, or to the files that an absolute glob names, for a control."""
 
-    how: str
-    glob: str
+    how: Literal["remove", "corrupt", "replace"]
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class Outcome:
     error: str  # the last words of what failed
     levels: Mapping[str, float]  # those that held, in seconds
     compiled: float = 0.0  # of the sources of packages that it imports, by bytes, the part that has no bytecode
+    packages: Mapping[str, int] = field(default_factory=dict)  # that it imports: bytes
+    libraries: Mapping[str, int] = field(default_factory=dict)  # the extension modules that it imports: bytes
     files: int = 0  # that the passes removed or changed
     bytes: int = 0
 

@@ -1,0 +1,57 @@
+"""`slimbake why`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import image_options, images, json_option, manifest_option, print_json, read, select
+
+SHOWN = 20  # files of one pass, before they are counted
+
+
+@click.command("why")
+@click.argument("path")
+@click.argument("services", nargs=-1)
+@manifest_option
+@image_options
+@json_option
+def command(path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool) -> None:
+    """Say which pass removed or changed PATH: a file, folder or glob of packages, or a module such as torch.fx."""
+    from slimbake.catalogue.read import catalogue
+    from slimbake.errors import NothingSelected
+    from slimbake.inside.ledger import Entry
+    from slimbake.report import megabytes
+    from slimbake.why import ledgers, why
+
+    manifest, plan = read(file)
+    named = images(plan, registry, tag)
+    found = {name: why(ledgers(named[name]), path) for name in select(plan, services)}
+    found = {name: files for name, files in found.items() if files}
+    if as_json:
+        print_json({n: [{"layer": w.layer, **w.entry.as_json()} for w in files] for n, files in found.items()})
+        return
+    if not found:
+        raise NothingSelected(f"no pass removed or changed {path} in these images")
+    known = {each.name: each for each in catalogue(manifest.file.parent)}
+    by_pass: dict[tuple[str, str], list[str]] = {}
+    entries: dict[tuple[str, str], dict[str, Entry]] = {}
+    for name, files in found.items():
+        for each in files:
+            by_pass.setdefault((each.entry.by, each.layer), []).append(name)
+            entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
+    for (by, layer), names in by_pass.items():
+        click.echo(f"{by}, on {layer}, in {', '.join(dict.fromkeys(names))}")
+        if each_pass := known.get(by):
+            click.echo(
+                f"  {each_pass.about}: {each_pass.why}" + (f"; costs {each_pass.costs}" if each_pass.costs else "")
+            )
+        removed = list(entries[by, layer].values())
+        for entry in removed[:SHOWN]:
+            now = f"{megabytes(entry.before)} -> {megabytes(entry.after)}" if entry.after else megabytes(entry.before)
+            click.echo(f"  {entry.path}  {now}  {entry.package} {entry.version}")
+        if len(removed) > SHOWN:
+            click.echo(
+                f"  and {len(removed) - SHOWN} more files, {megabytes(sum(e.before - e.after for e in removed))} in all"
+            )

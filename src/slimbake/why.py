@@ -1,0 +1,48 @@
+"""What removed a file of an image: its ledgers tell, which lie in its layers."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from slimbake import docker
+from slimbake.inside.ledger import Entry, ledger
+from slimbake.inside.passes import matcher
+
+LEDGERS = "/opt/slimbake/ledger"
+_SITE = "/site-packages/"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A file that a pass removed or changed in an image."""
+
+    layer: str
+    entry: Entry
+
+
+def ledgers(image: str) -> tuple[Why, ...]:
+    """All that passes removed or changed in an image of the engine; () where it carries no ledger."""
+    with docker.copied(image, LEDGERS) as stream:
+        if stream is None:
+            return ()
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            return tuple(
+                Why(member.name.rpartition("/")[2].removesuffix(".json.gz"), entry)
+                for member in tar
+                if (content := tar.extractfile(member))
+                for entry in ledger(content.read())
+            )
+
+
+def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
+    """The files that a person means: a path, a folder, a glob, or the name of a module (`torch.fx`)."""
+    path = asked.rpartition(_SITE)[2] if _SITE in asked else asked
+    path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
+    if "/" not in path and not path.endswith((".py", ".so")) and "*" not in path:
+        path = path.replace(".", "/")
+    path = path.rstrip("/")
+    globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
+    means = matcher(globs)
+    return tuple(each for each in found if means(each.entry.path))
