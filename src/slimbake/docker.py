@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # importing it costs 0.3 s, which `generate` need not pay
 # Provenance would give each build another digest; the bake file says so too, but not to a linked target of 0.13.
 # For provenance too, buildx asks Git seven times for each target: a quarter of the time of a bake that builds nothing.
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
+NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
 def use_builder(name: str) -> None:
@@ -150,6 +152,54 @@ def call(*arguments: str, stdin: str = "") -> str:
 def foreground(*arguments: str) -> int:
     """A docker command on this process's own stdin, stdout and stderr; its exit code."""
     return subprocess.run(["docker", *arguments], check=False).returncode
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """How a container ended; `code` is None where its time was up."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+    out_of_memory: bool
+
+
+def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
+    """Run a container of this name to its end, or for so many seconds; it has gone afterwards, interrupted or not.
+
+    Raises SetupError with Docker's own words where it could not be run.
+    """
+    process = subprocess.Popen(
+        ["docker", "run", "--interactive", f"--name={name}", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        start_new_session=True,  # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
+    )  # fmt: skip
+    code, starved = None, False
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            stdout, stderr = process.communicate(stdin, seconds)
+            code = process.returncode
+            starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+    finally:
+        for _ in range(50):  # made or not yet: the client ends when its container does
+            if process.poll() is not None:
+                break
+            _quiet("rm", "--force", "--volumes", name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        process.kill()  # it still has words that nobody reads
+        _quiet("rm", "--force", "--volumes", name)
+    if code is None:
+        stdout, stderr = process.communicate()
+    if code == NOT_RUN:
+        raise SetupError("the engine could not run a container", stderr.strip())
+    return Contained(code, stdout, stderr, starved)
+
+
+def _quiet(*arguments: str) -> str:
+    """What a docker command writes on stdout, whether it succeeds or not."""
+    words = ["docker", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=False, start_new_session=True).stdout
 
 
 def export(dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str, str], target: Path) -> None:

@@ -36,6 +36,7 @@ ALLOWED = {
     # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
     "slimbake.render.quoting": {"io"},
     "slimbake.manifest.model": {"pathlib"},
+    "slimbake.plan": {"pathlib"},
     "slimbake.plan.targets": {"pathlib"},
     # Numbers from a constant seed: the same fleet gives the same plan.
     "slimbake.layers.polish": {"random"},
@@ -49,8 +50,9 @@ STARTS = {
     "slimbake.inside.layer",
     "slimbake.inside.distil",
     "slimbake.inside.system",
+    "slimbake.inside.service",
 }
-"""Docker, and set-up, and the programs inside builds."""
+"""Docker, and set-up, and the programs inside builds and containers."""
 
 
 @cache

@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "write the bake file and the Dockerfiles",
     "bake": "build, check, then tag the images",
     "smoke": "run the services' own checks",
+    "verify": "call the running images from outside",
     "sizes": "measure the images",
     "layers": "show the layers of packages, and better ones",
     "sbom": "say what an image holds, as CycloneDX",
