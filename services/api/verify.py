@@ -123,9 +123,11 @@ def names_what_fails(service: Any, behind: Behind) -> None:
     for name, (path, body) in calls.items():
         upstream = getattr(behind, name)
         upstream.down()
+        searched = len(behind.hybrid.asked)
         began = time.monotonic()
         failed(service.post(path, body), 503, "upstream_unavailable", f"{name} at {upstream.url} is unavailable")
         assert time.monotonic() - began < 5
+        assert name != "nlg" or len(behind.hybrid.asked) == searched, "no search whose hits nobody puts into words"
         upstream.up()
         assert service.post(path, body).status == 200, f"{name} is back"
     behind.answers["store"] = 422, {"error": {"code": "invalid_request", "message": "too odd"}}

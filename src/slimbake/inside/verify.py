@@ -69,6 +69,7 @@ class _Verdict:
             "rss": service.peak,
             "seconds": time.perf_counter() - self._began,
         }
+        sys.stdout.flush()
         sys.stderr.flush()
         os.write(self._result, f"{json.dumps(found)}\n".encode())
         os._exit(1 if error else 0)
