@@ -26,6 +26,7 @@ from slimbake.inside.upstream import Upstream
 
 ENDS_WITHIN = 5.0  # seconds after SIGTERM
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
+DYING = 0.1  # seconds between a connection that a dying process closes and its end
 LAST_WORDS = 8  # lines
 
 
@@ -161,8 +162,8 @@ class Service:
         process = self._process
         if process is None:
             return
-        if self.ended():
-            raise VerifyError(self.ended())
+        if ended := self.ended():
+            raise VerifyError(ended)
         self.measure()
         if not _catches_sigterm(process.pid):
             raise VerifyError("it has no handler for SIGTERM, which process 1 of a container then ignores")
@@ -189,8 +190,11 @@ class Service:
 
     def ended(self) -> str:
         """How the service has ended by itself; "" while it runs."""
-        code = self._process.poll() if self._process is not None else None
-        if code is None:
+        if self._process is None:
+            return ""
+        try:
+            code = self._process.wait(DYING)
+        except subprocess.TimeoutExpired:
             return ""
         self._teller.join(1)
         return f"the service ended by itself, {f'by signal {-code}' if code < 0 else f'with exit code {code}'}"
