@@ -10,7 +10,6 @@ from typing import Any
 
 from slimbake import docker
 from slimbake.containers import FLEET, HARDENED
-from slimbake.errors import SetupError
 from slimbake.plan.model import Plan, Running
 
 GRACE = 20.0  # seconds that the engine has to make the container and to end it, beside what the verify itself has
@@ -88,10 +87,7 @@ def question(file: Path, name: str, command: list[str], fixed: int, port: int | 
 
 def _command(image: str) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
-    try:
-        config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
-    except SetupError:
-        raise SetupError(f"the engine has no image {image}", "`slimbake bake` builds it") from None
+    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
     entrypoint, rest = config.get("Entrypoint") or [], config.get("Cmd") or []
     return [*entrypoint, *rest], len(entrypoint)
 

@@ -161,7 +161,8 @@ def test_a_service_that_dies_behind_the_back_of_its_verify_is_found_out(run: Run
 
 
 def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
-    assert "IncompleteRead" in run("def verify(service): service.get('/cut')")["error"]
+    error = run("def verify(service): service.get('/cut')")["error"]
+    assert "IncompleteRead" in error and error.endswith("its last words:\n  serving")
 
 
 @pytest.mark.parametrize(

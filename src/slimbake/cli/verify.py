@@ -40,7 +40,8 @@ def command(
 
     Each service's `verify` says what must hold. Services run one after another, in containers that are removed.
     """
-    from slimbake.errors import CheckError, NothingSelected, UsageError
+    from slimbake import docker
+    from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
     from slimbake.verify import Limit, verify
 
     manifest, plan = read(file)
@@ -51,6 +52,10 @@ def command(
     if not chosen:
         raise NothingSelected(f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one")
     names, limits = images(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
+    engine = docker.client()
+    if absent := [service for service in chosen if not engine.image.exists(names[service])]:
+        tagged = ", ".join(names[service] for service in absent)
+        raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
     found = []
     for service in chosen:
         verdict = verify(plan, service, names[service], manifest.file.parent, limits)

@@ -72,7 +72,7 @@ class Service:
         self.startup: float | None = None  # seconds
         self.peak: int | None = None  # resident bytes
         self.words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
-        self.failed = False  # whether its last answer was a failure of its own
+        self.failed = False  # whether its last answer was a failure of its own, or none
         self._command, self._fixed = command, fixed
         self._process: subprocess.Popen[str] | None = None
         self._upstreams: list[Upstream] = []
@@ -90,6 +90,7 @@ class Service:
             body, sent = dumps(json).encode(), {"Content-Type": "application/json", **sent}
         connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=PATIENCE)
         with contextlib.closing(connection):
+            self.failed = True  # until there is an answer
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
             pieces = tuple(iter(lambda: answer.read1(1 << 20), b""))
