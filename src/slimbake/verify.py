@@ -12,7 +12,7 @@ from slimbake import docker
 from slimbake.containers import FLEET, HARDENED
 from slimbake.plan.model import Plan, Running
 
-GRACE = 20.0  # seconds that the engine has to make the container and to end it, beside what the verify itself has
+GRACE = 30.0  # seconds that the engine has to make the container and to end it, beside what the verify itself has
 LAST_LINES = 12
 _INSIDE = Path(__file__).parent / "inside"
 PROGRAMS = ("upstream", "service", "verify")  # each after what it imports
@@ -33,7 +33,7 @@ module.main(given)
 class Limit:
     """What one verify may use."""
 
-    seconds: float = 120.0
+    seconds: float = 300.0  # of a machine that does much else: torch alone is twenty times slower on a busy one
     memory: int = 4 * 10**9  # bytes, of the service and its check together
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @variant_option
 @manifest_option
 @image_options
-@click.option("--limit", type=click.FloatRange(1), default=120, show_default=True, help="Seconds for each service.")
+@click.option("--limit", type=click.FloatRange(1), default=300, show_default=True, help="Seconds for each service.")
 @click.option("--memory", default="4GB", show_default=True, help="What each container may have.")
 @json_option
 def command(

@@ -21,7 +21,7 @@ from typing import Any
 from slimbake.inside.service import Service, VerifyError
 
 LAST_LINES = 24
-GRACE = 5.0  # seconds after the limit, should this program itself be stuck
+GRACE = 15.0  # seconds after the limit, for the service's end, and should this program itself be stuck
 
 
 def main(given: dict[str, Any]) -> None:
@@ -36,6 +36,7 @@ def main(given: dict[str, Any]) -> None:
     error = ""
     try:
         _loaded(given["source"], given["name"]).verify(verdict.service)
+        watch.cancel()  # what follows has a limit of its own
         verdict.service.settle()
     except (Exception, SystemExit) as caught:  # who exits here, even with 0, has not checked
         error = _told(caught, given["name"])
