@@ -91,7 +91,7 @@ class BuildError(SlimbakeError):
 
 
 class CheckError(SlimbakeError):
-    """A smoke, a parity or a budget does not hold."""
+    """A smoke, a verify, a parity or a budget does not hold."""
 
     exit_code = CHECK_FAILED
 

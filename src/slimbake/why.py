@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slimbake import docker
+from slimbake.docker.contained import copied
 from slimbake.inside.ledger import Entry, ledger
 from slimbake.inside.passes import matcher
 
@@ -24,7 +24,7 @@ class Why:
 
 def ledgers(image: str) -> tuple[Why, ...]:
     """All that passes removed or changed in an image of the engine; () where it carries no ledger."""
-    with docker.copied(image, LEDGERS) as stream:
+    with copied(image, LEDGERS) as stream:
         if stream is None:
             return ()
         with tarfile.open(fileobj=stream, mode="r|") as tar:

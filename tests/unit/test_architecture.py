@@ -37,6 +37,7 @@ ALLOWED = {
     # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
     "slimbake.render.quoting": {"io"},
     "slimbake.manifest.model": {"pathlib"},
+    "slimbake.plan": {"pathlib"},
     "slimbake.plan.targets": {"pathlib"},
     # Numbers from a constant seed: the same fleet gives the same plan.
     "slimbake.layers.polish": {"random"},
@@ -44,6 +45,7 @@ ALLOWED = {
 
 STARTS = {
     "slimbake.docker",
+    "slimbake.docker.contained",
     "slimbake.process",
     "slimbake.inside.debs",
     "slimbake.inside.fetch",
@@ -52,8 +54,9 @@ STARTS = {
     "slimbake.inside.passes",
     "slimbake.inside.trial",
     "slimbake.inside.system",
+    "slimbake.inside.service",
 }
-"""Docker, and set-up, and the programs inside builds."""
+"""Docker, and set-up, and the programs inside builds and containers."""
 
 
 @cache

@@ -24,6 +24,7 @@ COMMANDS = {
     "prove": "try passes, and keep what is found as evidence",
     "why": "say which pass removed a file of an image",
     "smoke": "run the services' own checks",
+    "verify": "call the running images from outside",
     "sizes": "measure the images",
     "layers": "show the layers of packages, and better ones",
     "passes": "list the size optimisations that are known",

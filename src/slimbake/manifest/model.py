@@ -120,6 +120,7 @@ class Service:
     volumes: Pairs = ()  # volume name -> absolute path in the container
     weights: Weights | None = None
     smoke: str | None = None  # relative to the context
+    verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with
     budget: Budget = Budget()
     dockerfile: str | None = None

@@ -115,6 +115,7 @@ class Reader:
             volumes=_pairs(raw, "volumes"),
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             smoke=self._within(has, at, "smoke", folder),
+            verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
             budget=self._budget(raw.get("budget", {}), (*at, "budget")),
             dockerfile=self._root_file(raw, at, "dockerfile"),

@@ -18,7 +18,7 @@ Raw = dict[str, Any]
 GZIP_LEVELS = 9
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
-_PATHS = ("context", "smoke", "reference", "dockerfile")
+_PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 # What a mount would hide or break; a path above one of them is as bad as one below.
 _OCCUPIED = (

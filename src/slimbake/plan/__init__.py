@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
@@ -87,6 +88,7 @@ def _running(service: Service) -> Running:
         port=service.port,
         volumes=service.volumes,
         budget=service.budget,
+        verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
     )
 
 

@@ -98,6 +98,7 @@ class Running:
     port: int | None
     volumes: Pairs
     budget: Budget
+    verify: str  # its black-box check, relative to the root; "" = has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,7 +238,7 @@ def _ignore(service: Service) -> tuple[str, ...]:
     named = (PurePosixPath(path) for path in (*service.requirements.files, *weights))
     inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
-    beside = [path for path in (service.smoke, reference, *inside) if path]
+    beside = [path for path in (service.smoke, service.verify, reference, *inside) if path]
     return (*service.ignore, *NOT_CODE, *sorted(map(_literal, beside)))
 
 

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from slimbake import docker
 from slimbake.catalogue.model import Applied
+from slimbake.docker.contained import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
@@ -99,11 +99,10 @@ def trial(
     }
     words = (f"--volume={restored}:/inside/restored.tar:ro", *_words(subject)) if restored else _words(subject)
     name = f"slimbake-trial-{secrets.token_hex(6)}"
-    try:
-        said = docker.contained(name, words, ("smoke",), json.dumps(asked), time_limit)
-    except docker.OutOfTime:
+    said = contained(name, (*words, "smoke"), json.dumps(asked), time_limit)
+    if said.code is None:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
-    if said.memory:
+    if said.out_of_memory:
         return Outcome(False, "memory", f"it took more than {MEMORY} of memory", {})
     lines = said.stdout.splitlines()
     try:
@@ -117,7 +116,7 @@ def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[tarfile.Tar
     """What each pass removes or changes, as a tar stream (`inside/trial.py` says how its members are called)."""
     asked = json.dumps({"passes": [each.as_json() for each in passes]})
     words = (*_words(subject), "weigh")
-    with docker.streamed(words, asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with streamed(words, asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         yield tar
 
 

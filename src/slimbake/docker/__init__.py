@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:  # importing it costs 0.3 s, which `generate` need not pay
 # Provenance would give each build another digest; the bake file says so too, but not to a linked target of 0.13.
 # For provenance too, buildx asks Git seven times for each target: a quarter of the time of a bake that builds nothing.
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
-OUT_OF_MEMORY = 137  # the exit code of what the kernel killed
 
 
 def use_builder(name: str) -> None:
@@ -147,78 +145,6 @@ def call(*arguments: str, stdin: str = "") -> str:
     if done.returncode:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout
-
-
-class OutOfTime(Exception):
-    """A container did not end in its time, and was removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contained:
-    """A container that ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-    memory: bool  # it was ended for taking more memory than it may
-
-
-def contained(name: str, words: Sequence[str], arguments: Sequence[str], stdin: str, time_limit: float) -> Contained:
-    """Run a container of this name to its end and remove it, whatever happens; `words` end in image and program.
-
-    Raises OutOfTime after `time_limit` seconds.
-    """
-    command = ["docker", "run", "--interactive", f"--name={name}", *words, *arguments]
-    try:
-        # In a session of its own: Ctrl-C is for us, who then remove it.
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, errors="replace", timeout=time_limit, check=False,
-            start_new_session=True,
-        )  # fmt: skip
-        memory = done.returncode == OUT_OF_MEMORY and call("inspect", "--format={{.State.OOMKilled}}", name) == "true\n"
-        return Contained(done.returncode, done.stdout, done.stderr, memory)
-    except subprocess.TimeoutExpired:
-        raise OutOfTime from None
-    finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False, start_new_session=True)
-
-
-@contextlib.contextmanager
-def streamed(words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
-    """The standard output of a container that is removed when it ends. Raises SetupError with its last words."""
-    command = ["docker", "run", "--rm", "--interactive", *words]
-    with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process,
-    ):
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - for the type checker
-        try:
-            process.stdin.write(stdin.encode())
-            process.stdin.close()
-            yield process.stdout
-        except BaseException:
-            process.kill()
-            raise
-        while process.stdout.read(1 << 20):
-            pass
-        if process.wait():
-            said.seek(0)
-            raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
-
-
-@contextlib.contextmanager
-def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
-    """A file or folder of an image as a tar stream; None where it has none there. Raises SetupError."""
-    container = call("create", "--network=none", image).strip()
-    try:
-        with tempfile.TemporaryFile() as stream:
-            done = subprocess.run(
-                ["docker", "cp", f"{container}:{path}", "-"], stdout=stream, stderr=subprocess.PIPE, check=False
-            )
-            stream.seek(0)
-            yield None if done.returncode else stream
-    finally:
-        call("rm", "--force", container)
 
 
 def foreground(*arguments: str) -> int:

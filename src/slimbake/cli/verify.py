@@ -1,0 +1,91 @@
+"""`slimbake verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slimbake.cli.common import (
+    image_options,
+    images,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    say,
+    select,
+    services_argument,
+    variant_option,
+)
+
+if TYPE_CHECKING:
+    from slimbake.verify import Verdict
+
+
+@click.command("verify")
+@services_argument
+@variant_option
+@manifest_option
+@image_options
+@click.option("--limit", type=click.FloatRange(1), default=300, show_default=True, help="Seconds for each service.")
+@click.option("--memory", default="4GB", show_default=True, help="What each container may have.")
+@json_option
+def command(
+    services: tuple[str, ...], variant: str, file: Path, tag: str, registry: str, limit: float, memory: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Call every route or command of the running images, from beside them: no network, no root, read-only.
+
+    Each service's `verify` says what must hold. Services run one after another, in containers that are removed.
+    """
+    from slimbake import docker
+    from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
+    from slimbake.verify import Limit, verify
+
+    manifest, plan = read(file)
+    having = [service.service for service in plan.services if service.verify]
+    chosen = tuple(name for name in select(plan, services, variant) if services or name in having)
+    if missing := [name for name in chosen if name not in having]:
+        raise UsageError(f"no verify: {', '.join(missing)}", "give the service a `verify:` in the manifest")
+    if not chosen:
+        raise NothingSelected(f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one")
+    names, limits = images(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
+    engine = docker.client()
+    if absent := [service for service in chosen if not engine.image.exists(names[service])]:
+        tagged = ", ".join(names[service] for service in absent)
+        raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
+    found = []
+    for service in chosen:
+        verdict = verify(plan, service, names[service], manifest.file.parent, limits)
+        found.append(verdict)
+        say(_line(verdict)) if as_json else click.echo(_line(verdict))
+        for line in verdict.error.splitlines():
+            say(f"  {line}")
+    if as_json:
+        print_json([verdict.as_json() for verdict in found])
+    if failed := [verdict.service for verdict in found if not verdict.holds]:
+        of = f"1 verify of {len(found)} does" if len(failed) == 1 else f"{len(failed)} verifies of {len(found)} do"
+        raise CheckError(f"{of} not hold: {', '.join(failed)}")
+
+
+def _line(verdict: Verdict) -> str:
+    figures = (
+        f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "",
+        f"start-up {verdict.startup:.2f} s" if verdict.startup is not None else "",
+        f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
+    )
+    told = ", ".join(filter(None, figures))
+    return f"{verdict.service}: {'holds' if verdict.holds else 'does not hold'}{f' ({told})' if told else ''}"
+
+
+def _bytes(memory: str) -> int:
+    from slimbake.errors import UsageError
+    from slimbake.manifest.report import RefusedError
+    from slimbake.manifest.sizes import size
+
+    try:
+        return size(memory)
+    except RefusedError as error:
+        raise UsageError(f"--memory: {error.message}", error.hint) from None

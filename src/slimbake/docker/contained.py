@@ -1,0 +1,101 @@
+"""Containers that run to their end, and what images hold: part of the one module that calls Docker."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from slimbake.docker import call
+from slimbake.errors import SetupError
+
+NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """How a container ended; `code` is None where its time was up."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+    out_of_memory: bool
+
+
+def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
+    """Run a container of this name to its end, or for so many seconds; it has gone afterwards, interrupted or not.
+
+    Raises SetupError with Docker's own words where it could not be run.
+    """
+    process = subprocess.Popen(
+        ["docker", "run", "--interactive", f"--name={name}", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        start_new_session=True,  # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
+    )  # fmt: skip
+    code, starved = None, False
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            stdout, stderr = process.communicate(stdin, seconds)
+            code = process.returncode
+            starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+    finally:
+        for _ in range(50):  # made or not yet: the client ends when its container does
+            if process.poll() is not None:
+                break
+            _quiet("rm", "--force", "--volumes", name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        process.kill()  # it still has words that nobody reads
+        _quiet("rm", "--force", "--volumes", name)
+    if code is None:
+        stdout, stderr = process.communicate()
+    if code == NOT_RUN:
+        raise SetupError("the engine could not run a container", stderr.strip())
+    return Contained(code, stdout, stderr, starved)
+
+
+def _quiet(*arguments: str) -> str:
+    """What a docker command writes on stdout, whether it succeeds or not."""
+    words = ["docker", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=False, start_new_session=True).stdout
+
+
+@contextlib.contextmanager
+def streamed(words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
+    """The standard output of a container that is removed when it ends. Raises SetupError with its last words."""
+    command = ["docker", "run", "--rm", "--interactive", *words]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - for the type checker
+        try:
+            process.stdin.write(stdin.encode())
+            process.stdin.close()
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        while process.stdout.read(1 << 20):
+            pass
+        if process.wait():
+            said.seek(0)
+            raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
+
+
+@contextlib.contextmanager
+def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
+    """A file or folder of an image as a tar stream; None where it has none there. Raises SetupError."""
+    container = call("create", "--network=none", image).strip()
+    try:
+        with tempfile.TemporaryFile() as stream:
+            done = subprocess.run(
+                ["docker", "cp", f"{container}:{path}", "-"], stdout=stream, stderr=subprocess.PIPE, check=False
+            )
+            stream.seek(0)
+            yield None if done.returncode else stream
+    finally:
+        call("rm", "--force", container)

@@ -1,0 +1,158 @@
+"""`slimbake verify`: the eight services hold, and one that is broken is told from one that hangs or needs too much."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake, wait_for
+
+SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
+SERVES = """
+import http.server, os, pathlib, signal, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/hang":
+            time.sleep(60)
+        if self.path == "/eat":
+            eaten = [b"x" * (1 << 20) for _ in range(2000)]
+        if self.path == "/write":
+            pathlib.Path("/app/new").write_text("x")
+        pathlib.Path("/tmp/new").write_text("x")
+        status = pathlib.Path("/proc/self/status").read_text().splitlines()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write("\\n".join(line for line in status if line.startswith(("Uid", "CapEff"))).encode())
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+http.server.ThreadingHTTPServer(("0.0.0.0", 9000), Handler).serve_forever()
+"""
+CHECK = """
+import socket
+def verify(service):
+    assert service.get("/").text.split() == ["Uid:", *["65532"] * 4, "CapEff:", "0" * 16]
+    try:
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+    except OSError as error:
+        assert error.errno == 101, "there is no network, not even one that does not answer"
+"""
+BROKEN = """
+def verify(service):
+    answer = service.get("/")
+    assert answer.status == 418, answer.status
+"""
+CALLS = "def verify(service):\n    assert service.get('/{}').status == 200\n"
+MANIFEST = """
+services:
+  sound: {context: app, command: [python, -m, serves], port: 9000, verify: verify.py}
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_of_the_example_holds(baked: dict[str, Any], service: str) -> None:
+    done = slimbake("verify", service, "--json")
+    assert done.code == 0, done.stderr
+    (verdict,) = done.json()
+    assert (verdict["service"], verdict["holds"], verdict["error"]) == (service, True, "")
+    assert 0 < verdict["startup"] < verdict["seconds"]
+    assert 10e6 < verdict["rss"] < 2e9
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    with fleet(tmp_path_factory.mktemp("verify")) as made:
+        made.write(MANIFEST, {"app/serves.py": SERVES, "app/verify.py": CHECK})
+        baked = made.slimbake("bake")
+        assert baked.code == 0, baked.stderr
+        yield made
+
+
+@pytest.fixture
+def toy(built: Toy) -> Iterator[Toy]:
+    """The toy service, whose verify a test may replace; no container of it is left."""
+    yield built
+    assert containers(built) == []
+
+
+def containers(toy: Toy) -> list[str]:
+    return docker("ps", "--all", "--format={{.Names}}", f"--filter=name={toy.project}").split()
+
+
+def verify(toy: Toy, check: str, *words: str) -> Ended:
+    toy.file("app/verify.py", check)
+    return toy.slimbake("verify", *words)
+
+
+def test_a_service_runs_as_it_is_meant_to_without_root_network_or_capabilities(toy: Toy) -> None:
+    done = verify(toy, CHECK)
+    assert done.code == 0, done.stderr
+    assert done.stdout.startswith("sound: holds (") and done.stdout.count("\n") == 1
+
+
+def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) -> None:
+    done = verify(toy, BROKEN)
+    assert done.code == 6
+    assert done.stdout.startswith("sound: does not hold (")
+    assert '    File "app/verify.py", line 4, in verify\n' in done.stderr
+    assert done.stderr.endswith("  AssertionError: 200\nslimbake: 1 verify of 1 does not hold: sound\n")
+
+
+def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
+    done = verify(toy, CALLS.format("hang"), "--limit=2")
+    assert done.code == 6
+    assert "  it has not ended within 2 s, and hangs here:\n" in done.stderr
+    assert "service.get('/hang')" in done.stderr
+
+
+def test_a_service_that_needs_too_much_memory_is_told_so(toy: Toy) -> None:
+    done = verify(toy, CALLS.format("eat"), "--memory=200MB")
+    assert done.code == 6
+    assert "  it needed more than the 200 MB of memory that it may have\n" in done.stderr
+    assert "the service ended by itself, by signal 9" in done.stderr
+
+
+def test_a_service_that_writes_to_its_root_shows_why_it_failed(toy: Toy) -> None:
+    done = verify(toy, CALLS.format("write"))
+    assert done.code == 6
+    assert "OSError: [Errno 30] Read-only file system: '/app/new'" in done.stderr
+
+
+def test_a_check_that_takes_its_own_program_down_is_no_verdict(toy: Toy) -> None:
+    done = verify(toy, "import os\ndef verify(service):\n    os.write(2, b'gone\\n')\n    os._exit(0)\n")
+    assert done.code == 6
+    assert "  it ended with 0, and without a verdict\n  gone\n" in done.stderr
+
+
+def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
+    toy.file("app/verify.py", CALLS.format("hang"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "slimbake", "verify"], cwd=toy.root, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(lambda: bool(containers(toy)), "the container")
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert time.monotonic() - began < 5
+
+
+def test_what_cannot_be_verified_is_told_before_anything_runs(toy: Toy) -> None:
+    missing = verify(toy, CHECK, "--tag=none")
+    assert (missing.code, missing.stdout) == (7, "")
+    assert f"the engine has no image {toy.image('sound', 'none')}" in missing.stderr
+    wrong = verify(toy, CHECK, "--memory=much")
+    assert (wrong.code, wrong.stderr.splitlines()[0]) == (2, "slimbake: --memory: 'much' is no size")
+
+
+def test_a_service_without_a_verify_has_nothing_to_hold(toy: Toy) -> None:
+    text = (toy.root / "services.yaml").read_text()
+    try:
+        toy.file("services.yaml", text.replace(", verify: verify.py", ""))
+        named, all_ = toy.slimbake("verify", "sound"), toy.slimbake("verify")
+    finally:
+        toy.file("services.yaml", text)
+    assert (named.code, named.stderr.splitlines()[0]) == (2, "slimbake: no verify: sound")
+    assert (all_.code, all_.stderr.splitlines()[0]) == (3, "slimbake: no service of services.yaml has a verify")
