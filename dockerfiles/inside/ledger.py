@@ -11,8 +11,9 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, order=True)
@@ -25,6 +26,9 @@ class Entry:
     by: str  # the pass
     package: str
     version: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 def left_out(wheels: Iterable[Path], by: Mapping[str, str]) -> Iterator[Entry]:

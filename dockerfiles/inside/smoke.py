@@ -17,8 +17,6 @@ import pwd
 import sys
 import time
 import traceback
-from collections.abc import Iterable
-from importlib.util import cache_from_source
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -95,17 +93,10 @@ def run(module: ModuleType, name: str, stored: str, reference: str | None) -> in
             print(f"smoke: {level} failed", file=sys.stderr)
             return 1
         print(f"smoke: {level} holds ({time.perf_counter() - started:.2f} s)", flush=True)
-    if "SMOKE_BYTECODE" in os.environ:
-        print(f"smoke: compiled {uncompiled(sys.modules.values()):.4f} of what it imports", flush=True)
+    if report := os.environ.get("SMOKE_IMPORTED"):
+        files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+        Path(report).write_text(json.dumps(sorted(filter(None, files))), encoding="utf-8")
     return 0
-
-
-def uncompiled(modules: Iterable[ModuleType]) -> float:
-    """Of the packages' sources among these modules, by bytes, the part that has no bytecode: Python compiled it now."""
-    sources = [file for module in modules if (file := getattr(module, "__file__", None) or "").endswith(".py")]
-    sizes = {file: Path(file).stat().st_size for file in sources if "/site-packages/" in file}
-    bare = sum(size for file, size in sizes.items() if not Path(cache_from_source(file)).exists())
-    return bare / max(1, sum(sizes.values()))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ PREFIX = Path("/opt/slimbake")
 TOOLS = Path("/inside/tools")
 LAST_LINES = 12
 _LEVEL = re.compile(r"^smoke: (\w+) (holds|failed)(?: \((\d+\.\d+) s\))?$", re.MULTILINE)
-_COMPILED = re.compile(r"^smoke: compiled (\d\.\d+) of what it imports$", re.MULTILINE)
+IMPORTED = Path("/tmp/imported.json")  # noqa: S108 - a tmpfs of this container alone
 
 
 def main() -> int:
@@ -68,8 +69,8 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
     except PassError as error:
         return {"held": False, "level": "apply", "error": str(error), "levels": {}}
     for harm in asked.get("damage", ()):
-        damage(harm["how"], harm["glob"])
-    environment = {**os.environ, "SMOKE_BYTECODE": "1", **asked.get("env", {})}
+        damage(harm["how"], harm["what"], packages)
+    environment = {**os.environ, "SMOKE_IMPORTED": str(IMPORTED), **asked.get("env", {})}
     done = subprocess.run(
         [sys.executable, *asked.get("program", ["/inside/smoke.py"]), "--as-nonroot"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, env=environment,
@@ -81,7 +82,7 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         "level": "" if done.returncode == 0 else (failed or ["run"])[0],
         "error": "" if done.returncode == 0 else "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:]),
         "levels": levels,
-        "compiled": float((_COMPILED.findall(done.stdout) or ["0"])[0]),
+        **_imported(packages),
         "files": len(ledger),
         "bytes": sum(entry.before - entry.after for entry in ledger),
     }
@@ -100,31 +101,48 @@ def restore(packages: Packages) -> None:
             path.chmod(member.mode)
 
 
-def damage(how: str, glob: str) -> None:
-    """Harm what an absolute glob names: `remove` it, `corrupt` its midst, or `replace` it by nothing."""
-    below = Path("/" + glob.lstrip("/").partition("*")[0]).parent
-    harms, found = matcher([glob]), False
-    for folder, _, names in os.walk(below):
-        for path in (Path(folder, name) for name in names):
-            if harms(str(path)):
-                found = True
-                _harm(how, path)
-    if not found:
-        raise SystemExit(f"trial: nothing is there to be damaged: {glob}")
+def _imported(packages: Packages) -> dict[str, Any]:
+    """What a smoke that held has imported: bytes by package, those of them in ELF files; sources without bytecode."""
+    try:
+        modules = {packages.name(Path(file)) for file in json.loads(IMPORTED.read_text())} & packages.files.keys()
+    except OSError:
+        return {}
+    owners = {packages.owner(name)[0] for name in modules} - {""}
+    sizes = {name: path.stat().st_size for name, path in packages.files.items() if packages.owner(name)[0] in owners}
+    sources = [name for name in modules if name.endswith(".py")]
+    bare = [name for name in sources if not Path(cache_from_source(packages.files[name])).exists()]
+    whole: dict[str, int] = dict.fromkeys(owners, 0)
+    for name, size in sizes.items():
+        whole[packages.owner(name)[0]] += size
+    libraries = {name: size for name, size in sizes.items() if name in modules and name.endswith(".so")}
+    return {
+        "compiled": sum(sizes[name] for name in bare) / max(1, sum(sizes[name] for name in sources)),
+        "packages": whole,
+        "libraries": libraries,
+    }
 
 
-def _harm(how: str, path: Path) -> None:
-    if how == "remove":
-        path.unlink()
-    elif how == "replace":
-        path.write_bytes(b"")
+def damage(how: str, what: str, packages: Packages) -> None:
+    """Harm the files of a package, or what an absolute glob names: `remove`, `corrupt` or `replace` them by nothing."""
+    if what.startswith("/"):
+        harms, top = matcher([what[1:]]), what.partition("*")[0].rpartition("/")[0]
+        found = [Path(f, n) for f, _, names in os.walk(top) for n in names if harms(f"{f}/{n}"[1:])]
     else:
-        with path.open("r+b") as file:
-            middle = path.stat().st_size // 2
-            file.seek(middle)
-            some = file.read(4096)
-            file.seek(middle)
-            file.write(bytes(byte ^ 0x55 for byte in some))
+        found = [path for name, path in packages.files.items() if packages.owner(name)[0] == what]
+    if not found:
+        raise SystemExit(f"trial: nothing is there to be damaged: {what}")
+    for path in found:
+        if how == "remove":
+            path.unlink()
+        elif how == "replace":
+            path.write_bytes(b"")
+        else:
+            with path.open("r+b") as file:
+                middle = path.stat().st_size // 2
+                file.seek(middle)
+                some = file.read(4096)
+                file.seek(middle)
+                file.write(bytes(byte ^ 0x55 for byte in some))
 
 
 if __name__ == "__main__":
