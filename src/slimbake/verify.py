@@ -59,16 +59,20 @@ def verify(plan: Plan, service: str, image: str, root: Path, limit: Limit = Limi
     The container has gone when this returns or is interrupted. Raises SetupError where the engine cannot run it.
     """
     running = next(each for each in plan.services if each.service == service)
-    command, fixed = _command(image)
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     words = (
         f"--label={FLEET}={plan.project}", "--network=none", *HARDENED, *_volumes(running),
         f"--memory={limit.memory}", f"--memory-swap={limit.memory}",
         "--entrypoint=python", image, "-I", "-c", START,
     )  # fmt: skip
-    given = question(root / running.verify, running.verify, command, fixed, running.port, limit.seconds)
-    done = contained(name, words, given, limit.seconds + GRACE)
+    done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
+
+
+def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
+    """What the program in the container is given on stdin, for a service that has a verify and its image."""
+    command, fixed = _command(image)
+    return question(root / running.verify, running.verify, command, fixed, running.port, limit.seconds)
 
 
 def question(file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.evidence.model import Finding, Verdict
@@ -40,8 +41,11 @@ class Tried:
     error: str = ""
 
 
-Ask = Callable[[Sequence[tuple[str, Passes]]], Sequence[Tried]]
-"""Tries several sets of passes, as many at once as the machine bears; each is named for whoever watches."""
+class Ask(Protocol):
+    """Tries several sets of passes, as many at once as the machine bears; each is named for whoever watches."""
+
+    def __call__(self, sets: Sequence[tuple[str, Passes]], held_out: bool = False) -> Sequence[Tried]:
+        """What came of each; `held_out`: also with the checks that no search and no single pass is tried with."""
 
 
 def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
@@ -79,13 +83,13 @@ def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Ca
     """Take out of `held` what does not hold with what stands before it, found by halving; it is given back."""
     refuted: list[tuple[Candidate, Tried]] = []
     while held or known:
-        tried = ask([("all together", _passes(held, known))])[0]
+        tried = ask([("all together", _passes(held, known))], held_out=True)[0]
         if not tried.level:
             break
         low, high = 0, len(held)  # so many of them hold, and so many do not
         while high - low > 1:
             middle = (low + high) // 2
-            half = ask([(f"the first {middle}", _passes(held[:middle], known))])[0]
+            half = ask([(f"the first {middle}", _passes(held[:middle], known))], held_out=True)[0]
             low, high, tried = (middle, high, tried) if not half.level else (low, middle, half)
         if not held:  # what was proven before does not hold any more: whoever asked has to try all anew
             break

@@ -16,12 +16,13 @@ from slimbake.externals import resolve
 from slimbake.machine import machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.carried import TOOLS
-from slimbake.plan.model import Plan
+from slimbake.plan.model import Plan, Running
 from slimbake.plan.sources import externals
 from slimbake.prepare import Prepared, prepared
 from slimbake.prove.trial import Subject
 from slimbake.render import unpruned
 from slimbake.state import write_atomically
+from slimbake.verify import given
 
 Say = Callable[[str], None]
 UNPRUNED = ".slimbake/unpruned"  # beside the manifest: what steps that install are told
@@ -51,8 +52,16 @@ def workbench(manifest: Manifest, services: Sequence[str], say: Say, *, install:
             )
         built = without_passes(ready, tuple(services), root)
         tools = tools_folder(manifest, ready, say, install)
-        subjects = (Subject(i.name, i.digest, smokes[i.name], root, tools) for i in built)
+        running = {service.service: service for service in ready.plan.services}
+        subjects = (
+            Subject(i.name, i.digest, smokes[i.name], root, tools, _verify(running[i.name], i.digest, root))
+            for i in built
+        )
         yield Workbench(ready, tuple(subjects), tools)
+
+
+def _verify(service: Running, image: str, root: Path) -> str:
+    return given(service, image, root) if service.verify else ""
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from slimbake.docker.contained import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
+from slimbake.verify import START
 
 PROGRAMS = ("trial.py", "passes.py", "ledger.py", "smoke.py")
 TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
@@ -46,6 +47,7 @@ class Subject:
     smoke: Target
     root: Path
     tools: str = ""  # a folder with binutils, for passes that strip
+    verify: str = ""  # what its verify is given, as `slimbake.verify.question` says it; "" where it has none
 
     @property
     def digest(self) -> str:
@@ -84,18 +86,21 @@ def trial(
     damage: Sequence[Damage] = (),
     *,
     restored: Path | None = None,
+    held_out: bool = False,
     environment: Mapping[str, str] = {},
     time_limit: float = TIME_LIMIT,
 ) -> Outcome:
     """Apply passes to a subject, harm it, run its smoke. Raises SetupError where the engine fails.
 
-    `restored`: a tar of files that are put back before, as `weighed` gives them for one pass.
+    `restored`: a tar of files that are put back before, as `weighed` gives them for one pass; `held_out`: where the
+    smoke holds, the service's verify runs as well.
     """
     asked = {
         "passes": [each.as_json() for each in passes],
         "damage": [asdict(each) for each in damage],
         "env": dict(environment),
         "restore": restored is not None,
+        "verify": {"program": START, "given": subject.verify} if held_out and subject.verify else None,
     }
     words = (f"--volume={restored}:/inside/restored.tar:ro", *_words(subject)) if restored else _words(subject)
     name = f"slimbake-trial-{secrets.token_hex(6)}"

@@ -23,19 +23,19 @@ class Trials:
         self._started = time.monotonic()
         self.run = 0  # trials that were run, not found among the kept
 
-    def __call__(self, sets: Sequence[tuple[str, Passes]]) -> tuple[Tried, ...]:
-        """Try each set with every subject, until one fails."""
+    def __call__(self, sets: Sequence[tuple[str, Passes]], held_out: bool = False) -> tuple[Tried, ...]:
+        """Try each set with every subject, until one fails. `held_out`: with their verifies, too."""
         with ThreadPoolExecutor(workers()) as pool:
             try:
-                return tuple(pool.map(lambda each: self._tried(*each), sets))
+                return tuple(pool.map(lambda each: self._tried(*each, held_out), sets))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _tried(self, name: str, passes: Passes) -> Tried:
+    def _tried(self, name: str, passes: Passes, held_out: bool) -> Tried:
         started, saved = time.monotonic(), 0
         for subject in self._subjects:
-            outcome = self.outcome(subject, passes)
+            outcome = self.outcome(subject, passes, held_out)
             saved = max(saved, outcome.bytes)
             if not outcome.held:
                 self._say(f"{name}: {subject.service} fails at {outcome.level} ({time.monotonic() - started:.1f} s)")
@@ -48,12 +48,12 @@ class Trials:
         self._say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
         return Tried(saved)
 
-    def outcome(self, subject: Subject, passes: Passes) -> Outcome:
+    def outcome(self, subject: Subject, passes: Passes, held_out: bool) -> Outcome:
         """One trial, or what is kept of it."""
-        name = key(subject, passes)
+        name = key(subject, passes, *([subject.verify] if held_out else []))
         known = self._kept.get(name)
         if known is None:
-            known = trial(subject, passes)
+            known = trial(subject, passes, held_out=held_out)
             self.run += 1
             self._kept.put(name, known)
         return known
