@@ -25,7 +25,7 @@ PURE = (
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
     "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
-    "slimbake.catalogue.rules", "slimbake.catalogue.show",
+    "slimbake.catalogue.rules", "slimbake.catalogue.show", "slimbake.evidence.model", "slimbake.prove.ablation",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
@@ -51,6 +51,7 @@ STARTS = {
     "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",
+    "slimbake.inside.install",
     "slimbake.inside.passes",
     "slimbake.inside.trial",
     "slimbake.inside.system",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +68,21 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
             elif applied:
                 carries.append(applied)
         if carries:
-            passes[question.layer] = tuple(sorted(carries, key=lambda each: each.name))
+            passes[question.layer] = tuple(sorted(_needed(carries), key=lambda each: each.name))
     return Carried(passes, tuple(dropped))
+
+
+def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
+    """Passes less those that only strip less of what another one strips: each would read and write every file."""
+    strong = [each for each in carries if each.strip == "unneeded"]
+    for each in carries:
+        only_strips = each.strip == "debug" and not (each.remove or each.drop or each.uncompiled)
+        if not (only_strips and any(_covers(other, each) for other in strong)):
+            yield each
+
+
+def _covers(strong: Applied, weak: Applied) -> bool:
+    return {*weak.packages} <= {*strong.packages} and {*strong.keep} <= {*weak.keep}
 
 
 def committed(root: Path, layer: str) -> Evidence | None:
@@ -134,7 +147,7 @@ def _question(
 def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> str:
     """Changes with what a service is checked by, and with its weights and packages; not with its code."""
     context = manifest.file.parent / service.context
-    files = (service.smoke, service.reference or "reference.json", getattr(service, "verify", None))
+    files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [(context / name).read_bytes() if name and (context / name).is_file() else b"" for name in files]
     weights = weights_sources(manifest)[service.weights].name if service.weights else ""
     texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{weights}.txt")]
