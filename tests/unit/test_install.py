@@ -15,7 +15,6 @@ from tests.wheels import make_wheel
 from slimbake.inside import install
 from slimbake.inside.layer import LayerError
 from slimbake.inside.ledger import Entry, ledger
-from slimbake.inside.passes import PassError
 
 
 @pytest.fixture
@@ -148,3 +147,114 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     assert uv == [], "nothing was installed"
 
 
+# --- passes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Site-packages, into which a uv of the test's own unpacks the wheels that the lock names."""
+    site: Path = next(install.PREFIX.glob("lib/python*/site-packages"))
+
+    def uv(*arguments: str, cache: Path, **_: str) -> None:
+        cache.mkdir()
+        lock = Path(arguments[arguments.index("--requirements") + 1]).read_text()
+        for wheel in sorted((inside / "wheels").iterdir()):
+            if f"{wheel.name.partition('-')[0].lower().replace('_', '-')}==" in lock:
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(site)
+
+    monkeypatch.setattr(install, "uv", uv)
+    make_wheel(inside / "wheels", "keep", files={"keep/__init__.py": b"", "keep/data.bin": b"1234"})
+    make_wheel(inside / "wheels", "Leave_Out", files={"leave.py": b"12"})
+    (inside / "lock.txt").write_text(
+        "keep==1 \\\n    --hash=sha256:a\n    # via api\nleave-out==1 \\\n    --hash=sha256:b\n    # via api\n"
+    )
+    (inside / "explain.py").write_text("explains = True\n")
+    return site
+
+
+def laid() -> dict[str, tuple[str, float, bytes]]:
+    """All that the layer has put below the prefix."""
+    return {path: what for path, what in state(install.PREFIX).items() if path not in ("lib", "lib/python3.11")}
+
+
+DATA = {"name": "keep.data", "packages": ["keep"], "remove": ["keep/data.bin"]}
+LEFT_OUT = {"name": "no.leave-out", "packages": ["leave-out"], "drop": ["leave-out"]}
+
+
+def test_a_lock_less_a_package_has_none_of_its_lines() -> None:
+    lock = "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
+    assert install.without(lock, {"a"}) == "# of slimbake\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
+    assert install.without(lock, {"b", "c"}) == "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\n"
+    assert install.without(lock, ()) == lock
+
+
+def test_passes_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all(
+    inside: Path, unpacking: Path
+) -> None:
+    tell(inside, DATA, LEFT_OUT, {"name": "keep.bare", "packages": ["keep"], "uncompiled": ["**"]})
+    install.install()
+    assert sorted(path.name for path in unpacking.iterdir()) == [
+        "__pycache__", "_slimbake_ledger.pth", "_slimbake_ledger.py", "keep", "keep-1.dist-info",
+    ]  # fmt: skip
+    assert [path.name for path in (unpacking / "keep").iterdir()] == ["__init__.py"], "no data, and no bytecode"
+    entries = ledger((install.PREFIX / "ledger/base-web.txt.json.gz").read_bytes())
+    assert Entry("keep/data.bin", 4, 0, "keep.data", "keep", "1") in entries
+    assert Entry("leave.py", 2, 0, "no.leave-out", "leave-out", "1") in entries
+    assert {time for _, time, _ in laid().values()} == {EPOCH}
+
+
+def test_the_same_passes_give_the_same_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
+    tell(inside, DATA)
+    install.install()
+    first = laid()
+    install.PREFIX.rename(tmp_path / "first")
+    unpacking.mkdir(parents=True)
+    install.install()
+    assert laid() == first
+
+
+def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_that_came_into_it(
+    inside: Path, unpacking: Path
+) -> None:
+    make_wheel(inside / "wheels", "keep", files={"keep/__init__.py": b"", "shared/data.bin": b"1234"})
+    (unpacking / "shared").mkdir()
+    (unpacking / "shared/of-the-layer-below").touch()
+    tell(inside, {"name": "keep.data", "packages": ["keep"], "remove": ["shared/*"]})
+    install.install()
+    assert [path.name for path in (unpacking / "shared").iterdir()] == ["of-the-layer-below"]
+    assert (unpacking / "shared").stat().st_mtime == EPOCH
+
+
+def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(inside: Path, unpacking: Path) -> None:
+    install.install()
+    assert sorted(path.name for path in unpacking.iterdir()) == [
+        "Leave_Out-1.dist-info", "__pycache__", "keep", "keep-1.dist-info", "leave.py",
+    ]  # fmt: skip
+    assert not (install.PREFIX / "ledger").exists()
+
+
+def test_a_fleet_that_wants_no_ledger_gets_none(inside: Path, unpacking: Path) -> None:
+    tell(inside, DATA, explain=False)
+    install.install()
+    assert not (unpacking / "keep/data.bin").exists()
+    assert not (install.PREFIX / "ledger").exists() and not list(unpacking.glob("_slimbake*"))
+
+
+def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(
+    inside: Path, unpacking: Path
+) -> None:
+    tell(inside, DATA)
+    (unpacking / "_slimbake_ledger.py").write_text("of the layer below")
+    install.install()
+    assert (unpacking / "_slimbake_ledger.py").read_text() == "of the layer below"
+    assert not (unpacking / "_slimbake_ledger.pth").exists()
+    assert (install.PREFIX / "ledger/base-web.txt.json.gz").exists()
+
+
+def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
+    inside: Path, unpacking: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(inside, {"name": "keep.all", "packages": ["keep"], "remove": ["**"]})
+    assert install.main() == 1
+    assert capsys.readouterr().err.startswith("slimbake: keep.all would remove metadata or a licence: keep-1.dist-info")

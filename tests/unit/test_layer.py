@@ -178,7 +178,7 @@ def locks(context: Path, text: str) -> None:
     (context.parent / "lock.txt").write_text(text)
 
 
-# --- volumes -----------------------------------------------------------------------------------------------------------
+# --- volumes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_volume_s_folder_belongs_to_the_user_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
+from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
+from slimbake.manifest.report import near
 from slimbake.plan.origin import lock_digest
 from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import weights_sources
@@ -41,11 +43,15 @@ class Carried:
 
 
 def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
-    """Decide for every layer of a settled manifest. `locks`: lock file -> its text. Raises ManifestError."""
+    """Decide for every layer of a settled manifest. `locks`: lock file -> its text.
+
+    Raises UsageError where `optimize` leaves out what is no pass, ManifestError for faults of `passes.yaml`.
+    """
     root = manifest.file.parent
     if not (root / FOLDER).is_dir():  # nothing was ever proven here
         return Carried({}, ())
     known = catalogue(root)
+    _left_out(manifest, {each.name for each in known})
     passes: dict[str, tuple[Applied, ...]] = {}
     dropped: list[Dropped] = []
     for question, wanted in questions(manifest, locks):
@@ -70,6 +76,14 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
         if carries:
             passes[question.layer] = tuple(sorted(_needed(carries), key=lambda each: each.name))
     return Carried(passes, tuple(dropped))
+
+
+def _left_out(manifest: Manifest, known: Collection[str]) -> None:
+    for entry in (manifest, *manifest.bases, *manifest.services):
+        for name in entry.optimize.without:
+            if name not in known:
+                hint = near(name, known) or "`slimbake passes` lists them"
+                raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
 
 
 def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
