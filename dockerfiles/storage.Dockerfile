@@ -29,6 +29,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
     --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
     --mount=type=bind,from=inside,source=passes/storage.json,target=/inside/passes.json \
+    --mount=type=bind,from=tools,target=/inside/tools \
     ["python", "/inside/install.py"]
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,target=/inside/context \

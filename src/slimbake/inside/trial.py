@@ -91,7 +91,7 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
 
 
 def verify(asked: Mapping[str, str], files: int) -> dict[str, Any]:
-    """Run the service's verify as 65532; `program` and what it is `given` come from outside, as to a final container."""
+    """Run the service's verify as 65532: `program`, with what it is `given`, as in a final container."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", asked["program"]], input=asked["given"], capture_output=True, text=True,
         errors="replace", check=False, user=OWNER, group=OWNER, extra_groups=(),
