@@ -25,6 +25,7 @@ PURE = (
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
     "slimbake.layers", "slimbake.lock.auto", "slimbake.measure.grown",
+    "slimbake.limits.model", "slimbake.limits.report",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
@@ -50,6 +51,7 @@ STARTS = {
     "slimbake.inside.distil",
     "slimbake.inside.system",
     "slimbake.inside.start",
+    "slimbake.inside.touched",
 }
 """Docker, and set-up, and the programs inside builds and containers."""
 

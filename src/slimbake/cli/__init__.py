@@ -23,6 +23,7 @@ COMMANDS = {
     "bake": "build, check, then tag the images",
     "smoke": "run the services' own checks",
     "sizes": "measure the images",
+    "limits": "compare images with what their workloads need",
     "layers": "show the layers of packages, and better ones",
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",
