@@ -55,7 +55,8 @@ def main() -> int:
     found: list[list[Any]] = []
     sums = {"resident": 0, "disturbed": 0}
     for path, size in files.items():
-        new = max(resident(path, size) - held[path], 0)
+        after = resident(path, size)
+        new = max(after - held[path], 0)
         touched = 0
         if path not in opened.paths:
             sums["disturbed"] += new  # others have read it meanwhile
@@ -63,7 +64,7 @@ def main() -> int:
             pages = mapped.get(path)
             in_tables = pages is not None and (pages.executable or path not in opened.read)
             touched = pages.bytes if pages is not None and in_tables else new
-            sums["resident"] += new
+            sums["resident"] += after
             sums["disturbed"] += 0 if in_tables else held[path]
         if path in opened.paths or any(kinds[path]):
             found.append([path.lstrip("/"), size, path in opened.paths, touched, *kinds[path]])
