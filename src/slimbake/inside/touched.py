@@ -2,8 +2,8 @@
 
 Run as root in a container of the image. Pages of its files that are clean are evicted from the page cache, the
 workload is run, and mincore is asked which are resident then; docs/limits.md says what that is worth. The only
-argument is an object: `workload`, a list of words, and `limit` in seconds. The last line on standard output is the
-answer.
+argument is an object: `workloads`, which are run one after the other, each with `words`, `stdin` and whether it is to
+be run as `nonroot`, and `limit` in seconds for each. The last line on standard output is the answer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ else:
 LAST_LINES = 12
 EVERY = 0.1  # seconds between two looks at what the workload has mapped
 PAGE = os.sysconf("SC_PAGE_SIZE")
+NONROOT = 65532
 _OURS = ("/inside",)
 _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ (\S+) [0-9a-f]+ \S+ ([0-9]+) +(/.*)")
 _IN_ACCESS, _IN_OPEN, _IN_OVERFLOW, _IN_ISDIR = 0x1, 0x20, 0x4000, 0x40000000
@@ -49,7 +50,7 @@ def main() -> int:
         evict(path)
     held = {path: resident(path, size) for path, size in files.items()}
     with Opened(folders("/")) as opened:
-        code, words, mapped = run(asked["workload"], asked["limit"])
+        code, words, mapped = run(asked["workloads"], asked["limit"])
     if opened.lost:
         code, words = code or 1, f"{words}\n{opened.lost}".strip()
     found: list[list[Any]] = []
@@ -177,23 +178,35 @@ class Mapped:
         self.bytes, self.executable = 0, False
 
 
-def run(workload: list[str], limit: float) -> tuple[int, str, dict[str, Mapped]]:
-    """Run the workload: its exit code, its last words, and what it and its children had mapped, looked at often."""
+def run(workloads: list[dict[str, Any]], limit: float) -> tuple[int, str, dict[str, Mapped]]:
+    """Run the workloads until one fails: its exit code, its last words, and what all had mapped, looked at often."""
     mapped: dict[str, Mapped] = {}
-    with tempfile.TemporaryFile("w+", errors="replace") as said:
-        process = subprocess.Popen(workload, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
-        ends = time.monotonic() + limit
-        while process.poll() is None:
-            for path in Path("/proc").glob("[0-9]*"):
-                if path.name not in ("1", str(os.getpid())):
-                    with contextlib.suppress(OSError):
-                        look((path / "smaps").read_text(errors="replace"), mapped)
-            if time.monotonic() > ends:
-                process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(EVERY)
-        said.seek(0)
-        return process.returncode, "\n".join(said.read().splitlines()[-LAST_LINES:]), mapped
+    code, words = 0, ""
+    for each in workloads:
+        who: dict[str, Any] = {"user": NONROOT, "group": NONROOT, "extra_groups": []} if each["nonroot"] else {}
+        with tempfile.TemporaryFile("w+", errors="replace") as said, tempfile.TemporaryFile("w+") as given:
+            given.write(each["stdin"])
+            given.seek(0)
+            process = subprocess.Popen(each["words"], stdin=given, stdout=said, stderr=subprocess.STDOUT, **who)
+            _watch(process, limit, mapped)
+            said.seek(0)
+            code, words = process.returncode, "\n".join(said.read().splitlines()[-LAST_LINES:])
+        if code:
+            break
+    return code, words, mapped
+
+
+def _watch(process: subprocess.Popen[bytes], limit: float, mapped: dict[str, Mapped]) -> None:
+    ends = time.monotonic() + limit
+    while process.poll() is None:
+        for path in Path("/proc").glob("[0-9]*"):
+            if int(path.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    look((path / "smaps").read_text(errors="replace"), mapped)
+        if time.monotonic() > ends:
+            process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(EVERY)
 
 
 def look(smaps: str, mapped: dict[str, Mapped]) -> None:
