@@ -77,12 +77,14 @@ def test_a_ratio_above_the_one_allowed_ends_with_exit_code_6(one: Toy) -> None:
 
 def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) -> None:
     image = docker("image", "inspect", "--format={{.Id}}", one.image("one")).strip()
-    command = Running(service="one", host="one", variant="", port=None, volumes=(("data", "/data"),), budget=Budget())
+    command = Running(
+        service="one", host="one", variant="", port=None, volumes=(("data", "/data"),), verify="", budget=Budget()
+    )
     found = started(image, command, runs=2, environment={"PYTHONDEVMODE": "1"})
     assert found.runs == 2
     assert 0 < found.startup < 5
     assert 4 * MB < found.rss < 100 * MB
-    listening = Running(service="one", host="one", variant="", port=free_port(), volumes=(), budget=Budget())
+    listening = Running(service="one", host="one", variant="", port=free_port(), volumes=(), verify="", budget=Budget())
     with pytest.raises(
         NotStarted, match="one: its command ended with exit code 0 before it listened on port"
     ) as caught:

@@ -12,6 +12,7 @@ from typing import Any
 
 from slimbake import docker
 from slimbake.containers import HARDENED
+from slimbake.docker.contained import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.inside import start as program
 from slimbake.plan.model import Running
@@ -102,11 +103,11 @@ def _once(image: str, command: list[str], service: Running, environment: Mapping
     )  # fmt: skip
     name = f"slimbake-start-{secrets.token_hex(6)}"
     text = Path(program.__file__).read_text("utf-8")
+    done = contained(name, (*words, json.dumps(asked)), text, LIMIT + _GRACE)
+    if done.code is None:
+        raise NotStarted(f"{service.service}: its command does not start within {LIMIT:g} s")
     try:
-        done = docker.contained(name, words, (json.dumps(asked),), text, LIMIT + _GRACE)
         found = dict(json.loads(done.stdout.splitlines()[-1]))
-    except docker.OutOfTime:
-        raise NotStarted(f"{service.service}: its command does not start within {LIMIT:g} s") from None
     except (IndexError, ValueError, TypeError):
         raise SetupError(f"{service.service} could not be started", done.stderr.strip()[-2000:]) from None
     if "error" in found:
