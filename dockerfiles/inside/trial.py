@@ -28,6 +28,7 @@ else:
 PREFIX = Path("/opt/slimbake")
 TOOLS = Path("/inside/tools")
 LAST_LINES = 12
+TIME_LIMIT = "240"  # seconds; other trials run beside this one
 OWNER = 65532
 _LEVEL = re.compile(r"^smoke: (\w+) (holds|failed)(?: \((\d+\.\d+) s\))?$", re.MULTILINE)
 IMPORTED = Path("/tmp/imported.json")  # noqa: S108 - a tmpfs of this container alone
@@ -71,7 +72,12 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         return {"held": False, "level": "apply", "error": str(error), "levels": {}}
     for harm in asked.get("damage", ()):
         damage(harm["how"], harm["what"], packages)
-    environment = {**os.environ, "SMOKE_IMPORTED": str(IMPORTED), **asked.get("env", {})}
+    environment = {
+        **os.environ,
+        "SMOKE_IMPORTED": str(IMPORTED),
+        "SMOKE_TIME_LIMIT": TIME_LIMIT,
+        **asked.get("env", {}),
+    }
     done = subprocess.run(
         [sys.executable, *asked.get("program", ["/inside/smoke.py"]), "--as-nonroot"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, env=environment,
@@ -80,6 +86,7 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         return verify(asked["verify"], len(ledger))
     levels = {level: float(seconds or 0) for level, how, seconds in _LEVEL.findall(done.stdout) if how == "holds"}
     failed = [level for level, how, _ in _LEVEL.findall(done.stdout) if how == "failed"]
+    failed += ["time"] if "Timeout (" in done.stdout else []
     return {
         "held": done.returncode == 0,
         "level": "" if done.returncode == 0 else (failed or ["run"])[0],
@@ -92,7 +99,7 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
 
 
 def verify(asked: Mapping[str, str], files: int) -> dict[str, Any]:
-    """Run the service's verify as 65532; `program` and what it is `given` come from outside, as to a final container."""
+    """Run the service's verify as 65532: `program`, with what it is `given`, as in a final container."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", asked["program"]], input=asked["given"], capture_output=True, text=True,
         errors="replace", check=False, user=OWNER, group=OWNER, extra_groups=(),
