@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .passes import Packages, Pass, PassError, apply, matcher, of_json, removed, stripped
+    from .globs import matcher
+    from .passes import Packages, Pass, PassError, apply, of_json, removed, stripped
 else:
-    from passes import Packages, Pass, PassError, apply, matcher, of_json, removed, stripped
+    from globs import matcher
+    from passes import Packages, Pass, PassError, apply, of_json, removed, stripped
 
 PREFIX = Path("/opt/slimbake")
 TOOLS = Path("/inside/tools")

@@ -23,7 +23,7 @@ from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
 from slimbake.verify import START
 
-PROGRAMS = ("trial.py", "passes.py", "ledger.py", "smoke.py")
+PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
 TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
 MEMORY = "4g"  # of a trial; it leaves a machine of 8 GB alive when a smoke eats all that it can get
 TRIAL = "slimbake.trial"  # the label of its container
