@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from slimbake.errors import CheckError
 from slimbake.plan.model import Plan
-from slimbake.prove.trial import Damage, Outcome, Subject, trial
+from slimbake.prove.model import Caught, Control, Damage
+from slimbake.prove.trial import Outcome, Subject, trial
 from slimbake.prove.trials import workers
 
 Say = Callable[[str], None]
 SITE = "/opt/slimbake/lib/python*/site-packages"
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One way to break an image, and what to add to a smoke that does not notice."""
-
-    name: str
-    damage: Damage
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """What a smoke made of a control."""
-
-    service: str
-    control: Control
-    level: str  # at which it failed; "" = it did not, and is too weak
-
-    @property
-    def held(self) -> bool:
-        return bool(self.level)
 
 
 def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught, ...]:

@@ -14,13 +14,14 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.docker.contained import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
+from slimbake.prove.model import Damage
 from slimbake.verify import START
 
 PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
@@ -28,14 +29,6 @@ TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, a
 MEMORY = "4g"  # of a trial; it leaves a machine of 8 GB alive when a smoke eats all that it can get
 TRIAL = "slimbake.trial"  # the label of its container
 _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Harm to a package, or to the files that an absolute glob names, for a control."""
-
-    how: Literal["remove", "corrupt", "replace"]
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
