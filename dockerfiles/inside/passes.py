@@ -28,7 +28,9 @@ else:  # a program of its own, with what it needs beside it
     from ledger import Entry
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
-LICENCE = re.compile(r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-][^/]*)?", re.IGNORECASE)
+LICENCE = re.compile(
+    r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-](?!pyc?$)[^/]*)?", re.IGNORECASE
+)
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
 _ELF = b"\x7fELF"
 _STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}
