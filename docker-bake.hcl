@@ -259,6 +259,7 @@ target "storage" {
     "base" = "target:base-web"
     "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"

@@ -26,9 +26,11 @@ RUN --network=none \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     --mount=type=bind,from=inside,source=install.py,target=/inside/install.py \
     --mount=type=bind,from=inside,source=passes.py,target=/inside/passes.py \
+    --mount=type=bind,from=inside,source=globs.py,target=/inside/globs.py \
     --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
     --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
     --mount=type=bind,from=inside,source=passes/storage.json,target=/inside/passes.json \
+    --mount=type=bind,from=tools,target=/inside/tools \
     ["python", "/inside/install.py"]
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,target=/inside/context \

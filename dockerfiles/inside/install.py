@@ -90,7 +90,9 @@ def install() -> None:
     compile_modules(filter(passes.compiles(packages, carried), packages.files.values()))
     explain(json.loads(told), entries)
     settle(path for path in tree(PREFIX) if path not in before)
-    os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
+    # uv's lock came and went in the prefix; so did what passes removed, in folders of layers below.
+    for folder in {PREFIX, *(path.parent for path in new)} & before:
+        os.utime(folder, (EPOCH, EPOCH))
 
 
 def explain(told: Mapping[str, str], entries: list[ledger.Entry]) -> None:

@@ -21,7 +21,7 @@ from slimbake.render.workflow import PATH as WORKFLOW
 from slimbake.state import write_atomically
 
 INSIDE_PROGRAMS = (
-    *("debs.py", "distil.py", "explain.py", "fetch.py", "install.py", "layer.py"),
+    *("debs.py", "distil.py", "explain.py", "fetch.py", "globs.py", "install.py", "layer.py"),
     *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
 )
 

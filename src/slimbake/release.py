@@ -8,6 +8,7 @@ from pathlib import Path
 from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
 from slimbake.baked import Baked
+from slimbake.budget import over_budget
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 from slimbake.loopback import is_loopback
 from slimbake.manifest.model import Manifest
@@ -16,7 +17,6 @@ from slimbake.measure.model import Measurement
 from slimbake.plan.model import Plan
 from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
-from slimbake.report import megabytes
 
 # Beside the manifest, ignored by Git: what images weigh, and what they were built from.
 MEASURED = ".slimbake/measured.json"
@@ -87,9 +87,10 @@ def _publish(
 ) -> None:
     """Tag and push what was built and keeps its budget. Raises BuildError and CheckError for the rest."""
     plan = ready.plan
-    over = over_budget(plan, measurement)
+    over = over_budget(plan, measurement, root / MEASURED)
     if over and not options.keep_going:
-        raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in over.values()))
+        lines = "\n".join(over.values()).splitlines()
+        raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines))
     good = tuple(image for image in result.built if image.name not in over)
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
@@ -99,21 +100,6 @@ def _publish(
         only_checks = all(isinstance(error, CheckError) for error in result.failures)
         kind = CheckError if only_checks else BuildError  # a build that fails weighs more
         raise kind("\n".join(failures), f"tagged all the same: {', '.join(references) or 'none'}")
-
-
-def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:
-    """The services over their budget, each with what was found and what was allowed."""
-    budgets = {service.service: service.budget for service in plan.services}
-    over: dict[str, str] = {}
-    for image in measurement.images:
-        budget = budgets[image.name]
-        for kind, found, limit in (
-            ("uncompressed", image.uncompressed, budget.uncompressed),
-            ("compressed", image.compressed, budget.compressed),
-        ):
-            if limit is not None and found is not None and found > limit:
-                over[image.name] = f"{image.name}: {kind} {megabytes(found)}, its budget is {megabytes(limit)}"
-    return over
 
 
 def _refuse_standins(around: Surroundings, registry: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ class Verdict:
         return asdict(self)
 
 
-def verify(plan: Plan, service: str, image: str, root: Path, limit: Limit = Limit()) -> Verdict:
+def verify(
+    plan: Plan, service: str, image: str, root: Path, limit: Limit = Limit(), environment: Mapping[str, str] = {}
+) -> Verdict:
     """Run the service's own verify in a container of `image`: no network, no root, read-only, no capabilities.
 
     The container has gone when this returns or is interrupted. Raises SetupError where the engine cannot run it.
@@ -63,6 +66,7 @@ def verify(plan: Plan, service: str, image: str, root: Path, limit: Limit = Limi
     words = (
         f"--label={FLEET}={plan.project}", "--network=none", *HARDENED, *_volumes(running),
         f"--memory={limit.memory}", f"--memory-swap={limit.memory}",
+        *(f"--env={key}={value}" for key, value in environment.items()),
         "--entrypoint=python", image, "-I", "-c", START,
     )  # fmt: skip
     done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)

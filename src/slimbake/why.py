@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from slimbake.docker.contained import copied
+from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import Entry, ledger
-from slimbake.inside.passes import matcher
 
 LEDGERS = "/opt/slimbake/ledger"
 _SITE = "/site-packages/"

@@ -115,7 +115,33 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     assert told[0] == "slimbake: budgets do not hold; no tag has moved"
     assert told[1].startswith("  two: uncompressed 4")
     assert told[1].endswith(" MB, its budget is 12.0 MB")
-    assert len(told) == 2
+    assert told[2:] == ["    no measurement that held is known here"]
+
+
+def test_what_grew_since_a_budget_held_is_told(toy: Toy) -> None:
+    write(toy, "one")
+    text = (toy.root / "services.yaml").read_text()
+    limited = text.replace("context: one", "context: one\n    budget: {uncompressed: 60MB, startup: 20s, rss: 200MB}")
+    toy.file("services.yaml", limited)
+    done = toy.slimbake("bake", "--json")
+    assert done.code == 0, done.stderr
+    digest = done.json()["images"]["one"]["digest"]
+    kept = json.loads((toy.root / ".slimbake/started.json").read_text())
+    assert list(kept) == [digest]
+    assert 0 < kept[digest]["startup"] < 20
+
+    toy.file("one/data.txt", "0123456789" * 3_000_000)
+    toy.file("services.yaml", limited.replace("rss: 200MB", "rss: 1MB"))
+    done = toy.slimbake("bake")
+    assert done.code == 6
+    assert held(toy.image("one")) == digest
+    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    since = f"    since {digest.removeprefix('sha256:')[:12]}, which held"
+    assert told[0] == "slimbake: budgets do not hold; no tag has moved"
+    assert told[1].startswith("  one: uncompressed ") and told[1].endswith(" MB, its budget is 60.0 MB")
+    assert told[2] == f"{since}: +30.0 MB one"
+    assert told[3].startswith("  one: RSS ") and told[3].endswith(" MB, its budget is 1.0 MB")
+    assert told[4].startswith(f"{since} with ") and told[4].endswith(" MB: +30.0 MB one")
 
 
 def test_a_link_that_leads_out_of_the_context_is_named(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -26,6 +26,7 @@ PURE = (
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
     "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
     "slimbake.catalogue.rules", "slimbake.catalogue.show", "slimbake.evidence.model", "slimbake.prove.ablation",
+    "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
@@ -56,6 +57,8 @@ STARTS = {
     "slimbake.inside.trial",
     "slimbake.inside.system",
     "slimbake.inside.service",
+    "slimbake.inside.start",
+    "slimbake.inside.touched",
 }
 """Docker, and set-up, and the programs inside builds and containers."""
 

@@ -18,7 +18,7 @@ from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, checked, shipped
 from slimbake.data import CATALOGUE, catalogue_file, schema_text
 from slimbake.inside import passes as inside
-from slimbake.inside.passes import matcher
+from slimbake.inside.globs import matcher
 from slimbake.manifest.document import document
 
 SCHEMA: dict[str, Any] = json.loads(schema_text(CATALOGUE))

@@ -26,6 +26,7 @@ COMMANDS = {
     "smoke": "run the services' own checks",
     "verify": "call the running images from outside",
     "sizes": "measure the images",
+    "limits": "compare images with what their workloads need",
     "layers": "show the layers of packages, and better ones",
     "passes": "list the size optimisations that are known",
     "sbom": "say what an image holds, as CycloneDX",

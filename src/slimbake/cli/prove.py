@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from slimbake.cli.common import json_option, manifest_option, print_json, say, select, services_argument
+
+if TYPE_CHECKING:
+    from slimbake.plan.model import Plan
 
 
 @click.command("prove")
@@ -15,19 +22,47 @@ from slimbake.cli.common import json_option, manifest_option, print_json, say, s
 @json_option
 @click.option("--pass", "names", multiple=True, metavar="NAME", help="Only this pass; may be given several times.")
 @click.option("--stale", is_flag=True, help="Only what has no fresh evidence.")
+@click.option("--control", is_flag=True, help="Break the images instead, and see whether the smokes notice.")
+@click.option("--verify", is_flag=True, help="Find out anew what the evidence says of some passes, drawn by chance.")
+@click.option("--sample", default=3, show_default=True, help="With --verify: of how many.")
+@click.option("--seed", type=int, help="With --verify: draw the same ones again.")
+@click.option("--environment", is_flag=True, help="Measure settings of the run-time environment instead.")
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
-    services: tuple[str, ...], file: Path, as_json: bool, names: tuple[str, ...], stale: bool, install_engine: bool
-) -> None:
+    services: tuple[str, ...], file: Path, as_json: bool, names: tuple[str, ...], stale: bool, control: bool,
+    verify: bool, sample: int, seed: int | None, environment: bool, install_engine: bool,
+) -> None:  # fmt: skip
     """Try passes on the layers of these services, with every smoke on them; what is found goes to evidence/."""
+    from slimbake import prove as proving
     from slimbake.cli.common import read
-    from slimbake.prove import prove
-    from slimbake.report.evidence import evidence_tables
+    from slimbake.errors import CheckError
+    from slimbake.report.evidence import control_table, evidence_tables, sample_table
 
     manifest, plan = read(file)
-    chosen = tuple(s.service for s in plan.services) if not services else select(plan, services)
-    found = prove(manifest, chosen, say, names=names, only_stale=stale, install=install_engine)
+    chosen = select(plan, services)
+    if control:
+        caught = proving.controls(manifest, [n for n in chosen if services or _has_smoke(plan, n)], say)
+        click.echo(json.dumps([asdict(each) for each in caught], indent=2) if as_json else control_table(caught))
+        if weak := [each for each in caught if not each.held]:
+            raise CheckError(f"too weak: {', '.join(dict.fromkeys(each.service for each in weak))}")
+        return
+    if verify:
+        drawn_by = secrets.randbelow(10**6) if seed is None else seed
+        compared = proving.check(manifest, chosen, say, sample, drawn_by)
+        click.echo(json.dumps([asdict(each) for each in compared], indent=2) if as_json else sample_table(compared))
+        if wrong := [each for each in compared if each.differs]:
+            names_ = ", ".join(f"{each.name} on {each.layer}" for each in wrong)
+            raise CheckError(f"the evidence is wrong: {names_}", f"--seed {drawn_by} draws these again")
+        return
+    if environment:
+        proving.measure_environment(manifest, chosen, say)
+        return
+    found = proving.prove(manifest, chosen, say, names=names, only_stale=stale, install=install_engine)
     if as_json:
         print_json({each.layer: each.as_json() for each in found})
     else:
         click.echo(evidence_tables(found))
+
+
+def _has_smoke(plan: Plan, service: str) -> bool:
+    return any(target.kind == "smoke" and target.service == service for target in plan.targets)

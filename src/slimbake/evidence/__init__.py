@@ -87,11 +87,10 @@ def _left_out(manifest: Manifest, known: Collection[str]) -> None:
 
 
 def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
-    """Passes less those that only strip less of what another one strips: each would read and write every file."""
+    """Passes less those that strip less of what another one strips: each would read and write every file."""
     strong = [each for each in carries if each.strip == "unneeded"]
     for each in carries:
-        only_strips = each.strip == "debug" and not (each.remove or each.drop or each.uncompiled)
-        if not (only_strips and any(_covers(other, each) for other in strong)):
+        if each.strip != "debug" or not any(_covers(other, each) for other in strong):
             yield each
 
 

@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
+    from .globs import matcher
     from .ledger import Entry
 else:  # a program of its own, with what it needs beside it
+    from globs import matcher
     from ledger import Entry
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
-LICENCE = re.compile(r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-][^/]*)?", re.IGNORECASE)
+LICENCE = re.compile(
+    r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-](?!pyc?$)[^/]*)?", re.IGNORECASE
+)
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
 _ELF = b"\x7fELF"
 _STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}
@@ -57,26 +61,6 @@ def of_json(told: Mapping[str, Any]) -> Pass:
     """One pass, as slimbake renders it."""
     lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
     return Pass(**{**told, **lists})
-
-
-def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` is any number of folders.
-
-    At a glob's end `**` is whatever lies below. Paths that begin with `/` match only globs that do.
-    """
-    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)")
-    return lambda path: whole.fullmatch(path) is not None
-
-
-def _regex(glob: str) -> str:
-    *folders, last = glob.removeprefix("/").split("/")
-    start = "/" if glob.startswith("/") else "(?!/)"
-    way = "".join("(?:[^/]+/)*" if folder == "**" else f"{_name(folder)}/" for folder in folders)
-    return start + way + ("(?s:.+)" if last == "**" else _name(last))
-
-
-def _name(part: str) -> str:
-    return "".join({"*": "[^/]*", "?": "[^/]"}.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
 
 
 class Packages:

@@ -58,10 +58,12 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits of an image, in bytes."""
+    """Upper limits of an image, in bytes; of its start-up in seconds."""
 
     uncompressed: int | None = None
     compressed: int | None = None
+    startup: float | None = None  # until it listens
+    rss: int | None = None  # resident by then
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import RefusedError, Report
 from slimbake.manifest.requirements import RequirementsReader
 from slimbake.manifest.rules import folder_context
-from slimbake.manifest.sizes import size
+from slimbake.manifest.sizes import seconds, size
 from slimbake.manifest.torch import without_torch
 from slimbake.manifest.words import TRUTH
 
@@ -189,13 +189,13 @@ class Reader:
         return Weights("path", folder) if folder is not None else None
 
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:
-        limits: dict[str, int] = {}
+        limits: dict[str, Any] = {}
         for key, written in raw.items():
             try:
-                limits[key] = size(written)
+                limits[key] = seconds(written) if key == "startup" else size(written)
             except RefusedError as error:
                 self._report.value((*at, key), error.message, error.hint)
-        return Budget(limits.get("uncompressed"), limits.get("compressed"))
+        return Budget(**limits)
 
     def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
         found = []

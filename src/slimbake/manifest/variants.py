@@ -6,7 +6,7 @@ The first variant of a base or service keeps the name; the others are copies, na
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from slimbake.manifest.model import Base, Budget, Manifest, Pairs, Requirements, Service, Variant
 
@@ -110,10 +110,7 @@ class _Expansion:
             requirements=replace(_added(service.requirements, own.requirements), files=_files(service)),
             env=_over(service.env, own.env),
             platforms=own.platforms or service.platforms,
-            budget=Budget(
-                own.budget.uncompressed or service.budget.uncompressed,
-                own.budget.compressed or service.budget.compressed,
-            ),
+            budget=_limits(service.budget, own.budget),
             torch=own.torch or service.torch,
             variants=(),
             variant=variant,
@@ -132,6 +129,10 @@ def _added(asked: Requirements, more: Requirements) -> Requirements:
         *(tuple(dict.fromkeys((*own, *further))) for own, further in (
             (asked.specs, more.specs), (asked.packages, more.packages), (asked.files, more.files)))
     )  # fmt: skip
+
+
+def _limits(budget: Budget, own: Budget) -> Budget:
+    return Budget(*(getattr(own, f.name) or getattr(budget, f.name) for f in fields(Budget)))
 
 
 def _files(service: Service) -> tuple[str, ...]:

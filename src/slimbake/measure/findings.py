@@ -102,8 +102,13 @@ def _duplicates(survey: Survey, users: Mapping[str, tuple[str, ...]]) -> tuple[D
     return tuple(sorted(doubled, key=lambda each: (-each.waste, each.digest)))
 
 
+def is_licence(path: str) -> bool:
+    """Whether a file is a licence or a notice, which has to come with what it is about."""
+    return _LICENCE.search(path) is not None
+
+
 def _reason(copies: list[Copy]) -> str:
-    if all(_LICENCE.search(copy.path) for copy in copies):
+    if all(is_licence(copy.path) for copy in copies):
         return "a licence, which each package has to carry"
     by_layer = {copy.layer: set(copy.images) for copy in copies}
     together = [one & other for one in by_layer.values() for other in by_layer.values() if one is not other]

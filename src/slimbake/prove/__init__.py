@@ -16,10 +16,13 @@ from slimbake.lock import lock_texts, settled
 from slimbake.manifest.model import Manifest
 from slimbake.manifest.report import near
 from slimbake.prepare import refreshed
+from slimbake.prove import control, images, sample
 from slimbake.prove.company import all_but_each
 from slimbake.prove.kept import Kept
 from slimbake.prove.layers import KEPT, prove_layer, write
+from slimbake.prove.model import Caught, Compared
 from slimbake.prove.subjects import Workbench, unpruned_layer, workbench
+from slimbake.prove.subjects import subjects as subjects_of
 from slimbake.prove.trial import Subject
 
 Say = Callable[[str], None]
@@ -66,7 +69,39 @@ def prove(
             more = all_but_each(layer, applied, bare, standing, kept, say)
             layers[number] = layer.with_findings(more)
             write([layers[number]], root)
+        if any(layer.new for layer in layers):
+            ids = {name: subject.image for name, subject in pruned.items()}
+            images.verified(bench.ready.plan, ids, root, say)
+            bare_ids = {name: subject.image for name, subject in subjects.items()}
+            images.write(images.measured(bench.ready.plan, bare_ids, ids, root, say), root)
     return tuple(layer.evidence for layer in layers)
+
+
+def check(manifest: Manifest, services: Sequence[str], say: Say, count: int, seed: int) -> tuple[Compared, ...]:
+    """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as `workbench`."""
+    wanted = layers_of(manifest, services)
+    drawn = sample.draw(wanted, catalogue(manifest.file.parent), manifest.file.parent, count, seed)
+    if not drawn:
+        raise NothingSelected("there is no fresh evidence to try again", "`slimbake prove --stale` makes it")
+    needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
+    with subjects_of(manifest, needed, say) as subjects:
+        return sample.compared(drawn, {subject.service: subject for subject in subjects}, say)
+
+
+def controls(manifest: Manifest, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
+    """Break the images of these services, each in several ways, and see whether their smokes notice."""
+    with workbench(manifest, services, say) as bench:
+        return control.controls(bench.ready.plan, bench.subjects, say)
+
+
+def measure_environment(manifest: Manifest, services: Sequence[str], say: Say) -> None:
+    """Measure settings of the run-time environment on the images of these services; into `evidence/images.json`."""
+    root = manifest.file.parent
+    passes = catalogue(root)
+    with workbench(manifest, services, say) as bench:
+        built = _pruned(manifest, tuple(services), bench, say)
+        found = images.environments(bench.ready.plan, passes, tuple(built.values()), root, say)
+    images.write({"environment": found}, root)
 
 
 def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from slimbake.errors import CheckError
 from slimbake.plan.model import Plan
-from slimbake.prove.trial import Damage, Outcome, Subject, trial
+from slimbake.prove.model import Caught, Control, Damage
+from slimbake.prove.trial import Outcome, Subject, trial
 from slimbake.prove.trials import workers
 
 Say = Callable[[str], None]
 SITE = "/opt/slimbake/lib/python*/site-packages"
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One way to break an image, and what to add to a smoke that does not notice."""
-
-    name: str
-    damage: Damage
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """What a smoke made of a control."""
-
-    service: str
-    control: Control
-    level: str  # at which it failed; "" = it did not, and is too weak
-
-    @property
-    def held(self) -> bool:
-        return bool(self.level)
 
 
 def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught, ...]:
@@ -71,10 +49,10 @@ def controls_of(plan: Plan, service: str, whole: Outcome) -> tuple[Control, ...]
         advice = "load the model in `load()` from where the service does"
         found.append(Control("the model removed", Damage("remove", "/weights/**"), advice))
         advice = "compare answers, or the weights' digest, with a reference in `parity()`"
-        found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**.safetensors"), advice))
+        found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**/*.safetensors"), advice))
     if not found:  # it needs nothing but Python: then its own code
         advice = "let `imports()` import every module of the service"
-        found.append(Control("the service's code emptied", Damage("replace", "/app/**.py"), advice))
+        found.append(Control("the service's code emptied", Damage("replace", "/app/**/*.py"), advice))
     return tuple(found)
 
 

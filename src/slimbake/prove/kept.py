@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.prove.trial import Outcome, Subject
@@ -20,20 +21,31 @@ def key(subject: Subject, passes: Sequence[Applied], *more: str) -> str:
 
 
 class Kept:
-    """A folder of outcomes, a file for each. What is kept never ages: its key holds all that it depends on."""
+    """A folder of answers, a file for each. What is kept never ages: its key holds all that it depends on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, key: str) -> Outcome | None:
         """What came of a trial; None where it was never run to its end."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Outcome(**json.loads(self._file(key).read_text("utf-8")))
+        with contextlib.suppress(TypeError):
+            return Outcome(**self.get_json(key))
         return None
 
     def put(self, key: str, outcome: Outcome) -> None:
-        """Keep what came of a trial."""
-        write_atomically(self._file(key), json.dumps(outcome.as_json()).encode())
+        """Keep what came of a trial, but for one that ran out of time: that may be the machine's fault."""
+        if outcome.level != "time":
+            self.put_json(key, outcome.as_json())
+
+    def get_json(self, key: str) -> Any:
+        """Any other answer; None where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self._file(key).read_text("utf-8"))
+        return None
+
+    def put_json(self, key: str, answer: Any) -> None:
+        """Keep any other answer."""
+        write_atomically(self._file(key), json.dumps(answer).encode())
 
     def _file(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"

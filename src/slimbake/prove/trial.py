@@ -14,28 +14,21 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.docker.contained import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
+from slimbake.prove.model import Damage
 from slimbake.verify import START
 
-PROGRAMS = ("trial.py", "passes.py", "ledger.py", "smoke.py")
+PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
 TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
 MEMORY = "4g"  # of a trial; it leaves a machine of 8 GB alive when a smoke eats all that it can get
 TRIAL = "slimbake.trial"  # the label of its container
 _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Harm to a package, or to the files that an absolute glob names, for a control."""
-
-    how: Literal["remove", "corrupt", "replace"]
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +95,9 @@ def trial(
         "restore": restored is not None,
         "verify": {"program": START, "given": subject.verify} if held_out and subject.verify else None,
     }
-    words = (f"--volume={restored}:/inside/restored.tar:ro", *_words(subject)) if restored else _words(subject)
+    mounted = (f"--volume={restored}:/inside/restored.tar:ro",) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
-    said = contained(name, (*words, "smoke"), json.dumps(asked), time_limit)
+    said = contained(name, (*mounted, *words(subject), "smoke"), json.dumps(asked), time_limit)
     if said.code is None:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
     if said.out_of_memory:
@@ -120,12 +113,12 @@ def trial(
 def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[tarfile.TarFile]:
     """What each pass removes or changes, as a tar stream (`inside/trial.py` says how its members are called)."""
     asked = json.dumps({"passes": [each.as_json() for each in passes]})
-    words = (*_words(subject), "weigh")
-    with streamed(words, asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with streamed((*words(subject), "weigh"), asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         yield tar
 
 
-def _words(subject: Subject) -> tuple[str, ...]:
+def words(subject: Subject, program: Path | None = None) -> tuple[str, ...]:
+    """What `docker run` is told for a trial of a subject, or for another program beside those of a trial."""
     arguments = dict(subject.smoke.args)
     return (
         "--network=none", "--user=0:0", "--cap-drop=ALL", *(f"--cap-add={right}" for right in _RIGHTS),
@@ -135,5 +128,6 @@ def _words(subject: Subject) -> tuple[str, ...]:
         *(f"--volume={subject.root / INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
         *((f"--volume={subject.tools}:/inside/tools:ro",) if subject.tools else ()),
-        "--entrypoint=python", subject.image, "/inside/trial.py",
+        *((f"--volume={program}:/inside/{program.name}:ro",) if program else ()),
+        "--entrypoint=python", subject.image, f"/inside/{program.name if program else 'trial.py'}",
     )  # fmt: skip

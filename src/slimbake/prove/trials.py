@@ -27,7 +27,7 @@ class Trials:
         """Try each set with every subject, until one fails. `held_out`: with their verifies, too."""
         with ThreadPoolExecutor(workers()) as pool:
             try:
-                return tuple(pool.map(lambda each: self._tried(*each, held_out), sets))
+                return tuple(pool.map(lambda each: self._tried(each[0], each[1], held_out), sets))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

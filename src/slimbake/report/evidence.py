@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slimbake.evidence.model import Evidence, Finding, saves
+from slimbake.prove.model import Caught, Compared
 from slimbake.report import megabytes, text_table
 
 HEADINGS = ("pass", "verdict", "files", "saves", "zstd *", "beside all others", "what failed")
@@ -47,3 +48,15 @@ def summary(evidence: Evidence) -> str:
         f"{counts.count('proven')} proven, {counts.count('refuted')} refuted, {counts.count('idle')} change nothing; "
         f"added up, the proven ones save {megabytes(size)}, {megabytes(zstd)} as zstd ({NOTE})"
     )
+
+
+def control_table(caught: Iterable[Caught]) -> str:
+    """What each smoke made of what was broken, and what to add to those that did not notice."""
+    rows = [(c.service, c.control.name, c.level or "NOT caught", "" if c.held else c.control.advice) for c in caught]
+    return text_table(("service", "control", "caught at", "what to add"), rows)
+
+
+def sample_table(compared: Iterable[Compared]) -> str:
+    """What was found out anew of the evidence."""
+    rows = [(each.layer, each.name, each.differs or "as in the evidence") for each in compared]
+    return text_table(("layer", "pass", "found now"), rows)

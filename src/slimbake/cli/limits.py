@@ -1,0 +1,67 @@
+"""`slimbake limits`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import (
+    image_options,
+    images,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    say,
+    select,
+    services_argument,
+    variant_option,
+)
+
+
+@click.command("limits")
+@services_argument
+@variant_option
+@manifest_option
+@json_option
+@click.option("--again", is_flag=True, help="Observe anew what is known by image and smoke.")
+@click.option(
+    "--at-most",
+    type=click.FloatRange(1),
+    help="Fail where the bytes above the runtime are more times what is used of them.",
+)
+@image_options
+def command(
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, again: bool, at_most: float | None, tag: str,
+    registry: str,
+) -> None:  # fmt: skip
+    """Compare images with what their workloads need: files opened, pages touched, the smallest set found to work.
+
+    Runs every service's smoke in a container of its image from a cold page cache, one after the other: what lies in
+    a layer is used if any service on it opens it. Says which kind of action is left: prune, strip, another
+    runtime, quantise. What was found is kept in .slimbake/limits.
+    """
+    from slimbake import docker
+    from slimbake.errors import CheckError, SetupError
+    from slimbake.limits import report
+    from slimbake.limits.measured import measured
+    from slimbake.release import MEASURED
+
+    manifest, plan = read(file)
+    chosen = select(plan, services, variant)
+    fleet = {*select(plan, (), variant), *chosen}
+    names = {name: reference for name, reference in images(plan, registry, tag).items() if name in fleet}
+    client = docker.client()
+    if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
+        raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
+    ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
+    root = manifest.file.parent
+    every = measured(plan, ids, root, root / MEASURED, say, again=again)
+    found = tuple(each for each in every if each.service in chosen)
+    if as_json:
+        print_json({each.service: each.as_json() for each in found})
+    else:
+        click.echo(report.text(found))
+    if at_most is not None and (over := report.above(found, at_most)):
+        raise CheckError("\n".join(over), "docs/limits.md says what counts as used")

@@ -1,0 +1,1 @@
+"""Limits: what an image holds against what its workload needs."""
