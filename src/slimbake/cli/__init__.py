@@ -26,6 +26,7 @@ COMMANDS = {
     "layers": "show the layers of packages, and better ones",
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",
+    "search": "find what else can go from the layers",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

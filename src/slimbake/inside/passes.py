@@ -61,8 +61,16 @@ def of_json(told: Mapping[str, Any]) -> Pass:
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     """Whether a path matches any of these globs: `*` and `?` stay within a folder, `**` does not."""
-    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)")
-    return lambda path: whole.fullmatch(path) is not None
+    globs = set(globs)
+    # What a search found names thousands of files and folders as they are: these are looked up.
+    named = {glob for glob in globs if not {*"*?"} & {*glob.removesuffix("/**")}}
+    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs - named) or r"(?!)")
+
+    def matches(path: str) -> bool:
+        above = (f"{path[: slash.start()]}/**" for slash in re.finditer("/(?=.)", path)) if named else ()
+        return path in named or not named.isdisjoint(above) or whole.fullmatch(path) is not None
+
+    return matches
 
 
 def _regex(glob: str) -> str:

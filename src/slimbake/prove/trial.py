@@ -91,7 +91,7 @@ def trial(
     }
     name = f"slimbake-trial-{secrets.token_hex(6)}"
     try:
-        said = docker.contained(name, _words(subject), ("smoke",), json.dumps(asked), time_limit)
+        said = docker.contained(name, words(subject), ("smoke",), json.dumps(asked), time_limit)
     except docker.OutOfTime:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
     if said.memory:
@@ -107,11 +107,12 @@ def trial(
 def weighed(subject: Subject, passes: Sequence[Pass]) -> Iterator[tarfile.TarFile]:
     """What each pass removes or changes, as a tar stream (`inside/trial.py` says how its members are called)."""
     asked = json.dumps({"passes": [asdict(each) for each in passes]})
-    with docker.streamed((*_words(subject), "weigh"), asked) as stream:
+    with docker.streamed((*words(subject), "weigh"), asked) as stream:
         yield tarfile.open(fileobj=stream, mode="r|")
 
 
-def _words(subject: Subject) -> tuple[str, ...]:
+def words(subject: Subject, program: Path | None = None) -> tuple[str, ...]:
+    """What `docker run` is told for a trial of a subject, or for another program beside those of a trial."""
     arguments = dict(subject.smoke.args)
     return (
         "--network=none", "--user=0:0", "--cap-drop=ALL", *(f"--cap-add={right}" for right in _RIGHTS),
@@ -121,5 +122,6 @@ def _words(subject: Subject) -> tuple[str, ...]:
         *(f"--volume={subject.root / INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
         *((f"--volume={subject.tools}:/inside/tools:ro",) if subject.tools else ()),
-        "--entrypoint=python", subject.image, "/inside/trial.py",
+        *((f"--volume={program}:/inside/{program.name}:ro",) if program else ()),
+        "--entrypoint=python", subject.image, f"/inside/{program.name if program else 'trial.py'}",
     )  # fmt: skip
