@@ -24,7 +24,7 @@ PURE = (
     "slimbake.measure.detail", "slimbake.measure.owners", "slimbake.measure.views", "slimbake.measure.findings",
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
-    "slimbake.layers", "slimbake.lock.auto",
+    "slimbake.layers", "slimbake.lock.auto", "slimbake.search.ddmin", "slimbake.search.globs",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

@@ -48,7 +48,16 @@ def test_a_folder_of_which_little_goes_is_a_removal_list() -> None:
 
 def test_a_kind_of_file_that_a_package_needs_nowhere_is_one_glob() -> None:
     names = {f"t/{folder}/{name}" for folder in "abc" for name in ("m.py", "m.pyi")}
-    assert compact(names, {name for name in names if name.endswith(".pyi")}) == Globs(("t/**/*.pyi",), ())
+    stubs = {name for name in names if name.endswith(".pyi")}
+    assert compact(names, stubs) == Globs(("**/*.pyi",), ())
+    assert compact(names | {"u/needed.pyi"}, stubs) == Globs(("t/**/*.pyi",), ())
+
+
+def test_a_folder_that_is_called_alike_everywhere_is_one_glob() -> None:
+    names = {f"t/{folder}/{name}" for folder in "abc" for name in ("m.py", "tests/a.py", "tests/b.json")}
+    tests = {name for name in names if "tests" in name}
+    assert compact(names, tests) == Globs(("**/tests/**",), ())
+    assert compact(names | {"u/tests/needed.py"}, tests) == Globs(("t/**/tests/**",), ())
 
 
 def test_modules_are_never_named_by_their_kind() -> None:

@@ -43,8 +43,8 @@ EVERY = 10.0  # seconds between lines of progress where there is no terminal
     "--by", type=click.Choice(["file", "directory"]), default="file", show_default=True, help="What goes at the least."
 )
 @click.option(
-    "--small", type=click.IntRange(0), default=1000, show_default=True, metavar="BYTES",
-    help="Smaller modules beside one that is used stay.",
+    "--small", type=click.IntRange(0), default=8000, show_default=True, metavar="BYTES",
+    help="Modules with less source stay in folders of which most are used.",
 )  # fmt: skip
 @click.option(
     "--least", type=click.IntRange(1), default=500_000, show_default=True, metavar="BYTES",

@@ -22,7 +22,7 @@ class Options:
     """How far a search goes."""
 
     by: str = "file"  # or "directory": whole folders only
-    small: int = 2_000  # bytes of source; smaller modules beside one that is used stay
+    small: int = 8_000  # bytes of source; smaller modules stay in folders of which most are used
     least: int = 500_000  # bytes; what weighs less is not taken away on its own
     packages: tuple[str, ...] = ()  # only these; () = all of the layers
     keep: tuple[str, ...] = ()  # globs of what is never in question

@@ -31,11 +31,9 @@ def compact(names: Iterable[str], gone: Iterable[str]) -> Globs:
     taken, folder by folder. Names are those of passes; the ones that begin with `/` are matched by globs that do.
     """
     gone, names = set(gone), sorted(names)
-    remove: list[str] = []
-    keep: list[str] = []
-    suffixes = _suffixes(names, gone)
-    covered = {name for name in gone if (_top(name), _suffix(name)) in suffixes}
-    remove += [f"{top}/**/*{suffix}" for top, suffix in suffixes]
+    kinds = _kinds(names, gone)
+    covered = {name for name in gone if not kinds.keys().isdisjoint(_kinds_of(name))}
+    remove, keep = list(kinds.values()), list[str]()
     top = _tree(names, gone, covered)
     memo: dict[tuple[int, bool], tuple[tuple[str, ...], tuple[str, ...]]] = {}
     for folder in top.folders.values():
@@ -46,27 +44,42 @@ def compact(names: Iterable[str], gone: Iterable[str]) -> Globs:
     return Globs(tuple(sorted(remove)), tuple(sorted(keep)))
 
 
-def _top(name: str) -> str:
-    return name[: name.index("/", 1)] if "/" in name[1:] else ""
+Kind = tuple[str, str, str]
+"""Of files that are called alike: the package's folder or "" for all of them, a suffix, or the name of a folder."""
 
 
-def _suffix(name: str) -> str:
-    last = name.rpartition("/")[2]
-    return last[last.rindex(".") :] if "." in last[1:] else ""
+def _kinds_of(name: str) -> list[Kind]:
+    *folders, last = name.removeprefix("/").split("/")
+    suffix = last[last.rindex(".") :] if "." in last[1:] else last
+    kinds = [("", "", folder) for folder in folders] + [(folders[0], "", folder) for folder in folders[1:]]
+    if suffix != ".py":  # a module that is new in a package is of no kind that was looked at
+        kinds += [("", suffix, ""), *((top, suffix, "") for top in folders[:1])]
+    return kinds
 
 
-def _suffixes(names: Sequence[str], gone: set[str]) -> list[tuple[str, str]]:
-    """Kinds of files of which a package needs none: at least three of them, in several folders."""
-    found: dict[tuple[str, str], set[str] | None] = {}
+def _kinds(names: Sequence[str], gone: set[str]) -> dict[Kind, str]:
+    """Kinds of files of which none is needed, in three folders at least; each with its glob."""
+    found: dict[Kind, set[str]] = {}
+    needed: set[Kind] = set()
     for name in names:
-        key = (_top(name), _suffix(name))
-        if not all(key) or key[1] == ".py":  # a module that is new in a package is no kind that was looked at
-            continue
-        if name not in gone:
-            found[key] = None
-        elif (folders := found.setdefault(key, set())) is not None:
-            folders.add(name.rpartition("/")[0])
-    return sorted(key for key, folders in found.items() if folders is not None and len(folders) > 2)
+        for kind in _kinds_of(name):
+            if name in gone:
+                found.setdefault(kind, set()).add(name)
+            else:
+                needed.add(kind)
+    chosen: dict[Kind, str] = {}
+    done: set[str] = set()
+    for kind in sorted(found.keys() - needed, key=lambda kind: (-len(found[kind]), kind)):
+        top, suffix, folder = kind
+        at = f"/{folder}/"
+        folders = {
+            f"/{name}"[: f"/{name}".index(at)] if folder else name.rpartition("/")[0] for name in found[kind] - done
+        }
+        if len(folders) > 2:
+            done |= found[kind]
+            start = f"{top}/**" if top else "**"
+            chosen[kind] = f"{start}/{folder}/**" if folder else f"{start}/{'*' * suffix.startswith('.')}{suffix}"
+    return chosen
 
 
 def _tree(names: Sequence[str], gone: set[str], covered: set[str]) -> _Folder:

@@ -129,16 +129,20 @@ def _units(fleet: Fleet, names: Iterable[str], key: Callable[[str], str]) -> tup
 def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str]:
     """The files that nothing uses.
 
-    `by`: "directory" leaves those that lie beside one that is used. `small`: of modules beside one that is used, those
-    with fewer bytes of source stay; most of what an error alone imports is among them, and it weighs little.
+    `by`: "directory" leaves those that lie beside one that is used. `small`: modules with fewer bytes of source stay in
+    folders of which most are used; most of what an error alone imports is among them, and it weighs little.
     """
-    beside = {name.rpartition("/")[0] for name in fleet.kept}
+    beside: dict[str, list[int]] = {}  # a folder: modules that are used, and all
+    for name in fleet.modules:
+        count = beside.setdefault(name.rpartition("/")[0], [0, 0])
+        count[0] += name in fleet.kept
+        count[1] += 1
     gone = set()
     for name, module in fleet.modules.items():
         if module.guarded or name in fleet.kept:
             continue
-        inhabited = name.rpartition("/")[0] in beside
-        if inhabited and (by == "directory" or (name.endswith(".py") and module.bytes - module.bytecode < small)):
-            continue
-        gone.add(name)
+        used, every = beside[name.rpartition("/")[0]]
+        little = name.endswith(".py") and module.bytes - module.bytecode < small and used * 2 > every
+        if not little and not (used and by == "directory"):
+            gone.add(name)
     return frozenset(gone)
