@@ -70,14 +70,14 @@ class _Search:
     ) -> None:  # fmt: skip
         self.oracle, self.layers, self.starts, self.options, self.tell = oracle, layers, starts, options, tell
         self.services = tuple(subject.service for subject in oracle.subjects)
+        self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
         self.answering: frozenset[str] = frozenset()
 
     def run(self) -> Found:
         self.fleet = self._look(())
         self._unopened()
-        if self.options.by == "file" or self.options.least:
-            self._opened()
+        self._opened()
         for _ in range(ROUNDS):  # what has gone opened files too: transformers reads every model that is there
             before = self.gone
             self.fleet = self._look(self._passes(self.gone))
@@ -163,13 +163,15 @@ class _Search:
         self.gone = without(kept)
 
     def _say(self, doing: str, at_most: int) -> None:
-        self.tell(Step(doing, self.fleet.bytes(self.gone) if hasattr(self, "fleet") else 0, at_most))
+        self.tell(Step(doing, self.fleet.bytes(self.gone), at_most))
 
     def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:
         """What a trial applies: just what would be proposed."""
-        bare = replace(self.fleet, uncompiled=self.fleet.uncompiled & self._in_question(self.fleet.uncompiled))
-        proposed = (each.proposed for layer in self._layers() for each in proposals(bare, gone, layer, self.services))
-        return applied(proposed, pins(self.fleet))
+        return applied((each.proposed for each in self._proposals(gone)), pins(self.fleet))
+
+    def _proposals(self, gone: Collection[str]) -> tuple[Proposal, ...]:
+        fleet = replace(self.fleet, uncompiled=self._in_question(self.fleet.uncompiled))
+        return tuple(each for layer in self._layers() for each in proposals(fleet, gone, layer, self.services))
 
     def _layers(self) -> tuple[Layer, ...]:
         only = self.options.packages
@@ -179,16 +181,14 @@ class _Search:
         )
 
     def _found(self) -> Found:
-        bare = replace(self.fleet, uncompiled=self.fleet.uncompiled & self._in_question(self.fleet.uncompiled))
-        made = tuple(each for layer in self._layers() for each in proposals(bare, self.gone, layer, self.services))
-        if not all(self.oracle.holds([applied((each.proposed for each in made), pins(self.fleet))])):
+        if not all(self.oracle.holds([self._passes(self.gone)])):
             raise CheckError("what was found does not hold", "a smoke may not answer the same each time")
-        modules = self.fleet.modules.values()
+        made, modules = self._proposals(self.gone), self.fleet.modules.values()
         before = sum(module.bytes for module in modules)
-        idle = [module for module in modules if module.guarded and module.name not in self.fleet.kept]
-        used = self.fleet.bytes(self.fleet.kept - self.gone)
-        whole = sum(each.bytes for each in made)
-        return Found(made, self.services, before, before - whole, used, sum(module.bytes for module in idle))
+        opened = self.fleet.used | self.fleet.served
+        guarded = sum(module.bytes for module in modules if module.guarded and module.name not in opened)
+        after = before - sum(each.bytes for each in made)
+        return Found(made, self.services, before, after, self.fleet.weight, guarded)
 
 
 def _siblings(every: Iterable[Unit]) -> Iterator[list[Unit]]:

@@ -1,4 +1,4 @@
-"""What a search found, as passes and as the text of a catalogue. Pure."""
+"""What a search found, as passes and as the text of a catalogue."""
 
 from __future__ import annotations
 

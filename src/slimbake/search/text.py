@@ -1,4 +1,4 @@
-"""A catalogue of one's own with passes that were found: their entries new or replaced, all else as it is. Pure."""
+"""A catalogue of one's own with passes that were found: their entries new or replaced, all else as it is."""
 
 from __future__ import annotations
 

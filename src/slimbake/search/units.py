@@ -1,4 +1,4 @@
-"""What a search takes away together: files with their bytecode, folders, packages. Pure."""
+"""What a search takes away together: files with their bytecode, folders, packages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Fleet:
 
     modules: Mapping[str, Module]
     used: frozenset[str]  # names of modules; a smoke uses these
-    shielded: frozenset[str]  # a service uses these when it runs: never in question
+    served: frozenset[str]  # a command uses these, and no smoke
+    data: frozenset[str]  # of packages that commands use so: never in question either, since nobody sees who reads it
     uncompiled: frozenset[str]  # modules of which only the source is used
 
     @cached_property
@@ -55,9 +56,19 @@ class Fleet:
                 found.setdefault(module.package, []).append(module)
         return {package: tuple(modules) for package, modules in sorted(found.items())}
 
-    @property
+    @cached_property
+    def shielded(self) -> frozenset[str]:
+        return self.served | self.data
+
+    @cached_property
     def kept(self) -> frozenset[str]:
         return self.used | self.shielded
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the files that are opened, loaded or mapped."""
+        bare = sum(self.modules[name].bytecode for name in self.uncompiled)
+        return self.bytes(self.used | self.served) - bare
 
     def bytes(self, names: Iterable[str]) -> int:
         return sum(self.modules[name].bytes for name in names)
@@ -100,7 +111,7 @@ def fleet(
     data = frozenset(n for n, m in known.items() if m.package in partly and not n.endswith((".py", ".pyi")))
     compiled = {source(name) for name in opened | run if source(name) != name}
     bare = frozenset(name for name in used | served if known[name].bytecode and name not in compiled)
-    return Fleet(known, used, served | data - used, bare)
+    return Fleet(known, used, served, data - used - served, bare)
 
 
 def packages(fleet: Fleet, names: Iterable[str]) -> tuple[Unit, ...]:
