@@ -131,10 +131,11 @@ def test_a_package_whose_version_is_asked_for_keeps_its_metadata() -> None:
 
 
 def test_licences_and_metadata_are_never_in_question() -> None:
-    listed = files("many/a.py", "many/b.py", "many/c/LICENSE", "many/c/d.py", "many-1.2.dist-info/RECORD")
+    licences = {"many/c/LICENSE", "many/licenses/of-others.txt"}
+    listed = files("many/a.py", "many/b.py", "many/c/d.py", "many-1.2.dist-info/RECORD", *licences)
     images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}))
     (found_pass,) = found(images).values()
-    assert {"many/c/LICENSE", "many-1.2.dist-info/RECORD"} <= images.left([applied(found_pass)])
+    assert images.left([applied(found_pass)]) == {"many/a.py", "many-1.2.dist-info/RECORD", *licences}
 
 
 def test_what_a_command_alone_uses_stays_with_the_data_of_its_package() -> None:

@@ -22,8 +22,10 @@ class Kept:
 
     def get(self, key: str) -> Outcome | None:
         """The outcome under a key; None where there is none."""
-        found = self.get_json(key)
-        return None if found is None else Outcome(**found)
+        try:
+            return Outcome(**self.get_json(key))
+        except TypeError:  # there is none, or one of another version
+            return None
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keep an outcome, but for one that ran out of time: that may be the machine's fault."""

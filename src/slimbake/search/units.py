@@ -26,7 +26,8 @@ class Module:
         Of the programs in /bin one may be a service's command.
         """
         special = not self.package or self.name.startswith("/") or set("*?[]{}\\") & set(self.name)
-        return bool(special or METADATA.fullmatch(self.name) or LICENCE.fullmatch(self.name))
+        named = any(LICENCE.fullmatch(part) for part in self.name.split("/"))  # a folder of licences is no less
+        return bool(special or named or METADATA.fullmatch(self.name))
 
 
 @dataclass(frozen=True, slots=True)
