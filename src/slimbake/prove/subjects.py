@@ -1,8 +1,10 @@
 """Images without passes: what is tried. A stand-in for the real one, which builds them: these must have been built."""
 
+# ruff: noqa: ARG001
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 from slimbake import docker
@@ -22,6 +24,7 @@ def subjects(
     smokes = {target.service: target for target in planned.targets if target.kind == "smoke"}
     if missing := [name for name in services if name not in smokes]:
         raise UsageError(f"no smoke: {', '.join(missing)}", "what is not checked cannot be proven: give it a `smoke:`")
-    names = {name: f"slimbake/{planned.project}/{name}:built" for name in services}
+    form = os.environ.get("SLIMBAKE_SEARCH_IMAGES", f"slimbake/{planned.project}/{{}}:built")
+    names = {name: form.format(name) for name in services}
     ids = {name: docker.call("image", "inspect", "--format={{.Id}}", image).strip() for name, image in names.items()}
     yield tuple(Subject(name, ids[name], smokes[name], manifest.file.parent) for name in services)
