@@ -8,6 +8,8 @@ from functools import cached_property
 
 from slimbake.inside.passes import LICENCE, METADATA, source
 
+WORTH = 500  # bytes that are worth a line of a list: py.typed is not
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Module:
@@ -155,6 +157,7 @@ def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str
             continue
         used, every = beside[name.rpartition("/")[0]]
         little = name.endswith(".py") and module.bytes - module.bytecode < small and used * 2 > every
+        little |= used > 0 and module.bytes < WORTH
         if not little and not (used and by == "directory"):
             gone.add(name)
     return frozenset(gone)
