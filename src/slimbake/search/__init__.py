@@ -72,7 +72,7 @@ class _Search:
         self.services = tuple(subject.service for subject in oracle.subjects)
         self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
-        self.decided: set[frozenset[str]] = set()  # files that were tried together, and cannot go
+        self.decided: dict[frozenset[str], float] = {}  # files that cannot go, and from which weight on that was asked
         self.answering: frozenset[str] = frozenset()
 
     def run(self) -> Found:
@@ -139,11 +139,11 @@ class _Search:
         )
 
     def _minimise(self, doing: str, found: Sequence[Unit], weigh: bool = True, least: int | None = None) -> None:
+        least = (self.options.least if least is None else least) if weigh else 0
         # A package may be one folder, and a folder one file: what could not go by one name cannot go by the other.
-        found = [unit for unit in found if unit.files not in self.decided]
+        found = [unit for unit in found if self.decided.get(unit.files, least + 1) > least]
         if not found:
             return
-        least = (self.options.least if least is None else least) if weigh else 0
         before, every = self.gone, frozenset(name for unit in found for name in unit.files)
         missed = 0  # questions that were answered with no
 
@@ -164,7 +164,7 @@ class _Search:
         self._say(doing, 2 * len(found) if weigh else 0)
         kept = ddmin(found, ask, width=2, weight=(lambda unit: unit.bytes) if weigh else (lambda _: 1), least=least)
         self.gone = without(kept)
-        self.decided |= {unit.files for unit in kept if not weigh or unit.bytes >= least}
+        self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
     def _say(self, doing: str, at_most: int) -> None:
         self.tell(Step(doing, self.fleet.bytes(self.gone), at_most))
