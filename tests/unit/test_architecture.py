@@ -28,6 +28,7 @@ PURE = (
     "slimbake.catalogue.rules", "slimbake.catalogue.show",
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
     "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
+    "slimbake.search.ddmin", "slimbake.search.globs",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
