@@ -54,7 +54,7 @@ def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -
     assert sorted(programs) == [
         f"{INSIDE}/{name}.py"
         for name in (
-            *("debs", "distil", "explain", "fetch", "install", "layer"),
+            *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
             *("ledger", "passes", "smoke", "system", "trial"),
         )
     ]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
+import subprocess
+import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from tests.wheels import make_wheel
 from slimbake.inside import install
 from slimbake.inside.layer import LayerError
 from slimbake.inside.ledger import Entry, ledger
+from slimbake.prove.trial import PROGRAMS
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def tell(inside: Path, *passes: dict[str, Any], explain: bool = True) -> None:
     """Have the layer carry passes."""
-    told = {"about": "", "layer": "base-web.txt", "explain": explain, "passes": passes}
+    told = {"about": "", "layer": "base-web", "explain": explain, "passes": passes}
     (inside / "passes.json").write_text(json.dumps(told))
 
 
@@ -153,7 +159,7 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
 @pytest.fixture
 def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Site-packages, into which a uv of the test's own unpacks the wheels that the lock names."""
-    site: Path = next(install.PREFIX.glob("lib/python*/site-packages"))
+    site: Path = next((inside.parent / "prefix").glob("lib/python*/site-packages"))
 
     def uv(*arguments: str, cache: Path, **_: str) -> None:
         cache.mkdir()
@@ -173,9 +179,11 @@ def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
-def laid() -> dict[str, tuple[str, float, bytes]]:
+def laid(inside: Path) -> dict[str, tuple[str, float, bytes]]:
     """All that the layer has put below the prefix."""
-    return {path: what for path, what in state(install.PREFIX).items() if path not in ("lib", "lib/python3.11")}
+    return {
+        path: what for path, what in state(inside.parent / "prefix").items() if path not in ("lib", "lib/python3.11")
+    }
 
 
 DATA = {"name": "keep.data", "packages": ["keep"], "remove": ["keep/data.bin"]}
@@ -198,20 +206,20 @@ def test_passes_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_al
         "__pycache__", "_slimbake_ledger.pth", "_slimbake_ledger.py", "keep", "keep-1.dist-info",
     ]  # fmt: skip
     assert [path.name for path in (unpacking / "keep").iterdir()] == ["__init__.py"], "no data, and no bytecode"
-    entries = ledger((install.PREFIX / "ledger/base-web.txt.json.gz").read_bytes())
+    entries = ledger(((inside.parent / "prefix") / "ledger/base-web.json.gz").read_bytes())
     assert Entry("keep/data.bin", 4, 0, "keep.data", "keep", "1") in entries
     assert Entry("leave.py", 2, 0, "no.leave-out", "leave-out", "1") in entries
-    assert {time for _, time, _ in laid().values()} == {EPOCH}
+    assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
 def test_the_same_passes_give_the_same_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
     tell(inside, DATA)
     install.install()
-    first = laid()
-    install.PREFIX.rename(tmp_path / "first")
+    first = laid(inside)
+    (inside.parent / "prefix").rename(tmp_path / "first")
     unpacking.mkdir(parents=True)
     install.install()
-    assert laid() == first
+    assert laid(inside) == first
 
 
 def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_that_came_into_it(
@@ -231,14 +239,14 @@ def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(insid
     assert sorted(path.name for path in unpacking.iterdir()) == [
         "Leave_Out-1.dist-info", "__pycache__", "keep", "keep-1.dist-info", "leave.py",
     ]  # fmt: skip
-    assert not (install.PREFIX / "ledger").exists()
+    assert not ((inside.parent / "prefix") / "ledger").exists()
 
 
 def test_a_fleet_that_wants_no_ledger_gets_none(inside: Path, unpacking: Path) -> None:
     tell(inside, DATA, explain=False)
     install.install()
     assert not (unpacking / "keep/data.bin").exists()
-    assert not (install.PREFIX / "ledger").exists() and not list(unpacking.glob("_slimbake*"))
+    assert not ((inside.parent / "prefix") / "ledger").exists() and not list(unpacking.glob("_slimbake*"))
 
 
 def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(
@@ -249,7 +257,7 @@ def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_othe
     install.install()
     assert (unpacking / "_slimbake_ledger.py").read_text() == "of the layer below"
     assert not (unpacking / "_slimbake_ledger.pth").exists()
-    assert (install.PREFIX / "ledger/base-web.txt.json.gz").exists()
+    assert ((inside.parent / "prefix") / "ledger/base-web.json.gz").exists()
 
 
 def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
@@ -258,3 +266,25 @@ def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
     tell(inside, {"name": "keep.all", "packages": ["keep"], "remove": ["**"]})
     assert install.main() == 1
     assert capsys.readouterr().err.startswith("slimbake: keep.all would remove metadata or a licence: keep-1.dist-info")
+
+
+# --- programs of their own -------------------------------------------------------------------------------------------
+
+
+def missing(program: str, names: Iterable[str], folder: Path) -> str:
+    """The last words of a program that has exactly these beside it, and nothing of what it is to read."""
+    folder.mkdir()
+    for name in names:
+        shutil.copy(Path(install.__file__).with_name(name), folder)
+    done = subprocess.run(
+        [sys.executable, folder / program, "smoke"], input="", capture_output=True, text=True, check=False
+    )
+    return done.stderr.splitlines()[-1]
+
+
+def test_programs_have_beside_them_what_they_import(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden/cases/system/expected/dockerfiles/reader.Dockerfile"
+    mounted = re.findall(r"target=/inside/(\w+\.py) ", golden.read_text())
+    words = missing("install.py", mounted, tmp_path / "install")
+    assert words == "FileNotFoundError: [Errno 2] No such file or directory: '/inside/passes.json'"
+    assert missing("trial.py", PROGRAMS, tmp_path / "trial").startswith("json.decoder.JSONDecodeError: ")

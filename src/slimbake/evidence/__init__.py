@@ -79,19 +79,18 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
 
 
 def _left_out(manifest: Manifest, known: Collection[str]) -> None:
-    for entry in (manifest, *manifest.bases, *manifest.services):
-        for name in entry.optimize.without:
-            if name not in known:
-                hint = near(name, known) or "`slimbake passes` lists them"
-                raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
+    own = (*(base.optimize for base in manifest.bases), *(service.optimize for service in manifest.services))
+    for name in (name for optimize in (manifest.optimize, *own) for name in optimize.without):
+        if name not in known:
+            hint = near(name, known) or "`slimbake passes` lists them"
+            raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
 
 
 def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
-    """Passes less those that only strip less of what another one strips: each would read and write every file."""
+    """Passes less those that strip less of what another one strips: each would read and write every file."""
     strong = [each for each in carries if each.strip == "unneeded"]
     for each in carries:
-        only_strips = each.strip == "debug" and not (each.remove or each.drop or each.uncompiled)
-        if not (only_strips and any(_covers(other, each) for other in strong)):
+        if each.strip != "debug" or not any(_covers(other, each) for other in strong):
             yield each
 
 

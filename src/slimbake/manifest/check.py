@@ -38,7 +38,8 @@ def _validator(name: str) -> Draft202012Validator:
     types = Draft202012Validator.TYPE_CHECKER.redefine("boolean", lambda _, value: value in TRUTH)
     schema = json.loads(schema_text(name))
     # Following a $ref takes jsonschema longer than checking what it names: half of the time for large fleets.
-    return extend(Draft202012Validator, type_checker=types)(_inlined(schema, schema["$defs"]))
+    made: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return made(_inlined(schema, schema["$defs"]))
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

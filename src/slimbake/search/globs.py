@@ -49,7 +49,9 @@ Kind = tuple[str, str, str]
 
 
 def _kinds_of(name: str) -> list[Kind]:
-    *folders, last = name.removeprefix("/").split("/")
+    if name.startswith("/"):  # what lies beside site-packages is of no kind: its globs begin otherwise
+        return []
+    *folders, last = name.split("/")
     suffix = last[last.rindex(".") :] if "." in last[1:] else last
     kinds = [("", "", folder) for folder in folders] + [(folders[0], "", folder) for folder in folders[1:]]
     if suffix != ".py":  # a module that is new in a package is of no kind that was looked at

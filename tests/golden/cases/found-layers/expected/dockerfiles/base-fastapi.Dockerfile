@@ -25,6 +25,7 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=install.py,target=/inside/install.py \
     --mount=type=bind,from=inside,source=passes.py,target=/inside/passes.py \
+    --mount=type=bind,from=inside,source=globs.py,target=/inside/globs.py \
     --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
     --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
     --mount=type=bind,from=inside,source=passes/base-fastapi.json,target=/inside/passes.json \
