@@ -25,8 +25,10 @@ PURE = (
     "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
     "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
     "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
-    "slimbake.catalogue.rules", "slimbake.catalogue.show", "slimbake.evidence.model", "slimbake.prove.ablation",
+    "slimbake.catalogue.rules", "slimbake.catalogue.show",
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
+    "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
+    "slimbake.search.ddmin", "slimbake.search.globs",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

@@ -52,7 +52,7 @@ def controls_of(plan: Plan, service: str, whole: Outcome) -> tuple[Control, ...]
         found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**/*.safetensors"), advice))
     if not found:  # it needs nothing but Python: then its own code
         advice = "let `imports()` import every module of the service"
-        found.append(Control("the service's code emptied", Damage("replace", "/app/**/*.py"), advice))
+        found.append(Control("the service's code removed", Damage("remove", "/app/**"), advice))
     return tuple(found)
 
 
