@@ -331,7 +331,7 @@ PATHS = st.builds(
     st.lists(NAMES, max_size=3), NAMES, st.sampled_from([".py", ".pyi", ".txt", ".so"]),
 )  # fmt: skip
 PART = st.sampled_from(["a", "b", "c", "*", "**", "__pycache__", "?"])
-LAST = st.sampled_from(["*", "**", "*.py", "*.pyc", "a.py", "__init__.py", "b.*"])
+LAST = st.sampled_from(["*", "**", "*.py", "*.pyc", "a.py", "b.*", "**/__pycache__/**"])
 GLOBS = st.lists(st.builds(lambda p, last: "/".join((*p, last)), st.lists(PART, max_size=2), LAST), max_size=2)
 PASS = st.builds(
     lambda concerns, remove, keep, drop, bare: Pass(
