@@ -13,11 +13,15 @@ class _Removed:
     def find_spec(name: str, *_: object) -> None:
         """Say nothing of what was never there; raise ModuleNotFoundError for what a pass removed."""
         frame = sys._getframe(1)
-        while (module := frame.f_globals.get("__name__", "")).startswith("importlib") and frame.f_back:
+        while str(module := frame.f_globals.get("__name__")).startswith("importlib") and frame.f_back:
             if module == "importlib.util":
                 return
             frame = frame.f_back
-        if by := _pass(name):
+        try:
+            by = _pass(name)
+        except Exception:  # a ledger that cannot be read must not hide that the module is missing
+            return
+        if by:
             words = f"No module named {name!r}: the pass {by} removed it; `slimbake why {name}` tells more"
             raise ModuleNotFoundError(words, name=name)
 

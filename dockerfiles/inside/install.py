@@ -28,6 +28,8 @@ else:  # a program of its own, with what it needs beside it
     import passes
     from layer import EPOCH, INSIDE, OFFLINE, PREFIX, SITE, LayerError, compile_modules, settle, tree, uv
 
+LOCK = Path("/tmp/lock.txt")  # noqa: S108 - a tmpfs of this step alone
+
 
 def main() -> int:
     os.umask(0o022)
@@ -73,10 +75,9 @@ def install() -> None:
     before = set(tree(PREFIX))
     arguments = ["--python", str(PREFIX / "bin" / "python"), "--no-deps", "--no-build"]
     cache = PREFIX / ".uv"  # beside what it makes, so that uv need not copy what it unpacked
-    lock = Path("/tmp/lock.txt")  # noqa: S108 - a tmpfs of this step alone
-    lock.write_text(without((INSIDE / "lock.txt").read_text(), unwanted))
-    if re.search(r"^[A-Za-z0-9][\w.-]*==", lock.read_text(), re.MULTILINE):
-        uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(lock), cache=cache, UV_LINK_MODE="hardlink")
+    LOCK.write_text(without((INSIDE / "lock.txt").read_text(), unwanted))
+    if re.search(r"^[A-Za-z0-9][\w.-]*==", LOCK.read_text(), re.MULTILINE):
+        uv("pip", "install", *arguments, *OFFLINE, "--requirements", str(LOCK), cache=cache, UV_LINK_MODE="hardlink")
     if own:
         uv("pip", "install", *arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
     shutil.rmtree(cache, ignore_errors=True)
@@ -89,7 +90,9 @@ def install() -> None:
     compile_modules(filter(passes.compiles(packages, carried), packages.files.values()))
     explain(json.loads(told), entries)
     settle(path for path in tree(PREFIX) if path not in before)
-    os.utime(PREFIX, (EPOCH, EPOCH))  # uv's lock came and went in it
+    # uv's lock came and went in the prefix; so did what passes removed, in folders of layers below.
+    for folder in {PREFIX, *(path.parent for path in new)} & before:
+        os.utime(folder, (EPOCH, EPOCH))
 
 
 def explain(told: Mapping[str, str], entries: list[ledger.Entry]) -> None:

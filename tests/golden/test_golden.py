@@ -52,7 +52,11 @@ def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
 def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
     programs = {file.path: file.text for file in fleet.files() if file.path.startswith(f"{INSIDE}/")}
     assert sorted(programs) == [
-        f"{INSIDE}/{name}.py" for name in ("debs", "distil", "fetch", "layer", "smoke", "system")
+        f"{INSIDE}/{name}.py"
+        for name in (
+            *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
+            *("ledger", "passes", "smoke", "system", "trial"),
+        )
     ]
     for path, text in programs.items():
         first, _, rest = text.partition("\n")

@@ -350,7 +350,9 @@ def test_externals_get_the_digest_that_their_registry_gives_or_stay_unresolved(r
     repo.write("services: {}\n")
     assert repo.run("lock").code == 0
     lines = repo.locked()["externals.txt"].splitlines()
-    assert [line.split()[0::2] for line in lines[1:]] == [["python", "unresolved"], ["uv", "unresolved"]]
+    assert [line.split()[0::2] for line in lines[1:]] == [
+        ["python", "unresolved"], ["uv", "unresolved"], ["tools", "unresolved"],
+    ]  # fmt: skip
     (tmp_path / "bin/docker").write_text(f'#!/bin/sh\necho \'{{"digest": "sha256:{"a" * 64}"}}\'\n')
     repo.run("lock", "--upgrade")
     assert repo.locked()["externals.txt"].count(f"sha256:{'a' * 64}") == 0  # asked once in a run
@@ -358,7 +360,7 @@ def test_externals_get_the_digest_that_their_registry_gives_or_stay_unresolved(r
 
     externals.in_registry.cache_clear()
     repo.run("lock", "--upgrade")
-    assert repo.locked()["externals.txt"].count(f"sha256:{'a' * 64}") == 2
+    assert repo.locked()["externals.txt"].count(f"sha256:{'a' * 64}") == 3
 
 
 def test_a_machine_without_docker_locks_too(repo: Repo, web: None, tmp_path: Path) -> None:
@@ -366,7 +368,7 @@ def test_a_machine_without_docker_locks_too(repo: Repo, web: None, tmp_path: Pat
     repo.fleet("[frame]")
     done = repo.run("lock")
     assert done.code == 0, done.stderr
-    assert repo.locked()["externals.txt"].count("unresolved") == 2
+    assert repo.locked()["externals.txt"].count("unresolved") == 3
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def debian(**changes: Any) -> Machine:
 
 PYTHON = External("python", "python:3.11-slim-trixie")
 UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
-TOOLS = External("tools", "example.com/binutils:2")
+SCANNER = External("scanner", "example.com/scanner:2")
 
 ENGINE = Engine(
     version="26.1.5", store="containerd", buildx=(0, 13, 1), builder="docker", endpoint="default", started=False

@@ -27,6 +27,8 @@ PURE = (
     "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
     "slimbake.catalogue.rules", "slimbake.catalogue.show",
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
+    "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
+    "slimbake.search.ddmin", "slimbake.search.globs",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
@@ -52,6 +54,7 @@ STARTS = {
     "slimbake.inside.fetch",
     "slimbake.inside.layer",
     "slimbake.inside.distil",
+    "slimbake.inside.install",
     "slimbake.inside.passes",
     "slimbake.inside.trial",
     "slimbake.inside.system",

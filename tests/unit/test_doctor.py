@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, TOOLS, UV, debian
+from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, debian
 
 from slimbake.doctor import Facts, Row, report
 from slimbake.engine import Absent
@@ -82,7 +82,7 @@ def test_a_builder_of_its_own_is_a_warning() -> None:
 
 @pytest.mark.parametrize(
     ("external", "where", "state"),
-    [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (TOOLS, "", "fail")],
+    [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (SCANNER, "", "fail")],
 )
 def test_an_external_is_there_or_stood_in_for_or_missing(external: External, where: str, state: str) -> None:
     assert row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state == state

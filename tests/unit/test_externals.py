@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, TOOLS, UV
+from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
 from slimbake import externals
@@ -91,9 +91,9 @@ def test_a_registry_is_asked_once_in_a_run(processes: Processes) -> None:
 
 def test_another_external_that_cannot_be_reached_is_an_error_that_names_it(processes: Processes) -> None:
     with pytest.raises(SetupError) as caught:
-        resolved(TOOLS)
+        resolved(SCANNER)
     assert str(caught.value) == (
-        "external tools: example.com/binutils:2 cannot be reached, and slimbake has no stand-in for it"
+        "external scanner: example.com/scanner:2 cannot be reached, and slimbake has no stand-in for it"
     )
 
 

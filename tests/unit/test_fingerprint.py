@@ -43,8 +43,9 @@ def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
         (root / target.dockerfile).write_text(f"FROM scratch\nLABEL name={target.name}\n")
         (root / target.context).mkdir(parents=True, exist_ok=True)
         (root / target.context / "file.txt").write_text(target.context)
-    (root / "locks").mkdir(exist_ok=True)
-    (root / "locks" / "base-web.txt").write_text("httpx==1\n")
+    for folder, name in (("locks", "base-web.txt"), ("dockerfiles/passes", "base-web.json")):
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / name).write_text("as it was\n")
     return decided, root
 
 

@@ -67,6 +67,11 @@ PIN = st.builds(
 )
 
 
+def test_pins_of_one_version_are_sorted_where_the_index_says_the_bytes_of_one_alone() -> None:
+    known, unknown = (Pin("a", "1", (Wheel("a.whl", size, "0" * 64),)) for size in (1, None))
+    assert parse_pins(lock_text([known, unknown])) == (unknown, known)
+
+
 @given(st.lists(PIN, max_size=5))
 def test_whatever_is_pinned_is_read_again(pins: list[Pin]) -> None:
     assert sorted(parse_pins(lock_text(pins)), key=repr) == sorted(pins, key=repr)

@@ -15,6 +15,7 @@ from slimbake.manifest.model import (
     Budget,
     External,
     Manifest,
+    Optimize,
     Requirements,
     Secret,
     Service,
@@ -48,6 +49,24 @@ def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) ->
 def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
     found = read(tmp_path, HEAD + "services: {}\n")
     assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
+
+
+@pytest.mark.parametrize(
+    ("said", "optimize"),
+    [
+        ("proven", Optimize()),
+        ("none", Optimize(none=True)),
+        ("{without: [torch.include, strip.debug]}", Optimize(without=("torch.include", "strip.debug"))),
+        ("{explain: false}", Optimize(explain=False)),
+        ("{explain: true, without: [a]}", Optimize(without=("a",), explain=True)),
+    ],
+)
+def test_which_passes_are_wanted_is_read(said: str, optimize: Optimize, tmp_path: Path) -> None:
+    assert read(tmp_path, f"{HEAD}optimize: {said}\nservices: {{}}\n").optimize == optimize
+    if optimize.explain is None:
+        assert service(tmp_path, f"optimize: {said}").optimize == optimize
+        text = f"{HEAD}bases: {{web: {{optimize: {said}}}}}\nservices: {{}}\n"
+        assert read(tmp_path, text).bases[0].optimize == optimize
 
 
 def test_every_key_arrives_in_the_values(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),
+        (SCHEMA["properties"]["optimize"], model.Optimize, {"none"}),
+        (SCHEMA["$defs"]["optimize"], model.Optimize, {"none", "explain"}),
     ],
 )
 def test_the_schema_and_the_model_have_the_same_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:

@@ -83,6 +83,13 @@ def test_a_pull_request_builds_in_one_job_without_the_registry_account() -> None
     assert "CACHE_TO" not in check
 
 
+def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_push() -> None:
+    assert "evidence" not in loaded("registry")["jobs"]
+    job = loaded("proven")["jobs"]["evidence"]
+    assert [step["run"] for step in job["steps"] if "run" in step][-1] == "slimbake prove --verify --sample 3"
+    assert not [step for step in job["steps"] if "login" in step.get("uses", "")]
+
+
 def test_an_empty_matrix_starts_no_job() -> None:
     jobs = loaded("registry")["jobs"]
     assert all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from slimbake.catalogue.model import Applied
 from slimbake.data import template_root
 from slimbake.manifest.model import Base, Manifest, Requirements, Secret, Service
 from slimbake.plan import plan
@@ -18,8 +19,12 @@ def fleet(
     platforms: tuple[str, ...] = (),
     file: str = "services.yaml",
     services: tuple[Service, ...] | None = None,
+    proven: bool = False,
 ) -> Plan:
-    """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on the runtime."""
+    """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on the runtime.
+
+    `proven`: its base carries a pass.
+    """
     if services is None:
         secret = Secret("index-token", "env", "INDEX_TOKEN")
         services = (
@@ -35,7 +40,10 @@ def fleet(
             platforms=platforms,
             bases=(Base(name="web", requirements=Requirements(specs=("fastapi",))),),
             services=services,
-        )
+        ),
+        passes={"base-web": (Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",)),)}
+        if proven
+        else {},
     )
 
 
@@ -57,6 +65,7 @@ FORMS = {
     "docker-hub": fleet("someone"),
     "registry-on-a-port": fleet("localhost:5000/toy"),
     "no-registry": fleet(None),
+    "proven": fleet(proven=True),
     "two-platforms": fleet(platforms=("linux/amd64", "linux/arm64")),
     "strange-file": fleet(file='we\n# "x": ${{ secrets.GITHUB_TOKEN }}\'\\.yaml'),
     "no-services": fleet(services=()),

@@ -31,6 +31,7 @@ COMMANDS = {
     "passes": "list the size optimisations that are known",
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",
+    "search": "find what else can go from the layers",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

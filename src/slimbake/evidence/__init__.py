@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
+from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
+from slimbake.manifest.report import near
 from slimbake.plan.origin import lock_digest
 from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import weights_sources
@@ -41,11 +43,15 @@ class Carried:
 
 
 def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
-    """Decide for every layer of a settled manifest. `locks`: lock file -> its text. Raises ManifestError."""
+    """Decide for every layer of a settled manifest. `locks`: lock file -> its text.
+
+    Raises UsageError where `optimize` leaves out what is no pass, ManifestError for faults of `passes.yaml`.
+    """
     root = manifest.file.parent
     if not (root / FOLDER).is_dir():  # nothing was ever proven here
         return Carried({}, ())
     known = catalogue(root)
+    _left_out(manifest, {each.name for each in known})
     passes: dict[str, tuple[Applied, ...]] = {}
     dropped: list[Dropped] = []
     for question, wanted in questions(manifest, locks):
@@ -68,8 +74,28 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
             elif applied:
                 carries.append(applied)
         if carries:
-            passes[question.layer] = tuple(sorted(carries, key=lambda each: each.name))
+            passes[question.layer] = tuple(sorted(_needed(carries), key=lambda each: each.name))
     return Carried(passes, tuple(dropped))
+
+
+def _left_out(manifest: Manifest, known: Collection[str]) -> None:
+    own = (*(base.optimize for base in manifest.bases), *(service.optimize for service in manifest.services))
+    for name in (name for optimize in (manifest.optimize, *own) for name in optimize.without):
+        if name not in known:
+            hint = near(name, known) or "`slimbake passes` lists them"
+            raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
+
+
+def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
+    """Passes less those that strip less of what another one strips: each would read and write every file."""
+    strong = [each for each in carries if each.strip == "unneeded"]
+    for each in carries:
+        if each.strip != "debug" or not any(_covers(other, each) for other in strong):
+            yield each
+
+
+def _covers(strong: Applied, weak: Applied) -> bool:
+    return {*weak.packages} <= {*strong.packages} and {*strong.keep} <= {*weak.keep}
 
 
 def committed(root: Path, layer: str) -> Evidence | None:
@@ -134,7 +160,7 @@ def _question(
 def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> str:
     """Changes with what a service is checked by, and with its weights and packages; not with its code."""
     context = manifest.file.parent / service.context
-    files = (service.smoke, service.reference or "reference.json", getattr(service, "verify", None))
+    files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [(context / name).read_bytes() if name and (context / name).is_file() else b"" for name in files]
     weights = weights_sources(manifest)[service.weights].name if service.weights else ""
     texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{weights}.txt")]

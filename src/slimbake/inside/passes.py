@@ -27,7 +27,9 @@ else:  # a program of its own, with what it needs beside it
     from ledger import Entry
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
-LICENCE = re.compile(r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-][^/]*)?", re.IGNORECASE)
+LICENCE = re.compile(
+    r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-](?!pyc?$)[^/]*)?", re.IGNORECASE
+)
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
 _ELF = b"\x7fELF"
 _STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}
@@ -124,12 +126,12 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
         module, owner = source(name), packages.owner(name)[0]
         if owner in dropped:
             gone += [name] if compiled else []
-        elif owner in concerns and not keeps(module) and not keeps(name):
+        elif owner in concerns and not keeps(met := module if module in packages.files else name):
             # Bytecode goes with its module, and only so: in a build there is none yet for a glob to meet.
-            if removes(module if module in packages.files else name):
+            if removes(met):
                 gone.append(name)
                 guarded += [name] if METADATA.fullmatch(name) or LICENCE.fullmatch(name) else []
-            elif compiled and module != name and bare(module):
+            elif name != met and bare(met):
                 gone.append(name)
     if guarded:
         raise PassError(
@@ -141,7 +143,7 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
 def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
     """Remove folders that hold nothing any more; each only once, since a look costs an overlay a whole listing."""
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
-        if packages.site in folder.parents and not any(folder.iterdir()):
+        if packages.prefix in folder.parent.parents and folder != packages.site and not any(folder.iterdir()):
             folder.rmdir()
 
 

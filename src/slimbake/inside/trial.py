@@ -7,6 +7,7 @@ What is asked for comes as JSON on standard input; the answer is the last line o
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,20 +48,45 @@ def main() -> int:
 
 
 def weigh(packages: Packages, passes: list[Pass]) -> None:
-    """Write the tar. A pass that cannot be applied is a member `NUMBER/error` that says why."""
+    """Write the tar. A pass that cannot be applied is a member `NUMBER/error` that says why; what one that matches
+    nothing may mean is in `NUMBER/near`.
+    """
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar, tempfile.TemporaryDirectory(dir="/") as scratch:
         for number, each in enumerate(passes):
             try:
-                for name in removed(packages, each, compiled=True):
+                names = removed(packages, each, compiled=True)
+                if not names and each.remove:
+                    _say(tar, f"{number}/near", ", ".join(near(packages, each.remove)))
+                for name in names:
                     tar.add(packages.files[name], f"{number}/before/{name}", recursive=False)
                 for name, made in stripped(packages, each, TOOLS, Path(scratch)) if each.strip else ():
                     tar.add(packages.files[name], f"{number}/before/{name}")
                     tar.add(made, f"{number}/after/{name}")
                     made.unlink()
             except PassError as error:
-                said = tarfile.TarInfo(f"{number}/error")
-                said.pax_headers = {"comment": str(error)}
-                tar.addfile(said)
+                _say(tar, f"{number}/error", str(error))
+
+
+def _say(tar: tarfile.TarFile, name: str, words: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.pax_headers = {"comment": words}
+    tar.addfile(member)
+
+
+def near(packages: Packages, globs: Iterable[str]) -> list[str]:
+    """What globs that match nothing may mean: where the first name that is not there has others like it beside it."""
+    found = []
+    for glob in globs:
+        folder = packages.prefix if glob.startswith("/") else packages.site
+        for part in glob.strip("/").split("/"):
+            if "*" in part or "?" in part or not folder.is_dir():
+                break
+            if not (folder / part).exists():
+                like = difflib.get_close_matches(part, (path.name for path in folder.iterdir()), 1)
+                found += [packages.name(folder / name) for name in like]
+                break
+            folder = folder / part
+    return found
 
 
 def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> dict[str, Any]:

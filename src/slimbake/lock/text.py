@@ -18,7 +18,12 @@ _ASKED = "asked for"
 
 def lock_text(pins: Iterable[Pin]) -> str:
     """The lock file of one layer: only what is pinned, so that its digest changes with that and with nothing else."""
-    return HEADER + "".join(_text(pin) for pin in sorted(pins))
+    return HEADER + "".join(_text(pin) for pin in sorted(pins, key=_order))
+
+
+def _order(pin: Pin) -> tuple[object, ...]:
+    wheels = [(wheel.file, -1 if wheel.bytes is None else wheel.bytes, wheel.sha256) for wheel in pin.wheels]
+    return pin.name, pin.version, wheels, pin.via, pin.marker
 
 
 def _text(pin: Pin) -> str:

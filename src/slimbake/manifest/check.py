@@ -11,6 +11,7 @@ from slimbake.data import MANIFEST, schema_text
 from slimbake.manifest import wording
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import Report
+from slimbake.manifest.words import TRUTH
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -32,10 +33,13 @@ def check(value: Any, report: Report, schema: str = MANIFEST) -> dict[str, Any]:
 @cache
 def _validator(name: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
+    types = Draft202012Validator.TYPE_CHECKER.redefine("boolean", lambda _, value: value in TRUTH)
     schema = json.loads(schema_text(name))
     # Following a $ref takes jsonschema longer than checking what it names: half of the time for large fleets.
-    return Draft202012Validator(_inlined(schema, schema["$defs"]))
+    made: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return made(_inlined(schema, schema["$defs"]))
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ from slimbake.manifest.requirements import RequirementsReader
 from slimbake.manifest.rules import folder_context
 from slimbake.manifest.sizes import seconds, size
 from slimbake.manifest.torch import without_torch
+from slimbake.manifest.words import TRUTH
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -225,7 +226,8 @@ def _optimize(raw: Raw) -> Optimize:
     said = raw.get("optimize", "proven")
     if isinstance(said, str):
         return Optimize(none=said == "none")
-    return Optimize(without=tuple(said.get("without", ())), explain=said.get("explain"))
+    explain = said.get("explain")
+    return Optimize(without=tuple(said.get("without", ())), explain=None if explain is None else explain == TRUTH[0])
 
 
 def _pairs(raw: Raw, key: str) -> Pairs:

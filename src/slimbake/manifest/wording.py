@@ -13,7 +13,13 @@ from slimbake.manifest.words import Word, plain
 
 Told = tuple[str, str]
 
-_WANTED = {"string": "a text", "integer": "a whole number", "array": "a list", "object": "a mapping"}
+_WANTED = {
+    "string": "a text",
+    "integer": "a whole number",
+    "array": "a list",
+    "object": "a mapping",
+    "boolean": "true or false",
+}
 _MEANT = {  # what other tools call it
     "environment": "env",
     "ports": "port",
@@ -124,6 +130,8 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
     if found is None:
         mend = "give it keys, or remove it" if types == ["object"] else "give it a value, or remove the key"
         return f"nothing stands here, and {wanted} is wanted", mend
+    if types == ["boolean"] and isinstance(found, str | Word | int):
+        return f"{getattr(found, 'text', found)!r} is neither true nor false", "write true or false, without quotes"
     if isinstance(found, Word | int):
         text = found.text if isinstance(found, Word) else str(found)
         meaning = found.meaning if isinstance(found, Word) else f"the number {found}"

@@ -40,6 +40,8 @@ class Word:
         return f"the number {_number(self.text)}"
 
 
+TRUTH = (Word("true"), Word("false"))  # what YAML 1.2 has of the words for it
+
 Scalar = str | int | Word | None
 
 

@@ -20,6 +20,7 @@ class Weighed:
     bytes: int  # saved
     zstd: int  # saved
     error: str = ""  # it cannot be applied
+    near: str = ""  # where it matches nothing: what its globs may mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def all_but_each(
             marginal = _copied(bare, applied[name], names, tar)
             error = ""
             for subject in pruned:
-                at = key(subject, (), "all but", key(bare, (applied[name],)), *sorted(names))
+                at = key(subject.digest, (), "all but", key(bare.digest, (applied[name],)), *sorted(names))
                 outcome = kept.get(at)
                 if outcome is None:
                     outcome = trial(subject, (), restored=tar)

@@ -49,10 +49,10 @@ def controls_of(plan: Plan, service: str, whole: Outcome) -> tuple[Control, ...]
         advice = "load the model in `load()` from where the service does"
         found.append(Control("the model removed", Damage("remove", "/weights/**"), advice))
         advice = "compare answers, or the weights' digest, with a reference in `parity()`"
-        found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**.safetensors"), advice))
+        found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**/*.safetensors"), advice))
     if not found:  # it needs nothing but Python: then its own code
         advice = "let `imports()` import every module of the service"
-        found.append(Control("the service's code emptied", Damage("replace", "/app/**.py"), advice))
+        found.append(Control("the service's code removed", Damage("remove", "/app/**"), advice))
     return tuple(found)
 
 

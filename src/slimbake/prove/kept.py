@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Applied
-from slimbake.prove.trial import Outcome, Subject
+from slimbake.prove.trial import Outcome
 from slimbake.state import write_atomically
 
 
-def key(subject: Subject, passes: Sequence[Applied], *more: str) -> str:
-    """Of a trial: the same subject, passes that do the same, and whatever else there is about it."""
+def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
+    """Of a trial: the same subject (its digest), passes that do the same, and whatever else there is about it."""
     does = [each.as_json() | {"name": ""} for each in passes]
-    return hashlib.sha256(json.dumps([subject.digest, does, more], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([subject, does, more], sort_keys=True).encode()).hexdigest()
 
 
 class Kept:

@@ -71,7 +71,8 @@ def prove_layer(
         tuple(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
     )
     for name in matching_nothing(found):
-        say(f"{question.layer}: {name} matches nothing")
+        near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
+        say(f"{question.layer}: {name} matches nothing{near}")
     evidence = Evidence(
         layer=question.layer,
         platform=this_platform(),

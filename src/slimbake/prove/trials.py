@@ -50,7 +50,7 @@ class Trials:
 
     def outcome(self, subject: Subject, passes: Passes, held_out: bool) -> Outcome:
         """One trial, or what is kept of it."""
-        name = key(subject, passes, *([subject.verify] if held_out else []))
+        name = key(subject.digest, passes, *([subject.verify] if held_out else []))
         known = self._kept.get(name)
         if known is None:
             known = trial(subject, passes, held_out=held_out)

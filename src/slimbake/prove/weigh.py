@@ -20,6 +20,7 @@ class _Scale:
     sizes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
     weights: dict[str, Weight] = field(default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")})
     error: str = ""
+    near: str = ""
 
     def take(self, when: str, name: str, header: bytes, content: IO[bytes] | None, size: int) -> None:
         self.names.add(name)
@@ -30,7 +31,7 @@ class _Scale:
     def weighed(self) -> Weighed:
         zstd = {when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()}
         saved = self.sizes["before"] - self.sizes["after"]
-        return Weighed(frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error)
+        return Weighed(frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error, self.near)
 
 
 def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
@@ -39,8 +40,8 @@ def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
     with weighed(subject, passes) as tar:
         for member in tar:
             number, when, *name = member.name.split("/", 2)
-            if when == "error":
-                scales[int(number)].error = member.pax_headers["comment"]
+            if when in ("error", "near"):
+                setattr(scales[int(number)], when, member.pax_headers.get("comment", ""))
             else:
                 scales[int(number)].take(when, name[0], member.tobuf(), tar.extractfile(member), member.size)
             tar.members = []  # type: ignore[attr-defined]  # of 30,000 nobody asks twice

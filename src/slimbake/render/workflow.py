@@ -19,6 +19,7 @@ class Workflow:
     pushes: bool  # a manifest without a registry names nothing to push to
     login: str  # the registry's host, "" = Docker Hub
     own_token: bool  # the registry is GitHub's: the job's own token opens it
+    proves: bool  # layers carry passes, whose evidence is sampled
     emulate: bool  # some image is for another platform than the runner's
     secrets: tuple[str, ...]  # the variables that hold build secrets
 
@@ -34,6 +35,7 @@ def workflow(plan: Plan, tool: str) -> Workflow:
         pushes=plan.registry != plan.project,
         login=login,
         own_token=login == GITHUB_REGISTRY,
+        proves=any(t.recipe and t.recipe.install and t.recipe.install.passes for t in plan.targets),
         emulate=platforms != {"linux/amd64"},
         secrets=tuple(sorted(secrets)),
     )

@@ -74,6 +74,7 @@ target "inside" {
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
+    "passes" = "dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {

@@ -23,5 +23,11 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/inside/layer.py", "install"]
+    --mount=type=bind,from=inside,source=install.py,target=/inside/install.py \
+    --mount=type=bind,from=inside,source=passes.py,target=/inside/passes.py \
+    --mount=type=bind,from=inside,source=globs.py,target=/inside/globs.py \
+    --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
+    --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
+    --mount=type=bind,from=inside,source=passes/base-web.json,target=/inside/passes.json \
+    ["python", "/inside/install.py"]
 USER 65532:65532

@@ -4,3 +4,4 @@ FROM scratch
 COPY --from=uv /uv /uv
 COPY . /
 COPY --from=locks . /locks/
+COPY --from=passes . /passes/

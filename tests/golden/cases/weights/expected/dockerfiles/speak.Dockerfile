@@ -23,7 +23,13 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/inside/layer.py", "install"]
+    --mount=type=bind,from=inside,source=install.py,target=/inside/install.py \
+    --mount=type=bind,from=inside,source=passes.py,target=/inside/passes.py \
+    --mount=type=bind,from=inside,source=globs.py,target=/inside/globs.py \
+    --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
+    --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
+    --mount=type=bind,from=inside,source=passes/speak.json,target=/inside/passes.json \
+    ["python", "/inside/install.py"]
 COPY --from=weights /weights /weights
 RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
     --mount=type=bind,target=/inside/context \

@@ -1,0 +1,187 @@
+"""`slimbake search`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json, read, say, select
+
+if TYPE_CHECKING:
+    from slimbake.manifest.model import Manifest
+    from slimbake.plan.model import Plan
+    from slimbake.search import Found, Step
+    from slimbake.search.oracle import Oracle
+    from slimbake.search.propose import Layer
+
+OWN = "passes.yaml"
+EVERY = 10.0  # seconds between lines of progress where there is no terminal
+
+
+@click.command("search")
+@click.argument("services", nargs=-1, required=True)
+@manifest_option
+@json_option
+@click.option(
+    "--write", is_flag=True, help=f"Put what is found into {OWN}, beside the manifest, instead of printing it."
+)
+@click.option("--layer", "only", multiple=True, help="Propose for this layer: base-ml, embedding.  [default: all]")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    help="Search this package; packages of the repository only so.  [default: all]",
+)
+@click.option("--keep", multiple=True, metavar="GLOB", help="Files that are never in question.")
+@click.option(
+    "--by", type=click.Choice(["file", "directory"]), default="file", show_default=True, help="What goes at the least."
+)
+@click.option(
+    "--small", type=click.IntRange(0), default=8000, show_default=True, metavar="BYTES",
+    help="Modules with less source stay in folders of which most are used.",
+)  # fmt: skip
+@click.option(
+    "--least", type=click.IntRange(1), default=500_000, show_default=True, metavar="BYTES",
+    help="Of what is opened, lighter folders and files are not tried on their own.",
+)  # fmt: skip
+@click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
+def command(
+    services: tuple[str, ...], file: Path, as_json: bool, write: bool, only: tuple[str, ...], packages: tuple[str, ...],
+    keep: tuple[str, ...], by: str, small: int, least: int, install_engine: bool,
+) -> None:  # fmt: skip
+    """Find what else can go from the layers of these services, with their smokes as the oracle.
+
+    The same command goes on where it was interrupted.
+    """
+    from slimbake.prove.kept import Kept
+    from slimbake.prove.subjects import subjects
+    from slimbake.search import Options, search
+    from slimbake.search.oracle import Oracle, Start
+    from slimbake.search.text import catalogue_text, catalogue_with
+    from slimbake.state import write_atomically
+
+    manifest, plan = read(file)
+    chosen = select(plan, services)
+    layers = _layers(manifest, plan, chosen, only, packages)
+    root = manifest.file.parent
+    recipes = {name: plan.target(name).recipe for name in chosen}
+    starts = {name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()}
+    options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
+    with subjects(manifest, chosen, say, install_engine) as found:
+        oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
+        with _shown(oracle) as tell:
+            result = search(oracle, layers, starts, options, tell)
+    if write:
+        own = root / OWN
+        before = own.read_text("utf-8") if own.is_file() else ""
+        with _as_usage_error(own.name):
+            write_atomically(own, catalogue_with(before, result.proposals).encode())
+    elif as_json:
+        print_json(_json(result))
+    elif result.proposals:
+        click.echo(catalogue_text(result.proposals), nl=False)
+    _summarise(result, oracle)
+
+
+def _layers(
+    manifest: Manifest, plan: Plan, chosen: tuple[str, ...], only: tuple[str, ...], packages: tuple[str, ...]
+) -> tuple[Layer, ...]:
+    """The layers of packages that these services stand on; others that stand there too are named."""
+    from slimbake.errors import UsageError
+    from slimbake.lock import locked
+    from slimbake.search.propose import Layer
+
+    pins = locked(manifest)
+    stands = {service.service: [t.name for t in plan.needed((service.service,))] for service in plan.services}
+    under = [t.name for t in plan.needed(chosen) if t.kind in ("base", "service") and t.recipe and t.recipe.install]
+    if unknown := [name for name in only if name not in under]:
+        raise UsageError(f"{', '.join(unknown)}: no layer of {', '.join(chosen)}", f"they are: {', '.join(under)}")
+    layers = []
+    for name in (each for each in under if not only or each in only):
+        recipe = plan.target(name).recipe
+        own = recipe.install.wheels if recipe and recipe.install else ()
+        layers.append(Layer(name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages)))))
+        if others := [service for service, below in stands.items() if name in below and service not in chosen]:
+            say(f"{name} carries {', '.join(others)} too: search with them, or what is proposed for it may be refuted")
+    known = {package for layer in layers for package in layer.packages}
+    if missing := [name for name in packages if name not in known]:
+        raise UsageError(f"no layer of {', '.join(chosen)} has {', '.join(missing)}")
+    return tuple(layers)
+
+
+@contextlib.contextmanager
+def _shown(oracle: Oracle) -> Iterator[Callable[[Step], None]]:
+    """Progress: a line that changes on a terminal, a line at times elsewhere."""
+    started = time.monotonic()
+
+    def text(step: Step) -> str:
+        tally = oracle.tally
+        line = f"{step.doing}: {step.gone / 1e6:.1f} MB can go; {tally.trials} trials"
+        line += f" and {tally.known} kept from before" if tally.known else ""
+        if step.at_most and tally.trials:
+            pace = (time.monotonic() - started) / tally.questions
+            line += f"; {step.at_most} more at most, {_span(pace * step.at_most)}"
+        return line
+
+    if not sys.stderr.isatty():
+        doing, said = "", -EVERY
+
+        def plainly(step: Step) -> None:
+            nonlocal doing, said
+            if step.doing != doing or time.monotonic() - said >= EVERY:
+                doing, said = step.doing, time.monotonic()
+                say(text(step))
+
+        yield plainly
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status("") as status:
+        yield lambda step: status.update(Text(text(step)))
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+@contextlib.contextmanager
+def _as_usage_error(name: str) -> Iterator[None]:
+    from slimbake.errors import UsageError
+
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", "without --write it is printed, to be put there by hand") from None
+
+
+def _json(found: Found) -> dict[str, object]:
+    from slimbake.search.propose import entry
+
+    passes = {each.proposed.name: {**entry(each), "bytes": each.bytes, "files": each.files} for each in found.proposals}
+    return {
+        "services": found.services,
+        "bytes": {"before": found.before, "after": found.after, "used": found.used, "guarded": found.guarded},
+        "passes": passes,
+    }
+
+
+def _summarise(found: Found, oracle: Oracle) -> None:
+    for each in found.proposals:
+        what = each.proposed
+        lines = len(what.remove) + len(what.keep) + len(what.uncompiled) + len(what.drop)
+        say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
+    if not found.proposals:
+        say("nothing else can go")
+    least = found.used + found.guarded
+    say(
+        f"packages of {', '.join(found.services)} together: {found.before / 1e6:.1f} MB, then {found.after / 1e6:.1f}: "
+        f"{found.after / least:.2f} times what is used, licences and metadata ({least / 1e6:.1f})"
+    )
+    say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")

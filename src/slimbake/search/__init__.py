@@ -1,0 +1,221 @@
+"""Finds what else can go from the layers of services, and proposes it as passes. See docs/search.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from slimbake.catalogue.model import Applied
+from slimbake.errors import CheckError
+from slimbake.search import units
+from slimbake.search.ddmin import ddmin
+from slimbake.search.oracle import Oracle, Start
+from slimbake.search.propose import Layer, Proposal, applied, pins, proposals
+from slimbake.search.units import Fleet, Unit
+
+ROUNDS = 3  # in which less is opened, since less is there
+DEEPEST = 6  # folders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How far a search goes."""
+
+    by: str = "file"  # or "directory": whole folders only
+    small: int = 8_000  # bytes of source; smaller modules stay in folders of which most are used
+    least: int = 500_000  # bytes; what weighs less is not taken away on its own
+    packages: tuple[str, ...] = ()  # only these; () = all of the layers
+    keep: tuple[str, ...] = ()  # globs of what is never in question
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a search is."""
+
+    doing: str
+    gone: int  # bytes that can go, as far as is known
+    at_most: int  # more questions in this part of the search
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found."""
+
+    proposals: tuple[Proposal, ...]
+    services: tuple[str, ...]
+    before: int  # bytes below the prefix, of all these services together, each file once
+    after: int
+    used: int  # bytes that are opened, loaded or mapped in the end
+    guarded: int  # bytes of licences and metadata that are not opened
+
+
+def search(
+    oracle: Oracle,
+    layers: Sequence[Layer],
+    starts: Mapping[str, Start],
+    options: Options,
+    tell: Callable[[Step], None],
+) -> Found:
+    """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by layer.
+
+    Raises CheckError where a smoke does not hold as it is, or where a service that answered no longer does.
+    """
+    return _Search(oracle, layers, starts, options, tell).run()
+
+
+class _Search:
+    def __init__(
+        self, oracle: Oracle, layers: Sequence[Layer], starts: Mapping[str, Start], options: Options,
+        tell: Callable[[Step], None],
+    ) -> None:  # fmt: skip
+        self.oracle, self.layers, self.starts, self.options, self.tell = oracle, layers, starts, options, tell
+        self.services = tuple(subject.service for subject in oracle.subjects)
+        self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
+        self.gone: frozenset[str] = frozenset()
+        self.decided: dict[frozenset[str], float] = {}  # files that cannot go, and from which weight on that was asked
+        self.answering: frozenset[str] = frozenset()
+
+    def run(self) -> Found:
+        self.fleet = self._look(())
+        self._unopened()
+        self._opened()
+        for _ in range(ROUNDS):  # what has gone opened files too: transformers reads every model that is there
+            before = self.gone
+            self.fleet = self._look(self._passes(self.gone))
+            self._unopened()
+            if self.gone == before:
+                break
+        return self._found()
+
+    def _look(self, passes: Sequence[Applied]) -> Fleet:
+        self._say("tracing the smokes and the commands", 0)
+        smokes, commands = self.oracle.traced(passes), self.oracle.traced(passes, self.starts)
+        if failed := [service for service, used in smokes.items() if not used.held]:
+            raise CheckError(f"the smoke of {', '.join(failed)} does not hold", "`slimbake smoke` shows what it says")
+        answering = frozenset(service for service, used in commands.items() if used.held)
+        if lost := self.answering - answering:
+            raise CheckError(
+                f"{', '.join(sorted(lost))} no longer answers without what its smoke does not need",
+                "a smoke that uses what the service serves with would find it; or --keep GLOB",
+            )
+        self.answering = answering
+        looked = (*smokes.values(), *commands.values())
+        opened, run = ([tuple(used.used) for used in each.values()] for each in (smokes, commands))
+        return units.fleet((used.files for used in looked), opened, run)
+
+    def _unopened(self) -> None:
+        """Take away what nothing opens: all of it, or all but what is needed all the same."""
+        open_ = units.unopened(self.fleet, by=self.options.by, small=self.options.small)
+        candidates = self._in_question(open_ - self.gone)
+        found = units.single(self.fleet, candidates)
+        self._minimise("files that nothing opens", found, weigh=False)
+
+    def _opened(self) -> None:
+        """Take away what is opened and not needed: packages, then folders, then files."""
+        self._minimise("packages", _worthwhile(units.packages(self.fleet, self._left()), self.options.least))
+        for depth in range(1, DEEPEST + 1):
+            every = units.folders(self.fleet, self._left(), depth)
+            self._minimise(f"folders, {depth} deep", _worthwhile(every, self.options.least))
+            # Where most of the bytes went, small ones are worth a question each: what stays is a list to be kept.
+            self._minimise(f"small folders, {depth} deep", _rest(every, self.gone), least=0)
+        if self.options.by == "file":
+            files = (unit for unit in units.single(self.fleet, self._left()) if unit.bytes >= self.options.least)
+            self._minimise("files", tuple(files))
+
+    def _left(self) -> frozenset[str]:
+        """The files that a smoke uses and that are in question."""
+        return self._in_question(self.fleet.used - self.gone)
+
+    def _in_question(self, names: Iterable[str]) -> frozenset[str]:
+        from slimbake.inside.globs import matcher
+
+        kept = matcher(self.options.keep)
+        allowed = set(self.options.packages or (package for layer in self.layers for package in layer.packages))
+        found = ((name, self.fleet.modules[name]) for name in names)
+        return frozenset(
+            name
+            for name, module in found
+            if module.package in allowed and not module.guarded and name not in self.fleet.shielded and not kept(name)
+        )
+
+    def _minimise(self, doing: str, found: Sequence[Unit], weigh: bool = True, least: int | None = None) -> None:
+        least = (self.options.least if least is None else least) if weigh else 0
+        # A package may be one folder, and a folder one file: what could not go by one name cannot go by the other.
+        found = [unit for unit in found if self.decided.get(unit.files, least + 1) > least]
+        if not found:
+            return
+        before, every = self.gone, frozenset(name for unit in found for name in unit.files)
+        missed = 0  # questions that were answered with no
+
+        def without(kept: Sequence[Unit]) -> frozenset[str]:
+            return before | every.difference(*(unit.files for unit in kept))
+
+        def ask(questions: Sequence[tuple[Unit, ...]]) -> list[bool]:
+            nonlocal missed
+            answers = self.oracle.holds([self._passes(without(kept)) for kept in questions])
+            missed += answers.count(False)
+            for kept, held in zip(questions, answers, strict=True):
+                if held:
+                    self.gone = max(self.gone, without(kept), key=self.fleet.bytes)
+            left = sum(not unit.files <= self.gone for unit in found)
+            self._say(doing, max(1, 2 * left - missed) if weigh else 0)
+            return answers
+
+        self._say(doing, 2 * len(found) if weigh else 0)
+        kept = ddmin(found, ask, width=2, weight=(lambda unit: unit.bytes) if weigh else (lambda _: 1), least=least)
+        self.gone = without(kept)
+        self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
+
+    def _say(self, doing: str, at_most: int) -> None:
+        self.tell(Step(doing, self.fleet.bytes(self.gone), at_most))
+
+    def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:
+        """What a trial applies: just what would be proposed."""
+        return applied((each.proposed for each in self._proposals(gone)), pins(self.fleet))
+
+    def _proposals(self, gone: Collection[str]) -> tuple[Proposal, ...]:
+        fleet = replace(self.fleet, uncompiled=self._in_question(self.fleet.uncompiled))
+        return tuple(each for layer in self._layers() for each in proposals(fleet, gone, layer, self.services))
+
+    def _layers(self) -> tuple[Layer, ...]:
+        only = self.options.packages
+        return tuple(
+            Layer(layer.name, tuple(name for name in layer.packages if not only or name in only))
+            for layer in self.layers
+        )
+
+    def _found(self) -> Found:
+        if not all(self.oracle.holds([self._passes(self.gone)])):
+            raise CheckError("what was found does not hold", "a smoke may not answer the same each time")
+        made, modules = self._proposals(self.gone), self.fleet.modules.values()
+        before = sum(module.bytes for module in modules)
+        opened = self.fleet.used | self.fleet.served
+        guarded = sum(module.bytes for module in modules if module.guarded and module.name not in opened)
+        after = before - sum(each.bytes for each in made)
+        return Found(made, self.services, before, after, self.fleet.weight, guarded)
+
+
+def _siblings(every: Iterable[Unit]) -> Iterator[list[Unit]]:
+    by_parent: dict[str, list[Unit]] = {}
+    for unit in every:
+        by_parent.setdefault(unit.name.rpartition("/")[0], []).append(unit)
+    yield from by_parent.values()
+
+
+def _worthwhile(every: Sequence[Unit], least: int) -> list[Unit]:
+    """Those that weigh `least`, on their own or with other small ones beside them."""
+    chosen: set[Unit] = set()
+    for siblings in _siblings(every):
+        small = [unit for unit in siblings if unit.bytes < least]
+        chosen.update(siblings if sum(unit.bytes for unit in small) >= least else {*siblings} - {*small})
+    return [unit for unit in every if unit in chosen]
+
+
+def _rest(every: Sequence[Unit], gone: frozenset[str]) -> list[Unit]:
+    """What is left of folders of which more than half of the bytes went."""
+    chosen: set[Unit] = set()
+    for siblings in _siblings(every):
+        left = {unit for unit in siblings if not unit.files <= gone}
+        if sum(unit.bytes for unit in left) * 2 < sum(unit.bytes for unit in siblings):
+            chosen |= left
+    return [unit for unit in every if unit in chosen]

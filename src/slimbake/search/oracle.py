@@ -1,0 +1,123 @@
+"""The oracle of a search: whether every service's smoke holds with these passes, and what it uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slimbake.catalogue.model import Applied
+from slimbake.docker.contained import contained
+from slimbake.errors import SetupError
+from slimbake.inside import trace
+from slimbake.prove.kept import Kept, key
+from slimbake.prove.trial import TIME_LIMIT, Outcome, Subject, trial, words
+
+JOBS = 2  # trials at once; each starts threads of its own, so more of them are not faster on few cores
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a service's container starts."""
+
+    command: tuple[str, ...]
+    port: int | None
+
+    @property
+    def traceable(self) -> bool:
+        """Whether it can be run with Python's audit: `python -m MODULE`."""
+        return len(self.command) > 2 and self.command[:2] == ("python", "-m")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a search has cost so far."""
+
+    trials: int = 0
+    seconds: float = 0.0  # of trials, each on its own
+    questions: int = 0  # each of one trial for every service, or fewer where one fails
+    known: int = 0  # answers that were kept from before
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an image holds, and what its smoke or its command uses of it: names as passes have them."""
+
+    held: bool
+    files: tuple[tuple[str, int, str, str], ...]
+    used: Mapping[str, str]  # a name -> how
+    elsewhere: Mapping[str, tuple[int, str]]  # a path outside of the prefix -> bytes, how
+
+
+class Oracle:
+    """Trials of several subjects, kept, several at once."""
+
+    def __init__(self, subjects: Sequence[Subject], kept: Kept, jobs: int = JOBS) -> None:
+        self.subjects, self.tally, self._kept, self._jobs = tuple(subjects), Tally(), kept, jobs
+        self._order = list(subjects)
+
+    def holds(self, questions: Sequence[Sequence[Applied]]) -> list[bool]:
+        """For each of these sets of passes, whether all smokes hold. Raises SetupError where the engine fails."""
+        self.tally.questions += len(questions)
+        with ThreadPoolExecutor(self._jobs) as pool:
+            waiting = [pool.submit(self._holds, tuple(passes)) for passes in questions]
+            try:
+                return [each.result() for each in waiting]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # trials that run come to their end, and are kept
+                raise
+
+    def _holds(self, passes: tuple[Applied, ...]) -> bool:
+        for subject in tuple(self._order):
+            if not self.outcome(subject, passes).held:
+                # What has failed once is asked first: a question ends with the first that fails.
+                self._order = [subject, *(each for each in self._order if each is not subject)]
+                return False
+        return True
+
+    def outcome(self, subject: Subject, passes: Sequence[Applied]) -> Outcome:
+        """One trial, or what it said before."""
+        under = key(subject.digest, passes)
+        if (known := self._kept.get(under)) is not None:
+            self.tally.known += 1
+            return known
+        started = time.monotonic()
+        outcome = trial(subject, passes)
+        self.tally.trials += 1
+        self.tally.seconds += time.monotonic() - started
+        self._kept.put(under, outcome)
+        return outcome
+
+    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+        """What each smoke uses with these passes; with `starts`, what each command does that can be run."""
+        how = {each.service: starts[each.service] if starts else None for each in self.subjects}
+        which = [each for each in self.subjects if (start := how[each.service]) is None or start.traceable]
+        with ThreadPoolExecutor(self._jobs) as pool:
+            used = pool.map(lambda each: self._traced(each, passes, how[each.service]), which)
+            return {each.service: found for each, found in zip(which, used, strict=True)}
+
+    def _traced(self, subject: Subject, passes: Sequence[Applied], start: Start | None) -> Used:
+        program = Path(trace.__file__)
+        asked: dict[str, Any] = {"passes": [each.as_json() for each in passes]}
+        if start:
+            asked |= {"command": start.command, "port": start.port}
+        version = hashlib.sha256(program.read_bytes()).hexdigest()
+        under = key(subject.digest, passes, version, json.dumps(start and asdict(start)))
+        told = self._kept.get_json(under)
+        if told is None:
+            name = f"slimbake-trace-{secrets.token_hex(6)}"
+            said = contained(name, words(subject, program), json.dumps(asked), TIME_LIMIT)
+            try:
+                told = json.loads(said.stdout.splitlines()[-1])
+            except (IndexError, ValueError):
+                raise SetupError(f"{subject.service} could not be traced", said.stderr.strip()[-2000:]) from None
+            self._kept.put_json(under, told)
+        files = tuple((name, size, package, version) for name, size, package, version in told["files"])
+        elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
+        return Used(told["held"], files, told["used"], elsewhere)

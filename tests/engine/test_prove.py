@@ -1,0 +1,259 @@
+"""Passes proven on a toy fleet: tried for real, kept as evidence, carried by a bake, told of by the image."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.toys import entry
+
+PASSES = """\
+passes:
+  toy.compat:
+    about: removes the tables of IDNA 2003
+    why: Nobody asks for them.
+    costs: uts46=True
+    packages: {idna: ""}
+    remove: [idna/uts46data.py]
+  toy.data:
+    about: removes the tables of IDNA 2008
+    why: A mistake.
+    packages: {idna: ""}
+    remove: [idna/idnadata.py]
+  toy.six:
+    about: leaves six out
+    why: Nobody imports it.
+    drop: [six]
+  toy.nothing:
+    about: removes what was misspelt
+    why: A mistake.
+    packages: {idna: ""}
+    remove: [idna/uts46dta.py]
+  toy.bare:
+    about: compiles nothing
+    why: A mistake, it makes a start slow.
+    packages: {idna: ""}
+    uncompiled: ["idna/**"]
+"""
+APP = """\
+import sys
+
+import idna
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["old"]:
+        idna.encode("Ä", uts46=True)
+    if sys.argv[1:] == ["six"]:
+        import six
+    print(idna.encode("ä").decode())
+"""
+SMOKE = (
+    "def imports():\n    import app\n\n\ndef load():\n    import idna\n\n    assert idna.encode('ä') == b'xn--4ca'\n"
+)
+VERIFY = "def verify(service):\n    assert service.run().stdout == 'xn--4ca\\n'\n"
+PROVEN = {"toy.compat", "toy.six"}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """One service on a base, and passes of the fleet's own beside those of the catalogue."""
+    with fleet(tmp_path_factory.mktemp("proven")) as made:
+        made.write(
+            "bases: {small: {requirements: [idna, six]}}\nservices:\n"
+            + entry("one", "    base: small\n    verify: verify.py\n"),
+            {"passes.yaml": PASSES, "one/app.py": APP, "one/smoke.py": SMOKE, "one/verify.py": VERIFY},
+        )
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proven(toy: Toy) -> str:
+    """What the first prove, of the toy's own passes and two of the catalogue's, said on stderr."""
+    names = ["toy.compat", "toy.data", "toy.six", "toy.nothing", "toy.bare", "metadata.records", "files.stubs"]
+    done = toy.slimbake("prove", *(word for name in names for word in ("--pass", name)))
+    assert done.code == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def baked(toy: Toy, proven: str) -> str:
+    """The image that carries what was proven."""
+    done = toy.slimbake("bake", "--frozen")
+    assert done.code == 0, done.stderr
+    return toy.image("one")
+
+
+def findings(toy: Toy) -> dict[str, dict[str, Any]]:
+    return dict(json.loads((toy.root / "evidence/base-small.json").read_text())["passes"])
+
+
+def in_image(image: str, code: str) -> str:
+    return call("docker", "run", "--rm", "--entrypoint=python", image, "-c", code).stdout.strip()
+
+
+def test_each_pass_has_the_verdict_that_it_deserves(toy: Toy, proven: str) -> None:
+    found = findings(toy)
+    assert {name for name, finding in found.items() if finding["verdict"] == "proven"} >= PROVEN
+    assert found["toy.data"]["verdict"] == "refuted" and found["toy.data"]["level"] == "import"
+    assert "No module named 'idna.idnadata'" in found["toy.data"]["error"]
+    assert found["toy.bare"]["verdict"] == "refuted" and found["toy.bare"]["level"] == "startup"
+    assert found["metadata.records"]["verdict"] == "refuted" and "metadata" in found["metadata.records"]["error"]
+    assert found["toy.nothing"]["verdict"] == "idle"
+    assert "base-small: toy.nothing matches nothing; did you mean idna/uts46data.py?\n" in proven
+
+
+def test_a_proven_pass_saves_bytes_alone_and_beside_all_others(toy: Toy, proven: str) -> None:
+    compat = findings(toy)["toy.compat"]
+    assert compat["files"] == 2, "a module and its bytecode"
+    assert compat["bytes"] == compat["marginal"] > 100_000
+    assert 0 < compat["zstd"] < compat["bytes"]
+
+
+def test_images_are_measured_without_passes_and_with_them(toy: Toy, proven: str) -> None:
+    sides = json.loads((toy.root / "evidence/images.json").read_text())["services"]["one"]
+    assert sides["with"].keys() == sides["without"].keys()
+    for figure in ("uncompressed", "gzip", "zstd"):
+        assert 0 < sides["with"][figure] < sides["without"][figure]
+
+
+def test_an_image_lacks_what_passes_remove_and_holds_nothing_twice(baked: str) -> None:
+    listed = in_image(baked, "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))")
+    assert listed == "['idna']"
+    assert docker("run", "--rm", baked) == "xn--4ca\n"
+    record = in_image(baked, "import importlib.metadata as m; print(m.distribution('idna').read_text('RECORD'))")
+    assert "idna/core.py" in record and "uts46data" not in record
+
+
+def test_a_failed_import_names_the_pass(baked: str) -> None:
+    old = call("docker", "run", "--rm", baked, "old")
+    assert "No module named 'idna.uts46data': the pass toy.compat removed it" in old.stderr
+    assert "No module named 'six': the pass toy.six removed it" in call("docker", "run", "--rm", baked, "six").stderr
+    assert in_image(baked, "import importlib.util as u; print(u.find_spec('six'))") == "None"
+
+
+def test_why_names_the_pass_what_it_costs_and_the_bytes(toy: Toy, baked: str) -> None:
+    done = toy.slimbake("why", "idna.uts46data")
+    assert done.code == 0 and done.stdout.startswith("toy.compat, on base-small, in one\n"), done.stdout
+    assert "uts46=True" in done.stdout and re.search(r"idna/uts46data\.py  0\.\d MB  idna 3", done.stdout)
+    assert toy.slimbake("why", "idna.core").code == 3
+
+
+def test_what_is_left_out_is_not_in_the_sbom(toy: Toy, baked: str) -> None:
+    names = {component["name"] for component in toy.slimbake("sbom", "one").json()["components"]}
+    assert "idna" in names and "six" not in names
+
+
+LISTING = """
+import hashlib, pathlib
+for path in sorted(pathlib.Path("/opt/slimbake/lib").rglob("*")):
+    if path.is_file() and "_slimbake_ledger" not in path.name:
+        print(path, hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+APPLIED = """
+import os, pathlib, sys
+sys.path.insert(0, "/inside")
+import passes
+prefix = pathlib.Path("/opt/slimbake")
+packages = passes.Packages(prefix, [pathlib.Path(f, n) for f, _, names in os.walk(prefix) for n in names])
+passes.apply(packages, passes.read(sys.stdin.read()), pathlib.Path("/none"), compiled=True)
+"""
+
+
+def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> None:
+    """The same program applies passes in both; here what comes of it is compared, file by file."""
+    told = (toy.root / "dockerfiles/passes/base-small.json").read_text()
+    assert len(json.loads(told)["passes"]) >= len(PROVEN)
+    tried = docker(
+        "run", "--rm", "--interactive", "--user=0:0",
+        *(f"--volume={toy.root}/dockerfiles/inside/{n}.py:/inside/{n}.py:ro" for n in ("passes", "globs", "ledger")),
+        "--entrypoint=python", f"slimbake/{toy.project}/one:unpruned", "-c", APPLIED + LISTING, stdin=told,
+    )  # fmt: skip
+    assert tried.strip() == in_image(baked, LISTING)
+
+
+def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(toy: Toy, baked: str) -> None:
+    toy.file("one/app.py", APP + "\n# edited\n")
+    assert toy.slimbake("bake", "--frozen").code == 0
+    toy.file("one/smoke.py", SMOKE + "\n# edited\n")
+    try:
+        frozen = toy.slimbake("bake", "--frozen")
+        assert frozen.code == 4 and "toy.compat on base-small: the check of one has changed" in frozen.stderr
+        loose = toy.slimbake("bake")
+        assert loose.code == 0 and "not carried, its evidence is stale: toy.six on base-small" in loose.stderr
+        assert "six" in in_image(toy.image("one"), "import six; print(six.__name__)")
+        renewed = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
+        assert renewed.code == 0, renewed.stderr
+        assert toy.slimbake("bake", "--frozen").code == 0
+    finally:
+        toy.file("one/smoke.py", SMOKE)
+        toy.file("one/app.py", APP)
+
+
+def test_evidence_that_nobody_measured_does_not_survive(toy: Toy, baked: str) -> None:
+    file = toy.root / "evidence/base-small.json"
+    text = file.read_text()
+    assert toy.slimbake("prove", "--verify", "--sample", "2").code == 0
+    file.write_text(re.sub(r'"files": (\d+)', lambda found: f'"files": {int(found[1]) + 1}', text))
+    try:
+        forged = toy.slimbake("prove", "--verify", "--sample", "2")
+        assert forged.code == 6 and "the evidence is wrong: " in forged.stderr
+        assert "--seed" in forged.stderr
+    finally:
+        file.write_text(text)
+
+
+def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, baked: str) -> None:
+    done = toy.slimbake("prove", "--control")
+    assert done.code == 0, done.stderr
+    assert "idna removed" in done.stdout
+    toy.file("one/smoke.py", "def imports():\n    try:\n        import idna\n    except ImportError:\n        pass\n")
+    try:
+        weak = toy.slimbake("prove", "--control")
+        assert weak.code == 6 and "too weak: one" in weak.stderr
+        assert "let `imports()` import idna, or what needs it, and let no exception pass" in weak.stdout
+    finally:
+        toy.file("one/smoke.py", SMOKE)
+
+
+def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -> None:
+    toy.file("one/smoke.py", SMOKE + "\n# another\n")
+    try:
+        words = [sys.executable, "-m", "slimbake", "prove", "--pass", "toy.compat", "--pass", "toy.data"]
+        with subprocess.Popen(words, cwd=toy.root, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stderr is not None
+            tried = next(line for line in running.stderr if " alone: " in line)
+            running.send_signal(signal.SIGTERM)
+        assert running.returncode == 130
+        deadline = time.monotonic() + 20
+        while docker("ps", "--quiet", "--filter=label=slimbake.trial"):
+            assert time.monotonic() < deadline, "a trial was left behind"
+        kept = len(list((toy.root / ".slimbake/trials").rglob("*.json")))
+        again = toy.slimbake("prove", "--pass", "toy.compat", "--pass", "toy.data")
+        assert again.code == 0 and tried.partition(" (")[0] in again.stderr
+        assert kept >= 1
+    finally:
+        toy.file("one/smoke.py", SMOKE)
+
+
+def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anything_is_tried(
+    toy: Toy, baked: str
+) -> None:
+    """The image without passes fails already: nothing is tried, and it is told why."""
+    for words, expected in (
+        ("open('/opt/slimbake/new', 'w')", "Permission denied"),
+        ("import urllib.request as r; r.urlopen('http://192.0.2.1', timeout=3)", "Network is unreachable"),
+    ):
+        toy.file("one/smoke.py", f"{SMOKE}    {words}\n")
+        try:
+            done = toy.slimbake("prove", "--pass", "toy.compat")
+            assert done.code == 6 and "the smoke of one does not hold" in done.stderr and expected in done.stderr
+        finally:
+            toy.file("one/smoke.py", SMOKE)

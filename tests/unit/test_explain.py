@@ -1,0 +1,126 @@
+"""A failed import in an image, as a real Python of a prefix of its own tells it."""
+
+from __future__ import annotations
+
+import subprocess
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slimbake.inside import explain
+from slimbake.inside.ledger import Entry, ledger_bytes
+
+Python = Callable[[str], subprocess.CompletedProcess[str]]
+
+REMOVED = (
+    Entry("gone.py", 9, 0, "some.modules", "thing", "1"),
+    Entry("thing/sub/gone/__init__.py", 9, 0, "thing.sub", "thing", "1"),
+    Entry("thing/fast.cpython-311-x86_64-linux-gnu.so", 9, 0, "thing.fast", "thing", "1"),
+    Entry("thing/data.json", 9, 0, "thing.data", "thing", "1"),
+    Entry("dropped/__init__.py", 9, 0, "no.dropped", "dropped", "2"),
+    Entry("stripped.so", 9, 5, "strip.debug", "thing", "1"),
+)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prefix with a package, and the ledgers of two layers that say what it had."""
+    root = tmp_path_factory.mktemp("image")
+    venv.create(root, symlinks=True)
+    site = next(root.glob("lib/python*/site-packages"))
+    (site / "thing/sub").mkdir(parents=True)
+    for name in ("thing/__init__.py", "thing/sub/__init__.py"):
+        (site / name).touch()
+    (site / "_slimbake_ledger.py").write_bytes(Path(explain.__file__).read_bytes())
+    (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
+    (root / "ledger").mkdir()
+    for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():
+        (root / f"ledger/{name}.json.gz").write_bytes(ledger_bytes(entries))
+    return root
+
+
+@pytest.fixture
+def python(image: Path) -> Python:
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([image / "bin/python", "-I", "-c", text], capture_output=True, text=True, check=False)
+
+    return run
+
+
+def last(python: Python, text: str) -> str:
+    done = python(text)
+    assert done.returncode == 1, done
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "by"),
+    [
+        ("gone", "some.modules"),
+        ("thing.sub.gone", "thing.sub"),
+        ("thing.fast", "thing.fast"),
+        ("dropped", "no.dropped"),
+    ],
+)
+def test_a_failed_import_of_what_a_pass_removed_names_the_pass(module: str, by: str, python: Python) -> None:
+    assert last(python, f"import {module}") == (
+        f"ModuleNotFoundError: No module named '{module}': the pass {by} removed it; `slimbake why {module}` tells more"
+    )
+
+
+def test_what_was_never_there_is_told_as_ever(python: Python) -> None:
+    assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
+    assert last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"
+    assert last(python, "import thing.data") == "ModuleNotFoundError: No module named 'thing.data'", "no module"
+    assert last(python, "import stripped") == "ModuleNotFoundError: No module named 'stripped'", "not removed"
+
+
+def test_whoever_only_looks_is_told_that_it_is_not_there(python: Python) -> None:
+    done = python(
+        "import importlib.util as u\n"
+        "print([u.find_spec(name) for name in ('gone', 'thing.fast', 'thing.sub.gone', 'dropped')])"
+    )
+    assert done.stdout == "[None, None, None, None]\n", done.stderr
+
+
+def test_whoever_goes_on_without_it_does(python: Python) -> None:
+    text = """
+import importlib
+found = []
+try:
+    import gone
+except ImportError as error:
+    found.append((type(error).__name__, error.name))
+try:
+    from thing import fast
+except ImportError as error:
+    found.append(error.name)
+try:
+    importlib.import_module("thing.sub.gone")
+except ModuleNotFoundError as error:
+    found.append(error.name)
+import json, thing.sub
+print(found)
+"""
+    done = python(text)
+    assert done.stdout == "[('ModuleNotFoundError', 'gone'), 'thing', 'thing.sub.gone']\n", done.stderr
+
+
+def test_code_without_a_name_is_told_too(python: Python) -> None:
+    assert "the pass some.modules removed it" in last(python, "exec('import gone', {'__name__': None})")
+
+
+def test_what_is_there_is_found_without_a_ledger_being_read_and_a_broken_one_hides_nothing(
+    image: Path, python: Python
+) -> None:
+    ledger = image / "ledger/a-broken-one.json.gz"
+    ledger.write_bytes(b"no gzip")
+    try:
+        done = python("import sys, thing.sub; print('gzip' in sys.modules)")
+        assert (done.stdout, done.stderr) == ("False\n", "")
+        assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
+        assert last(python, "import gone").startswith("ModuleNotFoundError: No module named 'gone'")
+    finally:
+        ledger.unlink()

@@ -1,0 +1,219 @@
+"""Which passes are tried together, what is found out about each, and what is kept of trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.catalogue.model import Applied, Pass
+from slimbake.evidence.model import Evidence, Finding, Question
+from slimbake.plan.model import Target
+from slimbake.prove.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
+from slimbake.prove.company import own
+from slimbake.prove.kept import Kept, key
+from slimbake.prove.layers import Layer
+from slimbake.prove.trial import Outcome, Subject
+
+
+def candidate(name: str, saves: int = 10, files: int = 1, error: str = "") -> Candidate:
+    each = Pass(name=name, about="", why="", costs="", remove=(f"{name}/**",))
+    names = frozenset(f"{name}/{number}" for number in range(files))
+    return Candidate(each, applied(name), Weighed(names, saves * 2, saves, error))
+
+
+def applied(name: str) -> Applied:
+    return Applied(name=name, packages=("thing",), remove=(f"{name}/**",))
+
+
+class Checks:
+    """Checks that fail on any set of passes that holds one of these sets; they count what they are asked."""
+
+    def __init__(self, *bad: Iterable[str]) -> None:
+        self.bad = [frozenset(each) for each in bad]
+        self.asked: list[tuple[set[str], bool]] = []
+
+    def __call__(self, sets: Sequence[tuple[str, Passes]], held_out: bool = False) -> Sequence[Tried]:
+        return [self._tried(frozenset(each.name for each in passes), held_out) for _, passes in sets]
+
+    def _tried(self, names: frozenset[str], held_out: bool) -> Tried:
+        self.asked.append(({*names}, held_out))
+        if any(bad <= names for bad in self.bad):
+            return Tried(0, "api", "load", f"{', '.join(sorted(names))}: broken")
+        return Tried(1)
+
+
+def verdicts(found: dict[str, Finding]) -> dict[str, str]:
+    return {name: finding.verdict for name, finding in sorted(found.items())}
+
+
+# --- ablation --------------------------------------------------------------------------------------------------------
+
+
+def test_what_holds_alone_and_together_is_proven_with_what_it_saves() -> None:
+    checks = Checks()
+    found = ablated([candidate("a", 5), candidate("b", 7, files=3)], checks)
+    assert verdicts(found) == {"a": "proven", "b": "proven"}
+    assert (found["b"].files, found["b"].bytes, found["b"].zstd, found["b"].error) == (3, 14, 7, "")
+    assert checks.asked == [({"a"}, False), ({"b"}, False), ({"a", "b"}, True)]
+
+
+def test_what_fails_alone_is_refuted_with_what_failed_and_keeps_no_other_from_being_proven() -> None:
+    checks = Checks("b")
+    found = ablated([candidate("a"), candidate("b"), candidate("c")], checks)
+    assert verdicts(found) == {"a": "proven", "b": "refuted", "c": "proven"}
+    assert (found["b"].service, found["b"].level, found["b"].error) == ("api", "load", "b: broken")
+    assert checks.asked[-1] == ({"a", "c"}, True)
+
+
+def test_of_two_that_fail_only_together_the_one_that_saves_less_is_refuted_with_why() -> None:
+    found = ablated([candidate("a", 5), candidate("b", 50), candidate("c", 20)], Checks("ab"))
+    assert verdicts(found) == {"a": "refuted", "b": "proven", "c": "proven"}
+    assert (found["a"].service, found["a"].level) == ("api", "load")
+    assert found["a"].error == "together with others: a, b, c: broken"
+
+
+def test_what_matches_nothing_or_saves_nothing_compressed_is_idle_and_never_in_company() -> None:
+    checks = Checks()
+    found = ablated([candidate("a"), candidate("none", files=0), candidate("bigger", saves=0)], checks)
+    assert verdicts(found) == {"a": "proven", "bigger": "idle", "none": "idle"}
+    assert matching_nothing(found) == ("none",)
+    assert [names for names, _ in checks.asked] == [{"a"}, {"bigger"}, {"a"}]
+
+
+def test_what_breaks_and_saves_nothing_is_refuted_not_idle() -> None:
+    assert verdicts(ablated([candidate("a", saves=-1)], Checks("a"))) == {"a": "refuted"}
+
+
+def test_what_cannot_be_applied_is_refuted_without_being_tried() -> None:
+    checks = Checks()
+    found = ablated([candidate("a", error="it would remove a licence")], checks)
+    assert (found["a"].verdict, found["a"].level, found["a"].error) == (
+        "refuted", "apply", "it would remove a licence",
+    )  # fmt: skip
+    assert checks.asked == []
+
+
+def test_nothing_to_try_asks_nothing() -> None:
+    checks = Checks()
+    assert ablated([], checks) == {} and checks.asked == []
+
+
+def test_those_that_are_known_are_company_and_are_not_tried_again() -> None:
+    checks = Checks(("new", "old"))
+    found = ablated([candidate("new"), candidate("other")], checks, (applied("old"),))
+    assert verdicts(found) == {"new": "refuted", "other": "proven"}
+    assert all("old" in names for names, held_out in checks.asked if held_out)
+    assert {"old"} not in [names for names, _ in checks.asked]
+
+
+def test_where_the_known_ones_do_not_hold_themselves_it_ends() -> None:
+    checks = Checks(("old",))
+    found = ablated([candidate("a")], checks, (applied("old"),))
+    assert found.keys() == {"a"} and len(checks.asked) <= 3
+
+
+NAMES = [chr(ord("a") + number) for number in range(10)]
+SAVES = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 99), min_size=1)
+PAIRS = st.lists(st.sets(st.sampled_from(NAMES), min_size=1, max_size=2), max_size=5)
+
+
+@given(SAVES, PAIRS)
+def test_exactly_those_are_refuted_that_break_alone_or_with_what_saves_more(
+    saves: dict[str, int], bad: list[set[str]]
+) -> None:
+    checks = Checks(*bad)
+    found = ablated([candidate(name, saved) for name, saved in saves.items()], checks)
+    kept: set[str] = set()
+    for name in sorted(saves, key=lambda name: (-saves[name], name)):
+        if not any(each <= kept | {name} for each in checks.bad):
+            kept.add(name)
+    assert verdicts(found) == {name: "proven" if name in kept else "refuted" for name in sorted(saves)}
+    alone = sum(not held_out for _, held_out in checks.asked)
+    assert alone == len(saves)
+    tried = [name for name in saves if frozenset(name) not in checks.bad]
+    refuted = len(tried) - len(kept)
+    halvings = math.ceil(math.log2(max(2, len(tried))))
+    assert len(checks.asked) - alone <= refuted * (1 + halvings) + 1
+
+
+# --- what a pass alone removes ---------------------------------------------------------------------------------------
+
+
+def finding(verdict: str) -> Finding:
+    return Finding(digest="", verdict=verdict, files=1, bytes=1, zstd=1)  # type: ignore[arg-type]
+
+
+def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
+    weighed = {
+        "a": Weighed(frozenset({"1", "2", "3"}), 0, 0),
+        "b": Weighed(frozenset({"2"}), 0, 0),
+        "refuted": Weighed(frozenset({"1", "2", "3"}), 0, 0),
+    }
+    verdicts = {"a": finding("proven"), "b": finding("proven"), "refuted": finding("refuted")}
+    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts)
+    layer = Layer(question, evidence, weighed, frozenset(weighed))
+    assert layer.proven == ("a", "b")
+    assert own("a", layer) == {"1", "3"}
+    assert own("b", layer) == frozenset()
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+HELD = Outcome(held=True, level="", error="", levels={"import": 0.5})
+
+
+def test_an_outcome_is_kept_under_its_key_alone(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "trials")
+    kept.put("ab12", HELD)
+    assert Kept(tmp_path / "trials").get("ab12") == HELD
+    assert kept.get("ab13") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b'{"held": true, "unknown": 1}', b"\xff"]
+)
+def test_what_is_no_outcome_is_as_if_it_had_never_been_kept(content: bytes, tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.put("ab12", HELD)
+    (tmp_path / "ab/ab12.json").write_bytes(content)
+    assert kept.get("ab12") is None
+    kept.put("ab12", HELD)
+    assert kept.get("ab12") == HELD
+
+
+def test_a_trial_that_ran_out_of_time_is_not_kept_since_the_machine_may_have_been_busy(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.put("ab12", Outcome(held=False, level="time", error="no end within 300 s", levels={}))
+    assert kept.get("ab12") is None
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Callable[..., Subject]:
+    """An image with a smoke on disk."""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/smoke.py").write_text("def load(): ...\n")
+    smoke = Target(
+        name="api-smoke", kind="smoke", service="api", context="api", dockerfile="", recipe=None,
+        args=(("SMOKE", "smoke.py"),),
+    )  # fmt: skip
+    return lambda image="sha256:1": Subject("api", image, smoke, tmp_path)
+
+
+def test_a_trial_is_known_by_what_it_does_and_not_by_how_a_pass_is_called(
+    subject: Callable[..., Subject], tmp_path: Path
+) -> None:
+    first = key(subject().digest, (applied("a"),))
+    renamed = Applied(name="other", packages=("thing",), remove=("a/**",))
+    assert key(subject().digest, (renamed,)) == first
+    assert len({first, key(subject().digest, (applied("b"),)), key(subject("sha256:2").digest, (applied("a"),)), key(subject().digest, ()),
+                key(subject().digest, (applied("a"),), "verify")}) == 5  # fmt: skip
+    (tmp_path / "api/app.py").write_text("code = 1\n")
+    assert key(subject().digest, (applied("a"),)) == first
+    (tmp_path / "api/smoke.py").write_text("def load(): raise\n")
+    assert key(subject().digest, (applied("a"),)) != first

@@ -1,0 +1,255 @@
+"""A search with an oracle of the test's own: what is traced, asked and proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slimbake.catalogue.model import Applied, Pass
+from slimbake.errors import CheckError
+from slimbake.inside.globs import matcher
+from slimbake.prove.kept import Kept, key
+from slimbake.prove.trial import Outcome
+from slimbake.search import Options, search, units
+from slimbake.search.oracle import Start, Tally, Used
+from slimbake.search.propose import Layer, Proposal, entry
+from slimbake.search.text import catalogue_text, catalogue_with
+
+File = tuple[str, int, str, str]
+
+
+@dataclass
+class Subject:
+    service: str
+
+
+@dataclass
+class Images:
+    """Stands for the oracle: an image in which some files are opened, and some of these are needed."""
+
+    files: Sequence[File]
+    needed: frozenset[str]
+    opened: frozenset[str]
+    started: frozenset[str] = frozenset()  # what the command uses
+    served: bool = True
+    asked: int = 0
+    subjects: tuple[Subject, ...] = (Subject("one"),)
+    tally: Tally = field(default_factory=Tally)
+
+    def left(self, passes: Iterable[Applied]) -> set[str]:
+        names = {name for name, *_ in self.files}
+        for each in passes:
+            removes, keeps = matcher(each.remove), matcher(each.keep)
+            for name, _, package, _ in self.files:
+                concerned = package in each.packages
+                if concerned and (package in each.drop or (removes(name) and not keeps(name))):
+                    names.discard(name)
+        return names
+
+    def holds(self, questions: Sequence[Sequence[Applied]]) -> list[bool]:
+        self.asked += len(questions)
+        return [self.needed <= self.left(passes) for passes in questions]
+
+    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+        left = self.left(passes)
+        names = self.started if starts else self.opened
+        held = self.served or not passes if starts else self.needed <= left
+        return {"one": Used(held, tuple(self.files), dict.fromkeys(names & left, "open"), {})}
+
+
+def files(*names: str, package: str = "many", size: int = 10_000) -> list[File]:
+    return [(name, size, package, "1.2") for name in names]
+
+
+LAYER = Layer("base-ml", ("many", "other"))
+STARTS = {"one": Start(("python", "-m", "app"), 80)}
+
+
+def found(images: Images, options: Options | None = None) -> dict[str, Pass]:
+    made = search(images, (LAYER,), STARTS, options or Options(least=1), lambda _: None)  # type: ignore[arg-type]
+    return {each.proposed.name: each.proposed for each in made.proposals}
+
+
+PARTS = [f"many/models/{name}/modeling.py" for name in "abcdefghij"]
+
+
+def test_what_nothing_opens_goes_at_once() -> None:
+    images = Images(files("many/a.py", "many/b.py", "many/c/d.py"), frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    (found_pass,) = found(images).values()
+    assert found_pass.remove == ("many/b.py", "many/c/**")
+    assert found_pass.packages == (("many", "==1.2"),)
+
+
+def test_what_is_only_looked_at_is_found_by_asking() -> None:
+    listed = files("many/a.py", *(f"many/bin/{name}" for name in ("manager", "one", "two", "three")))
+    images = Images(listed, frozenset({"many/a.py", "many/bin/manager"}), frozenset({"many/a.py"}))
+    (found_pass,) = found(images).values()
+    assert images.left([applied(found_pass)]) == {"many/a.py", "many/bin/manager"}
+
+
+def test_opened_is_not_needed_and_a_keep_set_is_what_stays() -> None:
+    needed = frozenset({"many/core.py", PARTS[2], PARTS[7]})
+    images = Images(files("many/core.py", *PARTS), needed, frozenset({"many/core.py", *PARTS}))
+    (found_pass,) = found(images).values()
+    assert found_pass.remove == ("many/models/**",)
+    assert found_pass.keep == ("many/models/c/**", "many/models/h/**")
+
+
+def test_small_folders_are_tried_where_most_of_the_large_ones_went() -> None:
+    listed = files("many/core.py", *PARTS, size=200_000) + files("many/models/x/a.py", "many/models/y/a.py", size=100)
+    names = frozenset(name for name, *_ in listed)
+    images = Images(listed, frozenset({"many/core.py", PARTS[0], "many/models/y/a.py"}), names)
+    (found_pass,) = found(images, Options(least=100_000)).values()
+    assert found_pass.keep == ("many/models/a/**", "many/models/y/**")
+
+
+def test_what_weighs_little_is_not_tried_on_its_own() -> None:
+    listed = files("many/core.py", "many/x/a.py", "many/y/a.py")
+    images = Images(listed, frozenset({"many/core.py"}), frozenset(name for name, *_ in listed))
+    assert found(images, Options(least=100_000)) == {}
+    assert images.asked == 1, "whether it holds as it is"
+
+
+def test_a_package_of_which_nothing_is_used_is_not_installed() -> None:
+    meta = ["other-1.2.dist-info/METADATA", "other-1.2.dist-info/entry_points.txt"]
+    listed = files("many/a.py") + files("other/a.py", "other/LICENSE", *meta, package="other")
+    images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py", meta[1]}))
+    (found_pass,) = found(images).values()
+    assert (found_pass.name, found_pass.drop) == ("found.base-ml.packages", ("other",))
+
+
+def test_a_package_whose_version_is_asked_for_keeps_its_metadata() -> None:
+    listed = files("many/a.py") + files("other/a.py", "other-1.2.dist-info/METADATA", package="other")
+    opened = frozenset({"many/a.py", "other-1.2.dist-info/METADATA"})
+    (found_pass,) = found(Images(listed, opened, opened)).values()
+    assert (found_pass.drop, found_pass.remove) == ((), ("other/**",))
+
+
+def test_licences_and_metadata_are_never_in_question() -> None:
+    licences = {"many/c/LICENSE", "many/licenses/of-others.txt"}
+    listed = files("many/a.py", "many/b.py", "many/c/d.py", "many-1.2.dist-info/RECORD", *licences)
+    images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    (found_pass,) = found(images).values()
+    assert images.left([applied(found_pass)]) == {"many/a.py", "many-1.2.dist-info/RECORD", *licences}
+
+
+def test_what_a_command_alone_uses_stays_with_the_data_of_its_package() -> None:
+    listed = files("many/a.py") + files("other/serve.py", "other/cacert.pem", "other/b.py", package="other")
+    images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/serve.py"}))
+    (found_pass,) = found(images).values()
+    assert images.left([applied(found_pass)]) == {"many/a.py", "other/serve.py", "other/cacert.pem"}
+
+
+def test_globs_of_the_caller_are_never_in_question() -> None:
+    images = Images(files("many/a.py", "many/b/c.py", "many/d.py"), frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    (found_pass,) = found(images, Options(least=1, keep=("many/b/**",))).values()
+    assert found_pass.remove == ("many/d.py",)
+
+
+def test_a_smoke_that_fails_as_it_is_ends_the_search() -> None:
+    images = Images(files("many/a.py"), frozenset({"many/missing.py"}), frozenset())
+    with pytest.raises(CheckError, match="the smoke of one does not hold"):
+        found(images)
+
+
+def test_a_service_that_no_longer_answers_ends_the_search() -> None:
+    images = Images(files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False)
+    with pytest.raises(CheckError, match="one no longer answers"):
+        found(images)
+
+
+def test_bytecode_counts_as_its_modules() -> None:
+    listed = [("m/a.py", 10, "m", "1"), ("m/__pycache__/a.cpython-311.pyc", 15, "m", "1")]
+    (module,) = units.modules(listed).values()
+    assert (module.name, module.bytes, module.bytecode) == ("m/a.py", 25, 15)
+
+
+@pytest.mark.parametrize(("small", "gone"), [(0, {"m/c.py"}), (6000, set())])
+def test_small_modules_stay_where_most_are_used(small: int, gone: set[str]) -> None:
+    listed = files("m/a.py", "m/b.py", "m/c.py", size=5000)
+    fleet = units.fleet([listed], [["m/a.py", "m/b.py"]], [])
+    assert units.unopened(fleet, small=small) == gone
+
+
+def test_by_directory_leaves_what_lies_beside_what_is_used() -> None:
+    fleet = units.fleet([files("m/a.py", "m/b.py", "m/c/d.py")], [["m/a.py"]], [])
+    assert units.unopened(fleet, by="directory") == {"m/c/d.py"}
+
+
+def applied(proposed: Pass) -> Applied:
+    concerns = tuple(name for name, _ in proposed.packages)
+    return Applied(
+        name=proposed.name, packages=concerns, remove=proposed.remove, keep=proposed.keep, drop=proposed.drop
+    )
+
+
+def proposal(name: str, *remove: str) -> Proposal:
+    made = Pass(name=name, about="removes: much", why="w", costs="", packages=(("m", "==1"),), remove=remove)
+    return Proposal("base-ml", made, 3, 1_500_000)
+
+
+def test_what_is_written_reads_back() -> None:
+    text = catalogue_text([proposal("found.base-ml", "m/**", "m/- odd: name")])
+    assert yaml.safe_load(text) == {
+        "passes": {"found.base-ml": entry(proposal("found.base-ml", "m/**", "m/- odd: name"))}
+    }
+    assert catalogue_with("", [proposal("found.base-ml", "m/**")]) == catalogue_text(
+        [proposal("found.base-ml", "m/**")]
+    )
+
+
+OURS = """\
+# ours
+passes:
+  # before
+  mine:
+    about: a  # why not
+    remove: [x]
+
+  found.base-ml:
+    about: old
+    remove:
+      - old/**
+
+  # after
+  last: {about: b}
+"""
+
+
+def test_an_entry_is_replaced_and_all_else_stays_as_it_is() -> None:
+    text = catalogue_with(OURS, [proposal("found.base-ml", "m/**")])
+    before, after = OURS.split("  found.base-ml:\n    about: old\n    remove:\n      - old/**\n\n")
+    assert text.startswith(before) and text.endswith(after)
+    assert "old" not in text
+    assert catalogue_with(text, [proposal("found.base-ml", "m/**")]) == text
+
+
+def test_a_new_entry_comes_last() -> None:
+    text = catalogue_with(OURS, [proposal("found.one", "m/**")])
+    assert text.startswith(OURS)
+    assert list(yaml.safe_load(text)["passes"]) == ["mine", "found.base-ml", "last", "found.one"]
+
+
+def test_a_catalogue_that_is_laid_out_otherwise_is_not_touched() -> None:
+    with pytest.raises(ValueError, match="no line 'passes:'"):
+        catalogue_with("{passes: {}}\n", [proposal("found.one", "m/**")])
+
+
+def test_answers_are_kept_but_for_those_that_ran_out_of_time(tmp_path: Path) -> None:
+    kept, held = Kept(tmp_path), Outcome(True, "", "", {"load": 1.5}, files=3, bytes=7)
+    kept.put("aa1", held)
+    kept.put("aa2", Outcome(False, "time", "", {}))
+    assert kept.get("aa1") == held
+    assert kept.get("aa2") is None
+
+
+def test_an_answer_is_of_what_passes_do_and_not_of_how_they_are_called() -> None:
+    one, same, other = (
+        Applied(name=name, packages=("m",), remove=(glob,)) for name, glob in (("a", "x"), ("b", "x"), ("a", "y"))
+    )
+    assert key("image", [one]) == key("image", [same]) != key("image", [other])
+    assert key("image", [one]) != key("another", [one])
