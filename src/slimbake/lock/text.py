@@ -68,7 +68,7 @@ def parse_pins(text: str) -> tuple[Pin, ...]:
         else:
             exact = _PIN.match(line)
     end()
-    return tuple(sorted(pins))
+    return tuple(sorted(pins, key=_order))
 
 
 def _needed(line: str) -> tuple[str, ...]:
