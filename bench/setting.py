@@ -13,11 +13,10 @@ from timed import run, say
 
 from slimbake import engine
 from slimbake.bake.command import Surroundings
-from slimbake.lock import lock_texts, settled
 from slimbake.machine import Machine, machine
 from slimbake.manifest import manifest
-from slimbake.plan import plan
 from slimbake.plan.model import Plan
+from slimbake.planned import planned
 from slimbake.surroundings import surroundings
 from slimbake.wheelhouse import fetch
 from slimbake.wheelhouse.store import store
@@ -73,7 +72,7 @@ def prepared(root: Path, scratch: Path) -> Setting:
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
     checked = manifest(root / MANIFEST)
-    made = plan(settled(checked), lock_texts(checked))
+    made, _ = planned(checked)  # with the passes that are proven, whose external `tools` has to be there too
     here = machine()
     around = surroundings(made, engine.setup(False, say), here, say)
     for value in around.externals.values():

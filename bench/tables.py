@@ -57,10 +57,13 @@ def machine() -> str:
     )
 
 
-def save(name: str, value: dict[str, Any]) -> Path:
-    """Write all numbers of a run: bytes and seconds, null where unmeasured."""
+def save(name: str, value: dict[str, Any], *, stamped: bool = True) -> Path:
+    """Write all numbers of a run: bytes and seconds, null where unmeasured.
+
+    Without a stamp in its name the file replaces the one before: it is what docs/results.md is made of.
+    """
     now = datetime.datetime.now(datetime.UTC)
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}-{now:%Y%m%d-%H%M%S}.json"
+    path = RESULTS / (f"{name}-{now:%Y%m%d-%H%M%S}.json" if stamped else f"{name}.json")
     path.write_text(json.dumps({"when": now.isoformat(), "machine": machine(), **value}, indent=1) + "\n")
     return path

@@ -211,8 +211,13 @@ def test_a_trial_is_known_by_what_it_does_and_not_by_how_a_pass_is_called(
     first = key(subject().digest, (applied("a"),))
     renamed = Applied(name="other", packages=("thing",), remove=("a/**",))
     assert key(subject().digest, (renamed,)) == first
-    assert len({first, key(subject().digest, (applied("b"),)), key(subject("sha256:2").digest, (applied("a"),)), key(subject().digest, ()),
-                key(subject().digest, (applied("a"),), "verify")}) == 5  # fmt: skip
+    others = (
+        key(subject().digest, (applied("b"),)),
+        key(subject("sha256:2").digest, (applied("a"),)),
+        key(subject().digest, ()),
+        key(subject().digest, (applied("a"),), "verify"),
+    )
+    assert len({first, *others}) == 5
     (tmp_path / "api/app.py").write_text("code = 1\n")
     assert key(subject().digest, (applied("a"),)) == first
     (tmp_path / "api/smoke.py").write_text("def load(): raise\n")

@@ -16,24 +16,41 @@ class Listed:
 
     carries: Pass
     layers: tuple[tuple[str, tuple[str, ...]], ...]
+    verdicts: Pairs = ()  # by layer: proven, refuted, idle; with "stale" behind it where the evidence is
 
 
 # A column more is a line more.
 COLUMNS: tuple[tuple[str, Callable[[Listed], str]], ...] = (
     ("pass", lambda each: each.carries.name),
     ("layers", lambda each: where(each)),
+    ("evidence", lambda each: verdicts(each)),
     ("about", lambda each: each.carries.about),
     ("costs", lambda each: each.carries.costs or "-"),
 )
 HEADINGS = tuple(heading for heading, _ in COLUMNS)
 
 
-def listed(passes: Iterable[Pass], pins: Mapping[str, Pairs]) -> tuple[Listed, ...]:
-    """Each pass beside the layers that it applies to; `pins`: name and version of each layer's packages."""
-    return tuple(
-        Listed(each, tuple((layer, found) for layer, packages in pins.items() if (found := each.applies(packages))))
-        for each in passes
-    )
+def listed(
+    passes: Iterable[Pass], pins: Mapping[str, Pairs], found: Mapping[tuple[str, str], str] = {}
+) -> tuple[Listed, ...]:
+    """Each pass beside the layers that it applies to.
+
+    `pins`: name and version of each layer's packages; `found`: layer and pass -> the verdict of its evidence.
+    """
+    made = []
+    for each in passes:
+        layers = tuple((layer, concerns) for layer, packages in pins.items() if (concerns := each.applies(packages)))
+        known = ((layer, found[layer, each.name]) for layer, _ in layers if (layer, each.name) in found)
+        made.append(Listed(each, layers, tuple(known)))
+    return tuple(made)
+
+
+def verdicts(each: Listed) -> str:
+    """What the evidence says, layer by layer; a verdict that all of them share is said once."""
+    said = dict.fromkeys(verdict for _, verdict in each.verdicts)
+    if len(said) == 1 and len(each.verdicts) == len(each.layers):
+        return next(iter(said))
+    return ", ".join(f"{verdict} on {layer}" for layer, verdict in each.verdicts) or "none yet"
 
 
 def where(each: Listed) -> str:
@@ -68,6 +85,7 @@ def as_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
             "uncompiled": list(each.carries.uncompiled),
             "env": dict(each.carries.env),
             "setting": each.carries.setting,
+            "evidence": dict(each.verdicts),
             "layers": {layer: list(packages) for layer, packages in each.layers},
         }
         for each in passes

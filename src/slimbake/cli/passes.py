@@ -17,7 +17,9 @@ def command(file: Path, as_json: bool) -> None:
     from slimbake import report
     from slimbake.catalogue import show
     from slimbake.catalogue.read import catalogue
-    from slimbake.lock import locked
+    from slimbake.evidence import committed, questions
+    from slimbake.evidence.model import stale
+    from slimbake.lock import lock_texts, locked, settled
     from slimbake.manifest import manifest
     from slimbake.manifest.names import PREFIXES
 
@@ -28,7 +30,16 @@ def command(file: Path, as_json: bool) -> None:
         for layer, found in locked(checked).items()
         if found and not layer.startswith(others)
     }
-    passes = show.listed(catalogue(checked.file.parent), pins)
+    root = checked.file.parent
+    known = catalogue(root)
+    found = {}
+    for question, _ in questions(settled(checked), lock_texts(checked)):
+        if evidence := committed(root, question.layer):
+            for each in known:
+                if finding := evidence.passes.get(each.name):
+                    old = " (stale)" if stale(question, evidence, each) else ""
+                    found[question.layer, each.name] = f"{finding.verdict}{old}"
+    passes = show.listed(known, pins, found)
     if as_json:
         print_json(show.as_json(passes))
         return

@@ -39,12 +39,12 @@ def measured(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], roo
     shelf = Shelf(root / SHELF)
     running = {service.service: service for service in plan.services}
     services: dict[str, dict[str, Any]] = {name: {} for name in pruned}
-    fleets: dict[str, dict[str, int | None]] = {}
+    fleets: dict[str, dict[str, Any]] = {}
     for side, ids in (("without", bare), ("with", pruned)):
         say(f"measuring the images {side} passes")
         with contextlib.closing(Engine(ids, this_platform())) as engine:
             found = survey([Source(engine.images, engine)], shelf, compress=True)
-        fleets[side] = {"host": found.measurement.host, "registry": found.measurement.registry}
+        fleets[side] = {"host": found.measurement.host, "registry": found.measurement.registry, "services": sorted(ids)}
         for image in found.measurement.images:
             services[image.name][side] = _bytes(image, found.contents)
     for name, sides in services.items():  # both sides of a service in one go: a machine is busier at times

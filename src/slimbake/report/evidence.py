@@ -26,9 +26,7 @@ def rows(evidence: Evidence) -> list[tuple[str, ...]]:
 
 def _row(name: str, finding: Finding) -> tuple[str, ...]:
     beside = "" if finding.marginal is None else megabytes(finding.marginal)
-    said = finding.error.strip().splitlines()
-    cause = next((line for line in reversed(said) if "Error" in line or "error" in line), said[-1] if said else "")
-    failed = ": ".join(filter(None, (f"{finding.service} {finding.level}".strip(), cause.strip())))
+    failed = ": ".join(filter(None, (f"{finding.service} {finding.level}".strip(), cause(finding.error))))
     return (
         name,
         finding.verdict,
@@ -38,6 +36,14 @@ def _row(name: str, finding: Finding) -> tuple[str, ...]:
         beside,
         failed,
     )
+
+
+def cause(error: str) -> str:
+    """The line of an error that says most: the last one that names an error, else the last."""
+    said = error.strip().splitlines()
+    return next(
+        (line for line in reversed(said) if "Error" in line or "error" in line), said[-1] if said else ""
+    ).strip()
 
 
 def summary(evidence: Evidence) -> str:

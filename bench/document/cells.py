@@ -1,0 +1,62 @@
+"""Figures as cells of tables; what was not measured says so. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from slimbake.report import UNMEASURED, readable
+
+NONE = "-"  # nothing is claimed of it
+LONGEST = 160  # letters of an error
+
+
+def mb(value: float | None) -> str:
+    """Bytes in MB = 1e6 bytes."""
+    return UNMEASURED if value is None else f"{value / 1e6:,.1f}"
+
+
+def small(value: int | None) -> str:
+    """Bytes in the unit that fits."""
+    return readable(value)
+
+
+def seconds(value: float | None) -> str:
+    return UNMEASURED if value is None else f"{value:.2f}"
+
+
+def ratio(value: float | None, to: float | None) -> str:
+    """How many times `to` a value is."""
+    return UNMEASURED if value is None or not to else f"{value / to:.2f}"
+
+
+def share(value: float | None) -> str:
+    """A part of a whole."""
+    return UNMEASURED if value is None else f"{value:.1%}"
+
+
+def less(value: float | None, than: float | None) -> str:
+    """By how much a value is smaller than another; negative where it is larger."""
+    return share(None if value is None or not than else 1 - value / than)
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """The sum; None where one is unmeasured, or there is none."""
+    known = list(values)
+    return None if not known or None in known else sum(value for value in known if value is not None)
+
+
+def difference(value: float | None, less: float | None) -> float | None:
+    return None if value is None or less is None else value - less
+
+
+def code(text: str) -> str:
+    """The last words of what failed, as code of one line."""
+    line = re.sub(r"\s+", " ", text.replace("`", "'")).strip()
+    return f"`{line if len(line) <= LONGEST else line[: LONGEST - 3] + '...'}`" if line else ""
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [list(headings), ["---"] * len(headings), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,79 @@
+"""All that docs/results.md is made of, as it lies in the repository; what is not there is empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slimbake.catalogue.model import Pass
+from slimbake.catalogue.read import catalogue
+from slimbake.evidence import FOLDER, committed, questions
+from slimbake.evidence.model import Evidence
+from slimbake.lock import lock_texts, locked, settled
+from slimbake.manifest import manifest
+
+Json = Mapping[str, Any]
+
+WRITEUP = Path(__file__).parents[1] / "writeup.json"
+MANIFEST = "services.yaml"
+RESULTS = "bench/results"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of packages, and what is known of passes on it."""
+
+    name: str
+    pins: tuple[tuple[str, str], ...]
+    services: tuple[str, ...]  # whose smokes it was tried with
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Claims, evidence and measurements; an empty mapping is one that was not made."""
+
+    writeup: Json
+    passes: tuple[Pass, ...]
+    services: tuple[str, ...]  # all of the fleet, as the manifest has them
+    bases: Mapping[str, str] = field(default_factory=dict)  # service -> its base; without one, not in it
+    verified: frozenset[str] = frozenset()  # the services that have a verify
+    layers: tuple[Layer, ...] = ()
+    wheels: Mapping[str, int] = field(default_factory=dict)  # package -> bytes of its wheel, as locked
+    images: Json = field(default_factory=dict)  # evidence/images.json: `slimbake prove`
+    sizes: Json = field(default_factory=dict)  # evidence/sizes.json: `slimbake sizes --compress --json`
+    limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
+    bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
+    prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
+
+
+def read(root: Path) -> Inputs:
+    """What lies in a repository. Raises ManifestError for its manifest, ValueError for a file that is no JSON."""
+    checked = manifest(root / MANIFEST)
+    whole = settled(checked)
+    layers = [
+        Layer(question.layer, question.pins, tuple(question.checks), committed(root, question.layer))
+        for question, _ in questions(whole, lock_texts(checked))
+    ]
+    pins = [pin for found in locked(checked).values() for pin in found]
+    return Inputs(
+        writeup=_json(WRITEUP),
+        passes=catalogue(root),
+        services=tuple(service.name for service in whole.services),
+        bases={service.name: service.base for service in whole.services if service.base},
+        verified=frozenset(service.name for service in whole.services if service.verify),
+        layers=tuple(layers),
+        wheels={pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)},
+        images=_json(root / FOLDER / "images.json"),
+        sizes=_json(root / FOLDER / "sizes.json"),
+        limits=_json(root / FOLDER / "limits.json"),
+        bake=_json(root / RESULTS / "bake.json"),
+        prune=_json(root / RESULTS / "prune.json"),
+    )
+
+
+def _json(file: Path) -> Json:
+    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}

@@ -1,0 +1,109 @@
+"""What clean-up costs a cold bake of the example fleet: with passes and without, taking turns.
+
+bench/README.md has the words for people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tables
+from empty import empty, remove_made
+from setting import MANIFEST, PREFIX, ROOT, copied, prepared
+from timed import FailedError, run, say
+
+from slimbake.errors import SlimbakeError
+from slimbake.manifest import manifest
+
+SIDES = ("without", "with")
+AT_MOST = 5.0  # seconds that passes may add
+
+
+def main() -> int:
+    """Measure, print the table, write the numbers. The exit code is 6 where clean-up takes longer than it may."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=3, help="cold bakes of each side [%(default)s]")
+    parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
+    parser.add_argument(
+        "--engine-is-mine",
+        action="store_true",
+        help="required: REMOVES this project's images and ALL build cache from the engine, before every bake",
+    )
+    arguments = parser.parse_args()
+    if not arguments.engine_is_mine or arguments.runs < 1:
+        parser.error("every bake is a cold one, which needs --engine-is-mine, and at least one run")
+    try:
+        with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
+            found, services = measured(Path(scratch), arguments.runs)
+    except FailedError as error:
+        say(str(error))
+        return 5
+    except SlimbakeError as error:
+        say(f"{error.message}\n{error.hint}")
+        return error.exit_code
+    finally:
+        if not arguments.keep:
+            remove_made()
+    return report(found, services)
+
+
+def measured(scratch: Path, runs: int) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """Seconds of the cold bakes of each side, and what was baked. All that bakes take from outside is there before."""
+    checked = manifest(ROOT / MANIFEST)
+    roots = {}
+    for side in SIDES:
+        (scratch / side).mkdir()
+        roots[side] = copied(scratch / side / "copy")
+        if side == "without":
+            without_passes(roots[side] / MANIFEST)
+        for command in ("lock", "generate"):  # a bake would do so too, on its own time
+            run([sys.executable, "-m", "slimbake", command], roots[side])
+        prepared(roots[side], scratch / side)
+    found: dict[str, list[float]] = {side: [] for side in SIDES}
+    for turn in range(runs):
+        for side in SIDES if turn % 2 == 0 else reversed(SIDES):
+            empty(checked.project)
+            shutil.rmtree(roots[side] / ".slimbake", ignore_errors=True)  # what a bake knows of earlier ones
+            os.sync()  # what the bake before wrote would otherwise be on its way to the disk
+            words = [sys.executable, "-m", "slimbake", "bake", "--registry", f"{PREFIX}/slimbake"]
+            done = run(words, roots[side])
+            assert done is not None  # no limit was set
+            found[side].append(done.seconds)
+            say(f"{side} passes, {turn + 1} of {runs}: {done.seconds:.1f} s")
+    return found, tuple(service.name for service in checked.services)
+
+
+def without_passes(file: Path) -> None:
+    """Turn all passes off in a manifest: of the fleet, and so of all that is in it."""
+    checked = manifest(file)
+    assert not checked.optimize.without, "the manifest says `optimize` itself: this benchmark compares all with none"
+    with file.open("a", encoding="utf-8") as text:
+        text.write("\noptimize: none\n")
+
+
+def report(found: dict[str, list[float]], services: tuple[str, ...]) -> int:
+    """The table on stdout, all numbers in a file."""
+    before, after = (tables.median(found[side]) for side in SIDES)
+    assert before is not None and after is not None
+    rows = [("cold bake", *map(tables.seconds, (before, after, after - before)), tables.ratio(after, before))]
+    headings = ("seconds, medians", "without passes", "with", "more", "with / without")
+    print(tables.markdown(f"Clean-up in a cold bake of {len(services)} services", headings, rows))
+    print(f"{tables.machine()}, git {_commit()}.")
+    sides = {side: {"median": tables.median(runs), "runs": runs} for side, runs in found.items()}
+    say(f"all numbers: {tables.save('prune', {'services': services, 'sides': sides}, stamped=False)}")
+    return 0 if after - before <= AT_MOST else 6
+
+
+def _commit() -> str:
+    words = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

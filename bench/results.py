@@ -1,0 +1,10 @@
+"""Writes docs/results.md; with --check, says whether it is fresh. bench/README.md has the words for people."""
+
+from __future__ import annotations
+
+import sys
+
+from document.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
