@@ -94,7 +94,13 @@ def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
 
 
 def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
-    """Lock what is new and bring generated files up to date; the plan as the locks are then.
+    """Lock what is new and bring generated files up to date; the plan as the locks are then. Raises StaleFiles."""
+    lock_new(manifest, here, say, frozen)
+    return refreshed(manifest, say, frozen)
+
+
+def lock_new(manifest: Manifest, here: Machine, say: Say, frozen: bool = False) -> None:
+    """Lock what was never locked.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
     """
@@ -103,7 +109,6 @@ def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
         raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
     if old:
         lock(manifest, here, say)
-    return refreshed(manifest, say, frozen)
 
 
 def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:

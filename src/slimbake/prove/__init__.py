@@ -13,9 +13,10 @@ from slimbake.errors import CheckError, NothingSelected, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import lock_texts, settled
+from slimbake.machine import machine
 from slimbake.manifest.model import Manifest
 from slimbake.manifest.report import near
-from slimbake.prepare import refreshed
+from slimbake.prepare import lock_new, refreshed
 from slimbake.prove import control, images, sample
 from slimbake.prove.company import all_but_each
 from slimbake.prove.kept import Kept
@@ -46,6 +47,7 @@ def prove(
     """
     root = manifest.file.parent
     passes = _catalogue(manifest, names)
+    lock_new(manifest, machine(), say)
     wanted = layers_of(manifest, services)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     with workbench(manifest, needed, say, install=install) as bench:
