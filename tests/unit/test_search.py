@@ -51,7 +51,7 @@ class Images:
                     names.discard(name)
         return names
 
-    def holds(self, questions: Sequence[Sequence[Applied]]) -> list[bool]:
+    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
         self.asked += len(questions)
         return [self.needed <= self.left(passes) for passes in questions]
 
@@ -161,6 +161,35 @@ def test_a_service_that_no_longer_answers_ends_the_search() -> None:
     images = Images(files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False)
     with pytest.raises(CheckError, match="one no longer answers"):
         found(images)
+
+
+class Company(Images):
+    """Two services on the same files, each with needs of its own."""
+
+    subjects = (Subject("one"), Subject("two"))
+    needs: Mapping[str, frozenset[str]] = {}
+    trials: Mapping[str, list[int]] = {}
+
+    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
+        whom = [subject.service for subject in subjects or self.subjects]
+        for service in whom:
+            self.trials[service].append(len(questions))
+        return [all(self.needs[name] <= self.left(passes) for name in whom) for passes in questions]
+
+    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+        (used,) = super().traced(passes, starts).values()
+        return {"one": used, "two": used}
+
+
+def test_services_that_share_a_layer_keep_the_union_and_the_second_is_asked_little() -> None:
+    listed = files("many/core.py", *PARTS)
+    images = Company(listed, frozenset(), frozenset(name for name, *_ in listed))
+    images.subjects = (Subject("one"), Subject("two"))
+    images.needs = {"one": frozenset({"many/core.py", *PARTS[:3]}), "two": frozenset({"many/core.py", PARTS[3]})}
+    images.trials = {"one": [], "two": []}
+    (found_pass,) = found(images).values()
+    assert found_pass.keep == tuple(f"many/models/{name}/**" for name in "abcd")
+    assert sum(images.trials["two"]) < sum(images.trials["one"])
 
 
 def test_bytecode_counts_as_its_modules() -> None:

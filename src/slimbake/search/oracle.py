@@ -54,6 +54,11 @@ class Used:
     used: Mapping[str, str]  # a name -> how
     elsewhere: Mapping[str, tuple[int, str]]  # a path outside of the prefix -> bytes, how
 
+    @property
+    def bytes(self) -> int:
+        """Of what is used below the prefix."""
+        return sum(size for name, size, *_ in self.files if name in self.used)
+
 
 class Oracle:
     """Trials of several subjects, kept, several at once."""
@@ -61,26 +66,21 @@ class Oracle:
     def __init__(self, subjects: Sequence[Subject], kept: Kept, jobs: int = JOBS) -> None:
         self.subjects, self.tally, self._kept, self._jobs = tuple(subjects), Tally(), kept, jobs
         self._digests = {subject.service: subject.digest for subject in subjects}
-        self._order = list(subjects)
 
-    def holds(self, questions: Sequence[Sequence[Pass]]) -> list[bool]:
-        """For each of these sets of passes, whether all smokes hold. Raises SetupError where the engine fails."""
+    def holds(self, questions: Sequence[Sequence[Pass]], subjects: Sequence[Subject] = ()) -> list[bool]:
+        """For each of these sets of passes, whether the smokes of these subjects hold, or of all of them.
+
+        Raises SetupError where the engine fails.
+        """
         self.tally.questions += len(questions)
+        whom = tuple(subjects or self.subjects)
         with ThreadPoolExecutor(self._jobs) as pool:
-            waiting = [pool.submit(self._holds, tuple(passes)) for passes in questions]
+            waiting = [[pool.submit(self.outcome, each, tuple(passes)) for each in whom] for passes in questions]
             try:
-                return [each.result() for each in waiting]
+                return [all(each.result().held for each in trials) for trials in waiting]
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # trials that run come to their end, and are kept
                 raise
-
-    def _holds(self, passes: tuple[Pass, ...]) -> bool:
-        for subject in tuple(self._order):
-            if not self.outcome(subject, passes).held:
-                # What has failed once is asked first: a question ends with the first that fails.
-                self._order = [subject, *(each for each in self._order if each is not subject)]
-                return False
-        return True
 
     def outcome(self, subject: Subject, passes: Sequence[Pass]) -> Outcome:
         """One trial, or what it said before."""
