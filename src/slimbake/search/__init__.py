@@ -73,6 +73,7 @@ class _Search:
         self.services = tuple(subject.service for subject in oracle.subjects)
         self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
+        self.so_far = self.gone  # with what has held of what is being asked
         self.order = oracle.subjects
         self.decided: dict[frozenset[str], float] = {}  # files that cannot go, and from which weight on that was asked
         self.answering: frozenset[str] = frozenset()
@@ -162,8 +163,9 @@ class _Search:
                 each = [without((*always, *kept)) for kept in questions]
                 answers = self.oracle.holds([self._passes(gone) for gone in each], subjects)
                 missed += answers.count(False)
-                best = max((gone for gone, held in zip(each, answers, strict=True) if held), key=len, default=before)
-                left = sum(not unit.files <= best for unit in found)
+                for gone, held in zip(each, answers, strict=True):
+                    self.so_far = gone if held and len(gone) > len(self.so_far) else self.so_far
+                left = sum(not unit.files <= self.so_far for unit in found)
                 self._say(doing, max(1, 2 * left - missed) if weigh else 0)
                 return answers
 
@@ -176,14 +178,14 @@ class _Search:
         ) in self.order:  # what one service needs holds with more: the next is asked for what it needs besides
             rest = [unit for unit in found if unit not in kept] if kept else found
             kept += ddmin(rest, asking([subject], kept), weight=by, least=least)
-            self.gone = without(kept)
+            self.gone = self.so_far = without(kept)
         if len(self.order) > 1 and not all(self.oracle.holds([self._passes(self.gone)])):
             kept = ddmin(found, asking(self.order, ()), weight=by, least=least)  # more did harm: so all at once
         self.gone = without(kept)
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
     def _say(self, doing: str, at_most: int) -> None:
-        self.tell(Step(doing, self.fleet.bytes(self.gone), at_most))
+        self.tell(Step(doing, self.fleet.bytes(self.so_far), at_most))
 
     def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:
         """What a trial applies: just what would be proposed."""
