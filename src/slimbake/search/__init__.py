@@ -16,6 +16,7 @@ from slimbake.search.units import Fleet, Unit
 
 ROUNDS = 3  # in which less is opened, since less is there
 DEEPEST = 6  # folders
+HINTS = 5  # errors that are read for what is missing, which saves some twenty trials each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +113,23 @@ class _Search:
         """Take away what nothing opens: all of it, or all but what is needed all the same."""
         open_ = units.unopened(self.fleet, by=self.options.by, small=self.options.small)
         candidates = self._in_question(open_ - self.gone)
-        found = units.single(self.fleet, candidates)
-        self._minimise("files that nothing opens", found, weigh=False)
+        named = self._named(candidates)
+        self._minimise("files that nothing opens", units.single(self.fleet, candidates - named), weigh=False)
+        self._minimise("files that an error names", units.single(self.fleet, named), weigh=False)
+
+    def _named(self, candidates: frozenset[str]) -> frozenset[str]:
+        """Of files that nothing opens, those that errors name when they are not there: to be tried by themselves."""
+        found: frozenset[str] = frozenset()
+        for _ in range(HINTS if candidates else 0):
+            passes = self._passes(self.gone | (candidates - found))
+            if all(self.oracle.holds([passes])):
+                break
+            self._say("asking what is missing", 0)
+            said = "".join(used.said for used in self.oracle.traced(passes).values())
+            if not (more := units.named(said, candidates - found)):
+                break
+            found |= more
+        return found
 
     def _opened(self) -> None:
         """Take away what is opened and not needed: packages, then folders, then files."""

@@ -53,6 +53,7 @@ class Used:
     files: tuple[tuple[str, int, str, str], ...]
     used: Mapping[str, str]  # a name -> how
     elsewhere: Mapping[str, tuple[int, str]]  # a path outside of the prefix -> bytes, how
+    said: str = ""  # by a smoke that did not hold
 
     @property
     def bytes(self) -> int:
@@ -118,7 +119,8 @@ class Oracle:
                 told = json.loads(said.stdout.splitlines()[-1])
             except (IndexError, ValueError):
                 raise SetupError(f"{subject.service} could not be traced", said.stderr.strip()[-2000:]) from None
+            told["said"] = "" if told["held"] else said.stderr
             self._kept.put_json(under, told)
         files = tuple((name, size, package, version) for name, size, package, version in told["files"])
         elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
-        return Used(told["held"], files, told["used"], elsewhere)
+        return Used(told["held"], files, told["used"], elsewhere, told.get("said", ""))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,6 +116,20 @@ def fleet(
     compiled = {source(name) for name in opened | run if source(name) != name}
     bare = frozenset(name for name in used | served if known[name].bytecode and name not in compiled)
     return Fleet(known, used, served, data - used - served, bare)
+
+
+def named(said: str, names: Collection[str]) -> frozenset[str]:
+    """Those of these files that the words of an error name: by their path, or as a module that is missing."""
+    found: set[str] = set()
+    for path in re.findall(r"[\w./+-]+", said):
+        ends = (path[slash.end() :].rstrip(".") for slash in re.finditer("/", path))
+        found.update(end for end in ends if end in names)
+    missing = re.findall(r"No module named '([\w.]+)'", said)
+    missing += [f"{of}.{name}" for name, of in re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", said)]
+    for module in missing:
+        way = module.replace(".", "/")
+        found.update(name for name in (f"{way}.py", f"{way}/__init__.py") if name in names)
+    return frozenset(found)
 
 
 def packages(fleet: Fleet, names: Iterable[str]) -> tuple[Unit, ...]:
