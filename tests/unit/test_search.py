@@ -36,6 +36,7 @@ class Images:
     opened: frozenset[str]
     started: frozenset[str] = frozenset()  # what the command uses
     served: bool = True
+    talks: bool = False  # whether it names what it misses, one at a time
     asked: int = 0
     subjects: tuple[Subject, ...] = (Subject("one"),)
     tally: Tally = field(default_factory=Tally)
@@ -50,7 +51,7 @@ class Images:
                     names.discard(name)
         return names
 
-    def holds(self, questions: Sequence[Sequence[Applied]]) -> list[bool]:
+    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
         self.asked += len(questions)
         return [self.needed <= self.left(passes) for passes in questions]
 
@@ -58,7 +59,9 @@ class Images:
         left = self.left(passes)
         names = self.started if starts else self.opened
         held = self.served or not passes if starts else self.needed <= left
-        return {"one": Used(held, tuple(self.files), dict.fromkeys(names & left, "open"), {})}
+        said = "".join(f"OSError: no file at /opt/site-packages/{name}.\n" for name in sorted(self.needed - left)[:1])
+        said = said if self.talks and not held else ""
+        return {"one": Used(held, tuple(self.files), dict.fromkeys(names & left, "open"), {}, said)}
 
 
 def files(*names: str, package: str = "many", size: int = 10_000) -> list[File]:
@@ -89,6 +92,28 @@ def test_what_is_only_looked_at_is_found_by_asking() -> None:
     images = Images(listed, frozenset({"many/a.py", "many/bin/manager"}), frozenset({"many/a.py"}))
     (found_pass,) = found(images).values()
     assert images.left([applied(found_pass)]) == {"many/a.py", "many/bin/manager"}
+
+
+def test_what_errors_name_is_found_in_few_questions() -> None:
+    listed = files("many/a.py", *(f"many/bin/{number}" for number in range(200)))
+    needed = frozenset({"many/a.py", "many/bin/7", "many/bin/123"})
+    silent, talking = (Images(listed, needed, frozenset({"many/a.py"}), talks=talks) for talks in (False, True))
+    assert found(silent) == found(talking)
+    assert talking.asked < 15 < silent.asked
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("Unable to find manager at /opt/x/lib/python3.11/site-packages/t/bin/manager", {"t/bin/manager"}),
+        ("ModuleNotFoundError: No module named 't.core'", {"t/core.py"}),
+        ("ModuleNotFoundError: No module named 't.more'", {"t/more/__init__.py"}),
+        ("ImportError: cannot import name 'core' from 't' (unknown location)", {"t/core.py"}),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'somewhere/else'", set()),
+    ],
+)
+def test_errors_name_files_and_modules(said: str, names: set[str]) -> None:
+    assert units.named(said, {"t/bin/manager", "t/core.py", "t/more/__init__.py"}) == names
 
 
 def test_opened_is_not_needed_and_a_keep_set_is_what_stays() -> None:
@@ -160,6 +185,35 @@ def test_a_service_that_no_longer_answers_ends_the_search() -> None:
     images = Images(files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False)
     with pytest.raises(CheckError, match="one no longer answers"):
         found(images)
+
+
+class Company(Images):
+    """Two services on the same files, each with needs of its own."""
+
+    subjects = (Subject("one"), Subject("two"))
+    needs: Mapping[str, frozenset[str]] = {}
+    trials: Mapping[str, list[int]] = {}
+
+    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
+        whom = [subject.service for subject in subjects or self.subjects]
+        for service in whom:
+            self.trials[service].append(len(questions))
+        return [all(self.needs[name] <= self.left(passes) for name in whom) for passes in questions]
+
+    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+        (used,) = super().traced(passes, starts).values()
+        return {"one": used, "two": used}
+
+
+def test_services_that_share_a_layer_keep_the_union_and_the_second_is_asked_little() -> None:
+    listed = files("many/core.py", *PARTS)
+    images = Company(listed, frozenset(), frozenset(name for name, *_ in listed))
+    images.subjects = (Subject("one"), Subject("two"))
+    images.needs = {"one": frozenset({"many/core.py", *PARTS[:3]}), "two": frozenset({"many/core.py", PARTS[3]})}
+    images.trials = {"one": [], "two": []}
+    (found_pass,) = found(images).values()
+    assert found_pass.keep == tuple(f"many/models/{name}/**" for name in "abcd")
+    assert sum(images.trials["two"]) < sum(images.trials["one"])
 
 
 def test_bytecode_counts_as_its_modules() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slimbake.catalogue.model import Applied
 from slimbake.errors import CheckError
+from slimbake.prove.trial import Subject
 from slimbake.search import units
-from slimbake.search.ddmin import ddmin
+from slimbake.search.ddmin import Ask, ddmin
 from slimbake.search.oracle import Oracle, Start
 from slimbake.search.propose import Layer, Proposal, applied, pins, proposals
 from slimbake.search.units import Fleet, Unit
 
 ROUNDS = 3  # in which less is opened, since less is there
 DEEPEST = 6  # folders
+HINTS = 5  # errors that are read for what is missing, which saves some twenty trials each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class _Search:
         self.services = tuple(subject.service for subject in oracle.subjects)
         self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
+        self.so_far = self.gone  # with what has held of what is being asked
+        self.order = oracle.subjects
         self.decided: dict[frozenset[str], float] = {}  # files that cannot go, and from which weight on that was asked
         self.answering: frozenset[str] = frozenset()
 
@@ -98,6 +102,8 @@ class _Search:
                 f"{', '.join(sorted(lost))} no longer answers without what its smoke does not need",
                 "a smoke that uses what the service serves with would find it; or --keep GLOB",
             )
+        if not passes:  # the one that uses most is asked first: the others need little besides
+            self.order = tuple(sorted(self.oracle.subjects, key=lambda each: -smokes[each.service].bytes))
         self.answering = answering
         looked = (*smokes.values(), *commands.values())
         opened, run = ([tuple(used.used) for used in each.values()] for each in (smokes, commands))
@@ -107,17 +113,32 @@ class _Search:
         """Take away what nothing opens: all of it, or all but what is needed all the same."""
         open_ = units.unopened(self.fleet, by=self.options.by, small=self.options.small)
         candidates = self._in_question(open_ - self.gone)
-        found = units.single(self.fleet, candidates)
-        self._minimise("files that nothing opens", found, weigh=False)
+        named = self._named(candidates)
+        self._minimise("files that nothing opens", units.single(self.fleet, candidates - named), weigh=False)
+        self._minimise("files that an error names", units.single(self.fleet, named), weigh=False)
+
+    def _named(self, candidates: frozenset[str]) -> frozenset[str]:
+        """Of files that nothing opens, those that errors name when they are not there: to be tried by themselves."""
+        found: frozenset[str] = frozenset()
+        for _ in range(HINTS if candidates else 0):
+            passes = self._passes(self.gone | (candidates - found))
+            if all(self.oracle.holds([passes])):
+                break
+            self._say("asking what is missing", 0)
+            said = "".join(used.said for used in self.oracle.traced(passes).values())
+            if not (more := units.named(said, candidates - found)):
+                break
+            found |= more
+        return found
 
     def _opened(self) -> None:
         """Take away what is opened and not needed: packages, then folders, then files."""
-        self._minimise("packages", _worthwhile(units.packages(self.fleet, self._left()), self.options.least))
+        self._minimise("packages", units.worthwhile(units.packages(self.fleet, self._left()), self.options.least))
         for depth in range(1, DEEPEST + 1):
             every = units.folders(self.fleet, self._left(), depth)
-            self._minimise(f"folders, {depth} deep", _worthwhile(every, self.options.least))
+            self._minimise(f"folders, {depth} deep", units.worthwhile(every, self.options.least))
             # Where most of the bytes went, small ones are worth a question each: what stays is a list to be kept.
-            self._minimise(f"small folders, {depth} deep", _rest(every, self.gone), least=0)
+            self._minimise(f"small folders, {depth} deep", units.rest(every, self.gone), least=0)
         if self.options.by == "file":
             files = (unit for unit in units.single(self.fleet, self._left()) if unit.bytes >= self.options.least)
             self._minimise("files", tuple(files))
@@ -145,29 +166,42 @@ class _Search:
         if not found:
             return
         before, every = self.gone, frozenset(name for unit in found for name in unit.files)
-        missed = 0  # questions that were answered with no
+        by = (lambda unit: unit.bytes) if weigh else (lambda _: 1)
 
-        def without(kept: Sequence[Unit]) -> frozenset[str]:
+        def without(kept: Iterable[Unit]) -> frozenset[str]:
             return before | every.difference(*(unit.files for unit in kept))
 
-        def ask(questions: Sequence[tuple[Unit, ...]]) -> list[bool]:
-            nonlocal missed
-            answers = self.oracle.holds([self._passes(without(kept)) for kept in questions])
-            missed += answers.count(False)
-            for kept, held in zip(questions, answers, strict=True):
-                if held:
-                    self.gone = max(self.gone, without(kept), key=self.fleet.bytes)
-            left = sum(not unit.files <= self.gone for unit in found)
-            self._say(doing, max(1, 2 * left - missed) if weigh else 0)
-            return answers
+        def asking(subjects: Sequence[Subject], always: Sequence[Unit]) -> Ask[Unit]:
+            missed = 0  # questions that were answered with no
+
+            def ask(questions: Sequence[tuple[Unit, ...]]) -> list[bool]:
+                nonlocal missed
+                each = [without((*always, *kept)) for kept in questions]
+                answers = self.oracle.holds([self._passes(gone) for gone in each], subjects)
+                missed += answers.count(False)
+                for gone, held in zip(each, answers, strict=True):
+                    self.so_far = gone if held and len(gone) > len(self.so_far) else self.so_far
+                left = sum(not unit.files <= self.so_far for unit in found)
+                self._say(doing, max(1, 2 * left - missed) if weigh else 0)
+                return answers
+
+            return ask
 
         self._say(doing, 2 * len(found) if weigh else 0)
-        kept = ddmin(found, ask, width=2, weight=(lambda unit: unit.bytes) if weigh else (lambda _: 1), least=least)
+        kept: tuple[Unit, ...] = ()
+        for (
+            subject
+        ) in self.order:  # what one service needs holds with more: the next is asked for what it needs besides
+            rest = [unit for unit in found if unit not in kept] if kept else found
+            kept += ddmin(rest, asking([subject], kept), weight=by, least=least)
+            self.gone = self.so_far = without(kept)
+        if len(self.order) > 1 and not all(self.oracle.holds([self._passes(self.gone)])):
+            kept = ddmin(found, asking(self.order, ()), weight=by, least=least)  # more did harm: so all at once
         self.gone = without(kept)
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
     def _say(self, doing: str, at_most: int) -> None:
-        self.tell(Step(doing, self.fleet.bytes(self.gone), at_most))
+        self.tell(Step(doing, self.fleet.bytes(self.so_far), at_most))
 
     def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:
         """What a trial applies: just what would be proposed."""
@@ -193,29 +227,3 @@ class _Search:
         guarded = sum(module.bytes for module in modules if module.guarded and module.name not in opened)
         after = before - sum(each.bytes for each in made)
         return Found(made, self.services, before, after, self.fleet.weight, guarded)
-
-
-def _siblings(every: Iterable[Unit]) -> Iterator[list[Unit]]:
-    by_parent: dict[str, list[Unit]] = {}
-    for unit in every:
-        by_parent.setdefault(unit.name.rpartition("/")[0], []).append(unit)
-    yield from by_parent.values()
-
-
-def _worthwhile(every: Sequence[Unit], least: int) -> list[Unit]:
-    """Those that weigh `least`, on their own or with other small ones beside them."""
-    chosen: set[Unit] = set()
-    for siblings in _siblings(every):
-        small = [unit for unit in siblings if unit.bytes < least]
-        chosen.update(siblings if sum(unit.bytes for unit in small) >= least else {*siblings} - {*small})
-    return [unit for unit in every if unit in chosen]
-
-
-def _rest(every: Sequence[Unit], gone: frozenset[str]) -> list[Unit]:
-    """What is left of folders of which more than half of the bytes went."""
-    chosen: set[Unit] = set()
-    for siblings in _siblings(every):
-        left = {unit for unit in siblings if not unit.files <= gone}
-        if sum(unit.bytes for unit in left) * 2 < sum(unit.bytes for unit in siblings):
-            chosen |= left
-    return [unit for unit in every if unit in chosen]

@@ -53,6 +53,12 @@ class Used:
     files: tuple[tuple[str, int, str, str], ...]
     used: Mapping[str, str]  # a name -> how
     elsewhere: Mapping[str, tuple[int, str]]  # a path outside of the prefix -> bytes, how
+    said: str = ""  # by a smoke that did not hold
+
+    @property
+    def bytes(self) -> int:
+        """Of what is used below the prefix."""
+        return sum(size for name, size, *_ in self.files if name in self.used)
 
 
 class Oracle:
@@ -60,26 +66,21 @@ class Oracle:
 
     def __init__(self, subjects: Sequence[Subject], kept: Kept, jobs: int = JOBS) -> None:
         self.subjects, self.tally, self._kept, self._jobs = tuple(subjects), Tally(), kept, jobs
-        self._order = list(subjects)
 
-    def holds(self, questions: Sequence[Sequence[Applied]]) -> list[bool]:
-        """For each of these sets of passes, whether all smokes hold. Raises SetupError where the engine fails."""
+    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
+        """For each of these sets of passes, whether the smokes of these subjects hold, or of all of them.
+
+        Raises SetupError where the engine fails.
+        """
         self.tally.questions += len(questions)
+        whom = tuple(subjects or self.subjects)
         with ThreadPoolExecutor(self._jobs) as pool:
-            waiting = [pool.submit(self._holds, tuple(passes)) for passes in questions]
+            waiting = [[pool.submit(self.outcome, each, tuple(passes)) for each in whom] for passes in questions]
             try:
-                return [each.result() for each in waiting]
+                return [all(each.result().held for each in trials) for trials in waiting]
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # trials that run come to their end, and are kept
                 raise
-
-    def _holds(self, passes: tuple[Applied, ...]) -> bool:
-        for subject in tuple(self._order):
-            if not self.outcome(subject, passes).held:
-                # What has failed once is asked first: a question ends with the first that fails.
-                self._order = [subject, *(each for each in self._order if each is not subject)]
-                return False
-        return True
 
     def outcome(self, subject: Subject, passes: Sequence[Applied]) -> Outcome:
         """One trial, or what it said before."""
@@ -117,7 +118,8 @@ class Oracle:
                 told = json.loads(said.stdout.splitlines()[-1])
             except (IndexError, ValueError):
                 raise SetupError(f"{subject.service} could not be traced", said.stderr.strip()[-2000:]) from None
+            told["said"] = "" if told["held"] else said.stderr
             self._kept.put_json(under, told)
         files = tuple((name, size, package, version) for name, size, package, version in told["files"])
         elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
-        return Used(told["held"], files, told["used"], elsewhere)
+        return Used(told["held"], files, told["used"], elsewhere, told.get("said", ""))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,6 +118,20 @@ def fleet(
     return Fleet(known, used, served, data - used - served, bare)
 
 
+def named(said: str, names: Collection[str]) -> frozenset[str]:
+    """Those of these files that the words of an error name: by their path, or as a module that is missing."""
+    found: set[str] = set()
+    for path in re.findall(r"[\w./+-]+", said):
+        ends = (path[slash.end() :].rstrip(".") for slash in re.finditer("/", path))
+        found.update(end for end in ends if end in names)
+    missing = re.findall(r"No module named '([\w.]+)'", said)
+    missing += [f"{of}.{name}" for name, of in re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", said)]
+    for module in missing:
+        way = module.replace(".", "/")
+        found.update(name for name in (f"{way}.py", f"{way}/__init__.py") if name in names)
+    return frozenset(found)
+
+
 def packages(fleet: Fleet, names: Iterable[str]) -> tuple[Unit, ...]:
     """Those of these files, by package."""
     return _units(fleet, names, lambda name: fleet.modules[name].package)
@@ -161,3 +176,29 @@ def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str
         if not little and not (used and by == "directory"):
             gone.add(name)
     return frozenset(gone)
+
+
+def _siblings(every: Iterable[Unit]) -> Iterator[list[Unit]]:
+    by_parent: dict[str, list[Unit]] = {}
+    for unit in every:
+        by_parent.setdefault(unit.name.rpartition("/")[0], []).append(unit)
+    yield from by_parent.values()
+
+
+def worthwhile(every: Sequence[Unit], least: int) -> list[Unit]:
+    """Those that weigh `least`, on their own or with other small ones beside them."""
+    chosen: set[Unit] = set()
+    for siblings in _siblings(every):
+        small = [unit for unit in siblings if unit.bytes < least]
+        chosen.update(siblings if sum(unit.bytes for unit in small) >= least else {*siblings} - {*small})
+    return [unit for unit in every if unit in chosen]
+
+
+def rest(every: Sequence[Unit], gone: frozenset[str]) -> list[Unit]:
+    """What is left of folders of which more than half of the bytes went."""
+    chosen: set[Unit] = set()
+    for siblings in _siblings(every):
+        left = {unit for unit in siblings if not unit.files <= gone}
+        if sum(unit.bytes for unit in left) * 2 < sum(unit.bytes for unit in siblings):
+            chosen |= left
+    return [unit for unit in every if unit in chosen]
