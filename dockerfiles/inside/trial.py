@@ -156,10 +156,11 @@ def restore(packages: Packages) -> None:
 def _imported(packages: Packages) -> dict[str, Any]:
     """What a smoke that held has imported: bytes by package, those of them in ELF files; sources without bytecode."""
     try:
-        modules = {packages.name(Path(file)) for file in json.loads(IMPORTED.read_text())} & packages.files.keys()
+        found = {packages.name(Path(file)) for file in json.loads(IMPORTED.read_text())} & packages.files.keys()
     except OSError:
         return {}
-    owners = {packages.owner(name)[0] for name in modules} - {""}
+    modules = {name for name in found if packages.owner(name)[0]}
+    owners = {packages.owner(name)[0] for name in modules}
     sizes = {name: path.stat().st_size for name, path in packages.files.items() if packages.owner(name)[0] in owners}
     sources = [name for name in modules if name.endswith(".py")]
     bare = [name for name in sources if not Path(cache_from_source(packages.files[name])).exists()]
