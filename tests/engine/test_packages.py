@@ -51,7 +51,7 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(toy: Toy, inde
     assert done.code == 5, done.stderr
     assert held(toy.image("one")) == ""
     lines = told(done)
-    assert lines[0].startswith("slimbake: one does not build: layer install")
+    assert lines[0].startswith("slimbake: one does not build: install")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
     assert "`slimbake fetch --verify`" in lines[-1]

@@ -28,10 +28,9 @@ def inside(manifest: Manifest) -> Target:
     everything built, that was a fifth of the time. A step mounts single files of it and is cached by their content.
     """
     asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
+    packages = any(r.specs or r.packages for r in asked)
     installs = (
-        any(r.specs or r.packages for r in asked)
-        or any(s.weights or s.system for s in manifest.services)
-        or any(b.system for b in manifest.bases)
+        packages or any(s.weights or s.system for s in manifest.services) or any(b.system for b in manifest.bases)
     )
     return Target(
         name="inside",
@@ -40,7 +39,9 @@ def inside(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), ("passes", PASSES), external(manifest, "uv")) if installs else (),
+        contexts=(("locks", LOCKS), *((("passes", PASSES),) if packages else ()), external(manifest, "uv"))
+        if installs
+        else (),
         labels=_labels(manifest, "inside"),
         ignore=NEVER_BUILT_IN,
     )
