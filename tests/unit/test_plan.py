@@ -173,9 +173,9 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
         return [name for name, _ in decided.target("inside").contexts]
 
     assert sent(service("api")) == []
-    assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "passes", "uv"]
+    assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "uv"]
     assert sent(service("api"), service("web", requirements=asks("httpx"))) == ["locks", "passes", "uv"]
-    assert sent(service("api", weights=MODEL)) == ["locks", "passes", "uv"]
+    assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
 
 
 def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
