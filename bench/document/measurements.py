@@ -216,7 +216,7 @@ def limits(inputs: Inputs) -> str:
             if left is None
             else ", ".join(f"{a['kind']} {mb(a['bytes'])}" for a in left) or "nothing over 2 %"
         )
-        sizes = [of.get(key) for key in ("image", "opened", "touched", "above", "used")]
+        sizes = [of.get(key) for key in ("image", "opened", "touched", "smallest", "above", "used")]
         rows.append((name, *map(mb, sizes), ratio(of.get("above"), of.get("used")), actions))
-    heads = ("MB", "image", "opened", "pages touched", "above the runtime", "used of that", "ratio", "left")
+    heads = ("MB", "image", "opened", "touched", "smallest found", "above the runtime", "used of that", "ratio", "left")
     return "What counts as used: [limits](limits.md).\n\n" + table(heads, rows)

@@ -70,6 +70,12 @@ def test_a_failed_import_of_what_a_pass_removed_names_the_pass(module: str, by: 
     )
 
 
+def test_a_module_of_a_package_asked_for_by_name_is_told_of(python: Python) -> None:
+    words = "No module named 'thing.fast': the pass thing.fast removed it; `slimbake why thing.fast` tells more"
+    assert last(python, "from thing import fast") == f"ModuleNotFoundError: {words}"
+    assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
+
+
 def test_what_was_never_there_is_told_as_ever(python: Python) -> None:
     assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
     assert last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"

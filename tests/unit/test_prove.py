@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.errors import CheckError
 from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.plan.model import Target
 from slimbake.prove.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
@@ -108,13 +109,14 @@ def test_those_that_are_known_are_company_and_are_not_tried_again() -> None:
     found = ablated([candidate("new"), candidate("other")], checks, (applied("old"),))
     assert verdicts(found) == {"new": "refuted", "other": "proven"}
     assert all("old" in names for names, held_out in checks.asked if held_out)
-    assert {"old"} not in [names for names, _ in checks.asked]
+    assert ({"old"}, False) not in checks.asked
 
 
-def test_where_the_known_ones_do_not_hold_themselves_it_ends() -> None:
+def test_where_the_known_ones_do_not_hold_themselves_no_new_one_is_blamed() -> None:
     checks = Checks(("old",))
-    found = ablated([candidate("a")], checks, (applied("old"),))
-    assert found.keys() == {"a"} and len(checks.asked) <= 3
+    with pytest.raises(CheckError, match="do not hold any more: api fails at load"):
+        ablated([candidate("a"), candidate("b")], checks, (applied("old"),))
+    assert len(checks.asked) == 4  # each alone, all together, the known ones
 
 
 NAMES = [chr(ord("a") + number) for number in range(10)]
@@ -159,8 +161,25 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
     evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts)
     layer = Layer(question, evidence, weighed, frozenset(weighed))
     assert layer.proven == ("a", "b")
-    assert own("a", layer) == {"1", "3"}
-    assert own("b", layer) == frozenset()
+    assert own("a", layer, ("a", "b")) == {"1", "3"}
+    assert own("b", layer, ("a", "b")) == frozenset()
+
+
+def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() -> None:
+    weighed = {name: Weighed(frozenset({"1", "2"}), 0, 0) for name in ("strip.debug", "strip.unneeded")}
+    verdicts = {name: finding("proven") for name in weighed}
+    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts)
+    layer = Layer(question, evidence, weighed, frozenset(weighed))
+    assert own("strip.unneeded", layer, ("strip.unneeded",)) == {"1", "2"}
+    assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
+
+
+def test_what_was_found_now_is_taken_back_and_what_was_known_stays() -> None:
+    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    found = {"new": finding("proven"), "known": finding("proven")}
+    evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=found)
+    assert Layer(question, evidence, {}, frozenset({"new"})).taken_back().proven == ("known",)
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------

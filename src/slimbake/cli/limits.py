@@ -47,6 +47,7 @@ def command(
     from slimbake.limits import report
     from slimbake.limits.measured import measured
     from slimbake.release import MEASURED
+    from slimbake.search.smallest import smallest
 
     manifest, plan = read(file)
     chosen = select(plan, services, variant)
@@ -57,7 +58,7 @@ def command(
         raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
     root = manifest.file.parent
-    every = measured(plan, ids, root, root / MEASURED, say, again=again)
+    every = measured(plan, ids, root, root / MEASURED, say, smallest(manifest), again=again)
     found = tuple(each for each in every if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})

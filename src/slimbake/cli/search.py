@@ -63,6 +63,7 @@ def command(
     from slimbake.prove.subjects import subjects
     from slimbake.search import Options, search
     from slimbake.search.oracle import Oracle, Start
+    from slimbake.search.smallest import keep as keep_smallest
     from slimbake.search.text import catalogue_text, catalogue_with
     from slimbake.state import write_atomically
 
@@ -77,6 +78,8 @@ def command(
         oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
         with _shown(oracle) as tell:
             result = search(oracle, layers, starts, options, tell)
+    if len(chosen) == 1:
+        keep_smallest(manifest, chosen[0], result.after)
     if write:
         own = root / OWN
         before = own.read_text("utf-8") if own.is_file() else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
             elif applied:
                 carries.append(applied)
         if carries:
-            passes[question.layer] = tuple(sorted(_needed(carries), key=lambda each: each.name))
+            passes[question.layer] = tuple(sorted(needed(carries), key=lambda each: each.name))
     return Carried(passes, tuple(dropped))
 
 
@@ -86,7 +86,7 @@ def _left_out(manifest: Manifest, known: Collection[str]) -> None:
             raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
 
 
-def _needed(carries: Sequence[Applied]) -> Iterator[Applied]:
+def needed(carries: Collection[Applied]) -> Iterator[Applied]:
     """Passes less those that strip less of what another one strips: each would read and write every file."""
     strong = [each for each in carries if each.strip == "unneeded"]
     for each in carries:

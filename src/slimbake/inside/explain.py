@@ -11,10 +11,13 @@ class _Removed:
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
         """Say nothing of what was never there; raise ModuleNotFoundError for what a pass removed."""
-        frame = sys._getframe(1)
-        while str(module := frame.f_globals.get("__name__")).startswith("importlib") and frame.f_back:
+        frame, told = sys._getframe(1), name
+        own = ("importlib", "_frozen_importlib")  # what Python calls these modules until somebody imports them
+        while str(module := frame.f_globals.get("__name__")).startswith(own) and frame.f_back:
             if module == "importlib.util":
                 return
+            if frame.f_code.co_name == "_handle_fromlist":
+                told = name.rpartition(".")[0]  # an error of the module's own name would not be passed on
             frame = frame.f_back
         try:
             by = _pass(name)
@@ -22,7 +25,7 @@ class _Removed:
             return
         if by:
             words = f"No module named {name!r}: the pass {by} removed it; `slimbake why {name}` tells more"
-            raise ModuleNotFoundError(words, name=name)
+            raise ModuleNotFoundError(words, name=told)
 
 
 def _pass(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.images import Engine, Source, this_platform
 from slimbake.limits.files import files
-from slimbake.limits.model import Laid, Limits, Observed, limits
+from slimbake.limits.model import Laid, Limits, Observed, beside_prefix, limits
 from slimbake.limits.observe import observed
 from slimbake.measure import stored
 from slimbake.measure.shelf import Shelf
@@ -20,13 +20,15 @@ RUNTIME = "runtime"
 
 
 def measured(
-    plan: Plan, ids: Mapping[str, str], root: Path, cache: Path, say: Callable[[str], None], *, again: bool = False
-) -> tuple[Limits, ...]:
+    plan: Plan, ids: Mapping[str, str], root: Path, cache: Path, say: Callable[[str], None],
+    smallest: Mapping[str, int], *, again: bool = False,
+) -> tuple[Limits, ...]:  # fmt: skip
     """Observe the smokes of these images, one after the other, and say what each could not go below.
 
     `ids`: service -> image id, of the whole fleet; `cache`: that of `measure`, beside which lies what was found;
-    `again`: smokes are observed anew. A service without a smoke is not observed. Raises CheckError where one
-    does not hold, SetupError where an image cannot be read.
+    `smallest`: service -> bytes below the prefix that a search left; `again`: smokes are observed anew. A service
+    without a smoke is not observed. Raises CheckError where one does not hold, SetupError where an image cannot
+    be read.
     """
     shelf = Shelf(cache.with_name("limits"))
     smokes = {target.service: target for target in plan.targets if target.kind == "smoke"}
@@ -40,7 +42,8 @@ def measured(
         say(f"other containers run ({len(others)}): pages that they touch are not told apart where they share a layer")
     with contextlib.closing(Engine(ids, this_platform())) as engine:
         source = Source(stored(ids, cache) or engine.images, engine)
-        return limits(_laid(plan, source, files(source, shelf)), found, {})
+        laid = _laid(plan, source, files(source, shelf))
+        return limits(laid, found, {n: s + beside_prefix(laid[n][1]) for n, s in smallest.items() if n in laid})
 
 
 def _laid(plan: Plan, source: Source, held: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[str, tuple[Laid, ...]]]:

@@ -76,7 +76,7 @@ class Limits:
     digest: str
     image: int  # uncompressed
     opened: int | None
-    smallest: int | None  # of the smallest set that was found to work
+    smallest: int | None  # of the smallest set that was found to work, by a search or as the image itself
     touched: int | None  # of pages
     resident: int | None
     disturbed: int | None
@@ -100,6 +100,11 @@ class Limits:
 def times(whole: int, part: int | None) -> float | None:
     """How many times a part goes into a whole; None where that is not known, or nothing."""
     return whole / part if part else None
+
+
+def beside_prefix(layers: Iterable[Laid]) -> int:
+    """The bytes of an image that are no package's: the runtime, code, weights."""
+    return sum(n for layer in layers for path, n in layer.files.items() if not path.startswith("opt/slimbake/"))
 
 
 def limits(
@@ -149,9 +154,10 @@ def _limits(
         used = None if by is None or used is None else used + _used(layer, with_sources(by))
     read = None if found is None else sum(file.bytes for file in found.files if file.opened)
     touched = None if found is None else sum(file.touched for file in found.files)
+    known = min(smallest[service], image) if service in smallest else None  # the image itself works, too
     left = None if found is None else _left(found, image, above if used is None else above - used)
     return Limits(
-        service, digest, image, read, smallest.get(service), touched,
+        service, digest, image, read, known, touched,
         found.resident if found else None, found.disturbed if found else None, above, used, left,
     )  # fmt: skip
 

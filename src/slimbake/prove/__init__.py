@@ -62,7 +62,14 @@ def prove(
                 )
             )
             write(layers[-1:], root)
-        pruned = _pruned(manifest, needed, bench, say)
+        try:
+            pruned = _pruned(manifest, needed, bench, say)
+            ids = {name: subject.image for name, subject in pruned.items()}
+            if any(layer.new for layer in layers):
+                images.verified(bench.ready.plan, ids, root, say)
+        except CheckError:
+            write([layer.taken_back() for layer in layers], root)
+            raise
         kept = Kept(root / KEPT)
         for number, layer in enumerate(layers):
             applied = {e.name: a for e in passes if e.name in layer.proven and (a := e.applied(layer.question.pins))}
@@ -72,8 +79,6 @@ def prove(
             layers[number] = layer.with_findings(more)
             write([layers[number]], root)
         if any(layer.new for layer in layers):
-            ids = {name: subject.image for name, subject in pruned.items()}
-            images.verified(bench.ready.plan, ids, root, say)
             bare_ids = {name: subject.image for name, subject in subjects.items()}
             images.write(images.measured(bench.ready.plan, bare_ids, ids, root, say), root)
     return tuple(layer.evidence for layer in layers)

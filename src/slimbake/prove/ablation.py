@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.errors import CheckError
 from slimbake.evidence.model import Finding, Verdict
 
 Passes = tuple[Applied, ...]
@@ -53,7 +54,8 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
     """What is found out about each pass, by its name. `known`: other passes on the layer that are proven.
 
     Proven are those that hold alone and with all other proven ones, and save bytes compressed. One that holds alone
-    and fails in company is refuted with what failed; of two that do so together, the one that saves less.
+    and fails in company is refuted with what failed; of two that do so together, the one that saves less. Raises
+    CheckError where the known ones do not hold.
     """
     found: dict[str, Finding] = {}
     trying = []
@@ -87,15 +89,26 @@ def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Ca
         tried = ask([("all together", _passes(held, known))], held_out=True)[0]
         if not tried.level:
             break
+        if known and not refuted:
+            _expect_to_hold(known, ask)
         low, high = 0, len(held)  # so many of them hold, and so many do not
         while high - low > 1:
             middle = (low + high) // 2
             half = ask([(f"the first {middle}", _passes(held[:middle], known))], held_out=True)[0]
             low, high, tried = (middle, high, tried) if not half.level else (low, middle, half)
-        if not held:  # what was proven before does not hold any more: whoever asked has to try all anew
-            break
         refuted.append((held.pop(high - 1), tried))
     return refuted
+
+
+def _expect_to_hold(known: Passes, ask: Ask) -> None:
+    """No new pass is to blame for what was proven before and does not hold any more. Raises CheckError."""
+    tried = ask([("those proven before", known)], held_out=True)[0]
+    if tried.level:
+        words = f"passes that were proven before do not hold any more: {tried.service} fails at {tried.level}"
+        raise CheckError(
+            f"{words}\n{tried.error}",
+            "`slimbake prove` without --stale and --pass tries all of them anew",
+        )
 
 
 def _passes(candidates: Sequence[Candidate], known: Passes) -> Passes:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
+from slimbake.evidence import needed
 from slimbake.evidence.model import Finding
 from slimbake.prove.kept import Kept, key
 from slimbake.prove.layers import Layer
@@ -36,7 +37,8 @@ def all_but_each(
     `bare`: an image without passes, from which files are put back; `pruned`: the images with all that are proven. A
     smoke that fails without a pass is told with it. Raises SetupError where the engine fails.
     """
-    alone = {name: own(name, layer) for name in layer.proven if name in layer.new}
+    carries = frozenset(each.name for each in needed([applied[name] for name in layer.proven]))
+    alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
     found: dict[str, Finding] = {}
     with tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch, ThreadPoolExecutor(workers()) as pool:
 
@@ -67,10 +69,10 @@ def all_but_each(
     return found
 
 
-def own(name: str, layer: Layer) -> frozenset[str]:
-    """The files that a proven pass alone removes or changes."""
-    others = (layer.weighed[other].names for other in layer.proven if other != name)
-    return layer.weighed[name].names.difference(*others)
+def own(name: str, layer: Layer, carries: Collection[str]) -> frozenset[str]:
+    """The files that a pass alone removes or changes, of those that the layer `carries`; none if it is not."""
+    others = (layer.weighed[other].names for other in carries if other != name)
+    return layer.weighed[name].names.difference(*others) if name in carries else frozenset()
 
 
 def _copied(bare: Subject, applied: Applied, names: frozenset[str], target: Path) -> int:

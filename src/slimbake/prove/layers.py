@@ -38,6 +38,11 @@ class Layer:
         """The layer with more said of some passes."""
         return replace(self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings}))
 
+    def taken_back(self) -> Layer:
+        """The layer without what was found now."""
+        known = {name: finding for name, finding in self.evidence.passes.items() if name not in self.new}
+        return replace(self, evidence=replace(self.evidence, passes=known), new=frozenset())
+
 
 def prove_layer(
     question: Question,
