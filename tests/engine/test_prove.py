@@ -15,6 +15,10 @@ import pytest
 from tests.engine.conftest import Toy, call, docker, fleet
 from tests.engine.toys import entry
 
+from slimbake.catalogue.model import Applied
+from slimbake.plan.model import Target
+from slimbake.prove.trial import Subject, trial
+
 PASSES = """\
 passes:
   toy.compat:
@@ -242,6 +246,33 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         assert kept >= 1
     finally:
         toy.file("one/smoke.py", SMOKE)
+
+
+@pytest.mark.parametrize(
+    ("words", "level", "told"),
+    [
+        ("while True: pass", "time", "in load\n"),
+        ("b'x' * (5 << 30)", "memory", "it took more than 4g of memory"),
+    ],
+)
+def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_named(
+    words: str, level: str, told: str, toy: Toy, baked: str
+) -> None:
+    toy.file(
+        "one/odd.py",
+        f"def load():\n    try:\n        import idna.uts46data\n    except ImportError:\n        {words}\n",
+    )
+    smoke = Target(
+        name="one-smoke", kind="smoke", service="one", context="one", dockerfile="", recipe=None,
+        args=(("SMOKE", "odd.py"),),
+    )  # fmt: skip
+    subject = Subject("one", f"slimbake/{toy.project}/one:unpruned", smoke, toy.root)
+    without = Applied(name="toy.compat", packages=("idna",), remove=("idna/uts46data.py",))
+    limit = {"SMOKE_TIME_LIMIT": "3"}
+    assert trial(subject, (), environment=limit).held
+    outcome = trial(subject, (without,), environment=limit)
+    assert (outcome.held, outcome.level) == (False, level)
+    assert told in outcome.error
 
 
 def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anything_is_tried(

@@ -118,14 +118,34 @@ def test_code_without_a_name_is_told_too(python: Python) -> None:
     assert "the pass some.modules removed it" in last(python, "exec('import gone', {'__name__': None})")
 
 
+def test_ledgers_are_read_once(image: Path, python: Python) -> None:
+    text = f"""
+from pathlib import Path
+failed = []
+for name in ("never", "gone", "thing.fast"):
+    try:
+        __import__(name)
+    except ImportError as error:
+        failed.append("the pass" in str(error))
+    for file in Path({str(image / "ledger")!r}).iterdir():
+        file.rename(file.with_suffix(".away"))
+print(failed)
+"""
+    try:
+        assert python(text).stdout == "[False, True, True]\n"
+    finally:
+        for file in (image / "ledger").iterdir():
+            file.rename(file.with_suffix(".gz"))
+
+
 def test_what_is_there_is_found_without_a_ledger_being_read_and_a_broken_one_hides_nothing(
     image: Path, python: Python
 ) -> None:
     ledger = image / "ledger/a-broken-one.json.gz"
     ledger.write_bytes(b"no gzip")
     try:
-        done = python("import sys, thing.sub; print('gzip' in sys.modules)")
-        assert (done.stdout, done.stderr) == ("False\n", "")
+        done = python("import _slimbake_ledger as ledger, thing.sub; print(ledger._Removed.ledgers)")
+        assert (done.stdout, done.stderr) == ("None\n", "")
         assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
         assert last(python, "import gone").startswith("ModuleNotFoundError: No module named 'gone'")
     finally:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,14 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.errors import CheckError
+from slimbake.errors import CheckError, SetupError
 from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.plan.model import Target
+from slimbake.prove import trial
 from slimbake.prove.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
 from slimbake.prove.company import own
 from slimbake.prove.kept import Kept, key
 from slimbake.prove.layers import Layer
 from slimbake.prove.trial import Outcome, Subject
+from slimbake.prove.weigh import weigh
 
 
 def candidate(name: str, saves: int = 10, files: int = 1, error: str = "") -> Candidate:
@@ -222,6 +227,37 @@ def subject(tmp_path: Path) -> Callable[..., Subject]:
         args=(("SMOKE", "smoke.py"),),
     )  # fmt: skip
     return lambda image="sha256:1": Subject("api", image, smoke, tmp_path)
+
+
+def told(*members: str) -> bytes:
+    """A tar of empty files, as a container writes it, less the two blocks at its end."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name in members:
+            tar.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()[: 512 * len(members)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "whole"),
+    [
+        (told("0/before/a", "end") + bytes(1024), True),
+        (told("0/before/a", "end"), True),
+        (told("0/before/a") + bytes(1024), False),
+        (told("0/before/a"), False),
+        (told("0/before/a") + b"\x01" * 512 + told("end"), False),
+        (b"", False),
+    ],
+)
+def test_what_is_weighed_and_breaks_off_is_an_error_and_never_a_pass_that_does_nothing(
+    stream: bytes, whole: bool, subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "streamed", lambda *_: contextlib.nullcontext(io.BytesIO(stream)))
+    if whole:
+        assert weigh(subject(), [applied("a")])[0].names == {"a"}
+    else:
+        with pytest.raises(SetupError, match="not told to the end"):
+            weigh(subject(), [applied("a")])
 
 
 def test_a_trial_is_known_by_what_it_does_and_not_by_how_a_pass_is_called(

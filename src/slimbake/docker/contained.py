@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from slimbake.docker import call
 from slimbake.errors import SetupError
 
+OUT = "/inside/out"  # where a container finds the pipe that it is read by
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
@@ -64,26 +68,43 @@ def _quiet(*arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def streamed(words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
-    """The standard output of a container that is removed when it ends. Raises SetupError with its last words."""
-    command = ["docker", "run", "--rm", "--interactive", *words]
-    with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process,
-    ):
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - for the type checker
-        try:
-            process.stdin.write(stdin.encode())
-            process.stdin.close()
-            yield process.stdout
-        except BaseException:
-            process.kill()
-            raise
-        while process.stdout.read(1 << 20):
-            pass
-        if process.wait():
-            said.seek(0)
-            raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
+def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
+    """What a container of this name writes to the pipe OUT; it is removed when it ends, and when nobody reads on.
+
+    It is not its standard output: of a long one that is read slowly Docker loses pieces of 16 KiB (26.1.5, on a busy
+    machine), and says nothing. Raises SetupError with the container's last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="slimbake-stream-") as folder, tempfile.TemporaryFile() as said:
+        pipe = Path(folder, "pipe")
+        os.mkfifo(pipe)
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        command = ["docker", "run", "--rm", "--interactive", f"--name={name}", f"--volume={pipe}:{OUT}", *words]
+        with (
+            os.fdopen(reading, "rb") as stream,
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said) as process,
+        ):
+            assert process.stdin is not None  # noqa: S101 - for the type checker
+            try:
+                process.stdin.write(stdin.encode())
+                process.stdin.close()
+                ready = select.poll()
+                ready.register(reading, select.POLLIN)
+                while process.poll() is None and not ready.poll(100):
+                    pass
+                os.set_blocking(reading, True)
+                yield stream
+                while stream.read(1 << 20):
+                    pass
+            except BaseException as error:
+                with contextlib.suppress(subprocess.TimeoutExpired):  # what broke off tells less than the container
+                    process.wait(2 if isinstance(error, Exception) else 0)
+                if not process.returncode:
+                    process.kill()
+                    _quiet("rm", "--force", "--volumes", name)
+                    raise
+            if process.wait():
+                said.seek(0)
+                raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
 
 
 @contextlib.contextmanager

@@ -1,13 +1,17 @@
 """Lets a failed import of a module that a pass removed say so. Standard library only; it lies in the image.
 
 Python loads it at every start (`_slimbake_ledger.pth`), and asks it when nobody else has found a module. Ledgers
-are read then, not before. Whoever only looks whether a module is there, with `find_spec`, is told that it is not.
+are read at the first such time, not before, and kept: torch and transformers together look for 40 modules that are
+not there. Whoever only looks whether a module is there, with `find_spec`, is told that it is not.
 """
 
 import sys
 
 
 class _Removed:
+    # The top names in each ledger, and its text, which is not parsed: 1 MB for torch and all that stands on it.
+    ledgers: list[tuple[frozenset[bytes], bytes]] | None = None
+
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
         """Say nothing of what was never there; raise ModuleNotFoundError for what a pass removed."""
@@ -29,22 +33,29 @@ class _Removed:
 
 
 def _pass(name: str) -> str:
-    import gzip
-    import json
-    from pathlib import Path
+    """The pass that removed a module; found in the text, since to parse it takes a tenth of a second."""
+    path = name.replace(".", "/").encode()
+    for tops, text in _ledgers():
+        if path.partition(b"/")[0] in tops:
+            import re
 
-    path = name.replace(".", "/")
-    for file in Path(__file__).parents[3].glob("ledger/*.json.gz"):
-        for by, packages in json.loads(gzip.decompress(file.read_bytes())).items():
-            for files in packages.values():
-                for removed, _, after in files:
-                    if not after and removed.startswith(path) and _is_module(removed[len(path) :]):
-                        return str(by)
+            files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
+            if found := re.search(files, text):
+                end = text.rindex(b'":{', 0, found.start())
+                return text[text.rindex(b'"', 0, end) + 1 : end].decode()
     return ""
 
 
-def _is_module(rest: str) -> bool:
-    return rest in {".py", "/__init__.py"} or (rest.startswith(".") and rest.endswith(".so"))
+def _ledgers() -> list[tuple[frozenset[bytes], bytes]]:
+    if _Removed.ledgers is None:
+        import re
+        import zlib
+        from pathlib import Path
+
+        folder = Path(__file__).parents[3] / "ledger"
+        texts = [zlib.decompress(file.read_bytes(), 31) for file in folder.glob("*.json.gz")]
+        _Removed.ledgers = [(frozenset(re.findall(rb'\["([^"/.]+)', text)), text) for text in texts]
+    return _Removed.ledgers
 
 
 sys.meta_path.append(_Removed)

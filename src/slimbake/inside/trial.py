@@ -1,6 +1,6 @@
 """Tries passes on an image without any: on the writable layer of a container, which goes with it. Stdlib only.
 
-`weigh`: standard output is a tar of what each pass removes or changes, `NUMBER/before/PATH` and `NUMBER/after/PATH`.
+`weigh`: a tar of what each pass removes or changes, `NUMBER/before/PATH` and `NUMBER/after/PATH`, goes to the pipe OUT.
 `smoke`: the passes are applied, something is damaged where that is asked for, then the image's smoke runs as 65532.
 What is asked for comes as JSON on standard input; the answer is the last line of standard output.
 """
@@ -29,6 +29,7 @@ else:
 
 PREFIX = Path("/opt/slimbake")
 TOOLS = Path("/inside/tools")
+OUT = Path("/inside/out")
 LAST_LINES = 12
 TIME_LIMIT = "240"  # seconds; other trials run beside this one
 OWNER = 65532
@@ -49,9 +50,13 @@ def main() -> int:
 
 def weigh(packages: Packages, passes: list[Pass]) -> None:
     """Write the tar. A pass that cannot be applied is a member `NUMBER/error` that says why; what one that matches
-    nothing may mean is in `NUMBER/near`.
+    nothing may mean is in `NUMBER/near`. The last member is `end`.
     """
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar, tempfile.TemporaryDirectory(dir="/") as scratch:
+    with (
+        OUT.open("wb") as out,
+        tarfile.open(fileobj=out, mode="w|") as tar,
+        tempfile.TemporaryDirectory(dir="/") as scratch,
+    ):
         for number, each in enumerate(passes):
             try:
                 names = removed(packages, each, compiled=True)
@@ -65,6 +70,7 @@ def weigh(packages: Packages, passes: list[Pass]) -> None:
                     made.unlink()
             except PassError as error:
                 _say(tar, f"{number}/error", str(error))
+        tar.addfile(tarfile.TarInfo("end"))
 
 
 def _say(tar: tarfile.TarFile, name: str, words: str) -> None:

@@ -78,12 +78,11 @@ def own(name: str, layer: Layer, carries: Collection[str]) -> frozenset[str]:
 def _copied(bare: Subject, applied: Applied, names: frozenset[str], target: Path) -> int:
     """Write a tar with these files as they are without the pass; the bytes that it saves of them."""
     saved = 0
-    with weighed(bare, (applied,)) as tar, tarfile.open(target, "w") as out:
-        for member in tar:
+    with weighed(bare, (applied,)) as members, tarfile.open(target, "w") as out:
+        for member, content in members:
             _, when, name = member.name.split("/", 2)
             if name in names:
                 saved += member.size if when == "before" else -member.size
                 if when == "before":
-                    out.addfile(member, tar.extractfile(member))
-            tar.members = []  # type: ignore[attr-defined]  # nobody asks twice
+                    out.addfile(member, content)
     return saved

@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.docker.contained import contained, streamed
@@ -27,6 +27,7 @@ from slimbake.verify import START
 PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
 TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
 MEMORY = "4g"  # of a trial; it leaves a machine of 8 GB alive when a smoke eats all that it can get
+END = "end"  # the last member of what is weighed
 TRIAL = "slimbake.trial"  # the label of its container
 _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
 
@@ -109,12 +110,32 @@ def trial(
         raise SetupError(f"a trial of {subject.service} could not be run", said.stderr.strip()[-2000:]) from None
 
 
+Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
+
+
 @contextlib.contextmanager
-def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[tarfile.TarFile]:
-    """What each pass removes or changes, as a tar stream (`inside/trial.py` says how its members are called)."""
+def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
+    """What each pass removes or changes, as members of a tar (`inside/trial.py` says how they are called).
+
+    Raises SetupError where the container fails, and where what it tells breaks off: tarfile takes that for the end.
+    """
     asked = json.dumps({"passes": [each.as_json() for each in passes]})
-    with streamed((*words(subject), "weigh"), asked) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-        yield tar
+    name = f"slimbake-weigh-{secrets.token_hex(6)}"
+    try:
+        with streamed(name, (*words(subject), "weigh"), asked) as stream:
+            yield _members(stream)
+    except tarfile.TarError as error:
+        raise SetupError(f"what passes do to {subject.service} was not told to the end: {error}", "try again") from None
+
+
+def _members(stream: IO[bytes]) -> Members:
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            if member.name == END:
+                return
+            yield member, tar.extractfile(member)
+            tar.members = []  # type: ignore[attr-defined]  # of 30,000 nobody asks twice
+    raise tarfile.ReadError("no end")
 
 
 def words(subject: Subject, program: Path | None = None) -> tuple[str, ...]:

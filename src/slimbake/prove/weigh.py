@@ -37,12 +37,11 @@ class _Scale:
 def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
     """Weigh each pass on a subject, in one container that reads what they remove. Raises SetupError."""
     scales = [_Scale() for _ in passes]
-    with weighed(subject, passes) as tar:
-        for member in tar:
+    with weighed(subject, passes) as members:
+        for member, content in members:
             number, when, *name = member.name.split("/", 2)
             if when in ("error", "near"):
                 setattr(scales[int(number)], when, member.pax_headers.get("comment", ""))
             else:
-                scales[int(number)].take(when, name[0], member.tobuf(), tar.extractfile(member), member.size)
-            tar.members = []  # type: ignore[attr-defined]  # of 30,000 nobody asks twice
+                scales[int(number)].take(when, name[0], member.tobuf(), content, member.size)
     return tuple(scale.weighed() for scale in scales)
