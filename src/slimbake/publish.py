@@ -13,19 +13,23 @@ from typing import Any
 from slimbake import bake, process
 from slimbake.bake.command import Options, Surroundings
 from slimbake.errors import BuildError, SetupError
+from slimbake.missing.released import tag
+from slimbake.missing.statement import state
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
 from slimbake.prepare import Say, built_for
-from slimbake.registry import INDEX, Descriptor, Repository
+from slimbake.registry import Repository
+from slimbake.registry.documents import INDEXES, Descriptor
 from slimbake.sbom import MEDIA_TYPE, file_name, sbom
 
 
 def publish(
-    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], root: Path, around: Surroundings,
-    options: Options, say: Say,
+    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], fingerprints: Mapping[str, str], root: Path,
+    around: Surroundings, options: Options, say: Say,
 ) -> None:  # fmt: skip
     """Push images under their names, and attach their SBOMs to what the registry then holds.
 
+    Last, an image gets the tag of its fingerprint, service -> what `released` gives: what has that tag is complete.
     What varies from build to build, the commit and the time, is said by what is attached, not by the image. SBOMs are
     made first: one that cannot be made keeps everything from being pushed. Raises BuildError and SetupError.
     """
@@ -41,8 +45,10 @@ def publish(
     else:
         bake.push(names)
     annotations = _annotations(root)
-    for (image, platform), text in zip(wanted, texts, strict=True):
-        _attach(image, platform, names[image.name], text, annotations, around.ca_bundle)
+    made = dict(zip(wanted, texts, strict=True))
+    for image in documented:
+        sboms = {platform: made[image, platform] for platform in _platforms(plan, image.name)}
+        _complete(image, names[image.name], sboms, fingerprints.get(image.name, ""), annotations, around.ca_bundle)
 
 
 def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
@@ -51,26 +57,29 @@ def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
     return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
 
 
-def _attach(
-    image: bake.Built, platform: str, name: str, text: str, annotations: Mapping[str, str], ca_bundle: str
-) -> None:
-    """Attach an SBOM to the platform manifest of what was pushed under a name."""
-    repository, _, tag = name.rpartition(":")
-    registry = Repository(repository, ca_bundle)
-    held = registry.manifest(tag)
-    if held is None:
-        raise BuildError(f"{name} was pushed, and the registry does not have it")
-    top, content = held
-    manifests = {"": top} if top.media_type != INDEX else _children(content)
-    # Engines with the containerd store call an image by its manifest, those without by its configuration.
-    if image.digest not in {
-        top.digest,
-        *(m.digest for m in manifests.values()),
-        content.get("config", {}).get("digest"),
-    }:
-        raise BuildError(f"{name} was pushed, and is another image by now: no SBOM was attached to it")
-    subject = manifests[platform] if platform else next(iter(manifests.values()))
-    registry.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
+def _complete(
+    image: bake.Built, name: str, sboms: Mapping[str, str], fingerprint: str, annotations: Mapping[str, str],
+    ca_bundle: str,
+) -> None:  # fmt: skip
+    """Attach to what was pushed under a name each platform's SBOM, and at last say what it was released for."""
+    at, _, under = name.rpartition(":")
+    repository = Repository(at, ca_bundle)
+    with contextlib.closing(repository):
+        found = repository.document(under)
+        if found is None:
+            raise BuildError(f"{name} was pushed, and the registry does not have it")
+        top, content = found.descriptor, found.read()
+        manifests = {"": top} if top.media_type not in INDEXES else _children(content)
+        # Engines with the containerd store call an image by its manifest, those without by its configuration.
+        known = {top.digest, *(m.digest for m in manifests.values()), content.get("config", {}).get("digest")}
+        if image.digest not in known:
+            raise BuildError(f"{name} was pushed, and is another image by now: no SBOM was attached to it")
+        for platform, text in sboms.items():
+            subject = manifests[platform] if platform else next(iter(manifests.values()))
+            repository.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
+        if fingerprint:
+            state(repository, top, fingerprint, annotations)
+            repository.put(tag(fingerprint), found)
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:

@@ -18,7 +18,7 @@ from tests.engine.conftest import ROOT, Toy, call, docker, fleet, slimbake
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry, held
 
-from slimbake.registry import INDEX, MANIFEST
+from slimbake.registry.documents import INDEX, MANIFEST
 
 BY_NATURE = {
     ("generic", "python"): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",

@@ -17,7 +17,8 @@ from slimbake.errors import BuildError
 from slimbake.manifest.model import Manifest
 from slimbake.plan import plan
 from slimbake.publish import publish
-from slimbake.registry import INDEX, MANIFEST, Repository
+from slimbake.registry import Repository
+from slimbake.registry.documents import INDEX, MANIFEST
 
 AROUND = Surroundings(externals={})
 PLATFORMS = ("linux/amd64", "linux/arm64/v8")
@@ -41,9 +42,9 @@ def image(server: Registry, tag: str, platform: str) -> dict[str, Any]:
     return {"mediaType": MANIFEST, "digest": server.put(tag, MANIFEST, manifest), "size": 1, "platform": words}
 
 
-def send(server: Registry, digest: str, manifest: Manifest) -> None:
+def send(server: Registry, digest: str, manifest: Manifest, fingerprints: Mapping[str, str] = {}) -> None:
     names = {"api": f"{server.name}/a/b:latest"}
-    publish(plan(manifest), (Built("api", digest),), names, Path("/"), AROUND, Options(), print)
+    publish(plan(manifest), (Built("api", digest),), names, fingerprints, Path("/"), AROUND, Options(), print)
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
