@@ -13,8 +13,7 @@ from typing import Any
 from slimbake import bake, process
 from slimbake.bake.command import Options, Surroundings
 from slimbake.errors import BuildError, SetupError
-from slimbake.missing.released import tag
-from slimbake.missing.statement import state
+from slimbake.missing.statement import mark
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
 from slimbake.prepare import Say, built_for
@@ -78,8 +77,7 @@ def _complete(
             subject = manifests[platform] if platform else next(iter(manifests.values()))
             repository.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
         if fingerprint:
-            state(repository, top, fingerprint, annotations)
-            repository.put(tag(fingerprint), found)
+            mark(repository, found, fingerprint, annotations)
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:

@@ -34,7 +34,7 @@ class Registered:
         self.held = held(
             plan, self._services, found, self._registry, self._say, around.ca_bundle, provenance=provenance
         )
-        there = {image.service for image in self.held}
+        there = {image.target for image in self.held}
         if there:
             self._say(f"on the registry: {', '.join(name for name in self._services if name in there)}")
         return tuple(name for name in self._services if name not in there)
@@ -44,7 +44,7 @@ class Registered:
         if self._known is None:
             return {}
         plan = self._known[0]
-        return {i.service: references(plan.target(i.service), self._registry, version) for i in self.held}
+        return {i.target: references(plan.target(i.target), self._registry, version) for i in self.held}
 
     def unedited(self) -> dict[str, str]:
         """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""

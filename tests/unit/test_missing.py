@@ -14,7 +14,7 @@ from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, Fault, Registry, registry
 from tests.unit.test_registry import log_in
 
-from slimbake.manifest.model import Budget
+from slimbake.manifest.model import Base, Budget
 from slimbake.missing import Found, missing
 from slimbake.missing.released import released, tag
 from slimbake.plan import plan
@@ -234,6 +234,17 @@ def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
     assert set(before) == {"one", "two"}
     assert len({before["one"], *(each["one"] for each in others)}) == 4
     assert {each["two"] for each in others} == {before["two"]}
+
+
+def test_a_base_has_its_own() -> None:
+    made = plan(fleet(service("one", base="ml"), bases=(Base("ml"),)))
+    base = next(target for target in made.targets if target.kind == "base")
+    assert released(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {base.name: FINGERPRINT}
+    with registry() as server:
+        digest = server.put(TAG, MANIFEST, IMAGE)
+        (found,) = missing(made, (base.name,), {base.name: FINGERPRINT}, server.name, print)
+        assert found == Found(base.name, "held", digest)
+        assert server.asked[-1] == f"HEAD /v2/{base.repository}/manifests/{TAG}"
 
 
 def test_a_service_of_which_anything_is_unknown_has_none() -> None:

@@ -14,7 +14,7 @@ from tests.unit.test_missing import FINGERPRINT, IMAGE, TAG
 
 from slimbake.errors import BuildError
 from slimbake.missing.retag import Held, held, retag
-from slimbake.missing.statement import KIND, state
+from slimbake.missing.statement import KIND, mark
 from slimbake.plan import plan
 from slimbake.registry import Repository
 from slimbake.registry.documents import INDEX, MANIFEST
@@ -43,7 +43,7 @@ def release(server: Registry, manifest: dict[str, Any] = IMAGE, fingerprint: str
     repository = Repository(f"{server.name}/a/b")
     found = repository.document(TAG)
     assert found is not None
-    state(repository, found.descriptor, fingerprint, {})
+    mark(repository, found, fingerprint, {})
     server.asked.clear()
     return digest
 

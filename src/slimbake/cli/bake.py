@@ -75,8 +75,8 @@ def command(
         built = {image.name: image.digest for image in released.measurement.images}
         write_sboms(plan, built, manifest.file.parent, sbom)
         for image in released.held:
-            say(f"{image.service}: not built here, its SBOM is attached to its image on the registry")
-    held = {image.service: image.digest for image in released.held}
+            say(f"{image.target}: not built here, its SBOM is attached to its image on the registry")
+    held = {image.target: image.digest for image in released.held}
     if as_json:
         print_json(released_json(released.measurement, held))
     else:

@@ -1,4 +1,4 @@
-"""Which services' images a registry has already, by their fingerprints; what is in doubt counts as missing."""
+"""Which images a registry has already, by their fingerprints; what is in doubt counts as missing."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ Say = Callable[[str], None]
 State = Literal["held", "absent", "doubt"]
 
 SECONDS = 60.0
-"""For the answers to one question about all services: a registry that needs more is not asked on."""
+"""For the answers to one question about all images: a registry that needs more is not asked on."""
 THREADS = 16
-_NAMED = 3  # services that a line about doubts names for each reason
+_NAMED = 3  # images that a line about doubts names for each reason
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a registry says of the image that a service would be built to."""
+    """What a registry says of the image that a target would be built to."""
 
-    service: str
+    target: str
     state: State
     digest: str = ""  # of what is held
     why: str = ""  # there is a doubt, in a few words
 
 
 def missing(
-    plan: Plan, services: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
+    plan: Plan, targets: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
     ca_bundle: str = "", seconds: float = SECONDS,
 ) -> tuple[Found, ...]:  # fmt: skip
-    """Ask a registry for the images of these services, and give what it says of each, in order.
+    """Ask a registry for the images of these services and bases, and give what it says of each, in order.
 
-    One HEAD for each, several at once. `fingerprints`: what `released` gives; a service without one is absent. All but
+    One HEAD for each, several at once. `fingerprints`: what `released` gives; what has none is absent. All but
     `held` is to be built. Doubts are said, in one line; nothing that the registry does or leaves undone is raised.
     """
-    names = tuple(services)
+    names = tuple(targets)
     found = {name: Found(name, "absent") for name in names}
-    asked = {s: f"{registry}/{plan.target(s).repository}" for s in names if s in fingerprints}
+    asked = {name: f"{registry}/{plan.target(name).repository}" for name in names if name in fingerprints}
     for name, answer in answers(asked, lambda name, at: at.digest(tag(fingerprints[name])), ca_bundle, seconds).items():
         found[name] = doubted(name, answer) if isinstance(answer, RegistryError) else _found(name, answer)
     told(found.values(), say)
@@ -59,9 +59,9 @@ def missing(
 def answers(
     repositories: Mapping[str, str], ask: Callable[[str, Repository], T], ca_bundle: str, seconds: float
 ) -> dict[str, T | RegistryError]:
-    """What a registry answers for each service, or why it gives no answer that can be used.
+    """What a registry answers for each image, or why it gives no answer that can be used.
 
-    `repositories`: service -> repository, all of one registry; `ask`: what is asked of each, on one of many threads.
+    `repositories`: target -> repository, all of one registry; `ask`: what is asked of each, on one of many threads.
     """
     from slimbake.registry.session import Host
 
@@ -85,16 +85,16 @@ def _found(name: str, digest: str | None) -> Found:
 
 
 def doubted(name: str, error: RegistryError) -> Found:
-    """A service whose image the registry gave no usable answer for."""
+    """A target for whose image the registry gave no usable answer."""
     return Found(name, "doubt", why=error.why)
 
 
 def told(found: Iterable[Found], say: Say) -> None:
-    """Say in one line which services are built to be sure, and why."""
+    """Say in one line which targets are built to be sure, and why."""
     reasons: dict[str, list[str]] = {}
     for each in found:
         if each.state == "doubt":
-            reasons.setdefault(each.why, []).append(each.service)
+            reasons.setdefault(each.why, []).append(each.target)
     if reasons:
         words = "; ".join(f"{_some(names)}: the registry {why}" for why, names in reasons.items())
         say(f"built to be sure: {words}")

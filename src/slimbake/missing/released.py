@@ -1,4 +1,4 @@
-"""What a released image is known by: one fingerprint of all that it was made from and held to. Pure."""
+"""What a pushed image is known by: one fingerprint of all that it was made from and held to. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from slimbake.plan.model import Plan
 
 
 def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
-    """Of each service whose targets have fingerprints: that of its image, its smoke and its budget together.
+    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there is none.
 
-    `found`: target -> fingerprint. The budget is in it since a pushed image held to one: a tighter one is to be
-    checked, which needs the image here, though it changes nothing in the image.
+    `found`: target -> fingerprint. A service has one of its image, its smoke and its budget together. The budget is in
+    it since a pushed image held to one: a tighter one is to be checked, which needs the image here, though it changes
+    nothing in the image.
     """
-    made = {}
+    made = {t.name: found[t.name] for t in plan.targets if t.repository and t.kind != "service" and t.name in found}
     for service in plan.services:
         smokes = (
             target.name for target in plan.targets if target.kind == "smoke" and target.service == service.service

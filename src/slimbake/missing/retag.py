@@ -16,9 +16,9 @@ from slimbake.registry.errors import RegistryError
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A service's image, which need not be built: it is on the registry, and says what it was released for."""
+    """An image, which need not be built: it is on the registry, and says what it was released for."""
 
-    service: str
+    target: str
     repository: str
     document: Document  # its manifest, or the index of its platforms
 
@@ -28,25 +28,25 @@ class Held:
 
 
 def held(
-    plan: Plan, services: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
+    plan: Plan, targets: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
     ca_bundle: str = "", provenance: bool = False, seconds: float = SECONDS,
 ) -> tuple[Held, ...]:  # fmt: skip
-    """The services that a registry has released images of, read and checked; what is in doubt is left out, and said.
+    """The targets that a registry has released images of, read and checked; what is in doubt is left out, and said.
 
     As `missing`, and with what a matrix need not know: the image under the tag has the digest that the tag gave,
-    and states the service's fingerprint (see `statement`). `provenance`: an image without counts as absent.
+    and states the target's fingerprint (see `statement`). `provenance`: an image without counts as absent.
     """
-    found = {each.service: each for each in missing(plan, services, fingerprints, registry, say, ca_bundle, seconds)}
+    found = {each.target: each for each in missing(plan, targets, fingerprints, registry, say, ca_bundle, seconds)}
     repositories = {
         name: f"{registry}/{plan.target(name).repository}" for name, each in found.items() if each.state == "held"
     }
 
-    def read(service: str, repository: Repository) -> Document | None:
-        image = repository.document(found[service].digest)
+    def read(target: str, repository: Repository) -> Document | None:
+        image = repository.document(found[target].digest)
         if image is None:
             raise RegistryError("no image", why="has a tag of no image")
         try:
-            ours = stated(repository, image.descriptor.digest, fingerprints[service])
+            ours = stated(repository, image.descriptor.digest, fingerprints[target])
             attested = _attested(image)
         except (ValueError, TypeError, AttributeError, KeyError):
             raise RegistryError("no JSON of the OCI", why="answers what cannot be read") from None
@@ -61,14 +61,14 @@ def held(
 
 
 def retag(images: Iterable[Held], names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS) -> None:
-    """Give images that a registry has their names of this version, service -> REPOSITORY:TAG.
+    """Give images that a registry has their names of this version, target -> REPOSITORY:TAG.
 
     Digests stay, so what is attached to the images stays attached. Raises BuildError with the registry's words.
     """
-    by_name = {image.service: image for image in images}
+    by_name = {image.target: image for image in images}
 
-    def put(service: str, repository: Repository) -> None:
-        repository.put(names[service].rpartition(":")[2], by_name[service].document)
+    def put(target: str, repository: Repository) -> None:
+        repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
     done = answers({name: image.repository for name, image in by_name.items()}, put, ca_bundle, seconds)
     if failed := [f"{names[name]}: {error}" for name, error in done.items() if isinstance(error, RegistryError)]:

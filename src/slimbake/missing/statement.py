@@ -19,15 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from slimbake.missing.released import tag
 from slimbake.registry import Repository
-from slimbake.registry.documents import Descriptor
+from slimbake.registry.documents import Document
 
 KIND = "application/vnd.slimbake.fingerprint"
 
 
-def state(repository: Repository, image: Descriptor, fingerprint: str, annotations: Mapping[str, str]) -> None:
-    """Attach to an image that it was released for a fingerprint; once, however often. Raises RegistryError."""
-    repository.attach(image, KIND, "fingerprint", fingerprint.encode(), annotations)
+def mark(repository: Repository, image: Document, fingerprint: str, annotations: Mapping[str, str]) -> None:
+    """Say of an image in a repository that it was released for a fingerprint, then give it the tag of that.
+
+    Once, however often; no blob of the image is moved. Raises RegistryError.
+    """
+    repository.attach(image.descriptor, KIND, "fingerprint", fingerprint.encode(), annotations)
+    repository.put(tag(fingerprint), image)
 
 
 def stated(repository: Repository, digest: str, fingerprint: str) -> bool:
