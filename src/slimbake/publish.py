@@ -45,9 +45,11 @@ def publish(
         bake.push(names)
     annotations = _annotations(root)
     made = dict(zip(wanted, texts, strict=True))
-    for image in documented:
-        sboms = {platform: made[image, platform] for platform in _platforms(plan, image.name)}
-        _complete(image, names[image.name], sboms, fingerprints.get(image.name, ""), annotations, around.ca_bundle)
+    for image in images:
+        sboms = {platform: text for (of, platform), text in made.items() if of is image}
+        fingerprint = fingerprints.get(image.name, "")
+        if sboms or fingerprint:
+            _complete(image, names[image.name], sboms, fingerprint, annotations, around.ca_bundle)
 
 
 def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
