@@ -122,9 +122,9 @@ def _publish(
     tagged = there.names(names.tag)
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
-        retag(there.held, tagged, ready.around.ca_bundle)
         options = replace(options, provenance=names.provenance)
         publish(plan, good, references, there.unedited(), root, ready.around, options, say)
+        retag(there.held, tagged, ready.around.ca_bundle)
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
         only_checks = all(isinstance(error, CheckError) for error in result.failures)

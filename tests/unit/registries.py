@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import threading
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from slimbake.registry.documents import INDEX
 
 ACCOUNT = "someone:their password"
+IDENTITY = "their identity token"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append(f"{self.command} {self.path.partition('?')[0]}")
         if self.path.startswith("/token"):
-            self.token()
+            self.token(body)
         elif not self.allowed():
             self.refuse()
         elif (found := re.fullmatch(r"/v2/(.+?)/(blobs|manifests|referrers)/([^?]+)(?:\?(.*))?", self.path)) is None:
@@ -126,7 +128,12 @@ class _Handler(BaseHTTPRequestHandler):
         token = f'Bearer realm="http://{self.server.name}/token",service="x",scope="repository:a/b:{actions}"'
         self.answer(401, WWW_Authenticate=token if self.server.auth == "token" else 'Basic realm="x"')
 
-    def token(self) -> None:
+    def token(self, body: bytes) -> None:
+        if self.command == "POST":  # OAuth 2
+            given = dict(urllib.parse.parse_qsl(body.decode()))
+            if (given["grant_type"], given.get("refresh_token")) != ("refresh_token", IDENTITY):
+                return self.answer(401)
+            return self.answer(200, json.dumps({"access_token": given["scope"].rpartition(":")[2]}).encode())
         if self.headers.get("Authorization") != f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}":
             return self.answer(401)
         actions = re.search(r"repository%3Aa%2Fb%3A([^&]+)", self.path)

@@ -90,7 +90,6 @@ def test_docker_hub_is_asked_for_under_its_old_address(folder: Path) -> None:
         "echo garbage",
         "echo '[]'",
         "echo '{}'",
-        """echo '{"Username": "<token>", "Secret": "for a token"}'""",
         """echo '{"Username": 5, "Secret": "x"}'""",
         "kill -9 $$",
     ],
@@ -99,6 +98,14 @@ def test_a_helper_that_gives_no_password_gives_no_account(folder: Path, script: 
     helper(folder, script)
     configure(folder, credsStore="mine")
     assert account("r.example") is None
+
+
+def test_an_identity_token_is_known_as_one(folder: Path) -> None:
+    configure(folder, auths={"r.example": {**entry("someone", ""), "identitytoken": "t"}})
+    assert account("r.example") == Account("<token>", "t", identity=True)
+    helper(folder, """echo '{"Username": "<token>", "Secret": "u"}'""")
+    configure(folder, credsStore="mine")
+    assert account("r.example") == Account("<token>", "u", identity=True)
 
 
 def test_a_helper_that_is_not_installed_gives_no_account(folder: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import email.utils
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from tests.unit.fleets import fleet, service
-from tests.unit.registries import ACCOUNT, Fault, Registry, registry
+from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry
 from tests.unit.test_registry import log_in
 
 from slimbake.manifest.model import Base, Budget
@@ -202,6 +203,16 @@ def test_who_may_read_is_in_docker_s_configuration(auth: Literal["basic", "token
         assert ask(server)[0] == (Found("b", "held", digest),)
         log_in(server, tmp_path, "someone:wrong")
         assert ask(server)[0] == (Found("b", "doubt", why="answers 401"),)
+
+
+@pytest.mark.parametrize(("identity", "state"), [(IDENTITY, "held"), ("another", "doubt")])
+def test_an_identity_token_is_exchanged(identity: str, state: str, tmp_path: Path) -> None:
+    with registry(auth="token") as server:
+        server.put(TAG, MANIFEST, IMAGE)
+        entry = {"auth": "PHRva2VuPjo=", "identitytoken": identity}
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {server.name: entry}}))
+        assert [each.state for each in ask(server)[0]] == [state]
+        assert "POST /token" in server.asked
 
 
 def test_every_repository_has_a_token_of_its_own(tmp_path: Path) -> None:

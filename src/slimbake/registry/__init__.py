@@ -35,7 +35,7 @@ class Repository:
     def manifest(self, reference: str) -> tuple[Descriptor, dict[str, Any]] | None:
         """The manifest or index under a tag or digest; None where there is none."""
         found = self.document(reference)
-        return (found.descriptor, self._read(found)) if found else None
+        return (found.descriptor, self.read(found)) if found else None
 
     def document(self, reference: str) -> Document | None:
         """The manifest or index under a tag or digest, as it is stored; None where there is none."""
@@ -125,7 +125,7 @@ class Repository:
         """The descriptors of what is attached to a manifest: from the registry's list, or from the fallback tag."""
         answer = self._ask("GET", f"referrers/{digest}", {"Accept": INDEX}, allowed=(400, 404, 405))
         if answer.status_code == 200 and _media_type(answer) == INDEX:
-            listed = self._read(document(INDEX, answer.content))
+            listed = self.read(document(INDEX, answer.content))
         else:
             found = self.manifest(_fallback(digest))
             listed = found[1] if found else {}
@@ -149,7 +149,8 @@ class Repository:
         called = made.descriptor
         return self._ask("PUT", f"manifests/{tag or called.digest}", {"Content-Type": called.media_type}, made.content)
 
-    def _read(self, found: Document) -> dict[str, Any]:
+    def read(self, found: Document) -> dict[str, Any]:
+        """What a manifest says."""
         try:
             return found.read()
         except ValueError:

@@ -18,6 +18,7 @@ from typing import Any
 from slimbake import process
 from slimbake.errors import SetupError
 
+_IDENTITY = "<token>"  # Docker's name for whoever has an identity token
 _HELPER_SECONDS = 30.0  # some ask a cloud for a token; none can ask a person
 
 
@@ -25,13 +26,13 @@ _HELPER_SECONDS = 30.0  # some ask a cloud for a token; none can ask a person
 class Account:
     name: str
     password: str = field(repr=False)
+    identity: bool = False  # the password is none, but a token that passwords for single repositories are given for
 
 
 def account(registry: str) -> Account | None:
     """The account for a registry, by the name that Docker's configuration has for it; None where there is none.
 
-    A helper that is missing, fails, or gives a token that is no password counts as none: the registry then says
-    what it thinks of that.
+    A helper that is missing or fails counts as none: the registry then says what it thinks of that.
     """
     configuration = _configuration()
     if helper := _helper(configuration, registry):
@@ -71,6 +72,8 @@ def _from_helper(helper: str, name: str) -> Account | None:
 
 
 def _from_file(entry: Mapping[str, Any]) -> Account | None:
+    if token := entry.get("identitytoken"):
+        return _account(_IDENTITY, token)
     try:
         text = base64.b64decode(str(entry.get("auth") or ""), validate=True).decode()
     except (binascii.Error, ValueError):
@@ -80,9 +83,9 @@ def _from_file(entry: Mapping[str, Any]) -> Account | None:
 
 
 def _account(name: object, password: object) -> Account | None:
-    """None for `<token>`: what stands in the place of its password opens no registry, only what gives out passwords."""
-    usable = isinstance(name, str) and isinstance(password, str) and name and password and name != "<token>"
-    return Account(str(name), str(password)) if usable else None
+    if isinstance(name, str) and isinstance(password, str) and name and password:
+        return Account(name, password, name == _IDENTITY)
+    return None
 
 
 def _mapping(outer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
