@@ -38,6 +38,8 @@ def publish(
     """
     from slimbake.registry.session import Host
 
+    if not images:  # to buildx, no target means all of them
+        return
     documented = tuple(image for image in images if is_ours(plan.target(image.name)))
     for image in images:
         if image not in documented:
@@ -51,7 +53,7 @@ def publish(
         bake.push(names)
     annotations = _annotations(root)
     made = dict(zip(wanted, texts, strict=True))
-    if not documented and not fingerprints:
+    if not any(image in documented or image.name in fingerprints for image in images):
         return
     with contextlib.closing(Host(address(names[images[0].name]), around.ca_bundle)) as host:
         for image in images:

@@ -93,6 +93,13 @@ def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(
     assert pushed == []
 
 
+@pytest.mark.parametrize("provenance", [True, False])
+def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[Mapping[str, str]]) -> None:
+    options = Options(provenance=provenance)
+    publish(plan(fleet(service("api"))), (), {}, {"api": FINGERPRINT}, Path("/"), AROUND, options, print)
+    assert pushed == []
+
+
 # --- the tag of a fingerprint ----------------------------------------------------------------------------------------
 
 FINGERPRINT = "sha256:" + "5" * 64
