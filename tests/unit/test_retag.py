@@ -11,6 +11,7 @@ import pytest
 from tests.unit.fleets import fleet, service
 from tests.unit.registries import Fault, Registry, registry
 from tests.unit.test_missing import FINGERPRINT, IMAGE, TAG
+from tests.unit.test_registry import log_in
 
 from slimbake.errors import BuildError
 from slimbake.missing.retag import Held, held, retag
@@ -72,6 +73,18 @@ def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(manifest: dict[
         listed = Repository(f"{server.name}/a/b").referrers(digest)
     assert len(listed) == 1, "what is attached stays attached"
     assert said == []
+
+
+def test_who_may_read_is_asked_again_whether_they_may_write(tmp_path: Path) -> None:
+    with registry(auth="token") as server:
+        log_in(server, tmp_path)
+        digest = release(server)
+        images, _ = ask(server)
+        version(server, images)
+        assert server.manifests["v2"] == server.manifests[digest]
+        (tmp_path / "config.json").unlink()
+        with pytest.raises(BuildError, match="answers PUT manifests/v2 with 401"):
+            version(server, images)
 
 
 @pytest.mark.parametrize("referrers", [True, False])
