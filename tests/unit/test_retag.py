@@ -14,6 +14,7 @@ from tests.unit.test_missing import FINGERPRINT, IMAGE, TAG
 from tests.unit.test_registry import log_in
 
 from slimbake.errors import BuildError
+from slimbake.missing.released import tag
 from slimbake.missing.retag import Held, held, retag
 from slimbake.missing.statement import KIND, mark
 from slimbake.plan import plan
@@ -103,6 +104,23 @@ def test_an_image_that_was_released_for_something_else_is_a_doubt(referrers: boo
     with registry(referrers) as server:
         release(server, fingerprint="sha256:" + "5" * 63 + "4")  # whose tag is the same
         assert ask(server)[0] == ()
+
+
+def test_all_doubts_are_one_line() -> None:
+    both = plan(fleet(service("b"), service("c")))
+    known = {"b": FINGERPRINT, "c": "sha256:" + "6" * 64}
+    said: list[str] = []
+    with registry() as server:
+        for value in known.values():
+            server.put(tag(value), MANIFEST, IMAGE)
+        server.faults["HEAD"] = iter((Fault(403),))
+        assert held(both, ("b", "c"), known, f"{server.name}/a", said.append) == ()
+    (line,) = said
+    assert line.startswith("built to be sure: ")
+    assert sorted(part.split(": ")[-1] for part in line.split("; ")) == [
+        "the registry answers 403",
+        "the registry has an image that does not say that it was released for this",
+    ]
 
 
 def test_an_image_may_have_been_released_for_several() -> None:

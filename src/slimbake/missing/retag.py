@@ -36,7 +36,8 @@ def held(
     As `missing`, and with what a matrix need not know: the image under the tag has the digest that the tag gave,
     and states the target's fingerprint (see `statement`). `provenance`: an image without counts as absent.
     """
-    found = {each.target: each for each in missing(plan, targets, fingerprints, registry, say, ca_bundle, seconds)}
+    asked = missing(plan, targets, fingerprints, registry, lambda _: None, ca_bundle, seconds)
+    found = {each.target: each for each in asked}
     repositories = {
         name: f"{registry}/{plan.target(name).repository}" for name, each in found.items() if each.state == "held"
     }
@@ -55,8 +56,8 @@ def held(
         return image if attested or not provenance else None
 
     read_ones = answers(repositories, read, ca_bundle, seconds)
-    doubts = (doubted(name, each) for name, each in read_ones.items() if isinstance(each, RegistryError))
-    told(doubts, say)
+    unread = (doubted(name, each) for name, each in read_ones.items() if isinstance(each, RegistryError))
+    told((*asked, *unread), say)
     return tuple(Held(name, repositories[name], each) for name, each in read_ones.items() if isinstance(each, Document))
 
 
