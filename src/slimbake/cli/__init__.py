@@ -32,6 +32,7 @@ COMMANDS = {
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",
     "search": "find what else can go from the layers",
+    "fingerprint": "say what targets depend on, and what changed",
     "matrix": "print the jobs of a CI matrix",
     "add": "add a service to the manifest",
     "up": "run the services on one network",
