@@ -78,7 +78,8 @@ class Repository:
                 "GIT_LITERAL_PATHSPECS": "1",
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
-            listed = process.run(["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, "--", prefix], env=own)
+            where = ("--", prefix) if prefix else ()
+            listed = process.run(["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own)
             if not listed.ok:
                 raise SetupError(f"Git cannot list {commit}", listed.last_lines())
             if not listed.stdout:

@@ -97,9 +97,12 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
 
 
 def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
+    """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands on those."""
+    from slimbake.fingerprint.model import BELOW
+
     found: dict[str, list[str]] = {}
     for each in told:
-        for reason in each.unknown:
+        for reason in (reason for reason in each.unknown if not reason.startswith(BELOW)):
             found.setdefault(reason, []).append(each.target)
     return found
 

@@ -13,7 +13,7 @@ from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
-from slimbake.fingerprint.model import Account, Input, account, digest
+from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
 from slimbake.manifest.rules import folder_context
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
@@ -133,7 +133,7 @@ class _Gatherer:
             below = self._found[value.removeprefix("target:")]
             yield Input("target", below.target, below.fingerprint)
             if below.unknown:
-                yield f"it stands on {below.target}, which cannot be known"
+                yield f"{BELOW}{below.target}, which cannot be known"
         elif folder_context(value):
             yield from self._sent("folder", value, None)
         elif pinned := _PINNED.fullmatch(value):

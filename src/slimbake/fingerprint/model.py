@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 FORMAT = "2"  # of layers as slimbake lays them out, and of what is hashed here: another one builds everything anew
+BELOW = "it stands on "  # how a reason begins that is another target's
 _TAG_DIGITS = 40
 
 Parts = tuple[tuple[str, str], ...]
