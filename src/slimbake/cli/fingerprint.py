@@ -122,5 +122,5 @@ def _print_changes(found: Sequence[Change], as_json: bool) -> None:
             {e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)} for e in found}
         )
         return
-    rows = [(each.target, each.status, "; ".join(each.reasons)) for each in found]
+    rows = [(each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found]
     click.echo(text_table(("target", "state", "why"), rows, left=3))

@@ -52,8 +52,10 @@ class Folders:
         path = str(PurePosixPath(path))
         key = path, ignore.key
         if key not in self._known:
-            parts: list[tuple[str, str]] = []
-            self._collect(parts, os.path.normpath(f"{self._root}/{path}"), "", ignore, ())
+            above = (each for each in self._submodules if f"{path}/".startswith(f"{each}/"))
+            parts = [(".", f"submodule {self._submodules[each]}") for each in above]
+            if not parts:
+                self._collect(parts, os.path.normpath(f"{self._root}/{path}"), "", ignore, ())
             text = "".join(f"{name}\0{what}\0" for name, what in parts)
             whole = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
             unknown = [_CHECKOUT] if _CHECKOUT in text and _HOLDS_CHECKOUT.search(text) else []

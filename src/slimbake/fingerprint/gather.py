@@ -64,12 +64,12 @@ class _Gatherer:
         self._standins = around.standins if around else ()
         self._externals = {each.name: _external(each.name, each.image, around) for each in plan.externals}
         self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
-        self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
         self._hashes = Hashes(root / RECORD)
         self._folders = Folders(str(root), self._hashes, submodules)
         self._found: dict[str, Account] = {}
         self._content: dict[str, str | None] = {}
         self._ignores: dict[str, Ignore] = {}
+        self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
 
     def accounts(self) -> tuple[Account, ...]:
         for target in self._plan.targets:
