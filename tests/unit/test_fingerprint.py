@@ -177,7 +177,9 @@ def test_what_is_never_sent_does_not_count(changed: Callable[..., set[str]], pat
 
 
 def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
-    assert changed(nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})) == EVERYTHING - {"inside"}
+    assert changed(nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})) == EVERYTHING - {
+        "inside"
+    }
     assert "plain" not in changed(nothing, replace(AROUND, digests={"python": "sha256:1", "uv": "sha256:9"}))
     assert changed(nothing, replace(AROUND, standins=("python",))) == EVERYTHING
     assert changed(nothing, PLATFORMS="linux/arm64") == EVERYTHING
@@ -230,6 +232,15 @@ def test_what_cannot_be_known_has_no_fingerprint(tmp_path: Path, said: dict[str,
     decided, root = repository(tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api")))
     found = fingerprints(decided, root, AROUND)
     assert ({"odd", "odd-smoke"} <= found.keys(), "api" in found) == (known, True)
+
+
+def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
+    links = (("smoked", "target:late-smoke"),)
+    decided, root = repository(tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py")))
+    before = fingerprints(decided, root, AROUND)
+    (root / "services/late/file.txt").write_text("edited")
+    after = fingerprints(decided, root, AROUND)
+    assert {name for name in before if before[name] != after[name]} == {"late", "late-smoke", "early"}
 
 
 def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
     commit(root)
     (root / "services/vectors").mkdir()
     (root / "services/embed/main.py").rename(root / "services/vectors/main.py")
-    (root / "services.yaml").write_text(text.replace("vectors: {context: services/embed", "index: {context: services/vectors"))
+    (root / "services.yaml").write_text(
+        text.replace("vectors: {context: services/embed", "index: {context: services/vectors")
+    )
     assert told(root, "HEAD")["index"] == ("new", "was called vectors before"), "moved, with the same files"
     (root / "services.yaml").write_text(MANIFEST.split("  embed:")[0])
     assert told(root, "HEAD")["more"] == ("gone", "is no longer in the manifest")

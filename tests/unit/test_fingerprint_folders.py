@@ -40,15 +40,14 @@ def write(tree: Tree, root: Path, umask: int) -> Path:
     before = os.umask(umask)
     try:
         for names, (kind, content) in tree.items():
-            path = os.path.join(os.fsencode(root), *names)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            path = root.joinpath(*map(os.fsdecode, names))
+            path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "link":
-                os.symlink(content, path)
+                path.symlink_to(os.fsdecode(content))
                 continue
-            with open(path, "wb") as file:
-                file.write(content)
+            path.write_bytes(content)
             if kind == "program":
-                os.chmod(path, 0o777 & ~umask)
+                path.chmod(0o777 & ~umask)
     finally:
         os.umask(before)
     return root
@@ -66,9 +65,8 @@ def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
         two = write(dict(reversed(tree.items())), Path(scratch, "elsewhere", "two"), 0o077)
         one.mkdir(exist_ok=True)
         two.mkdir(parents=True, exist_ok=True)
-        for base, folders, files in os.walk(os.fsencode(two)):
-            for name in (*folders, *files):
-                os.utime(os.path.join(base, name), (1, 1), follow_symlinks=False)
+        for path in two.rglob("*"):
+            os.utime(path, (1, 1), follow_symlinks=False)
         assert folder(one) == folder(two)
 
 
@@ -131,7 +129,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def forward(seconds: float) -> None:
         now = time.time_ns() + int(seconds * 1e9)
-        monkeypatch.setattr(hashes.time, "time_ns", lambda: now)
+        monkeypatch.setattr(time, "time_ns", lambda: now)
 
     return forward
 
@@ -152,7 +150,7 @@ def test_a_large_file_that_has_not_changed_is_not_read_again(
 ) -> None:
     later(10)
     digest = hashed(large)
-    monkeypatch.setattr(hashes.os, "open", never)
+    monkeypatch.setattr(os, "open", never)
     assert hashed(large) == digest
 
 

@@ -63,7 +63,9 @@ def _check(names: Sequence[str], known: Sequence[str]) -> None:
 
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no target '{name}'", near(name, known) or f"the targets are: {', '.join(known)}")
+            raise UsageError(
+                f"there is no target '{name}'", near(name, known) or f"the targets are: {', '.join(known)}"
+            )
 
 
 def _around(plan: Plan) -> Surroundings:
@@ -84,7 +86,9 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
         print_json({"targets": targets, "tags": {name: tag(value) for name, value in services.items()}})
         return
     if not explain:
-        click.echo(text_table(("target", "fingerprint"), [(e.target, e.fingerprint or "unknown") for e in told], left=2))
+        click.echo(
+            text_table(("target", "fingerprint"), [(e.target, e.fingerprint or "unknown") for e in told], left=2)
+        )
         for reason, names in _unknown(told).items():
             say(f"{', '.join(names)}: {reason}")
         return
@@ -118,9 +122,7 @@ def _print_changes(found: Sequence[Change], as_json: bool) -> None:
     from slimbake.report import text_table
 
     if as_json:
-        print_json(
-            {e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)} for e in found}
-        )
+        print_json({e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)} for e in found})
         return
     rows = [(each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found]
     click.echo(text_table(("target", "state", "why"), rows, left=3))

@@ -14,7 +14,8 @@ _PLACES = re.compile(r"^[ \t]+(?:tags|cache-from|cache-to)[ \t]*=[^\n]*[\])][ \t
 _ELSEWHERE = frozenset({"LAYOUTS", "CA_BUNDLE", "UV_SETTINGS"})
 
 _BLOCK = re.compile(
-    r"^(target|variable|function|group)[ \t]+\"?([^\"\s{]+)\"?[ \t]*\{(?:[^\n]*\}[ \t]*\n|[^\n]*\n(?:(?!\}).*\n)*\}[ \t]*\n)",
+    r"^(target|variable|function|group)[ \t]+\"?([^\"\s{]+)\"?[ \t]*\{"
+    r"(?:[^\n]*\}[ \t]*\n|[^\n]*\n(?:(?!\}).*\n)*\}[ \t]*\n)",
     re.MULTILINE,
 )
 _COMMENT = re.compile(r"^[ \t]*(?:#|//)[^\n]*\n", re.MULTILINE)

@@ -16,9 +16,7 @@ from slimbake.manifest import manifest
 from slimbake.planned import planned
 
 
-def changed(
-    file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}
-) -> tuple[Change, ...]:
+def changed(file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}) -> tuple[Change, ...]:
     """Compare the targets of two commits; `after` None: with the work tree as it is, committed or not.
 
     `file`: the manifest in the work tree. Externals that no lock pins are taken to be the same under the same name.

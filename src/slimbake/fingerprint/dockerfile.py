@@ -140,4 +140,4 @@ def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def _short(instruction: str) -> str:
-    return instruction if len(instruction) < 80 else f"{instruction[:76]} ..."  # noqa: PLR2004
+    return instruction if len(instruction) < 80 else f"{instruction[:76]} ..."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-
 from pathlib import Path, PurePosixPath
 
 from slimbake.bake.command import Surroundings
@@ -66,18 +65,24 @@ class _Gatherer:
         self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
         self._hashes = Hashes(root / RECORD)
         self._folders = Folders(str(root), self._hashes, submodules)
+        self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
         self._content: dict[str, str | None] = {}
         self._ignores: dict[str, Ignore] = {}
         self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
 
     def accounts(self) -> tuple[Account, ...]:
-        for target in self._plan.targets:
-            found = list(self._inputs(target))
-            inputs = (each for each in found if isinstance(each, Input))
-            self._found[target.name] = account(target.name, inputs, (each for each in found if isinstance(each, str)))
+        told = tuple(self._account(target.name) for target in self._plan.targets)
         self._hashes.keep()
-        return tuple(self._found.values())
+        return told
+
+    def _account(self, name: str) -> Account:
+        """Of one target: a service may stand on one that the plan names after it, but nothing on itself."""
+        if name not in self._found:
+            found = list(self._inputs(self._targets[name]))
+            inputs = (each for each in found if isinstance(each, Input))
+            self._found[name] = account(name, inputs, (each for each in found if isinstance(each, str)))
+        return self._found[name]
 
     def _inputs(self, target: Target) -> Found:
         text = self._text(target.dockerfile)
@@ -130,16 +135,19 @@ class _Gatherer:
         if self._images.get(name) == value:
             yield self._external(name)
         elif value.startswith("target:"):
-            below = self._found[value.removeprefix("target:")]
-            yield Input("target", below.target, below.fingerprint)
-            if below.unknown:
-                yield f"{BELOW}{below.target}, which cannot be known"
+            yield from self._below(value.removeprefix("target:"))
         elif folder_context(value):
             yield from self._sent("folder", value, None)
         elif pinned := _PINNED.fullmatch(value):
             yield Input("image", value, pinned[1])
         else:
             yield f"its context {name} is {value}, which names no digest"
+
+    def _below(self, name: str) -> Found:
+        below = self._account(name)
+        yield Input("target", name, below.fingerprint)
+        if below.unknown:
+            yield f"{BELOW}{name}, which cannot be known"
 
     def _external(self, name: str) -> Input | str:
         known = self._externals[name]
@@ -150,12 +158,10 @@ class _Gatherer:
 
     def _inside(self, read: Reads) -> Found:
         """What the steps mount of the programs, locks and lists of passes."""
-        target = next(each for each in self._plan.targets if each.name == INSIDE)
-        lines = (self._text(target.dockerfile) or "").splitlines()
+        lines = (self._text(self._targets[INSIDE].dockerfile) or "").splitlines()
         whole = not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
         if read.inside and (whole or not all(map(self._is_file, read.inside))):
-            yield Input("target", INSIDE, self._found[INSIDE].fingerprint)
-            yield from self._found[INSIDE].unknown
+            yield from self._below(INSIDE)
             return
         for path in read.inside:
             if path == "uv":

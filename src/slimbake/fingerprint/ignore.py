@@ -1,15 +1,15 @@
 """Which files of a build context are sent: `.dockerignore` as BuildKit reads it. Pure.
 
-The rules are those of moby/patternmatcher, which differ from Git's: a pattern is held against the whole path, or that of
-a folder above, `*` stops at '/', the last pattern that matches decides, and `!` brings back what lies in a folder that
-is left out. No Python library has them: docker-py's sees only some folders above, pathspec has Git's.
+The rules are those of moby/patternmatcher, and not Git's: a pattern is held against the whole path, and that of each
+folder above, `*` stops at '/', the last pattern that matches decides, and `!` brings back what lies in a folder that
+is left out. No library that is well kept has them: pathspec's are Git's, and docker-py brings a whole client.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 Matched = tuple[bool, ...]
 """Of a folder: which patterns matched it, or a folder above it."""
