@@ -158,5 +158,19 @@ def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...
     return tuple(target for target in targets if target.name in wanted)
 
 
+def standing(targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else."""
+    places = {target.name: place for place, target in enumerate(targets)}
+    found: dict[str, frozenset[int]] = {}
+
+    def below(name: str) -> frozenset[int]:
+        if name not in found:
+            own = places[name]
+            found[name] = frozenset((own,)).union(*map(below, targets[own].needs))
+        return found[name]
+
+    return {target.name: tuple(targets[place] for place in sorted(below(target.name))) for target in targets}
+
+
 def _missing(name: str) -> Target:
     raise KeyError(name)
