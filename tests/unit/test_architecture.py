@@ -29,6 +29,8 @@ PURE = (
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
     "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
     "slimbake.search.ddmin", "slimbake.search.globs",
+    "slimbake.fingerprint.model", "slimbake.fingerprint.ignore", "slimbake.fingerprint.dockerfile",
+    "slimbake.fingerprint.bakefile", "slimbake.fingerprint.compare",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 
