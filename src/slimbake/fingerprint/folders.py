@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore, Matched
@@ -29,10 +29,8 @@ class Folder:
     unknown: tuple[str, ...]  # paths that are sent and differ in every checkout
 
 
-class _Entry(NamedTuple):  # for there are many
-    name: str
-    path: str  # on this machine
-    found: os.stat_result
+_Entry = tuple[str, str, os.stat_result]
+"""Of what lies in a folder: its name, its path on this machine, and what lstat says of it."""
 
 
 class Folders:
@@ -66,40 +64,51 @@ class Folders:
 
     def _collect(self, parts: list[tuple[str, str]], folder: str, below: str, ignore: Ignore, above: Matched) -> None:
         """Add path and content of what is sent; a folder only where nothing in it is, since Git has none of those."""
-        for entry in self._entries(folder):
-            path = below + entry.name
-            out, matched = ignore(path, above)
-            if not stat.S_ISDIR(entry.found.st_mode):
-                if not out and (what := self._contents.get(entry.path) or self._content(entry)):
-                    parts.append((path, what))
-            elif out and not ignore.exceptions:
-                continue
-            elif self._submodules and (commit := self._submodules.get(os.path.relpath(entry.path, self._root))):
-                if not out:
-                    parts.append((path, f"submodule {commit}"))
-            else:
-                before = len(parts)
-                self._collect(parts, entry.path, f"{path}/", ignore, matched)
-                if len(parts) == before and not out:
-                    parts.append((path, "folder"))
+        contents, plain = self._contents, ignore.plain
+        within = -1  # the folder, open as soon as something in it is read
+        try:
+            for name, here, found in self._entries(folder):
+                path = below + name
+                out, matched = (plain(path) is not None, ()) if plain else ignore(path, above)
+                if not stat.S_ISDIR(found.st_mode):
+                    if out:
+                        continue
+                    if here not in contents:
+                        within = os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if within < 0 else within
+                        contents[here] = self._content(here, found, name, within)
+                    if what := contents[here]:
+                        parts.append((path, what))
+                elif not out or ignore.exceptions:
+                    self._folder(parts, here, path, out, ignore, matched)
+        finally:
+            if within >= 0:
+                os.close(within)
+
+    def _folder(
+        self, parts: list[tuple[str, str]], here: str, path: str, out: bool, ignore: Ignore, matched: Matched
+    ) -> None:
+        if self._submodules and (commit := self._submodules.get(os.path.relpath(here, self._root))):
+            if not out:
+                parts.append((path, f"submodule {commit}"))
+            return
+        before = len(parts)
+        self._collect(parts, here, f"{path}/", ignore, matched)
+        if len(parts) == before and not out:
+            parts.append((path, "folder"))
 
     def _entries(self, folder: str) -> list[_Entry]:
         if folder not in self._listed:
             with os.scandir(folder) as found:
-                listed = [_Entry(each.name, each.path, each.stat(follow_symlinks=False)) for each in found]
-            self._listed[folder] = sorted(listed, key=lambda entry: entry.name)
+                listed = [(each.name, each.path, each.stat(follow_symlinks=False)) for each in found]
+            self._listed[folder] = sorted(listed, key=operator.itemgetter(0))
         return self._listed[folder]
 
-    def _content(self, entry: _Entry) -> str:
+    def _content(self, path: str, found: os.stat_result, name: str, within: int) -> str:
         """What a file or link comes to; "" for what is never sent."""
-        found = self._contents[entry.path] = self._read(entry.path, entry.found)
-        return found
-
-    def _read(self, path: str, found: os.stat_result) -> str:
         mode = found.st_mode
         if stat.S_ISREG(mode):
             # Git knows one bit of a file's mode.
-            return f"{'program' if mode & stat.S_IXUSR else 'file'} {self._hashes(path, found)}"
+            return f"{'program' if mode & stat.S_IXUSR else 'file'} {self._hashes(path, found, name, within)}"
         if stat.S_ISLNK(mode):
             return f"link {os.readlink(path)}"  # noqa: PTH115 - its bytes, not a path made of them
         return "" if stat.S_ISSOCK(mode) else "special"

@@ -31,14 +31,17 @@ class Hashes:
         self._known = _read(record)
         self._kept: dict[str, tuple[_Seen, str]] = {}
 
-    def __call__(self, path: str, found: os.stat_result) -> str:
-        """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError."""
+    def __call__(self, path: str, found: os.stat_result, name: str = "", within: int | None = None) -> str:
+        """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError.
+
+        `name`, `within`: the same file in a folder that is open, which the kernel finds in less time.
+        """
         seen = _seen(found)
         if found.st_size >= LARGE and (before := self._known.get(path)) and before[0] == seen:
             self._kept[path] = before
             return before[1]
         now = time.time_ns()
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(name or path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
         try:
             if found.st_size < LARGE:
                 # A buffer of just that size: a larger one costs more than reading does.

@@ -22,7 +22,8 @@ class Ignore:
         self._rules = tuple(_rules(text))
         self.exceptions = any(brings_back for brings_back, _ in self._rules)
         plain = "|".join(f"(?:{rule.pattern})" for _, rule in self._rules)
-        self._any = re.compile(plain) if plain and not self.exceptions else None
+        # Without exceptions: what matches a path that is left out.
+        self.plain = re.compile(plain).fullmatch if plain and not self.exceptions else None
         self.key = tuple((brings_back, rule.pattern) for brings_back, rule in self._rules)
 
     def __call__(self, path: str, above: Matched) -> tuple[bool, Matched]:
@@ -31,8 +32,8 @@ class Ignore:
         Paths are relative to the context, with '/'. `above`: of the folder that it lies in, () at the top. Without
         exceptions nothing in a folder that is left out is ever asked for.
         """
-        if self._any:
-            return self._any.fullmatch(path) is not None, ()
+        if self.plain:
+            return self.plain(path) is not None, ()
         out = False
         found = []
         for number, (brings_back, rule) in enumerate(self._rules):
