@@ -25,6 +25,7 @@ from slimbake.wheelhouse.debs import fetch_debs
 from slimbake.wheelhouse.store import store
 
 Say = Callable[[str], None]
+Choose = Callable[[Plan, Surroundings], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Prepared:
     """A project that can be built on this machine now."""
 
     plan: Plan  # with what the locks, fresh by now, say
+    services: tuple[str, ...]  # that are to be built
     engine: Engine
     around: Surroundings
 
@@ -45,12 +47,14 @@ def prepared(
     frozen: bool = False,
     install: bool = False,
     packages: str = "",
+    choose: Choose | None = None,
 ) -> Iterator[Prepared]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
     `frozen`: generated files that are stale are an error too; `install`: a missing engine may be installed;
-    `packages`: "wheelhouse" or "index", "" as the manifest has it. In the end, images that the build left without a
-    name are removed. Raises SetupError, StaleFiles, UsageError.
+    `packages`: "wheelhouse" or "index", "" as the manifest has it; `choose`: which services are left to build, asked
+    before anything is fetched for them, and before this machine's folders are known. In the end, images that the build
+    left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine = setup(install, say)
     here = machine()
@@ -58,6 +62,9 @@ def prepared(
         plan = _refresh(manifest, here, frozen, say)
         targets = plan.needed(with_smokes(plan, services))
         around = surroundings(plan, engine, here, say, install, built_for(plan, targets))
+        if choose:
+            services = choose(plan, around)
+            targets = plan.needed(with_smokes(plan, services))
         if (packages or manifest.packages) == "index":
             around = replace(around, find_links=find_links(targets, locked(manifest), here))
         else:
@@ -65,7 +72,7 @@ def prepared(
                 around, wheels=_wheels(manifest, targets, here, say), debs=_debs(manifest, targets, here, say)
             )
         try:
-            yield Prepared(plan, engine, around)
+            yield Prepared(plan, services, engine, around)
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
                 remove_dangling(plan.project)

@@ -58,6 +58,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None = None,
+    stdin: str = "",
     timeout: float | None = None,
 ) -> Completed:
     """Run a process to its end and take its output.
@@ -66,9 +67,9 @@ def run(
     ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has cleaned up. Raises
     SetupError where the program does not exist; a failure of the program is the caller's.
     """
-    with _ended(_start(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as process:
+    with _ended(_start(argv, env=env, reads=bool(stdin), stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(stdin or None, timeout=timeout)
         except subprocess.TimeoutExpired:
             return Completed(_words(argv), TIMED_OUT, "", f"no answer within {timeout:g} s")
         return Completed(_words(argv), process.returncode, stdout, stderr)
@@ -88,6 +89,7 @@ def _start(
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None,
+    reads: bool = False,
     stdout: int | IO[bytes],
     stderr: int,
 ) -> subprocess.Popen[str]:
@@ -96,7 +98,7 @@ def _start(
         # A session of its own: no prompt finds a terminal; what ends the process ends all that it started.
         return subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             env={**os.environ, **(env or {})},
@@ -118,9 +120,10 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             _signal(process, signal.SIGTERM, _GRACE)  # what a background job starts ignores SIGINT
             _signal(process, signal.SIGKILL, 5.0)  # with what it started and left behind
-        for pipe in (process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # what it would not read
+                    pipe.close()
 
 
 def _signal(process: subprocess.Popen[str], kind: signal.Signals, patience: float) -> None:

@@ -8,27 +8,38 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slimbake import bake, process
 from slimbake.bake.command import Options, Surroundings
 from slimbake.errors import BuildError, SetupError
+from slimbake.missing.statement import mark
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
 from slimbake.prepare import Say, built_for
-from slimbake.registry import INDEX, Descriptor, Repository
+from slimbake.registry import Repository
+from slimbake.registry.address import address
+from slimbake.registry.documents import INDEXES, Descriptor
 from slimbake.sbom import MEDIA_TYPE, file_name, sbom
+
+if TYPE_CHECKING:  # requests costs 0.1 s
+    from slimbake.registry.session import Host
 
 
 def publish(
-    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], root: Path, around: Surroundings,
-    options: Options, say: Say,
+    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], fingerprints: Mapping[str, str], root: Path,
+    around: Surroundings, options: Options, say: Say,
 ) -> None:  # fmt: skip
     """Push images under their names, and attach their SBOMs to what the registry then holds.
 
+    Last, an image gets the tag of its fingerprint, service -> what `released` gives: what has that tag is complete.
     What varies from build to build, the commit and the time, is said by what is attached, not by the image. SBOMs are
     made first: one that cannot be made keeps everything from being pushed. Raises BuildError and SetupError.
     """
+    from slimbake.registry.session import Host
+
+    if not images:  # to buildx, no target means all of them
+        return
     documented = tuple(image for image in images if is_ours(plan.target(image.name)))
     for image in images:
         if image not in documented:
@@ -41,8 +52,15 @@ def publish(
     else:
         bake.push(names)
     annotations = _annotations(root)
-    for (image, platform), text in zip(wanted, texts, strict=True):
-        _attach(image, platform, names[image.name], text, annotations, around.ca_bundle)
+    made = dict(zip(wanted, texts, strict=True))
+    if not any(image in documented or image.name in fingerprints for image in images):
+        return
+    with contextlib.closing(Host(address(names[images[0].name]), around.ca_bundle)) as host:
+        for image in images:
+            sboms = {platform: text for (of, platform), text in made.items() if of is image}
+            fingerprint = fingerprints.get(image.name, "")
+            if sboms or fingerprint:
+                _complete(image, names[image.name], sboms, fingerprint, annotations, host)
 
 
 def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
@@ -51,26 +69,27 @@ def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
     return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
 
 
-def _attach(
-    image: bake.Built, platform: str, name: str, text: str, annotations: Mapping[str, str], ca_bundle: str
-) -> None:
-    """Attach an SBOM to the platform manifest of what was pushed under a name."""
-    repository, _, tag = name.rpartition(":")
-    registry = Repository(repository, ca_bundle)
-    held = registry.manifest(tag)
-    if held is None:
+def _complete(
+    image: bake.Built, name: str, sboms: Mapping[str, str], fingerprint: str, annotations: Mapping[str, str],
+    host: Host,
+) -> None:  # fmt: skip
+    """Attach to what was pushed under a name each platform's SBOM, and at last say what it was released for."""
+    at, _, under = name.rpartition(":")
+    repository = Repository(at, at=host)
+    found = repository.document(under)
+    if found is None:
         raise BuildError(f"{name} was pushed, and the registry does not have it")
-    top, content = held
-    manifests = {"": top} if top.media_type != INDEX else _children(content)
+    top, content = found.descriptor, repository.read(found)
+    manifests = {"": top} if top.media_type not in INDEXES else _children(content)
     # Engines with the containerd store call an image by its manifest, those without by its configuration.
-    if image.digest not in {
-        top.digest,
-        *(m.digest for m in manifests.values()),
-        content.get("config", {}).get("digest"),
-    }:
+    known = {top.digest, *(m.digest for m in manifests.values()), content.get("config", {}).get("digest")}
+    if image.digest not in known:
         raise BuildError(f"{name} was pushed, and is another image by now: no SBOM was attached to it")
-    subject = manifests[platform] if platform else next(iter(manifests.values()))
-    registry.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
+    for platform, text in sboms.items():
+        subject = manifests[platform] if platform else next(iter(manifests.values()))
+        repository.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
+    if fingerprint:
+        mark(repository, found, fingerprint, annotations)
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:

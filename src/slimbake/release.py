@@ -14,9 +14,11 @@ from slimbake.loopback import is_loopback
 from slimbake.manifest.model import Manifest
 from slimbake.measure import known_layers, measure
 from slimbake.measure.model import Measurement
+from slimbake.missing.retag import Held, retag
 from slimbake.plan.model import Plan
 from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
+from slimbake.registered import Registered
 
 # Beside the manifest, ignored by Git: what images weigh, and what they were built from.
 MEASURED = ".slimbake/measured.json"
@@ -33,34 +35,58 @@ class Release:
     install: bool = False  # a missing engine may be installed
     packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
     provenance: bool = False  # BuildKit's own, in full, beside what is pushed
+    missing: bool = False  # what the registry has for the same inputs is not built, but gets the tag
 
 
-def release(manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say) -> Measurement:
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What was released."""
+
+    measurement: Measurement  # of what was built
+    held: tuple[Held, ...] = ()  # by the registry, and not built
+
+
+def release(manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and push.
 
     Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no tag of a service that failed has
     moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    with prepared(
-        manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
-    ) as ready:
+    there = Registered(root, services, names.registry, say)
+
+    def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
         if options.push:
-            _refuse_standins(ready.around, names.registry)
+            _refuse_standins(around, names.registry)
+        if options.push and not options.sets:  # whose values are in no fingerprint
+            there.know(plan, around)
+        return there.left(names.provenance) if names.missing else services
+
+    with prepared(
+        manifest,
+        services,
+        say,
+        frozen=names.frozen,
+        install=names.install,
+        packages=names.packages,
+        choose=choose,
+    ) as ready:
         if names.provenance and not (ready.engine.builder == "docker" and ready.engine.store == "containerd"):
             raise SetupError("provenance needs the engine's own builder, and its containerd image store")
-        layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
+        layouts = known_layers(ready.services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
-        result = _changed(ready.plan, services, root, ready.around, options, say)
+        result = _changed(ready.plan, ready.services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
-        _publish(ready, root, result, measurement, options, names, say)
-        return measurement
+        _publish(ready, root, result, measurement, options, names, there, say)
+        return Released(measurement, there.held)
 
 
 def _changed(
     plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options, say: Say
 ) -> bake.Result:
     """Build the services that differ from what was last built and checked here; the others are taken as they are."""
+    if not services:
+        return bake.Result((), ())
     if options.no_cache or options.sets or options.load:
         return bake.bake(plan, services, root, around, options)
     baked = Baked(plan, root, around, root / BAKED)
@@ -83,23 +109,27 @@ def _publish(
     measurement: Measurement,
     options: Options,
     names: Release,
+    there: Registered,
     say: Say,
 ) -> None:
-    """Tag and push what was built and keeps its budget. Raises BuildError and CheckError for the rest."""
+    """Tag and push what was built and keeps its budget, tag what the registry has. Raises BuildError and CheckError."""
     plan = ready.plan
     over = over_budget(plan, measurement, root / MEASURED)
     if over and not options.keep_going:
         lines = "\n".join(over.values()).splitlines()
         raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines))
     good = tuple(image for image in result.built if image.name not in over)
+    tagged = there.names(names.tag)
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
-        publish(plan, good, references, root, ready.around, replace(options, provenance=names.provenance), say)
+        options = replace(options, provenance=names.provenance)
+        publish(plan, good, references, there.unedited(), root, ready.around, options, say)
+        retag(there.held, tagged, ready.around.ca_bundle)
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
         only_checks = all(isinstance(error, CheckError) for error in result.failures)
         kind = CheckError if only_checks else BuildError  # a build that fails weighs more
-        raise kind("\n".join(failures), f"tagged all the same: {', '.join(references) or 'none'}")
+        raise kind("\n".join(failures), f"tagged all the same: {', '.join((*references, *tagged)) or 'none'}")
 
 
 def _refuse_standins(around: Surroundings, registry: str) -> None:

@@ -18,7 +18,8 @@ from tests.engine.conftest import ROOT, Toy, call, docker, fleet, slimbake
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry, held
 
-from slimbake.registry import INDEX, MANIFEST
+from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.sbom import MEDIA_TYPE
 
 BY_NATURE = {
     ("generic", "python"): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",
@@ -132,9 +133,10 @@ class Pushed:
             return sorted(json.load(answer)["tags"])
 
     def sboms(self, digest: str) -> list[dict[str, Any]]:
-        """The artifacts that the fallback tag of an image lists."""
+        """The SBOMs that the fallback tag of an image lists."""
         _, index = self.manifest(digest.replace(":", "-"))
-        return [self.manifest(each["digest"])[1] for each in index["manifests"]]
+        sboms = [each for each in index["manifests"] if each["artifactType"] == MEDIA_TYPE]
+        return [self.manifest(each["digest"])[1] for each in sboms]
 
 
 def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) -> None:
@@ -145,7 +147,7 @@ def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) ->
     assert done.code == 0, done.stderr
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
     assert pushed.manifest("latest")[0] == image, "a tag names the platform manifest"
-    assert pushed.tags() == ["latest", image.replace(":", "-")]
+    assert [tag for tag in pushed.tags() if not tag.startswith("fp-")] == ["latest", image.replace(":", "-")]
 
     (artifact,) = pushed.sboms(image)
     assert artifact["artifactType"] == "application/vnd.cyclonedx+json"
@@ -205,7 +207,8 @@ def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry
     done = fine.slimbake("bake", "own", "--push", "--registry", f"{registry}/{fine.project}")
     assert done.code == 0, done.stderr
     assert "own: no SBOM, since its Dockerfile is its own" in done.stderr.splitlines()
-    assert Pushed(registry, fine, "own").tags() == ["latest"]
+    attached = [tag for tag in Pushed(registry, fine, "own").tags() if tag.startswith("sha256-")]
+    assert [Pushed(registry, fine, "own").sboms(tag.replace("-", ":")) for tag in attached] == [[] for _ in attached]
 
 
 def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:

@@ -27,6 +27,7 @@ class Processes:
         argv: Sequence[str | Path],
         *,
         env: Mapping[str, str] | None = None,
+        stdin: str = "",
         timeout: float | None = None,
     ) -> Completed:
         line = " ".join(map(str, argv))

@@ -7,18 +7,34 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-from slimbake.registry import INDEX
+from slimbake.registry.documents import INDEX
 
 ACCOUNT = "someone:their password"
+IDENTITY = "their identity token"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is answered instead; `how`: whole, never, byte after byte without end, or by hanging up."""
+
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    how: Literal["whole", "never", "dripping", "cut"] = "whole"
 
 
 class Registry(ThreadingHTTPServer):
-    """Holds blobs and manifests of any repository. `asked`: the requests, in order."""
+    """Holds blobs and manifests of any repository. `asked`: the requests, in order.
+
+    `faults`: what is answered instead to a method, one call after the other, as long as there are any.
+    """
 
     def __init__(self, referrers: bool, auth: Literal["", "basic", "token"]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -26,6 +42,8 @@ class Registry(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[str, bytes]] = {}
         self.asked: list[str] = []
+        self.faults: dict[str, Iterator[Fault]] = {}
+        self.over = threading.Event()
 
     @property
     def name(self) -> str:
@@ -48,6 +66,7 @@ def registry(referrers: bool = False, auth: Literal["", "basic", "token"] = "") 
         try:
             yield server
         finally:
+            server.over.set()
             server.shutdown()
             thread.join()
 
@@ -62,41 +81,59 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
         pass
 
+    def fail(self, fault: Fault) -> None:
+        if fault.how == "never":
+            self.server.over.wait()
+        if fault.how == "dripping":
+            while not self.server.over.wait(0.02):
+                self.wfile.write(b"H")
+        if fault.how == "whole":
+            self.answer(fault.status, fault.body, **{name.replace("-", "_"): v for name, v in fault.headers.items()})
+        self.close_connection = True
+
     def answer(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append(f"{self.command} {self.path.partition('?')[0]}")
         if self.path.startswith("/token"):
-            self.token()
+            self.token(body)
         elif not self.allowed():
             self.refuse()
         elif (found := re.fullmatch(r"/v2/(.+?)/(blobs|manifests|referrers)/([^?]+)(?:\?(.*))?", self.path)) is None:
             self.answer(200)
+        elif fault := next(self.server.faults.get(self.command, iter(())), None):
+            self.fail(fault)
         else:
             _, kind, what, query = found.groups()
             getattr(self, f"{self.command}_{kind}".lower())(what, body, query)
 
-    do_GET = do_PUT = do_POST = handle_any  # noqa: N815 - the library's own names
+    do_GET = do_HEAD = do_PUT = do_POST = handle_any  # noqa: N815 - the library's own names
 
     def allowed(self) -> bool:
         given = self.headers.get("Authorization", "")
         if self.server.auth == "token":
-            wanted = "pull" if self.command == "GET" else "push"
+            wanted = "pull" if self.command in ("GET", "HEAD") else "push"
             return wanted in given.removeprefix("Bearer ").split(",")
         return not self.server.auth or given == f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}"
 
     def refuse(self) -> None:
-        actions = "pull" if self.command == "GET" else "pull,push"
+        actions = "pull" if self.command in ("GET", "HEAD") else "pull,push"
         token = f'Bearer realm="http://{self.server.name}/token",service="x",scope="repository:a/b:{actions}"'
         self.answer(401, WWW_Authenticate=token if self.server.auth == "token" else 'Basic realm="x"')
 
-    def token(self) -> None:
+    def token(self, body: bytes) -> None:
+        if self.command == "POST":  # OAuth 2
+            given = dict(urllib.parse.parse_qsl(body.decode()))
+            if (given["grant_type"], given.get("refresh_token")) != ("refresh_token", IDENTITY):
+                return self.answer(401)
+            return self.answer(200, json.dumps({"access_token": given["scope"].rpartition(":")[2]}).encode())
         if self.headers.get("Authorization") != f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}":
             return self.answer(401)
         actions = re.search(r"repository%3Aa%2Fb%3A([^&]+)", self.path)
@@ -116,7 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what not in self.server.manifests:
             return self.answer(404)
         media_type, content = self.server.manifests[what]
-        return self.answer(200, content, Content_Type=media_type)
+        return self.answer(200, content, Content_Type=media_type, Docker_Content_Digest=_digest(content))
+
+    head_manifests = get_manifests
 
     def put_manifests(self, what: str, body: bytes, query: str | None) -> None:
         manifest = json.loads(body)

@@ -31,6 +31,8 @@ PURE = (
     "slimbake.search.ddmin", "slimbake.search.globs",
     "slimbake.fingerprint.model", "slimbake.fingerprint.ignore", "slimbake.fingerprint.dockerfile",
     "slimbake.fingerprint.bakefile", "slimbake.fingerprint.compare",
+    "slimbake.registry.address", "slimbake.registry.documents", "slimbake.registry.errors",
+    "slimbake.registry.patience", "slimbake.missing.released",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

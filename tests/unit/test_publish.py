@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 from tests.unit.fleets import fleet, service
-from tests.unit.registries import Registry, registry
+from tests.unit.registries import Fault, Registry, registry
 
 from slimbake import publish as publishing
 from slimbake.bake import Built
 from slimbake.bake.command import Options, Surroundings
 from slimbake.errors import BuildError
 from slimbake.manifest.model import Manifest
+from slimbake.missing.statement import KIND, stated
 from slimbake.plan import plan
 from slimbake.publish import publish
-from slimbake.registry import INDEX, MANIFEST, Repository
+from slimbake.registry import Repository
+from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.sbom import MEDIA_TYPE as KIND_OF_SBOM
 
 AROUND = Surroundings(externals={})
 PLATFORMS = ("linux/amd64", "linux/arm64/v8")
@@ -41,9 +44,9 @@ def image(server: Registry, tag: str, platform: str) -> dict[str, Any]:
     return {"mediaType": MANIFEST, "digest": server.put(tag, MANIFEST, manifest), "size": 1, "platform": words}
 
 
-def send(server: Registry, digest: str, manifest: Manifest) -> None:
+def send(server: Registry, digest: str, manifest: Manifest, fingerprints: Mapping[str, str] = {}) -> None:
     names = {"api": f"{server.name}/a/b:latest"}
-    publish(plan(manifest), (Built("api", digest),), names, Path("/"), AROUND, Options(), print)
+    publish(plan(manifest), (Built("api", digest),), names, fingerprints, Path("/"), AROUND, Options(), print)
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
@@ -88,3 +91,72 @@ def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(
     with registry() as server, pytest.raises(BuildError, match="no"):
         send(server, "sha256:1", fleet(service("api")))
     assert pushed == []
+
+
+@pytest.mark.parametrize("provenance", [True, False])
+def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[Mapping[str, str]]) -> None:
+    options = Options(provenance=provenance)
+    publish(plan(fleet(service("api"))), (), {}, {"api": FINGERPRINT}, Path("/"), AROUND, options, print)
+    assert pushed == []
+
+
+# --- the tag of a fingerprint ----------------------------------------------------------------------------------------
+
+FINGERPRINT = "sha256:" + "5" * 64
+TAG = "fp-" + "5" * 40
+
+
+def known(server: Registry) -> bool:
+    """Whether what has the tag of the fingerprint says that it was released for it."""
+    repository = Repository(f"{server.name}/a/b")
+    digest = repository.digest(TAG)
+    return bool(digest and stated(repository, digest, FINGERPRINT))
+
+
+def single(server: Registry) -> str:
+    server.blobs["sha256:latest"] = b"{}"
+    return str(image(server, "latest", "linux/amd64")["digest"])
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_last_of_all_the_same_manifest_gets_the_tag_of_the_fingerprint(referrers: bool) -> None:
+    with registry(referrers) as server:
+        digest = single(server)
+        send(server, digest, fleet(service("api")), {"api": FINGERPRINT})
+        assert server.manifests[TAG] == server.manifests["latest"]
+        assert server.asked[-1] == f"PUT /v2/a/b/manifests/{TAG}"
+        assert [line for line in server.asked if line.startswith("POST")] == ["POST /v2/a/b/blobs/uploads/"] * 4
+        assert known(server)
+
+
+def test_an_index_gets_it_as_a_whole() -> None:
+    with registry() as server:
+        entries = [image(server, platform, platform) for platform in PLATFORMS]
+        digest = server.put("latest", INDEX, {"mediaType": INDEX, "manifests": entries})
+        send(server, digest, fleet(service("api"), platforms=PLATFORMS), {"api": FINGERPRINT})
+        assert server.manifests[TAG] == server.manifests[digest]
+        assert known(server)
+
+
+def test_what_was_pushed_again_says_the_same_once() -> None:
+    with registry() as server:
+        digest = single(server)
+        for _ in range(2):
+            send(server, digest, fleet(service("api")), {"api": FINGERPRINT})
+        listed = Repository(f"{server.name}/a/b").referrers(digest)
+    assert sorted(each["artifactType"] for each in listed) == [KIND_OF_SBOM, KIND]
+
+
+def test_without_a_fingerprint_there_is_no_tag() -> None:
+    with registry() as server:
+        send(server, single(server), fleet(service("api")), {"another": FINGERPRINT})
+        assert [line for line in server.asked if "fp-" in line] == []
+
+
+def test_a_push_that_breaks_off_leaves_no_tag() -> None:
+    with registry() as server:
+        digest = single(server)
+        server.faults["POST"] = iter((Fault(403),))
+        with pytest.raises(BuildError):
+            send(server, digest, fleet(service("api")), {"api": FINGERPRINT})
+        assert TAG not in server.manifests

@@ -12,7 +12,9 @@ from tests.unit.registries import ACCOUNT, Registry, registry
 
 from slimbake.errors import BuildError
 from slimbake.loopback import is_loopback
-from slimbake.registry import MANIFEST, Descriptor, Repository, host
+from slimbake.registry import Repository
+from slimbake.registry.address import host
+from slimbake.registry.documents import MANIFEST, Descriptor
 
 KIND = "application/vnd.cyclonedx+json"
 SAID = {"org.opencontainers.image.revision": "abc"}
@@ -116,7 +118,7 @@ def test_without_an_account_it_says_so_at_once(auth: Literal["basic", "token"], 
 def test_a_registry_that_is_not_there_is_named() -> None:
     with registry() as server:
         name = server.name
-    with pytest.raises(BuildError, match=f"{name}/a/b: the registry does not answer"):
+    with pytest.raises(BuildError, match=f"{name}: the registry does not answer"):
         Repository(f"{name}/a/b")
 
 

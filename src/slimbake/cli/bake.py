@@ -15,6 +15,7 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @manifest_option
 @json_option
 @click.option("--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM.")
+@click.option("--missing", is_flag=True, help="With --push: what the registry has is not built, only tagged.")
 @click.option("--provenance", type=click.Choice(["max"]), help="Push BuildKit's own account of the build too.")
 @click.option("--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder.")
 @image_options
@@ -35,22 +36,26 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 )
 def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
-    install_engine: bool, push: bool, provenance: str | None, sbom: Path | None, builder: str,
+    install_engine: bool, push: bool, missing: bool, provenance: str | None, sbom: Path | None, builder: str,
     sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.bake.command import Options
-    from slimbake.cli.common import print_sizes, read, say, select, write_sboms
+    from slimbake.cli.common import print_json, read, say, select, write_sboms
     from slimbake.errors import UsageError
     from slimbake.release import Release, release
+    from slimbake.report.released import as_json as released_json
+    from slimbake.report.released import text
 
     manifest, plan = read(file)
     if provenance and not push:
         raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
+    if missing:
+        _check_missing(push, no_cache, sets)
     if builder:
         docker.use_builder(builder)
-    measurement = release(
+    released = release(
         manifest,
         select(plan, services, variant),
         Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
@@ -61,10 +66,32 @@ def command(
             install=install_engine,
             packages=packages or "",
             provenance=provenance == "max",
+            missing=missing,
         ),
         say,
     )
     if sbom:
         _, plan = read(file)  # with the locks as they are now
-        write_sboms(plan, {image.name: image.digest for image in measurement.images}, manifest.file.parent, sbom)
-    print_sizes(measurement, as_json)
+        built = {image.name: image.digest for image in released.measurement.images}
+        write_sboms(plan, built, manifest.file.parent, sbom)
+        for image in released.held:
+            say(f"{image.target}: not built here, its SBOM is attached to its image on the registry")
+    held = {image.target: image.digest for image in released.held}
+    if as_json:
+        print_json(released_json(released.measurement, held))
+    else:
+        click.echo(text(released.measurement, held))
+
+
+def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
+    """Refuse what makes no sense with `--missing`."""
+    from slimbake.errors import UsageError
+
+    if not push:
+        raise UsageError("what is missing is missing on a registry", "--push --missing")
+    if no_cache:
+        raise UsageError("--missing builds nothing that is there, --no-cache everything", "leave out one of them")
+    if sets:
+        raise UsageError(
+            "what --set changes is in no fingerprint, so --missing cannot know it", "leave out one of them"
+        )

@@ -7,16 +7,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan
-
-if TYPE_CHECKING:
-    from slimbake.measure.model import Measurement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -137,14 +134,3 @@ def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) 
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def print_sizes(measurement: Measurement, as_json: bool) -> None:
-    """A measurement on stdout."""
-    from slimbake import report
-
-    if as_json:
-        print_json(measurement.as_json())
-        return
-    click.echo(report.text_table(report.HEADINGS, report.size_rows(measurement)))
-    click.echo(report.summary(measurement))

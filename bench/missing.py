@@ -1,0 +1,166 @@
+"""How long it takes to ask a registry which of a fleet's images it has. bench/README.md has the words for people."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import requests
+import tables
+from timed import say
+
+from slimbake.manifest.model import Manifest, Service
+from slimbake.missing import missing
+from slimbake.missing.retag import held, retag
+from slimbake.missing.statement import mark
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.registry import Repository
+from slimbake.registry.documents import MANIFEST, described, document
+
+CONFIG = b"{}"
+ABSENT = 10  # one service of so many has no image
+HEADINGS = ("", "images", "median s", "ms each", "runs")
+
+
+def main() -> int:
+    """Print the table; 1 where the question about all images took more than its limit, or its answer is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=5.0, help="seconds that the median of `missing` may take")
+    given = parser.parse_args()
+    fleet = _fleet(given.images)
+    names = tuple(service.service for service in fleet.services)
+    known = {name: described("", name.encode()).digest for name in names}
+    there = {name for number, name in enumerate(names) if number % ABSENT}
+    with _registry() as at:
+        say(f"{len(there)} images into a registry on loopback")
+        _fill(at, fleet, {name: known[name] for name in there})
+        found = _times("missing", given.runs, lambda: missing(fleet, names, known, at, say))
+        assert {each.target for each in found.value if each.state == "held"} == there
+        images = _times("held: missing, and statements", given.runs, lambda: held(fleet, names, known, at, say))
+        assert {image.target for image in images.value} == there
+        tagged = _times("retag", given.runs, lambda: _retag(images.value))
+    all_times = (found, images, tagged)
+    counts = (len(names), len(names), len(there))
+    rows = [
+        (each.name, str(count), tables.seconds(each.median), f"{each.median / count * 1e3:.2f}", str(given.runs))
+        for each, count in zip(all_times, counts, strict=True)
+    ]
+    print(tables.markdown("a registry that is asked for images by fingerprint", HEADINGS, rows))
+    print(tables.machine())
+    kept = {
+        each.name: {"images": count, "seconds": each.seconds} for each, count in zip(all_times, counts, strict=True)
+    }
+    say(f"all numbers: {tables.save('missing', kept)}")
+    return 0 if found.median <= given.limit else 1
+
+
+class _Times:
+    """What was measured of one thing, and what it gave."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.value: Any = ()
+        self.seconds: list[float] = []
+
+    @property
+    def median(self) -> float:
+        return tables.median(self.seconds) or 0.0
+
+
+def _times(name: str, runs: int, call: Callable[[], Any]) -> _Times:
+    made = _Times(name)
+    for run in range(runs):
+        start = time.perf_counter()
+        made.value = call()
+        made.seconds.append(time.perf_counter() - start)
+        say(f"{name}, run {run + 1}: {made.seconds[-1]:.2f} s")
+    return made
+
+
+def _fleet(count: int) -> Plan:
+    services = tuple(Service(name=f"s{number}", context=f"s{number}") for number in range(count))
+    return plan(Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services))
+
+
+def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
+    """Push an image of each service, under the tag of its fingerprint, and with its statement."""
+
+    def push(name: str) -> None:
+        url = f"http://{at}/v2/{fleet.target(name).repository}"
+        digest = "sha256:" + hashlib.sha256(CONFIG).hexdigest()
+        place = requests.post(f"{url}/blobs/uploads/", timeout=30).headers["location"]
+        requests.put(f"{place}&digest={digest}", CONFIG, timeout=30).raise_for_status()
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": len(CONFIG)}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config,
+            "layers": [],
+            "annotations": {"is": name},
+        }
+        content = json.dumps(manifest).encode()
+        requests.put(
+            f"{url}/manifests/latest", content, headers={"Content-Type": MANIFEST}, timeout=30
+        ).raise_for_status()
+        repository = Repository(f"{at}/{fleet.target(name).repository}")
+        with contextlib.closing(repository):
+            mark(repository, document(MANIFEST, content), known[name], {})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(push, known))
+
+
+def _retag(images: Any) -> None:
+    retag(images, {image.target: f"{image.repository}:v2" for image in images})
+
+
+@contextlib.contextmanager
+def _registry() -> Iterator[str]:
+    """Debian's docker-registry on loopback: HOST:PORT."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        raise SystemExit("docker-registry is not installed: `apt-get install docker-registry`")
+    with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder, socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.close()
+        config = Path(folder) / "config.yml"
+        config.write_text(
+            f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nhttp: {{addr: '{at}'}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        )
+        with subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL) as server:
+            try:
+                _wait(f"http://{at}/v2/")
+                yield at
+            finally:
+                server.send_signal(signal.SIGTERM)
+
+
+def _wait(url: str) -> None:
+    for _ in range(100):
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(url, timeout=5)
+            return
+        time.sleep(0.1)
+    raise SystemExit("the registry does not start")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

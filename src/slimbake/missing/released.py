@@ -1,0 +1,34 @@
+"""What a pushed image is known by: one fingerprint of all that it was made from and held to. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from slimbake.plan.model import Plan
+
+
+def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there is none.
+
+    `found`: target -> fingerprint. A service has one of its image, its smoke and its budget together. The budget is in
+    it since a pushed image held to one: a tighter one is to be checked, which needs the image here, though it changes
+    nothing in the image.
+    """
+    made = {t.name: found[t.name] for t in plan.targets if t.repository and t.kind != "service" and t.name in found}
+    for service in plan.services:
+        smokes = (
+            target.name for target in plan.targets if target.kind == "smoke" and target.service == service.service
+        )
+        names = (service.service, *smokes)
+        if all(name in found for name in names):
+            words = [*(found[name] for name in names), asdict(service.budget)]
+            made[service.service] = "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+    return made
+
+
+def tag(fingerprint: str) -> str:
+    """The tag under which an image is pushed for its fingerprint."""
+    return "fp-" + fingerprint.removeprefix("sha256:")[:40]

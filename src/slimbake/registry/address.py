@@ -1,0 +1,52 @@
+"""Where a repository is asked for, by the name of its images, as Docker reads it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slimbake.loopback import is_loopback
+
+_HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"  # Docker's own names
+_HUB_NAMES = (_HUB, "index.docker.io")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One repository of one registry."""
+
+    host: str  # whom to ask, with the port
+    path: str  # the repository there
+    login: str  # under which name Docker's configuration has the account
+    plain: bool  # without TLS, as Docker asks a registry on loopback
+
+    @property
+    def root(self) -> str:
+        """The address of the registry's API."""
+        return f"{'http' if self.plain else 'https'}://{self.host}/v2/"
+
+    @property
+    def url(self) -> str:
+        """The address of the repository."""
+        return f"{self.root}{self.path}"
+
+
+def host(name: str) -> str:
+    """The registry that an image's name begins with."""
+    first = _first(name)
+    return _HUB if not first or first in _HUB_NAMES else first
+
+
+def address(name: str) -> Address:
+    """The address of an image's repository; `name`: without its tag."""
+    at = host(name)
+    path = name.removeprefix(f"{_first(name)}/") if _first(name) else name
+    if at == _HUB:
+        return Address(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
+    return Address(at, path, at, is_loopback(at))
+
+
+def _first(name: str) -> str:
+    """The first part of a name, if it is a host: a user's name has no dot, no colon and no capital letter."""
+    first, slash, _ = name.partition("/")
+    is_host = first == "localhost" or "." in first or ":" in first or first != first.lower()
+    return first if slash and is_host else ""

@@ -1,0 +1,58 @@
+"""Manifests and indexes as a registry holds them: bytes whose hash is their name. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+_DOCKER = "application/vnd.docker.distribution.manifest"
+INDEXES = (INDEX, f"{_DOCKER}.list.v2+json")
+DOCUMENTS = (MANIFEST, f"{_DOCKER}.v2+json", *INDEXES)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest calls a blob or another manifest by."""
+
+    media_type: str
+    digest: str
+    size: int  # bytes of what it stands for
+
+    def as_json(self) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest or an index: what it is called by, and its bytes, which are its identity."""
+
+    descriptor: Descriptor
+    content: bytes
+
+    def read(self) -> dict[str, Any]:
+        """What it says. Raises ValueError where that is no object."""
+        found = json.loads(self.content)
+        if not isinstance(found, dict):
+            raise ValueError("a manifest that is no object")
+        return found
+
+
+def described(media_type: str, content: bytes) -> Descriptor:
+    """The descriptor of these bytes."""
+    return Descriptor(media_type, "sha256:" + hashlib.sha256(content).hexdigest(), len(content))
+
+
+def document(media_type: str, content: bytes) -> Document:
+    """A document of these bytes."""
+    return Document(described(media_type, content), content)
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a digest that can be checked here."""
+    return bool(_DIGEST.fullmatch(text))

@@ -1,0 +1,39 @@
+"""What `slimbake bake` refuses before it does anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slimbake.cli import slimbake
+from slimbake.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["--missing"], "what is missing is missing on a registry", "--push --missing"),
+        (
+            ["--push", "--missing", "--no-cache"],
+            "--missing builds nothing that is there, --no-cache everything",
+            "leave out one of them",
+        ),
+        (
+            ["--push", "--missing", "--set", "one.args.A=1"],
+            "what --set changes is in no fingerprint, so --missing cannot know it",
+            "leave out one of them",
+        ),
+    ],
+)
+def test_what_makes_no_sense_with_missing_is_refused(words: list[str], message: str, hint: str, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    file = tmp_path / "services.yaml"
+    file.write_text(
+        'project: x\npython: "3.11"\nservices: {one: {context: one, command: [python, -V], smoke: smoke.py}}\n'
+    )
+    (folder / "smoke.py").write_text("def imports():\n    pass\n")
+    with pytest.raises(UsageError) as caught:
+        slimbake.main(["bake", "--manifest", str(file), *words], standalone_mode=False)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
