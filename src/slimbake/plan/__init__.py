@@ -14,6 +14,7 @@ from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
 from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, standing
 from slimbake.plan.origin import with_origin
+from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
@@ -54,6 +55,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         targets=targets,
         groups=_groups(manifest, targets),
         services=tuple(map(_running, manifest.services)),
+        pipeline=pipeline(manifest),
     )
     return with_origin(decided, locks)
 
