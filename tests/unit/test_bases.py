@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.unit.registries import Registry, registry
 
 from slimbake import bake, pushed
@@ -17,6 +18,7 @@ from slimbake import bases as first_wave
 from slimbake.bake import Built, Result
 from slimbake.bake.command import Options, Surroundings
 from slimbake.bases import bases
+from slimbake.cli import slimbake
 from slimbake.errors import BuildError, UsageError
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.missing.released import part, released, tag
@@ -165,3 +167,15 @@ def test_what_stands_in_for_an_external_is_pushed_to_loopback_alone(machine: Mac
     assert list(machine.bases("api")) == ["runtime", "base-web"]
     with pytest.raises(UsageError, match="images made with stand-ins"):
         machine.bases("api", at="registry.example.com/toy")
+
+
+def test_nothing_is_pushed_without_being_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    file = tmp_path / "services.yaml"
+    file.write_text('project: toy\npython: "3.11"\nservices: {api: {context: api}}\n')
+    done = CliRunner().invoke(slimbake, ["bases", "--manifest", str(file)])
+    assert isinstance(done.exception, UsageError)
+    assert (done.exception.message, done.exception.hint) == (
+        "bases are built alone for what stands on them elsewhere",
+        "--push",
+    )

@@ -13,7 +13,7 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @services_argument
 @manifest_option
 @json_option
-@click.option("--push", is_flag=True, required=True, help="Push them: what stands on them is built elsewhere.")
+@click.option("--push", is_flag=True, help="Push them, without which nothing is done: `slimbake bake` builds them too.")
 @click.option("--missing", is_flag=True, help="Take those that the registry has as they would be built.")
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write what was pushed, for `bake --on`."
@@ -34,9 +34,12 @@ def command(
     from slimbake.bake.command import Options
     from slimbake.bases import bases
     from slimbake.cli.common import print_json, read, say, select
+    from slimbake.errors import UsageError
     from slimbake.release import Release
 
     manifest, plan = read(file)
+    if not push:
+        raise UsageError("bases are built alone for what stands on them elsewhere", "--push")
     found = bases(
         manifest,
         plan,
