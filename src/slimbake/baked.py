@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from slimbake.bake import Built, Result, with_smokes
+from slimbake.bake import Built, Result
 from slimbake.bake.command import Surroundings
-from slimbake.fingerprint import fingerprints
+from slimbake.fingerprint import fingerprints, of_services
 from slimbake.plan.model import Plan
 from slimbake.state import write_atomically
 
@@ -44,13 +44,11 @@ class Baked:
         write_atomically(self._file, (json.dumps(kept, indent=1) + "\n").encode())
 
     def _fingerprints(self) -> dict[str, str]:
-        """Of each service that has one, together with its smoke's."""
+        """Of each service that has one."""
         try:
-            found = fingerprints(self._plan, self._root, self._around, os.environ)
+            return of_services(self._plan, fingerprints(self._plan, self._root, self._around, os.environ))
         except OSError:  # something is being moved about just now
             return {}
-        names = {service.service: with_smokes(self._plan, (service.service,)) for service in self._plan.services}
-        return {s: " ".join(found[name] for name in both) for s, both in names.items() if all(n in found for n in both)}
 
 
 def _read(file: Path) -> dict[str, tuple[str, str]]:

@@ -17,13 +17,15 @@ from slimbake.errors import UsageError
 from slimbake.plan.model import Plan
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE, MARK, Generated, render
-from slimbake.render.workflow import PATH as WORKFLOW
+from slimbake.render.workflow import TEMPLATES
 from slimbake.state import write_atomically
 
 INSIDE_PROGRAMS = (
     *("debs.py", "distil.py", "explain.py", "fetch.py", "globs.py", "install.py", "layer.py"),
     *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
 )
+
+_PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,12 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
                 + (
-                    "put an empty templates/bake.yml.j2 beside the manifest: slimbake then generates no workflow"
-                    if file.path == WORKFLOW
+                    "say `ci: {provider: none}` in the manifest: slimbake then generates no pipeline"
+                    if file.path in _PIPELINES
                     else "name it as the service's `dockerfile:`"
                 ),
             )
-    candidates = [root / BAKE_FILE, root / WORKFLOW, *sorted((root / GENERATED).rglob("*"))]
+    candidates = [root / BAKE_FILE, *(root / path for path in _PIPELINES), *sorted((root / GENERATED).rglob("*"))]
     leftover = (str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink())
     return Drift(
         differing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from slimbake.bake import with_smokes
@@ -16,6 +16,7 @@ from slimbake.lock import SYSTEM, lock, locked, stale
 from slimbake.machine import Machine, machine
 from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.relinked import relinked
 from slimbake.planned import planned
 from slimbake.prune import remove_dangling
 from slimbake.state import exclusively
@@ -47,24 +48,29 @@ def prepared(
     frozen: bool = False,
     install: bool = False,
     packages: str = "",
+    pushed: Mapping[str, str] = {},
+    platform: str = "",
     choose: Choose | None = None,
 ) -> Iterator[Prepared]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
     `frozen`: generated files that are stale are an error too; `install`: a missing engine may be installed;
     `packages`: "wheelhouse" or "index", "" as the manifest has it; `choose`: which services are left to build, asked
-    before anything is fetched for them, and before this machine's folders are known. In the end, images that the build
+    before anything is fetched for them, and before this machine's folders are known; `pushed`: what is not built here,
+    target -> REPOSITORY@DIGEST, read after `choose`, which may add to it; `platform`: the only one that is built for,
+    "" = as planned. In the end, images that the build
     left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine = setup(install, say)
     here = machine()
     with exclusively(f"bake-{manifest.project}", say):
         plan = _refresh(manifest, here, frozen, say)
-        targets = plan.needed(with_smokes(plan, services))
-        around = surroundings(plan, engine, here, say, install, built_for(plan, targets))
+        targets = relinked(plan, pushed).needed(with_smokes(plan, services))
+        around = surroundings(plan, engine, here, say, install, {platform} if platform else built_for(plan, targets))
         if choose:
             services = choose(plan, around)
-            targets = plan.needed(with_smokes(plan, services))
+            targets = relinked(plan, pushed).needed(with_smokes(plan, services))
+        around = replace(around, pushed=pushed)
         if (packages or manifest.packages) == "index":
             around = replace(around, find_links=find_links(targets, locked(manifest), here))
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from slimbake.bake import references
 from slimbake.bake.command import Surroundings
 from slimbake.fingerprint import fingerprints
-from slimbake.missing.released import released
+from slimbake.missing.released import part, released
 from slimbake.missing.retag import Held, held
 from slimbake.plan.model import Plan
 from slimbake.prepare import Say
@@ -17,9 +17,11 @@ from slimbake.prepare import Say
 class Registered:
     """A fleet's images on one registry, by the fingerprints that services had before the build."""
 
-    def __init__(self, root: Path, services: tuple[str, ...], registry: str, say: Say) -> None:
+    def __init__(self, root: Path, services: tuple[str, ...], registry: str, say: Say, platform: str = "") -> None:
+        """`services`: or bases; `platform`: the only one that they are built for, "" = as planned."""
         self.held: tuple[Held, ...] = ()
         self._root, self._services, self._registry, self._say = root, services, registry, say
+        self._platform = platform
         self._known: tuple[Plan, Surroundings, dict[str, str]] | None = None
 
     def know(self, plan: Plan, around: Surroundings) -> None:
@@ -58,6 +60,8 @@ class Registered:
         # An image is the same under whichever name it is pushed.
         variables = {name: value for name, value in os.environ.items() if name not in {"REGISTRY", "TAG"}}
         try:
-            return released(plan, fingerprints(plan, self._root, around, variables))
+            found = released(plan, fingerprints(plan, self._root, around, variables))
         except OSError:  # something is being moved about just now
             return {}
+        # Of an image for several platforms, the part for one is another image.
+        return {name: part(value, self._platform) for name, value in found.items()} if self._platform else found

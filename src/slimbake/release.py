@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake import bake, docker
@@ -35,6 +36,7 @@ class Release:
     install: bool = False  # a missing engine may be installed
     packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
     provenance: bool = False  # BuildKit's own, in full, beside what is pushed
+    pushed: Mapping[str, str] = field(default_factory=dict)  # target -> REPOSITORY@DIGEST: not built, but stood on
     missing: bool = False  # what the registry has for the same inputs is not built, but gets the tag
 
 
@@ -46,18 +48,25 @@ class Released:
     held: tuple[Held, ...] = ()  # by the registry, and not built
 
 
-def release(manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say) -> Released:
+Tell = Callable[[Released, tuple[str, ...]], None]
+
+
+def release(
+    manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say,
+    tell: Tell = lambda *_: None,
+) -> Released:  # fmt: skip
     """Bring locks and generated files up to date, build, check, measure, and only then tag and push.
 
+    `tell`: called once all that holds is released, also where something else failed, with the services that did.
     Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no tag of a service that failed has
     moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    there = Registered(root, services, names.registry, say)
+    there = Registered(root, services, names.registry, say, options.platform)
 
     def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
         if options.push:
-            _refuse_standins(around, names.registry)
+            refuse_standins(around, names.registry)
         if options.push and not options.sets:  # whose values are in no fingerprint
             there.know(plan, around)
         return there.left(names.provenance) if names.missing else services
@@ -69,6 +78,8 @@ def release(manifest: Manifest, services: tuple[str, ...], options: Options, nam
         frozen=names.frozen,
         install=names.install,
         packages=names.packages,
+        pushed=names.pushed,
+        platform=options.platform,
         choose=choose,
     ) as ready:
         if names.provenance and not (ready.engine.builder == "docker" and ready.engine.store == "containerd"):
@@ -77,8 +88,9 @@ def release(manifest: Manifest, services: tuple[str, ...], options: Options, nam
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
         result = _changed(ready.plan, ready.services, root, ready.around, options, say)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
-        _publish(ready, root, result, measurement, options, names, there, say)
-        return Released(measurement, there.held)
+        released = Released(measurement, there.held)
+        _publish(ready, root, result, released, options, names, there, say, tell)
+        return released
 
 
 def _changed(
@@ -87,7 +99,7 @@ def _changed(
     """Build the services that differ from what was last built and checked here; the others are taken as they are."""
     if not services:
         return bake.Result((), ())
-    if options.no_cache or options.sets or options.load:
+    if options.no_cache or options.sets or options.load or options.platform:
         return bake.bake(plan, services, root, around, options)
     baked = Baked(plan, root, around, root / BAKED)
     same = baked.unchanged(services, docker.held(plan.project))
@@ -106,15 +118,16 @@ def _publish(
     ready: Prepared,
     root: Path,
     result: bake.Result,
-    measurement: Measurement,
+    released: Released,
     options: Options,
     names: Release,
     there: Registered,
     say: Say,
+    tell: Tell,
 ) -> None:
     """Tag and push what was built and keeps its budget, tag what the registry has. Raises BuildError and CheckError."""
     plan = ready.plan
-    over = over_budget(plan, measurement, root / MEASURED)
+    over = over_budget(plan, released.measurement, root / MEASURED)
     if over and not options.keep_going:
         lines = "\n".join(over.values()).splitlines()
         raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines))
@@ -125,6 +138,7 @@ def _publish(
         options = replace(options, provenance=names.provenance)
         publish(plan, good, references, there.unedited(), root, ready.around, options, say)
         retag(there.held, tagged, ready.around.ca_bundle)
+    tell(released, tuple(name for name in ready.services if name not in {image.name for image in good}))
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
         only_checks = all(isinstance(error, CheckError) for error in result.failures)
@@ -132,7 +146,8 @@ def _publish(
         raise kind("\n".join(failures), f"tagged all the same: {', '.join((*references, *tagged)) or 'none'}")
 
 
-def _refuse_standins(around: Surroundings, registry: str) -> None:
+def refuse_standins(around: Surroundings, registry: str) -> None:
+    """Raises UsageError where images that were made with stand-ins would leave this machine."""
     if around.standins and not is_loopback(registry):
         raise UsageError(
             f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to {registry}",

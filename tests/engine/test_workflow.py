@@ -1,101 +1,182 @@
-"""The scripts of the generated workflow, run in their order on a real engine with a registry on loopback."""
+"""The generated workflow, run as it stands: each job with a clone, an engine, and only what the YAML gives it."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-import yaml
-from tests.engine.conftest import Toy, docker, fetch
+import pytest
+from tests.engine.conftest import Toy, call, fleet
+from tests.engine.pipeline import Pipeline, Run
+from tests.engine.test_reproducible import commit
+from tests.engine.test_sbom import Pushed
+from tests.engine.toys import BROKEN, SMOKE, code, entry
 
-from slimbake.engine import Engine, find
-from slimbake.externals import resolve
-from slimbake.machine import machine
-from slimbake.manifest.model import External
-from slimbake.render.workflow import PATH
+from slimbake.data import template_root
 
-PYTHON = External("python", "python:3.11-slim-trixie")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
+    pytest.mark.timeout(1800),
+]
 
-
-class Jobs:
-    """The workflow of a fleet, whose expressions are filled in by the tests as GitHub would."""
-
-    def __init__(self, root: Path, given: dict[str, str]) -> None:
-        self.root = root
-        self.given = given
-        self.found: dict[str, Any] = yaml.safe_load((root / PATH).read_text("utf-8"))
-
-    def run(self, job: str, step: str, **values: str) -> tuple[int, str]:
-        """Exit code of a step, and what it gave to the next jobs."""
-        about = self.found["jobs"][job]
-        step_ = next(each for each in about["steps"] if each.get("name") == step)
-        said = {**self.found["env"], **about.get("env", {}), **step_.get("env", {})}
-        fixed = {key: value for key, value in said.items() if "${{" not in value}
-        output = self.root / "output"
-        output.write_text("")
-        env = {
-            **os.environ,
-            **fixed,
-            "TAG": "abc",
-            "GITHUB_OUTPUT": str(output),
-            "RUNNER_TEMP": str(self.root),
-            **self.given,
-            **values,
-        }
-        code = subprocess.run(["bash", "-e", "-c", step_["run"]], cwd=self.root, env=env, check=False).returncode
-        return code, output.read_text().partition("=")[2].strip()
-
-    def service(self, name: str, digests: dict[str, str]) -> list[int]:
-        """Exit codes of the two steps of a service's job; as on GitHub, the second follows only on success."""
-        values = {"SERVICE": name, "BASE": f"runtime@{digests['runtime']}", "RUNTIME": f"runtime@{digests['runtime']}"}
-        code, _ = self.run(
-            "services", "Build the image on the pushed base and run its smoke", CHECK=f"{name}-smoke", **values
-        )
-        return [code] if code else [code, self.run("services", "Push what was checked", **values)[0]]
+WEB, ML = "    base: web\n", "    base: ml\n"
+ON_ML = ("embedding", "nlg", "hybrid")
+SERVICES = ("api", "control", *ON_ML, "client")
+SHARED = ("runtime", "base-web", "base-ml")
 
 
-def layers(reference: str) -> list[str]:
-    """The uncompressed layers of an image that the engine holds."""
-    return list(json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", reference)))
+def manifest(registry: str, toy: Toy, ml: str) -> str:
+    """A small fleet in the shape of the example; `ml`: what its larger base requires."""
+    return (
+        f"registry: {registry}/{toy.project}\n"
+        f"bases:\n  web: {{requirements: [six]}}\n  ml: {{extends: web, requirements: ['{ml}']}}\n"
+        "services:\n"
+        + "".join(entry(name, WEB) for name in ("api", "control"))
+        + "".join(entry(name, ML) for name in ON_ML)
+        + entry("client")
+    )
 
 
-def test_services_stand_on_the_pushed_runtime_and_only_what_holds_is_pushed(toy: Toy, registry: str) -> None:
-    engine = find()
-    assert isinstance(engine, Engine)
-    python = resolve((PYTHON,), "3.11", engine, machine(), print)["python"].context.removeprefix("docker-image://")
-    where = f"{registry}/{toy.project}"
-    toy.write(f"registry: {where}\nexternals: {{python: {{image: '{python}'}}}}\nservices: {{}}\n")
-    for name in ("good", "bad"):
-        assert toy.slimbake("add", name).code == 0
-    toy.file("services/bad/smoke.py", "def load() -> None:\n    raise AssertionError('broken')\n")
-    assert toy.slimbake("generate").code == 0
-    # An engine with the older image store cannot export caches.
-    caches = engine.store == "containerd" or engine.builder != "docker"
-    jobs = Jobs(toy.root, {} if caches else {"CACHE_TO": ""})
-    pushed = ["abc", "buildcache"] if caches else ["abc"]
+class Fleet:
+    """The fleet in its repository, as the first run left it on the registry."""
 
-    def tags(image: str) -> list[str]:
-        status, text = fetch(f"http://{registry}/v2/{toy.project}/{image}/tags/list")
-        return sorted(json.loads(text)["tags"]) if status == 200 else []
+    def __init__(self, toy: Toy, registry: str, pipeline: Pipeline) -> None:
+        self.toy, self.registry, self.pipeline = toy, registry, pipeline
+        self.first = pipeline.push("v1")
 
-    try:
-        code, said = jobs.run("bases", "Build and push the bases", BASES="runtime")
-        assert code == 0
-        digests = json.loads(said)
-        assert tags("runtime") == pushed
+    def digests(self, tag: str) -> dict[str, str]:
+        """What a tag names, by service."""
+        return {name: Pushed(self.registry, self.toy, name).manifest(tag)[0] for name in SERVICES}
 
-        assert jobs.service("good", digests) == [0, 0]
-        assert tags("good") == pushed
-        runtime = layers(f"{where}/runtime@{digests['runtime']}")
-        assert layers(f"{where}/good:abc")[: len(runtime)] == runtime
+    def tags(self, name: str) -> list[str]:
+        return Pushed(self.registry, self.toy, name).tags()
 
-        [failed] = jobs.service("bad", digests)
-        assert failed != 0
-        assert tags("bad") == []
-    finally:
-        left = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={where}/*")
-        if left:
-            docker("image", "rm", *left.split())
+    @contextmanager
+    def edited(self, files: Mapping[str, str]) -> Iterator[None]:
+        """Commit other contents of files, path -> text; in the end those of before."""
+        there = {path: self.toy.root / path for path in files}
+        old = {path: file.read_text("utf-8") if file.is_file() else None for path, file in there.items()}
+        try:
+            for path, text in files.items():
+                self.toy.file(path, text)
+            self.settle()
+            yield
+        finally:
+            for path, was in old.items():
+                if was is None:
+                    (self.toy.root / path).unlink()
+                else:
+                    self.toy.file(path, was)
+            self.settle()
+
+    def settle(self) -> None:
+        """Lock, generate and commit, as a person does before a push."""
+        for words in (("lock",), ("generate",)):
+            done = self.toy.slimbake(*words)
+            assert done.code == 0, done.stderr
+        if (self.toy.root / ".git").is_dir():
+            commit(self.toy.root)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Fleet]:
+    """The fleet after its first push."""
+    with fleet(tmp_path_factory.mktemp("workflow")) as toy:
+        toy.write(manifest(registry, toy, "toolz==0.12.0"), {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n"})
+        for words in (("lock",), ("generate",)):
+            assert (done := toy.slimbake(*words)).code == 0, done.stderr
+        assert call("git", "init", "--quiet", "--initial-branch=main", str(toy.root)).code == 0
+        commit(toy.root)
+        yield Fleet(toy, registry, Pipeline(toy.root, registry, tmp_path_factory.mktemp("runs")))
+
+
+def held(run: Run) -> None:
+    assert run.code == 0, "\n".join(job.said for job in run.jobs if job.code)
+
+
+def test_each_base_is_built_exactly_once_in_all_and_each_service_stands_on_it(made: Fleet) -> None:
+    held(made.first)
+    assert made.first.services == list(SERVICES)
+    for target in SHARED:
+        assert made.first.built(target) == ["bases linux_amd64"]
+    for number, name in enumerate(SERVICES):
+        assert made.first.built(name) == [f"services linux_amd64-{number}"]
+    layers = {name: [each["digest"] for each in Pushed(made.registry, made.toy, name).manifest("v1")[1]["layers"]]
+              for name in (*SERVICES, "base-ml")}  # fmt: skip
+    for name in ON_ML:
+        assert layers[name][: len(layers["base-ml"])] == layers["base-ml"], "the very blobs that wave 1 pushed"
+
+
+def test_the_summary_has_a_row_for_each_service(made: Fleet) -> None:
+    for name in SERVICES:
+        assert f"| <code>{name.replace('-', '&#45;')}</code> | built |" in made.first.summary
+    assert "Nothing is known of the main branch yet." in made.first.summary
+
+
+def test_a_second_run_builds_nothing_and_tags_all_of_it(made: Fleet) -> None:
+    again = made.pipeline.push("v2")
+    held(again)
+    assert again.services == []
+    assert not set().union(*(job.built for job in again.jobs))
+    assert made.digests("v2") == made.digests("v1")
+    assert f"Unchanged, and not built: {len(SERVICES)}." in again.summary
+
+
+def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
+    with made.edited({"api/app.py": f"print('edited')  # {made.toy.project}\n"}):
+        run = made.pipeline.push("v3")
+    held(run)
+    assert run.services == ["api"]
+    assert set().union(*(job.built for job in run.jobs)) <= {"inside", "api", "api-smoke"}
+    before, after = made.digests("v1"), made.digests("v3")
+    assert {name for name in SERVICES if after[name] != before[name]} == {"api"}
+    old, new = (Pushed(made.registry, made.toy, "api").manifest(tag)[1]["layers"] for tag in ("v1", "v3"))
+    assert len([layer for layer in new if layer not in old]) == 1, "one layer of its own is pushed, and no other"
+
+
+def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it(made: Fleet) -> None:
+    text = (made.toy.root / "services.yaml").read_text("utf-8").replace("toolz==0.12.0", "toolz==0.12.1")
+    with made.edited({"services.yaml": text}):
+        run = made.pipeline.push("v4")
+    held(run)
+    assert run.services == list(ON_ML)
+    assert run.built("base-ml") == ["bases linux_amd64"]
+    for target in ("runtime", "base-web", "api", "control", "client"):
+        assert run.built(target) == []
+    before, after = made.digests("v1"), made.digests("v4")
+    assert {name for name in SERVICES if after[name] != before[name]} == set(ON_ML)
+
+
+def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None:
+    shipped = (template_root() / "base.Dockerfile.j2").read_text("utf-8")
+    macros = (template_root() / "_macros.j2").read_text("utf-8")
+    own = {"templates/base.Dockerfile.j2": f"{{#- a word about it -#}}\n{shipped}", "templates/_macros.j2": macros}
+    with made.edited(own):
+        run = made.pipeline.push("v5")
+    held(run)
+    assert run.services == []
+    assert not set().union(*(job.built for job in run.jobs))
+
+
+def test_a_run_that_was_interrupted_after_its_first_wave_goes_on_from_there(made: Fleet) -> None:
+    text = (made.toy.root / "services.yaml").read_text("utf-8").replace("toolz==0.12.0", "toolz==1.0.0")
+    with made.edited({"services.yaml": text}):
+        broken_off = made.pipeline.push("v6", until="bases")
+        held(broken_off)
+        assert broken_off.built("base-ml") == ["bases linux_amd64"]
+        run = made.pipeline.push("v6")
+    held(run)
+    assert run.services == list(ON_ML)
+    assert run.built("base-ml") == []
+    assert [name for name in ON_ML if run.built(name)] == list(ON_ML)
+
+
+def test_a_service_whose_smoke_does_not_hold_is_not_pushed_and_is_told_of(made: Fleet) -> None:
+    with made.edited({"client/smoke.py": BROKEN, "control/smoke.py": f"{SMOKE}# edited\n"}):
+        run = made.pipeline.push("v7")
+    assert run.code == 6
+    assert "v7" not in made.tags("client")
+    assert "v7" in made.tags("control")
+    assert "| <code>client</code> | failed |" in run.summary
+    assert "Failed: <code>client</code>" in run.summary

@@ -28,7 +28,9 @@ PURE = (
     "slimbake.catalogue.rules", "slimbake.catalogue.show",
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
     "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
-    "slimbake.search.ddmin", "slimbake.search.globs",
+    "slimbake.search.ddmin", "slimbake.search.globs", "slimbake.matrix", "slimbake.summary",
+    "slimbake.fingerprint.model", "slimbake.fingerprint.ignore", "slimbake.fingerprint.dockerfile",
+    "slimbake.fingerprint.bakefile", "slimbake.fingerprint.compare",
     "slimbake.registry.address", "slimbake.registry.documents", "slimbake.registry.errors",
     "slimbake.registry.patience", "slimbake.missing.released",
 )  # fmt: skip

@@ -53,6 +53,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),
         (SCHEMA["properties"]["optimize"], model.Optimize, {"none"}),
+        (SCHEMA["properties"]["ci"], model.Ci, set()),
         (SCHEMA["$defs"]["optimize"], model.Optimize, {"none", "explain"}),
     ],
 )

@@ -10,7 +10,7 @@ from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 from slimbake.manifest import model as manifest
 from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Service, Weights
 from slimbake.plan import plan
-from slimbake.plan.model import Compression, Install, Plan, Recipe
+from slimbake.plan.model import Compression, Install, Plan, Recipe, standing
 
 MODEL = Weights("package", "some-model")
 
@@ -314,3 +314,10 @@ def test_the_same_manifest_gives_the_same_plan() -> None:
 
     assert plan(make()) == plan(make())
     assert hash(plan(make())) == hash(plan(make()))
+
+
+def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
+    links = (("later", "target:b-smoke"),)
+    found = plan(fleet(service("a", contexts=links), service("b", base="web", smoke="s.py"), bases=(Base("web"),)))
+    below = standing(found.targets)
+    assert below == {target.name: found.needed((target.name,)) for target in found.targets}

@@ -235,3 +235,18 @@ def test_stand_ins_are_refused_before_anything_is_asked(machine: Machine) -> Non
     with pytest.raises(UsageError, match=r"are not pushed to r\.example"):
         machine.release(SimpleNamespace(name="r.example"))  # type: ignore[arg-type]
     assert machine.asked_with == []
+
+
+def test_what_holds_is_told_although_something_fails(machine: Machine) -> None:
+    machine.over = {"two": "two: uncompressed 9.0 MB, its budget is 8.0 MB"}
+    told: list[tuple[Released, tuple[str, ...]]] = []
+    manifest = replace(fleet(*map(service, SERVICES)), file=machine.root / "services.yaml")
+    with registry(referrers=True) as server:
+        held(server, machine, "three")
+        names = Release(registry=server.name, tag="v2", missing=True)
+        options = Options(push=True, keep_going=True)
+        with pytest.raises(CheckError):
+            release(manifest, SERVICES, options, names, machine.said.append, lambda *each: told.append(each))
+    [(released, failed)] = told
+    assert failed == ("two",)
+    assert [image.target for image in released.held] == ["three"]

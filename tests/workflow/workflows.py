@@ -1,4 +1,4 @@
-"""The generated workflow in every form that it takes."""
+"""The generated pipelines in every form that they take."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied
 from slimbake.data import template_root
-from slimbake.manifest.model import Base, Manifest, Requirements, Secret, Service
+from slimbake.manifest.model import Base, Ci, Manifest, Requirements, Secret, Service
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render import render
-from slimbake.render.workflow import PATH
+from slimbake.render.workflow import TEMPLATES
 
 
 def fleet(
@@ -20,6 +20,7 @@ def fleet(
     file: str = "services.yaml",
     services: tuple[Service, ...] | None = None,
     proven: bool = False,
+    ci: Ci = Ci(),  # noqa: B008
 ) -> Plan:
     """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on the runtime.
 
@@ -40,6 +41,7 @@ def fleet(
             platforms=platforms,
             bases=(Base(name="web", requirements=Requirements(specs=("fastapi",))),),
             services=services,
+            ci=ci,
         ),
         passes={"base-web": (Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",)),)}
         if proven
@@ -55,9 +57,13 @@ def _templates() -> dict[str, str]:
 
 
 def workflow(of: Plan, tool: str = "slimbake==1.2.3") -> str:
-    """The text of the workflow that a plan gives."""
-    return next(file.text for file in render(of, _templates(), {}, tool) if file.path == PATH)
+    """The text of the pipeline that a plan gives."""
+    _, path = TEMPLATES[of.pipeline.provider]
+    return next(file.text for file in render(of, _templates(), {}, tool) if file.path == path)
 
+
+BOTH = ("linux/amd64", "linux/arm64")
+STRANGE = 'we\n# "x": ${{ secrets.GITHUB_TOKEN }}\'\\.yaml'
 
 FORMS = {
     "registry": fleet(),
@@ -66,7 +72,23 @@ FORMS = {
     "registry-on-a-port": fleet("localhost:5000/toy"),
     "no-registry": fleet(None),
     "proven": fleet(proven=True),
-    "two-platforms": fleet(platforms=("linux/amd64", "linux/arm64")),
-    "strange-file": fleet(file='we\n# "x": ${{ secrets.GITHUB_TOKEN }}\'\\.yaml'),
+    "two-platforms": fleet(platforms=BOTH),
+    "native-runners": fleet(platforms=BOTH, ci=Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))),
+    "cache-of-github": fleet(ci=Ci(cache="gha")),
+    "no-cache": fleet(ci=Ci(cache="none")),
+    "strange-file": fleet(file=STRANGE),
     "no-services": fleet(services=()),
+}
+
+GITLAB = Ci(provider="gitlab")
+GITLAB_FORMS = {
+    "registry": fleet(ci=GITLAB),
+    "docker-hub": fleet("someone", ci=GITLAB),
+    "no-registry": fleet(None, ci=GITLAB),
+    "proven": fleet(proven=True, ci=GITLAB),
+    "two-platforms": fleet(platforms=BOTH, ci=GITLAB),
+    "native-runners": fleet(platforms=BOTH, ci=Ci(provider="gitlab", runners=tuple((each, "big") for each in BOTH))),
+    "no-cache": fleet(ci=Ci(provider="gitlab", cache="none")),
+    "strange-file": fleet(file=STRANGE, ci=GITLAB),
+    "no-services": fleet(services=(), ci=GITLAB),
 }

@@ -17,6 +17,7 @@ from slimbake.bake.show import show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.relinked import relinked
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
 
@@ -87,7 +88,7 @@ def _build(
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, around, options))
         running = docker.Bake(words, root, environment(around, options))
-        with show(tuple(target.name for target in plan.needed(names))) as shown:
+        with show(tuple(target.name for target in relinked(plan, around.pushed).needed(names))) as shown:
             for event in running.events():
                 for change in progress.take(event):
                     shown(change)

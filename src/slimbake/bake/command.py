@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
+from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
 
 
@@ -20,6 +21,7 @@ class Surroundings:
     wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its lock's wheels
     debs: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its Debian packages
     find_links: Mapping[str, str] = field(default_factory=dict)  # target -> folder with what no index has of them
+    pushed: Mapping[str, str] = field(default_factory=dict)  # target -> REPOSITORY@DIGEST, where it is not built here
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
@@ -36,18 +38,21 @@ class Options:
     load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
     provenance: bool = False  # what is built carries BuildKit's own account of it, in full
     names: Mapping[str, str] = field(default_factory=dict)  # target -> what its image is called, if not as staged
+    platform: str = ""  # build for this one alone; "" = as the bake file says
     layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
 
 
 def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
-    targets = plan.needed(names)
+    targets = relinked(plan, around.pushed).needed(names)
     words = ["--file", BAKE_FILE]
     if options.no_cache:
         words.append("--no-cache")
     for target in targets:
         for override in _overrides(target, around):
             words += ["--set", f"{target.name}.{override}"]
+        if options.platform:
+            words += ["--set", f"{target.name}.platform={options.platform}"]
         if target.repository and target.name in names:
             # Checked before it is released: until then it has a name of ours, which also serves `slimbake debug`.
             words += ["--set", f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}"]
@@ -55,7 +60,7 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
                 words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
         elif target.repository:
             words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
-        if options.load and target.name in names and target.kind == "service":
+        if options.load and target.name in names and target.repository:
             words += ["--set", f"{target.name}.output=type=docker"]
     for override in options.sets:
         words += ["--set", override]
@@ -74,6 +79,7 @@ def environment(around: Surroundings, options: Options) -> dict[str, str]:
         "CA_BUNDLE": around.ca_bundle,
         "UV_SETTINGS": around.uv_settings,
         "LAYOUTS": options.layouts,
+        "PLATFORMS": options.platform,
         "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}
@@ -84,6 +90,8 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     found = [
         f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
     ]
+    given = {f"{IMAGE}{image}" for image in around.pushed.values()}
+    found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
     for name, folders in (("wheels", around.wheels), ("debs", around.debs), ("find-links", around.find_links)):
         if target.name in folders:
             found.append(f"contexts.{name}={folders[target.name]}")

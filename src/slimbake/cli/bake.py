@@ -22,6 +22,12 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @click.option("--builder", default="", help="The buildx builder.")
 @click.option("--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it.")
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
+@click.option(
+    "--on", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
+    help="Stand on what `slimbake bases --record` wrote into this file, and build no base.",
+)  # fmt: skip
+@click.option("--platform", default="", help="Build for this platform alone.  [default: as the manifest says]")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write how it ended, for `summary`.")
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
 @click.option(
     "--packages",
@@ -37,13 +43,16 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
     install_engine: bool, push: bool, missing: bool, provenance: str | None, sbom: Path | None, builder: str,
-    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
+    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None, on: tuple[Path, ...],
+    platform: str, record: Path | None,
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.bake.command import Options
     from slimbake.cli.common import print_json, read, say, select, write_sboms
     from slimbake.errors import UsageError
+    from slimbake.pushed import read as read_pushed
+    from slimbake.records import recorded
     from slimbake.release import Release, release
     from slimbake.report.released import as_json as released_json
     from slimbake.report.released import text
@@ -55,21 +64,25 @@ def command(
         _check_missing(push, no_cache, sets)
     if builder:
         docker.use_builder(builder)
-    released = release(
-        manifest,
-        select(plan, services, variant),
-        Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
-        Release(
-            registry=registry or plan.registry,
-            tag=tag,
-            frozen=frozen,
-            install=install_engine,
-            packages=packages or "",
-            provenance=provenance == "max",
-            missing=missing,
-        ),
-        say,
-    )
+    selected = select(plan, services, variant)
+    with recorded(record, selected) as keep:
+        released = release(
+            manifest,
+            selected,
+            Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going, platform=platform),
+            Release(
+                registry=registry or plan.registry,
+                tag=tag,
+                frozen=frozen,
+                install=install_engine,
+                packages=packages or "",
+                provenance=provenance == "max",
+                pushed=read_pushed(on, plan),
+                missing=missing,
+            ),
+            say,
+            keep,
+        )
     if sbom:
         _, plan = read(file)  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}

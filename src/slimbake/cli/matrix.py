@@ -3,23 +3,81 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import manifest_option, read, select, services_argument, variant_option
+from slimbake.cli.common import manifest_option, read, say, select, services_argument, variant_option
+
+if TYPE_CHECKING:
+    from slimbake.matrix.model import Matrix
+    from slimbake.plan.model import Plan
 
 
 @click.command("matrix")
 @services_argument
 @variant_option
 @manifest_option
-def command(services: tuple[str, ...], variant: str, file: Path) -> None:
-    """Print the jobs of a GitHub Actions matrix, as JSON on one line: of all services and variants or those named."""
+@click.option("--missing", is_flag=True, help="Leave out what the registry has as it would be built.")
+@click.option("--since", default="", metavar="REV", help="Leave out what has not changed since a commit.")
+@click.option(
+    "--registry", default=lambda: os.environ.get("REGISTRY", ""), help="[default: $REGISTRY, or the manifest's]"
+)
+@click.option(
+    "--known", type=click.Path(path_type=Path, dir_okay=False), envvar="SLIMBAKE_KNOWN",
+    help="What `slimbake summary --write` wrote: how long builds take, to spread them over jobs.",
+)  # fmt: skip
+@click.option(
+    "--gitlab", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Also write GitLab's child pipeline, of the jobs that .gitlab-ci.yml lays out.",
+)  # fmt: skip
+def command(
+    services: tuple[str, ...], variant: str, file: Path, missing: bool, since: str, registry: str,
+    known: Path | None, gitlab: Path | None,
+) -> None:  # fmt: skip
+    """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or those named."""
     from slimbake.matrix import matrix
+    from slimbake.records import known as read_known
 
-    _, plan = read(file)
+    manifest, plan = read(file)
     wanted = services if services or variant else tuple(service.service for service in plan.services)
     # No service at all is no error here: the workflow looks for an empty list.
     selected = select(plan, wanted, variant) if wanted or variant else ()
-    click.echo(json.dumps(matrix(plan, selected), ensure_ascii=False))
+    unchanged = _unchanged(manifest.file, plan, selected, missing, since, registry)
+    made = matrix(plan, selected, unchanged, read_known(known).costs)
+    if gitlab:
+        _write_child(manifest.file.parent, made, gitlab)
+    click.echo(json.dumps(made, ensure_ascii=False))
+
+
+def _write_child(root: Path, made: Matrix, file: Path) -> None:
+    """Raises UsageError where there is no .gitlab-ci.yml that can be read."""
+    import yaml
+
+    from slimbake.errors import UsageError
+    from slimbake.matrix.gitlab import child
+    from slimbake.render.workflow import GITLAB
+    from slimbake.state import write_atomically
+
+    hint = "say `ci: {provider: gitlab}` in the manifest, then `slimbake generate` writes one"
+    try:
+        text = child(yaml.safe_load((root / GITLAB).read_text("utf-8")), made)
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{GITLAB} cannot be read: {type(error).__name__}: {error}", hint) from None
+    write_atomically(file, text.encode())
+
+
+def _unchanged(
+    file: Path, plan: Plan, services: tuple[str, ...], missing: bool, since: str, registry: str
+) -> tuple[str, ...]:
+    """Those of the services that need no job."""
+    from slimbake.unchanged import held, same
+
+    if since:
+        return same(file, services, since, say)
+    if not missing:
+        return ()
+    found = held(plan, file.parent, services, registry or plan.registry, say)
+    return tuple(image.target for image in found)

@@ -75,6 +75,15 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class Ci:
+    """The pipeline that is generated."""
+
+    provider: Literal["github", "gitlab", "none"] | None = None
+    runners: Pairs = ()  # platform -> label of the runners that it is built on
+    cache: Literal["registry", "gha", "none"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Optimize:
     """Which of the passes that are proven are carried: all, less some, or none."""
 
@@ -153,6 +162,7 @@ class Manifest:
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: Compression = Compression()
     optimize: Optimize = Optimize()
+    ci: Ci = Ci()
     externals: tuple[External, ...] = ()
     bases: tuple[Base, ...] = ()
     services: tuple[Service, ...] = ()

@@ -9,6 +9,7 @@ from slimbake.manifest.files import Repository
 from slimbake.manifest.model import (
     Base,
     Budget,
+    Ci,
     Compression,
     External,
     Manifest,
@@ -56,6 +57,7 @@ class Reader:
             packages=raw.get("packages"),
             compression=Compression(**raw.get("compression", {})),
             optimize=_optimize(raw),
+            ci=_ci(raw.get("ci", {})),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -228,6 +230,10 @@ def _optimize(raw: Raw) -> Optimize:
         return Optimize(none=said == "none")
     explain = said.get("explain")
     return Optimize(without=tuple(said.get("without", ())), explain=None if explain is None else explain == TRUTH[0])
+
+
+def _ci(raw: Raw) -> Ci:
+    return Ci(provider=raw.get("provider"), runners=_pairs(raw, "runners"), cache=raw.get("cache"))
 
 
 def _pairs(raw: Raw, key: str) -> Pairs:

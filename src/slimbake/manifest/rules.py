@@ -48,6 +48,7 @@ def rules(raw: Raw, report: Report) -> None:
     _without_bases(raw, report)
     _images(raw.get("externals", {}), report)
     _compression(raw.get("compression", {}), report)
+    _ci(raw, report)
     _ports(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {"runtime", *(f"base-{name}" for name in raw.get("bases", {})), *services, *smokes, *copies(raw)}
@@ -97,6 +98,22 @@ def _compression(compression: Raw, report: Report) -> None:
     level = compression.get("level", 0)
     if compression.get("type") == "gzip" and level > GZIP_LEVELS:
         report.value(("compression", "level"), f"{level} is no level of gzip", f"allowed: 1 to {GZIP_LEVELS}")
+
+
+def _ci(raw: Raw, report: Report) -> None:
+    ci: Raw = raw.get("ci", {})
+    if ci.get("cache") == "gha" and ci.get("provider", "github") != "github":
+        report.value(("ci", "cache"), "only GitHub has this cache", "allowed here: registry, none")
+    if "registry" not in raw and ci.get("cache") == "registry":
+        report.value(("ci", "cache"), "there is no `registry` to cache in", "name one, or choose another cache")
+    variants = [v for service in raw.get("services", {}).values() for v in service.get("variants", {}).values()]
+    own = {
+        platform for each in (*raw.get("services", {}).values(), *variants) for platform in each.get("platforms", ())
+    }
+    platforms = own.union(raw.get("platforms") or ("linux/amd64",))
+    for platform in ci.get("runners", {}):
+        if platform not in platforms:
+            report.key(("ci", "runners", platform), f"nothing is built for {platform}", "add it to `platforms`")
 
 
 def _ports(services: Raw, report: Report) -> None:

@@ -29,6 +29,11 @@ def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     return made
 
 
+def part(fingerprint: str, platform: str) -> str:
+    """The fingerprint of an image that is built for one of its platforms alone."""
+    return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()
+
+
 def tag(fingerprint: str) -> str:
     """The tag under which an image is pushed for its fingerprint."""
     return "fp-" + fingerprint.removeprefix("sha256:")[:40]

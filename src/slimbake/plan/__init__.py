@@ -12,8 +12,9 @@ from slimbake.manifest.model import Manifest, Service
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
-from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed
+from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, standing
 from slimbake.plan.origin import with_origin
+from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
 from slimbake.plan.sources import externals, local_packages, weights_sources
 
@@ -54,6 +55,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         targets=targets,
         groups=_groups(manifest, targets),
         services=tuple(map(_running, manifest.services)),
+        pipeline=pipeline(manifest),
     )
     return with_origin(decided, locks)
 
@@ -96,8 +98,9 @@ def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[
     """The targets, each of those that are shared for all that anything on it is built for."""
     own = ("service", "smoke")
     on: dict[str, set[str]] = {}
+    below = standing(targets)
     for top in targets:
-        for target in needed(targets, (top.name,)) if top.kind in own else ():
+        for target in below[top.name] if top.kind in own else ():
             on.setdefault(target.name, set()).update(top.platforms or fleet)
     return tuple(
         target

@@ -118,6 +118,29 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Jobs on one kind of runner, and the platforms that they build for."""
+
+    platforms: tuple[str, ...]
+    runner: str  # its label; "" = any runner
+    emulates: bool  # some of the platforms are not the runner's own
+
+    @property
+    def name(self) -> str:
+        """Its platforms as a word that no other lane has, fit for a tag: `linux_amd64`, `linux_amd64.linux_arm64`."""
+        return ".".join(platform.replace("/", "_") for platform in self.platforms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The pipeline of a CI system; with several lanes, each pushes its own images, which are merged in the end."""
+
+    provider: Literal["github", "gitlab", "none"]
+    cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything decided for a fleet, in an order in which each target follows what it needs."""
 
@@ -131,6 +154,7 @@ class Plan:
     targets: tuple[Target, ...]
     groups: tuple[Group, ...]
     services: tuple[Running, ...]
+    pipeline: Pipeline
 
     def group(self, name: str) -> tuple[str, ...]:
         """The targets of a group; none where there is no such group."""
@@ -156,6 +180,20 @@ def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...
             wanted.add(name)
             stack.extend(by_name[name].needs)
     return tuple(target for target in targets if target.name in wanted)
+
+
+def standing(targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else."""
+    places = {target.name: place for place, target in enumerate(targets)}
+    found: dict[str, frozenset[int]] = {}
+
+    def below(name: str) -> frozenset[int]:
+        if name not in found:
+            own = places[name]
+            found[name] = frozenset((own,)).union(*map(below, targets[own].needs))
+        return found[name]
+
+    return {target.name: tuple(targets[place] for place in sorted(below(target.name))) for target in targets}
 
 
 def _missing(name: str) -> Target:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import Plan, Target, standing
 
 LOCK = "slimbake.lock"
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -18,8 +18,12 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 
     Not those of what builds a local package: that stays outside.
     """
+    return _locks(plan.needed((target,)))
+
+
+def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     found: list[str] = []
-    for each in plan.needed((target,)):
+    for each in targets:
         if each.recipe and each.kind != "wheel":
             system = f"{each.name}.system.txt" if each.recipe.system else ""
             found += filter(None, (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock))
@@ -44,11 +48,13 @@ def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
     """
     python = next(external.image for external in plan.externals if external.name == "python")
 
+    below = standing(plan.targets)
+
     def labelled(target: Target) -> Target:
         if not is_ours(target):
             return target
         own = {BASE_NAME: python.partition("@")[0]}
-        names = locks(plan, target.name)
+        names = _locks(below[target.name])
         if names and all(name in texts for name in names):
             own[LOCK] = lock_digest(tuple(texts[name] for name in names))
         return replace(target, labels=tuple(sorted({**own, **dict(target.labels)}.items())))

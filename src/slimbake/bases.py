@@ -1,0 +1,70 @@
+"""Wave 1 of a pipeline: the runtime and the bases are built once, and pushed for every job that stands on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from slimbake import bake
+from slimbake.bake.command import Options, Surroundings
+from slimbake.errors import BuildError
+from slimbake.manifest.model import Manifest
+from slimbake.matrix import shared_by
+from slimbake.missing.retag import retag
+from slimbake.missing.statement import mark
+from slimbake.plan.model import Plan
+from slimbake.prepare import Say, prepared
+from slimbake.registered import Registered
+from slimbake.registry import Repository
+from slimbake.release import Release, refuse_standins
+
+
+def bases(
+    manifest: Manifest, plan: Plan, services: tuple[str, ...], options: Options, names: Release, say: Say
+) -> dict[str, str]:
+    """Build and push what these services stand on, each base after its own, and give target -> REPOSITORY@DIGEST.
+
+    With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this version too. Raises
+    SetupError, StaleFiles, UsageError and BuildError; what was pushed by then stays, and need not be built again.
+    """
+    root = manifest.file.parent
+    wanted = tuple(target.name for target in shared_by(plan, services))
+    there = Registered(root, wanted, names.registry, say, options.platform)
+    pushed: dict[str, str] = {}
+
+    def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
+        refuse_standins(around, names.registry)
+        there.know(plan, around)
+        rest = there.left(provenance=False) if names.missing else wanted
+        pushed.update({image.target: f"{image.repository}@{image.digest}" for image in there.held})
+        return rest
+
+    with prepared(
+        manifest, wanted, say, frozen=names.frozen, install=names.install, packages=names.packages,
+        pushed=pushed, platform=options.platform, choose=choose,
+    ) as ready:  # fmt: skip
+        retag(there.held, there.names(names.tag), ready.around.ca_bundle)
+        if ready.services:
+            options = replace(options, load=ready.engine.builder != "docker")
+            built = bake.bake(ready.plan, ready.services, root, ready.around, options, smokes=False).built
+            references = bake.tag(ready.plan, built, names.registry, names.tag)
+            bake.push(references)
+            pushed |= _marked(references, there.unedited(), ready.around.ca_bundle)
+        return {name: pushed[name] for name in wanted}
+
+
+def _marked(references: Mapping[str, str], fingerprints: Mapping[str, str], ca_bundle: str) -> dict[str, str]:
+    """What was pushed, by the digest that the registry has it under; there it says what it was built from."""
+    found = {}
+    for name, reference in references.items():
+        at, _, tag = reference.rpartition(":")
+        repository = Repository(at, ca_bundle)
+        with contextlib.closing(repository):
+            image = repository.document(tag)
+            if image is None:
+                raise BuildError(f"{reference} was pushed, and the registry does not have it")
+            if fingerprint := fingerprints.get(name):
+                mark(repository, image, fingerprint, {})
+            found[name] = f"{at}@{image.descriptor.digest}"
+    return found

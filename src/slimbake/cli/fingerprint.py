@@ -1,0 +1,128 @@
+"""`slimbake fingerprint`."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+
+if TYPE_CHECKING:
+    from slimbake.bake.command import Surroundings
+    from slimbake.fingerprint.compare import Change
+    from slimbake.fingerprint.model import Account
+    from slimbake.plan.model import Plan
+
+
+@click.command("fingerprint")
+@click.argument("words", nargs=-1, metavar="[A..B] [TARGET]...")
+@manifest_option
+@json_option
+@click.option("--explain", is_flag=True, help="List what each target depends on.")
+@click.option("--since", default="", metavar="REV", help="Compare the work tree, as it is, with a commit.")
+@click.option("--local", is_flag=True, help="With the externals that this machine has, stand-ins too: asks the engine.")
+def command(words: tuple[str, ...], file: Path, as_json: bool, explain: bool, since: str, local: bool) -> None:
+    """Print the fingerprint of each target; with A..B, say what changed between two commits, and what it rebuilds.
+
+    A fingerprint is a hash of all that a target's content depends on: the same everywhere for the same inputs.
+    """
+    from slimbake.errors import UsageError
+    from slimbake.fingerprint.changes import changed, changed_in, range_of
+
+    gc.disable()  # there are many small values, and none in circles
+    ranges = [word for word in words if range_of(word)]
+    names = tuple(word for word in words if word not in ranges)
+    if len(ranges) + bool(since) > 1:
+        raise UsageError("one comparison at a time: A..B, or --since REV", "leave one out")
+    if (ranges or since) and (explain or local):
+        raise UsageError("a comparison takes neither --explain nor --local", "it always says why, from Git alone")
+    if ranges or since:
+        found = changed_in(file, ranges[0], os.environ) if ranges else changed(file, since, None, os.environ)
+        _check(names, [each.target for each in found])
+        _print_changes([each for each in found if not names or each.target in names], as_json)
+        return
+    from slimbake.fingerprint import accounts
+    from slimbake.generated import generate
+
+    manifest, plan = read(file)
+    root = manifest.file.parent
+    _check(names, [target.name for target in plan.targets])
+    texts = {each.path: each.text for each in generate(plan, root)}
+    told = accounts(plan, root, _around(plan) if local else None, os.environ, texts)
+    _print(plan, [each for each in told if not names or each.target in names], explain, as_json)
+
+
+def _check(names: Sequence[str], known: Sequence[str]) -> None:
+    from slimbake.errors import UsageError
+    from slimbake.manifest.report import near
+
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no target '{name}'", near(name, known) or f"the targets are: {', '.join(known)}"
+            )
+
+
+def _around(plan: Plan) -> Surroundings:
+    from slimbake.engine import setup
+    from slimbake.machine import machine
+    from slimbake.surroundings import surroundings
+
+    return surroundings(plan, setup(False, say), machine(), say)
+
+
+def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
+    from slimbake.fingerprint import of_services, tag
+    from slimbake.report import text_table
+
+    if as_json:
+        services = of_services(plan, {each.target: each.fingerprint for each in told if each.fingerprint})
+        targets: dict[str, Any] = {each.target: _as_json(each, explain) for each in told}
+        print_json({"targets": targets, "tags": {name: tag(value) for name, value in services.items()}})
+        return
+    if not explain:
+        click.echo(
+            text_table(("target", "fingerprint"), [(e.target, e.fingerprint or "unknown") for e in told], left=2)
+        )
+        for reason, names in _unknown(told).items():
+            say(f"{', '.join(names)}: {reason}")
+        return
+    for each in told:
+        click.echo(f"{each.target}  {each.fingerprint or 'unknown'}")
+        for one in each.inputs:
+            click.echo(f"  {one.kind} {one.name}  {one.digest}".rstrip())
+        for reason in each.unknown:
+            click.echo(f"  unknown: {reason}")
+
+
+def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
+    """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands on those."""
+    from slimbake.fingerprint.model import BELOW
+
+    found: dict[str, list[str]] = {}
+    for each in told:
+        for reason in (reason for reason in each.unknown if not reason.startswith(BELOW)):
+            found.setdefault(reason, []).append(each.target)
+    return found
+
+
+def _as_json(each: Account, explain: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"fingerprint": each.fingerprint or None, "unknown": list(each.unknown)}
+    if explain:
+        found["inputs"] = [{"kind": one.kind, "name": one.name, "digest": one.digest} for one in each.inputs]
+    return found
+
+
+def _print_changes(found: Sequence[Change], as_json: bool) -> None:
+    from slimbake.report import text_table
+
+    if as_json:
+        print_json({e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)} for e in found})
+        return
+    rows = [(each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found]
+    click.echo(text_table(("target", "state", "why"), rows, left=3))

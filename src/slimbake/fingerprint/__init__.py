@@ -1,0 +1,42 @@
+"""Fingerprints: one hash of all that a target's content depends on, to know what need not be built again.
+
+Whatever is in doubt counts as a change: BuildKit then finds out, and takes what it can from its cache. What counts, and
+what does not, is told in docs/fingerprints.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from slimbake.bake.command import Surroundings
+from slimbake.fingerprint.gather import accounts
+from slimbake.fingerprint.model import Account, Input, tag
+from slimbake.plan.model import Plan
+
+__all__ = ["Account", "Input", "accounts", "fingerprints", "of_services", "tag"]
+
+
+def fingerprints(
+    plan: Plan,
+    root: Path,
+    around: Surroundings | None = None,
+    variables: Mapping[str, str] = {},
+    texts: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The fingerprint of each target by its name; a target that depends on what cannot be known here has none.
+
+    Arguments and errors are those of `accounts`, which also says why.
+    """
+    found = accounts(plan, root, around, variables, texts)
+    return {each.target: each.fingerprint for each in found if each.fingerprint}
+
+
+def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+    """Of each service the one fingerprint that covers its image and its smoke: an image that has it was checked.
+
+    `found`: of the targets. A smoke stands on its image, so that its fingerprint says both.
+    """
+    last = {service.service: service.service for service in plan.services}
+    last |= {target.service: target.name for target in plan.targets if target.kind == "smoke"}
+    return {service: found[name] for service, name in last.items() if name in found}

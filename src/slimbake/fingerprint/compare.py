@@ -1,0 +1,119 @@
+"""Compares what targets depend on in two states, and says why each is built anew or not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from slimbake.fingerprint.model import Account, Input
+from slimbake.plan.model import Target
+
+Status = Literal["same", "changed", "new", "gone", "unknown"]
+_NAMED = 3  # files of one folder, before they are counted
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The targets of one state of a repository, and what each depends on."""
+
+    accounts: tuple[Account, ...]
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one target, and why."""
+
+    target: str
+    service: str  # the service that it belongs to, "" for what is shared
+    status: Status
+    reasons: tuple[str, ...]  # none where it is the same
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it is to be built: what cannot be known is."""
+        return self.status in ("changed", "new", "unknown")
+
+
+def compare(before: State, after: State) -> tuple[Change, ...]:
+    """What became of every target: in the order of `after`, then those that have gone."""
+    old = {each.target: each for each in before.accounts}
+    new = {each.target for each in after.accounts}
+    gone = {target.name: target for target in before.targets if target.name not in new}
+    earlier = dict(_renamed(gone, before, after, old))
+    later = {name: target for target, name in earlier.items()}
+    found = [
+        Change(each.target, target.service, *_change(each, old.get(each.target), earlier.get(each.target, "")))
+        for each, target in zip(after.accounts, after.targets, strict=True)
+    ]
+    for name, target in gone.items():
+        reason = f"is called {later[name]} now" if name in later else "is no longer in the manifest"
+        found.append(Change(name, target.service, "gone", (reason,)))
+    return tuple(found)
+
+
+def _change(new: Account, old: Account | None, earlier: str) -> tuple[Status, tuple[str, ...]]:
+    if old is None:
+        return "new", (f"was called {earlier} before" if earlier else "was not there before",)
+    if new.unknown:
+        return "unknown", new.unknown
+    if new.fingerprint == old.fingerprint:
+        return "same", ()
+    reasons = tuple(_reasons(old, new))
+    return "changed", reasons or ("could not be known before",)
+
+
+def _reasons(old: Account, new: Account) -> Iterator[str]:
+    before = {(each.kind, each.name): each for each in old.inputs}
+    after = {(each.kind, each.name): each for each in new.inputs}
+    for key in sorted(before.keys() | after.keys(), key=lambda key: (key[0] == "settings", key)):
+        one, other = before.get(key), after.get(key)
+        if one is None or other is None or one.digest != other.digest:
+            yield _reason(one, other)
+
+
+def _reason(old: Input | None, new: Input | None) -> str:
+    either = new or old
+    if either is None:
+        raise ValueError("an input of neither state")
+    if either.kind == "target":
+        return f"{either.name} " + ("changed" if old and new else "was added below it" if new else "was below it")
+    name = f"{either.kind} {either.name}"
+    if not old or not new:
+        return f"{name} " + ("was added" if new else "was removed")
+    if old.parts or new.parts:
+        return f"{name}: {', '.join(_files(dict(old.parts), dict(new.parts)))}"
+    return f"{name} changed"
+
+
+def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    """What became of the files of a folder, a few of them by name."""
+    paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+    for path in paths[:_NAMED]:
+        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        yield shown + (" added" if path not in old else " removed" if path not in new else " edited")
+    if len(paths) > _NAMED:
+        yield f"{len(paths) - _NAMED} more"
+
+
+def _renamed(
+    gone: Mapping[str, Target], before: State, after: State, old: Mapping[str, Account]
+) -> Iterator[tuple[str, str]]:
+    """Targets that seem to be others' successors: of the same kind, from the same folder or the same files."""
+    known = {target.name for target in before.targets}
+    left = dict(gone)
+    for account, target in zip(after.accounts, after.targets, strict=True):
+        if target.name in known or target.kind in ("inside", "runtime"):
+            continue
+        for name, candidate in left.items():
+            same = candidate.context == target.context and target.kind in ("service", "smoke")
+            if candidate.kind == target.kind and (same or _sent(account) & _sent(old[name])):
+                yield target.name, name
+                del left[name]
+                break
+
+
+def _sent(account: Account) -> set[str]:
+    """The digests of the build contexts that hold something, and of locks of packages."""
+    return {each.digest for each in account.inputs if each.kind == "context" and each.parts}

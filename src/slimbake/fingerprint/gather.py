@@ -1,0 +1,212 @@
+"""Gathers what each target's content depends on, from the plan and the files of one folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from slimbake.bake.command import Surroundings
+from slimbake.fingerprint.bakefile import BakeFile
+from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
+from slimbake.fingerprint.folders import Folders
+from slimbake.fingerprint.hashes import Hashes
+from slimbake.fingerprint.ignore import Ignore
+from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
+from slimbake.manifest.rules import folder_context
+from slimbake.plan.model import Plan, Target
+from slimbake.plan.targets import INSIDE as PROGRAMS
+from slimbake.plan.targets import LOCKS, PASSES
+from slimbake.render import BAKE_FILE
+
+RECORD = ".slimbake/hashes.json"
+
+_PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
+# Of `inside`, a step mounts single files. That holds as long as its Dockerfile only puts them in place.
+_PLACES = {"FROM scratch", "COPY --from=uv /uv /uv", "COPY . /", "COPY --from=locks . /locks/",
+           "COPY --from=passes . /passes/"}  # fmt: skip
+
+Found = Iterator[Input | str]
+"""Inputs; and in words, why something cannot be known."""
+
+
+def accounts(
+    plan: Plan,
+    root: Path,
+    around: Surroundings | None = None,
+    variables: Mapping[str, str] = {},
+    texts: Mapping[str, str] | None = None,
+    submodules: Mapping[str, str] = {},
+) -> tuple[Account, ...]:
+    """What each target of a plan depends on, in the plan's order.
+
+    `around`: where externals come from on this machine, if not from where the locks say. `variables`: the environment,
+    of which those count that the bake file reads. `texts`: generated files by path, if those on disk may be old.
+    `submodules`: folder -> commit, of those whose files are not there. Raises OSError for a file that cannot be read.
+    """
+    return _Gatherer(plan, root, around, variables, texts, submodules).accounts()
+
+
+class _Gatherer:
+    def __init__(
+        self,
+        plan: Plan,
+        root: Path,
+        around: Surroundings | None,
+        variables: Mapping[str, str],
+        texts: Mapping[str, str] | None,
+        submodules: Mapping[str, str],
+    ) -> None:
+        self._plan = plan
+        self._root = root
+        self._texts = texts
+        self._standins = around.standins if around else ()
+        self._externals = {each.name: _external(each.name, each.image, around) for each in plan.externals}
+        self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
+        self._hashes = Hashes(root / RECORD)
+        self._folders = Folders(str(root), self._hashes, submodules)
+        self._targets = {target.name: target for target in plan.targets}
+        self._found: dict[str, Account] = {}
+        self._content: dict[str, str | None] = {}
+        self._ignores: dict[str, Ignore] = {}
+        self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
+
+    def accounts(self) -> tuple[Account, ...]:
+        told = tuple(self._account(target.name) for target in self._plan.targets)
+        self._hashes.keep()
+        return told
+
+    def _account(self, name: str) -> Account:
+        """Of one target: a service may stand on one that the plan names after it, but nothing on itself."""
+        if name not in self._found:
+            found = list(self._inputs(self._targets[name]))
+            inputs = (each for each in found if isinstance(each, Input))
+            self._found[name] = account(name, inputs, (each for each in found if isinstance(each, str)))
+        return self._found[name]
+
+    def _inputs(self, target: Target) -> Found:
+        text = self._text(target.dockerfile)
+        if text is None:
+            yield f"{target.dockerfile} is missing"
+            return
+        yield Input("Dockerfile", target.dockerfile, digest(text))
+        settings = self._bake.settings(target.name)
+        yield Input("settings", BAKE_FILE, digest(settings))
+        for name, value in self._bake.values(settings).items():
+            yield Input("variable", name, digest(value))
+        if self._standins and target.labels:  # they are named in a label
+            yield Input("stand-ins", ",".join(self._standins), "")
+        read = reads(text, [name for name, _ in target.contexts], dict(target.args))
+        yield from read.unknown
+        if read.context:
+            yield from self._context(target)
+        for name, value in target.contexts:
+            if (name, value) == (INSIDE, f"target:{INSIDE}"):
+                yield from self._inside(read)
+            else:
+                yield from self._linked(name, value)
+
+    def _context(self, target: Target) -> Found:
+        # As BuildKit looks for it: beside the Dockerfile, and only then in the context.
+        beside = self._text(f"{target.dockerfile}.dockerignore", generated=target.recipe is not None)
+        yield from self._sent("context", target.context, beside)
+
+    def _sent(self, kind: str, path: str, ignore: str | None) -> Found:
+        """What of a folder is sent. `ignore`: the text of its .dockerignore, None for its own."""
+        text = self._text(str(PurePosixPath(path, ".dockerignore"))) if ignore is None else ignore
+        try:
+            folder = self._folders(path, self._patterns(text))
+        except ValueError as error:
+            yield f"the .dockerignore of {path} has a pattern that Docker refuses: {error}"
+        except (FileNotFoundError, NotADirectoryError):
+            yield f"{path}, or something in it, has gone"
+        else:
+            yield Input(kind, path, folder.digest, folder.parts)
+            for name in folder.unknown:
+                yield f"{name} would be sent with {path}, and differs in every checkout: name it in .dockerignore"
+
+    def _patterns(self, text: str | None) -> Ignore:
+        if (text := text or "") not in self._ignores:
+            self._ignores[text] = Ignore(text)
+        return self._ignores[text]
+
+    def _linked(self, name: str, value: str) -> Found:
+        """What stands behind a named context."""
+        if self._images.get(name) == value:
+            yield self._external(name)
+        elif value.startswith("target:"):
+            yield from self._below(value.removeprefix("target:"))
+        elif folder_context(value):
+            yield from self._sent("folder", value, None)
+        elif pinned := _PINNED.fullmatch(value):
+            yield Input("image", value, pinned[1])
+        else:
+            yield f"its context {name} is {value}, which names no digest"
+
+    def _below(self, name: str) -> Found:
+        below = self._account(name)
+        yield Input("target", name, below.fingerprint)
+        if below.unknown:
+            yield f"{BELOW}{name}, which cannot be known"
+
+    def _external(self, name: str) -> Input | str:
+        known = self._externals[name]
+        image = self._images[name].removeprefix("docker-image://")
+        if not known:
+            return f"{name} is {image}, and no lock has its digest: `slimbake lock` where its registry can be reached"
+        return Input("external", f"{name} {image.partition('@')[0]}", known)
+
+    def _inside(self, read: Reads) -> Found:
+        """What the steps mount of the programs, locks and lists of passes."""
+        lines = (self._text(self._targets[INSIDE].dockerfile) or "").splitlines()
+        whole = not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
+        if read.inside and (whole or not all(map(self._is_file, read.inside))):
+            yield from self._below(INSIDE)
+            return
+        for path in read.inside:
+            if path == "uv":
+                yield self._external("uv")
+            else:
+                kind, place = _place(path)
+                text = self._text(place) or ""
+                # Who needs a package, and how a lock was made, is told in comments.
+                yield Input(kind, place, digest(_without_comments(text) if kind == "lock" else text))
+
+    def _is_file(self, path: str) -> bool:
+        return path == "uv" or bool(path and self._text(_place(path)[1]) is not None)
+
+    def _text(self, path: str, generated: bool = False) -> str | None:
+        """The text of a file, as it is generated or as it lies there; None where there is none."""
+        if self._texts is not None and (generated or path in self._texts):
+            return self._texts.get(path)
+        if path not in self._content:
+            file = self._root / path
+            self._content[path] = file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None
+        return self._content[path]
+
+
+def _external(name: str, image: str, around: Surroundings | None) -> str:
+    """What an external is known by; "" where that is nothing."""
+    here = around.digests.get(name, "") if around else ""
+    if around and name in around.standins:
+        return f"stand-in {here}"
+    pinned = _PINNED.fullmatch(image)
+    return pinned[1] if pinned else here
+
+
+def _place(path: str) -> tuple[str, str]:
+    """Where a file of `inside` lies in the repository, and what it is."""
+    folder, _, name = path.partition("/")
+    if name and folder in ("locks", "passes"):
+        return ("lock", f"{LOCKS}/{name}") if folder == "locks" else ("passes", f"{PASSES}/{name}")
+    return "program", f"{PROGRAMS}/{path}"
+
+
+def _without_comments(lock: str) -> str:
+    return "".join(line for line in lock.splitlines(keepends=True) if not line.startswith("#"))
+
+
+def unpinned(plan: Plan) -> Surroundings:
+    """For a comparison of two states: an external without a digest is taken for the same if its name is."""
+    digests = {each.name: each.image for each in plan.externals}
+    return Surroundings(externals={}, digests=digests)

@@ -1,0 +1,55 @@
+"""What a target's content depends on, as values; and the fingerprint that it comes to. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+FORMAT = "2"  # of layers as slimbake lays them out, and of what is hashed here: another one builds everything anew
+BELOW = "it stands on "  # how a reason begins that is another target's
+_TAG_DIGITS = 40
+
+Parts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Input:
+    """One thing that a target depends on: what it is, which one, and a digest that changes with its content."""
+
+    kind: str  # Dockerfile, settings, variable, lock, passes, program, context, folder, external, image, target...
+    name: str
+    digest: str
+    parts: Parts = field(default=(), compare=False, repr=False)  # of a folder: each path in it, and its own digest
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All that one target depends on, in a stable order; and why it cannot be known, where it cannot."""
+
+    target: str
+    inputs: tuple[Input, ...]
+    unknown: tuple[str, ...]
+    fingerprint: str  # "sha256:<64 hex>"; "" = cannot be known
+
+
+def account(target: str, inputs: Iterable[Input], unknown: Iterable[str]) -> Account:
+    """The account of a target, with its fingerprint if all of it is known."""
+    ordered, reasons = tuple(sorted(set(inputs))), tuple(dict.fromkeys(unknown))
+    # No name and no digest holds a NUL, and each input has three words: no two lists come to the same bytes.
+    words = [FORMAT, *(word for each in ordered for word in (each.kind, each.name, each.digest))]
+    return Account(target, ordered, reasons, "" if reasons else digest("\0".join(words)))
+
+
+def digest(content: str | bytes) -> str:
+    """The SHA-256 of a text or bytes, as registries write it."""
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def tag(value: str) -> str:
+    """The tag of images with this fingerprint: `fp-` and 40 hex digits. ValueError for what is no fingerprint."""
+    kind, _, digits = value.partition(":")
+    if kind != "sha256" or len(digits) != hashlib.sha256().digest_size * 2:
+        raise ValueError(f"no fingerprint: {value!r}")
+    return f"fp-{digits[:_TAG_DIGITS]}"

@@ -1,0 +1,37 @@
+"""What the generated pipeline builds where: one lane for each kind of runner. Pure."""
+
+from __future__ import annotations
+
+from slimbake.manifest.model import Manifest
+from slimbake.plan.model import Lane, Pipeline
+from slimbake.plan.platforms import of_all, of_fleet
+
+HOST = "linux/amd64"  # what a provider's runners are, where nothing is said of them
+ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
+
+
+def pipeline(manifest: Manifest) -> Pipeline:
+    """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates all others."""
+    provider = manifest.ci.provider or "github"
+    platforms = tuple(dict.fromkeys((*of_fleet(manifest), *of_all(manifest))))
+    labels = {HOST: ANY[provider], **dict(manifest.ci.runners)}
+    native = tuple(platform for platform in platforms if platform in labels)
+    rest = tuple(platform for platform in platforms if platform not in labels)
+    if native:
+        first, *others = native
+        lanes = (
+            Lane(platforms=(first, *rest), runner=labels[first], emulates=bool(rest)),
+            *(Lane(platforms=(platform,), runner=labels[platform], emulates=False) for platform in others),
+        )
+    else:
+        lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)
+    cache = manifest.ci.cache or ("registry" if manifest.registry else "none")
+    return Pipeline(provider=provider, cache=cache, lanes=lanes)
+
+
+def scope(project: str, target: str, lane: str) -> str:
+    """The scope of the cache of a target in a lane: no other target, lane or project has it.
+
+    The names of projects and targets hold no dot, so that the first two dots part the three.
+    """
+    return f"{project}.{target}.{lane}"

@@ -1,0 +1,194 @@
+"""Folders as they are sent: the same files come to the same digest, on every machine; and what is not read twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slimbake.fingerprint import hashes
+from slimbake.fingerprint.folders import Folder, Folders
+from slimbake.fingerprint.hashes import Hashes
+from slimbake.fingerprint.ignore import Ignore
+
+Tree = dict[tuple[bytes, ...], tuple[str, bytes]]
+"""Path -> what it is (file, program, link), and its content or target."""
+
+NAMES = st.binary(min_size=1, max_size=3).filter(lambda name: not {*name} & {0, 47} and name not in (b".", b".."))
+NODES = st.tuples(st.sampled_from(["file", "program", "link"]), st.binary(min_size=1, max_size=4)).map(
+    lambda node: (node[0], node[1].replace(b"\0", b"x"))
+)
+
+
+def _fits(tree: Tree) -> bool:
+    """No file lies where another one needs a folder; no checkout is in it."""
+    return not any(path[:cut] in tree for path in tree for cut in range(1, len(path)))
+
+
+TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map(tuple), NODES, max_size=6).filter(_fits)
+
+
+def write(tree: Tree, root: Path, umask: int) -> Path:
+    before = os.umask(umask)
+    try:
+        for names, (kind, content) in tree.items():
+            path = root.joinpath(*map(os.fsdecode, names))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "link":
+                path.symlink_to(os.fsdecode(content))
+                continue
+            path.write_bytes(content)
+            if kind == "program":
+                path.chmod(0o777 & ~umask)
+    finally:
+        os.umask(before)
+    return root
+
+
+def folder(root: Path, ignore: str = "", path: str = ".") -> Folder:
+    return Folders(str(root), Hashes(root / ".slimbake/hashes.json"))(path, Ignore(ignore))
+
+
+@given(TREES)
+@settings(max_examples=60, deadline=None)
+def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        one = write(tree, Path(scratch, "one"), 0o022)
+        two = write(dict(reversed(tree.items())), Path(scratch, "elsewhere", "two"), 0o077)
+        one.mkdir(exist_ok=True)
+        two.mkdir(parents=True, exist_ok=True)
+        for path in two.rglob("*"):
+            os.utime(path, (1, 1), follow_symlinks=False)
+        assert folder(one) == folder(two)
+
+
+@given(TREES, TREES)
+@settings(max_examples=60, deadline=None)
+def test_other_files_are_another_folder(first: Tree, second: Tree) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        one, two = write(first, Path(scratch, "one"), 0o022), write(second, Path(scratch, "two"), 0o022)
+        one.mkdir(exist_ok=True)
+        two.mkdir(exist_ok=True)
+        assert (folder(one).digest == folder(two).digest) == (first == second)
+
+
+def test_paths_and_contents_do_not_run_into_each_other(tmp_path: Path) -> None:
+    one = write({(b"a", b"b"): ("file", b"x")}, tmp_path / "one", 0o022)
+    two = write({(b"a",): ("file", b"x"), (b"b",): ("file", b"")}, tmp_path / "two", 0o022)
+    assert folder(one).digest != folder(two).digest
+
+
+def test_a_socket_is_not_sent_and_a_pipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    before = folder(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s")
+        assert folder(tmp_path) == before
+    os.mkfifo(tmp_path / "pipe")
+    assert ("pipe", "special") in folder(tmp_path).parts
+
+
+def test_a_folder_that_is_left_out_is_not_even_listed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/link").symlink_to("/nowhere")
+    assert folder(tmp_path, "data").parts == ()
+    assert [path for path, _ in folder(tmp_path, "data\n!data/link").parts] == ["data/link"]
+
+
+def test_an_empty_folder_is_sent_and_one_of_which_all_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "one/__pycache__").mkdir(parents=True)
+    assert folder(tmp_path, "**/__pycache__").parts == (("one", "folder"),)
+
+
+def test_a_submodule_without_its_files_is_its_commit(tmp_path: Path) -> None:
+    (tmp_path / "libs/sub").mkdir(parents=True)
+    record = Hashes(tmp_path / ".slimbake/hashes.json")
+    found = [Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore("")) for commit in ("abc", "def")]
+    assert [each.parts for each in found] == [(("sub", "submodule abc"),), (("sub", "submodule def"),)]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"x" * hashes.LARGE)
+    return path
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the clock these seconds forward: a file that was just written has settled by then."""
+
+    def forward(seconds: float) -> None:
+        now = time.time_ns() + int(seconds * 1e9)
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+
+    return forward
+
+
+def hashed(path: Path) -> str:
+    record = Hashes(path.parent / ".slimbake/hashes.json")
+    digest = record(str(path), path.lstat())
+    record.keep()
+    return digest
+
+
+def never(*_: object, **__: object) -> int:
+    raise AssertionError("a file was read that is known")
+
+
+def test_a_large_file_that_has_not_changed_is_not_read_again(
+    large: Path, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(10)
+    digest = hashed(large)
+    monkeypatch.setattr(os, "open", never)
+    assert hashed(large) == digest
+
+
+def test_a_file_that_changed_just_before_it_was_read_is_read_again(large: Path) -> None:
+    hashed(large)
+    assert not (large.parent / ".slimbake").exists()
+
+
+def test_a_file_with_the_same_size_and_time_but_another_content_is_read(
+    large: Path, later: Callable[[float], None]
+) -> None:
+    later(10)
+    digest, before = hashed(large), large.stat()
+    large.write_bytes(b"y" * hashes.LARGE)
+    os.utime(large, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hashed(large) != digest
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_read(large: Path, later: Callable[[float], None]) -> None:
+    later(10)
+    digest = hashed(large)
+    other = large.with_name("other")
+    shutil.copy2(large, other)
+    other.write_bytes(b"z" * hashes.LARGE)
+    os.utime(other, ns=(large.stat().st_atime_ns, large.stat().st_mtime_ns))
+    other.replace(large)
+    assert hashed(large) != digest
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 0}', '{"format": 1, "files": {"weights.bin": [1]}}'])
+def test_a_record_that_is_no_record_is_empty(large: Path, later: Callable[[float], None], text: str) -> None:
+    later(10)
+    digest = hashed(large)
+    (large.parent / ".slimbake/hashes.json").write_text(text)
+    assert hashed(large) == digest
+
+
+def test_where_nothing_can_be_written_the_next_run_reads_again(large: Path, later: Callable[[float], None]) -> None:
+    later(10)
+    (large.parent / ".slimbake").write_text("a file in its place")
+    assert hashed(large) == hashed(large)

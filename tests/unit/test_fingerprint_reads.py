@@ -1,0 +1,186 @@
+"""What a Dockerfile reads, and which part of a bake file is a target's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.fingerprint.bakefile import BakeFile
+from slimbake.fingerprint.dockerfile import reads
+
+PINNED = f"debian@sha256:{'0' * 64}"
+LINKS = ("base", "inside", "Data")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM base",
+        "FROM scratch",
+        "FROM base AS one\nFROM --platform=linux/amd64 one\nCOPY --from=one /a /b",
+        "FROM base AS One\nFROM one",
+        "FROM base\nFROM base\nCOPY --from=0 /a /b",
+        "from base as one\ncopy --from=ONE /a /b",
+        f"FROM {PINNED}",
+        f"ARG IMAGE={PINNED}\nFROM ${{IMAGE}}",
+        "ARG IMAGE=debian:13\nFROM $IMAGE",  # it is given
+        f"# syntax=docker/dockerfile:1@sha256:{'0' * 64}\nFROM base",
+        "FROM base\nCOPY --from=data /a /b",
+        "FROM base\nRUN --mount=type=bind,from=inside,source=x,target=/x true",
+        "FROM base\nRUN --mount=type=cache,target=/c --mount=type=secret,id=x true",
+        "FROM base\n# FROM debian:13\nRUN <<END\nFROM debian:13\nEND\nUSER 1",
+        f"FROM base\nADD --checksum=sha256:{'0' * 64} https://example.com/a /a",
+        "FROM base\nRUN one \\\n  # FROM debian:13\n  two",
+        "# escape=`\nFROM base\nRUN a `\n  FROM debian:13",
+    ],
+)
+def test_what_is_known(text: str) -> None:
+    assert reads(text, LINKS, {"IMAGE": PINNED}).unknown == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM debian:13",
+        "FROM debian",
+        "FROM $TARGETARCH",
+        "FROM",
+        "FROM base\nCOPY --from=debian:13 /a /b",
+        "FROM base\nRUN --mount=type=bind,from=debian,target=/x true",
+        "FROM base\nRUN --mount=target=/x,from=debian true",
+        "FROM base\nRUN --network=none --mount=type=cache,from=debian,target=/x true",
+        'FROM base\nRUN --mount=type=bind,"from=debian",target=/x true',
+        "FROM base\nADD https://example.com/a /a",
+        "FROM base\nADD git@github.com:a/b.git /a",
+        "FROM base\nADD --chown=1:1 \\\n  https://example.com/a /a",
+        "# syntax=docker/dockerfile:1\nFROM base",
+        "#syntax = docker/dockerfile:1\nFROM base",
+        "FROM base AS one\nFROM \\\n  debian:13",
+    ],
+)
+def test_what_is_not_known(text: str) -> None:
+    assert len(reads(text, LINKS, {}).unknown) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("COPY . /", True),
+        ("COPY --chown=1:1 a b /", True),
+        ("ADD a /", True),
+        ("RUN --mount=type=bind,target=/x true", True),
+        ("RUN --mount=target=/x true", True),
+        ("ONBUILD COPY . /", True),
+        ("COPY --from=data a /", False),
+        ("RUN --mount=type=bind,from=data,target=/x true", False),
+        ("RUN --mount=type=tmpfs,target=/tmp true", False),
+        ("RUN cp --mount=type=bind,target=/x true", False),
+        ("USER 1", False),
+    ],
+)
+def test_whether_the_context_is_read(step: str, expected: bool) -> None:
+    assert reads(f"FROM base\n{step}\n", LINKS, {}).context is expected
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("RUN --mount=type=bind,from=inside,source=a.py,target=/a true", {"a.py"}),
+        ("RUN --mount=from=inside,src=/locks/a.txt,target=/a \\\n --mount=from=inside,source=b,target=/b x",
+         {"locks/a.txt", "b"}),
+        ("RUN --mount=type=bind,from=inside,target=/a true", {""}),
+        ("RUN --mount=type=bind,from=inside,source=/,target=/a true", {""}),
+        ("COPY --from=inside a.py /", {""}),
+        ("FROM inside", {""}),
+        ("USER 1", set()),
+    ],
+)  # fmt: skip
+def test_which_files_of_inside_are_read(step: str, expected: set[str]) -> None:
+    assert reads(f"FROM base\n{step}\n", LINKS, {}).inside == expected
+
+
+BAKE = """\
+# A comment.
+variable "TAG" { default = "latest" }
+variable "LEVEL" { default = "7" }
+variable "LONG" {
+  default = "long"
+}
+variable "OTHER" { default = "1" }
+
+function "image" {
+  params = [target]
+  result = [level(target)]
+}
+function "level" {
+  params = [target]
+  result = "${LEVEL}-${target}"
+}
+
+group "default" {
+  targets = ["one", "two"]
+}
+
+target "_common" {
+  args = { LONG = "${LONG}" }
+}
+
+target "one" {
+  inherits = ["_common"]
+  tags = ["one:${TAG}"]
+  output = image("one")
+}
+
+target "two" {
+  context = "level"
+}
+"""
+
+
+def parts(text: str, target: str, **given: str) -> tuple[str, dict[str, str]]:
+    bake = BakeFile(text, given)
+    settings = bake.settings(target)
+    return settings, bake.values(settings)
+
+
+def test_a_target_has_its_own_text_and_what_it_uses() -> None:
+    text, values = parts(BAKE, "one")
+    assert values == {"LEVEL": "7", "LONG": "long"}
+    assert 'target "_common"' in text
+    assert 'target "two"' not in text
+    assert "TAG" not in text
+    assert parts(BAKE, "two") == ('target "two" {\n  context = "level"\n}\n', {})
+
+
+def test_the_environment_gives_values() -> None:
+    assert parts(BAKE, "one", LEVEL="9", OTHER="2")[1] == {"LEVEL": "9", "LONG": "long"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("# A comment.", "# Another.", set()),
+        ('["one", "two"]', '["one"]', set()),
+        ('default = "1"', 'default = "2"', set()),
+        ('tags = ["one', 'tags = ["uno', set()),
+        ('context = "level"', 'context = "other"', {"two"}),
+        ("params = [target]", "params = [name]", {"one"}),
+        ("args = { LONG", "args = { SHORT", {"one"}),
+        ("variable \"TAG\"", "anything else at the margin\nvariable \"TAG\"", {"one", "two"}),
+        ('target "two" {', 'target "one" {\n  args = {}\n}\ntarget "two" {', {"one"}),
+    ],
+)  # fmt: skip
+def test_an_edit_changes_what_it_touches(old: str, new: str, changed: set[str]) -> None:
+    assert old in BAKE
+    edited = BAKE.replace(old, new)
+    assert {name for name in ("one", "two") if parts(edited, name) != parts(BAKE, name)} == changed
+
+
+def test_what_is_laid_out_otherwise_belongs_to_everything() -> None:
+    text = BAKE.replace('target "two" {\n  context = "level"\n}\n', '  target "two" {\n  context = "level"\n  }\n')
+    assert 'context = "level"' in parts(text, "one")[0]
+    assert 'context = "level"' in parts(text, "two")[0]
+
+
+def test_a_default_that_is_no_plain_text_counts_as_it_is_written() -> None:
+    text = 'variable "A" { default = upper("x") }\ntarget "t" {\n  args = { A = A }\n}\n'
+    assert parts(text, "t")[1] == {"A": 'variable "A" { default = upper("x") }\n'}
