@@ -36,6 +36,14 @@ class Descriptor:
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest or an index: what it is called by, and its bytes, which are its identity."""
+
+    descriptor: Descriptor
+    content: bytes
+
+
 def host(name: str) -> str:
     """The registry that an image's name begins with, as Docker reads it."""
     first, slash, _ = name.partition("/")
@@ -83,11 +91,20 @@ class Repository:
 
     def manifest(self, reference: str) -> tuple[Descriptor, dict[str, Any]] | None:
         """The manifest or index under a tag or digest; None where there is none. Raises BuildError."""
+        found = self.document(reference)
+        return (found.descriptor, dict(json.loads(found.content))) if found else None
+
+    def document(self, reference: str) -> Document | None:
+        """The manifest or index under a tag or digest, as it is stored; None where there is none."""
         answer = self._ask("GET", f"manifests/{reference}", {"Accept": ", ".join(_DOCUMENTS)}, allowed=(404,))
         if answer.status_code == 404:
             return None
         media_type = answer.headers.get("content-type", MANIFEST).partition(";")[0]
-        return _descriptor(media_type, answer.content), dict(answer.json())
+        return Document(_descriptor(media_type, answer.content), answer.content)
+
+    def put(self, tag: str, found: Document) -> None:
+        """Have a tag name a document that the repository holds."""
+        self._ask("PUT", f"manifests/{tag}", {"Content-Type": found.descriptor.media_type}, found.content)
 
     @contextlib.contextmanager
     def blob(self, digest: str) -> Iterator[IO[bytes]]:

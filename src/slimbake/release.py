@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
+from slimbake.bake.record import keep_costs
 from slimbake.baked import Baked
 from slimbake.budget import over_budget
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
@@ -18,9 +19,10 @@ from slimbake.plan.model import Plan
 from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
 
-# Beside the manifest, ignored by Git: what images weigh, and what they were built from.
+# Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long that took.
 MEASURED = ".slimbake/measured.json"
 BAKED = ".slimbake/baked.json"
+COSTS = ".slimbake/costs.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,13 @@ def release(manifest: Manifest, services: tuple[str, ...], options: Options, nam
         manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
     ) as ready:
         if options.push:
-            _refuse_standins(ready.around, names.registry)
+            refuse_standins(ready.around, names.registry)
         if names.provenance and not (ready.engine.builder == "docker" and ready.engine.store == "containerd"):
             raise SetupError("provenance needs the engine's own builder, and its containerd image store")
         layouts = known_layers(services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
         result = _changed(ready.plan, services, root, ready.around, options, say)
+        keep_costs(root / COSTS, result.seconds)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
         _publish(ready, root, result, measurement, options, names, say)
         return measurement
@@ -102,7 +105,8 @@ def _publish(
         raise kind("\n".join(failures), f"tagged all the same: {', '.join(references) or 'none'}")
 
 
-def _refuse_standins(around: Surroundings, registry: str) -> None:
+def refuse_standins(around: Surroundings, registry: str) -> None:
+    """Raise UsageError where images that were made with stand-ins would be pushed beyond loopback."""
     if around.standins and not is_loopback(registry):
         raise UsageError(
             f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to {registry}",

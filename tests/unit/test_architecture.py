@@ -28,7 +28,9 @@ PURE = (
     "slimbake.catalogue.rules", "slimbake.catalogue.show",
     "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
     "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
-    "slimbake.search.ddmin", "slimbake.search.globs",
+    "slimbake.search.ddmin", "slimbake.search.globs", "slimbake.bake.costs",
+    "slimbake.watch.touched", "slimbake.watch.ignore",
+    "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.standing",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

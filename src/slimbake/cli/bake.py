@@ -27,6 +27,9 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
     type=click.Choice(["wheelhouse", "index"]),
     help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
 )
+@click.option("--watch", is_flag=True, help="Then build again what an edit touches, until Ctrl-C.")
+@click.option("--shards", type=click.IntRange(1, 256), help="Build in so many bakes at once, and push (docs/scale.md).")
+@click.option("--node", "nodes", multiple=True, metavar="BUILDER", help="A builder for shards, or Docker context.")
 @click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
     "--install-engine",
@@ -36,7 +39,8 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
     install_engine: bool, push: bool, provenance: str | None, sbom: Path | None, builder: str,
-    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None,
+    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None, watch: bool, shards: int | None,
+    nodes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
@@ -48,23 +52,46 @@ def command(
     manifest, plan = read(file)
     if provenance and not push:
         raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
+    refuse_together(watch=watch, shards=shards or nodes, push=push, sbom=sbom, provenance=provenance)
     if builder:
         docker.use_builder(builder)
-    measurement = release(
-        manifest,
-        select(plan, services, variant),
-        Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going),
-        Release(
-            registry=registry or plan.registry,
-            tag=tag,
-            frozen=frozen,
-            install=install_engine,
-            packages=packages or "",
-            provenance=provenance == "max",
-        ),
-        say,
+    names = Release(
+        registry=registry or plan.registry,
+        tag=tag,
+        frozen=frozen,
+        install=install_engine,
+        packages=packages or "",
+        provenance=provenance == "max",
     )
+    options = Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch)
+    if shards or nodes:
+        from slimbake.cli.shards import bake_in_shards
+
+        bake_in_shards(manifest, select(plan, services, variant), options, names, (shards, nodes, builder), as_json)
+        return
+    if watch:
+        from slimbake.cli.watch import bake_and_watch
+
+        bake_and_watch(file, lambda plan: select(plan, services, variant), options, names, as_json)
+        return
+    measurement = release(manifest, select(plan, services, variant), options, names, say)
     if sbom:
         _, plan = read(file)  # with the locks as they are now
         write_sboms(plan, {image.name: image.digest for image in measurement.images}, manifest.file.parent, sbom)
     print_sizes(measurement, as_json)
+
+
+def refuse_together(*, watch: bool, shards: object, push: bool, sbom: object, provenance: object) -> None:
+    """Raise UsageError for options of which one leaves another out."""
+    from slimbake.errors import UsageError
+
+    if watch and shards:
+        raise UsageError("--watch builds on one engine", "leave out --shards and --node")
+    if watch and sbom:
+        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
+    if shards and not push:
+        raise UsageError("shards share images through a registry", "--push, and --registry if the manifest names none")
+    if shards and (sbom or provenance):
+        raise UsageError(
+            "shards make no SBOM and no provenance", "leave out --sbom and --provenance: a bake without shards has them"
+        )

@@ -1,0 +1,31 @@
+"""`slimbake bake --watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from slimbake.bake.command import Options
+from slimbake.cli.common import print_sizes, read, say
+from slimbake.plan.model import Plan
+from slimbake.release import Release, release
+from slimbake.watch import changes_of, watch
+
+
+def bake_and_watch(
+    file: Path, services: Callable[[Plan], tuple[str, ...]], options: Options, names: Release, as_json: bool
+) -> None:
+    """Bake, then bake what edits touch; ends with KeyboardInterrupt only."""
+    root = file.parent.resolve()
+    registry = names.registry
+
+    def build(chosen: tuple[str, ...]) -> None:
+        manifest, plan = read(file)
+        print_sizes(
+            release(manifest, chosen, options, replace(names, registry=registry or plan.registry), say), as_json
+        )
+
+    changes = changes_of(root)
+    next(changes)  # from here on no edit is missed
+    watch(lambda: read(file)[1], build, changes, root, say, services)

@@ -1,0 +1,95 @@
+"""Which files of a build context are sent: `.dockerignore` as BuildKit reads it. Pure.
+
+The rules are those of moby/patternmatcher, which differ from Git's: a pattern is held against the whole path, or that
+of a folder above, `*` stops at '/', the last pattern that matches decides, and `!` brings back what lies in a folder
+that is left out. No Python library has them: docker-py's sees only some folders above, pathspec has Git's.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+Matched = tuple[bool, ...]
+"""Of a folder: which patterns matched it, or a folder above it."""
+
+
+class Ignore:
+    """The patterns of one `.dockerignore`. Raises ValueError, with the pattern, for one that BuildKit refuses."""
+
+    def __init__(self, text: str) -> None:
+        self._rules = tuple(_rules(text))
+        self.exceptions = any(brings_back for brings_back, _ in self._rules)
+        plain = "|".join(f"(?:{rule.pattern})" for _, rule in self._rules)
+        self._any = re.compile(plain) if plain and not self.exceptions else None
+        self.key = tuple((brings_back, rule.pattern) for brings_back, rule in self._rules)
+
+    def __call__(self, path: str, above: Matched) -> tuple[bool, Matched]:
+        """Whether a path is left out, and what to give as `above` for what lies in it.
+
+        Paths are relative to the context, with '/'. `above`: of the folder that it lies in, () at the top. Without
+        exceptions nothing in a folder that is left out is ever asked for.
+        """
+        if self._any:
+            return self._any.fullmatch(path) is not None, ()
+        out = False
+        found = []
+        for number, (brings_back, rule) in enumerate(self._rules):
+            matches = bool(above) and above[number]
+            if not matches and brings_back == out:  # else it would decide nothing
+                matches = rule.fullmatch(path) is not None
+            found.append(matches)
+            if matches:
+                out = not brings_back
+        return out, tuple(found)
+
+
+def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
+    for line in text.removeprefix("\ufeff").splitlines():
+        pattern = "" if line.startswith("#") else line.strip()
+        brings_back = pattern.startswith("!")
+        pattern = _clean(pattern.removeprefix("!").strip())
+        if brings_back and not pattern:
+            raise ValueError(line)
+        if pattern:
+            try:
+                yield brings_back, re.compile(_expression(pattern))
+            except re.error:
+                raise ValueError(line) from None
+
+
+def _clean(pattern: str) -> str:
+    if not pattern:
+        return ""
+    clean = posixpath.normpath(pattern)
+    return clean.lstrip("/") or clean
+
+
+_SPECIAL = re.compile(r"[*?\[\]\\]")
+_PIECE = re.compile(r"\*\*/?|\*|\?|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    """A regular expression for the whole path."""
+    # As moby has it: without another special character, `**` at an end stands for any text, in names too.
+    if pattern.startswith("**") and not _SPECIAL.search(rest := pattern[2:]):
+        return rf"(?s:.*){re.escape(rest)}" + (f"|{re.escape(rest[1:])}" if rest.startswith("/") else "")
+    if pattern.endswith("**") and not _SPECIAL.search(rest := pattern[:-2]):
+        return rf"{re.escape(rest)}(?s:.*)"
+    return "".join(_piece(found[0], found.end() == len(pattern)) for found in _PIECE.finditer(pattern))
+
+
+def _piece(text: str, last: bool) -> str:
+    if text.startswith("**"):
+        return ".*" if last else "(?:.*/)?"
+    if text == "*":
+        return "[^/]*"
+    if text == "?":
+        return "[^/]"
+    if text in ("[", "]", "\\"):
+        raise re.error(text)
+    if text.startswith("["):
+        # What Python would one day read as an operation on sets stands for itself.
+        return "[" + re.sub(r"[\[&~|]", r"\\\g<0>", text[1:-1]) + "]"
+    return re.escape(text[-1])
