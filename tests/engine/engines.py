@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -135,3 +136,48 @@ def _reach_out(namespace: str, undo: contextlib.ExitStack) -> None:
 
 def _do(*argv: str) -> None:
     subprocess.run(argv, env=_SYSTEM, check=True, capture_output=True)
+
+
+_FORWARD = """
+import socket, sys, threading
+def opened(address, listening):
+    kind = socket.AF_UNIX if address.startswith("/") else socket.AF_INET
+    made = socket.socket(kind, socket.SOCK_STREAM)
+    if listening and kind == socket.AF_INET:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    (made.bind if listening else made.connect)(address if kind == socket.AF_UNIX else ("127.0.0.1", int(address)))
+    return made
+def copy(source, sink):
+    try:
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        source.close(); sink.close()
+door = opened(sys.argv[1], True)
+door.listen(64)
+print("ready", flush=True)
+while True:
+    near, _ = door.accept()
+    far = opened(sys.argv[2], False)
+    for pair in ((near, far), (far, near)):
+        threading.Thread(target=copy, args=pair, daemon=True).start()
+"""
+
+
+@contextlib.contextmanager
+def sees_loopback(own: Own, port: int) -> Iterator[None]:
+    """Let a port of this machine's loopback be one of the engine's own loopback too, through a socket in a file.
+
+    So a registry has one name everywhere, one that engines reach without TLS and to which stand-ins may be pushed.
+    """
+    with tempfile.TemporaryDirectory(prefix="door-") as name, contextlib.ExitStack() as undo:
+        door = f"{name}/door"
+        for words in ((door, str(port)), (str(port), door)):
+            argv = [*_ENDS_WITH_US, sys.executable, "-c", _FORWARD, *words]
+            argv = list(own.within(*argv)) if words[1] == door else argv
+            process = undo.enter_context(subprocess.Popen(argv, env=_SYSTEM, stdout=subprocess.PIPE))
+            undo.callback(process.terminate)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        yield
