@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaling.fleets import Case
-
 from slimbake.shards.split import Job, jobs, split
+
+from .fleets import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ def simulated(case: Case, nodes: int, rate: float = 0.0) -> Found:
     """
     work = {job.name: job for job in jobs(case.plan, case.services, case.seconds)}
     shards = split(case.plan, case.services, case.seconds, nodes)
-    free, ends = [0.0] * nodes, {}
+    free = [0.0] * nodes
+    ends: dict[int, float] = {}
     held: list[set[str]] = [set() for _ in range(nodes)]
     pushed = pulled = 0
     for shard in shards:  # in an order in which each follows what it stands on, and its node's earlier ones

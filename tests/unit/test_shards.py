@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.registries import Registry, registry
 
-from slimbake.bake import NodeLost
+from slimbake.bake import NodeLost, Pushed
 from slimbake.bake.command import Options, Surroundings, arguments, environment
 from slimbake.bake.costs import measured
 from slimbake.bake.events import Vertex
@@ -23,8 +28,11 @@ from slimbake.errors import BuildError, CheckError
 from slimbake.manifest.model import Base
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.shards import run_shards
+from slimbake.registry import INDEX
+from slimbake.release import Release
+from slimbake.shards import release, run_shards
 from slimbake.shards.costs import UNKNOWN, estimated
+from slimbake.shards.release import Sharded
 from slimbake.shards.split import Shard, jobs, split
 from slimbake.shards.standing import overrides, standing_on
 
@@ -250,7 +258,6 @@ def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_not
     assert [builder for builder, targets in nodes.asked if targets == ("base-ml",)] == ["one", "two"]
     assert not [targets for _, targets in nodes.asked if "nlg" in targets]
     assert {name for _, targets in nodes.asked for name in targets} >= {"api", "client"}
-    assert "api" in error.value.hint
 
 
 def test_one_builder_that_balances_is_asked_again_itself() -> None:
@@ -280,3 +287,54 @@ def test_an_interruption_ends_every_build() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_shards(shards, ("one", "two"), run, ended.set, Nodes().said.append, apart=0)
+
+
+# --- as a whole ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that is prepared, on a machine without accounts and without engines."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ready = SimpleNamespace(plan=FLEET, around=Surroundings(externals={}))
+    monkeypatch.setattr(release, "prepared", lambda *_, **__: nullcontext(ready))
+    return tmp_path
+
+
+def bake_all(root: Path, server: Registry, monkeypatch: pytest.MonkeyPatch, broken: str = "") -> tuple[Sharded, ...]:
+    """Bake the fleet on two nodes whose builds push at once; `broken`: of which service the smoke does not hold."""
+
+    def bake_and_push(cut: Plan, targets: tuple[str, ...], *given: Any) -> Pushed:
+        names = given[2].names
+        assert all(names[name] == f"{server.name}/atlas/{name}:staged" for name in targets)
+        good = [name for name in targets if name != broken]
+        digests = {
+            name: server.put("staged", INDEX, {"mediaType": INDEX, "manifests": [], "of": name}) for name in good
+        }
+        failures = (CheckError(f"the smoke of {broken} does not hold"),) if broken in targets else ()
+        return Pushed(digests, failures, dict.fromkeys(good, 1.5))
+
+    monkeypatch.setattr("slimbake.bake.bake_and_push", bake_and_push)
+    manifest = replace(fleet(), file=root / "services.yaml")
+    names = Release(registry=f"{server.name}/atlas", tag="v1")
+    options, say = Options(push=True, keep_going=True), Nodes().said.append
+    return release.released(manifest, ALL, options, names, ("one", "two"), say)
+
+
+def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with registry() as server:
+        images = bake_all(here, server, monkeypatch)
+        assert [image.name for image in images] == [target.name for target in FLEET.needed(ALL) if target.repository]
+        assert {image.image for image in images} >= {f"{server.name}/atlas/api:v1", f"{server.name}/atlas/runtime:v1"}
+        assert server.manifests["v1"][1] in {server.manifests[image.digest][1] for image in images}
+        assert [line for line in server.asked if "blobs" in line] == [], "nothing is pulled"
+    assert read_costs(here / ".slimbake/costs.json")["api"] == 1.5
+
+
+def test_with_keep_going_the_rest_of_a_shard_is_tagged(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with registry() as server, pytest.raises(CheckError, match="the smoke of nlg does not hold") as error:
+        bake_all(here, server, monkeypatch, broken="nlg")
+    assert f"{server.name}/atlas/hybrid:v1" in error.value.hint
+    tagged = {line.split("/atlas/")[1].split("/")[0] for line in server.asked if line.startswith("PUT")}
+    assert tagged == {"runtime", "base-web", "base-ml", *ALL} - {"nlg"}

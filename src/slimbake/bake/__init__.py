@@ -46,6 +46,7 @@ class Pushed:
     """What a bake that pushes leaves in a registry, checked, but under no name that anyone uses."""
 
     digests: Mapping[str, str]  # target -> of its manifest or index
+    failures: tuple[SlimbakeError, ...]  # as in Result
     seconds: Mapping[str, float]  # as in Result
 
 
@@ -76,21 +77,8 @@ def bake(
     Raises SetupError for secrets that are missing, BuildError where a target does not build and CheckError where a
     smoke does not hold; with `options.keep_going`, those two are left out with all that stands on them, and returned.
     """
-    if missing := missing_secrets(plan, services, root):
-        raise SetupError("the build wants secrets that are not there\n" + "\n".join(f"  {each}" for each in missing))
-    steps = Steps(plan, _dockerfiles(plan, root))
-    failures: list[SlimbakeError] = []
-    while services:
-        names = with_smokes(plan, services) if smokes else services
-        run = _patiently(plan, names, root, around, options, steps)
-        if run.broken is None:
-            return Result(_built(plan.project, services, run.digests), tuple(failures), run.seconds)
-        error, culprit = failure(plan, run.broken, run.text)
-        if not options.keep_going or not culprit:
-            raise error
-        failures.append(error)
-        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))})
-    return Result((), tuple(failures))
+    services, run, failures = _until_built(plan, services, root, around, options, smokes=smokes)
+    return Result(_built(plan.project, services, run.digests), failures, run.seconds)
 
 
 def bake_and_push(
@@ -98,19 +86,38 @@ def bake_and_push(
 ) -> Pushed:
     """Build these targets on any builder, run the smokes of those that are services, and push them.
 
-    They are pushed under the names that `options.names` gives, which nobody uses before the smokes hold. Raises
-    BuildError, CheckError; NodeLost where no target is at fault.
+    They are pushed under the names that `options.names` gives, which nobody uses before the smokes hold. Raises as
+    `bake` does, and NodeLost where no target is at fault.
     """
-    if missing := missing_secrets(plan, with_smokes(plan, targets), root):
+    targets, run, failures = _until_built(plan, targets, root, around, options, shown=shown)
+    return Pushed({name: run.digests[name][0] for name in targets if run.digests.get(name)}, failures, run.seconds)
+
+
+def _until_built(
+    plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options,
+    smokes: bool = True, shown: Show | None = None,
+) -> tuple[tuple[str, ...], _Run, tuple[SlimbakeError, ...]]:  # fmt: skip
+    """Build, with `options.keep_going` less and less, until nothing fails: what was built, how, and what failed.
+
+    `shown`: where the build is on another machine, which can be lost.
+    """
+    if missing := missing_secrets(plan, services, root):
         raise SetupError("the build wants secrets that are not there\n" + "\n".join(f"  {each}" for each in missing))
     steps = Steps(plan, _dockerfiles(plan, root))
-    run = _patiently(plan, with_smokes(plan, targets), root, around, options, steps, shown)
-    if run.broken is not None:
+    failures: list[SlimbakeError] = []
+    while services:
+        names = with_smokes(plan, services) if smokes else services
+        run = _patiently(plan, names, root, around, options, steps, shown)
+        if run.broken is None:
+            return services, run, tuple(failures)
         error, culprit = failure(plan, run.broken, run.text)
-        if not culprit or lost(run.broken):
+        if shown and (not culprit or lost(run.broken)):
             raise NodeLost(error.message, error.hint)
-        raise error
-    return Pushed({name: run.digests[name][0] for name in targets if run.digests.get(name)}, run.seconds)
+        if not options.keep_going or not culprit:
+            raise error
+        failures.append(error)
+        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))})
+    return (), _Run({}, None, "", {}), tuple(failures)
 
 
 def _patiently(

@@ -67,7 +67,7 @@ def run_shards(
     if state.failed:
         kind = CheckError if all(isinstance(each, CheckError) for each in state.failed.values()) else BuildError
         words = "\n".join(dict.fromkeys(str(state.failed[number]) for number in sorted(state.failed)))
-        raise kind(words, f"pushed all the same: {', '.join(state.images) or 'nothing'}")
+        raise kind(words)
     return state.images
 
 

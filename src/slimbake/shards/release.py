@@ -10,7 +10,7 @@ from slimbake.bake.command import Options
 from slimbake.bake.events import Change
 from slimbake.bake.record import keep_costs, read_costs
 from slimbake.bake.show import plain
-from slimbake.errors import BuildError
+from slimbake.errors import BuildError, CheckError
 from slimbake.manifest.model import Manifest
 from slimbake.prepare import Prepared, Say, prepared
 from slimbake.registry import Repository
@@ -52,18 +52,29 @@ def released(
 
         def run(shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
             made = _baked(ready, manifest, shard, replace(options, builder=builder), names, images)
-            found = {name: f"{names.registry}/{ready.plan.target(name).repository}@{made.digests[name]}"
-                     for name in shard.targets}  # fmt: skip
-            pushed.extend(_tagged(ready, name, made.digests[name], shard, builder, names) for name in shard.targets)
             seconds.update(made.seconds)
-            return found
+            pushed.extend(_tagged(ready, name, digest, shard, builder, names) for name, digest in made.digests.items())
+            if made.failures:
+                kind = CheckError if all(isinstance(each, CheckError) for each in made.failures) else BuildError
+                raise kind("\n".join(map(str, made.failures)))
+            return {
+                name: f"{names.registry}/{ready.plan.target(name).repository}@{digest}"
+                for name, digest in made.digests.items()
+            }
 
         try:
             run_shards(shards, nodes, run, docker.cancel_builds, say)
+        except (BuildError, CheckError) as error:
+            tagged = ", ".join(image.image for image in _ordered(ready, pushed))
+            raise type(error)(error.message, f"tagged all the same: {tagged or 'none'}") from None
         finally:
             keep_costs(root / COSTS, seconds)
-        order = [target.name for target in ready.plan.targets]
-        return tuple(sorted(pushed, key=lambda each: order.index(each.name)))
+        return _ordered(ready, pushed)
+
+
+def _ordered(ready: Prepared, images: list[Sharded]) -> tuple[Sharded, ...]:
+    order = {target.name: number for number, target in enumerate(ready.plan.targets)}
+    return tuple(sorted(images, key=lambda each: order[each.name]))
 
 
 def _baked(
@@ -82,7 +93,7 @@ def _baked(
     made = bake.bake_and_push(
         cut, shard.targets, manifest.file.parent, ready.around, replace(options, names=staged, sets=sets), shown
     )
-    if missing := [name for name in shard.targets if name not in made.digests]:
+    if not made.failures and (missing := [name for name in shard.targets if name not in made.digests]):
         raise BuildError(f"buildx names no image for {', '.join(missing)}")
     return made
 
