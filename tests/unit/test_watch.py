@@ -10,18 +10,18 @@ import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.errors import BuildError, ManifestError, Problem, SetupError, SlimbakeError
-from slimbake.manifest.model import Base, Manifest
+from slimbake.manifest.model import Base, Manifest, Requirements
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.watch import changes_of, watch
-from slimbake.watch.touched import Change, line, touched, worth_reading
+from slimbake.watch.touched import Change, asked_in, line, touched, worth_reading
 
 MANIFEST = fleet(
     service("api", base="web", smoke="smoke.py", requirements=asks("orjson", packages=(COMMON,))),
     service("nlg", base="ml", smoke="smoke.py", ignore=("drafts",)),
     service("legacy", dockerfile="services/legacy/Dockerfile"),
     bases=(
-        Base(name="web", requirements=asks("fastapi")),
+        Base(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
         Base(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
     ),
 )
@@ -30,7 +30,7 @@ ALL = ("api", "nlg", "legacy")
 
 
 def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]:
-    return tuple(touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}))
+    return tuple(touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(MANIFEST)))
 
 
 # --- which services --------------------------------------------------------------------------------------------------
@@ -47,6 +47,8 @@ def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]
         ("services/nlg/drafts/note.txt", ("nlg",)),  # left out of the image, and sent to its smoke
         ("libs/common/src/common.py", ("api",)),
         ("libs/common/tests/test_common.py", ()),
+        ("requirements/web.txt", ("api", "nlg")),
+        ("requirements/other.txt", ()),
         ("locks/api.txt", ("api",)),
         ("locks/base-web.txt", ("api", "nlg")),
         ("locks/base-ml.system.txt", ("nlg",)),
@@ -79,7 +81,7 @@ def test_a_dockerfile_of_the_users_own_has_the_dockerignore_that_docker_reads() 
 @pytest.mark.parametrize("kind", ["deleted", "added"])
 def test_a_folder_that_goes_or_comes_touches_what_is_in_it_and_below(kind: str) -> None:
     def found(path: str) -> tuple[str, ...]:
-        return tuple(touched(PLAN, PLAN, [Change(path, kind)]))  # type: ignore[arg-type]
+        return tuple(touched(PLAN, PLAN, [Change(path, kind)], {}, {}))  # type: ignore[arg-type]
 
     assert found("services/api") == ("api",)
     assert found("services") == ALL
@@ -91,14 +93,14 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
     edited = replace(
         MANIFEST, services=(replace(MANIFEST.services[0], port=9), *MANIFEST.services[1:], service("new", base="web"))
     )
-    assert touched(PLAN, plan(edited), [Change("services.yaml")]) == {
+    assert touched(PLAN, plan(edited), [Change("services.yaml")], {}, {}) == {
         "api": ("services.yaml",),
         "new": ("services.yaml",),
     }
     rebased = replace(MANIFEST, bases=(replace(MANIFEST.bases[0], requirements=asks("flask")), MANIFEST.bases[1]))
-    assert tuple(touched(PLAN, plan(rebased, {"base-web.txt": "flask==1\n"}), [Change("services.yaml")])) != ()
+    assert tuple(touched(PLAN, plan(rebased, {"base-web.txt": "flask==1\n"}), [Change("services.yaml")], {}, {})) != ()
     fewer = replace(MANIFEST, services=MANIFEST.services[1:])
-    assert touched(PLAN, plan(fewer), [Change("services.yaml")]) == {}
+    assert touched(PLAN, plan(fewer), [Change("services.yaml")], {}, {}) == {}
 
 
 @pytest.mark.parametrize("path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "locks/api.txt"])
@@ -126,10 +128,10 @@ class Project:
         self.said: list[str] = []
         self.during: Callable[[], None] = lambda: None
 
-    def read(self) -> Plan:
+    def read(self) -> tuple[Manifest, Plan]:
         if isinstance(self.manifest, SlimbakeError):
             raise self.manifest
-        return plan(self.manifest)
+        return self.manifest, plan(self.manifest)
 
     def build(self, services: tuple[str, ...]) -> None:
         self.built.append(services)

@@ -28,4 +28,4 @@ def bake_and_watch(
 
     changes = changes_of(root)
     next(changes)  # from here on no edit is missed
-    watch(lambda: read(file)[1], build, changes, root, say, services)
+    watch(lambda: read(file), build, changes, root, say, services)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
+from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan
-from slimbake.watch.touched import NEVER, Change, line, touched, worth_reading
+from slimbake.watch.touched import NEVER, Change, asked_in, line, touched, worth_reading
 
 if TYPE_CHECKING:
     import watchfiles
@@ -23,7 +24,7 @@ _LOOK_MS = 500  # how long Ctrl-C may wait
 
 
 def watch(
-    read: Callable[[], Plan],
+    read: Callable[[], tuple[Manifest, Plan]],
     build: Callable[[tuple[str, ...]], None],
     changes: Iterable[frozenset[Change]],
     root: Path,
@@ -35,7 +36,7 @@ def watch(
     What comes during a build is the next set. A fault of the manifest, a build or a smoke is said, and watching goes
     on; what could not begin is tried again with the next edit. Raises what is faulty at first.
     """
-    plan = read()
+    manifest, plan = read()
     say(f"building {', '.join(services(plan))}; then watching {root}")
     waiting: dict[str, tuple[str, ...]] = {}
     seen: frozenset[Change] = frozenset()  # since the manifest was last read without fault
@@ -43,11 +44,12 @@ def watch(
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
     told = ""
     for new in changes:
-        if not seen and not worth_reading(new, plan) and not touched(plan, plan, new, _ignores(plan, root)):
+        known = _ignores(plan, root), asked_in(manifest)
+        if not seen and not worth_reading(new, plan) and not touched(plan, plan, new, *known):
             continue
         seen |= new
         try:
-            now = read()
+            manifest, now = read()
             chosen = services(now)
         except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
             if (text := _text(error)) != told and new:
@@ -55,7 +57,7 @@ def watch(
                 told = text
             continue
         told = ""
-        found = {**waiting, **touched(plan, now, seen, _ignores(now, root))}
+        found = {**waiting, **touched(plan, now, seen, _ignores(now, root), asked_in(manifest))}
         found = {service: found[service] for service in chosen if service in found}
         plan, seen = now, frozenset()
         if found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE
@@ -16,7 +17,7 @@ from slimbake.watch.ignore import Ignore, Matched
 NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 LOCKS, EVIDENCE, TEMPLATES = "locks", "evidence", "templates"
 _SHARED_TEMPLATES = (f"{TEMPLATES}/_macros.j2", "docker-bake.hcl.j2")
-_READ_TOO = (".dockerignore", "pyproject.toml", "requirements.txt", "uv.lock", "passes.yaml")
+_READ_TOO = (".dockerignore", "passes.yaml")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,16 +39,20 @@ def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
 
 
 def touched(
-    before: Plan, now: Plan, changes: Iterable[Change], ignores: Mapping[str, str] = {}
+    before: Plan, now: Plan, changes: Iterable[Change], ignores: Mapping[str, str], asked: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
     """The services that have to be built again, in the plan's order, each with the paths that are the reason.
 
     `before`: the plan as it was last built; a service whose targets it has otherwise, or not at all, is touched by the
-    manifest. `ignores`: of targets whose Dockerfile is the user's, the text of their .dockerignore.
+    manifest. `ignores`: of targets whose Dockerfile is the user's, the text of their .dockerignore; `asked`: of what
+    installs packages, the files that name them.
     """
     known = sorted(change for change in changes if not _ours(change.path, now))
     reasons: dict[str, tuple[str, ...]] = {}
-    found = {target.name: _reasons(target, known, ignores.get(target.name)) for target in now.targets}
+    found = {
+        target.name: _reasons(target, known, ignores.get(target.name), asked.get(target.name, ()))
+        for target in now.targets
+    }
     read = tuple(change.path for change in known if worth_reading((change,), now)) or (now.manifest,)
     for service in now.services:
         targets = _all(now, service.service)
@@ -57,6 +62,12 @@ def touched(
         if paths:
             reasons[service.service] = tuple(sorted(paths))
     return reasons
+
+
+def asked_in(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The files in which each base and service names its packages, by target."""
+    found = {f"base-{base.name}": base.requirements.files for base in manifest.bases}
+    return found | {service.name: service.requirements.files for service in manifest.services}
 
 
 def line(reasons: Mapping[str, tuple[str, ...]]) -> str:
@@ -79,11 +90,11 @@ def _all(plan: Plan, service: str) -> tuple[Target, ...]:
     return plan.needed(own)
 
 
-def _reasons(target: Target, changes: Iterable[Change], ignore: str | None) -> tuple[str, ...]:
+def _reasons(target: Target, changes: Iterable[Change], ignore: str | None, asked: tuple[str, ...]) -> tuple[str, ...]:
     folders = [(target.context, ignore if target.recipe is None else "\n".join(target.ignore))]
     # All locks and passes are one context each, of which a target reads its own; the programs are slimbake's.
     folders += [(value, "") for name, value in target.contexts if name not in ("locks", "passes") and ":" not in value]
-    files = _files(target)
+    files = {*_files(target), *asked}
     return tuple(
         change.path
         for change in changes
