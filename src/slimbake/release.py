@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slimbake import bake, docker
 from slimbake.bake.command import Options, Surroundings
+from slimbake.bake.record import keep_costs
 from slimbake.baked import Baked
 from slimbake.budget import over_budget
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
@@ -21,9 +22,10 @@ from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
 from slimbake.registered import Registered
 
-# Beside the manifest, ignored by Git: what images weigh, and what they were built from.
+# Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long that took.
 MEASURED = ".slimbake/measured.json"
 BAKED = ".slimbake/baked.json"
+COSTS = ".slimbake/costs.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ def release(
         layouts = known_layers(ready.services, root / MEASURED) if ready.engine.two_outputs else None
         options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
         result = _changed(ready.plan, ready.services, root, ready.around, options, say)
+        keep_costs(root / COSTS, result.seconds)
         measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
         released = Released(measurement, there.held)
         _publish(ready, root, result, released, options, names, there, say, tell)

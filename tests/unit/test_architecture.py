@@ -33,6 +33,8 @@ PURE = (
     "slimbake.fingerprint.bakefile", "slimbake.fingerprint.compare",
     "slimbake.registry.address", "slimbake.registry.documents", "slimbake.registry.errors",
     "slimbake.registry.patience", "slimbake.missing.released",
+    "slimbake.bake.costs", "slimbake.watch.touched",
+    "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.standing",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

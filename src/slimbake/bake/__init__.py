@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.bake.command import Options, Surroundings, arguments, environment
+from slimbake.bake.costs import measured
 from slimbake.bake.events import Progress, Vertex
-from slimbake.bake.failure import failure, transient
+from slimbake.bake.failure import failure, lost, transient
 from slimbake.bake.secrets import missing_secrets
-from slimbake.bake.show import show
+from slimbake.bake.show import Show, show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan, Target
@@ -37,6 +39,30 @@ class Result:
 
     built: tuple[Built, ...]
     failures: tuple[SlimbakeError, ...]  # of targets that were left out, with `keep_going`
+    seconds: Mapping[str, float] = field(default_factory=dict)  # of each target that was built from its first step on
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a bake that pushes leaves in a registry, checked, but under no name that anyone uses."""
+
+    digests: Mapping[str, str]  # target -> of its manifest or index
+    failures: tuple[SlimbakeError, ...]  # as in Result
+    seconds: Mapping[str, float]  # as in Result
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One `docker buildx bake` that ended."""
+
+    digests: Mapping[str, tuple[str, ...]]  # by target
+    broken: Vertex | None  # the step that broke it
+    text: str  # buildx's own words
+    seconds: Mapping[str, float]
+
+
+class NodeLost(SetupError):
+    """A build broke for no fault of any target: its node, or the way to it, is gone."""
 
 
 def bake(
@@ -52,25 +78,59 @@ def bake(
     Raises SetupError for secrets that are missing, BuildError where a target does not build and CheckError where a
     smoke does not hold; with `options.keep_going`, those two are left out with all that stands on them, and returned.
     """
+    services, run, failures = _until_built(plan, services, root, around, options, smokes=smokes)
+    return Result(_built(plan.project, services, run.digests), failures, run.seconds)
+
+
+def bake_and_push(
+    plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options, shown: Show
+) -> Pushed:
+    """Build these targets on any builder, run the smokes of those that are services, and push them.
+
+    They are pushed under the names that `options.names` gives, which nobody uses before the smokes hold. Raises as
+    `bake` does, and NodeLost where no target is at fault.
+    """
+    targets, run, failures = _until_built(plan, targets, root, around, options, shown=shown)
+    return Pushed({name: run.digests[name][0] for name in targets if run.digests.get(name)}, failures, run.seconds)
+
+
+def _until_built(
+    plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options,
+    smokes: bool = True, shown: Show | None = None,
+) -> tuple[tuple[str, ...], _Run, tuple[SlimbakeError, ...]]:  # fmt: skip
+    """Build, with `options.keep_going` less and less, until nothing fails: what was built, how, and what failed.
+
+    `shown`: where the build is on another machine, which can be lost.
+    """
     if missing := missing_secrets(plan, services, root):
         raise SetupError("the build wants secrets that are not there\n" + "\n".join(f"  {each}" for each in missing))
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
         names = with_smokes(plan, services) if smokes else services
-        digests, broken, text = _build(plan, names, root, around, options, steps)
-        for _ in range(RETRIES):
-            if broken is None or not transient(broken, text):
-                break
-            digests, broken, text = _build(plan, names, root, around, options, steps)
-        if broken is None:
-            return Result(_built(plan.project, services, digests), tuple(failures))
-        error, culprit = failure(plan, broken, text)
+        run = _patiently(plan, names, root, around, options, steps, shown)
+        if run.broken is None:
+            return services, run, tuple(failures)
+        error, culprit = failure(plan, run.broken, run.text)
+        if shown and (not culprit or lost(run.broken)):
+            raise NodeLost(error.message, error.hint)
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
         services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))})
-    return Result((), tuple(failures))
+    return (), _Run({}, None, "", {}), tuple(failures)
+
+
+def _patiently(
+    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps,
+    shown: Show | None = None,
+) -> _Run:  # fmt: skip
+    run = _build(plan, names, root, around, options, steps, shown)
+    for _ in range(RETRIES):
+        if run.broken is None or not transient(run.broken, run.text):
+            break
+        run = _build(plan, names, root, around, options, steps, shown)
+    return run
 
 
 def with_smokes(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,26 +140,26 @@ def with_smokes(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _build(
-    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps
-) -> tuple[dict[str, tuple[str, ...]], Vertex | None, str]:
-    """One `docker buildx bake`: the digests by target; the step that broke it, if any; buildx's own words."""
+    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps,
+    shown: Show | None = None,
+) -> _Run:  # fmt: skip
+    """One `docker buildx bake`; `shown`: takes its changes, where they are not a display of their own."""
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, around, options))
         running = docker.Bake(words, root, environment(around, options))
-        with show(tuple(target.name for target in relinked(plan, around.pushed).needed(names))) as shown:
+        shown_ones = tuple(target.name for target in relinked(plan, around.pushed).needed(names))
+        with nullcontext(shown) if shown else show(shown_ones) as show_change:
             for event in running.events():
                 for change in progress.take(event):
-                    shown(change)
+                    show_change(change)
         if running.code:
-            return (
-                {},
-                progress.failed or Vertex(steps.step("bake"), "failed", error=running.text),
-                running.text,
-            )
+            broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
+            return _Run({}, broken, running.text, {})
         found = json.loads(metadata.read_text("utf-8"))
-    return {name: _identifiers(entry) for name, entry in found.items()}, None, running.text
+    digests = {name: _identifiers(entry) for name, entry in found.items()}
+    return _Run(digests, None, running.text, measured(progress.vertices.values()))
 
 
 def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
@@ -151,9 +211,9 @@ def push_with_provenance(
     called = {image.name: f"slimbake/{plan.project}/{image.name}:provenance" for image in images}
     options = replace(options, provenance=True, names=called, layouts="", no_cache=False)
     around = replace(around, proxies=())  # with their passwords they would stand in it, and what is cached needs none
-    _, broken, text = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
-    if broken is not None:
-        raise BuildError(f"buildx makes no provenance\n{text.strip() or broken.error}")
+    run = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
+    if run.broken is not None:
+        raise BuildError(f"buildx makes no provenance\n{run.text.strip() or run.broken.error}")
     try:
         for image in images:
             form = "--format={{json .RootFS}} {{json .Config}}"

@@ -39,6 +39,7 @@ class Options:
     provenance: bool = False  # what is built carries BuildKit's own account of it, in full
     names: Mapping[str, str] = field(default_factory=dict)  # target -> what its image is called, if not as staged
     platform: str = ""  # build for this one alone; "" = as the bake file says
+    builder: str = ""  # the buildx builder, if not the one that is in use
     layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
 
 
@@ -80,6 +81,7 @@ def environment(around: Surroundings, options: Options) -> dict[str, str]:
         "UV_SETTINGS": around.uv_settings,
         "LAYOUTS": options.layouts,
         "PLATFORMS": options.platform,
+        "BUILDX_BUILDER": options.builder,
         "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}

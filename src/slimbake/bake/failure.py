@@ -35,6 +35,16 @@ def transient(vertex: Vertex, text: str) -> bool:
     return any(sign in f"{vertex.error}{text}" for sign in _TRANSIENT)
 
 
+# gRPC's words for a connection that ended, and Go's for one that never was.
+_LOST = ("code = Unavailable", "transport is closing", "error reading from server", "connection refused",
+         "connection reset by peer", "broken pipe", "no running buildkit pods")  # fmt: skip
+
+
+def lost(vertex: Vertex) -> bool:
+    """Whether a step broke because the builder was gone, whatever it was about."""
+    return not vertex.log and any(sign in vertex.error for sign in _LOST)
+
+
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     """The error to report, and the target that is at fault ("" = none: the engine, or buildx itself)."""
     step = vertex.step

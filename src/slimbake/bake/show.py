@@ -37,10 +37,13 @@ def show(targets: tuple[str, ...]) -> Iterator[Show]:
         yield plain
 
 
-def plain(change: Change) -> None:
-    """One line for each step that ends, and what a smoke says; quiet about what is cached or transferred."""
+def plain(change: Change, whose: str = "") -> None:
+    """One line for each step that ends, and what a smoke says; quiet about what is cached or transferred.
+
+    `whose`: what each line begins with, where several builds run at once.
+    """
     vertex = change.vertex
-    name = vertex.step.target or "bake"
+    name = whose + (vertex.step.target or "bake")
     if change.line:
         if change.line.startswith("smoke:"):
             _say(f"{name}: {change.line}")

@@ -34,6 +34,9 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
     type=click.Choice(["wheelhouse", "index"]),
     help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
 )
+@click.option("--watch", is_flag=True, help="Then build again what an edit touches, until Ctrl-C.")
+@click.option("--shards", type=click.IntRange(1, 256), help="Build in so many bakes at once, and push (docs/scale.md).")
+@click.option("--node", "nodes", multiple=True, metavar="BUILDER", help="A builder for shards, or Docker context.")
 @click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
     "--install-engine",
@@ -44,56 +47,56 @@ def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
     install_engine: bool, push: bool, missing: bool, provenance: str | None, sbom: Path | None, builder: str,
     sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None, on: tuple[Path, ...],
-    platform: str, record: Path | None,
+    platform: str, record: Path | None, watch: bool, shards: int | None, nodes: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.bake.command import Options
-    from slimbake.cli.common import print_json, read, say, select, write_sboms
+    from slimbake.cli.common import print_released, read, say, select, write_sboms
     from slimbake.errors import UsageError
     from slimbake.pushed import read as read_pushed
     from slimbake.records import recorded
     from slimbake.release import Release, release
-    from slimbake.report.released import as_json as released_json
-    from slimbake.report.released import text
 
     manifest, plan = read(file)
     if provenance and not push:
         raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
     if missing:
         _check_missing(push, no_cache, sets)
+    refuse_together(watch=watch, shards=shards or nodes, push=push, sbom=sbom, provenance=provenance)
     if builder:
         docker.use_builder(builder)
+    options = Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch, platform=platform)
+    names = Release(
+        registry=registry or plan.registry,
+        tag=tag,
+        frozen=frozen,
+        install=install_engine,
+        packages=packages or "",
+        provenance=provenance == "max",
+        pushed=read_pushed(on, plan),
+        missing=missing,
+    )
+    if shards or nodes:
+        from slimbake.cli.shards import bake_in_shards
+
+        bake_in_shards(manifest, select(plan, services, variant), options, names, (shards, nodes, builder), as_json)
+        return
+    if watch:
+        from slimbake.cli.watch import bake_and_watch
+
+        bake_and_watch(file, lambda plan: select(plan, services, variant), options, names, as_json)
+        return
     selected = select(plan, services, variant)
     with recorded(record, selected) as keep:
-        released = release(
-            manifest,
-            selected,
-            Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going, platform=platform),
-            Release(
-                registry=registry or plan.registry,
-                tag=tag,
-                frozen=frozen,
-                install=install_engine,
-                packages=packages or "",
-                provenance=provenance == "max",
-                pushed=read_pushed(on, plan),
-                missing=missing,
-            ),
-            say,
-            keep,
-        )
+        released = release(manifest, selected, options, names, say, keep)
     if sbom:
         _, plan = read(file)  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
         write_sboms(plan, built, manifest.file.parent, sbom)
         for image in released.held:
             say(f"{image.target}: not built here, its SBOM is attached to its image on the registry")
-    held = {image.target: image.digest for image in released.held}
-    if as_json:
-        print_json(released_json(released.measurement, held))
-    else:
-        click.echo(text(released.measurement, held))
+    print_released(released, as_json)
 
 
 def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
@@ -107,4 +110,20 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
     if sets:
         raise UsageError(
             "what --set changes is in no fingerprint, so --missing cannot know it", "leave out one of them"
+        )
+
+
+def refuse_together(*, watch: bool, shards: object, push: bool, sbom: object, provenance: object) -> None:
+    """Raise UsageError for options of which one leaves another out."""
+    from slimbake.errors import UsageError
+
+    if watch and shards:
+        raise UsageError("--watch builds on one engine", "leave out --shards and --node")
+    if watch and sbom:
+        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
+    if shards and not push:
+        raise UsageError("shards share images through a registry", "--push, and --registry if the manifest names none")
+    if shards and (sbom or provenance):
+        raise UsageError(
+            "shards make no SBOM and no provenance", "leave out --sbom and --provenance: a bake without shards has them"
         )

@@ -7,13 +7,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan
+
+if TYPE_CHECKING:
+    from slimbake.release import Released
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,3 +137,15 @@ def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) 
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_released(released: Released, as_json: bool) -> None:
+    """The result of a bake."""
+    from slimbake.report.released import as_json as released_json
+    from slimbake.report.released import text
+
+    held = {image.target: image.digest for image in released.held}
+    if as_json:
+        print_json(released_json(released.measurement, held))
+    else:
+        click.echo(text(released.measurement, held))

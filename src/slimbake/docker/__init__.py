@@ -38,6 +38,15 @@ def client() -> DockerClient:
     return DockerClient()
 
 
+_builds: set[subprocess.Popen[str]] = set()
+
+
+def cancel_builds() -> None:
+    """End the builds of this process, whichever thread reads them."""
+    for process in tuple(_builds):
+        process.send_signal(signal.SIGTERM)
+
+
 class Bake:
     """A running `docker buildx bake`: its raw events, then its exit code and what it wrote besides."""
 
@@ -58,12 +67,14 @@ class Bake:
         except FileNotFoundError:
             raise SetupError("docker is not installed", "`slimbake setup --install-engine` installs it") from None
         lines: list[str] = []
+        _builds.add(process)
         try:
             with process:
                 assert process.stderr is not None  # noqa: S101 - for the type checker: it was asked for
                 yield from _objects(process.stderr, lines)
         finally:
             _end(process)
+            _builds.discard(process)
             self.code, self.text = process.returncode, "".join(lines)
 
 

@@ -1,0 +1,91 @@
+"""What the targets of the example cost, as a cold bake measured them. bench/README.md has the words for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tables
+from setting import MANIFEST, ROOT
+
+from slimbake.bake.record import read_costs
+from slimbake.manifest import manifest
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.release import BAKED, COSTS, MEASURED
+
+OUT = Path(__file__).resolve().parent / "scaling" / "example.json"
+_STEP = re.compile(r"^(?P<target>[\w-]+): (?!smoke: )(?P<step>.*) \((?P<seconds>[\d.]+) s\)$", re.MULTILINE)
+
+
+def main() -> int:
+    """Write the file; 4 where something was not measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=ROOT, help="a checkout of this repository that was baked")
+    parser.add_argument("--log", type=Path, help="stderr of its cold bake, where .slimbake/costs.json has no seconds")
+    arguments = parser.parse_args()
+    made = plan(manifest(arguments.root / MANIFEST))
+    seconds = of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
+    weighed = of_layers(made, _read(arguments.root / BAKED), _read(arguments.root / MEASURED))
+    known = [target.name for target in made.targets if target.kind != "inside"]
+    if missing := sorted({*known, *weighed} - seconds.keys()):
+        sys.stderr.write(f"not measured: {', '.join(missing)}: run `slimbake bake --no-cache`\n")
+        return 4
+    value = {
+        "source": "steps as `slimbake bake` printed them: without exports" if arguments.log else COSTS,
+        "machine": tables.machine().partition(", load")[0],
+        "seconds": {name: seconds[name] for name in sorted(seconds)},
+        "bytes": weighed,
+    }
+    OUT.write_text(json.dumps(value, indent=1) + "\n")
+    return 0
+
+
+def of_log(text: str) -> dict[str, float]:
+    """Seconds of each target's steps, from what a bake prints where there is no terminal."""
+    found: dict[str, float] = {}
+    for step in _STEP.finditer(text):
+        found[step["target"]] = round(found.get(step["target"], 0.0) + float(step["seconds"]), 3)
+    return found
+
+
+def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, int]:
+    """Compressed bytes of the layers that each target makes.
+
+    A layer belongs to the first target that stands below exactly the services whose images have it.
+    """
+    holders: dict[str, set[str]] = {}
+    sizes: dict[str, int] = {}
+    for service, (_, image) in baked.items():
+        for layer in measured[image]:
+            holders.setdefault(layer["blob"], set()).add(service)
+            sizes[layer["blob"]] = layer["compressed"]
+    above = {
+        target.name: {s for s in services(made) if target in made.needed((s,))}
+        for target in made.targets
+        if target.kind in ("runtime", "base", "weights", "service")
+    }
+    found = dict.fromkeys(above, 0)
+    for blob, having in holders.items():
+        owners = [name for name, standing in above.items() if standing == having]
+        for owner in owners[:1] or sorted(having):
+            found[owner] += sizes[blob]
+    return found
+
+
+def services(made: Plan) -> tuple[str, ...]:
+    """All services of a plan."""
+    return tuple(each.service for each in made.services)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""`slimbake bake --shards`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from slimbake import report
+from slimbake.bake.command import Options
+from slimbake.cli.common import print_json, say
+from slimbake.manifest.model import Manifest
+from slimbake.release import Release
+from slimbake.shards.release import released
+
+
+def bake_in_shards(
+    manifest: Manifest, services: tuple[str, ...], options: Options, names: Release,
+    where: tuple[int | None, tuple[str, ...], str], as_json: bool,
+) -> None:  # fmt: skip
+    """Bake in shards and print what was pushed. `where`: how many, on which builders, on which one otherwise."""
+    shards, nodes, builder = where
+    turns = nodes or (builder,)
+    images = released(
+        manifest, services, options, names, tuple(turns[i % len(turns)] for i in range(shards or len(turns))), say
+    )
+    if as_json:
+        print_json({"images": {each.name: asdict(each) for each in images}})
+        return
+    rows = [(i.name, i.digest[7:19], str(i.wave), str(i.shard), i.node, i.image) for i in images]
+    click.echo(report.text_table(("target", "digest", "wave", "shard", "node", "image"), rows))

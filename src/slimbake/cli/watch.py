@@ -1,0 +1,30 @@
+"""`slimbake bake --watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from slimbake.bake.command import Options
+from slimbake.cli.common import print_released, read, say
+from slimbake.plan.model import Plan
+from slimbake.release import Release, release
+from slimbake.watch import changes_of, watch
+
+
+def bake_and_watch(
+    file: Path, services: Callable[[Plan], tuple[str, ...]], options: Options, names: Release, as_json: bool
+) -> None:
+    """Bake, then bake what edits touch; ends with KeyboardInterrupt only."""
+    root = file.parent.resolve()
+    registry = names.registry
+
+    def build(chosen: tuple[str, ...]) -> None:
+        manifest, plan = read(file)
+        names_now = replace(names, registry=registry or plan.registry)
+        print_released(release(manifest, chosen, options, names_now, say), as_json)
+
+    changes = changes_of(root)
+    next(changes)  # from here on no edit is missed
+    watch(lambda: read(file), build, changes, root, say, services)

@@ -1,0 +1,33 @@
+"""What a target costs, in seconds: as it was measured here, else as others of its kind. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+
+from slimbake.plan.model import Plan, Target
+
+UNKNOWN = 1.0  # of all, where nothing was measured: then they are dealt out by their number
+
+
+def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of every target of a plan.
+
+    One that was not measured costs the median of its kind on the same base; else of its kind, of all, or UNKNOWN.
+    """
+    alike: dict[tuple[str, ...], list[float]] = {}
+    for target in plan.targets:
+        if target.name in known:
+            for key in _alike(plan, target):
+                alike.setdefault(key, []).append(known[target.name])
+    return {t.name: known.get(t.name, _median(alike, _alike(plan, t))) for t in plan.targets}
+
+
+def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
+    """What a target has in common with others, the most telling first."""
+    below = dict((plan.target(target.service) if target.kind == "smoke" else target).contexts).get("base", "")
+    return (target.kind, below), (target.kind,), ()
+
+
+def _median(alike: Mapping[tuple[str, ...], list[float]], keys: Iterable[tuple[str, ...]]) -> float:
+    return next((statistics.median(alike[key]) for key in keys if key in alike), UNKNOWN)
