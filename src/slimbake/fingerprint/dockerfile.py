@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class _Reader:
             self.unknown.append(f"`{instruction}` reads an address, and names no checksum")
 
     def _mount(self, instruction: str, value: str) -> None:
-        said = {key.lower(): text for key, _, text in (part.partition("=") for part in value.split(","))}
+        said = _said(value)
         source = said.get("from")
         if '"' in value:
             self.unknown.append(f"`{_short(instruction)}` quotes a mount")
@@ -128,6 +129,12 @@ class _Reader:
             self.inside.add("")
         elif name.lower() not in self._known and not name.isdigit() and not _PINNED.fullmatch(name):
             self.unknown.append(f"`{_short(instruction)}` names an image without its digest")
+
+
+@functools.cache
+def _said(mount: str) -> Mapping[str, str]:
+    """The keys of a mount; the same mounts stand in every Dockerfile of a fleet."""
+    return {key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))}
 
 
 def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:

@@ -69,6 +69,8 @@ class _Gatherer:
         self._found: dict[str, Account] = {}
         self._content: dict[str, str | None] = {}
         self._ignores: dict[str, Ignore] = {}
+        self._inputs_inside: dict[str, Input | str | None] = {}
+        self._read: dict[tuple[object, ...], Reads] = {}
         self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
 
     def accounts(self) -> tuple[Account, ...]:
@@ -96,7 +98,7 @@ class _Gatherer:
             yield Input("variable", name, digest(value))
         if self._standins and target.labels:  # they are named in a label
             yield Input("stand-ins", ",".join(self._standins), "")
-        read = reads(text, [name for name, _ in target.contexts], dict(target.args))
+        read = self._reads(text, target)
         yield from read.unknown
         if read.context:
             yield from self._context(target)
@@ -105,6 +107,13 @@ class _Gatherer:
                 yield from self._inside(read)
             else:
                 yield from self._linked(name, value)
+
+    def _reads(self, text: str, target: Target) -> Reads:
+        links = tuple(name for name, _ in target.contexts)
+        key = text, links, target.args  # the smokes of a fleet share one Dockerfile
+        if key not in self._read:
+            self._read[key] = reads(text, links, dict(target.args))
+        return self._read[key]
 
     def _context(self, target: Target) -> Found:
         # As BuildKit looks for it: beside the Dockerfile, and only then in the context.
@@ -158,22 +167,27 @@ class _Gatherer:
 
     def _inside(self, read: Reads) -> Found:
         """What the steps mount of the programs, locks and lists of passes."""
-        lines = (self._text(self._targets[INSIDE].dockerfile) or "").splitlines()
-        whole = not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
-        if read.inside and (whole or not all(map(self._is_file, read.inside))):
+        files = [self._mounted(path) for path in sorted(read.inside)]
+        if not all(files) or (files and self._inside_does_more()):
             yield from self._below(INSIDE)
-            return
-        for path in read.inside:
-            if path == "uv":
-                yield self._external("uv")
-            else:
-                kind, place = _place(path)
-                text = self._text(place) or ""
-                # Who needs a package, and how a lock was made, is told in comments.
-                yield Input(kind, place, digest(_without_comments(text) if kind == "lock" else text))
+        else:
+            yield from filter(None, files)
 
-    def _is_file(self, path: str) -> bool:
-        return path == "uv" or bool(path and self._text(_place(path)[1]) is not None)
+    def _inside_does_more(self) -> bool:
+        """Whether the Dockerfile of `inside` does anything but put files in their places."""
+        lines = (self._text(self._targets[INSIDE].dockerfile) or "").splitlines()
+        return not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
+
+    def _mounted(self, path: str) -> Input | str | None:
+        """One file of `inside`; None for what is no file. Most are every target's, and are hashed once."""
+        if path not in self._inputs_inside:
+            kind, place = _place(path)
+            text = self._text(place) if path else None
+            # Who needs a package, and how a lock was made, is told in comments.
+            content = _without_comments(text) if text and kind == "lock" else text
+            found = None if content is None else Input(kind, place, digest(content))
+            self._inputs_inside[path] = self._external("uv") if path == "uv" else found
+        return self._inputs_inside[path]
 
     def _text(self, path: str, generated: bool = False) -> str | None:
         """The text of a file, as it is generated or as it lies there; None where there is none."""
