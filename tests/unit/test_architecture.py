@@ -34,7 +34,7 @@ PURE = (
     "slimbake.registry.address", "slimbake.registry.documents", "slimbake.registry.errors",
     "slimbake.registry.patience", "slimbake.missing.released",
     "slimbake.bake.costs", "slimbake.watch.touched",
-    "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.standing",
+    "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.staged",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

@@ -34,7 +34,7 @@ from slimbake.shards import release, run_shards
 from slimbake.shards.costs import UNKNOWN, estimated
 from slimbake.shards.release import Sharded
 from slimbake.shards.split import Shard, jobs, split
-from slimbake.shards.standing import overrides, standing_on
+from slimbake.shards.staged import outputs
 
 WEB, ML = Base("web", requirements=asks("fastapi")), Base("ml", requirements=asks("torch"), extends="web")
 FLEET = plan(
@@ -174,12 +174,11 @@ def test_costs_are_kept_between_bakes_and_a_broken_file_is_none(tmp_path: Path) 
 
 def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
     pushed = {name: f"registry.example.com/atlas/{name}@sha256:{name}" for name in ("runtime", "base-web")}
-    cut = standing_on(FLEET, pushed)
     names = ("api", "api-smoke")
     options = Options(
-        names={"api": "registry.example.com/atlas/api:staged"}, sets=overrides(FLEET, cut, names), builder="two"
+        names={"api": "registry.example.com/atlas/api:staged"}, sets=outputs(FLEET, ("api",)), builder="two"
     )
-    words = arguments(cut, names, Surroundings(externals={}), options)
+    words = arguments(FLEET, names, Surroundings(externals={}, pushed=pushed), options)
     assert words[-4:] == ("inside", "wheel-common", "api", "api-smoke")
     assert "api.contexts.base=docker-image://registry.example.com/atlas/base-web@sha256:base-web" in words
     assert "wheel-common.contexts.runtime=docker-image://registry.example.com/atlas/runtime@sha256:runtime" in words

@@ -18,7 +18,7 @@ from slimbake.release import COSTS, Release, refuse_standins
 from slimbake.shards import run_shards
 from slimbake.shards.costs import estimated
 from slimbake.shards.split import Shard, split
-from slimbake.shards.standing import STAGED, overrides, standing_on
+from slimbake.shards.staged import STAGED, outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +81,17 @@ def _baked(
     ready: Prepared, manifest: Manifest, shard: Shard, options: Options, names: Release, images: Mapping[str, str]
 ) -> bake.Pushed:
     """Build a shard's targets, run their smokes, and push them under a name that nobody uses."""
-    cut = standing_on(ready.plan, images)
-    targets = bake.with_smokes(cut, shard.targets)
-    staged = {name: f"{names.registry}/{cut.target(name).repository}:{STAGED}{cut.target(name).suffix}"
+    plan = ready.plan
+    staged = {name: f"{names.registry}/{plan.target(name).repository}:{STAGED}{plan.target(name).suffix}"
               for name in shard.targets}  # fmt: skip
-    sets = (*overrides(ready.plan, cut, targets), *options.sets)
+    sets = (*outputs(plan, shard.targets), *options.sets)
+    around = replace(ready.around, pushed=images)
 
     def shown(change: Change) -> None:
         plain(change, f"shard {shard.number}: ")
 
     made = bake.bake_and_push(
-        cut, shard.targets, manifest.file.parent, ready.around, replace(options, names=staged, sets=sets), shown
+        plan, shard.targets, manifest.file.parent, around, replace(options, names=staged, sets=sets), shown
     )
     if not made.failures and (missing := [name for name in shard.targets if name not in made.digests]):
         raise BuildError(f"buildx names no image for {', '.join(missing)}")
