@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Ended, Toy, call
+from tests.engine.conftest import Ended, Toy, call, fleet
 from tests.engine.engines import bring_externals, own_engine, sees_loopback
 from tests.engine.toys import BROKEN, SMOKE, write
 
@@ -48,11 +48,12 @@ class Nodes:
             return ""
 
 
-@pytest.fixture
-def nodes(toy: Toy, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    write(toy, *SERVICES)
-    made = Nodes(toy, registry, tmp_path_factory.mktemp("docker"))
+@pytest.fixture(scope="module")
+def nodes(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     with ExitStack() as undo:
+        toy = undo.enter_context(fleet(tmp_path_factory.mktemp("shards")))
+        write(toy, *SERVICES)
+        made = Nodes(toy, registry, tmp_path_factory.mktemp("docker"))
         for name in ("near", "far"):
             engine = undo.enter_context(own_engine())
             undo.enter_context(sees_loopback(engine, int(registry.rpartition(":")[2])))

@@ -25,10 +25,14 @@ BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "
 
 def use_builder(name: str) -> None:
     """Build with this builder from here on; one that is another engine's own makes that engine the one to talk to."""
-    os.environ["BUILDX_BUILDER"] = name
+    os.environ |= _reached(name)
+
+
+def _reached(builder: str) -> dict[str, str]:
+    """The variables by which a builder is reached; buildx uses another engine's own from its context only."""
     contexts = subprocess.run(["docker", "context", "ls", "-q"], capture_output=True, text=True, check=False).stdout
-    if name in contexts.split():
-        os.environ["DOCKER_CONTEXT"] = name
+    found = {"BUILDX_BUILDER": builder}
+    return found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""} if builder in contexts.split() else found
 
 
 def client() -> DockerClient:
@@ -54,7 +58,9 @@ class Bake:
         self.code: int | None = None
         self.text = ""  # lines that are no events: buildx's own errors
         self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
-        self._root, self._environment = root, {**os.environ, **BUILD_ENVIRONMENT, **environment}
+        builder = environment.get("BUILDX_BUILDER", "")
+        reached = _reached(builder) if builder else {}
+        self._root, self._environment = root, {**os.environ, **BUILD_ENVIRONMENT, **environment, **reached}
 
     def events(self) -> Generator[dict[str, Any], None, None]:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it cancels the build."""
