@@ -14,7 +14,6 @@ import tables
 from setting import MANIFEST, ROOT
 from timed import FailedError, say
 
-from slimbake import docker
 from slimbake.errors import SlimbakeError
 from slimbake.manifest import manifest
 from slimbake.measure.start import started
