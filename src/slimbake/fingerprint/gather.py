@@ -75,17 +75,12 @@ class _Gatherer:
         self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
 
     def accounts(self) -> tuple[Account, ...]:
-        told = tuple(self._account(target.name) for target in self._plan.targets)
-        self._hashes.keep()
-        return told
-
-    def _account(self, name: str) -> Account:
-        """Of one target: a service may stand on one that the plan names after it, but nothing on itself."""
-        if name not in self._found:
-            found = list(self._inputs(self._targets[name]))
+        for target in self._plan.targets:
+            found = list(self._inputs(target))
             inputs = (each for each in found if isinstance(each, Input))
-            self._found[name] = account(name, inputs, (each for each in found if isinstance(each, str)))
-        return self._found[name]
+            self._found[target.name] = account(target.name, inputs, (each for each in found if isinstance(each, str)))
+        self._hashes.keep()
+        return tuple(self._found.values())
 
     def _inputs(self, target: Target) -> Found:
         text = self._text(target.dockerfile)
@@ -154,7 +149,7 @@ class _Gatherer:
             yield f"its context {name} is {value}, which names no digest"
 
     def _below(self, name: str) -> Found:
-        below = self._account(name)
+        below = self._found[name]
         yield Input("target", name, below.fingerprint)
         if below.unknown:
             yield f"{BELOW}{name}, which cannot be known"

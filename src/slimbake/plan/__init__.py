@@ -13,7 +13,7 @@ from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
 from slimbake.plan.exports import exported
-from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, standing
+from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, ordered, standing
 from slimbake.plan.origin import with_origin
 from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
@@ -43,7 +43,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
-    targets = tuple(carrying(target, manifest, passes) for target in targets)
+    targets = ordered(carrying(target, manifest, passes) for target in targets)
     targets = _with_platforms(targets, of_fleet(manifest))
     decided = Plan(
         manifest=manifest.file.name,
