@@ -8,7 +8,7 @@ from typing import Literal
 
 from slimbake.fingerprint.model import Account, Input
 from slimbake.manifest.model import Budget
-from slimbake.plan.model import Target
+from slimbake.plan.model import CHECKS, Target
 
 Status = Literal["same", "changed", "new", "gone", "unknown"]
 _NAMED = 3  # files of one folder, before they are counted
@@ -121,7 +121,7 @@ def _renamed(
         if target.name in known or target.kind in ("inside", "runtime"):
             continue
         for name, candidate in left.items():
-            same = candidate.context == target.context and target.kind in ("service", "smoke")
+            same = candidate.context == target.context and target.kind in ("service", *CHECKS)
             if candidate.kind == target.kind and (same or _sent(account) & _sent(old[name])):
                 yield target.name, name
                 del left[name]

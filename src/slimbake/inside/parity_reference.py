@@ -1,6 +1,6 @@
-"""Answers that parity is measured against: `python parity_reference.py FOLDER TEXTS OUT`.
+"""Answers that parity is measured against: `python parity_reference.py FOLDER OUT`.
 
-FOLDER holds a model as transformers saves it, TEXTS is a set of texts; OUT gets JSON. Made by torch in float32 on the
+FOLDER holds a model as transformers saves it; `TEXTS` names a set of texts in the build context; OUT gets JSON. Made by torch in float32 on the
 base that models are exported on, one text at a time, by none of the service's code and none of
 the exporter's: what either gets wrong is not wrong here in the same way. One thread: the same input, the same bytes.
 """
@@ -21,6 +21,7 @@ else:
     from agreement import nearest
     from parity_texts import Texts, TextsError, hostile, read, too_small
 
+CONTEXT = Path(os.environ.get("PARITY_CONTEXT", "/inside/context"))
 TOKENS = 64  # greedy ones after each prompt
 MARGIN = 1e-3  # of the likeliest logit over the next: below, the order of sums decides, which differs between runtimes
 DIGITS = 8
@@ -31,11 +32,11 @@ class NoReferenceError(Exception):
 
 
 def main() -> int:
-    folder, texts, out = map(Path, sys.argv[1:])
+    folder, out = map(Path, sys.argv[1:])
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
     try:
         task = task_of(folder)
-        found = read(texts.read_text(encoding="utf-8"))
+        found = read((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
         if why := too_small(found, task):
             raise TextsError(f"it says nothing of {task}: {why}")
         made = {"task": task, **(embedding if task == "embedding" else generation)(folder, found)}

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+TASKS = ("embedding", "generation")
+
 # What says too little is refused: a fault that shows in one text of a hundred is missed by 500 of them with 0.7 %.
 LEAST_SENTENCES = 500  # of all kinds that embeddings are compared on
 LEAST_DOCUMENTS = 100  # to find the nearest ten of

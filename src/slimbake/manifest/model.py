@@ -114,6 +114,15 @@ class Optimize:
 
 
 @dataclass(frozen=True, slots=True)
+class Parity:
+    """How near a model's answers are to be to torch's; a part of it, as long as it is a variant's own."""
+
+    check: str = ""  # relative to the context
+    texts: str = ""  # relative to the root; "" = nothing is measured, and `check` is only kept out of the image
+    limits: tuple[tuple[str, float], ...] = ()  # by key; what is not said depends on the precision
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """What one variant of a base or service has otherwise; a base's says `torch` and `requirements` alone."""
 
@@ -121,6 +130,7 @@ class Variant:
     torch: str | None = None
     inference: Literal["torch", "onnx"] | None = None  # this and `precision` in place of the service's
     precision: Precision | None = None
+    parity: Parity | None = None  # key by key in place of the service's
     requirements: Requirements = Requirements()  # added
     env: Pairs = ()  # added
     platforms: tuple[str, ...] = ()  # in place of the service's
@@ -156,6 +166,7 @@ class Service:
     weights: Weights | None = None
     inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
+    parity: Parity | None = None
     smoke: str | None = None  # relative to the context
     verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with

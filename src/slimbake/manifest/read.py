@@ -14,6 +14,7 @@ from slimbake.manifest.model import (
     External,
     Manifest,
     Pairs,
+    Parity,
     Precision,
     Requirements,
     Secret,
@@ -21,6 +22,7 @@ from slimbake.manifest.model import (
     Variant,
     Weights,
 )
+from slimbake.manifest.parity import limits, refuse_texts
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.plain import ci, optimize, pairs, precision
 from slimbake.manifest.report import RefusedError, Report
@@ -89,6 +91,7 @@ class Reader:
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
                 precision=self._precision(variant, (*at, name, "precision")),
+                parity=self._parity(variant, (*at, name, "parity"), folder),
                 requirements=self._required(variant, (*at, name, "requirements"), folder),
                 env=pairs(variant, "env"),
                 platforms=tuple(variant.get("platforms", ())),
@@ -122,6 +125,7 @@ class Reader:
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
+            parity=self._parity(has, (*at, "parity"), folder),
             smoke=self._within(has, at, "smoke", folder),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
@@ -199,6 +203,18 @@ class Reader:
         if not (said := raw.get("precision")):
             return None
         return precision(said, None if isinstance(said, str) else self._root_file(said, at, "calibration"))
+
+    def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
+        said = raw.get("parity")
+        if not said:
+            return None
+        texts = self._root_file(said, at, "texts") or ""
+        if texts:
+            try:
+                refuse_texts(self._repository.read(texts))
+            except RefusedError as error:
+                self._report.value((*at, "texts"), error.message, error.hint)
+        return Parity(self._within(said, at, "check", folder) or "", texts, limits(said))
 
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:
         limits: dict[str, Any] = {}

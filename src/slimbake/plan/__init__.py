@@ -13,8 +13,9 @@ from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
 from slimbake.plan.exports import exported
-from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, ordered, standing
+from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Target, needed, ordered, standing
 from slimbake.plan.origin import with_origin
+from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
 from slimbake.plan.sources import WeightsSource, externals, local_packages, weights_sources
@@ -27,7 +28,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
     """Decide everything that the manifest leaves open, for the whole fleet.
 
     Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service and per smoke, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
+    service, per smoke and per parity, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
     `passes`: layer, called as its lock is -> what it carries.
     """
     manifest = layered(manifest)
@@ -42,6 +43,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         *(_weights(source, sources, manifest) for weights, source in sources.items() if weights not in below),
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
+        *parities(manifest, sources),
     )
     targets = ordered(carrying(target, manifest, passes) for target in targets)
     targets = _with_platforms(targets, of_fleet(manifest))
@@ -75,15 +77,16 @@ def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
     variants = dict.fromkeys(service.variant for service in manifest.services if service.variant)
     chosen = {"default": [s.name for s in manifest.services if not s.copy_of]}
     chosen |= {variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants}
-    smokes = {target.service: target.name for target in targets if target.kind == "smoke"}
+    checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in CHECKS}
     below = needed(targets, chosen["default"])
     bases = [t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)]
     groups = {"default": chosen["default"], "bases": bases}
     for name, services in chosen.items():
         if name != "default":
             groups[name] = services
-        smoke = "smoke" if name == "default" else f"{name}-smoke"
-        groups[smoke] = [smokes[service] for service in services if service in smokes]
+        for kind, named in checks.items():
+            group = kind if name == "default" else f"{name}-{kind}"
+            groups[group] = [named[service] for service in services if service in named]
     return tuple(Group(name=name, targets=tuple(members)) for name, members in groups.items() if members)
 
 
@@ -101,7 +104,7 @@ def _running(service: Service) -> Running:
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
     """The targets, each of those that are shared for all that anything on it is built for."""
-    own = ("service", "smoke")
+    own = ("service", *CHECKS)
     on: dict[str, set[str]] = {}
     below = standing(targets)
     for top in targets:

@@ -14,8 +14,11 @@ from typing import Literal
 from slimbake.catalogue.model import Applied
 from slimbake.manifest.model import Budget, External, Pairs, Precision, Secret
 
-Kind = Literal["inside", "runtime", "base", "export", "wheel", "weights", "service", "smoke"]
-"""`export`: what models are exported on, a base that no image holds."""
+Kind = Literal["inside", "runtime", "base", "export", "wheel", "weights", "reference", "service", "smoke", "parity"]
+"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is measured against."""
+
+CHECKS: tuple[Kind, ...] = ("smoke", "parity")
+"""Of a service: what is built after its image, and before it has a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,4 +61,9 @@ def _slug(weights: Weights) -> str:
 
 def _short(weights: Weights) -> str:
     export = json.dumps(asdict(weights.export), sort_keys=True) if weights.export else ""
-    return hashlib.sha256(f"{weights.source}:{weights.value}{export}".encode()).hexdigest()[:6]
+    return short(f"{weights.source}:{weights.value}{export}")
+
+
+def short(text: str) -> str:
+    """What tells two things apart whose names would be the same."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]

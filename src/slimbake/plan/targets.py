@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from slimbake.manifest.model import Base, LocalPackage, Manifest, Pairs, Service, Weights
+from slimbake.manifest.model import Base, LocalPackage, Manifest, Pairs, Parity, Service, Weights
 from slimbake.plan.model import Install, Recipe, Target
 from slimbake.plan.sources import WeightsSource, externals
 
@@ -236,10 +236,11 @@ def _ignore(service: Service) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there can undo the rest."""
     context = PurePosixPath(service.context)
     weights = [service.weights.value] if service.weights and service.weights.source == "path" else []
-    named = (PurePosixPath(path) for path in (*service.requirements.files, *weights))
+    parity = service.parity or Parity()
+    named = (PurePosixPath(path) for path in (*service.requirements.files, *weights, parity.texts) if path)
     inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
-    beside = [path for path in (service.smoke, service.verify, reference, *inside) if path]
+    beside = [path for path in (service.smoke, service.verify, parity.check, reference, *inside) if path]
     return (*service.ignore, *NOT_CODE, *sorted(map(literal, beside)))
 
 
