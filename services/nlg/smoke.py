@@ -58,7 +58,7 @@ def reference() -> dict[str, Any]:
 
 
 def parity(recorded: dict[str, Any]) -> None:
-    """The weights are unaltered, byte for byte; tokens are those recorded, logits within TOLERANCE, or all as ROUNDED."""
+    """The weights are unaltered, byte for byte; tokens are those recorded, logits within TOLERANCE, or as ROUNDED."""
     exported = _exported()
     for name, digest in exported.get("sha256", {"model.safetensors": recorded["weights"]}).items():
         assert (found := _digest(name)) == digest, f"{name} has another sha256: {found}"
