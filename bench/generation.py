@@ -1,4 +1,4 @@
-"""What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages, bytes, tokens a second.
+"""What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages, bytes, speed.
 
 Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime:
 `python bench/generation.py DJANGO_SDIST`. bench/README.md has the words for people; JSON on stdout.
@@ -45,11 +45,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import torch
+
     from nlg.onnx_decoder import OnnxDecoder
     from nlg.torch_decoder import TorchDecoder
-    from train.prose import documents
-
     from slimbake.inside.export import export
+    from train.prose import documents
 
     torch.set_num_threads(arguments.threads)
     tokenizer = Tokenizer.from_file(str(arguments.weights / "tokenizer.json"))
