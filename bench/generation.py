@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -44,10 +45,11 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PRECISIONS)
     arguments = parser.parse_args()
 
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     import torch
 
-    from nlg.onnx_decoder import OnnxDecoder
-    from nlg.torch_decoder import TorchDecoder
+    from nlg.graph import Graph
+    from nlg.transformer import Transformer
     from slimbake.inside.export import export
     from train.prose import documents
 
@@ -58,7 +60,7 @@ def main() -> None:
     windows = held_out[: len(held_out) // WINDOW * WINDOW].reshape(-1, WINDOW)
     prompts = [tokenizer.encode(" ".join(page.split()[:8])).ids for page in pages[:20]]
 
-    whole = TorchDecoder(arguments.weights, "float32")
+    whole = Transformer(arguments.weights, "float32")
     expected = [greedy(whole, prompt)[0] for prompt in prompts]
     size = (arguments.weights / "model.safetensors").stat().st_size
     found = {"torch": measured(whole, expected, prompts, windows, size, arguments.by_token)}
@@ -66,7 +68,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             export(arguments.weights, Path(folder), PRECISIONS[name])
             size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
-            decoder = OnnxDecoder(Path(folder), arguments.threads)
+            decoder = Graph(Path(folder))
             found[name] = measured(decoder, expected, prompts, windows, size, arguments.by_token)
         print(name, found[name], file=sys.stderr)
     print(json.dumps(found, indent=1))

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import hashlib
-import importlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,10 @@ ROUNDED = {"fp16": (0.95, 0.1), "int8": (0.8, 2.0)}
 
 
 def imports() -> None:
-    """The modules load, that of the model's form among them."""
-    for name in ("app", "model", "onnx_decoder" if _exported() else "torch_decoder"):
-        importlib.import_module(f"nlg.{name}")
+    """The modules load."""
+    from nlg import app, model  # noqa: F401
+
+    model.form(_settings().weights)
 
 
 def load() -> None:
@@ -108,7 +108,7 @@ def _causal_model() -> "CausalModel":
     from nlg.model import load
 
     read = _settings()
-    return load(read.weights, read.dtype, read.omp_num_threads)
+    return load(read.weights, read.dtype)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -36,15 +36,19 @@ CLASSES = {"Gemma3Text": "Gemma3ForCausalLM"}
 STEPS = 30  # past the windows
 
 
+class Exported(NamedTuple):
+    """A torch model, its graph, and what the export said of it."""
+
+    model: Any
+    graph: Path
+    told: dict[str, Any]
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
-def exported(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Any, Path, dict[str, Any]]:
-    """The torch model, the folder of its graph, and what the export says of it."""
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp(request.param)
     model = saved(request.param, folder / "torch")
-    told = export(folder / "torch", folder)
-    return model, folder, told
+    return Exported(model, folder / "model.onnx", export(folder / "torch", folder))
 
 
 def saved(family: str, folder: Path) -> Any:
@@ -147,7 +151,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_machine_is_in_the_graph(exported: Exported) -> None:
-    content = (exported.graph).read_bytes()
+    content = exported.graph.read_bytes()
     assert str(Path(torch.__file__).parent).encode() not in content
     assert b"stack_trace" not in content
 

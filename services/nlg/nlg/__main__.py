@@ -13,4 +13,4 @@ if __name__ == "__main__":
     from nlg.model import load
 
     read = settings.read(Settings)
-    serve(build(load(read.weights, read.dtype, read.omp_num_threads)), PORT)
+    serve(build(load(read.weights, read.dtype)), PORT)

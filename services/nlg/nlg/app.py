@@ -17,15 +17,14 @@ from atlas_common.web import create_app
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """WEIGHTS: the folder of the model. DTYPE: what torch computes in, by its name. OMP_NUM_THREADS: 0 is one a core.
+    """WEIGHTS: the folder of the model. DTYPE: what torch computes in, by its name.
 
-    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ between CPUs. An ONNX
-    graph has a precision of its own. Its runtime knows no cgroup: 0 there means all cores of the machine.
+    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ between CPUs. An exported
+    graph has a precision of its own.
     """
 
     weights: Path = Path("/weights")
     dtype: str = "float32"
-    omp_num_threads: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

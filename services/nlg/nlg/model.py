@@ -1,6 +1,7 @@
-"""Continues prompts with a causal language model, in whichever form it lies in the weights' folder."""
+"""The model in either form: as torch's weights, or exported to ONNX. A form's packages are imported only with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,22 +70,22 @@ class CausalModel:
         return int(self._random.choice(len(odds), p=odds / odds.sum()))
 
 
-def load(weights: Path, dtype: str = "float32", threads: int = 0) -> CausalModel:
-    """Load a folder with tokenizer.json and a model: an ONNX graph with inference.json, or what transformers saves.
+def load(weights: Path, dtype: str = "float32") -> CausalModel:
+    """Load what the folder holds; raises OSError where that is no model. `dtype`: what torch computes in."""
+    decoder = form(weights, dtype)(weights)
+    return CausalModel(Tokenizer.from_file(str(weights / "tokenizer.json")), decoder)
 
-    Each form imports only what it needs. `dtype` is what torch computes in, a graph has its own precision; `threads` is
-    for a graph, torch reads OMP_NUM_THREADS itself. Raises OSError where a file is missing.
-    """
-    graph = weights / "model.onnx"
-    if not graph.is_file() and not (weights / "config.json").is_file():  # transformers would ask a hub for the path
-        raise FileNotFoundError(f"{weights} holds no model: no config.json, no model.onnx")
+
+def form(weights: Path, dtype: str = "float32") -> Callable[[Path], Decoder]:
+    """What loads and runs the model of a folder, with all that it imports."""
     if not (weights / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{weights} holds no tokenizer: no tokenizer.json")
-    tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
-    if graph.is_file():
-        from nlg.onnx_decoder import OnnxDecoder
+        raise FileNotFoundError(f"{weights} holds no model: no tokenizer.json")
+    if (weights / "model.onnx").is_file():
+        from nlg.graph import Graph
 
-        return CausalModel(tokenizer, OnnxDecoder(weights, threads))
-    from nlg.torch_decoder import TorchDecoder
+        return Graph
+    if not (weights / "config.json").is_file():  # transformers would take the path for a name on a hub
+        raise FileNotFoundError(f"{weights} holds no model: no config.json")
+    from nlg.transformer import Transformer
 
-    return CausalModel(tokenizer, TorchDecoder(weights, dtype))
+    return partial(Transformer, dtype=dtype)

@@ -96,12 +96,9 @@ def test_a_low_temperature_chooses_almost_as_none_does(tokenizer: Tokenizer) -> 
     assert [piece.token for piece in pieces] == [7] * 8
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="holds no model"):
-        load(tmp_path)
-
-
-def test_a_graph_without_a_tokenizer_is_told(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").touch()
-    with pytest.raises(FileNotFoundError, match="holds no tokenizer"):
+@pytest.mark.parametrize("there", [[], ["config.json"], ["model.onnx"], ["tokenizer.json"]])
+def test_a_folder_without_a_model_is_told(tmp_path: Path, there: list[str]) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match="holds no model: no "):
         load(tmp_path)

@@ -11,9 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import AutoModelForCausalLM, DynamicCache
-
 if TYPE_CHECKING or __package__:
     from .export_torch import STAY, ExportError, loaded, save, traced
 else:
@@ -21,52 +18,75 @@ else:
 
 # Of the texts that are traced: unlike each other, and not 1, for what is alike or 1 is taken for a constant.
 BATCH, LENGTH, PAST = 2, 3, 5
-BATCHES, LENGTHS, PASTS = (torch.export.Dim.DYNAMIC,) * 3
-
-
-class Decoder(torch.nn.Module):  # type: ignore[misc]  # torch is not there when types are checked
-    """A decoder whose cache comes and goes as tensors."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, past_key_values: list[dict[str, torch.Tensor]]
-    ) -> dict[str, Any]:
-        cache = DynamicCache()  # of layers that keep all: of one that looks back so far only, the mask says how far
-        for layer, past in enumerate(past_key_values):
-            cache.update(past["key"], past["value"], layer)
-        positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
-        output = self.model(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, cache=cache, use_cache=True
-        )
-        return {"logits": output.logits, "present": _pairs(output.cache)}
 
 
 def export(folder: Path, out: Path) -> dict[str, Any]:
     """Write `out`/model.onnx in float32. What a service needs to know: the most tokens that the model can look at, read
     and written together, and the tokens that end a text. Raises ExportError.
     """
+    import torch
+    from transformers import AutoModelForCausalLM
+
     model = loaded(folder, AutoModelForCausalLM)
+    window = _window(model)
     past = _past(model)
     inputs = {
         "input_ids": torch.ones((BATCH, LENGTH), dtype=torch.long),
         "attention_mask": torch.ones((BATCH, PAST + LENGTH), dtype=torch.long),
         "past_key_values": past,
     }
+    varies = torch.export.Dim.DYNAMIC
     dynamic = {
-        "input_ids": {0: BATCHES, 1: LENGTHS},
-        "attention_mask": {0: BATCHES, 1: PASTS},
-        "past_key_values": [{"key": {0: BATCHES, 2: PASTS}, "value": {0: BATCHES, 2: PASTS}} for _ in past],
+        "input_ids": {0: varies, 1: varies},
+        "attention_mask": {0: varies, 1: varies},
+        "past_key_values": [{part: {0: varies, 2: varies} for part in layer} for layer in past],
     }
-    outputs = ["logits", *(f"present.{layer}.{part}" for layer in range(len(past)) for part in ("key", "value"))]
-    save(traced(Decoder(model), inputs, dynamic, outputs), out / "model.onnx")
+    outputs = ["logits", *(f"present.{number}.{part}" for number, layer in enumerate(past) for part in layer)]
+    save(traced(_module(model), inputs, dynamic, outputs), out / "model.onnx")
     ends = model.generation_config.eos_token_id
-    return {
-        "max_length": _window(model),
-        "ends": ends if isinstance(ends, list) else [] if ends is None else [ends],
-    }
+    return {"max_length": window, "ends": ends if isinstance(ends, list) else [] if ends is None else [ends]}
+
+
+def _module(model: Any) -> Any:
+    """The model as a module whose cache comes and goes as tensors, in names and order of the graph's."""
+    import torch
+    from transformers import DynamicCache
+
+    class Decoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any, past_key_values: list[dict[str, Any]]) -> dict[str, Any]:
+            cache = DynamicCache()  # of layers that keep all: where one looks back so far only, its mask says so
+            for number, layer in enumerate(past_key_values):
+                cache.update(layer["key"], layer["value"], number)
+            positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+            output = self.model(
+                input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, cache=cache, use_cache=True
+            )
+            return {"logits": output.logits, "present": _pairs(output.cache)}
+
+    return Decoder().eval()
+
+
+def _past(model: Any) -> list[dict[str, Any]]:
+    """What a model's layers keep of texts of PAST tokens: heads and their sizes may differ from layer to layer."""
+    import torch
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    try:
+        with torch.no_grad():
+            model(input_ids=torch.ones((BATCH, PAST), dtype=torch.long), cache=cache, use_cache=True)
+        return _pairs(cache)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        kind = type(model).__name__
+        raise ExportError(f"{kind} keeps another cache than keys and values; {STAY}") from error
+
+
+def _pairs(cache: Any) -> list[dict[str, Any]]:
+    return [{"key": layer.keys, "value": layer.values} for layer in cache.layers]
 
 
 def _window(model: Any) -> int:
@@ -74,19 +94,3 @@ def _window(model: Any) -> int:
     if not isinstance(window, int):
         raise ExportError(f"config.json does not say how long a text may be (max_position_embeddings); {STAY}")
     return window
-
-
-def _past(model: Any) -> list[dict[str, torch.Tensor]]:
-    """What a model's layers keep of texts of PAST tokens: the heads and their sizes may differ from layer to layer."""
-    kind = type(model).__name__
-    cache = DynamicCache()
-    try:
-        with torch.no_grad():
-            model(input_ids=torch.ones((BATCH, PAST), dtype=torch.long), cache=cache, use_cache=True)
-        return _pairs(cache)
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise ExportError(f"{kind} keeps another cache than keys and values; {STAY}") from error
-
-
-def _pairs(cache: DynamicCache) -> list[dict[str, torch.Tensor]]:
-    return [{"key": layer.keys, "value": layer.values} for layer in cache.layers]

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 
-class TorchDecoder:
-    """A folder with config.json and model.safetensors."""
+class Transformer:
+    """A model that reads tokens; not for two threads at once, but several texts may take turns."""
 
     def __init__(self, weights: Path, dtype: str) -> None:
+        """Load from a folder with config.json and model.safetensors; raises OSError without."""
         self.model = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype).eval()
         self.window: int = self.model.config.get_text_config().max_position_embeddings
         ends = self.model.generation_config.eos_token_id
