@@ -54,7 +54,7 @@ def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: 
     sources = weights_sources(manifest)
     for source in sources.values():
         items[f"weights-{source.name}"] = (reader.weights(source, sources),)
-    for base in (each for each in parents_first(manifest) if not each.internal):
+    for base in (each for each in parents_first(manifest) if not each.exports):
         name = f"base-{base.name}"
         items[name] = reader.layer(name, base.requirements.packages)
         if base.weights:
@@ -107,7 +107,9 @@ class _Reader:
         if export := source.weights.export:
             below = self.weights(sources[origin(source.weights)], sources)
             share = BITS[export.precision.type] / BITS["fp32"]
-            return replace(below, name=name, version="", host=int(below.host * share), registry=int(below.registry * share))
+            return replace(
+                below, name=name, version="", host=int(below.host * share), registry=int(below.registry * share)
+            )
         if source.weights.source == "path":
             host = _folder(self.root / source.weights.value)
             return Item(name, "", host, int(host * WEIGHTS_PACKED), kind="weights")

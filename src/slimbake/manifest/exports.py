@@ -1,8 +1,9 @@
 """Services that run on ONNX Runtime: their bases and what their models are exported on, derived here. Pure.
 
 A base `ml` that requires torch gives two others: `ml-onnx`, which the services stand on in its place, and `ml-export`,
-which no image holds. Both extend what `ml` extends, so that they are resolved with its family: the graph is written
-and run by one version of ONNX Runtime.
+which no image holds. Both are resolved with the family of `ml`: a graph is written and run by one version of ONNX
+Runtime, with one of numpy. `ml-export` stands on the runtime alone, so that nothing that is not needed to export a
+model has it exported again, and no pass has taken anything that is.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from slimbake.manifest.variants import derived
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it is run on
 EXPORT = "export"  # the end of the name of the base on which models are exported
 
-# What runs a graph, and what writes one beside torch and transformers.
+# What runs a graph, and what writes one beside torch.
 RUNS = ("numpy", "onnxruntime", "tokenizers")
-WRITES = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
+WRITES = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "safetensors", "tokenizers", "transformers")
 
 
 def exporting(manifest: Manifest) -> Manifest:
@@ -66,10 +67,12 @@ def _running(base: Base) -> Base:
 
 
 def _writing(base: Base) -> Base:
-    """The base on which models of `base` are exported: what it has, whole, and what writes graphs."""
-    asked = base.requirements
+    """The base on which models of `base` are exported: what it asks for itself, and what writes graphs."""
+    # Packages of the repository change with every edit, and no class of transformers is among them.
+    asked = replace(base.requirements, packages=())
     requirements = replace(asked, specs=tuple(dict.fromkeys((*asked.specs, *WRITES))))
-    return _derived(base, EXPORT, requirements=requirements, optimize=Optimize(none=True), internal=True)
+    plain = Optimize(none=True)
+    return _derived(base, EXPORT, extends=None, requirements=requirements, optimize=plain, exports=base.name)
 
 
 def _derived(base: Base, end: str, **said: object) -> Base:

@@ -149,7 +149,7 @@ class Base:
     copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
     weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
     optimize: Optimize = Optimize()
-    internal: bool = False  # models are exported on it, and no image holds it
+    exports: str = ""  # the base whose models are exported on this one, which no image holds; "" = it is in images
 
 
 @dataclass(frozen=True, slots=True)

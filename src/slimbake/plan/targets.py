@@ -82,7 +82,7 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
     source = sources[base.weights] if base.weights else None
     return Target(
         name=name,
-        kind="export" if base.internal else "base",
+        kind="export" if base.exports else "base",
         service="",
         context=INSIDE,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
@@ -99,7 +99,7 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
             *_wheel_contexts(base),
         ),
         labels=labels(manifest, name),
-        repository="" if base.internal else f"base-{base.copy_of or base.name}",
+        repository="" if base.exports else f"base-{base.copy_of or base.name}",
         suffix=f"-{base.variant}" if base.copy_of else "",
         online=_installs(base) or bool(base.system),
     )
