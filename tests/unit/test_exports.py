@@ -15,7 +15,7 @@ from tests.unit.test_fingerprint import AROUND, repository
 from slimbake.closures import written
 from slimbake.evidence import questions
 from slimbake.fingerprint import fingerprints
-from slimbake.lock.explain import explanation
+from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
 from slimbake.lock.model import Pin, Wheel, families
 from slimbake.manifest.exports import RUNS, exporting
 from slimbake.manifest.model import Base, Export, Manifest, Optimize, Precision, Service, Variant, Weights
@@ -26,6 +26,8 @@ from slimbake.plan.exports import PROGRAMS
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
+from slimbake.prove.control import controls_of
+from slimbake.prove.trial import Outcome
 from slimbake.render import render, unpruned
 from slimbake.shards.split import jobs
 
@@ -349,3 +351,24 @@ def test_why_a_package_is_in_a_lock_that_no_image_holds_is_said() -> None:
     text = explanation("torch", families(both()), {"base-ml": (torch,), "base-ml-export": (torch,)})
     assert "torch 2 in base-ml-export\n  torch\n  there, because models are exported with it; no image holds it" in text
     assert "held" not in text
+
+
+def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
+    (family,) = (f for f in families(made(onnx("rank", requirements=asks("sentence-transformers")))) if f.torch)
+    torch, sentences = Pin("torch", "2", via=("sentence-transformers",)), Pin("sentence-transformers", "6", via=("",))
+    refuse_torch(family, {"base-ml": (torch,), "base-ml-export": (torch,)})
+    with pytest.raises(ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"):
+        refuse_torch(family, {"base-ml": (torch,), "rank": (torch, sentences)})
+
+
+def test_a_control_corrupts_the_file_that_holds_the_model() -> None:
+    found = plan(both())
+    damaged = {
+        service: [
+            each.damage.what
+            for each in controls_of(found, service, Outcome(True, "", "", {}))
+            if each.damage.how == "corrupt"
+        ]
+        for service in ("rank", "rank-onnx", "api")
+    }
+    assert damaged == {"rank": ["/weights/**/*.safetensors"], "rank-onnx": ["/weights/model.onnx*"], "api": []}
