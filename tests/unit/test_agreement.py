@@ -65,15 +65,15 @@ def test_no_document_that_is_left_out_is_nearer(documents: list[list[float]], qu
 
 
 def reference(count: int = 30) -> dict[str, Any]:
-    """Unit vectors on a circle; the first is the only query, all others are documents."""
+    """Unit vectors on a circle; the last is the only query, all others are documents."""
     angles = [0.1 * number for number in range(count)]
     vectors = [[math.cos(angle), math.sin(angle)] for angle in angles]
     return {
         "texts": [f"text {number}" for number in range(count)],
         "vectors": vectors,
-        "queries": [0],
-        "documents": list(range(1, count)),
-        "nearest": [nearest(vectors[0], vectors[1:])],
+        "queries": [count - 1],
+        "documents": list(range(count - 1)),
+        "nearest": [nearest(vectors[-1], vectors[:-1])],
     }
 
 
@@ -91,9 +91,9 @@ def test_vectors_that_are_equal_keep_all_limits() -> None:
 def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None:
     known = reference()
     vectors = list(known["vectors"])
-    vectors[7] = [-number for number in vectors[7]]
+    vectors[27] = [-number for number in vectors[27]]
     figures = embeddings(known, vectors)
-    assert figures["worst"][0] == {"cosine": pytest.approx(-1), "text": "text 7"}
+    assert figures["worst"][0] == {"cosine": pytest.approx(-1), "text": "text 27"}
     assert figures["mean-cosine"] == pytest.approx(1 - 2 / 30)
     assert figures["top10"] == pytest.approx(0.9)
     assert holding("embedding", figures) == [True, False, False, False, True]

@@ -82,6 +82,11 @@ def bake(
     return Result(_built(plan.project, services, run.digests), failures, run.seconds)
 
 
+def run_checks(plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options) -> None:
+    """Build targets that are no images. Raises as `bake` does."""
+    _until_built(plan, targets, root, around, options, smokes=False)
+
+
 def bake_and_push(
     plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options, shown: Show
 ) -> Pushed:

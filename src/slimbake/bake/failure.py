@@ -55,8 +55,13 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         return (SetupError if "daemon" in words else BuildError)(f"buildx failed\n{words}", advice), ""
     target = plan.target(step.target)
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
-    if target.kind in CHECKS and step.instruction:
+    if target.kind == "control" and target.service and step.instruction:
         error: SlimbakeError = CheckError(
+            f"the parity of {target.service} is too weak: a model that is harmed keeps all limits\n{log}".rstrip(),
+            "take more texts, or closer limits",
+        )
+    elif target.kind in CHECKS and step.instruction:
+        error = CheckError(
             f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it was\n{log}".rstrip(),
             advice or f"`slimbake debug {target.service}` gives a shell in the image",
         )

@@ -45,7 +45,7 @@ def plain(change: Change, whose: str = "") -> None:
     vertex = change.vertex
     name = whose + (vertex.step.target or "bake")
     if change.line:
-        if change.line.startswith(("smoke:", "parity:")):
+        if change.line.startswith(("smoke:", "parity:", "control:")):
             _say(f"{name}: {change.line}")
     elif vertex.state == "done" and (vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)):
         _say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")

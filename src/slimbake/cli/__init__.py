@@ -24,6 +24,7 @@ COMMANDS = {
     "prove": "try passes, and keep what is found as evidence",
     "why": "say which pass removed a file of an image",
     "smoke": "run the services' own checks",
+    "parity": "compare models' answers with torch's",
     "verify": "call the running images from outside",
     "sizes": "measure the images",
     "limits": "compare images with what their workloads need",

@@ -16,7 +16,10 @@ from slimbake.cli.common import json_option, manifest_option, read, say, select,
 @manifest_option
 @json_option
 @click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
-def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool) -> None:
+@click.option("--control", is_flag=True, help="Measure models that are harmed instead, and see whether it is noticed.")
+def command(
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
+) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
     from slimbake import bake, parity
     from slimbake.bake.command import Options
@@ -37,6 +40,11 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, 
     if not chosen:
         raise NothingSelected("no service has a parity", "give one a `parity:` in the manifest")
     with prepared(manifest, chosen, say) as ready:
+        if control:
+            controls = tuple(f"{service}-controls" for service in chosen)
+            bake.run_checks(ready.plan, controls, root, ready.around, Options())
+            click.echo(f"every control is caught: {', '.join(chosen)}")
+            return
         bake.bake(ready.plan, chosen, root, ready.around, Options())
     figures = parity.measured(root, chosen)
     if record:

@@ -1,13 +1,15 @@
-"""Measures a service's answers against its reference inside its final image: `python parity.py REFERENCE OUT`.
+"""Measures a service's answers against torch's, in its final image: `python parity.py REFERENCE OUT`.
 
 `PARITY` names the file in the build context that asks the service's own code: of a model that embeds `embed(texts)`
 and `ids(texts)`, of one that generates `generate(prompt, n)`, `logprobs(ids)` and `ids(texts)`. `LIMITS` is JSON: what
-the figures must keep. OUT gets the figures. Standard library only; starts as root to read these files, whatever their
-modes, and asks as 65532.
+the figures must keep. OUT gets the figures. With `--control HARM` the model in WEIGHTS is harmed in that way, and it
+fails where all limits are kept. `--as-nonroot` reads these files as root, whatever their modes, and asks as 65532.
+Standard library only.
 """
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
 import json
 import os
@@ -29,6 +31,8 @@ else:
 CONTEXT = Path(os.environ.get("PARITY_CONTEXT", "/inside/context"))
 TIME_LIMIT = float(os.environ.get("PARITY_TIME_LIMIT", "900"))  # seconds in all; what hangs shows where
 BATCH = 16  # texts that are embedded at once
+WEIGHTS = Path("/weights")
+WITHOUT = "without"  # in place of a model that cannot be harmed so: why
 FUNCTIONS = {"embedding": ("embed", "ids"), "generation": ("generate", "logprobs", "ids")}
 
 
@@ -37,20 +41,31 @@ class ParityError(Exception):
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="parity")
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--control", default="")
+    parser.add_argument("--as-nonroot", action="store_true")
+    given = parser.parse_args()
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it, not the folder of this program
     name = os.environ["PARITY"]
     try:
         code = compile((CONTEXT / name).read_bytes(), str(CONTEXT / name), "exec")
-        reference = json.loads(Path(sys.argv[1]).read_text(encoding="ascii"))
-        with Path(sys.argv[2]).open("w", encoding="ascii") as out:
-            if os.getuid() == 0:
+        reference = json.loads(given.reference.read_text(encoding="ascii"))
+        with given.out.open("w", encoding="ascii") as out:
+            if given.as_nonroot:
                 become_nonroot()
             os.dup2(2, 1)  # of two streams a build's log has no order
+            if given.control and (WEIGHTS / WITHOUT).is_file():
+                print(f"control: {given.control}: none, {(WEIGHTS / WITHOUT).read_text(encoding='utf-8').strip()}")
+                return 0
             figures, holds = compare(asked(code), reference, json.loads(os.environ["LIMITS"]))
             json.dump(figures, out, sort_keys=True)
             out.write("\n")
-        return 0 if holds else 1
+            if given.control:
+                print(f"control: {given.control}: {'NOT caught' if holds else 'caught'}")
+            return int(holds == bool(given.control))
     except ParityError as error:
         print(f"parity: {error}", file=sys.stderr)
     except (Exception, SystemExit):  # who exits here, even with 0, has not answered

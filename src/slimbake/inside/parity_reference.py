@@ -1,8 +1,8 @@
 """Answers that parity is measured against: `python parity_reference.py FOLDER OUT`.
 
-FOLDER holds a model as transformers saves it; `TEXTS` names a set of texts in the build context; OUT gets JSON. Made by torch in float32 on the
-base that models are exported on, one text at a time, by none of the service's code and none of
-the exporter's: what either gets wrong is not wrong here in the same way. One thread: the same input, the same bytes.
+FOLDER holds a model as transformers saves it; `TEXTS` names a set of texts in the build context; OUT gets JSON. Made
+by torch in float32 on the base that models are exported on, one text at a time, by none of the service's code and none
+of the exporter's: what either gets wrong is not wrong here in the same way. One thread: the same input, the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong. Standard library only.
+"""The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong. Stdlib only.
 
 A set is a file of JSON lines, each an object with one key: `sentence`, `document`, `query`, `prompt` or `passage` with
 a text; or `source`, which says where texts come from and is not read.

@@ -17,14 +17,14 @@ PREFIXES = {
     "reference-": "what parity is measured against",
     "wheel-": "packages in the repository",
 }
-SMOKE, PARITY = CHECKS = "-smoke", "-parity"
+SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
 # What the plan links, and the stages of the templates: a context of the same name would take their place.
 LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 
-_PLURAL = {"smoke": "smokes", "parity": "parities"}
+_PLURAL = {"smoke": "smokes", "parity": "parities", "controls": "controls"}
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?/)"

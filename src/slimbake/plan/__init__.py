@@ -28,8 +28,8 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
     """Decide everything that the manifest leaves open, for the whole fleet.
 
     Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service, per smoke and per parity, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
-    `passes`: layer, called as its lock is -> what it carries.
+    service, per smoke and per parity, each after all that it stands on. `locks`: lock file -> its text, for the images'
+    labels; `passes`: layer, called as its lock is -> what it carries.
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)

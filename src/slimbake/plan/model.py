@@ -14,8 +14,11 @@ from typing import Literal
 from slimbake.catalogue.model import Applied
 from slimbake.manifest.model import Budget, External, Pairs, Precision, Secret
 
-Kind = Literal["inside", "runtime", "base", "export", "wheel", "weights", "reference", "service", "smoke", "parity"]
-"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is measured against."""
+Kind = Literal[
+    "inside", "runtime", "base", "export", "wheel", "weights", "reference", "service", "smoke", "parity", "control"
+]
+"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is measured against;
+`control`: what parity must notice, which nothing stands on and nobody builds who does not ask for it."""
 
 CHECKS: tuple[Kind, ...] = ("smoke", "parity")
 """Of a service: what is built after its image, and before it has a name."""

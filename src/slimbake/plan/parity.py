@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from slimbake.manifest.model import Manifest, Service, Weights
+from slimbake.plan.exports import exported
 from slimbake.plan.model import Recipe, Target
 from slimbake.plan.sources import WeightsSource, origin, short
-from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, labels, literal
+from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, RUNTIME, labels, literal
 
 PROGRAMS = ("agreement.py", "parity.py", "parity_reference.py", "parity_texts.py")
 """What these steps run, beside the program of smokes."""
+
+_HARMS = ("parity_controls.py", "parity_reference.py", "parity_texts.py", "agreement.py")
 
 LIMITS: dict[str, dict[str, float]] = {
     "fp32": {"min-cosine": 0.99999, "mean-cosine": 0.999999, "top10": 0.995, "tokens": 1.0, "perplexity": 0.0001},
@@ -34,11 +37,20 @@ class _Reference:
 
 
 def parities(manifest: Manifest, sources: dict[Weights, WeightsSource]) -> tuple[Target, ...]:
-    """The references, each once for all that are measured against it, and the parity of each service that has one."""
+    """The references, each once for all that are measured against it; the parity of each service that has one.
+
+    And, built only where somebody asks for them, its negative controls: the same with models that are harmed.
+    """
     measured = {service: made for service in manifest.services if (made := _of(service))}
     names = _names(dict.fromkeys(measured.values()), sources)
     references = (_reference(each, name, sources, manifest) for each, name in names.items())
-    return (*references, *(_parity(service, names[made]) for service, made in measured.items()))
+    exports = dict.fromkeys(service.weights for service in measured if service.weights)
+    harmed = {weights: _harmed(exported(sources[weights], sources, manifest)) for weights in exports}
+    checks = [_parity(service, names[made]) for service, made in measured.items()]
+    controls = [
+        _controls(check, harmed[s.weights].name) for s, check in zip(measured, checks, strict=True) if s.weights
+    ]
+    return (*references, *checks, *harmed.values(), *controls)
 
 
 def _of(service: Service) -> _Reference | None:
@@ -96,4 +108,32 @@ def _parity(service: Service, reference: str) -> Target:
         args=(("PARITY", parity.check), ("LIMITS", json.dumps(limits))),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
+    )
+
+
+def _harmed(weights: Target) -> Target:
+    """The target of the same model, harmed in several ways and exported as it is."""
+    name = f"{weights.name}-controls"
+    recipe = weights.recipe
+    assert recipe and recipe.export  # noqa: S101, PT018 - for the type checker
+    export = replace(recipe.export, programs=tuple(dict.fromkeys((*_HARMS, *recipe.export.programs))))
+    return replace(
+        weights,
+        name=name,
+        kind="control",
+        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        recipe=Recipe(template="harmed.Dockerfile.j2", export=export),
+        contexts=tuple(each for each in weights.contexts if each != RUNTIME),
+        labels=(),
+    )
+
+
+def _controls(parity: Target, harmed: str) -> Target:
+    return replace(
+        parity,
+        name=f"{parity.service}-controls",
+        kind="control",
+        dockerfile=f"{GENERATED}/controls.Dockerfile",
+        recipe=Recipe(template="controls.Dockerfile.j2"),
+        contexts=(*parity.contexts, ("controls", f"target:{harmed}")),
     )

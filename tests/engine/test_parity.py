@@ -1,0 +1,106 @@
+"""Parity through the engine: answers that are torch's are tagged; a service or a model that answers otherwise is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import ROOT, Toy, fleet
+from tests.engine.test_bake import built_steps
+from tests.engine.toys import held
+
+SERVICE = "embedding-onnx"
+GRAPH = "services/embedding/embedding/graph.py"
+ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
+
+WRONG = {
+    # What a person writes who does not know how the model was trained.
+    "the first token for the mean": '[found] = self._session.run(["token_embeddings"], given)\n'
+    "        found = found[:, 0] / np.linalg.norm(found[:, 0], axis=1, keepdims=True)\n",
+    "padding in the mean": '[found] = self._session.run(["token_embeddings"], given)\n'
+    "        found = found.mean(axis=1) / np.linalg.norm(found.mean(axis=1), axis=1, keepdims=True)\n",
+    "vectors of any length": '[found] = self._session.run(["token_embeddings"], given)\n'
+    '        mask = given["attention_mask"][:, :, None]\n'
+    "        found = (found * mask).sum(axis=1) / mask.sum(axis=1)\n",
+}
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """The example fleet under another name, with its locks and evidence; embedding-onnx is baked and tagged."""
+    with fleet(tmp_path_factory.mktemp("parity")) as made:
+        for path in (*ROOT.glob("*.yaml"), *(ROOT / each for each in ("services", "libs", "locks", "parity", "evidence"))):
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, made.root / path.name)
+        manifest = (ROOT / "services.yaml").read_text("utf-8")
+        made.file("services.yaml", manifest.replace("project: atlas\n", f"project: {made.project}\n"))
+        done = made.slimbake("bake", SERVICE, "--registry", made.project)
+        assert done.code == 0, done.stderr
+        assert "parity: minimum cosine" in done.stderr
+        yield made
+
+
+def figures(toy: Toy) -> dict[str, object]:
+    return dict(json.loads((toy.root / f".slimbake/parity/{SERVICE}/parity.json").read_text()))
+
+
+def test_what_holds_is_tagged_and_its_figures_are_there(example: Toy) -> None:
+    assert held(f"{example.project}/embedding:latest-onnx")
+    found = figures(example)
+    assert found["holds"]
+    assert int(str(found["texts"])) >= 500
+    assert found["different"] == []
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_moves_no_tag(how: str, example: Toy) -> None:
+    path = example.root / GRAPH
+    before, tagged = path.read_text("utf-8"), held(f"{example.project}/embedding:latest-onnx")
+    assert ANSWER in before
+    path.write_text(before.replace(ANSWER, WRONG[how]), "utf-8")
+    try:
+        # Its smoke sees most of these too; here parity alone is to.
+        example.file("services/embedding/smoke.py", "def imports():\n    import embedding.app\n")
+        done = example.slimbake("bake", SERVICE, "--registry", example.project)
+    finally:
+        path.write_text(before, "utf-8")
+        shutil.copy(ROOT / "services/embedding/smoke.py", example.root / "services/embedding/smoke.py")
+    assert done.code == 6, done.stderr
+    assert f"the parity of {SERVICE} does not hold" in done.stderr
+    assert "DOES NOT HOLD" in done.stderr
+    assert held(f"{example.project}/embedding:latest-onnx") == tagged
+
+
+def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: Toy) -> None:
+    path = Path(example.root / "services/embedding/embedding/app.py")
+    path.write_text(path.read_text("utf-8") + f"\n# {example.project}\n", "utf-8")
+    done = example.slimbake("bake", SERVICE, "--registry", example.project)
+    assert done.code == 0, done.stderr
+    built = built_steps(done)
+    assert f"{SERVICE}-parity" in built
+    assert not {name for name in built if name.startswith(("reference-", "weights-", "base-"))}
+
+
+def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
+    before = (example.root / "services.yaml").read_text("utf-8")
+    try:
+        example.file("services.yaml", before.replace("texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"))
+        done = example.slimbake("bake", SERVICE, "--registry", example.project)
+    finally:
+        example.file("services.yaml", before)
+    assert done.code == 6, done.stderr
+    assert "at least 1: DOES NOT HOLD" in done.stderr
+
+
+@pytest.mark.parametrize("service", [SERVICE, "nlg-onnx"])
+def test_models_that_are_harmed_are_caught(service: str, example: Toy) -> None:
+    done = example.slimbake("parity", "--control", service)
+    assert done.code == 0, done.stderr
+    said = [line.partition("control: ")[2] for line in done.stderr.splitlines() if "control: " in line]
+    caught = {line.partition(":")[0] for line in said if line.endswith(": caught")}
+    assert {"swapped", "positions"} <= caught
+    assert service == "nlg-onnx" or {"pooled", "lengths"} <= caught
+    assert not [line for line in said if "NOT" in line]
