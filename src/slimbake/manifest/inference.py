@@ -61,7 +61,8 @@ def _asked(raw: Raw) -> Iterator[_Asked]:
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
         variants: Raw = service.get("variants", {})
-        if service.get("inference") == ONNX and not all("inference" in said for said in variants.values() or [{}]):
+        silent = [variant for variant, said in variants.items() if "inference" not in said]
+        if service.get("inference") == ONNX and (silent or not variants):
             yield _Asked(name, (*at, "inference"))
         for variant, said in variants.items():
             if said.get("inference") == ONNX:
