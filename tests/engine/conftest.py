@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# These bring engines, a network or an emulated CPU of their own and wait for them. With `-n 2 --dist loadgroup` they run
-# beside the others, which share one engine and one bake of the example fleet.
+# These bring engines, a network or an emulated CPU of their own, and wait for them. With `-n 2 --dist loadgroup` they
+# run beside the others, which share one engine and one bake of the example fleet.
 ASIDE = {"offline", "platforms", "reproducible", "setup", "shards", "watch", "workflow"}
 
 WAITING = ("-o", "DPkg::Lock::Timeout=300")  # for an apt-get that runs beside this one
