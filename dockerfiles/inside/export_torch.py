@@ -139,16 +139,14 @@ def save(graph: Any, path: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise ExportError where a graph breaks ONNX's rules, or ONNX Runtime cannot load it."""
-    import onnx
+    """Raise ExportError where ONNX Runtime cannot load a graph: ONNX's own checker does not know its operators."""
     import onnxruntime
 
     try:
-        onnx.checker.check_model(str(path))  # by its path: only so are more than 2 GB read
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except (onnx.checker.ValidationError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
         raise ExportError(f"the exported graph is not valid: {_first_line(error)}; {STAY}") from error
 
 
