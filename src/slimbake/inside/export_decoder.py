@@ -8,6 +8,7 @@ counted inside, from the mask: whoever runs the graph cannot count them wrongly.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,9 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
         "past_key_values": [{part: {0: varies, 2: varies} for part in layer} for layer in past],
     }
     outputs = ["logits", *(f"present.{number}.{part}" for number, layer in enumerate(past) for part in layer)]
-    save(traced(_module(model), inputs, dynamic, outputs), out / "model.onnx")
+    graph = traced(_module(model), inputs, dynamic, outputs)
+    _name_axes(graph)
+    save(graph, out / "model.onnx")
     ends = model.generation_config.eos_token_id
     return {"max_length": window, "ends": ends if isinstance(ends, list) else [] if ends is None else [ends]}
 
@@ -87,6 +90,24 @@ def _past(model: Any) -> list[dict[str, Any]]:
 
 def _pairs(cache: Any) -> list[dict[str, Any]]:
     return [{"key": layer.keys, "value": layer.values} for layer in cache.layers]
+
+
+def _name_axes(graph: Any) -> None:
+    """Call the axes that vary what they are, where torch has numbered them."""
+    import onnx_ir
+
+    shapes = {value.name: value.shape for value in graph.graph.inputs}
+    names = dict(zip(map(str, shapes["input_ids"]), ("batch", "length"), strict=True))
+    names[str(shapes["attention_mask"][1])] = "total"
+    names[str(shapes["past_key_values.0.key"][2])] = "past"
+    for value in (*graph.graph.inputs, *(output for node in graph.graph.all_nodes() for output in node.outputs)):
+        if value.shape is not None:
+            axes = [each if isinstance(each, int) else _named(str(each), names) for each in value.shape]
+            value.shape = onnx_ir.Shape(axes)
+
+
+def _named(axis: str, names: dict[str, str]) -> str:
+    return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), axis)
 
 
 def _window(model: Any) -> int:

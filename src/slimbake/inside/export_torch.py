@@ -129,25 +129,23 @@ def _settle(graph: Any) -> None:
     graph.metadata_props.clear()
 
 
-def save(graph: Any, path: Path, limit: int = LIMIT) -> None:
-    """Store a graph (onnx_ir.Model); its weights in a file beside it where one file would pass `limit` bytes."""
+def save(graph: Any, path: Path) -> None:
+    """Store a graph (onnx_ir.Model); its weights in a file beside it where one file would pass LIMIT."""
     import onnx_ir
 
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
-    onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > limit else None)
+    onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > LIMIT else None)
 
 
 def check(path: Path) -> None:
-    """Raise ExportError where a graph breaks ONNX's rules, or ONNX Runtime cannot load it."""
-    import onnx
+    """Raise ExportError where ONNX Runtime cannot load a graph: ONNX's own checker does not know its operators."""
     import onnxruntime
 
     try:
-        onnx.checker.check_model(str(path))  # by its path: only so are more than 2 GB read
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except (onnx.checker.ValidationError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
         raise ExportError(f"the exported graph is not valid: {_first_line(error)}; {STAY}") from error
 
 
