@@ -20,7 +20,8 @@ def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:
 
 def fleet(facts: Facts) -> Advised:
     """What is left to do that no single image decides."""
-    return Advised(service="", advice=_ordered([*share(facts), *compression(facts)]))
+    missing = (f"what lies in several places, since {facts.unlaid}",) if facts.unlaid else ()
+    return Advised(service="", advice=_ordered([*share(facts), *compression(facts)]), unmeasured=missing)
 
 
 def _image(subject: Subject, facts: Facts) -> Advised:

@@ -9,9 +9,10 @@ from typing import Any
 from slimbake.advise import measured
 from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
-from slimbake.advise.model import Facts, Layer, Subject, Tried
+from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
 from slimbake.catalogue.read import catalogue
 from slimbake.closures import sizes, written
+from slimbake.errors import SetupError
 from slimbake.evidence import committed, questions
 from slimbake.evidence.model import Question, stale
 from slimbake.lock import lock_texts, locked, settled
@@ -30,16 +31,22 @@ _CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for
 def facts(manifest: Manifest, plan: Plan) -> Facts:
     """What is known of a fleet whose locks are fresh.
 
-    Raises UsageError for a measurement that cannot be read, ManifestError for faults of `passes.yaml`, SetupError
-    where neither locks nor measurements tell the bytes of a package.
+    Raises UsageError for a measurement that cannot be read, ManifestError for faults of `passes.yaml`.
     """
     root = manifest.file.parent
     text = source(manifest.file)
     raw = document(text).value
     whole, pins = settled(manifest), locked(manifest)
     known = sizes(root / measured.SIZES) if (root / measured.SIZES).is_file() else {}
-    hand = written(whole, pins, known)
     chains = {base.name: base.extends or "" for base in whole.bases}
+    twice: tuple[Doubled, ...] = ()
+    other, unlaid = None, ""
+    try:
+        hand = written(whole, pins, known)
+        twice = doubled(hand, {s.name: _chain(s.base, chains) for s in whole.services})
+        other = relaid(hand, manifest)
+    except SetupError as error:  # a lock without bytes, and no measurement: all else can be said
+        unlaid = f"{error.message}: {error.hint}"
     return Facts(
         file=manifest.file.name,
         places=places(text),
@@ -51,8 +58,9 @@ def facts(manifest: Manifest, plan: Plan) -> Facts:
         asked={base.name: _asked(base) for base in whole.bases},
         pins=pins,
         packages=known,
-        doubled=doubled(hand, {s.name: _chain(s.base, chains) for s in whole.services}),
-        relaid=relaid(hand, manifest),
+        doubled=twice,
+        relaid=other,
+        unlaid=unlaid,
     )
 
 

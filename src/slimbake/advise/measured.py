@@ -67,7 +67,7 @@ def _weighed(
 
 
 def limits(root: Path) -> dict[str, Limits]:
-    """What images hold against what is used of it. Raises UsageError for a file that `slimbake limits` did not write."""
+    """What images hold against what is used of it. Raises UsageError for a file of another kind."""
     names = [field.name for field in fields(Limits)]
     try:
         return {name: _limits({key: known[key] for key in names}) for name, known in _read(root, LIMITS).items()}

@@ -210,6 +210,7 @@ class Facts:
     packages: Sizes = field(default_factory=dict)  # measured
     doubled: tuple[Doubled, ...] = ()
     relaid: Relaid | None = None
+    unlaid: str = ""  # why nothing is known of what lies in several places
     keys: frozenset[KeyPath] = frozenset()  # that the manifest has
 
     def at(self, path: KeyPath, line: str, note: str = "") -> Step:

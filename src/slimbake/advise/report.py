@@ -27,7 +27,7 @@ def _block(advised: Advised) -> Iterator[str]:
         if advice.also:
             yield f"     also: {', '.join(advice.also)}"
     if not advised.advice:
-        yield "  nothing that is worth it" + (" by what is known" if advised.unmeasured else "")
+        yield "  nothing that is worth it" + (", by what is known" if advised.unmeasured else "")
     yield from (f"  {UNMEASURED}: {line}" for line in advised.unmeasured)
 
 
