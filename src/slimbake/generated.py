@@ -15,6 +15,7 @@ from slimbake import __version__
 from slimbake.data import data_root, template_root
 from slimbake.errors import UsageError
 from slimbake.plan.model import Plan
+from slimbake.plan.parity import PROGRAMS as PARITY_PROGRAMS
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import TEMPLATES
@@ -56,7 +57,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _inside(), _tool(root))
+        return render(plan, texts, _inside(plan), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -148,9 +149,13 @@ def _tool(root: Path) -> str:
     return "." if own else f"slimbake=={__version__}"
 
 
-def _inside() -> dict[str, str]:
+def _inside(plan: Plan) -> dict[str, str]:
+    """The programs that the plan's steps run: those that export models, and measure parity, only where one is."""
     folder = Path(__file__).parent / "inside"
-    return {name: (folder / name).read_text("utf-8") for name in INSIDE_PROGRAMS}
+    more = {name for t in plan.targets if t.recipe and t.recipe.export for name in t.recipe.export.programs}
+    if any(target.kind == "parity" for target in plan.targets):
+        more |= {*PARITY_PROGRAMS}
+    return {name: (folder / name).read_text("utf-8") for name in (*INSIDE_PROGRAMS, *sorted(more))}
 
 
 def _content(path: Path) -> str:

@@ -316,6 +316,12 @@ def test_the_same_manifest_gives_the_same_plan() -> None:
     assert hash(plan(make())) == hash(plan(make()))
 
 
+def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:
+    above, middle = (("up", "target:b"),), (("up", "target:c"),)
+    found = plan(fleet(service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")))
+    assert [target.name for target in found.targets if target.kind == "service"] == ["c", "b", "a", "d"]
+
+
 def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
     links = (("later", "target:b-smoke"),)
     found = plan(fleet(service("a", contexts=links), service("b", base="web", smoke="s.py"), bases=(Base("web"),)))

@@ -10,6 +10,6 @@ if __name__ == "__main__":
     from atlas_common import settings
     from atlas_common.web import serve
     from embedding.app import Settings, build
-    from embedding.model import MiniLM
+    from embedding.model import load
 
-    serve(build(MiniLM(settings.read(Settings).weights)), PORT)
+    serve(build(load(settings.read(Settings).weights)), PORT)

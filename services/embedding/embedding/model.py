@@ -1,30 +1,22 @@
-"""all-MiniLM-L6-v2 through transformers' AutoModel; sentence-transformers and its scipy are not needed."""
+"""The model in either form: as torch's weights, or exported to ONNX. A form's packages are imported only with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from transformers import AutoModel, AutoTokenizer
-
-LONGEST = 256  # tokens; what follows is cut off. max_seq_length in the model's sentence_bert_config.json
+from embedding.app import Encoder
 
 
-class MiniLM:
-    """Encodes texts; not for two threads at once."""
+def load(weights: Path) -> Encoder:
+    """Load what the folder holds; raises OSError where that is no model."""
+    return form(weights)(weights)
 
-    def __init__(self, weights: Path) -> None:
-        """Load from a folder with config.json, model.safetensors, tokenizer.json; raises OSError without."""
-        if not (weights / "config.json").is_file():  # transformers would take the path for a name on a hub
-            raise FileNotFoundError(f"{weights} holds no model: no config.json")
-        self._tokenizer = AutoTokenizer.from_pretrained(weights)
-        self._model = AutoModel.from_pretrained(weights, dtype=torch.float32).eval()
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return one vector of length 1 per text: the mean of its tokens' vectors, padding left out."""
-        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
-        with torch.inference_mode():
-            tokens = self._model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1)
-            mean = (tokens * mask).sum(dim=1) / mask.sum(dim=1)
-            vectors: list[list[float]] = torch.nn.functional.normalize(mean).tolist()
-        return vectors
+def form(weights: Path) -> Callable[[Path], Encoder]:
+    """What loads and runs the model of a folder, with all that it imports."""
+    if (weights / "model.onnx").is_file():
+        from embedding.graph import Graph
+
+        return Graph
+    from embedding.minilm import MiniLM
+
+    return MiniLM

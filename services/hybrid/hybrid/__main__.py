@@ -10,7 +10,7 @@ if __name__ == "__main__":
     from atlas_common import settings
     from atlas_common.web import serve
     from hybrid.app import Settings, build
-    from hybrid.model import MiniLM
+    from hybrid.model import load
 
     read = settings.read(Settings)
-    serve(build(MiniLM(read.weights), read.storage_url), PORT)
+    serve(build(load(read.weights), read.storage_url), PORT)

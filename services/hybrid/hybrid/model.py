@@ -1,37 +1,22 @@
-"""all-MiniLM-L6-v2 through transformers' AutoModel: a text's vector, and the vector of each of its tokens."""
+"""The model in either form: as torch's weights, or exported to ONNX. A form's packages are imported only with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer
-
-from hybrid.ranking import Encoded
-
-LONGEST = 256  # tokens; what follows is cut off. max_seq_length in the model's sentence_bert_config.json
+from hybrid.search import Encoder
 
 
-class MiniLM:
-    """Encodes texts; not for two threads at once."""
+def load(weights: Path) -> Encoder:
+    """Load what the folder holds; raises OSError where that is no model."""
+    return form(weights)(weights)
 
-    def __init__(self, weights: Path) -> None:
-        """Load from a folder with config.json, model.safetensors, tokenizer.json; raises OSError without."""
-        if not (weights / "config.json").is_file():  # transformers would take the path for a name on a hub
-            raise FileNotFoundError(f"{weights} holds no model: no config.json")
-        self._tokenizer = AutoTokenizer.from_pretrained(weights)
-        self._model = AutoModel.from_pretrained(weights, dtype=torch.float32).eval()
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Return each text's mean vector and its tokens' vectors without [CLS] and [SEP], all of length 1."""
-        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
-        with torch.inference_mode():
-            tokens = self._model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1)
-            means = normalize((tokens * mask).sum(dim=1) / mask.sum(dim=1))
-            units = normalize(tokens, dim=-1)
-        lengths = batch["attention_mask"].sum(dim=1).tolist()
-        return [
-            Encoded(vector=mean.numpy(), tokens=unit[1 : length - 1].numpy())
-            for mean, unit, length in zip(means, units, lengths, strict=True)
-        ]
+def form(weights: Path) -> Callable[[Path], Encoder]:
+    """What loads and runs the model of a folder, with all that it imports."""
+    if (weights / "model.onnx").is_file():
+        from hybrid.graph import Graph
+
+        return Graph
+    from hybrid.minilm import MiniLM
+
+    return MiniLM

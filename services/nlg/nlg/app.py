@@ -17,9 +17,10 @@ from atlas_common.web import create_app
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """WEIGHTS: the folder of the model. DTYPE: what it computes in, by torch's name.
+    """WEIGHTS: the folder of the model. DTYPE: what torch computes in, by its name.
 
-    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ between CPUs.
+    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ between CPUs. An exported
+    graph has a precision of its own.
     """
 
     weights: Path = Path("/weights")

@@ -4,6 +4,8 @@ import re
 import tarfile
 from pathlib import Path
 
+HELD_OUT_EVERY = 20  # pages: what is held out is for measuring alone
+
 _ROLE_WITH_TARGET = re.compile(r":[\w:+-]+:`~?\.?([^`<]*?)\s*<[^`]*>`")
 _ROLE = re.compile(r":[\w:+-]+:`[~!]?\.?([^`]*)`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`]*>`_{0,2}")

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
-from train.prose import documents
+from train.prose import HELD_OUT_EVERY, documents
 
 SOURCE = {
     "package": "Django",
@@ -27,7 +27,6 @@ VOCABULARY = 4096
 LONGEST = 1024  # tokens that the model may be given
 WINDOW = 256  # tokens that it is trained on; rotary positions carry it further, less well
 BATCH = 8
-HELD_OUT_EVERY = 20
 
 
 def main() -> None:

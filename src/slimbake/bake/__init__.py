@@ -18,7 +18,7 @@ from slimbake.bake.secrets import missing_secrets
 from slimbake.bake.show import Show, show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SetupError, SlimbakeError
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import CHECKS, Plan, Target
 from slimbake.plan.relinked import relinked
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
@@ -107,7 +107,7 @@ def _until_built(
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
-        names = with_smokes(plan, services) if smokes else services
+        names = with_checks(plan, services) if smokes else services
         run = _patiently(plan, names, root, around, options, steps, shown)
         if run.broken is None:
             return services, run, tuple(failures)
@@ -117,7 +117,7 @@ def _until_built(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_smokes(plan, (s,)))})
+        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_checks(plan, (s,)))})
     return (), _Run({}, None, "", {}), tuple(failures)
 
 
@@ -133,10 +133,10 @@ def _patiently(
     return run
 
 
-def with_smokes(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
-    """These services and their smokes, as targets."""
-    smokes = tuple(t.name for t in plan.targets if t.kind == "smoke" and t.service in services)
-    return (*services, *smokes)
+def with_checks(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
+    """These services and all that checks them, as targets."""
+    checks = tuple(t.name for t in plan.targets if t.kind in CHECKS and t.service in services)
+    return (*services, *checks)
 
 
 def _build(

@@ -10,6 +10,9 @@ from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
 
+FIGURES = ".slimbake/parity"
+"""A folder beside the manifest, ignored by Git: what was last measured of each service, in a folder of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -61,6 +64,8 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
                 words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
         elif target.repository:
             words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
+        elif target.kind == "parity" and target.name in names:
+            words += ["--set", f"{target.name}.output=type=local,dest={FIGURES}/{target.service}"]
         if options.load and target.name in names and target.repository:
             words += ["--set", f"{target.name}.output=type=docker"]
     for override in options.sets:

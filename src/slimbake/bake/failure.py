@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slimbake.bake.events import Vertex
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
-from slimbake.plan.model import Plan
+from slimbake.plan.model import CHECKS, Plan
 
 LAST_LINES = 20
 
@@ -55,9 +55,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         return (SetupError if "daemon" in words else BuildError)(f"buildx failed\n{words}", advice), ""
     target = plan.target(step.target)
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
-    if target.kind == "smoke" and step.instruction:
+    if target.kind in CHECKS and step.instruction:
         error: SlimbakeError = CheckError(
-            f"the smoke of {target.service} does not hold ({cause}); its tag stays where it was\n{log}".rstrip(),
+            f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it was\n{log}".rstrip(),
             advice or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:

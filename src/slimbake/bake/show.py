@@ -38,14 +38,14 @@ def show(targets: tuple[str, ...]) -> Iterator[Show]:
 
 
 def plain(change: Change, whose: str = "") -> None:
-    """One line for each step that ends, and what a smoke says; quiet about what is cached or transferred.
+    """One line for each step that ends, and what checks say; quiet about what is cached or transferred.
 
     `whose`: what each line begins with, where several builds run at once.
     """
     vertex = change.vertex
     name = whose + (vertex.step.target or "bake")
     if change.line:
-        if change.line.startswith("smoke:"):
+        if change.line.startswith(("smoke:", "parity:")):
             _say(f"{name}: {change.line}")
     elif vertex.state == "done" and (vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)):
         _say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from slimbake.bake.command import Surroundings
 from slimbake.fingerprint.gather import accounts
-from slimbake.fingerprint.model import Account, Input, tag
-from slimbake.plan.model import Plan
+from slimbake.fingerprint.model import Account, Input, digest, tag
+from slimbake.plan.model import CHECKS, Plan
 
 __all__ = ["Account", "Input", "accounts", "fingerprints", "of_services", "tag"]
 
@@ -33,10 +33,13 @@ def fingerprints(
 
 
 def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
-    """Of each service the one fingerprint that covers its image and its smoke: an image that has it was checked.
+    """Of each service the one fingerprint that covers its image and its checks: an image that has it was checked.
 
-    `found`: of the targets. A smoke stands on its image, so that its fingerprint says both.
+    `found`: of the targets. A check stands on the image, so that its fingerprint says both.
     """
-    last = {service.service: service.service for service in plan.services}
-    last |= {target.service: target.name for target in plan.targets if target.kind == "smoke"}
-    return {service: found[name] for service, name in last.items() if name in found}
+    last: dict[str, list[str]] = {service.service: [] for service in plan.services}
+    for target in plan.targets:
+        if target.kind in CHECKS:
+            last[target.service].append(target.name)
+    of = {service: [found.get(name, "") for name in names or [service]] for service, names in last.items()}
+    return {service: each[0] if len(each) == 1 else digest("\0".join(each)) for service, each in of.items() if all(each)}

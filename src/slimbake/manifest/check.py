@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from slimbake.data import MANIFEST, schema_text
 from slimbake.manifest import wording
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import Report
-from slimbake.manifest.words import TRUTH
+from slimbake.manifest.words import TRUTH, Word
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -35,11 +35,29 @@ def _validator(name: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    types = Draft202012Validator.TYPE_CHECKER.redefine("boolean", lambda _, value: value in TRUTH)
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"boolean": lambda _, value: value in TRUTH, "number": lambda _, value: _number(value) is not None}
+    )
+    bounds = {key: _of_words(Draft202012Validator.VALIDATORS[key]) for key in ("minimum", "maximum")}
     schema = json.loads(schema_text(name))
     # Following a $ref takes jsonschema longer than checking what it names: half of the time for large fleets.
-    made: type[Draft202012Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    made: type[Draft202012Validator] = extend(Draft202012Validator, bounds, type_checker=types)  # type: ignore[no-untyped-call]
     return made(_inlined(schema, schema["$defs"]))
+
+
+def _number(value: Any) -> float | int | None:
+    """The number that a value is, written with a fraction or without."""
+    return value.number if isinstance(value, Word) else value if type(value) is int else None
+
+
+def _of_words(keyword: Callable[..., Iterable[ValidationError] | None]) -> Callable[..., Iterator[ValidationError]]:
+    """A keyword of the schema that compares numbers, for those that are still words."""
+
+    def checked(validator: Any, bound: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        number = _number(instance)
+        yield from keyword(validator, bound, instance if number is None else number, schema) or ()
+
+    return checked
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

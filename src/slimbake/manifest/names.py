@@ -8,17 +8,23 @@ from collections.abc import Collection
 from slimbake.manifest.report import Report
 
 RESERVED = frozenset(
-    {"runtime", "default", "bases", "smoke", "images", "checks", "inside", "python", "uv"}
+    {"runtime", "default", "bases", "smoke", "parity", "images", "checks", "inside", "python", "uv"}
     | {"externals", "inputs", "layers"}  # files of locks/
 )
-PREFIXES = {"base-": "bases", "weights-": "weights", "wheel-": "packages in the repository"}
-SMOKE = "-smoke"
+PREFIXES = {
+    "base-": "bases",
+    "weights-": "weights",
+    "reference-": "what parity is measured against",
+    "wheel-": "packages in the repository",
+}
+SMOKE, PARITY = CHECKS = "-smoke", "-parity"
 # What the plan links, and the stages of the templates: a context of the same name would take their place.
 LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 
+_PLURAL = {"smoke": "smokes", "parity": "parities"}
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?/)"
@@ -44,10 +50,10 @@ def _derived(name: str, services: Collection[str], report: Report) -> None:
         message = f"'{name}' is a name of slimbake's own"
     elif prefix:
         message = f"names that begin with '{prefix}' are for {PREFIXES[prefix]}"
-    elif name.endswith(SMOKE):
-        owner = name.removesuffix(SMOKE)
-        whose = f"the smoke of services.{owner}" if owner in services else "the smokes of services"
-        message = f"names that end with '{SMOKE}' are for {whose}"
+    elif end := next((each for each in CHECKS if name.endswith(each)), ""):
+        owner, check = name.removesuffix(end), end.removeprefix("-")
+        whose = f"the {check} of services.{owner}" if owner in services else f"the {_PLURAL[check]} of services"
+        message = f"names that end with '{end}' are for {whose}"
     else:
         return
     report.key(("services", name), message, "give it another name")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from slimbake.manifest.model import Base, Budget, Manifest, Pairs, Requirements, Service, Variant
+from slimbake.manifest.parity import together
 
 INDEX = "pypi"  # the build of torch that the index of everything else has; so it is where nothing is said
 
@@ -112,6 +113,9 @@ class _Expansion:
             platforms=own.platforms or service.platforms,
             budget=_limits(service.budget, own.budget),
             torch=own.torch or service.torch,
+            inference=own.inference or service.inference,
+            precision=own.precision or service.precision,
+            parity=together(service, own),
             variants=(),
             variant=variant,
             copy_of="" if first else service.name,

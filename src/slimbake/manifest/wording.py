@@ -16,6 +16,7 @@ Told = tuple[str, str]
 _WANTED = {
     "string": "a text",
     "integer": "a whole number",
+    "number": "a number",
     "array": "a list",
     "object": "a mapping",
     "boolean": "true or false",
@@ -119,7 +120,7 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
     if validator == "maxLength":
         return f"a text of {len(found)} characters", f"{schema['maxLength']} at most"
     low, high = schema.get("minimum"), schema.get("maximum")
-    return f"{found} is out of range", f"allowed: {low} to {high}" if high else f"allowed: {low} or more"
+    return f"{getattr(found, 'text', found)} is out of range", f"allowed: {low} to {high}" if high else f"allowed: {low} or more"
 
 
 def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
@@ -147,7 +148,8 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
 
 def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any]) -> str:
     """How to write a text that should have been something else."""
-    if types == ["integer"] and re.fullmatch(r"[1-9][0-9]*", found):
+    whole = types == ["integer"] and re.fullmatch(r"[1-9][0-9]*", found)
+    if whole or (types == ["number"] and re.fullmatch(r"[0-9]+(\.[0-9]+)?", found)):
         return f"write it without quotes: {found}"
     if types == ["array"]:
         try:

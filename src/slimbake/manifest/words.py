@@ -22,6 +22,7 @@ _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
 _NUMERIC = re.compile("|".join(f"(?:{each.pattern})" for each in (_SEXAGESIMAL, _RADIX, _FLOAT, _SPECIAL, _DATE)))
 _FIRST = frozenset("0123456789+-.")
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Word:
         if _DATE.fullmatch(self.text):
             return "a date"
         return f"the number {_number(self.text)}"
+
+    @property
+    def number(self) -> float | None:
+        """The number that every reader of YAML or JSON takes it for; None where it is none, or they disagree."""
+        return float(self.text) if _DECIMAL.fullmatch(self.text) else None
 
 
 TRUTH = (Word("true"), Word("false"))  # what YAML 1.2 has of the words for it

@@ -8,15 +8,17 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import Manifest, Service
+from slimbake.manifest.model import Manifest, Service, Weights
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
-from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, standing
+from slimbake.plan.exports import exported
+from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Target, needed, ordered, standing
 from slimbake.plan.origin import with_origin
+from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
-from slimbake.plan.sources import externals, local_packages, weights_sources
+from slimbake.plan.sources import WeightsSource, externals, local_packages, weights_sources
 
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
@@ -26,7 +28,7 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
     """Decide everything that the manifest leaves open, for the whole fleet.
 
     Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service and per smoke, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
+    service, per smoke and per parity, each after all that it stands on. `locks`: lock file -> its text, for the images' labels;
     `passes`: layer, called as its lock is -> what it carries.
     """
     manifest = layered(manifest)
@@ -38,11 +40,12 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
         *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
         *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
-        *(make.weights(source, manifest) for weights, source in sources.items() if weights not in below),
+        *(_weights(source, sources, manifest) for weights, source in sources.items() if weights not in below),
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
+        *parities(manifest, sources),
     )
-    targets = tuple(carrying(target, manifest, passes) for target in targets)
+    targets = ordered(carrying(target, manifest, passes) for target in targets)
     targets = _with_platforms(targets, of_fleet(manifest))
     decided = Plan(
         manifest=manifest.file.name,
@@ -60,6 +63,10 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
     return with_origin(decided, locks)
 
 
+def _weights(source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest) -> Target:
+    return exported(source, sources, manifest) if source.weights.export else make.weights(source, manifest)
+
+
 def _compression(manifest: Manifest) -> Compression:
     type_ = manifest.compression.type or DEFAULT_COMPRESSION
     return Compression(type=type_, level=manifest.compression.level or DEFAULT_LEVELS[type_])
@@ -70,15 +77,16 @@ def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
     variants = dict.fromkeys(service.variant for service in manifest.services if service.variant)
     chosen = {"default": [s.name for s in manifest.services if not s.copy_of]}
     chosen |= {variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants}
-    smokes = {target.service: target.name for target in targets if target.kind == "smoke"}
+    checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in CHECKS}
     below = needed(targets, chosen["default"])
     bases = [t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)]
     groups = {"default": chosen["default"], "bases": bases}
     for name, services in chosen.items():
         if name != "default":
             groups[name] = services
-        smoke = "smoke" if name == "default" else f"{name}-smoke"
-        groups[smoke] = [smokes[service] for service in services if service in smokes]
+        for kind, named in checks.items():
+            group = kind if name == "default" else f"{name}-{kind}"
+            groups[group] = [named[service] for service in services if service in named]
     return tuple(Group(name=name, targets=tuple(members)) for name, members in groups.items() if members)
 
 
@@ -96,7 +104,7 @@ def _running(service: Service) -> Running:
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
     """The targets, each of those that are shared for all that anything on it is built for."""
-    own = ("service", "smoke")
+    own = ("service", *CHECKS)
     on: dict[str, set[str]] = {}
     below = standing(targets)
     for top in targets:

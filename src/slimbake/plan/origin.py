@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from slimbake.plan.model import Plan, Target, standing
+from slimbake.plan.model import Plan, Target, holding, standing
 
 LOCK = "slimbake.lock"
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -18,7 +18,7 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 
     Not those of what builds a local package: that stays outside.
     """
-    return _locks(plan.needed((target,)))
+    return _locks(plan.held((target,)))
 
 
 def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
     """
     python = next(external.image for external in plan.externals if external.name == "python")
 
-    below = standing(plan.targets)
+    below = standing(plan.targets, holding)
 
     def labelled(target: Target) -> Target:
         if not is_ours(target):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import CHECKS, Plan, Target
 
 UNKNOWN = 1.0  # of all, where nothing was measured: then they are dealt out by their number
 
@@ -25,7 +25,7 @@ def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
 
 def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
     """What a target has in common with others, the most telling first."""
-    below = dict((plan.target(target.service) if target.kind == "smoke" else target).contexts).get("base", "")
+    below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get("base", "")
     return (target.kind, below), (target.kind,), ()
 
 

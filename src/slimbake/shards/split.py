@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import CHECKS, Plan, Target
 
 SHARED = ("runtime", "base")  # built once in all, pushed, and taken from the registry by digest
 
@@ -31,7 +31,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is built in one piece: a shared target, or a service with its smoke and what it has to itself."""
+    """What is built in one piece: a shared target, or a service with its checks and what it has to itself."""
 
     name: str
     order: int  # from 0, in the plan's order
@@ -62,14 +62,17 @@ def split(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nod
 
 def jobs(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float]) -> tuple[Job, ...]:
     """What there is to do, in the plan's order."""
-    smokes = {target.service: target.name for target in plan.targets if target.kind == "smoke"}
+    checks: dict[str, list[str]] = {}
+    for target in plan.targets:
+        if target.kind in CHECKS:
+            checks.setdefault(target.service, []).append(target.name)
     targets = {target.name: target for target in plan.targets}
     order = {name: number for number, name in enumerate(targets)}
     shared = {target.name for target in plan.targets if target.kind in SHARED}
     made: list[Job] = []
     for target in plan.needed(services):
         if target.name in shared or target.name in services:
-            own = [target.name, *([smokes[target.name]] if target.name in smokes else [])]
+            own = [target.name, *checks.get(target.name, ())]
             below = sorted(_below(targets, own, shared), key=order.__getitem__)
             made.append(
                 Job(

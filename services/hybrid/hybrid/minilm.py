@@ -1,0 +1,37 @@
+"""all-MiniLM-L6-v2 through transformers' AutoModel: a text's vector, and the vector of each of its tokens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
+
+from hybrid.ranking import Encoded
+
+LONGEST = 256  # tokens; what follows is cut off. max_seq_length in the model's sentence_bert_config.json
+
+
+class MiniLM:
+    """Encodes texts; not for two threads at once."""
+
+    def __init__(self, weights: Path) -> None:
+        """Load from a folder with config.json, model.safetensors, tokenizer.json; raises OSError without."""
+        if not (weights / "config.json").is_file():  # transformers would take the path for a name on a hub
+            raise FileNotFoundError(f"{weights} holds no model: no config.json")
+        self._tokenizer = AutoTokenizer.from_pretrained(weights)
+        self._model = AutoModel.from_pretrained(weights, dtype=torch.float32).eval()
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return each text's mean vector and its tokens' vectors without [CLS] and [SEP], all of length 1."""
+        batch = self._tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+        with torch.inference_mode():
+            tokens = self._model(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1)
+            means = normalize((tokens * mask).sum(dim=1) / mask.sum(dim=1))
+            units = normalize(tokens, dim=-1)
+        lengths = batch["attention_mask"].sum(dim=1).tolist()
+        return [
+            Encoded(vector=mean.numpy(), tokens=unit[1 : length - 1].numpy())
+            for mean, unit, length in zip(means, units, lengths, strict=True)
+        ]

@@ -1,0 +1,45 @@
+"""`slimbake parity`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, manifest_option, read, say, select, services_argument, variant_option
+
+
+@click.command("parity")
+@services_argument
+@variant_option
+@manifest_option
+@json_option
+@click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
+def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool) -> None:
+    """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
+    from slimbake import bake, parity
+    from slimbake.bake.command import Options
+    from slimbake.errors import NothingSelected, UsageError
+    from slimbake.prepare import prepared
+    from slimbake.report.parity import table
+
+    manifest, plan = read(file)
+    root = manifest.file.parent
+    able = {target.service for target in plan.targets if target.kind == "parity"}
+    if services or variant:
+        chosen = select(plan, services, variant)
+        if services and (missing := [name for name in chosen if name not in able]):
+            raise UsageError(f"no parity: {', '.join(missing)}", "give the service a `parity:` in the manifest")
+        chosen = tuple(name for name in chosen if name in able)
+    else:  # of all variants: the default one of most services is torch itself
+        chosen = tuple(service.service for service in plan.services if service.service in able)
+    if not chosen:
+        raise NothingSelected("no service has a parity", "give one a `parity:` in the manifest")
+    with prepared(manifest, chosen, say) as ready:
+        bake.bake(ready.plan, chosen, root, ready.around, Options())
+    figures = parity.measured(root, chosen)
+    if record:
+        parity.write(figures, root)
+        say(f"kept in {parity.FILE}")
+    click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else table(figures))

@@ -1,0 +1,96 @@
+"""Exports a decoder, any that transformers' AutoModelForCausalLM loads, with its cache of keys and values.
+
+Inputs of the graph: `input_ids` [batch, length]; `attention_mask` [batch, past + length], where 0 hides padding, which
+stands left of a text; `past_key_values.N.key` and `.value` [batch, heads, past, size], empty where a text begins.
+Outputs: `logits` [batch, length, vocabulary]; `present.N.key` and `.value`, the past of the next step. Positions are
+counted inside, from the mask: whoever runs the graph cannot count them wrongly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or __package__:
+    from .export_torch import STAY, ExportError, loaded, save, traced
+else:
+    from export_torch import STAY, ExportError, loaded, save, traced
+
+# Of the texts that are traced: unlike each other, and not 1, for what is alike or 1 is taken for a constant.
+BATCH, LENGTH, PAST = 2, 3, 5
+
+
+def export(folder: Path, out: Path) -> dict[str, Any]:
+    """Write `out`/model.onnx in float32. What a service needs to know: the most tokens that the model can look at, read
+    and written together, and the tokens that end a text. Raises ExportError.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = loaded(folder, AutoModelForCausalLM)
+    window = _window(model)
+    past = _past(model)
+    inputs = {
+        "input_ids": torch.ones((BATCH, LENGTH), dtype=torch.long),
+        "attention_mask": torch.ones((BATCH, PAST + LENGTH), dtype=torch.long),
+        "past_key_values": past,
+    }
+    varies = torch.export.Dim.DYNAMIC
+    dynamic = {
+        "input_ids": {0: varies, 1: varies},
+        "attention_mask": {0: varies, 1: varies},
+        "past_key_values": [{part: {0: varies, 2: varies} for part in layer} for layer in past],
+    }
+    outputs = ["logits", *(f"present.{number}.{part}" for number, layer in enumerate(past) for part in layer)]
+    save(traced(_module(model), inputs, dynamic, outputs), out / "model.onnx")
+    ends = model.generation_config.eos_token_id
+    return {"max_length": window, "ends": ends if isinstance(ends, list) else [] if ends is None else [ends]}
+
+
+def _module(model: Any) -> Any:
+    """The model as a module whose cache comes and goes as tensors, in names and order of the graph's."""
+    import torch
+    from transformers import DynamicCache
+
+    class Decoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any, past_key_values: list[dict[str, Any]]) -> dict[str, Any]:
+            cache = DynamicCache()  # of layers that keep all: where one looks back so far only, its mask says so
+            for number, layer in enumerate(past_key_values):
+                cache.update(layer["key"], layer["value"], number)
+            positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+            output = self.model(
+                input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, cache=cache, use_cache=True
+            )
+            return {"logits": output.logits, "present": _pairs(output.cache)}
+
+    return Decoder().eval()
+
+
+def _past(model: Any) -> list[dict[str, Any]]:
+    """What a model's layers keep of texts of PAST tokens: heads and their sizes may differ from layer to layer."""
+    import torch
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    try:
+        with torch.no_grad():
+            model(input_ids=torch.ones((BATCH, PAST), dtype=torch.long), cache=cache, use_cache=True)
+        return _pairs(cache)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        kind = type(model).__name__
+        raise ExportError(f"{kind} keeps another cache than keys and values; {STAY}") from error
+
+
+def _pairs(cache: Any) -> list[dict[str, Any]]:
+    return [{"key": layer.keys, "value": layer.values} for layer in cache.layers]
+
+
+def _window(model: Any) -> int:
+    window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if not isinstance(window, int):
+        raise ExportError(f"config.json does not say how long a text may be (max_position_embeddings); {STAY}")
+    return window

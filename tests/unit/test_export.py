@@ -1,0 +1,206 @@
+"""The program that exports models, as far as it needs no torch: what a folder holds, and what is said of faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slimbake.inside import export, export_encoder, export_quantise
+from slimbake.inside.export_torch import ExportError
+
+
+def model(folder: Path, **config: object) -> Path:
+    """A folder that looks like a model."""
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").touch()
+    return folder
+
+
+def beside(folder: Path, files: dict[str, Any]) -> Path:
+    for name, value in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(value))
+    return folder
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("architectures", "task"),
+    [
+        (["GemmaForCausalLM"], "generation"),
+        (["BertModel"], "embedding"),
+        (["BertForMaskedLM"], "embedding"),
+        (None, "embedding"),
+    ],
+)
+def test_the_class_that_saved_a_model_tells_its_task(tmp_path: Path, architectures: list[str], task: str) -> None:
+    assert export._task(model(tmp_path, architectures=architectures)) == task
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "holds no model: no config.json"),
+        ({"config.json": "{"}, "is no model's config"),
+        ({"config.json": "[]"}, "is no model's config"),
+        ({"config.json": "{}"}, "holds no weights: no *.safetensors"),
+        (
+            {"config.json": '{"is_encoder_decoder": true, "architectures": ["T5Model"]}', "model.safetensors": ""},
+            "T5Model: models of an encoder and a decoder cannot be exported; `inference: torch` runs",
+        ),
+    ],
+)
+def test_a_folder_that_holds_no_model_says_what_is_missing(tmp_path: Path, files: dict[str, str], words: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ExportError) as told:
+        export._task(tmp_path)
+    assert words in str(told.value)
+
+
+def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"precision": {"type": "int8"}}')
+    words = [tmp_path / "nothing", tmp_path / "out", tmp_path / "settings.json"]
+    program = [sys.executable, "-S", "-m", "slimbake.inside.export"]
+    source = str(Path(export.__file__).parents[2])
+    done = subprocess.run(
+        [*program, *words], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": source}
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"slimbake: {tmp_path}/nothing holds no model: no config.json\n"
+    assert not (tmp_path / "out").exists()
+
+
+# --- pooling and length ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "pooling"),
+    [
+        ({}, "mean"),
+        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}}, "mean"),
+        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}}, "cls"),
+        ({"1_Pooling/config.json": {"pooling_mode": "cls"}}, "cls"),
+    ],
+)
+def test_pooling_is_what_sentence_transformers_stored(tmp_path: Path, files: dict[str, Any], pooling: str) -> None:
+    assert export_encoder._pooling(beside(tmp_path, files)) == pooling
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"1_Pooling/config.json": {"pooling_mode_max_tokens": True}}, "pools by pooling_mode_max_tokens, not by mean"),
+        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}}, "pools by"),
+        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": False}}, "pools by nothing"),
+        ({"modules.json": [{"type": "sentence_transformers.models.Dense"}]}, "steps that are not exported: Dense"),
+    ],
+)
+def test_pooling_that_the_graph_would_not_hold_is_refused(tmp_path: Path, files: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExportError, match="`inference: torch`") as told:
+        export_encoder._pooling(beside(tmp_path, files))
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "tokenizer", "positions", "length"),
+    [
+        ({"sentence_bert_config.json": {"max_seq_length": 256}}, 512, 512, 256),
+        ({"sentence_bert_config.json": {"max_seq_length": None}}, 512, 514, 512),
+        ({}, 10**30, 384, 384),
+    ],
+)
+def test_texts_are_read_as_far_as_the_model_is_said_to_read(
+    tmp_path: Path, files: dict[str, Any], tokenizer: int, positions: int, length: int
+) -> None:
+    config = SimpleNamespace(max_position_embeddings=positions)
+    read = export_encoder._max_length(beside(tmp_path, files), config, SimpleNamespace(model_max_length=tokenizer))
+    assert read == length
+
+
+def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="how long a text may be"):
+        export_encoder._max_length(tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30))
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_each_library_says_in_its_way_that_memory_ended(error: BaseException) -> None:
+    assert export._out_of_memory(error)
+
+
+def test_another_error_is_none_of_memory() -> None:
+    assert not export._out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_memory_is_the_limit_of_the_container_where_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("500000000\n")
+    monkeypatch.setattr(export, "CGROUP", (limit, tmp_path / "missing"))
+    assert export._memory().startswith("the limit of the build's container is 0.5 GB;")
+    limit.write_text("max\n")
+    assert export._memory().startswith("the machine has ")
+
+
+def test_who_is_killed_is_told_of_by_the_one_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert export._told(-signal.SIGKILL) == 1
+    assert "killed, as happens where memory ends: the " in capsys.readouterr().err
+    assert export._told(-signal.SIGILL) == 1
+    assert "an instruction that this CPU has not" in capsys.readouterr().err
+    assert (export._told(0), export._told(1), capsys.readouterr().err) == (0, 1, "")
+
+
+# --- what is excluded ------------------------------------------------------------------------------------------------
+
+NODES = {
+    "encoder.layer.0.attention.self.query/MatMul": "MatMul",
+    "encoder.layer.0.output.dense/MatMul": "MatMul",
+    "encoder.layer.1.output.dense/MatMul": "MatMul",
+    "embeddings.word_embeddings/Gather": "Gather",
+}
+
+
+def graph() -> Any:
+    return SimpleNamespace(
+        graph=SimpleNamespace(node=[SimpleNamespace(name=name, op_type=kind) for name, kind in NODES.items()])
+    )
+
+
+@pytest.mark.parametrize(
+    ("exclude", "kinds", "names"),
+    [
+        ([], [], []),
+        (["Gather"], ["Gather"], []),
+        (["*.output.dense/MatMul"], [], [name for name in NODES if ".output." in name]),
+        (["encoder.layer.1.*", "encoder.layer.1.output.dense/MatMul"], [], ["encoder.layer.1.output.dense/MatMul"]),
+    ],
+)
+def test_operators_and_nodes_are_excluded_by_name(exclude: list[str], kinds: list[str], names: list[str]) -> None:
+    assert export_quantise._excluded(graph(), exclude) == (kinds, names)
+
+
+def test_what_is_excluded_and_not_there_is_an_error_that_says_what_is() -> None:
+    with pytest.raises(
+        ExportError, match=r"no operator or node 'encoder.layer.7.\*': operators are Gather, MatMul; nodes"
+    ):
+        export_quantise._excluded(graph(), ["encoder.layer.7.*"])
