@@ -21,7 +21,8 @@ from slimbake.manifest.document import document
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
 from slimbake.manifest.places import KeyPath, places
 from slimbake.manifest.source import source
-from slimbake.plan.model import Plan, Running
+from slimbake.plan.model import Plan
+from slimbake.plan.parity import LIMITS
 from slimbake.plan.sources import local_packages, weights_sources
 
 TORCH = "torch"
@@ -51,7 +52,7 @@ def facts(manifest: Manifest, plan: Plan) -> Facts:
         file=manifest.file.name,
         places=places(text),
         keys=frozenset(_keys(raw)),
-        subjects=tuple(_subjects(whole, plan, raw, pins)),
+        subjects=tuple(_subjects(whole, plan, pins)),
         compression=plan.compression,
         layers=tuple(_layers(whole, lock_texts(manifest), root)),
         parents=chains,
@@ -64,11 +65,11 @@ def facts(manifest: Manifest, plan: Plan) -> Facts:
     )
 
 
-def _subjects(whole: Manifest, plan: Plan, raw: Any, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
+def _subjects(whole: Manifest, plan: Plan, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
     root = whole.file.parent
     weighed, limits, started = measured.weighed(plan, root), measured.limits(root), measured.started(root)
     chains = {base.name: base.extends or "" for base in whole.bases}
-    sources, running = weights_sources(whole), {each.service: each for each in plan.services}
+    sources = weights_sources(whole)
     local = tuple((package.path, ("**/tests", "**/build")) for package in local_packages(whole))
     for service in whole.services:
         name, bases = service.name, _chain(service.base, chains)
@@ -78,10 +79,11 @@ def _subjects(whole: Manifest, plan: Plan, raw: Any, pins: Mapping[str, tuple[Pi
         yield Subject(
             service=name,
             entry=service.copy_of or name,
-            variant=running[name].variant,
+            variant=service.variant,
             bases=bases,
-            inference=_said(raw, running[name], service, "inference", "torch"),
-            precision=_said(raw, running[name], service, "precision", "fp32"),
+            inference=service.inference or "torch",
+            precision=service.precision.type if service.precision else "fp32",
+            parity=_parity(service),
             weights=f"weights-{sources[service.weights].name}" if service.weights else "",
             runtime=runtime,
             image=weighed.get(name),
@@ -96,12 +98,12 @@ def _uses(service: Service, path: str) -> bool:
     return any(package.path == path for package in service.requirements.packages)
 
 
-def _said(raw: Any, running: Running, service: Service, key: str, default: str) -> str:
-    """What the manifest says of how a service, or its variant, runs its model."""
-    entry = raw["services"][service.copy_of or service.name]
-    own = (entry.get("variants") or {}).get(running.variant) or {}
-    said = own.get(key, entry.get(key, default))
-    return str(said.get("type", default) if isinstance(said, dict) else said)
+def _parity(service: Service) -> tuple[tuple[str, float], ...]:
+    """The thresholds that its answers are held to, as the plan decides them; () where nothing is measured."""
+    weights, parity = service.weights, service.parity
+    if not (parity and parity.texts and weights and weights.export):
+        return ()
+    return tuple((LIMITS[weights.export.precision.type] | dict(parity.limits)).items())
 
 
 def _torch(pins: tuple[Pin, ...]) -> bool:

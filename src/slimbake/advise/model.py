@@ -138,6 +138,7 @@ class Subject:
     bases: tuple[str, ...] = ()  # that it stands on, the nearest first
     inference: str = "torch"
     precision: str = "fp32"
+    parity: tuple[tuple[str, float], ...] = ()  # what its answers are held to; () = nothing
     weights: str = ""  # the target that lays them, "" where it has none
     runtime: str = ""  # the nearest base that holds torch for CPUs, "" where none does
     image: Weighed | None = None

@@ -20,6 +20,7 @@ def prune(subject: Subject, facts: Facts) -> Iterator[Advice]:
 
 def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
     proven = [each for each in layer.passes if each.finding and each.finding.verdict == "proven"]
+    proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))  # the first ones are named
     also = tuple(name for name in layer.services if name != subject.service)
     if layer.unchecked:
         names = ", ".join(layer.unchecked)
@@ -35,10 +36,10 @@ def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
         stale = [each for each in proven if each.stale and not each.left_out]
         if stale:
             why = ", ".join(dict.fromkeys(each.stale for each in stale))
-            what = f"{_passes(stale)} on {layer.name}, proven once: {why}"
+            what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
             yield _advice(what, stale, (Step(command="slimbake prove --stale"),), also, layer)
         untried = [each for each in layer.passes if _untried(each)]
-        if untried:
+        if untried and not stale:  # the same command tries them
             steps = (Step(command="slimbake prove --stale"),)
             what = f"{_passes(untried)} on {layer.name}, not tried as it is now"
             yield _advice(what, [], steps, also, layer, untried)

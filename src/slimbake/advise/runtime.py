@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
 from slimbake.limits.model import INT8
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
+from slimbake.manifest.exports import ONNX, RUNS
 from slimbake.manifest.places import KeyPath
+from slimbake.manifest.variants import derived
+from slimbake.plan.parity import LIMITS
 
-ONNX = "onnxruntime"
-KEPT = frozenset({ONNX, "tokenizers", "numpy"})  # what the base of a service with `inference: onnx` holds
+RUNTIME = "onnxruntime"
 TORCH = ("torch", "transformers")
 _SAVED = {"fp32": INT8, "fp16": 0.5}  # of the weights, what int8 saves
 
@@ -20,9 +22,10 @@ Savings = tuple[tuple[Saving, ...], str]
 
 def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
     """`inference: onnx` for a service that runs a model with torch."""
-    if not subject.runtime or not subject.weights or subject.inference == "onnx":
+    if not subject.runtime or not subject.weights or subject.inference == ONNX:
         return
     variant = _variant(subject, facts)
+    of = variant or subject
     if variant:
         path: KeyPath = ("services", subject.entry, "variants")
         steps: tuple[Step, ...] = (
@@ -42,36 +45,36 @@ def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
             saves=saves,
             source=source,
             steps=steps,
-            costs=(*_code(subject), _parity(subject, facts), _start(subject, variant)),
+            costs=(*_code(subject), _parity(of, of.precision), _start(subject, variant)),
         )
 
 
 def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
     """`precision: int8` for a model that is not in int8 yet, nor in a variant that `swap` advises already."""
-    if not subject.weights or subject.precision == "int8" or not (subject.runtime or subject.inference == "onnx"):
+    if not subject.weights or subject.precision == "int8" or not (subject.runtime or subject.inference == ONNX):
         return
     variant = _variant(subject, facts)
-    if subject.inference != "onnx" and variant and variant.precision == "int8":
+    if subject.inference != ONNX and variant and variant.precision == "int8":
         return
     of = variant or subject
     saves, source = _smaller(subject, facts)
     if not worth(saves[0].bytes, subject):
         return
     step = facts.at(_key(of, facts), "precision: int8")
-    onnx = () if of.inference == "onnx" else (facts.at(_key(of, facts), "inference: onnx"),)
+    onnx = () if of.inference == ONNX else (facts.at(_key(of, facts), "inference: onnx"),)
     yield Advice(
         kind="quantise",
         what="weights in int8",
         saves=saves,
         source=source,
         steps=(*onnx, step),
-        costs=(_parity(subject, facts), "another speed on CPUs without instructions for int8: unmeasured"),
+        costs=(_parity(of, "int8"), "another speed on CPUs without instructions for int8: unmeasured"),
     )
 
 
 def _variant(subject: Subject, facts: Facts) -> Subject | None:
     """The variant of the same service that runs with onnx: the smallest precision first."""
-    found = [each for each in facts.variants(subject) if each.inference == "onnx"]
+    found = [each for each in facts.variants(subject) if each.inference == ONNX]
     order = ("int8", "fp16", "fp32")
     return min(found, key=lambda each: order.index(each.precision) if each.precision in order else 3, default=None)
 
@@ -88,11 +91,12 @@ def _difference(subject: Subject, variant: Subject) -> Savings:
 def _estimate(subject: Subject, facts: Facts) -> Savings:
     """From a base that another service of the fleet has swapped already, else from packages, else from wheels."""
     now = subject.image.of(f"base-{subject.runtime}") if subject.image else None
+    onnx = f"base-{derived(subject.runtime, ONNX)}"
     for other in facts.subjects:
-        then = other.image.of(f"base-{subject.runtime}-onnx") if other.image and other.inference == "onnx" else None
+        then = other.image.of(onnx) if other.image and other.inference == ONNX else None
         if now and then and other.image:
             size, packed = now.uncompressed - then.uncompressed, _less(now.compressed, then.compressed)
-            source = f"an estimate: base-{subject.runtime} here less base-{subject.runtime}-onnx in {other.service}"
+            source = f"an estimate: base-{subject.runtime} here less {onnx} in {other.service}"
             return _both(size, packed, "about"), f"{source}, {_files(subject, other)}; the same weights"
     return _packages(subject, facts)
 
@@ -123,7 +127,7 @@ def _packages(subject: Subject, facts: Facts) -> Savings:
 
 def _going(pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
     """The packages that neither onnxruntime's base asks for nor anything in it needs."""
-    kept, grown = set(KEPT), True
+    kept, grown = set(RUNS), True
     while grown:
         more = {pin.name for pin in pins if kept.intersection(pin.via)} - kept
         kept, grown = kept | more, bool(more)
@@ -134,7 +138,7 @@ def _onnx(facts: Facts) -> tuple[int, int | None] | None:
     """Bytes of onnxruntime on a host and compressed, measured or by its wheel; None where nothing tells."""
     for pins in facts.pins.values():
         for pin in pins:
-            if pin.name == ONNX:
+            if pin.name == RUNTIME:
                 if found := facts.packages.get(f"{pin.name}=={pin.version}"):
                     return found
                 wheel = _wheel(pin)
@@ -150,10 +154,10 @@ def _wheel(pin: Pin) -> int | None:
 def _smaller(subject: Subject, facts: Facts) -> Savings:
     """What int8 saves of the weights: measured in a variant, from the tensors, or from the layer."""
     for other in facts.variants(subject):
-        same = other.inference == subject.inference == "onnx" and other.precision == "int8"
+        same = other.inference == subject.inference == ONNX and other.precision == "int8"
         if same and subject.image and other.image:
             return _difference(subject, other)
-    if subject.limits is not None and subject.limits.left is not None and subject.inference != "onnx":
+    if subject.limits is not None and subject.limits.left is not None and subject.inference != ONNX:
         found = sum(action.bytes for action in subject.limits.left if action.kind == "quantise")
         source = "an estimate: three quarters of the tensors in fp32, evidence/limits.json"
         return (Saving("uncompressed", found, "about"),), source
@@ -184,17 +188,25 @@ def _key(subject: Subject, facts: Facts) -> KeyPath:
 
 
 def _code(subject: Subject) -> Iterator[str]:
+    """What of its code knows torch alone."""
     files = sorted({file for module in TORCH for file in subject.imports.get(module, ())})
-    if files:
+    if files and RUNTIME not in subject.imports:
         yield f"{', '.join(files)}: imports torch or transformers, and has to load the exported model too"
 
 
-def _parity(subject: Subject, facts: Facts) -> str:
-    path: KeyPath = ("services", subject.entry, "parity")
-    if path in facts.keys:
-        where = facts.at(path, "")
-        return f"answers change within the thresholds of {where.place} {where.key}, or the bake ends with 6"
-    return f"answers change: no threshold holds them, since services.{subject.entry} says no `parity`"
+def _parity(subject: Subject, precision: str) -> str:
+    """`precision`: what it would have; the variant's own says more, where it is in that already."""
+    held = LIMITS[precision]
+    if subject.parity and subject.precision != precision:
+        return f"answers change within what `parity` says; by default {precision} is held to {_limits(held.items())}"
+    if subject.parity:
+        return f"answers change within {_limits(subject.parity)}, or the bake ends with 6"
+    line = "`parity: {check: FILE.py, texts: FILE.jsonl}`"
+    return f"answers change, and nothing compares them; {line} would hold them to {_limits(held.items())}"
+
+
+def _limits(found: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in found)
 
 
 def _start(subject: Subject, variant: Subject | None) -> str:
