@@ -60,7 +60,10 @@ services:
         inference: onnx
   api: {base: ml}
 """
-KEYS = frozenset({("bases",), ("services", "embedding", "variants", "onnx"), ("optimize",)})
+KEYS = frozenset(
+    {("bases",), ("bases", "ml"), ("optimize",), ("services", "embedding", "variants", "onnx")}
+    | {("services", name, "base") for name in ("embedding", "nlg", "api")}
+)
 HEADERS = Pass(name="torch.headers", about="", why="", costs="building", remove=("torch/include/**",))
 TESTS = Pass(name="files.tests", about="", why="", costs="tests of the packages", remove=("**/tests/**",))
 
@@ -98,7 +101,13 @@ NLG = replace(TORCH, service="nlg", entry="nlg", variant="", imports={"transform
 
 
 def known(*subjects: Subject, **more: Any) -> Facts:
-    made = {"file": "services.yaml", "places": places(YAML), "keys": KEYS, "subjects": subjects}
+    made = {
+        "file": "services.yaml",
+        "places": places(YAML),
+        "keys": KEYS,
+        "subjects": subjects,
+        "asked": {"ml": ("torch",)},
+    }
     return Facts(**{**made, "compression": Compression(type="zstd", level=9), **more})
 
 
@@ -188,6 +197,24 @@ def test_code_that_runs_graphs_already_has_nothing_to_learn() -> None:
     assert one("swap the runtime", able, known(able)).costs[0].startswith("answers change")
 
 
+def test_what_an_export_needs_of_the_base_comes_before_it() -> None:
+    above = replace(NLG, bases=("nlp", "ml", "web"))
+    assert one("swap the runtime", above, known(above)).steps[0] == Step(
+        place="services.yaml:7", key="services.nlg.base", line="base: ml",
+        note="with what is between them required here",
+    )  # fmt: skip
+    found = replace(NLG, entry="found", service="found")
+    assert one("swap the runtime", found, known(found)).steps[0].note == "needs a base of its own that requires torch"
+    brought = one("swap the runtime", NLG, known(NLG, asked={"ml": ("sentence-transformers",)}))
+    assert brought.steps[0].note == "add torch, which another package brings now"
+
+
+def test_what_stands_in_the_repository_is_shown_on_its_own_line() -> None:
+    odd = replace(NLG, imports={"torch": ("a\x1b[2J\nb.py",)})
+    shown = text(advice(known(odd), ("nlg",)))
+    assert "a?[2J?b.py" in shown
+
+
 def test_int8_is_worth_what_limits_found_of_fp32() -> None:
     subject = replace(NLG, limits=limits(Action("quantise", 68 * MB)))
     found = one("quantise", subject, known(subject))
@@ -224,9 +251,10 @@ def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
     )
     found = one("prune", NLG, known(NLG, layers=(layer(*passes),)))
     assert found.saves == (Saving("uncompressed", 50 * MB, "at least"), Saving("compressed", 4 * MB, "at least"))
-    assert found.what == (
-        "2 passes (torch.headers, files.tests) on base-ml, proven once, which a bake leaves out: its packages are others now"
+    assert found.what.startswith(
+        "2 passes (torch.headers, files.tests) on base-ml, proven once, which a bake leaves out"
     )
+    assert found.what.endswith(": its packages are others now")
     assert found.steps == (Step(command="slimbake prove --stale"),)
     assert found.costs == ("building", "tests of the packages")
     assert found.also == ("embedding",)

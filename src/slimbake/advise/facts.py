@@ -29,8 +29,8 @@ TORCH = "torch"
 _CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for CPUs
 
 
-def facts(manifest: Manifest, plan: Plan) -> Facts:
-    """What is known of a fleet whose locks are fresh.
+def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
+    """What is known of a fleet whose locks are fresh; `whole_fleet`: also of its layers, which takes a planner's time.
 
     Raises UsageError for a measurement that cannot be read, ManifestError for faults of `passes.yaml`.
     """
@@ -43,9 +43,10 @@ def facts(manifest: Manifest, plan: Plan) -> Facts:
     twice: tuple[Doubled, ...] = ()
     other, unlaid = None, ""
     try:
-        hand = written(whole, pins, known)
-        twice = doubled(hand, {s.name: _chain(s.base, chains) for s in whole.services})
-        other = relaid(hand, manifest)
+        if whole_fleet:
+            hand = written(whole, pins, known)
+            twice = doubled(hand, {s.name: _chain(s.base, chains) for s in whole.services})
+            other = relaid(hand, manifest)
     except SetupError as error:  # a lock without bytes, and no measurement: all else can be said
         unlaid = f"{error.message}: {error.hint}"
     return Facts(

@@ -13,7 +13,8 @@ BEST = 9  # BuildKit's zstd does not compress better at any level above
 def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
     """For a service that can do without its nearest base: its code imports none of what the base asks for, and its
     workload opens less than the image holds beside the base's layer."""
-    if not subject.bases or subject.image is None or subject.limits is None or subject.limits.opened is None:
+    path = ("services", subject.entry, "base")
+    if path not in facts.keys or subject.image is None or subject.limits is None or subject.limits.opened is None:
         return
     base = subject.bases[0]
     layer = subject.image.of(f"base-{base}")
@@ -25,7 +26,6 @@ def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
     if used or subject.limits.opened > subject.image.uncompressed - layer.uncompressed:
         return
     parent = facts.parents.get(base, "")
-    path = ("services", subject.entry, "base")
     yield Advice(
         kind="other base",
         what=f"its code imports none of {', '.join(asked)}, which base {base} asks for",
@@ -55,7 +55,7 @@ def share(facts: Facts) -> Iterator[Advice]:
         names = [each.key for each in found]
         step = (
             facts.at(("bases", base, "requirements"), "", f"add {', '.join(name.partition('==')[0] for name in names)}")
-            if base
+            if ("bases", base) in facts.keys
             else Step(command="slimbake layers")
         )
         yield Advice(

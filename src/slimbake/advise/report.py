@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from slimbake.advise.model import Advice, Advised, Saving, Step
+from slimbake.render.quoting import comment
 from slimbake.report import UNMEASURED, megabytes, readable
 
 FLEET = "the fleet"
@@ -13,7 +14,7 @@ _COSTS = 6  # features that are named; JSON has all
 
 def text(found: Sequence[Advised]) -> str:
     """A block for each image, and one for the fleet."""
-    return "\n\n".join("\n".join(_block(each)) for each in found)
+    return "\n\n".join("\n".join(map(comment, _block(each))) for each in found)
 
 
 def _block(advised: Advised) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _step(step: Step) -> str:
     if step.command:
         return step.command
     where = f"{step.place} {step.key}".rstrip()
-    return f"{where}: {f'`{step.line}`' if step.line else step.note}"
+    return f"{where}: {', '.join(filter(None, (f'`{step.line}`' if step.line else '', step.note)))}"
 
 
 def _costs(advice: Advice) -> Iterator[str]:

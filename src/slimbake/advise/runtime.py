@@ -35,7 +35,7 @@ def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
         saves, source = _difference(subject, variant)
         what = f"{variant.service}: {variant.inference}, {variant.precision}"
     else:
-        steps = (facts.at(_key(subject, facts), "inference: onnx"),)
+        steps = (*_base(subject, facts), facts.at(_key(subject, facts), "inference: onnx"))
         saves, source = _estimate(subject, facts)
         what = f"onnxruntime in place of torch, weights in {subject.precision}"
     if worth(saves[0].bytes, subject):
@@ -61,7 +61,9 @@ def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
     if not worth(saves[0].bytes, subject):
         return
     step = facts.at(_key(of, facts), "precision: int8")
-    onnx = () if of.inference == ONNX else (facts.at(_key(of, facts), "inference: onnx"),)
+    onnx: tuple[Step, ...] = ()
+    if of.inference != ONNX:
+        onnx = (*_base(of, facts), facts.at(_key(of, facts), "inference: onnx"))
     yield Advice(
         kind="quantise",
         what="weights in int8",
@@ -185,6 +187,17 @@ def _key(subject: Subject, facts: Facts) -> KeyPath:
     """Where a service, or its variant, says how it is run."""
     own: KeyPath = ("services", subject.entry, "variants", subject.variant)
     return own if subject.variant and own in facts.keys else ("services", subject.entry)
+
+
+def _base(subject: Subject, facts: Facts) -> Iterator[Step]:
+    """What comes before `inference`: a model is exported on the service's own base, which asks for torch itself."""
+    own: KeyPath = ("services", subject.entry, "base")
+    if own not in facts.keys:
+        yield facts.at(own, "", "needs a base of its own that requires torch")
+    elif subject.bases[0] != subject.runtime:
+        yield facts.at(own, f"base: {subject.runtime}", "with what is between them required here")
+    if own in facts.keys and "torch" not in facts.asked.get(subject.runtime, ()):
+        yield facts.at(("bases", subject.runtime, "requirements"), "", "add torch, which another package brings now")
 
 
 def _code(subject: Subject) -> Iterator[str]:

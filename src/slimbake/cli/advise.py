@@ -39,7 +39,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     chosen = select(plan, services, variant)
     if old := stale(manifest):
         raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
-    known = facts(manifest, plan)
+    known = facts(manifest, plan, whole_fleet=not services)
     images, whole = advice(known, chosen), None if services else fleet(known)
     if as_json:
         told = {"images": {each.service: each.as_json() for each in images}}
