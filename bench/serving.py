@@ -14,7 +14,7 @@ from typing import Any
 
 import tables
 from serve.figures import NODE, Round, summed
-from serve.load import load, version
+from serve.load import Load, count, load, tool
 from serve.memory import memory
 from serve.running import filled, network, serving
 from serve.workloads import Workload, workloads
@@ -44,24 +44,28 @@ def main() -> int:
     parser.add_argument("--tag", default=os.environ.get("TAG", "latest"), help="of the manifest's images [%(default)s]")
     parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="[the manifest's]")
     parser.add_argument("--rounds", type=int, default=5, help="containers of each side [%(default)s]")
-    parser.add_argument("--seconds", type=int, default=5, help="of each load [%(default)s]")
-    parser.add_argument("--warm", type=int, default=2, help="seconds of load before, for each request [%(default)s]")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="that each load takes on the first side, about [%(default)s]"
+    )
+    parser.add_argument("--warm", type=int, default=20, help="requests before, one after the other [%(default)s]")
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="[1 4 16]")
     arguments = parser.parse_args()
     chosen = tuple(arguments.services) or tuple(known)
     if unknown := [name for name in chosen if name not in known]:
         parser.error(f"nothing is known to ask of {', '.join(unknown)}")
-    if min(arguments.rounds, arguments.seconds, *arguments.clients) < 1 or (arguments.image and len(chosen) != 1):
+    if min(arguments.rounds, arguments.seconds, arguments.warm, *arguments.clients) < 1 or (
+        arguments.image and len(chosen) != 1
+    ):
         parser.error("at least one round, second and client, and one service where images are named")
     try:
         plan, _ = planned(manifest(ROOT / MANIFEST))
-        tool = version()
+        by = tool()
         sides = {name: _sides(plan, name, arguments) for name in chosen}
         found = {name: _measured(plan, name, sides, known[name], arguments) for name in chosen}
     except SlimbakeError as error:
         say(f"{error.message}\n{error.hint}".rstrip())
         return error.exit_code
-    return _report(found, tool, arguments)
+    return _report(found, by, arguments)
 
 
 def _sides(plan: Plan, service: str, arguments: argparse.Namespace) -> dict[str, str]:
@@ -92,10 +96,11 @@ def _measured(
     """Rounds of all sides of a service, one container after the other; who begins takes turns too."""
     own = sides[service]
     rounds: dict[str, list[Round]] = {side: [] for side in own}
+    counts: dict[tuple[str, int], int] = {}
     with network() as net, _needed(plan, service, net, arguments):
         for turn in range(arguments.rounds):
             for side in own if turn % 2 == 0 else reversed(own):
-                made = _round(_running(plan, service), own[side], net, asked, arguments)
+                made = _round(_running(plan, service), own[side], net, asked, counts, arguments)
                 rounds[side].append(made)
                 rss = made.loaded.rss / 1e6 if made.loaded else float("nan")
                 say(f"{service}, {side}, {turn + 1} of {arguments.rounds}: {made.start:.2f} s, {rss:.1f} MB")
@@ -118,27 +123,30 @@ def _running(plan: Plan, service: str) -> Running:
     return next(each for each in plan.services if each.service == service)
 
 
-def _round(service: Running, image: str, net: str, asked: Sequence[Workload], arguments: argparse.Namespace) -> Round:
+def _round(
+    service: Running, image: str, net: str, asked: Sequence[Workload], counts: dict[tuple[str, int], int],
+    arguments: argparse.Namespace,
+) -> Round:  # fmt: skip
+    """One container. `counts`: by request and clients how many there are, set by the first container of all."""
     with serving(service, image, net, asked[0]) as server:
         first = memory(server.container)
-        loads = {}
+        loads: dict[str, dict[int, Load]] = {}
         for each in asked:
-            if arguments.warm:
-                load(server.port, each.path, each.body, 1, arguments.warm)
-            loads[each.name] = {
-                clients: load(server.port, each.path, each.body, clients, arguments.seconds)
-                for clients in arguments.clients
-            }
+            alone = load(server.port, each.path, each.body, 1, arguments.warm)
+            for clients in arguments.clients:
+                requests = counts.setdefault((each.name, clients), count(arguments.seconds, clients, alone.p50))
+                found = load(server.port, each.path, each.body, clients, requests)
+                loads.setdefault(each.name, {})[clients] = found
         return Round(server.start, first, memory(server.container), loads)
 
 
-def _report(found: Mapping[str, Any], tool: str, arguments: argparse.Namespace) -> int:
+def _report(found: Mapping[str, Any], by: str, arguments: argparse.Namespace) -> int:
     """The tables on stdout, all numbers in a file."""
     for service, of in found.items():
         print(tables.markdown(f"{service}: a container", _CONTAINER, list(_containers(of["sides"]))))
-        print(tables.markdown(f"{service}: load by {tool}", _LOAD, list(_loads(of["sides"]))))
+        print(tables.markdown(f"{service}: load by {by}", _LOAD, list(_loads(of["sides"]))))
     print(f"{tables.machine()}; the load comes from the same machine.")
-    setting = {"tool": tool, "rounds": arguments.rounds, "seconds": arguments.seconds, "node": NODE}
+    setting = {"tool": by, "rounds": arguments.rounds, "seconds": arguments.seconds, "node": NODE}
     say(f"all numbers: {tables.save('serving', {**setting, 'services': found}, stamped=False)}")
     return 0
 

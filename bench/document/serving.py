@@ -24,7 +24,7 @@ def figures(inputs: Inputs) -> str:
         (
             f"Running final containers, sides taking turns in one run ([how](../bench/README.md)): {found['rounds']} "
             "rounds, medians; a ratio is the median of those within a round, to the first side. "
-            f"Load: {found['tool']}, {found['seconds']} s, from the same machine. Measured on: {found['machine']}.",
+            f"Load: {found['tool']}, from the same machine. Measured on: {found['machine']}.",
             table(_CONTAINER, _containers(services)),
             "RSS is VmRSS of all processes of the container. Replicas: how many of that RSS after load fit into "
             f"{node:g} GiB with nothing else in it, no page of theirs counted as shared.",

@@ -13,7 +13,7 @@ from bench.document import serving
 from bench.document.inputs import Inputs
 from bench.serve import memory as kernel
 from bench.serve.figures import NODE, Round, figure, replicas, summed
-from bench.serve.load import Load, parsed
+from bench.serve.load import Load, count, parsed
 from bench.serve.memory import Memory, memory
 from bench.serve.workloads import workloads
 
@@ -59,17 +59,48 @@ def test_the_first_side_is_what_the_others_are_compared_with() -> None:
     json.dumps(found)
 
 
-def test_what_wrk_says_is_read_in_seconds() -> None:
-    said = 'Running 5s test\n  ...\n{"requests": 92, "duration": 2000000, "faults": 0, "p50": 43975, "p99": 48253}\n'
-    found = parsed(said, "/embed", 4)
-    assert (found.requests, found.seconds, found.p50, found.p99, found.throughput) == (92, 2.0, 0.043975, 0.048253, 46)
+HEAD = "response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset\n"
 
 
-@pytest.mark.parametrize(("requests", "faults"), [(92, 3), (0, 0)])
-def test_a_request_that_fails_is_no_figure(requests: int, faults: int) -> None:
-    said = json.dumps({"requests": requests, "duration": 1, "faults": faults, "p50": 1, "p99": 1})
-    with pytest.raises(CheckError, match=f"/embed failed {faults} times and answered {requests} to 4 clients"):
-        parsed(said, "/embed", 4)
+def said(*rows: tuple[float, int, float]) -> str:
+    """hey's table, of time, status and offset."""
+    return HEAD + "".join(f"{took:.4f},0.0,0.0,0.0,0.0,0.0,{status},{offset:.4f}\n" for took, status, offset in rows)
+
+
+def test_what_hey_says_is_counted_from_the_first_question_to_the_last_answer() -> None:
+    found = parsed(said((0.1, 200, 1.0), (0.4, 200, 1.1), (0.2, 200, 1.3)), "/embed", 3, 3)
+    assert (found.requests, found.p50, found.p99) == (3, 0.2, 0.4)
+    assert found.seconds == pytest.approx(0.5)
+    assert found.throughput == pytest.approx(6)
+
+
+def test_99_percent_leave_out_the_slowest_of_a_hundred() -> None:
+    rows = [(number / 1000, 200, 0.0) for number in range(1, 101)]
+    assert parsed(said(*rows), "/embed", 1, 100).p99 == 0.099
+    assert parsed(said(*rows[:50]), "/embed", 1, 50).p99 == 0.05
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([(0.1, 200, 0.0)], "1 failed"),
+        ([(0.1, 200, 0.0), (0.1, 503, 0.0)], "1 failed, 1 with status 503"),
+        ([], "2 failed"),
+    ],
+)
+def test_a_request_that_fails_is_no_figure(rows: list[tuple[float, int, float]], why: str) -> None:
+    with pytest.raises(CheckError) as caught:
+        parsed(said(*rows), "/embed", 2, 2)
+    assert caught.value.message == f"/embed: of 2 requests of 2 clients {why}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clients", "latency", "requests"), [(5, 1, 0.01, 500), (5, 4, 0.01, 500), (5, 16, 0.3, 128)]
+)
+def test_requests_are_as_many_as_fill_the_time_and_eight_of_each_client(
+    seconds: float, clients: int, latency: float, requests: int
+) -> None:
+    assert count(seconds, clients, latency) == requests
 
 
 @pytest.fixture
@@ -122,7 +153,7 @@ NOTHING = Inputs(writeup={}, passes=(), services=())
 
 def results(measured: bool = True) -> dict[str, Any]:
     sides = {"torch": [round_(4.0, 400, 10, measured)], "onnx": [round_(1.0, 100, 5, measured)]}
-    head = {"tool": "wrk 4.1.0", "rounds": 1, "seconds": 5, "node": NODE, "machine": "a box"}
+    head = {"tool": "hey", "rounds": 1, "seconds": 5, "node": NODE, "machine": "a box"}
     return {**head, "services": {"embedding": {"sides": summed(sides, dict.fromkeys(sides, "sha256:1"))}}}
 
 
