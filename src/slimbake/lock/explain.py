@@ -118,3 +118,19 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
             + "\n".join(f"  {line}" for line in lines),
             "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
         )
+
+
+def refuse_torch(family: Family, locked: Locked) -> None:
+    """Raise ResolutionError where a service that runs on ONNX Runtime would hold torch, with what requires it."""
+    lines = []
+    for layer in family.layers:
+        below = {each.name for each in family.closure(layer.name)} if layer.onnx else frozenset()
+        for owner in owners("torch", family, locked) if below else ():
+            if owner.layer in below:
+                way = " -> ".join(owner.chains[0]) if owner.chains else "torch"
+                lines.append(f"{layer.name}: torch in {owner.layer}, required by {way}")
+    if lines:
+        raise ResolutionError(
+            "services with `inference: onnx` would hold torch\n" + "\n".join(f"  {line}" for line in lines),
+            "require what runs without it, or stay on torch: remove `inference`",
+        )

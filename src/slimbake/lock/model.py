@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from slimbake.manifest.exports import ONNX
 from slimbake.manifest.model import LocalPackage, Manifest, Requirements
 from slimbake.plan.bases import parents_first, roots, torch_builds
 from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_all, of_bases, of_package, of_service, of_weights
@@ -26,6 +27,7 @@ class Layer:
     files: tuple[str, ...] = ()  # where they are written, other than in the manifest
     platforms: tuple[str, ...] = DEFAULT_PLATFORMS
     outside: bool = False  # models are exported on it, and no image holds it
+    onnx: bool = False  # its model runs without torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
         platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
         layer = _layer(service.name, service.base, service.requirements, platforms)
+        layer = replace(layer, onnx=service.inference == ONNX)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
     weights = (

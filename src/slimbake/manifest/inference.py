@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from slimbake.manifest.axes import copies
@@ -106,20 +106,30 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
         hint = "name a file with a text on each line: calibration: FILE\nor choose `mode: dynamic`, which needs none"
         report.value((*path, "mode"), "'static' scales activations as texts had them, and there are none", hint)
     if not static and "calibration" in precision:
-        report.key((*path, "calibration"), "only `mode: static` looks at texts", "add it, or remove this key")
+        report.key((*path, "calibration"), "only static int8 looks at texts", "add `mode: static`, or remove it")
 
 
 def without_export(manifest: Manifest, report: Report) -> None:
     """Report services whose model is to be exported, and whose base does not require torch itself."""
     bases = {base.name: base for base in manifest.bases}
-    able = [name for name, base in bases.items() if _exports(base)]
     for service in manifest.services:
         base = bases.get(service.base or "")
         runs = (service.inference, *(variant.inference for variant in service.variants))
         if ONNX in runs and base and not _exports(base):
-            message = f"'{base.name}' does not require torch, which exports the model of this service"
-            hint = f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
-            report.value(("services", service.name, "base"), message, f"{hint}\n{_STAY}")
+            message = f"'{base.name}' does not require torch, with which the model of this service is exported"
+            report.value(("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}")
+
+
+def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
+    """A hint to a base that models are exported on."""
+    below: list[str] = []
+    while base.extends in bases and base.extends not in below:  # a circle has been reported
+        base = bases[base.extends]
+        below.append(base.name)
+        if _exports(base):
+            return f"stand on '{base.name}', and require here what is between them"
+    able = [name for name, each in bases.items() if _exports(each)]
+    return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
 
 
 def _exports(base: Base) -> bool:

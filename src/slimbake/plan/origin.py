@@ -30,6 +30,12 @@ def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def exports(plan: Plan, target: str) -> dict[str, str]:
+    """Of these, the locks of weights that lie in the image in another form: lock file -> what that is called."""
+    found = (each for each in plan.held((target,)) if each.recipe and each.recipe.export)
+    return {each.recipe.lock: each.name.removeprefix("weights-") for each in found if each.recipe}
+
+
 def lock_digest(texts: tuple[str, ...]) -> str:
     """The SHA-256 of these locks one after the other, without their comments."""
     lines = (line for text in texts for line in text.splitlines(keepends=True))

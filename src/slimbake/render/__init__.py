@@ -89,8 +89,9 @@ def _settings_file(plan: Plan, target: Target) -> dict[str, str]:
     """What a step that exports a model is told: JSON."""
     if not (target.recipe and (export := target.recipe.export)):
         return {}
-    text = json.dumps({"about": _about(plan), **told(export)}, ensure_ascii=False)
-    return {f"{INSIDE}/{export.told}": text.replace(", ", ",\n", 1) + "\n"}
+    said = {"about": _about(plan), **told(export)}
+    lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())
+    return {f"{INSIDE}/{export.told}": "{" + ",\n".join(lines) + "}\n"}
 
 
 def _about(plan: Plan) -> str:
