@@ -53,7 +53,7 @@ def _module(model: Any, pooling: str) -> Any:
     """The model with its pooling, as one module. Made here, since torch is imported only where a model is."""
     import torch
 
-    class Encoder(torch.nn.Module):
+    class Encoder(torch.nn.Module):  # type: ignore[misc]  # nothing here has torch's types
         def __init__(self) -> None:
             super().__init__()
             self.model = model

@@ -9,20 +9,21 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .export_torch import LIMIT, ExportError
+    from .export_torch import ExportError, save
 else:
-    from export_torch import LIMIT, ExportError
+    from export_torch import ExportError, save
 
 CALIBRATION = 512  # texts of a calibration file that are looked at, the first ones
 BATCH = 16
 
 
-def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any], limit: int = LIMIT) -> None:
+def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -> None:
     """Replace the float32 graph at `path`. Raises ExportError where what is excluded or calibrated with is not there.
 
     `precision`: `type` is fp32 (nothing is done), fp16 or int8; with int8 `per-channel` (a scale for each column of a
@@ -32,32 +33,34 @@ def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any], l
     if precision["type"] == "fp32":
         return
     import onnx
+    import onnx_ir
 
     graph = onnx.load(path)
     _forget_weights_shapes(graph)
-    external = graph.ByteSize() > limit
-    for old in path.parent.glob(f"{path.name}*"):
-        old.unlink()
-    with _quiet():
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
         if precision["type"] == "fp16":
-            _halve(graph, path, precision)
+            changed = _halved(graph, precision)
         else:
-            _to_integers(graph, path, precision, inference, external)
+            _to_integers(graph, made, precision, inference, path.with_name("tokenizer.json"))
+            changed = onnx.load(made)
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        save(onnx_ir.from_proto(changed), path)
 
 
-def _halve(graph: Any, path: Path, precision: dict[str, Any]) -> None:
+def _halved(graph: Any, precision: dict[str, Any]) -> Any:
     """Weights and arithmetic in 16 bits; inputs and outputs stay as they are, so that services need not know."""
-    import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     kinds, names = _excluded(graph, precision.get("exclude", ()))
-    halved = convert_float_to_float16(
-        graph, keep_io_types=True, disable_shape_infer=False, op_block_list=kinds or None, node_block_list=names or None
+    return convert_float_to_float16(
+        graph, keep_io_types=True, op_block_list=kinds or None, node_block_list=names or None
     )
-    onnx.save(halved, path)
 
 
-def _to_integers(graph: Any, path: Path, precision: dict[str, Any], inference: dict[str, Any], external: bool) -> None:
+def _to_integers(graph: Any, made: Path, precision: dict[str, Any], inference: dict[str, Any], tokenizer: Path) -> None:
+    """Write the quantised graph to `made`, with its weights beside it: so it may be of any size."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
     from onnxruntime.quantization.registry import IntegerOpsRegistry
 
@@ -66,16 +69,16 @@ def _to_integers(graph: Any, path: Path, precision: dict[str, Any], inference: d
         "per_channel": precision.get("per-channel", True),
         "reduce_range": precision.get("reduce-range", False),
         "nodes_to_exclude": names,
-        "use_external_data_format": external,
+        "use_external_data_format": True,
     }
     if precision.get("mode", "dynamic") == "dynamic":
         operators = [kind for kind in IntegerOpsRegistry if kind not in kinds]
-        quantize_dynamic(graph, path, operators, weight_type=QuantType.QInt8, **settings)
+        quantize_dynamic(graph, made, operators, weight_type=QuantType.QInt8, **settings)
         return
     quantize_static(
         graph,
-        path,
-        _Texts(Path(precision["calibration"]), path.with_name("tokenizer.json"), inference),
+        made,
+        _Texts(Path(precision["calibration"]), tokenizer, inference),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=[kind for kind in ("MatMul", "Gemm", "Gather") if kind not in kinds],
         activation_type=QuantType.QUInt8,

@@ -129,12 +129,12 @@ def _settle(graph: Any) -> None:
     graph.metadata_props.clear()
 
 
-def save(graph: Any, path: Path, limit: int = LIMIT) -> None:
-    """Store a graph (onnx_ir.Model); its weights in a file beside it where one file would pass `limit` bytes."""
+def save(graph: Any, path: Path) -> None:
+    """Store a graph (onnx_ir.Model); its weights in a file beside it where one file would pass LIMIT."""
     import onnx_ir
 
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
-    onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > limit else None)
+    onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > LIMIT else None)
 
 
 def check(path: Path) -> None:

@@ -52,8 +52,9 @@ def inference(raw: Raw, report: Report) -> None:
 
 def _said(raw: Raw, asked: _Asked) -> Raw:
     """The variant that an export is asked for in; nothing of a service as a whole."""
-    said = raw["services"][asked.service].get("variants", {})
-    return said.get(asked.path[3], {}) if len(asked.path) > 3 else {}
+    variants: Raw = raw["services"][asked.service].get("variants", {})
+    found: Raw = variants[str(asked.path[3])] if len(asked.path) > 4 else {}
+    return found
 
 
 def _asked(raw: Raw) -> Iterator[_Asked]:
@@ -123,9 +124,9 @@ def without_export(manifest: Manifest, report: Report) -> None:
 def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
     """A hint to a base that models are exported on."""
     below: list[str] = []
-    while base.extends in bases and base.extends not in below:  # a circle has been reported
-        base = bases[base.extends]
-        below.append(base.name)
+    while (name := base.extends or "") in bases and name not in below:  # a circle has been reported
+        base = bases[name]
+        below.append(name)
         if _exports(base):
             return f"stand on '{base.name}', and require here what is between them"
     able = [name for name, each in bases.items() if _exports(each)]

@@ -1,0 +1,244 @@
+"""Exports of small models with random weights, where torch is: CONTRIBUTING.md says how such an environment is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from slimbake.inside import export, export_torch  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
+
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "sat", "on", "the", "mat", "##s")
+TEXTS = ["the cat sat", "dogs", "", "the dog sat on the mat " * 20, "unheard"]
+FP32 = {"type": "fp32"}
+Made = Callable[..., Path]
+Module: Any = torch.nn.Module
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """A folder with a small BERT; `beside` are files of sentence-transformers."""
+
+    def make(beside: dict[str, Any] | None = None, **config: Any) -> Path:
+        torch.manual_seed(7)
+        folder = tmp_path / "model"
+        small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+        told = transformers.BertConfig(vocab_size=len(WORDS), max_position_embeddings=64, **small | config)
+        transformers.BertModel(told).save_pretrained(folder)
+        (folder / "vocab.txt").write_text("\n".join(WORDS))
+        transformers.BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+        for name, value in (beside or {}).items():
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(value))
+        return folder
+
+    return make
+
+
+def torch_vectors(folder: Path, texts: Sequence[str], pooling: str = "mean") -> Any:
+    """What sentence-transformers would say, written out anew."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    batch = tokenizer(list(texts), padding=True, truncation=True, max_length=64, return_tensors="pt")
+    with torch.inference_mode():
+        tokens = model(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1)
+    pooled = tokens[:, 0] if pooling == "cls" else (tokens * mask).sum(dim=1) / mask.sum(dim=1)
+    return torch.nn.functional.normalize(pooled).numpy()
+
+
+def graph_vectors(out: Path, texts: Sequence[str]) -> Any:
+    from tokenizers import Tokenizer
+
+    told = json.loads((out / "inference.json").read_text())
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    tokenizer.enable_truncation(told["max_length"])
+    tokenizer.enable_padding(pad_id=told["padding"]["id"], pad_token=told["padding"]["token"])
+    batch = tokenizer.encode_batch(list(texts))
+    session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+    names = {"input_ids": "ids", "attention_mask": "attention_mask"}
+    given = {name: np.array([getattr(each, what) for each in batch], dtype=np.int64) for name, what in names.items()}
+    tokens, vectors = session.run(["token_embeddings", "sentence_embedding"], given)
+    assert tokens.shape == (*given["input_ids"].shape, told["dimension"])
+    return vectors
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(made: Made, tmp_path: Path, pooling: str) -> None:
+    folder = made({"1_Pooling/config.json": {"pooling_mode": pooling}})
+    export.export(folder, tmp_path / "out", FP32)
+    for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS[3:4]):
+        assert graph_vectors(tmp_path / "out", texts) == pytest.approx(torch_vectors(folder, texts, pooling), abs=1e-5)
+
+
+def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Path) -> None:
+    folder = made({"sentence_bert_config.json": {"max_seq_length": 48}})
+    (folder / "LICENSE").write_text("mine")
+    export.export(folder, tmp_path / "out", FP32)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "LICENSE", "config.json", "inference.json", "model.onnx", "tokenizer.json",
+    ]  # fmt: skip
+    told = json.loads((tmp_path / "out/inference.json").read_text())
+    assert told.pop("sha256") == {"model.onnx": export._hashed(tmp_path / "out/model.onnx")}
+    assert told == {
+        "task": "embedding", "precision": "fp32", "pooling": "mean", "max_length": 48, "dimension": 32,
+        "inputs": ["input_ids", "attention_mask"], "outputs": ["token_embeddings", "sentence_embedding"],
+        "padding": {"id": 0, "token": "[PAD]"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "precision", [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}], ids=lambda told: told["type"]
+)
+def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precision: dict[str, Any]) -> None:
+    folder = made()
+    (tmp_path / "settings.json").write_text(json.dumps({"precision": precision}))
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed}
+        words = [sys.executable, export.__file__, str(folder), str(tmp_path / seed), str(tmp_path / "settings.json")]
+        subprocess.run(words, check=True, env=environment, cwd=tmp_path)
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "2"))
+    assert first == second
+    assert str(tmp_path).encode() not in first["model.onnx"]
+
+
+@pytest.mark.parametrize("precision", [{"type": "fp16"}, {"type": "int8"}, {"type": "int8", "per-channel": False}])
+def test_coarser_numbers_are_near_and_smaller(made: Made, tmp_path: Path, precision: dict[str, Any]) -> None:
+    folder = made(hidden_size=128, intermediate_size=512)
+    export.export(folder, tmp_path / "fp32", FP32)
+    export.export(folder, tmp_path / "out", precision)
+    cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.98
+    sizes = [(tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "out")]
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_what_is_excluded_stays_in_full(made: Made, tmp_path: Path) -> None:
+    import onnx
+
+    export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["Gather", "encoder.layer.1.*"]})
+    nodes = onnx.load(tmp_path / "out/model.onnx").graph.node
+    left = [node.name for node in nodes if node.op_type == "MatMul" and "dense" in node.name]
+    assert left and all(name.startswith("encoder.layer.1.") for name in left)
+    assert any(node.op_type == "MatMulInteger" for node in nodes)
+
+
+def test_static_ranges_come_from_a_calibration_file(made: Made, tmp_path: Path) -> None:
+    folder = made()
+    (tmp_path / "texts.txt").write_text("the cat sat\n" * 40)
+    precision = {"type": "int8", "mode": "static", "calibration": str(tmp_path / "texts.txt")}
+    export.export(folder, tmp_path / "out", precision)
+    cosines = (graph_vectors(tmp_path / "out", TEXTS[:1]) * torch_vectors(folder, TEXTS[:1])).sum(axis=1)
+    assert cosines.min() > 0.95
+    (tmp_path / "texts.txt").write_text("one\n")
+    with pytest.raises(export_torch.ExportError, match="1 texts say too little: at least 16, one a line"):
+        export.export(folder, tmp_path / "again", precision)
+
+
+# --- a graph larger than protobuf reads ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "precision", [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}], ids=lambda told: told["type"]
+)
+def test_a_graph_over_the_limit_has_its_weights_beside_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(export_torch, "LIMIT", 1000)
+    folder = made()
+    export.export(folder, tmp_path / "out", precision)
+    told = json.loads((tmp_path / "out/inference.json").read_text())
+    assert sorted(told["sha256"]) == ["model.onnx", "model.onnx.data"]
+    cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.98
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_weights_that_are_cut_short_are_told(made: Made, tmp_path: Path) -> None:
+    weights = made() / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(export_torch.ExportError, match="holds no model that can be read"):
+        export.export(weights.parent, tmp_path / "out", FP32)
+
+
+def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = made() / "model.safetensors"
+    left = {name: value for name, value in load_file(weights).items() if "layer.1.output" not in name}
+    save_file(left, weights, {"format": "pt"})
+    with pytest.raises(export_torch.ExportError, match=r"they lack encoder\.layer\.1\.output\..* and \d more"):
+        export.export(weights.parent, tmp_path / "out", FP32)
+
+
+def test_a_pooler_may_be_missing(made: Made, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = made() / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if not k.startswith("pooler")}, weights, {"format": "pt"})
+    export.export(weights.parent, tmp_path / "out", FP32)
+    assert (tmp_path / "out/model.onnx").is_file()
+
+
+def test_weights_of_another_config_are_told(made: Made, tmp_path: Path) -> None:
+    folder = made()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
+    with pytest.raises(export_torch.ExportError, match=r"the weights do not fit config\.json"):
+        export.export(folder, tmp_path / "out", FP32)
+
+
+def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
+    library = torch.library.Library("slimbake_test", "DEF")
+    library.define("strange(Tensor x) -> Tensor")
+    library.impl("strange", lambda x: x.clone(), "CompositeExplicitAutograd")
+    torch.library.register_fake("slimbake_test::strange", lambda x: x.clone(), lib=library)
+
+    class Strange(Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return torch.ops.slimbake_test.strange(x)
+
+    class Whole(Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Strange()
+
+        def forward(self, x: Any) -> Any:
+            return {"y": self.inner(x) + 1}
+
+    with pytest.raises(export_torch.ExportError) as told:
+        export_torch.traced(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
+    assert str(told.value) == (
+        "the exporter does not know the operator slimbake_test.strange.default, in the module inner (Strange); "
+        "`inference: torch` runs this service as it is"
+    )
+
+
+def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
+    class Branching(Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return {"y": x + 1 if x.sum() > 0 else x}
+
+    with pytest.raises(export_torch.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"):
+        export_torch.traced(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
+
+
+def test_an_excluded_node_that_is_not_there_is_told(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(export_torch.ExportError, match=r"nodes with weights are encoder\.layer\.0"):
+        export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})
