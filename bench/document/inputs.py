@@ -48,6 +48,7 @@ class Inputs:
     limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
+    serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
 
 
 def read(root: Path) -> Inputs:
@@ -72,6 +73,7 @@ def read(root: Path) -> Inputs:
         limits=_json(root / FOLDER / "limits.json"),
         bake=_json(root / RESULTS / "bake.json"),
         prune=_json(root / RESULTS / "prune.json"),
+        serving=_json(root / RESULTS / "serving.json"),
     )
 
 

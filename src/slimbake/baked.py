@@ -51,6 +51,11 @@ class Baked:
             return {}
 
 
+def images(file: Path) -> dict[str, str]:
+    """The id of each service's image as it was last built and checked here; none where the record cannot be read."""
+    return {name: image for name, (_, image) in _read(file).items()}
+
+
 def _read(file: Path) -> dict[str, tuple[str, str]]:
     try:
         known = json.loads(file.read_text("utf-8"))

@@ -35,6 +35,8 @@ PURE = (
     "slimbake.registry.patience", "slimbake.missing.released",
     "slimbake.bake.costs", "slimbake.watch.touched",
     "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.staged",
+    "slimbake.advise.model", "slimbake.advise.advice", "slimbake.advise.prune", "slimbake.advise.runtime",
+    "slimbake.advise.fleet", "slimbake.advise.report", "slimbake.advise.laid",
 )  # fmt: skip
 """Values in, values out; a package stands for all its modules."""
 

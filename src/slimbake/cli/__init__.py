@@ -29,6 +29,7 @@ COMMANDS = {
     "sizes": "measure the images",
     "limits": "compare images with what their workloads need",
     "layers": "show the layers of packages, and better ones",
+    "advise": "say what is left to do, by bytes saved",
     "passes": "list the size optimisations that are known",
     "sbom": "say what an image holds, as CycloneDX",
     "diff": "name the first file in which two images differ",

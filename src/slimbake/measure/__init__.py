@@ -84,6 +84,12 @@ def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | 
     )
 
 
+def remembered(images: Mapping[str, str], cache: Path) -> Measurement:
+    """Those of these images, name -> id, that were measured before."""
+    known = _load(cache)
+    return Measurement(tuple(Image(name, image, known[image]) for name, image in images.items() if image in known))
+
+
 def remember(measured: Measurement, cache: Path) -> None:
     """Keep what images weigh where `measure` and `stored` find it."""
     known = _load(cache)

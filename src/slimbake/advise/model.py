@@ -1,0 +1,236 @@
+"""What is known of a fleet, and what there is to do about its bytes, as values. What is unmeasured is None. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from slimbake.catalogue.model import Pass
+from slimbake.closures import Sizes
+from slimbake.evidence.model import Finding
+from slimbake.limits.model import WORTH, Limits
+from slimbake.lock.model import Pin
+from slimbake.manifest.places import KeyPath, Places
+from slimbake.manifest.report import dotted
+from slimbake.plan.model import Compression
+
+Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]
+Bound = Literal["", "at least", "at most", "about"]
+Unit = Literal["uncompressed", "compressed", "on a host", "on a registry", "pulled by a typical update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Bytes that an action saves; None where nothing that was measured tells them."""
+
+    unit: Unit
+    bytes: int | None
+    bound: Bound = ""  # "" = measured, as it is; "about" = an estimate
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What does it: a command, or a place of the manifest and what is to stand there."""
+
+    command: str = ""
+    place: str = ""  # services.yaml:41
+    key: str = ""  # services.embedding; "" = the whole
+    line: str = ""  # inference: onnx; "" where no single line does it
+    note: str = ""  # what to do there, in words
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One thing that is left to do."""
+
+    kind: Kind
+    what: str
+    saves: tuple[Saving, ...]  # the first is what it is ordered by
+    source: str  # of the savings: which measurement, which files; of what is unmeasured, what would measure it
+    steps: tuple[Step, ...]
+    costs: tuple[str, ...]
+    also: tuple[str, ...] = ()  # other services whose images change with it
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "saves": [each.as_json() for each in self.saves],
+            "source": self.source,
+            "steps": [each.as_json() for each in self.steps],
+            "costs": list(self.costs),
+            "also": list(self.also),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """All that is left to do for one image, or for the fleet as a whole (`service` is ""): what saves most first."""
+
+    service: str
+    uncompressed: int | None = None
+    compressed: int | None = None
+    advice: tuple[Advice, ...] = ()
+    unmeasured: tuple[str, ...] = ()  # what could not be judged, and the command that measures it
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "uncompressed": self.uncompressed,
+            "compressed": self.compressed,
+            "advice": [each.as_json() for each in self.advice],
+            "unmeasured": list(self.unmeasured),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One layer of an image, under the name of the target that lays it ("" where that is not known). Bytes."""
+
+    target: str
+    diff: str
+    uncompressed: int
+    compressed: int | None = None
+    gzip: int | None = None
+    zstd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What an image weighs, and the file that says so."""
+
+    digest: str
+    parts: tuple[Part, ...]
+    source: str
+
+    @property
+    def uncompressed(self) -> int:
+        return sum(part.uncompressed for part in self.parts)
+
+    @property
+    def compressed(self) -> int | None:
+        known = [part.compressed for part in self.parts]
+        return None if None in known else sum(size for size in known if size is not None)
+
+    def of(self, target: str) -> Part | None:
+        """All that a target lays in this image, as one part; None where it lays nothing that is known."""
+        found = [part for part in self.parts if part.target == target]
+        if not found:
+            return None
+        packed = [part.compressed for part in found]
+        size = None if None in packed else sum(each for each in packed if each is not None)
+        return Part(target, "", sum(part.uncompressed for part in found), size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One service, or one variant of it, and what is known of its image."""
+
+    service: str  # embedding-onnx
+    entry: str  # embedding: its key in the manifest
+    variant: str = ""
+    bases: tuple[str, ...] = ()  # that it stands on, the nearest first
+    inference: str = "torch"
+    precision: str = "fp32"
+    parity: tuple[tuple[str, float], ...] = ()  # what its answers are held to; () = nothing
+    weights: str = ""  # the target that lays them, "" where it has none
+    runtime: str = ""  # the nearest base that holds torch for CPUs, "" where none does
+    image: Weighed | None = None
+    limits: Limits | None = None
+    startup: float | None = None  # seconds until it listens
+    rss: int | None = None
+    imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> the files of its code with it
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Its layers of packages, as their locks are called."""
+        return (*(f"base-{base}" for base in self.bases), self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A pass that applies to a layer, and what is known of it there."""
+
+    carries: Pass
+    finding: Finding | None = None
+    stale: str = ""  # why the finding does not answer any more
+    left_out: KeyPath = ()  # where the manifest leaves it out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer of packages, and the passes that apply to it."""
+
+    name: str  # base-ml
+    services: tuple[str, ...]  # whose checks it has to hold before
+    unchecked: tuple[str, ...] = ()  # of these, without a smoke
+    off: KeyPath = ()  # where the manifest turns all passes off
+    passes: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    """A package or weights in more than one place of a host."""
+
+    key: str
+    host: int  # bytes of one copy; estimated from wheels where packages were not measured
+    copies: int
+    services: tuple[str, ...]
+    base: str  # what all of them stand on, "" for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Relaid:
+    """What the planner's layers would change for the fleet, in bytes; less is negative."""
+
+    host: int
+    registry: int
+    pulled: int  # by a typical update
+    before: tuple[int, int, int]  # the three as they are
+    layers: tuple[int, int]  # of the image that has most, as they are and as they would be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that advice is made of."""
+
+    file: str  # the manifest's name
+    places: Places
+    subjects: tuple[Subject, ...]
+    compression: Compression
+    layers: tuple[Layer, ...] = ()
+    parents: Mapping[str, str] = field(default_factory=dict)  # base -> the one that it extends, "" for none
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # base -> the packages that it asks for
+    pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=dict)  # lock -> its packages
+    packages: Sizes = field(default_factory=dict)  # measured
+    doubled: tuple[Doubled, ...] = ()
+    relaid: Relaid | None = None
+    unlaid: str = ""  # why nothing is known of what lies in several places
+    keys: frozenset[KeyPath] = frozenset()  # that the manifest has
+
+    def at(self, path: KeyPath, line: str, note: str = "") -> Step:
+        """A place of the manifest: a key, and the line that is to stand there or below it."""
+        return Step(place=f"{self.file}:{self.places.key(path).line}", key=dotted(path), line=line, note=note)
+
+    def subject(self, service: str) -> Subject:
+        """KeyError where there is none."""
+        return next((each for each in self.subjects if each.service == service), None) or _missing(service)
+
+    def variants(self, subject: Subject) -> tuple[Subject, ...]:
+        """The other variants of the same entry."""
+        return tuple(each for each in self.subjects if each.entry == subject.entry and each is not subject)
+
+
+def worth(size: int | None, subject: Subject) -> bool:
+    """Whether bytes are worth naming beside an image; what is unmeasured is."""
+    return size is None or subject.image is None or size >= WORTH * subject.image.uncompressed
+
+
+def _missing(name: str) -> Subject:
+    raise KeyError(name)

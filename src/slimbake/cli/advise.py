@@ -1,0 +1,48 @@
+"""`slimbake advise`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    select,
+    services_argument,
+    variant_option,
+)
+
+
+@click.command("advise")
+@services_argument
+@variant_option
+@manifest_option
+@json_option
+def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
+    """Say what is left to do for each image, what saves most first: prune, share, another runtime, int8, another base.
+
+    Reads the locks, what is committed in evidence/, and what was last baked here; builds and runs nothing. A figure
+    is measured or says what it is: at least, at most, about (an estimate), or unmeasured. Named services leave out
+    what is about the fleet as a whole.
+    """
+    from slimbake.advise.advice import advice, fleet
+    from slimbake.advise.facts import facts
+    from slimbake.advise.report import text
+    from slimbake.errors import StaleFiles
+    from slimbake.lock import stale
+
+    manifest, plan = read(file)
+    chosen = select(plan, services, variant)
+    if old := stale(manifest):
+        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
+    known = facts(manifest, plan, whole_fleet=not services)
+    images, whole = advice(known, chosen), None if services else fleet(known)
+    if as_json:
+        told = {"images": {each.service: each.as_json() for each in images}}
+        print_json(told | ({"fleet": whole.as_json()} if whole else {}))
+    else:
+        click.echo(text((*images, *([whole] if whole else []))))
