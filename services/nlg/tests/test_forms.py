@@ -18,12 +18,8 @@ from slimbake.inside.export import export  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-PROMPTS = [
-    "If the user is authenticated,",
-    "The",
-    "Grüße an alle: 東京 🙂.",
-    "Django provides a template system. " * 200,
-]
+LONG = "Django provides a template system. " * 200
+PROMPTS = ["If the user is authenticated,", "The", "Grüße an alle: 東京 🙂.", LONG]
 
 
 @pytest.fixture(scope="module")
