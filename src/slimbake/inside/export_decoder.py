@@ -29,8 +29,7 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM
 
     model = loaded(folder, AutoModelForCausalLM)
-    window = _window(model)
-    past = _past(model)
+    past, window = _past(model), _window(model)
     inputs = {
         "input_ids": torch.ones((BATCH, LENGTH), dtype=torch.long),
         "attention_mask": torch.ones((BATCH, PAST + LENGTH), dtype=torch.long),
@@ -55,7 +54,7 @@ def _module(model: Any) -> Any:
     import torch
     from transformers import DynamicCache
 
-    class Decoder(torch.nn.Module):
+    class Decoder(torch.nn.Module):  # type: ignore[misc]  # torch is not there when types are checked
         def __init__(self) -> None:
             super().__init__()
             self.model = model
