@@ -31,10 +31,7 @@ def to_bytes(graph: Any, kinds: Collection[str], names: Set[str]) -> None:
     for name, numbers in users.items():
         mine = [nodes[number] for number in numbers]
         kind = mine[0].op_type
-        whole = all(
-            (node.op_type, node.input.index(name) if kind in _PLACES else None) == (kind, _PLACES.get(kind))
-            for node in mine
-        )
+        whole = all((node.op_type, list(node.input).index(name)) == (kind, _PLACES.get(kind)) for node in mine)
         free = kind not in kinds and names.isdisjoint(node.name for node in mine)
         if kind in _PLACES and whole and free and _large(weights[name]):
             maker = _matrix if kind == "MatMul" else _table
