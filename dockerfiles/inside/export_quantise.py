@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
     from .export_torch import ExportError, save
+    from .export_weights import to_bytes
 else:
     from export_torch import ExportError, save
+    from export_weights import to_bytes
 
 CALIBRATION = 512  # texts of a calibration file that are looked at, the first ones
 BATCH = 16
@@ -28,8 +30,9 @@ def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -
     """Replace the float32 graph at `path`. Raises ExportError where what is excluded or calibrated with is not there.
 
     `precision`: `type` is fp32 (nothing is done), fp16 or int8; with int8 `per-channel` (a scale for each column of a
-    weight), `reduce-range` (7 bits), `exclude` (operators, or globs of nodes' names), `mode` (`dynamic`, or `static`
-    with `calibration`: a file of texts, one a line, which the tokenizer beside the graph reads as `inference` says).
+    weight), `reduce-range` (7 bits), `exclude` (operators, or globs of nodes' names), `mode`: `dynamic`, `weights`
+    (arithmetic stays in float32), or `static` with `calibration`: a file of texts, one a line, which the tokenizer
+    beside the graph reads as `inference` says.
     """
     if precision["type"] == "fp32":
         return
@@ -42,6 +45,11 @@ def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -
         made = Path(folder) / path.name
         if precision["type"] == "fp16":
             changed = _halved(graph, precision)
+        elif precision.get("mode") == "weights":
+            _part(graph)
+            kinds, names = _excluded(graph, precision.get("exclude", ()))
+            to_bytes(graph, kinds, set(names))
+            changed = graph
         else:
             _to_integers(graph, made, precision, inference, path.with_name("tokenizer.json"))
             changed = onnx.load(made)

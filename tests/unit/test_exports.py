@@ -129,6 +129,7 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     [
         (Precision("int8"), INT8),
         (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"), mode="dynamic")),
+        (Precision("int8", mode="weights"), Precision("int8", mode="weights", per_channel=True)),
         (Precision("fp32"), Precision("fp32")),
     ],
 )

@@ -103,6 +103,10 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
             report.key((*path, key), f"{kind} has no such setting", "remove it, or choose `type: int8`")
     if kind != "int8":
         return
+    if precision.get("mode") == "weights":
+        for key in ("per-channel", "reduce-range"):
+            if key in precision:
+                report.key((*path, key), "`mode: weights` has no such setting", "remove it, or choose `mode: dynamic`")
     static = precision.get("mode") == "static"
     if static and "calibration" not in precision:
         hint = "name a file with a text on each line: calibration: FILE\nor choose `mode: dynamic`, which needs none"

@@ -56,7 +56,7 @@ class Precision:
     per_channel: bool | None = None
     reduce_range: bool | None = None
     exclude: tuple[str, ...] = ()  # names and types of operators that stay as they are
-    mode: Literal["dynamic", "static"] | None = None
+    mode: Literal["weights", "dynamic", "static"] | None = None
     calibration: str | None = None  # a file, relative to the root
 
 

@@ -13,7 +13,7 @@ from slimbake.plan.targets import FROM_INSIDE, GENERATED, INSIDE, RUNTIME, label
 SETTINGS = "exports"  # a folder in INSIDE: what each step is told
 PROGRAMS = (
     "export.py",
-    *("export_decoder.py", "export_encoder.py", "export_quantise.py", "export_torch.py"),
+    *("export_decoder.py", "export_encoder.py", "export_quantise.py", "export_torch.py", "export_weights.py"),
 )
 """All of them, for every model: what its task is, only its files say."""
 
