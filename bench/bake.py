@@ -36,7 +36,7 @@ def main() -> int:
     if old := stale(whole, ROOT):
         say(f"the baselines of {', '.join(old)} hold other versions than locks/: run bench/bake.py --freeze")
         return 4
-    known = tuple(service.service for service in whole.services)
+    known = whole.group("default")
     services = selected(arguments.services, known)
     edits = selected(arguments.edits, services)
     try:
@@ -82,7 +82,7 @@ def benchmark(
         print(f"Smokes that do not hold: {'; '.join(broken)}.")
     value = {"services": services, "sides": {name: side.as_json() for name, side in found.items()}}
     say(f"all numbers: {tables.save('bake', value)}")
-    complete = bench.empty and services == edits == tuple(s.service for s in setting.plan.services)
+    complete = bench.empty and services == edits == setting.plan.group("default")
     if complete and len(found) == len(NAMES) and not broken:
         say(f"for docs/results.md: {tables.save('bake', value, stamped=False)}")
     return 6 if broken else 0

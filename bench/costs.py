@@ -32,7 +32,8 @@ def main() -> int:
     made = plan(manifest(arguments.root / MANIFEST))
     seconds = of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
     weighed = of_layers(made, _read(arguments.root / BAKED), _read(arguments.root / MEASURED))
-    known = [target.name for target in made.targets if target.kind != "inside"]
+    baked = made.needed((*made.group("default"), *made.group("smoke")))
+    known = [target.name for target in baked if target.kind != "inside"]
     if missing := sorted({*known, *weighed} - seconds.keys()):
         sys.stderr.write(f"not measured: {', '.join(missing)}: run `slimbake bake --no-cache`\n")
         return 4
@@ -66,7 +67,7 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
             holders.setdefault(layer["blob"], set()).add(service)
             sizes[layer["blob"]] = layer["compressed"]
     above = {
-        target.name: {s for s in services(made) if target in made.needed((s,))}
+        target.name: {s for s in made.group("default") if target in made.held((s,))}
         for target in made.targets
         if target.kind in ("runtime", "base", "weights", "service")
     }
@@ -76,11 +77,6 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
         for owner in owners[:1] or sorted(having):
             found[owner] += sizes[blob]
     return found
-
-
-def services(made: Plan) -> tuple[str, ...]:
-    """All services of a plan."""
-    return tuple(each.service for each in made.services)
 
 
 def _read(file: Path) -> dict[str, Any]:

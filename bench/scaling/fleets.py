@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.manifest import manifest
+from slimbake.manifest.model import Manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -27,7 +28,7 @@ class Case:
 
 def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
     """That many services, each a copy of one that is drawn from the example's; the same seed gives the same fleet."""
-    example = manifest(file)
+    example = _measured(file, costs)
     chance = random.Random(seed)  # noqa: S311
     chosen = [chance.choice(example.services) for _ in range(count)]
     names = [f"{service.name}-{number:04}" for number, service in enumerate(chosen)]
@@ -42,5 +43,11 @@ def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
 
 def own(file: Path, costs: dict[str, Any]) -> Case:
     """The example itself."""
-    made = plan(manifest(file))
+    made = plan(_measured(file, costs))
     return Case(made, {t.name: costs["seconds"].get(t.name, 0.0) for t in made.targets}, dict(costs["bytes"]))
+
+
+def _measured(file: Path, costs: dict[str, Any]) -> Manifest:
+    """The example with the services that were measured: of variants, the default."""
+    example = manifest(file)
+    return replace(example, services=tuple(s for s in example.services if s.name in costs["seconds"]))

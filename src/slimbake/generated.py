@@ -56,7 +56,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _inside(), _tool(root))
+        return render(plan, texts, _inside(plan), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -148,9 +148,11 @@ def _tool(root: Path) -> str:
     return "." if own else f"slimbake=={__version__}"
 
 
-def _inside() -> dict[str, str]:
+def _inside(plan: Plan) -> dict[str, str]:
+    """The programs that the plan's steps run: those that export models only where one is."""
     folder = Path(__file__).parent / "inside"
-    return {name: (folder / name).read_text("utf-8") for name in INSIDE_PROGRAMS}
+    exports = {name for t in plan.targets if t.recipe and t.recipe.export for name in t.recipe.export.programs}
+    return {name: (folder / name).read_text("utf-8") for name in (*INSIDE_PROGRAMS, *sorted(exports))}
 
 
 def _content(path: Path) -> str:

@@ -22,6 +22,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# These bring engines, a network or an emulated CPU of their own, and wait for them. With `-n 2 --dist loadgroup` they
+# run beside the others, which share one engine and one bake of the example fleet.
+ASIDE = {"offline", "platforms", "reproducible", "setup", "shards", "watch", "workflow"}
+
+WAITING = ("-o", "DPkg::Lock::Timeout=300")  # for an apt-get that runs beside this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
+            aside = item.path.stem.removeprefix("test_") in ASIDE
+            item.add_marker(pytest.mark.xdist_group("aside" if aside else "shared"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -133,7 +140,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip("docker-registry is not installed, and this is not root on Debian")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        installed = call("apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet)
+        installed = call(
+            "apt-get", *WAITING, "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet
+        )
         assert installed.code == 0, installed.stderr
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     (folder / "config.yml").write_text(

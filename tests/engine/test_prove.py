@@ -249,14 +249,14 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
 
 
 @pytest.mark.parametrize(
-    ("words", "level", "told"),
+    ("words", "seconds", "level", "told"),
     [
-        ("while True: pass", "time", "in load\n"),
-        ("b'x' * (5 << 30)", "memory", "it took more than 4g of memory"),
+        ("while True: pass", "3", "time", "in load\n"),
+        ("b'x' * (5 << 30)", "120", "memory", "it took more than 4g of memory"),
     ],
 )
 def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_named(
-    words: str, level: str, told: str, toy: Toy, baked: str
+    words: str, seconds: str, level: str, told: str, toy: Toy, baked: str
 ) -> None:
     toy.file(
         "one/odd.py",
@@ -268,7 +268,7 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
     )  # fmt: skip
     subject = Subject("one", f"slimbake/{toy.project}/one:unpruned", smoke, toy.root)
     without = Applied(name="toy.compat", packages=("idna",), remove=("idna/uts46data.py",))
-    limit = {"SMOKE_TIME_LIMIT": "3"}
+    limit = {"SMOKE_TIME_LIMIT": seconds}
     assert trial(subject, (), environment=limit).held
     outcome = trial(subject, (without,), environment=limit)
     assert (outcome.held, outcome.level) == (False, level)

@@ -21,11 +21,15 @@ every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
 SOURCES = REPOSITORY / "src" / "slimbake" / "inside"
 
 
+def _is_program(path: str) -> bool:
+    return path.startswith(f"{INSIDE}/") and path.endswith(".py")
+
+
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
 def test_a_fleet_generates_exactly_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
     expected = fleet.root / "expected"
     # The programs are the same in every fleet; that they are is said once, below.
-    files = {file.path: file.text for file in fleet.files() if not file.path.startswith(f"{INSIDE}/")}
+    files = {file.path: file.text for file in fleet.files() if not _is_program(file.path)}
     if request.config.getoption("--update-golden"):
         shutil.rmtree(expected, ignore_errors=True)
         for path, text in files.items():
@@ -50,14 +54,16 @@ def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
 
 @every_fleet
 def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
-    programs = {file.path: file.text for file in fleet.files() if file.path.startswith(f"{INSIDE}/")}
-    assert sorted(programs) == [
+    programs = {file.path: file.text for file in fleet.files() if _is_program(file.path)}
+    exports = any(target.recipe and target.recipe.export for target in fleet.plan.targets)
+    assert sorted(programs) == sorted(
         f"{INSIDE}/{name}.py"
         for name in (
             *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
             *("ledger", "passes", "smoke", "system", "trial"),
+            *(path.stem for path in SOURCES.glob("export*.py") if exports),
         )
-    ]
+    )
     for path, text in programs.items():
         first, _, rest = text.partition("\n")
         assert MARK in first

@@ -48,6 +48,7 @@ ALLOWED = {
     "slimbake.manifest.model": {"pathlib"},
     "slimbake.plan": {"pathlib"},
     "slimbake.plan.targets": {"pathlib"},
+    "slimbake.plan.exports": {"pathlib"},
     # Numbers from a constant seed: the same fleet gives the same plan.
     "slimbake.layers.polish": {"random"},
 }

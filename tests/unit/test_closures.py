@@ -94,7 +94,7 @@ def test_the_command_shows_both_plans_and_their_distance_to_the_lower_bound() ->
     shown = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert shown.exit_code == 0
     expected = (
-        r"^base-web +api, embedding, storage, nlg and 3 more",
+        r"^base-web +api, embedding, embedding-onnx, storage and 6 more",
         r"^  base-ml +embedding, nlg, hybrid",
         r"^written +[\d,.]+ MB \(\+\d",
         r"^planned ",

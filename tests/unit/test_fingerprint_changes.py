@@ -101,6 +101,13 @@ def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
     assert "base-web changed" in found["api"]
 
 
+def test_another_budget_is_measured_against(root: Path) -> None:
+    before = git(root, "rev-parse", "HEAD")
+    text = (root / "services.yaml").read_text("utf-8")
+    (root / "services.yaml").write_text(text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}"))
+    assert told(root, before) == {"api": ("changed", "its budget changed")}
+
+
 def test_many_files_are_counted(root: Path) -> None:
     for number in range(5):
         (root / f"services/embed/{number}.py").write_text("")

@@ -46,10 +46,13 @@ def test_a_service_that_was_not_observed_leaves_the_use_of_its_layers_unmeasured
     assert (two.opened, two.touched, two.used, two.left) == (None, None, None, None)
 
 
-def test_a_smallest_set_is_unmeasured_until_one_is_found() -> None:
-    one, two = limits(IMAGES, BOTH, {"one": 830})
+def test_the_smallest_set_is_the_image_itself_until_a_search_finds_a_smaller_one() -> None:
+    one, two = limits(IMAGES, BOTH, {"one": 830, "two": 5_000})
     assert (one.smallest, one.as_json()["smallest_ratio"]) == (830, 2.0)
-    assert (two.smallest, two.as_json()["smallest_ratio"]) == (None, None)
+    assert (two.smallest, two.as_json()["smallest_ratio"]) == (1670, 1.0)
+    one, two = limits(IMAGES, {"one": BOTH["one"]}, {})
+    assert one.smallest == 1660
+    assert (two.smallest, two.as_json()["smallest_ratio"]) == (None, None), "nothing is known of whether it works"
 
 
 @pytest.mark.parametrize(

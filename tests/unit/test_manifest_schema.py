@@ -47,9 +47,10 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     ("schema", "value", "also"),
     [
         (SCHEMA, model.Manifest, {"file", "layer_limit"}),
-        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights", "variant", "copy_of"}),
+        (SCHEMA["$defs"]["base"], model.Base, {"name", "weights", "variant", "copy_of", "exports"}),
         (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "torch", "variant", "copy_of"}),
         (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
+        (SCHEMA["$defs"]["precision"], model.Precision, set()),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),
         (SCHEMA["properties"]["optimize"], model.Optimize, {"none"}),
@@ -58,7 +59,8 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     ],
 )
 def test_the_schema_and_the_model_have_the_same_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:
-    assert set(schema["properties"]) | also == {field.name for field in dataclasses.fields(value)}
+    keys = {key.replace("-", "_") for key in schema["properties"]}
+    assert keys | also == {field.name for field in dataclasses.fields(value)}
     assert schema["additionalProperties"] is False
 
 

@@ -64,7 +64,7 @@ def test_what_the_manifest_says_is_kept() -> None:
 
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     # A None that meant "default" would leave a decision to a template.
-    may_be_none = {"recipe", "install", "port", "uncompressed", "compressed", "startup", "rss"}
+    may_be_none = {"recipe", "install", "export", "port", "uncompressed", "compressed", "startup", "rss"}
 
     def walk(value: object) -> None:
         if isinstance(value, tuple):
@@ -314,6 +314,12 @@ def test_the_same_manifest_gives_the_same_plan() -> None:
 
     assert plan(make()) == plan(make())
     assert hash(plan(make())) == hash(plan(make()))
+
+
+def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:
+    above, middle = (("up", "target:b"),), (("up", "target:c"),)
+    found = plan(fleet(service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")))
+    assert [target.name for target in found.targets if target.kind == "service"] == ["c", "b", "a", "d"]
 
 
 def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:

@@ -162,3 +162,19 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
         {DebianPackage("libpq5", "17.6-0", "amd64"): digest["deb"]},
         (Folder("models-small", (("config.json", digest["file"]),)),),
     )
+
+
+def test_a_model_in_another_form_is_told_with_what_it_was_made_from() -> None:
+    made_from = {"weights-a-model.txt": "a-model-onnx-int8", "weights-models-small.txt": "models-small-onnx-fp32"}
+    locks = read(
+        {"weights-a-model.txt": "a-model==3\n", "weights-models-small.txt": f"# words\n{'1' * 64}  config.json\n"},
+        made_from,
+    )
+    whole = made(locks=locks)
+    for name, ancestor in (("a-model-onnx-int8", "a-model"), ("models-small-onnx-fp32", "models-small")):
+        found = component(whole, name)
+        assert found["type"] == "machine-learning-model"
+        assert [each["name"] for each in found["pedigree"]["ancestors"]] == [ancestor]
+        assert "components" not in found  # no file of the ancestor is in the image
+        assert ancestor not in [each["name"] for each in whole["components"]]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(whole)) is None

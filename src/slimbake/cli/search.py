@@ -101,8 +101,8 @@ def _layers(
     from slimbake.search.propose import Layer
 
     pins = locked(manifest)
-    stands = {service.service: [t.name for t in plan.needed((service.service,))] for service in plan.services}
-    under = [t.name for t in plan.needed(chosen) if t.kind in ("base", "service") and t.recipe and t.recipe.install]
+    stands = {service.service: [t.name for t in plan.held((service.service,))] for service in plan.services}
+    under = [t.name for t in plan.held(chosen) if t.kind in ("base", "service") and t.recipe and t.recipe.install]
     if unknown := [name for name in only if name not in under]:
         raise UsageError(f"{', '.join(unknown)}: no layer of {', '.join(chosen)}", f"they are: {', '.join(under)}")
     layers = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
 from slimbake.manifest.report import near
+from slimbake.plan.exports import settings
 from slimbake.plan.origin import lock_digest
 from slimbake.plan.platforms import of_bases, of_service
-from slimbake.plan.sources import weights_sources
+from slimbake.plan.sources import origin, weights_sources
 
 FOLDER = "evidence"
 _LAYER = "1"  # of how a layer without passes is made from its locks: another one makes all evidence stale
@@ -162,8 +164,12 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
     context = manifest.file.parent / service.context
     files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [(context / name).read_bytes() if name and (context / name).is_file() else b"" for name in files]
-    weights = weights_sources(manifest)[service.weights].name if service.weights else ""
-    texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{weights}.txt")]
+    sources, weights = weights_sources(manifest), service.weights
+    name = sources[origin(weights)].name if weights else ""
+    texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{name}.txt")]
+    if weights and weights.export:
+        said = json.dumps(settings(weights.export.precision), sort_keys=True)
+        texts += [said, locks.get(f"base-{weights.export.base}.txt", "")]
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 
 

@@ -39,7 +39,7 @@ def changed(file: Path, before: str, after: str | None = None, variables: Mappin
 def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[str, str]) -> State:
     """The state of a commit; one without the manifest has no targets."""
     if not (snapshot.root / name).exists():
-        return State((), ())
+        return State()
     try:
         return _state(snapshot.root / name, variables, snapshot.submodules, committed=True)
     except ManifestError as error:
@@ -57,7 +57,8 @@ def _state(file: Path, variables: Mapping[str, str], submodules: Mapping[str, st
     if committed:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide that it changed.
         texts |= {path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()}
-    return State(accounts(plan, root, unpinned(plan), variables, texts, submodules), plan.targets)
+    found = accounts(plan, root, unpinned(plan), variables, texts, submodules)
+    return State(found, plan.targets, {service.service: service.budget for service in plan.services})
 
 
 def range_of(word: str) -> tuple[str, str, bool] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from slimbake.fingerprint.model import Account, Input
+from slimbake.manifest.model import Budget
 from slimbake.plan.model import Target
 
 Status = Literal["same", "changed", "new", "gone", "unknown"]
@@ -17,8 +18,9 @@ _NAMED = 3  # files of one folder, before they are counted
 class State:
     """The targets of one state of a repository, and what each depends on."""
 
-    accounts: tuple[Account, ...]
-    targets: tuple[Target, ...]
+    accounts: tuple[Account, ...] = ()
+    targets: tuple[Target, ...] = ()
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # service -> the limits of its image
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,25 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
     earlier = dict(_renamed(gone, before, after, old))
     later = {name: target for target, name in earlier.items()}
     found = [
-        Change(each.target, target.service, *_change(each, old.get(each.target), earlier.get(each.target, "")))
+        _checked(
+            Change(each.target, target.service, *_change(each, old.get(each.target), earlier.get(each.target, ""))),
+            before,
+            after,
+        )
         for each, target in zip(after.accounts, after.targets, strict=True)
     ]
     for name, target in gone.items():
         reason = f"is called {later[name]} now" if name in later else "is no longer in the manifest"
         found.append(Change(name, target.service, "gone", (reason,)))
     return tuple(found)
+
+
+def _checked(change: Change, before: State, after: State) -> Change:
+    """The image of a service may be the same under another budget, which has to be measured against all the same."""
+    name = change.target
+    if change.status == "same" and before.budgets.get(name) != after.budgets.get(name):
+        return replace(change, status="changed", reasons=("its budget changed",))
+    return change
 
 
 def _change(new: Account, old: Account | None, earlier: str) -> tuple[Status, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
 from slimbake.manifest.rules import folder_context
+from slimbake.plan.exports import SETTINGS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
 from slimbake.plan.targets import LOCKS, PASSES
@@ -74,17 +75,12 @@ class _Gatherer:
         self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
 
     def accounts(self) -> tuple[Account, ...]:
-        told = tuple(self._account(target.name) for target in self._plan.targets)
-        self._hashes.keep()
-        return told
-
-    def _account(self, name: str) -> Account:
-        """Of one target: a service may stand on one that the plan names after it, but nothing on itself."""
-        if name not in self._found:
-            found = list(self._inputs(self._targets[name]))
+        for target in self._plan.targets:
+            found = list(self._inputs(target))
             inputs = (each for each in found if isinstance(each, Input))
-            self._found[name] = account(name, inputs, (each for each in found if isinstance(each, str)))
-        return self._found[name]
+            self._found[target.name] = account(target.name, inputs, (each for each in found if isinstance(each, str)))
+        self._hashes.keep()
+        return tuple(self._found.values())
 
     def _inputs(self, target: Target) -> Found:
         text = self._text(target.dockerfile)
@@ -153,7 +149,7 @@ class _Gatherer:
             yield f"its context {name} is {value}, which names no digest"
 
     def _below(self, name: str) -> Found:
-        below = self._account(name)
+        below = self._found[name]
         yield Input("target", name, below.fingerprint)
         if below.unknown:
             yield f"{BELOW}{name}, which cannot be known"
@@ -211,6 +207,8 @@ def _external(name: str, image: str, around: Surroundings | None) -> str:
 def _place(path: str) -> tuple[str, str]:
     """Where a file of `inside` lies in the repository, and what it is."""
     folder, _, name = path.partition("/")
+    if name and folder == SETTINGS:
+        return "settings", f"{PROGRAMS}/{path}"
     if name and folder in ("locks", "passes"):
         return ("lock", f"{LOCKS}/{name}") if folder == "locks" else ("passes", f"{PASSES}/{name}")
     return "program", f"{PROGRAMS}/{path}"

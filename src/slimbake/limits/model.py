@@ -154,10 +154,11 @@ def _limits(
         used = None if by is None or used is None else used + _used(layer, with_sources(by))
     read = None if found is None else sum(file.bytes for file in found.files if file.opened)
     touched = None if found is None else sum(file.touched for file in found.files)
-    known = min(smallest[service], image) if service in smallest else None  # the image itself works, too
+    # An image whose workload was observed works itself.
+    worked = [size for size in (smallest.get(service), image if found else None) if size is not None]
     left = None if found is None else _left(found, image, above if used is None else above - used)
     return Limits(
-        service, digest, image, read, known, touched,
+        service, digest, image, read, min(worked, default=None), touched,
         found.resident if found else None, found.disturbed if found else None, above, used, left,
     )  # fmt: skip
 

@@ -170,5 +170,5 @@ def _system_text(name: str, system: _System, manifest: Manifest, machine: Machin
 def _weights(manifest: Manifest) -> dict[str, str]:
     """The locks of weights that lie in the repository, as they are now."""
     root = manifest.file.parent
-    sources = (source for source in weights_sources(manifest).values() if source.weights.source == "path")
-    return {f"weights-{source.name}": weights_text(root / source.weights.value) for source in sources}
+    found = {f"weights-{source.name}": weights for weights, source in weights_sources(manifest).items()}
+    return {n: weights_text(root / w.value) for n, w in found.items() if w.source == "path" and not w.export}

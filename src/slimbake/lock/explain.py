@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from slimbake.errors import MANIFEST, SlimbakeError
-from slimbake.lock.model import Family, Pin
+from slimbake.lock.model import Family, Layer, Pin
 
 _SHOWN = 6  # chains of one package
 
@@ -71,8 +71,9 @@ def explanation(
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
             lines.append(f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}")
-        if len(held) > 1 and sharers is None:
-            lines.append(f"  held {len(held)} times: a base that these services stand on could hold it once")
+        times = sum(not _layer(owner, family).outside for owner in held)
+        if times > 1 and sharers is None:
+            lines.append(f"  held {times} times: a base that these services stand on could hold it once")
     return "\n".join(lines)
 
 
@@ -86,12 +87,18 @@ def _found(owner: Owner, sharers: Mapping[str, tuple[str, ...]], copies: int) ->
 
 
 def _why(owner: Owner, family: Family) -> str:
-    layer = next(layer for layer in family.layers if layer.name == owner.layer)
+    layer = _layer(owner, family)
+    if layer.outside:
+        return "there, because models are exported with it; no image holds it"
     above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
     if above:
         return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
     below = family.closure(layer.name)[:-1]
     return "there, because " + (f"{below[-1].name} below it does not need it" if below else "it stands on no base")
+
+
+def _layer(owner: Owner, family: Family) -> Layer:
+    return next(layer for layer in family.layers if layer.name == owner.layer)
 
 
 def refuse_cuda(family: Family, locked: Locked) -> None:
@@ -110,4 +117,20 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
             f"a {'fleet' if family.found else 'base'} with `torch: cpu` would hold CUDA packages\n"
             + "\n".join(f"  {line}" for line in lines),
             "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
+        )
+
+
+def refuse_torch(family: Family, locked: Locked) -> None:
+    """Raise ResolutionError where a service that runs on ONNX Runtime would hold torch, with what requires it."""
+    lines = []
+    for layer in family.layers:
+        below = {each.name for each in family.closure(layer.name)} if layer.onnx else frozenset()
+        for owner in owners("torch", family, locked) if below else ():
+            if owner.layer in below:
+                way = " -> ".join(owner.chains[0]) if owner.chains else "torch"
+                lines.append(f"{layer.name}: torch in {owner.layer}, required by {way}")
+    if lines:
+        raise ResolutionError(
+            "services with `inference: onnx` would hold torch\n" + "\n".join(f"  {line}" for line in lines),
+            "require what runs without it, or stay on torch: remove `inference`",
         )

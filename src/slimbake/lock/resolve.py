@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slimbake.lock.answers import Located
 from slimbake.lock.conflict import explained
-from slimbake.lock.explain import refuse_cuda
+from slimbake.lock.explain import refuse_cuda, refuse_torch
 from slimbake.lock.model import Family, Layer, Pin, Wheel, merged
 from slimbake.lock.platforms import marker
 from slimbake.lock.uv import NoSolution, Uv, exact
@@ -24,7 +24,8 @@ def resolve(
     """The name of each layer -> the pins that it adds to what it stands on.
 
     `known`: pins of an earlier lock, kept where they still fit. Raises ResolutionError where requirements contradict
-    each other or a family for CPUs would hold CUDA; SetupError where uv or an index fails.
+    each other, a family for CPUs would hold CUDA, or a service on ONNX Runtime torch; SetupError where uv or an index
+    fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     for platform in family.platforms:
@@ -42,6 +43,7 @@ def resolve(
         for layer in family.layers
     }
     refuse_cuda(family, locked)
+    refuse_torch(family, locked)
     return locked
 
 

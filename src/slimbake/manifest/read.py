@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.manifest.files import Repository
+from slimbake.manifest.inference import without_export
 from slimbake.manifest.model import (
     Base,
     Budget,
-    Ci,
     Compression,
     External,
     Manifest,
-    Optimize,
     Pairs,
+    Precision,
     Requirements,
     Secret,
     Service,
@@ -22,12 +22,12 @@ from slimbake.manifest.model import (
     Weights,
 )
 from slimbake.manifest.places import KeyPath
+from slimbake.manifest.plain import ci, optimize, pairs, precision
 from slimbake.manifest.report import RefusedError, Report
 from slimbake.manifest.requirements import RequirementsReader
 from slimbake.manifest.rules import folder_context
 from slimbake.manifest.sizes import seconds, size
 from slimbake.manifest.torch import without_torch
-from slimbake.manifest.words import TRUTH
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -56,8 +56,8 @@ class Reader:
             torch=raw.get("torch"),
             packages=raw.get("packages"),
             compression=Compression(**raw.get("compression", {})),
-            optimize=_optimize(raw),
-            ci=_ci(raw.get("ci", {})),
+            optimize=optimize(raw),
+            ci=ci(raw.get("ci", {})),
             externals=tuple(
                 External(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -68,6 +68,7 @@ class Reader:
         )
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
             without_torch(made, self._report)
+            without_export(made, self._report)
         return made
 
     def _base(self, name: str, raw: Raw) -> Base:
@@ -77,7 +78,7 @@ class Reader:
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             torch=raw.get("torch"),
-            optimize=_optimize(raw),
+            optimize=optimize(raw),
             variants=self._variants(raw, ("bases", name, "variants"), ""),
         )
 
@@ -86,8 +87,10 @@ class Reader:
             Variant(
                 name=name,
                 torch=variant.get("torch"),
+                inference=variant.get("inference"),
+                precision=self._precision(variant, (*at, name, "precision")),
                 requirements=self._required(variant, (*at, name, "requirements"), folder),
-                env=_pairs(variant, "env"),
+                env=pairs(variant, "env"),
                 platforms=tuple(variant.get("platforms", ())),
                 budget=self._budget(variant.get("budget", {}), (*at, name, "budget")),
             )
@@ -109,14 +112,16 @@ class Reader:
             ),
             command=tuple(raw.get("command", ())),
             port=raw.get("port"),
-            env=_pairs(raw, "env"),
+            env=pairs(raw, "env"),
             secrets=tuple(
                 self._secret(id_, secret, (*at, "secrets", id_))
                 for id_, secret in raw.get("secrets", {}).items()
                 if secret
             ),
-            volumes=_pairs(raw, "volumes"),
+            volumes=pairs(raw, "volumes"),
             weights=self._weights(raw.get("weights"), (*at, "weights")),
+            inference=raw.get("inference"),
+            precision=self._precision(raw, (*at, "precision")),
             smoke=self._within(has, at, "smoke", folder),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
@@ -124,11 +129,11 @@ class Reader:
             dockerfile=self._root_file(raw, at, "dockerfile"),
             template=self._root_file(raw, at, "template"),
             contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
-            args=_pairs(raw, "args"),
-            labels=_pairs(raw, "labels"),
+            args=pairs(raw, "args"),
+            labels=pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
-            optimize=_optimize(raw),
+            optimize=optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=self._ignore(context),
         )
@@ -190,6 +195,11 @@ class Reader:
         folder = self._folder(raw, at, "path")
         return Weights("path", folder) if folder is not None else None
 
+    def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
+        if not (said := raw.get("precision")):
+            return None
+        return precision(said, None if isinstance(said, str) else self._root_file(said, at, "calibration"))
+
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:
         limits: dict[str, Any] = {}
         for key, written in raw.items():
@@ -222,19 +232,3 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def _optimize(raw: Raw) -> Optimize:
-    said = raw.get("optimize", "proven")
-    if isinstance(said, str):
-        return Optimize(none=said == "none")
-    explain = said.get("explain")
-    return Optimize(without=tuple(said.get("without", ())), explain=None if explain is None else explain == TRUTH[0])
-
-
-def _ci(raw: Raw) -> Ci:
-    return Ci(provider=raw.get("provider"), runners=_pairs(raw, "runners"), cache=raw.get("cache"))
-
-
-def _pairs(raw: Raw, key: str) -> Pairs:
-    return tuple(raw.get(key, {}).items())

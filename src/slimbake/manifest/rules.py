@@ -9,6 +9,7 @@ from typing import Any
 
 from slimbake.manifest.axes import copies
 from slimbake.manifest.graph import bases, cycles
+from slimbake.manifest.inference import inference
 from slimbake.manifest.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
 from slimbake.manifest.places import KeyPath
 from slimbake.manifest.report import Report, near
@@ -45,6 +46,7 @@ def rules(raw: Raw, report: Report) -> None:
     names("bases", raw.get("bases", {}), report)
     names("services", services, report)
     bases(raw, report)
+    inference(raw, report)
     _without_bases(raw, report)
     _images(raw.get("externals", {}), report)
     _compression(raw.get("compression", {}), report)

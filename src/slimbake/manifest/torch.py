@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.manifest.places import KeyPath
@@ -21,10 +21,10 @@ def without_torch(manifest: Manifest, report: Report) -> None:
         kind = "bases" if isinstance(entry, Base) else "services"
         path = (kind, entry.name)
         below = list(_below(entry, bases))
-        if entry.torch and not _asked([entry.requirements]):
+        if entry.torch and not requires_torch([entry.requirements]):
             _told((*path, "torch"), entry.torch, kind[:-1], report)
         for variant in entry.variants:
-            if variant.torch and not _asked([*below, entry.requirements, variant.requirements]):
+            if variant.torch and not requires_torch([*below, entry.requirements, variant.requirements]):
                 _told((*path, "variants", variant.name, "torch"), variant.torch, kind[:-1], report)
 
 
@@ -37,7 +37,8 @@ def _below(entry: Base | Service, bases: dict[str, Base]) -> Iterator[Requiremen
         name = bases[name].extends
 
 
-def _asked(requirements: list[Requirements]) -> bool:
+def requires_torch(requirements: Iterable[Requirements]) -> bool:
+    """Whether torch is asked for by its name."""
     return any(name_of(spec) == "torch" for each in requirements for spec in each.specs)
 
 

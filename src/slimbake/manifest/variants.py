@@ -112,6 +112,8 @@ class _Expansion:
             platforms=own.platforms or service.platforms,
             budget=_limits(service.budget, own.budget),
             torch=own.torch or service.torch,
+            inference=own.inference or service.inference,
+            precision=own.precision or service.precision,
             variants=(),
             variant=variant,
             copy_of="" if first else service.name,

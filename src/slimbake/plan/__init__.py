@@ -8,15 +8,16 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import Manifest, Service
+from slimbake.manifest.model import Manifest, Service, Weights
 from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
-from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, standing
+from slimbake.plan.exports import exported
+from slimbake.plan.model import Compression, Group, Plan, Running, Target, needed, ordered, standing
 from slimbake.plan.origin import with_origin
 from slimbake.plan.pipeline import pipeline
 from slimbake.plan.platforms import of_fleet
-from slimbake.plan.sources import externals, local_packages, weights_sources
+from slimbake.plan.sources import WeightsSource, externals, local_packages, weights_sources
 
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
@@ -38,11 +39,11 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
         *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
         *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
-        *(make.weights(source, manifest) for weights, source in sources.items() if weights not in below),
+        *(_weights(source, sources, manifest) for weights, source in sources.items() if weights not in below),
         *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
         *(make.smoke(service) for service in manifest.services if service.smoke),
     )
-    targets = tuple(carrying(target, manifest, passes) for target in targets)
+    targets = ordered(carrying(target, manifest, passes) for target in targets)
     targets = _with_platforms(targets, of_fleet(manifest))
     decided = Plan(
         manifest=manifest.file.name,
@@ -58,6 +59,10 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         pipeline=pipeline(manifest),
     )
     return with_origin(decided, locks)
+
+
+def _weights(source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest) -> Target:
+    return exported(source, sources, manifest) if source.weights.export else make.weights(source, manifest)
 
 
 def _compression(manifest: Manifest) -> Compression:

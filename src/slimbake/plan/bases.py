@@ -9,13 +9,13 @@ from slimbake.manifest.variants import INDEX
 
 
 def parents_first(manifest: Manifest) -> tuple[Base, ...]:
-    """The bases, each after the one that it extends; otherwise in the manifest's order."""
+    """The bases, each after the one that it extends or exports for; otherwise in the manifest's order."""
     by_name = {base.name: base for base in manifest.bases}
     ordered: dict[str, Base] = {}
 
     def visit(base: Base) -> None:
-        if base.extends:
-            visit(by_name[base.extends])
+        for below in filter(None, (base.extends, base.exports)):
+            visit(by_name[below])
         ordered.setdefault(base.name, base)
 
     for base in manifest.bases:
@@ -24,10 +24,11 @@ def parents_first(manifest: Manifest) -> tuple[Base, ...]:
 
 
 def roots(manifest: Manifest) -> dict[str, str]:
-    """The root of each base's family, by the base's name."""
+    """The root of each base's family, by the base's name: what exports is resolved with what it exports for."""
     found: dict[str, str] = {}
     for base in parents_first(manifest):
-        found[base.name] = found[base.extends] if base.extends else base.name
+        kin = base.extends or base.exports
+        found[base.name] = found[kin] if kin else base.name
     return found
 
 

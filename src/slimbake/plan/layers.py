@@ -11,7 +11,7 @@ def layers(plan: Plan, service: str) -> tuple[str, ...]:
     () where a Dockerfile or a template of the user's own lays some of them: their number is not known here.
     """
     found: list[str] = []
-    for target in plan.needed((service,)):
+    for target in plan.held((service,)):
         if target.kind == "runtime":
             found += (target.name, target.name)  # its files, and the folder that it works in
         elif target.kind in ("base", "service"):

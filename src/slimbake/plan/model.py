@@ -6,14 +6,16 @@ text that is empty, means "has none": nothing here means "default".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import Budget, External, Pairs, Secret
+from slimbake.manifest.model import Budget, External, Pairs, Precision, Secret
 
-Kind = Literal["inside", "runtime", "base", "wheel", "weights", "service", "smoke"]
+Kind = Literal["inside", "runtime", "base", "export", "wheel", "weights", "service", "smoke"]
+"""`export`: what models are exported on, a base that no image holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """One step that exports a model."""
+
+    programs: tuple[str, ...]  # files of the context `inside`; the first is run
+    precision: Precision
+    calibration: str = ""  # a file of the step's context; "" = none
+    told: str  # the file of the context `inside` that tells the step of all this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
@@ -46,6 +58,7 @@ class Recipe:
     shared_weights: bool = False  # weights that several services share lie before what is not shared
     install: Install | None = None
     own_weights: bool = False
+    export: Export | None = None
     lock: str = ""  # of weights, and of what builds a local package: file name under locks/
     env: Pairs = ()
     command: tuple[str, ...] = ()
@@ -86,6 +99,11 @@ class Target:
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
         return tuple(value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:"))
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """Of these, the ones whose layers lie in its image: what weights and wheels are made on stays outside."""
+        return () if self.kind in ("weights", "wheel") else self.needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +186,18 @@ class Plan:
         """The targets named and all that they stand on, each once, in the plan's order."""
         return needed(self.targets, names)
 
+    def held(self, names: tuple[str, ...]) -> tuple[Target, ...]:
+        """Of these, the ones that lie in the images of the targets named, and those themselves."""
+        return needed(self.targets, names, holding)
 
-def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...]:
-    """Of these targets, those named and all that they stand on, each once, in the same order."""
+
+Links = Callable[[Target], tuple[str, ...]]
+needing: Links = attrgetter("needs")
+holding: Links = attrgetter("holds")
+
+
+def needed(targets: Sequence[Target], names: Iterable[str], links: Links = needing) -> tuple[Target, ...]:
+    """Of these targets, those named and all that they are linked to, each once, in the same order."""
     by_name = {target.name: target for target in targets}
     wanted: set[str] = set()
     stack = list(names)
@@ -178,22 +205,34 @@ def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...
         name = stack.pop()
         if name not in wanted:
             wanted.add(name)
-            stack.extend(by_name[name].needs)
+            stack.extend(links(by_name[name]))
     return tuple(target for target in targets if target.name in wanted)
 
 
-def standing(targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else."""
-    places = {target.name: place for place, target in enumerate(targets)}
+def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
+    """The targets in their order, but each after all that it stands on; nothing stands on itself."""
+    waiting = list(targets)[::-1]
+    by_name = {target.name: target for target in waiting}
+    placed: dict[str, Target] = {}
+    while waiting:
+        target = waiting.pop()
+        first = [by_name[name] for name in target.needs if name not in placed]
+        if first:
+            waiting += [target, *reversed(first)]
+        else:
+            placed.setdefault(target.name, target)
+    return tuple(placed.values())
+
+
+def standing(targets: Sequence[Target], links: Links = needing) -> dict[str, tuple[Target, ...]]:
+    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else.
+
+    `targets`: each after all that it stands on.
+    """
     found: dict[str, frozenset[int]] = {}
-
-    def below(name: str) -> frozenset[int]:
-        if name not in found:
-            own = places[name]
-            found[name] = frozenset((own,)).union(*map(below, targets[own].needs))
-        return found[name]
-
-    return {target.name: tuple(targets[place] for place in sorted(below(target.name))) for target in targets}
+    for place, target in enumerate(targets):
+        found[target.name] = frozenset((place,)).union(*(found[name] for name in links(target)))
+    return {name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()}
 
 
 def _missing(name: str) -> Target:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from slimbake.plan.model import Plan, Target, standing
+from slimbake.plan.model import Plan, Target, holding, standing
 
 LOCK = "slimbake.lock"
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -18,7 +18,7 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 
     Not those of what builds a local package: that stays outside.
     """
-    return _locks(plan.needed((target,)))
+    return _locks(plan.held((target,)))
 
 
 def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
@@ -28,6 +28,12 @@ def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
             system = f"{each.name}.system.txt" if each.recipe.system else ""
             found += filter(None, (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock))
     return tuple(found)
+
+
+def exports(plan: Plan, target: str) -> dict[str, str]:
+    """Of these, the locks of weights that lie in the image in another form: lock file -> what that is called."""
+    found = (each for each in plan.held((target,)) if each.recipe and each.recipe.export)
+    return {each.recipe.lock: each.name.removeprefix("weights-") for each in found if each.recipe}
 
 
 def lock_digest(texts: tuple[str, ...]) -> str:
@@ -48,7 +54,7 @@ def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
     """
     python = next(external.image for external in plan.externals if external.name == "python")
 
-    below = standing(plan.targets)
+    below = standing(plan.targets, holding)
 
     def labelled(target: Target) -> Target:
         if not is_ours(target):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slimbake.manifest.model import LocalPackage, Manifest, Service, Weights
+from slimbake.manifest.model import Base, LocalPackage, Manifest, Service, Weights
 from slimbake.plan.bases import parents_first
+from slimbake.plan.sources import origin
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 
@@ -31,13 +32,20 @@ def of_bases(manifest: Manifest) -> dict[str, Platforms]:
     found: dict[str, Platforms] = {}
     for base in reversed(parents_first(manifest)):
         above = [of_service(service, manifest) for service in manifest.services if service.base == base.name]
+        above += [of_service(service, manifest) for service in manifest.services if _exported_on(service, base)]
         above += [found[other.name] for other in manifest.bases if other.extends == base.name]
         found[base.name] = _together(above, manifest)
     return found
 
 
+def _exported_on(service: Service, base: Base) -> bool:
+    return bool(service.weights and service.weights.export and service.weights.export.base == base.name)
+
+
 def of_weights(weights: Weights, manifest: Manifest) -> Platforms:
-    return _together((of_service(s, manifest) for s in manifest.services if s.weights == weights), manifest)
+    """Of weights that are no export; those that are exported from them need them too."""
+    users = (s for s in manifest.services if s.weights and origin(s.weights) == weights)
+    return _together((of_service(s, manifest) for s in users), manifest)
 
 
 def of_package(package: LocalPackage, manifest: Manifest) -> Platforms:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from slimbake.manifest.model import External, LocalPackage, Manifest, Weights
 
@@ -16,7 +17,7 @@ DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """Distinct weights: how they are called, and how many services use them."""
+    """Distinct weights: how they are called, and how many services have them in their images."""
 
     weights: Weights
     name: str
@@ -36,10 +37,16 @@ def local_packages(manifest: Manifest) -> tuple[LocalPackage, ...]:
     return tuple(sorted({p for r in asked for p in r.packages}, key=lambda package: package.name))
 
 
+def origin(weights: Weights) -> Weights:
+    """What weights are exported from; weights that are no export themselves."""
+    return replace(weights, export=None)
+
+
 def weights_sources(manifest: Manifest) -> dict[Weights, WeightsSource]:
-    """Distinct weights in the manifest's order, with names that differ."""
+    """Distinct weights in the manifest's order, each export after what it is made from, with names that differ."""
     users = Counter(s.weights for s in manifest.services if s.weights)
-    slugs = {weights: re.sub(r"[^a-z0-9]+", "-", weights.value.lower()).strip("-") for weights in users}
+    every = dict.fromkeys(each for weights in users for each in (origin(weights), weights))
+    slugs = {weights: _slug(weights) for weights in every}
     taken = Counter(slugs.values())
     return {
         weights: WeightsSource(weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights])
@@ -47,5 +54,11 @@ def weights_sources(manifest: Manifest) -> dict[Weights, WeightsSource]:
     }
 
 
+def _slug(weights: Weights) -> str:
+    bare = re.sub(r"[^a-z0-9]+", "-", weights.value.lower()).strip("-")
+    return f"{bare}-onnx-{weights.export.precision.type}" if weights.export else bare
+
+
 def _short(weights: Weights) -> str:
-    return hashlib.sha256(f"{weights.source}:{weights.value}".encode()).hexdigest()[:6]
+    export = json.dumps(asdict(weights.export), sort_keys=True) if weights.export else ""
+    return hashlib.sha256(f"{weights.source}:{weights.value}{export}".encode()).hexdigest()[:6]

@@ -42,7 +42,7 @@ def inside(manifest: Manifest) -> Target:
         contexts=(("locks", LOCKS), *((("passes", PASSES),) if packages else ()), external(manifest, "uv"))
         if installs
         else (),
-        labels=_labels(manifest, "inside"),
+        labels=labels(manifest, "inside"),
         ignore=NEVER_BUILT_IN,
     )
 
@@ -56,7 +56,7 @@ def runtime(manifest: Manifest) -> Target:
         dockerfile=f"{GENERATED}/runtime.Dockerfile",
         recipe=Recipe(template="runtime.Dockerfile.j2"),
         contexts=(FROM_INSIDE, external(manifest, "python")),
-        labels=_labels(manifest, "runtime"),
+        labels=labels(manifest, "runtime"),
         repository="runtime",
     )
 
@@ -71,7 +71,7 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
         recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{name}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
-        labels=_labels(manifest, name),
+        labels=labels(manifest, name),
         online=True,
         ignore=(*NEVER_BUILT_IN, "tests"),
     )
@@ -82,7 +82,7 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
     source = sources[base.weights] if base.weights else None
     return Target(
         name=name,
-        kind="base",
+        kind="export" if base.exports else "base",
         service="",
         context=INSIDE,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
@@ -98,8 +98,8 @@ def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], 
             *((("weights", f"target:weights-{source.name}"),) if source else ()),
             *_wheel_contexts(base),
         ),
-        labels=_labels(manifest, name),
-        repository=f"base-{base.copy_of or base.name}",
+        labels=labels(manifest, name),
+        repository="" if base.exports else f"base-{base.copy_of or base.name}",
         suffix=f"-{base.variant}" if base.copy_of else "",
         online=_installs(base) or bool(base.system),
     )
@@ -116,7 +116,7 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
         recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{name}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
-        labels=_labels(manifest, name),
+        labels=labels(manifest, name),
         online=packaged,
         ignore=() if packaged else NEVER_BUILT_IN,
     )
@@ -151,7 +151,7 @@ def service(service: Service, manifest: Manifest, sources: dict[Weights, Weights
             *service.contexts,
         ),
         args=(*((f"ENV_{name}", value) for name, value in service.env), *service.args),
-        labels=_labels(manifest, service.name, service.labels),
+        labels=labels(manifest, service.name, service.labels),
         repository=service.copy_of or service.name,
         suffix=f"-{service.variant}" if service.copy_of else "",
         platforms=service.platforms,
@@ -222,7 +222,7 @@ def external(manifest: Manifest, name: str) -> tuple[str, str]:
     return name, next(f"docker-image://{e.image}" for e in externals(manifest) if e.name == name)
 
 
-def _labels(manifest: Manifest, target: str, extra: Pairs = ()) -> Pairs:
+def labels(manifest: Manifest, target: str, extra: Pairs = ()) -> Pairs:
     """Labels never vary per commit: two builds of the same inputs have the same configuration."""
     own = {
         "org.opencontainers.image.title": target,
@@ -240,9 +240,9 @@ def _ignore(service: Service) -> tuple[str, ...]:
     inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
     beside = [path for path in (service.smoke, service.verify, reference, *inside) if path]
-    return (*service.ignore, *NOT_CODE, *sorted(map(_literal, beside)))
+    return (*service.ignore, *NOT_CODE, *sorted(map(literal, beside)))
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """A path as a pattern of .dockerignore that matches only itself."""
     return re.sub(r"([*?\[\]\\!#])", r"\\\1", path)

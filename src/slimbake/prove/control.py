@@ -44,20 +44,23 @@ def controls_of(plan: Plan, service: str, whole: Outcome) -> tuple[Control, ...]
     for library in _largest(whole.libraries):
         advice = "call in `load()` what needs it, as a request would"
         found.append(Control(f"{library} replaced by nothing", Damage("replace", f"{SITE}/{library}"), advice))
-    recipe = plan.target(service).recipe
-    if recipe and (recipe.own_weights or recipe.shared_weights or _weights_below(plan, service)):
+    if files := _weights(plan, service):
         advice = "load the model in `load()` from where the service does"
         found.append(Control("the model removed", Damage("remove", "/weights/**"), advice))
         advice = "compare answers, or the weights' digest, with a reference in `parity()`"
-        found.append(Control("bytes of the weights changed", Damage("corrupt", "/weights/**/*.safetensors"), advice))
+        found.append(Control("bytes of the weights changed", Damage("corrupt", files), advice))
     if not found:  # it needs nothing but Python: then its own code
         advice = "let `imports()` import every module of the service"
         found.append(Control("the service's code removed", Damage("remove", "/app/**"), advice))
     return tuple(found)
 
 
-def _weights_below(plan: Plan, service: str) -> bool:
-    return any(target.kind == "weights" for target in plan.needed((service,)))
+def _weights(plan: Plan, service: str) -> str:
+    """A glob of the files that hold the numbers of a service's model; "" where it has none of slimbake's."""
+    there = [t.recipe for t in plan.held((service,)) if t.kind == "weights" and t.recipe]
+    if not there or plan.target(service).recipe is None:
+        return ""
+    return "/weights/model.onnx*" if any(recipe.export for recipe in there) else "/weights/**/*.safetensors"
 
 
 def _largest(sizes: Mapping[str, int]) -> list[str]:

@@ -84,7 +84,7 @@ def without_passes(ready: Prepared, services: tuple[str, ...], root: Path) -> tu
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     """The digest of one layer of packages in an image without passes; "" where the engine's history does not tell."""
-    installing = [t.name for t in plan.needed((subject.service,)) if t.kind in ("base", "service") and t.lock]
+    installing = [t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock]
     history = docker.call("history", "--no-trunc", "--format={{.CreatedBy}}", subject.image).splitlines()
     steps = [step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))]
     layers = json.loads(docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image))

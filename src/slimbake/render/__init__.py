@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import jinja2
 
+from slimbake.plan.exports import told
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.plan.targets import INSIDE, PASSES
 from slimbake.render import quoting
@@ -41,6 +42,7 @@ def render(plan: Plan, templates: Mapping[str, str], inside: Mapping[str, str], 
             files[target.dockerfile] = environment.get_template(target.recipe.template).render(plan=plan, target=target)
             files.update(_ignore_file(plan, target))
             files.update(_passes_file(plan, target))
+            files.update(_settings_file(plan, target))
     files.update(_pipeline(plan, environment, tool))
     for name, text in inside.items():
         files[f"{INSIDE}/{name}"] = f"# {MARK}: its own program, part of every build.\n{text}"
@@ -74,13 +76,26 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
     if not (target.recipe and (install := target.recipe.install)):
         return {}
     head = {
-        "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
+        "about": _about(plan),
         "layer": target.lock,
         "explain": install.explain,
     }
     lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
     passes = ",".join(f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in install.passes)
     return {f"{PASSES}/{install.told}": "{" + ",\n".join((*lines, f'"passes": [{passes}]')) + "}\n"}
+
+
+def _settings_file(plan: Plan, target: Target) -> dict[str, str]:
+    """What a step that exports a model is told: JSON."""
+    if not (target.recipe and (export := target.recipe.export)):
+        return {}
+    said = {"about": _about(plan), **told(export)}
+    lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())
+    return {f"{INSIDE}/{export.told}": "{" + ",\n".join(lines) + "}\n"}
+
+
+def _about(plan: Plan) -> str:
+    return f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`."
 
 
 def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:

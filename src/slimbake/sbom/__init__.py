@@ -9,7 +9,7 @@ from slimbake import docker
 from slimbake.errors import SetupError
 from slimbake.inside import contents as program
 from slimbake.plan.model import Plan
-from slimbake.plan.origin import LOCK, locks
+from slimbake.plan.origin import LOCK, exports, locks
 from slimbake.plan.targets import LOCKS
 from slimbake.sbom.lockfiles import read
 from slimbake.sbom.model import contents
@@ -46,4 +46,4 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         stdin=Path(program.__file__).read_text("utf-8"),
     )  # fmt: skip
     texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
-    return document(plan.project, service, contents(json.loads(found)), read(texts), digest)
+    return document(plan.project, service, contents(json.loads(found)), read(texts, exports(plan, service)), digest)

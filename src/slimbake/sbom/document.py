@@ -7,7 +7,7 @@ import uuid
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component, ComponentType, Pedigree
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
@@ -56,8 +56,8 @@ def _components(contents: Contents, locks: Locks) -> list[Component]:
         *_system(contents, locks),
         *top.values(),
         *orphans,
-        *(_model(package) for package in locks.packages if package.model),
-        *(_folder(folder) for folder in locks.folders),
+        *(_formed(_model(package), package.form) for package in locks.packages if package.model),
+        *(_formed(_folder(folder), folder.form) for folder in locks.folders),
     ]
 
 
@@ -119,6 +119,18 @@ def _folder(folder: Folder) -> Component:
             Component(name=path, type=ComponentType.FILE, bom_ref=f"{reference}/{path}", hashes=_hashes(sha256))
             for path, sha256 in folder.files
         ],
+    )
+
+
+def _formed(model: Component, form: str) -> Component:
+    """A model as it lies in the image: itself, or what was exported from it."""
+    if not form:
+        return model
+    return Component(
+        name=form,
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        bom_ref=f"weights/{form}",
+        pedigree=Pedigree(ancestors=[model]),
     )
 
 

@@ -13,8 +13,8 @@ from slimbake.sbom.model import DebianPackage, Folder, Locked, Locks
 _FILE = re.compile(r"^([0-9a-f]{64})  (.+)$", re.MULTILINE)  # as sha256sum writes it
 
 
-def read(texts: Mapping[str, str]) -> Locks:
-    """What lock files hold; `texts`: a file's name -> its text."""
+def read(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -> Locks:
+    """What lock files hold; `texts`: a file's name -> its text; `exports`: -> the form that its weights are in."""
     packages: list[Locked] = []
     debian: dict[DebianPackage, str] = {}
     folders: list[Folder] = []
@@ -23,9 +23,11 @@ def read(texts: Mapping[str, str]) -> Locks:
         if name.endswith(".system.txt"):
             debian |= {DebianPackage(deb.name, deb.version, deb.arch): deb.sha256 for deb in debs.parse(text)}
         elif weights and (files := _FILE.findall(text)):
-            folders.append(Folder(layer.removeprefix("weights-"), tuple((path, digest) for digest, path in files)))
+            rows = tuple((path, digest) for digest, path in files)
+            folders.append(Folder(layer.removeprefix("weights-"), rows, exports.get(name, "")))
         else:
-            packages += (Locked(pin.name, pin.version, sha256(pin), layer, weights) for pin in parse_pins(text))
+            form = exports.get(name, "")
+            packages += (Locked(pin.name, pin.version, sha256(pin), layer, weights, form) for pin in parse_pins(text))
     return Locks(tuple(packages), debian, tuple(folders))
 
 

@@ -45,6 +45,7 @@ class Locked:
     sha256: tuple[str, ...]  # of the files that the lock allows; () = unresolved
     layer: str  # the lock's name
     model: bool = False  # it carries weights: only these are in the image
+    form: str = ""  # what weights are called that were exported from its own, and are there in their place
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Folder:
 
     name: str
     files: tuple[tuple[str, str], ...]
+    form: str = ""  # as of a package
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,27 @@ target "base-ml-cuda" {
   cache-to = cache(CACHE_TO, "base-ml-cuda")
 }
 
+target "tool-gpu" {
+  inherits = ["_common", "_online"]
+  context = "tool"
+  dockerfile = "../dockerfiles/tool-gpu.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "tool-gpu"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "tool-gpu"
+  }
+  platforms = ["linux/amd64"]
+  output = image("tool-gpu")
+  tags = ["${REGISTRY}/tool:${TAG}-gpu"]
+  cache-from = cache(CACHE_FROM, "tool-gpu")
+  cache-to = cache(CACHE_TO, "tool-gpu")
+}
+
 target "api" {
   inherits = ["_common"]
   context = "api"
@@ -320,27 +341,6 @@ target "tool" {
   tags = ["${REGISTRY}/tool:${TAG}"]
   cache-from = cache(CACHE_FROM, "tool")
   cache-to = cache(CACHE_TO, "tool")
-}
-
-target "tool-gpu" {
-  inherits = ["_common", "_online"]
-  context = "tool"
-  dockerfile = "../dockerfiles/tool-gpu.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "tool-gpu"
-    "slimbake.project" = "atlas"
-    "slimbake.target" = "tool-gpu"
-  }
-  platforms = ["linux/amd64"]
-  output = image("tool-gpu")
-  tags = ["${REGISTRY}/tool:${TAG}-gpu"]
-  cache-from = cache(CACHE_FROM, "tool-gpu")
-  cache-to = cache(CACHE_TO, "tool-gpu")
 }
 
 target "embed-smoke" {
