@@ -7,6 +7,7 @@ Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntim
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -65,7 +66,8 @@ def main() -> None:
     found = {"torch": measured(whole, expected, prompts, windows, size, arguments.by_token)}
     for name in arguments.only or PRECISIONS:
         with tempfile.TemporaryDirectory() as folder:
-            export(arguments.weights, Path(folder), PRECISIONS[name])
+            with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
+                export(arguments.weights, Path(folder), PRECISIONS[name])
             size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
             decoder = Graph(Path(folder))
             found[name] = measured(decoder, expected, prompts, windows, size, arguments.by_token)

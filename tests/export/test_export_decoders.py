@@ -12,9 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from slimbake.inside.export_decoder import export  # noqa: E402
+from slimbake.inside.export_quantise import quantise  # noqa: E402
 from slimbake.inside.export_torch import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
@@ -129,6 +131,20 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
         expected = torch_logits(exported.model, alone, np.ones_like(alone))[0]
         found = np.concatenate([logits[row], more[row]])[mask[row] == 1]
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> None:
+    """Nor does a head that has the embedding's weight."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exported.graph.read_bytes())
+    quantise(path, {"type": "int8"}, exported.told)
+    weights = onnx.load(path).graph.initializer
+    matrices = [each for each in weights if len(each.dims) > 1 and min(each.dims) > 1]
+    assert [each.name for each in matrices if each.data_type == onnx.TensorProto.FLOAT] == []
+    assert len(matrices) >= 10
+    text, mask = np.random.default_rng(1).integers(3, 128, (1, 24)), np.ones((1, 24), np.int64)
+    found, expected = Graph(path)(text, mask)[0], Graph(exported.graph)(text, mask)[0]
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 PROGRAM = """\
