@@ -73,6 +73,7 @@ def _to_integers(graph: Any, made: Path, precision: dict[str, Any], inference: d
         "use_external_data_format": True,
     }
     if precision.get("mode", "dynamic") == "dynamic":
+        _part(graph)
         operators = [kind for kind in IntegerOpsRegistry if kind not in kinds]
         quantize_dynamic(graph, made, operators, weight_type=QuantType.QInt8, **settings)
         return
@@ -86,6 +87,24 @@ def _to_integers(graph: Any, made: Path, precision: dict[str, Any], inference: d
         weight_type=QuantType.QInt8,
         **settings,
     )
+
+
+def _part(graph: Any) -> None:
+    """Give a decoder's head a weight of its own where it has the embedding's, transposed: so the quantiser knows it.
+
+    Otherwise the one weight is stored in 8 bits, and all of it made floats again for each token.
+    """
+    from onnx import numpy_helper
+
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    for node in graph.graph.node:
+        told = {attribute.name: attribute.i for attribute in node.attribute}
+        if node.op_type == "FusedMatMul" and node.input[1] in weights and told == {"transB": 1}:
+            shared = weights[node.input[1]]
+            own = numpy_helper.from_array(numpy_helper.to_array(shared).T.copy(), f"{shared.name}.transposed")
+            graph.graph.initializer.append(own)
+            node.input[1], node.op_type, node.domain = own.name, "MatMul", ""
+            del node.attribute[:]
 
 
 def _excluded(graph: Any, exclude: Sequence[str]) -> tuple[list[str], list[str]]:

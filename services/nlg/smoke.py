@@ -25,8 +25,8 @@ TOKENS = 24
 LEAST_MARGIN = 0.02  # of the likeliest token's logit; CPUs differ by about 1e-5, so greedy choices do not
 TOLERANCE = 1e-3  # on logits, which are around 10
 # Of a graph that is rounded: where it reads what was recorded, the least share of places at which the recorded token is
-# its likeliest, too, and how far that token's logit may be off.
-ROUNDED = {"fp16": (0.95, 0.1), "int8": (0.8, 2.0)}
+# its likeliest, too, and how far that token's logit may be off. Measured: all of 96, 0.05 and 0.2.
+ROUNDED = {"fp16": (0.95, 0.2), "int8": (0.9, 1.0)}
 
 
 def imports() -> None:
@@ -75,11 +75,14 @@ def parity(recorded: dict[str, Any]) -> None:
 
 def _nearly(continuations: list[dict[str, Any]], least: float, tolerance: float) -> None:
     """Rounding turns a choice that is close, and all that follows: each place is judged after what was recorded."""
-    same, worst = [], 0.0
+    model, same, worst = _causal_model(), [], 0.0
     for prompt, theirs in zip(PROMPTS, continuations, strict=True):
-        tokens, every = theirs["tokens"], _logits(prompt, theirs["tokens"])
-        same += [int(likeliest) == token for likeliest, token in zip(every.argmax(axis=-1), tokens, strict=True)]
-        worst = max(worst, float(abs(every[range(len(tokens)), tokens] - theirs["logits"]).max()))
+        ids, cache = _start(prompt), None
+        for token, expected in zip(theirs["tokens"], theirs["logits"], strict=True):
+            logits, cache = model.decoder.read(ids, cache)
+            same.append(int(logits.argmax()) == token)
+            worst = max(worst, abs(float(logits[token]) - expected))
+            ids = [token]
     assert worst <= tolerance, f"logits are off by {worst:.2f}"
     assert np.mean(same) >= least, f"of the likeliest tokens {np.mean(same):.2f} are those recorded"
 
@@ -98,9 +101,13 @@ def _continuation(prompt: str) -> dict[str, Any]:
 
 def _logits(prompt: str, tokens: list[int]) -> "NDArray[np.float32]":
     """The logits from which each of the tokens after a prompt is chosen, in one pass."""
+    start = _start(prompt)
+    return _causal_model().decoder.logits(start + tokens)[len(start) - 1 : -1]
+
+
+def _start(prompt: str) -> list[int]:
     model = _causal_model()
-    start = model.encode(prompt, model.decoder.window - TOKENS)
-    return model.decoder.logits(start + tokens)[len(start) - 1 : -1]
+    return model.encode(prompt, model.decoder.window - TOKENS)
 
 
 @functools.cache

@@ -64,7 +64,7 @@ def test_what_the_manifest_says_is_kept() -> None:
 
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     # A None that meant "default" would leave a decision to a template.
-    may_be_none = {"recipe", "install", "port", "uncompressed", "compressed", "startup", "rss"}
+    may_be_none = {"recipe", "install", "export", "port", "uncompressed", "compressed", "startup", "rss"}
 
     def walk(value: object) -> None:
         if isinstance(value, tuple):

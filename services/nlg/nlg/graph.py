@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime import OrtValue
 
 AT_ONCE = 256  # tokens of a prompt: each makes as many logits as there are tokens, for large vocabularies a megabyte
+PAST, PRESENT = "past_key_values.", "present."  # how the names of a cache's tensors begin, in and out
 
-Cache = Mapping[str, OrtValue]
+Cache = Mapping[str, NDArray[np.float32]]
 
 
 class Graph:
@@ -27,9 +27,9 @@ class Graph:
         # ONNX Runtime does not read the variable itself; 0 stands for all cores.
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
         self._session = onnxruntime.InferenceSession(weights / "model.onnx", options, ["CPUExecutionProvider"])
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        inputs = self._session.get_inputs()
-        self._nothing = {node.name: _empty(node.shape) for node in inputs if node.name.startswith("past_key_values.")}
+        inputs = {node.name: node.shape for node in self._session.get_inputs()}
+        self._nothing = {name: _empty(shape) for name, shape in inputs.items() if name.startswith(PAST)}
+        self._outputs = ["logits", *(name.replace(PAST, PRESENT) for name in self._nothing)]
 
     def read(self, ids: Sequence[int], cache: Cache | None = None) -> tuple[NDArray[np.float32], Cache]:
         if cache is None:
@@ -42,18 +42,13 @@ class Graph:
         return self._run(ids, self._nothing)[0]
 
     def _run(self, ids: Sequence[int], cache: Cache) -> tuple[NDArray[np.float32], Cache]:
-        past = next(iter(cache.values())).shape()[2]
-        inputs = {
-            "input_ids": OrtValue.ortvalue_from_numpy(np.array([ids], np.int64)),
-            "attention_mask": OrtValue.ortvalue_from_numpy(np.ones((1, past + len(ids)), np.int64)),
-        }
-        # As values of the runtime's own: the cache would else be copied to numpy and back for each token.
-        found = dict(zip(self._outputs, self._session.run_with_ort_values(None, inputs | cache), strict=True))
-        logits: NDArray[np.float32] = found.pop("logits").numpy()[0]
-        return logits, {name.replace("present.", "past_key_values."): value for name, value in found.items()}
+        total = next(iter(cache.values())).shape[2] + len(ids)
+        given = {"input_ids": np.array([ids], np.int64), "attention_mask": np.ones((1, total), np.int64)}
+        # Nothing is copied between numpy and the runtime: an array that comes out is a view of its memory.
+        logits, *present = self._session.run(self._outputs, given | cache)
+        return logits[0], dict(zip(self._nothing, present, strict=True))
 
 
-def _empty(shape: Sequence[int | str]) -> OrtValue:
+def _empty(shape: Sequence[int | str]) -> NDArray[np.float32]:
     """The past of one text that has not begun: of the axes with a name, the first is the batch, the other the past."""
-    sizes = [size if isinstance(size, int) else int(axis == 0) for axis, size in enumerate(shape)]
-    return OrtValue.ortvalue_from_numpy(np.empty(sizes, np.float32))
+    return np.empty([size if isinstance(size, int) else int(axis == 0) for axis, size in enumerate(shape)], np.float32)

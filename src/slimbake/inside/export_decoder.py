@@ -29,8 +29,7 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM
 
     model = loaded(folder, AutoModelForCausalLM)
-    window = _window(model)
-    past = _past(model)
+    past, window = _past(model), _window(model)
     inputs = {
         "input_ids": torch.ones((BATCH, LENGTH), dtype=torch.long),
         "attention_mask": torch.ones((BATCH, PAST + LENGTH), dtype=torch.long),

@@ -1,4 +1,4 @@
-"""Decoders of several families as ONNX graphs, beside torch: small ones of random weights, made here."""
+"""Exports of small decoders with random weights, where torch is, as CONTRIBUTING.md says of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-ort = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 
-from slimbake.inside.export_decoder import export  # noqa: E402 - it imports torch
+from slimbake.inside.export_decoder import export  # noqa: E402
 from slimbake.inside.export_torch import ExportError  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
 SMALL = {
     "vocab_size": 128, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -66,7 +67,7 @@ class Graph:
     """Runs a graph as the contract says: empty past first, what is present is the next past."""
 
     def __init__(self, path: Path) -> None:
-        self.session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def __call__(self, ids: Any, mask: Any, past: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         given = past or {
