@@ -9,8 +9,7 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake import parity as kept
-from slimbake.bake import with_checks
-from slimbake.bake.command import Options, Surroundings, arguments
+from slimbake.bake.command import Options, Surroundings, arguments, with_checks
 from slimbake.fingerprint import of_services
 from slimbake.manifest import manifest as read
 from slimbake.manifest.exports import exporting
