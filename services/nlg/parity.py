@@ -15,15 +15,16 @@ def generate(prompt: str, n: int) -> list[int]:
 
 
 def logprobs(ids: list[int]) -> list[float]:
-    """How likely each token is after those before it: read at once up to the middle, then one by one with the cache.
+    """How likely each token is after those before it.
 
-    So a cache that is misread, or a position that is off by one after it, is part of the perplexity.
+    A quarter is read at once, then one by one with the cache: so a cache that is misread, or a position that is off by
+    one after it, is seen.
     """
     decoder = _model().decoder
-    middle = max(1, len(ids) // 2)
-    found = [_logprob(row, token) for row, token in zip(decoder.logits(ids[:middle]), ids[1:middle], strict=False)]
-    logits, cache = decoder.read(ids[:middle])
-    for token in ids[middle:]:
+    begun = max(1, len(ids) // 4)
+    found = [_logprob(row, token) for row, token in zip(decoder.logits(ids[:begun]), ids[1:begun], strict=False)]
+    logits, cache = decoder.read(ids[:begun])
+    for token in ids[begun:]:
         found.append(_logprob(logits, token))
         logits, cache = decoder.read([token], cache)
     return found
@@ -50,4 +51,4 @@ def _model() -> "CausalModel":
     from nlg.model import load
 
     read = settings.read(Settings)
-    return load(read.weights, read.dtype, read.omp_num_threads)
+    return load(read.weights, read.dtype)

@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.bake import with_checks
-from slimbake.bake.command import Surroundings
+from slimbake.bake.command import Surroundings, with_checks
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend

@@ -1,4 +1,4 @@
-"""Parity through the engine: answers that are torch's are tagged; a service or a model that answers otherwise is not."""
+"""Parity through the engine: answers that are torch's are tagged; a service or a model that errs is caught."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ WRONG = {
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """The example fleet under another name, with its locks and evidence; embedding-onnx is baked and tagged."""
     with fleet(tmp_path_factory.mktemp("parity")) as made:
-        for path in (*ROOT.glob("*.yaml"), *(ROOT / each for each in ("services", "libs", "locks", "parity", "evidence"))):
+        for path in (
+            *ROOT.glob("*.yaml"),
+            *(ROOT / each for each in ("services", "libs", "locks", "parity", "evidence")),
+        ):
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, made.root / path.name)
         manifest = (ROOT / "services.yaml").read_text("utf-8")
@@ -56,7 +59,9 @@ def test_what_holds_is_tagged_and_its_figures_are_there(example: Toy) -> None:
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_moves_no_tag(how: str, example: Toy) -> None:
+def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_moves_no_tag(
+    how: str, example: Toy
+) -> None:
     path = example.root / GRAPH
     before, tagged = path.read_text("utf-8"), held(f"{example.project}/embedding:latest-onnx")
     assert ANSWER in before
@@ -87,7 +92,10 @@ def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: 
 def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
     before = (example.root / "services.yaml").read_text("utf-8")
     try:
-        example.file("services.yaml", before.replace("texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"))
+        example.file(
+            "services.yaml",
+            before.replace("texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"),
+        )
         done = example.slimbake("bake", SERVICE, "--registry", example.project)
     finally:
         example.file("services.yaml", before)

@@ -26,7 +26,7 @@ from slimbake.inside.agreement import (
 NUMBERS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda number: round(number, 3))
 VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda vector: length(vector) > 1e-2)
 ANYTHING = st.lists(st.floats(), min_size=3, max_size=3)
-LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.02}
+LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.02, "logprobs": 0.06}
 
 
 @given(VECTORS, VECTORS, st.floats(0.01, 100))
@@ -124,14 +124,14 @@ def test_ids_that_differ_are_told_and_do_not_hold() -> None:
 
 PROMPTS = {
     "prompts": [{"text": "one", "ids": [1, 2, 3, 4], "sure": 4}, {"text": "two", "ids": [5, 6, 7, 8], "sure": 2}],
-    "passages": [{"text": "a", "ids": [9, 8, 7], "loss": 2.0}, {"text": "b", "ids": [1, 2], "loss": 1.0}],
+    "passages": [{"ids": [9, 8, 7], "logprobs": [-1.5, -0.5]}, {"ids": [1, 2], "logprobs": [-1.0]}],
 }
 
 
 def test_answers_that_are_equal_change_nothing() -> None:
     figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6, 7, 8]], [[-1.5, -0.5], [-1.0]])
     assert (figures["tokens"], figures["perplexity"], figures["reference"]) == (1, 0, pytest.approx(math.e))
-    assert holding("generation", figures) == [True, True, True]
+    assert holding("generation", figures) == [True, True, True, True]
 
 
 def test_what_follows_a_choice_between_equals_is_not_compared() -> None:
@@ -151,18 +151,26 @@ def test_tokens_count_until_the_first_that_differs(greedy: list[list[int]], part
     assert generations(PROMPTS, greedy, [[-2.0, 0.0], [-1.0]])["tokens"] == pytest.approx(part)
 
 
-@pytest.mark.parametrize("logprobs", [[[-1.0, -1.1], [-1.0]], [[-1.0, -0.9], [-1.0]]])
+@pytest.mark.parametrize("logprobs", [[[-1.5, -0.6], [-1.0]], [[-1.5, -0.4], [-1.0]]])
 def test_a_perplexity_that_is_lower_has_changed_as_well(logprobs: list[list[float]]) -> None:
     figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], logprobs)
     assert figures["perplexity"] == pytest.approx(0.1 / 3, rel=0.05)
-    assert holding("generation", figures) == [True, True, False]
+    assert figures["logprobs"] == pytest.approx(0.1 / math.sqrt(3))
+    assert holding("generation", figures) == [True, True, False, True]
 
 
-@pytest.mark.parametrize("bad", [[math.nan, 0.0], [-math.inf, -1.0], [-1.0], [math.inf, -math.inf]])
+def test_differences_that_cancel_in_the_perplexity_do_not_in_log_probabilities() -> None:
+    figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [[-1.6, -0.4], [-1.0]])
+    assert figures["perplexity"] == pytest.approx(0)
+    assert figures["logprobs"] == pytest.approx(0.1 * math.sqrt(2 / 3))
+    assert holding("generation", figures) == [True, True, True, False]
+
+
+@pytest.mark.parametrize("bad", [[math.nan, 0.0], [-math.inf, -1.0], [math.inf, -math.inf]])
 def test_log_probabilities_that_are_none_are_an_infinite_change(bad: list[float]) -> None:
     figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [bad, [-1.0]])
-    assert figures["perplexity"] == pytest.approx(INFINITE)
-    assert holding("generation", figures)[-1] is False
+    assert (figures["perplexity"], figures["logprobs"]) == (pytest.approx(INFINITE), INFINITE)
+    assert holding("generation", figures)[-2:] == [False, False]
 
 
 @given(st.floats())

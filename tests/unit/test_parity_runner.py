@@ -38,9 +38,9 @@ GENERATION = {
     "ids": [[1], [1, 2]],
     "tokens": 4,
     "prompts": [{"text": "one", "ids": [1, 2, 3, 4], "sure": 4}],
-    "passages": [{"text": "a b c", "ids": [1, 2, 3], "loss": 2.0}],
+    "passages": [{"ids": [1, 2, 3], "logprobs": [-1.0, -1.0]}],
 }
-LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.01}
+LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.01, "logprobs": 0.06}
 EMBEDS = """
     import math, subject
     def embed(texts):
@@ -111,7 +111,7 @@ def test_the_manifest_says_what_holds(run: Run) -> None:
 def test_a_generation_that_is_the_same_holds(run: Run, tmp_path: Path) -> None:
     done = run(GENERATES, GENERATION)
     assert done.returncode == 0, done.stderr
-    assert len(verdict(done)) == 3
+    assert len(verdict(done)) == 4
     figures = json.loads((tmp_path / "out.json").read_text())
     assert (figures["tokens"], figures["perplexity"], figures["predicted"]) == (1, 0, 2)
 
@@ -139,7 +139,7 @@ def test_answers_that_are_others_or_none_fail(broken: str, words: str, run: Run)
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("def embed(texts): return [[1.0, 0.0]]", "embed(texts) gave 1 vectors, and 14 are wanted"),
+        ("def embed(texts): return [[1.0, 0.0]]", "embed(texts) gave 1 vectors, and 16 are wanted"),
         ("def embed(texts): return [[1.0] for _ in texts]", "vectors of [1] numbers, where torch's have 2"),
         ("del ids, embed", "parity.py defines no embed(), ids()"),
         ("def embed(texts): return [[float('nan')] * 2 for _ in texts]", "minimum cosine -1.000000"),

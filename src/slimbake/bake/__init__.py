@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.bake.command import Options, Surroundings, arguments, environment
+from slimbake.bake.command import Options, Surroundings, arguments, environment, with_checks
 from slimbake.bake.costs import measured
 from slimbake.bake.events import Progress, Vertex
 from slimbake.bake.failure import failure, lost, transient
@@ -18,7 +18,7 @@ from slimbake.bake.secrets import missing_secrets
 from slimbake.bake.show import Show, show
 from slimbake.bake.steps import Steps
 from slimbake.errors import BuildError, SetupError, SlimbakeError
-from slimbake.plan.model import CHECKS, Plan, Target
+from slimbake.plan.model import Plan, Target
 from slimbake.plan.relinked import relinked
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
@@ -136,12 +136,6 @@ def _patiently(
             break
         run = _build(plan, names, root, around, options, steps, shown)
     return run
-
-
-def with_checks(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
-    """These services and all that checks them, as targets."""
-    checks = tuple(t.name for t in plan.targets if t.kind in CHECKS and t.service in services)
-    return (*services, *checks)
 
 
 def _build(

@@ -17,9 +17,7 @@ from slimbake.cli.common import json_option, manifest_option, read, say, select,
 @json_option
 @click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
 @click.option("--control", is_flag=True, help="Measure models that are harmed instead, and see whether it is noticed.")
-def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
-) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
     from slimbake import bake, parity
     from slimbake.bake.command import Options

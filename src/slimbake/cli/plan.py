@@ -25,7 +25,7 @@ from slimbake.cli.common import (
 @json_option
 def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
     """Show what is decided: every target, what it stands on, and what it adds; of all services or those named."""
-    from slimbake.bake import with_checks
+    from slimbake.bake.command import with_checks
     from slimbake.report import text_table
 
     _, plan = read(file)

@@ -42,4 +42,6 @@ def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
         if target.kind in CHECKS:
             last[target.service].append(target.name)
     of = {service: [found.get(name, "") for name in names or [service]] for service, names in last.items()}
-    return {service: each[0] if len(each) == 1 else digest("\0".join(each)) for service, each in of.items() if all(each)}
+    return {
+        service: each[0] if len(each) == 1 else digest("\0".join(each)) for service, each in of.items() if all(each)
+    }

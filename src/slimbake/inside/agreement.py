@@ -36,6 +36,7 @@ EMBEDDING = (
 GENERATION = (
     Limit("tokens", "equal greedy tokens", True),
     Limit("perplexity", "change of perplexity", False),
+    Limit("logprobs", "difference of log-probabilities", False),
 )
 
 
@@ -99,20 +100,22 @@ def generations(
     # Of what follows a choice between two equals, nothing is known.
     wanted = [each["ids"][: each["sure"]] for each in prompts]
     equal = [_leading(mine, theirs) for mine, theirs in zip(greedy, wanted, strict=True)]
-    losses = [_loss(mine, each["ids"]) for mine, each in zip(logprobs, passages, strict=True)]
-    count = sum(len(each["ids"]) - 1 for each in passages)
-    theirs = sum(each["loss"] for each in passages) / count
-    mine = sum(losses) / count
+    pairs = [
+        (m, t) for a, each in zip(logprobs, passages, strict=True) for m, t in zip(a, each["logprobs"], strict=True)
+    ]
+    mine, theirs = (-sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    squares = sum((m - t) * (m - t) for m, t in pairs) / len(pairs)
     order = sorted(range(len(prompts)), key=lambda place: equal[place] / max(1, len(wanted[place])))
     return {
         "prompts": len(prompts),
         "ids": sum(map(len, wanted)),
         "tokens": sum(equal) / max(1, sum(map(len, wanted))),
         "passages": len(passages),
-        "predicted": count,
+        "predicted": len(pairs),
         "reference": perplexity(theirs),
         "service": perplexity(mine),
         "perplexity": abs(perplexity(mine - theirs) - 1),
+        "logprobs": math.sqrt(squares) if math.isfinite(squares) else INFINITE,
         "worst": [
             {"equal": equal[place], "of": len(wanted[place]), "text": prompts[place]["text"]} for place in order[:WORST]
         ],
@@ -167,11 +170,6 @@ def _leading(mine: Sequence[int], theirs: Sequence[int]) -> int:
     """How many ids are equal before the first that is not."""
     pairs = zip(mine, theirs, strict=False)
     return next((count for count, (one, other) in enumerate(pairs) if one != other), min(len(mine), len(theirs)))
-
-
-def _loss(logprobs: Vector, ids: Sequence[int]) -> float:
-    """The sum of the losses of all ids but the first, in nats; infinite where there are not as many."""
-    return -sum(logprobs) if len(logprobs) == len(ids) - 1 else math.inf
 
 
 def _relative(mine: float, theirs: float) -> float:

@@ -26,6 +26,7 @@ if TYPE_CHECKING or __package__:
     from .smoke import become_nonroot
 else:
     from agreement import embeddings, generations, judged, worst
+
     from smoke import become_nonroot
 
 CONTEXT = Path(os.environ.get("PARITY_CONTEXT", "/inside/context"))
@@ -117,13 +118,12 @@ def compare(
 
 def _embedding(embed: Callable[[list[str]], Any], reference: Mapping[str, Any]) -> dict[str, Any]:
     texts: list[str] = reference["texts"]
-    vectors: list[list[float]] = [[]] * len(texts)
-    step = -(-len(texts) // BATCH)
-    for first in range(step):  # texts of all kinds and lengths in each batch, so that padding matters
-        batch = texts[first::step]
+    vectors: list[list[float]] = []
+    for first in range(0, len(texts), BATCH):  # at once, so that padding matters
+        batch = texts[first : first + BATCH]
         answers = [list(map(float, each)) for each in embed(batch)]
         _as_many(answers, batch, "embed(texts)", "vectors")
-        vectors[first::step] = answers
+        vectors += answers
     wrong = {len(vector) for vector in vectors} - {len(reference["vectors"][0])}
     if wrong:
         raise ParityError(f"vectors of {sorted(wrong)} numbers, where torch's have {len(reference['vectors'][0])}")

@@ -19,8 +19,9 @@ if TYPE_CHECKING or __package__:
     from .export import GRAPH, export
     from .parity_reference import pooling, task_of
 else:
-    from export import GRAPH, export
     from parity_reference import pooling, task_of
+
+    from export import GRAPH, export
 
 WITHOUT = "without"
 

@@ -162,8 +162,8 @@ def generation(folder: Path, texts: Texts) -> dict[str, Any]:
         if len(tokens) < 2:
             raise TextsError(f"a passage of one token predicts nothing: {text[:60]!a}")
         every = torch.log_softmax(logits(tokens)[:-1].double(), dim=-1)
-        chosen = every.gather(1, torch.tensor(tokens[1:]).unsqueeze(1)).sum()
-        return {"text": text, "ids": tokens, "loss": round(-float(chosen), DIGITS)}
+        chosen = every.gather(1, torch.tensor(tokens[1:]).unsqueeze(1)).squeeze(1).tolist()
+        return {"ids": tokens, "logprobs": [round(number, DIGITS) for number in chosen]}
 
     strings = hostile(sorted(tokenizer.all_special_tokens))
     return {

@@ -4,6 +4,7 @@ A set is a file of JSON lines, each an object with one key: `sentence`, `documen
 a text; or `source`, which says where texts come from and is not read.
 """
 
+# ruff: noqa: RUF001 - characters that are taken for others are what these strings are for
 from __future__ import annotations
 
 import json

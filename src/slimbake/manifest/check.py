@@ -45,9 +45,9 @@ def _validator(name: str) -> Draft202012Validator:
     return made(_inlined(schema, schema["$defs"]))
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any) -> float | None:
     """The number that a value is, written with a fraction or without."""
-    return value.number if isinstance(value, Word) else value if type(value) is int else None
+    return value.number if isinstance(value, Word) else value if type(value) in (int, float) else None
 
 
 def _of_words(keyword: Callable[..., Iterable[ValidationError] | None]) -> Callable[..., Iterator[ValidationError]]:

@@ -13,7 +13,7 @@ from slimbake.manifest.words import Word
 
 Raw = dict[str, Any]
 
-LIMITS = ("min-cosine", "mean-cosine", "top10", "tokens", "perplexity")
+LIMITS = ("min-cosine", "mean-cosine", "top10", "tokens", "perplexity", "logprobs")
 _FILES = {
     "check": "a Python file in the context that asks the service's code, such as parity.py",
     "texts": "a file with the texts that it is measured on, relative to the manifest",
@@ -32,8 +32,9 @@ def parity(raw: Raw, report: Report) -> None:
                 report.key((*path, "parity"), message, "add `inference: onnx`, or remove this key")
         for path, whole in runs.items():
             own = path if "parity" in said.get(path, {}) else at
-            for key in _FILES if whole else ():
-                if key not in whole:
+            for key in _FILES if own != at or "parity" in service else ():
+                refused = any(report.has_value((*each, "parity", key)) for each in (path, at))
+                if key not in whole and not refused:
                     report.key((*own, "parity"), f"the key '{key}' is missing", _FILES[key])
 
 

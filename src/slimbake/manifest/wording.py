@@ -127,7 +127,10 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
     if validator == "maxLength":
         return f"a text of {len(found)} characters", f"{schema['maxLength']} at most"
     low, high = schema.get("minimum"), schema.get("maximum")
-    return f"{getattr(found, 'text', found)} is out of range", f"allowed: {low} to {high}" if high else f"allowed: {low} or more"
+    return (
+        f"{getattr(found, 'text', found)} is out of range",
+        f"allowed: {low} to {high}" if high else f"allowed: {low} or more",
+    )
 
 
 def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
