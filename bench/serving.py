@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ ONLY = "as it is"  # the side of a service without variants
 
 def main() -> int:
     """Measure, print the tables, write the numbers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers go with us, however we are ended
     known = workloads()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("services", nargs="*", default=[], help=f"of {', '.join(known)} [all]")
@@ -175,7 +177,7 @@ def _loads(sides: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 yield (
                     f"{request}, {clients}, {name}",
                     *(f"{found[key]['median'] * 1e3:.1f}" for key in ("p50", "p99")),
-                    f"{found['throughput']['median']:.1f}",
+                    f"{found['throughput']['median']:.2f}",
                     tables.ratio(found["throughput"]["ratio"], 1),
                 )
 
