@@ -56,12 +56,14 @@ def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
 def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
     programs = {file.path: file.text for file in fleet.files() if _is_program(file.path)}
     exports = any(target.recipe and target.recipe.export for target in fleet.plan.targets)
+    parities = any(target.kind == "parity" for target in fleet.plan.targets)
     assert sorted(programs) == sorted(
         f"{INSIDE}/{name}.py"
         for name in (
             *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
             *("ledger", "passes", "smoke", "system", "trial"),
             *(path.stem for path in SOURCES.glob("export*.py") if exports),
+            *("agreement", "parity", "parity_controls", "parity_reference", "parity_texts")[: 5 if parities else 0],
         )
     )
     for path, text in programs.items():

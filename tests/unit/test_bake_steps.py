@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import asks, fleet, service
 
 from slimbake.bake.events import Change, Progress, Vertex
 from slimbake.bake.failure import failure
 from slimbake.bake.steps import Step, Steps, title
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError
-from slimbake.manifest.model import Base
+from slimbake.manifest.exports import exporting
+from slimbake.manifest.model import Base, Parity, Weights
 from slimbake.plan import plan
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -193,6 +194,44 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
     assert isinstance(error, CheckError) and culprit == "two-smoke"
     assert error.message.startswith("the smoke of two does not hold (exit code: 1); its tag stays where it was\n  ")
     assert error.message.endswith("  smoke: load failed")
+
+
+MEASURED = plan(
+    exporting(
+        fleet(
+            service(
+                "embed", base="ml", weights=Weights("package", "some-model"), inference="onnx",
+                parity=Parity("parity.py", "texts.jsonl"),
+            ),
+            bases=(Base("ml", requirements=asks("torch")),),
+        )
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (
+            "embed-parity",
+            "the parity of embed does not hold (exit code: 1); its tag stays where it was\n  parity: worst",
+        ),
+        ("embed-controls", "the parity of embed is too weak: a model that is harmed keeps all limits\n  parity: worst"),
+    ],
+)
+def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
+    error = 'process "python /inside/parity.py" did not complete successfully: exit code: 1'
+    vertex = Vertex(Step(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"])
+    found, culprit = failure(MEASURED, vertex, "")
+    assert isinstance(found, CheckError) and culprit == target
+    assert found.message == words
+
+
+def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
+    vertex = Vertex(Step("reference-some-model-texts", "parity_reference", "RUN"), "failed", log=["parity: refused"])
+    found, _ = failure(MEASURED, vertex, "")
+    assert isinstance(found, BuildError)
+    assert "parity: refused" in found.message
 
 
 def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: Steps) -> None:

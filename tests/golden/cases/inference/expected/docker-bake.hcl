@@ -55,6 +55,10 @@ group "smoke" {
   targets = ["embed-smoke"]
 }
 
+group "parity" {
+  targets = ["rank-parity"]
+}
+
 group "torch" {
   targets = ["embed"]
 }
@@ -69,6 +73,10 @@ group "onnx" {
 
 group "onnx-smoke" {
   targets = ["embed-onnx-smoke"]
+}
+
+group "onnx-parity" {
+  targets = ["embed-onnx-parity"]
 }
 
 target "_common" {
@@ -504,6 +512,109 @@ target "embed-onnx-smoke" {
   }
   args = {
     "SMOKE" = "embed.py"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "reference-some-model-v2-p-q-c-1" {
+  inherits = ["_common"]
+  context = "texts"
+  dockerfile = "../dockerfiles/reference-some-model-v2-p-q-c-1.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-some-model-v2"
+  }
+  args = {
+    "TEXTS" = "p, q=$c [1].jsonl"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "reference-some-model-v2-p-q-c-1"
+    "slimbake.project" = "graphs"
+    "slimbake.target" = "reference-some-model-v2-p-q-c-1"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "embed-onnx-parity" {
+  inherits = ["_common"]
+  context = "embed"
+  dockerfile = "../dockerfiles/parity.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed-onnx"
+    "reference" = "target:reference-some-model-v2-p-q-c-1"
+  }
+  args = {
+    "PARITY" = "ask \"it\" $${x}.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "rank-parity" {
+  inherits = ["_common"]
+  context = "rank"
+  dockerfile = "../dockerfiles/parity.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:rank"
+    "reference" = "target:reference-some-model-v2-p-q-c-1"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "weights-some-model-v2-onnx-int8-controls" {
+  inherits = ["_common"]
+  context = "dockerfiles/inside"
+  dockerfile = "../weights-some-model-v2-onnx-int8-controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-ml-export"
+    "source" = "target:weights-some-model-v2"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embed-onnx-controls" {
+  inherits = ["_common"]
+  context = "embed"
+  dockerfile = "../dockerfiles/controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed-onnx"
+    "reference" = "target:reference-some-model-v2-p-q-c-1"
+    "controls" = "target:weights-some-model-v2-onnx-int8-controls"
+  }
+  args = {
+    "PARITY" = "ask \"it\" $${x}.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "rank-controls" {
+  inherits = ["_common"]
+  context = "rank"
+  dockerfile = "../dockerfiles/controls.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:rank"
+    "reference" = "target:reference-some-model-v2-p-q-c-1"
+    "controls" = "target:weights-some-model-v2-onnx-int8-controls"
+  }
+  args = {
+    "PARITY" = "parity.py"
+    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
