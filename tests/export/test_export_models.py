@@ -183,7 +183,7 @@ def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) ->
     weights = made() / "model.safetensors"
     left = {name: value for name, value in load_file(weights).items() if "layer.1.output" not in name}
     save_file(left, weights, {"format": "pt"})
-    with pytest.raises(export_torch.ExportError, match=r"they lack encoder\.layer\.1\.output\..* and \d more"):
+    with pytest.raises(export_torch.ExportError, match=r"the weights lack encoder\.layer\.1\.output\..* and 1 more: these are not the weights"):
         export.export(weights.parent, tmp_path / "out", FP32)
 
 

@@ -115,7 +115,7 @@ def _settle(graph: Any) -> None:
     numbers: dict[str, itertools.count[int]] = {}
     for node in graph.graph.all_nodes():
         scopes = re.findall(r"'([^']*)'", node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
-        path = scopes[-2] if len(scopes) > 1 else ""
+        path = scopes[-2] if len(scopes) > 1 and not scopes[-2].startswith("_empty") else ""
         name = f"{path.removeprefix('model.') or 'graph'}/{node.op_type}"
         number = next(numbers.setdefault(name, itertools.count()))
         node.name = f"{name}.{number}" if number else name
@@ -127,6 +127,18 @@ def _settle(graph: Any) -> None:
         value.metadata_props.clear()
     graph.graph.metadata_props.clear()
     graph.metadata_props.clear()
+
+
+def name_axes(graph: Any, names: Mapping[str, str]) -> None:
+    """Call the axes that vary what they are; `names`: by what torch has called them, which is a number."""
+    import onnx_ir
+
+    def named(axis: str) -> str:
+        return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), axis)
+
+    for value in (*graph.graph.inputs, *(output for node in graph.graph.all_nodes() for output in node.outputs)):
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([each if isinstance(each, int) else named(str(each)) for each in value.shape])
 
 
 def save(graph: Any, path: Path) -> None:
