@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from slimbake.inside import export, export_encoder, export_quantise
+from slimbake.inside import export, export_encoder, export_quantise, export_torch
 from slimbake.inside.export_torch import ExportError
 
 
@@ -146,11 +146,11 @@ def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_each_library_says_in_its_way_that_memory_ended(error: BaseException) -> None:
-    assert export._out_of_memory(error)
+    assert export_torch.out_of_memory(error)
 
 
 def test_another_error_is_none_of_memory() -> None:
-    assert not export._out_of_memory(RuntimeError("shape mismatch"))
+    assert not export_torch.out_of_memory(RuntimeError("shape mismatch"))
 
 
 def test_memory_is_the_limit_of_the_container_where_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

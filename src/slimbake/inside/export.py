@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .export_torch import ExportError
+    from .export_torch import ExportError, out_of_memory
 else:
-    from export_torch import ExportError
+    from export_torch import ExportError, out_of_memory
 
 GRAPH = "model.onnx"
 CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # version 2, 1
@@ -45,7 +45,7 @@ def main() -> int:
         print(f"slimbake: {error}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         print(f"slimbake: the export ran out of memory: {_memory()}", file=sys.stderr)
         return 1
@@ -127,12 +127,6 @@ def _told(code: int) -> int:
     elif code < 0:
         print(f"slimbake: the export ended by {signal.Signals(-code).name}", file=sys.stderr)
     return code if code >= 0 else 1
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether Python, torch (`can't allocate memory`) or ONNX Runtime (`bad allocation`, `std::bad_alloc`) says so."""
-    words = str(error)
-    return isinstance(error, MemoryError) or "allocate memory" in words or "bad_alloc" in words or "bad alloc" in words
 
 
 def _memory() -> str:
