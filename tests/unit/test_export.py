@@ -156,7 +156,7 @@ def test_another_error_is_none_of_memory() -> None:
 def test_memory_is_the_limit_of_the_container_where_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("500000000\n")
-    monkeypatch.setattr(export, "CGROUP", (limit, tmp_path / "missing"))
+    monkeypatch.setattr(export, "CGROUP", tmp_path)
     assert export._memory().startswith("the limit of the build's container is 0.5 GB;")
     limit.write_text("max\n")
     assert export._memory().startswith("the machine has ")
