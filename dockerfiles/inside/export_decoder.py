@@ -54,11 +54,7 @@ def _module(model: Any) -> Any:
     import torch
     from transformers import DynamicCache
 
-<<<<<<< HEAD
-    class Decoder(torch.nn.Module):  # type: ignore[misc]  # torch is not there when types are checked
-=======
     class Decoder(torch.nn.Module):  # type: ignore[misc]  # nothing here has torch's types
->>>>>>> exp
         def __init__(self) -> None:
             super().__init__()
             self.model = model
