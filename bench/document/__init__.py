@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import claims, measurements, passes, serving
+from . import claims, measurements, parity, passes, serving
 from .inputs import Inputs
 
 _HEAD = """\
@@ -21,6 +21,7 @@ def text(inputs: Inputs) -> str:
         ("The write-up's techniques", claims.techniques(inputs)),
         ("Passes by return", passes.returns(inputs)),
         ("Start-up and memory", measurements.starts(inputs)),
+        ("Parity", parity.figures(inputs)),
         ("Running containers", serving.figures(inputs)),
         ("Registry, host and transfer", measurements.stored(inputs)),
         ("Build time", measurements.builds(inputs)),

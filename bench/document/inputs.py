@@ -46,6 +46,7 @@ class Inputs:
     images: Json = field(default_factory=dict)  # evidence/images.json: `slimbake prove`
     sizes: Json = field(default_factory=dict)  # evidence/sizes.json: `slimbake sizes --compress --json`
     limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
+    parity: Json = field(default_factory=dict)  # evidence/parity.json: `slimbake parity --record`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
@@ -71,6 +72,7 @@ def read(root: Path) -> Inputs:
         images=_json(root / FOLDER / "images.json"),
         sizes=_json(root / FOLDER / "sizes.json"),
         limits=_json(root / FOLDER / "limits.json"),
+        parity=_json(root / FOLDER / "parity.json"),
         bake=_json(root / RESULTS / "bake.json"),
         prune=_json(root / RESULTS / "prune.json"),
         serving=_json(root / RESULTS / "serving.json"),

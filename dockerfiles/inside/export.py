@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .export_torch import ExportError
+    from .export_torch import ExportError, out_of_memory
 else:
-    from export_torch import ExportError
+    from export_torch import ExportError, out_of_memory
 
 GRAPH = "model.onnx"
-CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # version 2, 1
+CGROUP = Path("/sys/fs/cgroup")
 _LICENCE = re.compile(r"(licen[cs]e|copying|copyright|notice)", re.IGNORECASE)
 
 
@@ -46,7 +46,7 @@ def main() -> int:
         print(f"slimbake: {error}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         print(f"slimbake: the export ran out of memory: {_memory()}", file=sys.stderr)
         return 1
@@ -130,19 +130,25 @@ def _told(code: int) -> int:
     return code if code >= 0 else 1
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether Python, torch (`can't allocate memory`) or ONNX Runtime (`bad allocation`, `std::bad_alloc`) says so."""
-    words = str(error)
-    return isinstance(error, MemoryError) or "allocate memory" in words or "bad_alloc" in words or "bad alloc" in words
-
-
 def _memory() -> str:
     """How much memory there is: the container's limit, or else the machine's."""
     there = int(re.findall(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())[0]) * 1024
-    limits = [int(path.read_text()) for path in CGROUP if path.is_file() and path.read_text().strip().isdigit()]
-    limit = min([there, *limits])
+    limit = min([there, *_limits()])
     what = "the machine has" if limit == there else "the limit of the build's container is"
     return f"{what} {limit / 1e9:.1f} GB; exporting takes about four times the weights in float32, and 1 GB"
+
+
+def _limits() -> list[int]:
+    """The limits of this process's cgroup, of either version; a container sees its own at the top."""
+    groups = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    below = [path.lstrip("/") for kind, path in groups if kind in {"", "memory"}]
+    files = [
+        CGROUP / top / folder / name
+        for top, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
+        for folder in ("", *below)
+    ]
+    texts = [path.read_text().strip() for path in files if path.is_file()]
+    return [int(text) for text in texts if text.isdigit()]
 
 
 def _hashed(path: Path) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .export_torch import STAY, ExportError, loaded, save, traced
+    from .export_torch import STAY, ExportError, loaded, name_axes, save, traced
 else:
-    from export_torch import STAY, ExportError, loaded, save, traced
+    from export_torch import STAY, ExportError, loaded, name_axes, save, traced
 
 OUTPUTS = ("token_embeddings", "sentence_embedding")
 POOLINGS = ("mean", "cls")
@@ -39,6 +39,7 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
     }
     axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1, max=length)}
     graph = traced(_module(model, pooling), inputs, dict.fromkeys(inputs, axes), OUTPUTS)
+    name_axes(graph, dict(zip(map(str, graph.graph.inputs[0].shape), ("batch", "length"), strict=True)))
     save(graph, out / "model.onnx")
     return {
         "pooling": pooling,

@@ -32,23 +32,22 @@ def loaded(folder: Path, auto: Any) -> Any:
 
     try:
         model, told = auto.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, use_safetensors=True
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise ExportError(f"{folder} holds no model that can be read: {_first_line(error)}") from error
-    except RuntimeError as error:
-        if "size mismatch" not in str(error) and "shape" not in str(error):
-            raise
-        raise ExportError(
-            f"the weights are not of the model that config.json describes: {_first_line(error)}"
-        ) from error
     # An encoder's pooler is trained for another task, is often left out, and is no part of these graphs.
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise ExportError(
-            f"the weights lack {', '.join(missing[:3])}{more}: these are not the weights of this config.json"
-        )
+    wrong = {"missing": told["missing_keys"], "of another shape": {key[0] for key in told["mismatched_keys"]}}
+    for what, keys in wrong.items():
+        names = sorted(name for name in keys if not name.startswith("pooler."))
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ExportError(f"these are not the weights of this config.json: {what}: {', '.join(names[:3])}{more}")
     return model.eval()
 
 
@@ -66,9 +65,9 @@ def traced(module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any], o
         graph, _ = OnnxExporter().export_program(module, dict(inputs), config)
     except OnnxExporterError as error:
         raise ExportError(f"{_untranslated(error, module, inputs, dynamic)}; {STAY}") from error
-    except MemoryError:
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         name = type(getattr(module, "model", module)).__name__
         raise ExportError(f"torch cannot trace {name}: {_first_line(error)}; {STAY}") from error
     if len(graph.graph.outputs) != len(outputs):
@@ -114,10 +113,9 @@ def _settle(graph: Any) -> None:
     torch writes stack traces, with paths, beside every node: half a megabyte that nobody reads.
     """
     numbers: dict[str, itertools.count[int]] = {}
-    for node in graph.graph.all_nodes():
-        scopes = re.findall(r"'([^']*)'", node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
-        path = scopes[-2] if len(scopes) > 1 else ""
-        name = f"{path.removeprefix('model.') or 'graph'}/{node.op_type}"
+    # What the fusions made has no module: it is told by who takes it on.
+    names = [(node, f"{_scope(node) or 'graph'}/{node.op_type}") for node in graph.graph.all_nodes()]
+    for node, name in names:
         number = next(numbers.setdefault(name, itertools.count()))
         node.name = f"{name}.{number}" if number else name
         node.metadata_props.clear()
@@ -128,6 +126,26 @@ def _settle(graph: Any) -> None:
         value.metadata_props.clear()
     graph.graph.metadata_props.clear()
     graph.metadata_props.clear()
+
+
+def _scope(node: Any, further: int = 3) -> str:
+    """The module that a node is of, or the first of those that it leads to."""
+    scopes = re.findall(r"'([^']*)'", node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
+    path = scopes[-2].removeprefix("model.") if len(scopes) > 1 and not scopes[-2].startswith("_empty") else ""
+    users = (user for value in node.outputs for user in value.consumers()) if further and not path else ()
+    return path or next(filter(None, (_scope(user, further - 1) for user in users)), "")
+
+
+def name_axes(graph: Any, names: Mapping[str, str]) -> None:
+    """Call the axes that vary what they are; `names`: by what torch has called them, which is a number."""
+    import onnx_ir
+
+    def named(axis: str) -> str:
+        return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), axis)
+
+    for value in (*graph.graph.inputs, *(output for node in graph.graph.all_nodes() for output in node.outputs)):
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([each if isinstance(each, int) else named(str(each)) for each in value.shape])
 
 
 def save(graph: Any, path: Path) -> None:
@@ -148,6 +166,11 @@ def check(path: Path) -> None:
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
         raise ExportError(f"the exported graph is not valid: {_first_line(error)}; {STAY}") from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Python, torch (`can't allocate memory`) or ONNX Runtime (`std::bad_alloc`) says so."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "bad_alloc"))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -116,7 +116,7 @@ def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precisi
     assert str(tmp_path).encode() not in first["model.onnx"]
 
 
-@pytest.mark.parametrize("precision", [{"type": "fp16"}, {"type": "int8"}, {"type": "int8", "per-channel": False}])
+@pytest.mark.parametrize("precision", [{"type": "fp16"}, {"type": "int8"}, {"type": "int8", "mode": "weights"}])
 def test_coarser_numbers_are_near_and_smaller(made: Made, tmp_path: Path, precision: dict[str, Any]) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
     export.export(folder, tmp_path / "fp32", FP32)
@@ -125,6 +125,29 @@ def test_coarser_numbers_are_near_and_smaller(made: Made, tmp_path: Path, precis
     assert cosines.min() > 0.98
     sizes = [(tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "out")]
     assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_where_weights_alone_are_integers_a_text_has_one_vector_whatever_is_beside_it(
+    made: Made, tmp_path: Path
+) -> None:
+    folder = made(hidden_size=128, intermediate_size=512)
+    export.export(folder, tmp_path / "out", {"type": "int8", "mode": "weights"})
+    together = graph_vectors(tmp_path / "out", TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        assert graph_vectors(tmp_path / "out", [text])[0] == pytest.approx(vector, abs=1e-5)
+    assert (together * torch_vectors(folder, TEXTS)).sum(axis=1).min() > 0.999
+
+
+def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) -> None:
+    import onnx
+
+    exclude = ["Gather", "encoder.layer.1.*"]
+    export.export(made(hidden_size=128), tmp_path / "out", {"type": "int8", "mode": "weights", "exclude": exclude})
+    graph = onnx.load(tmp_path / "out/model.onnx").graph
+    stored = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8}
+    whole = {weight.name: list(weight.dims) for weight in graph.initializer}
+    assert len(stored) == 4, "of one layer: queries, keys and values as one, and three more"
+    assert whole["model.embeddings.word_embeddings.weight"] == [len(WORDS), 128]
 
 
 def test_what_is_excluded_stays_in_full(made: Made, tmp_path: Path) -> None:
@@ -183,7 +206,9 @@ def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) ->
     weights = made() / "model.safetensors"
     left = {name: value for name, value in load_file(weights).items() if "layer.1.output" not in name}
     save_file(left, weights, {"format": "pt"})
-    with pytest.raises(export_torch.ExportError, match=r"they lack encoder\.layer\.1\.output\..* and \d more"):
+    with pytest.raises(
+        export_torch.ExportError, match=r"config\.json: missing: encoder\.layer\.1\.output\..* and 1 more"
+    ):
         export.export(weights.parent, tmp_path / "out", FP32)
 
 
@@ -200,7 +225,9 @@ def test_weights_of_another_config_are_told(made: Made, tmp_path: Path) -> None:
     folder = made()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
-    with pytest.raises(export_torch.ExportError, match=r"the weights do not fit config\.json"):
+    with pytest.raises(
+        export_torch.ExportError, match=r"config\.json: of another shape: encoder\.layer\.0\.int.* and 3 more"
+    ):
         export.export(folder, tmp_path / "out", FP32)
 
 
@@ -240,5 +267,5 @@ def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
 
 
 def test_an_excluded_node_that_is_not_there_is_told(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(export_torch.ExportError, match=r"nodes with weights are encoder\.layer\.0"):
+    with pytest.raises(export_torch.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"):
         export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})

@@ -34,7 +34,8 @@ from slimbake.shards.split import jobs
 WEB = Base("web", requirements=asks("fastapi"))
 ML = Base("ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu")
 MODEL, FOLDER = Weights("package", "a-model"), Weights("path", "models/small")
-INT8 = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
+INT8 = Precision("int8", mode="weights")
+DYNAMIC = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
 BOTH = (Variant("torch"), Variant("onnx", inference="onnx", precision=Precision("int8")))
 EXPORTED = "weights-a-model-onnx-int8"
 
@@ -128,7 +129,8 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     ("one", "other"),
     [
         (Precision("int8"), INT8),
-        (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"), mode="dynamic")),
+        (Precision("int8", mode="dynamic"), DYNAMIC),
+        (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"), mode="weights")),
         (Precision("int8", mode="weights"), Precision("int8", mode="weights", per_channel=True)),
         (Precision("fp32"), Precision("fp32")),
     ],
@@ -142,7 +144,7 @@ def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Pr
 def test_exports_with_other_settings_have_names_that_differ() -> None:
     names = [
         t.name
-        for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=Precision("int8", False)))).targets
+        for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=DYNAMIC))).targets
         if t.recipe and t.recipe.export
     ]
     assert names[0] == "weights-a-model-onnx-fp32"
@@ -292,7 +294,7 @@ ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
     ("path", "old", "new", "expected"),
     [
         (f"dockerfiles/inside/{PROGRAMS[1]}", "# Generated", "#  Generated", ON_EXPORT),
-        (f"dockerfiles/inside/exports/{EXPORTED}.json", '"dynamic"', '"static"', ON_EXPORT),
+        (f"dockerfiles/inside/exports/{EXPORTED}.json", '"weights"', '"static"', ON_EXPORT),
         ("locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
         ("locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import claims, measurements, passes, text
+from bench.document import claims, measurements, parity, passes, text
 from bench.document.command import main
 from bench.document.inputs import WRITEUP, Inputs, Layer, read
 
@@ -254,3 +254,23 @@ def test_the_committed_document_is_what_the_committed_evidence_gives() -> None:
     made = text(read(ROOT))
     told = "run bench/results.py; build times are those of bench/results/{bake,prune}.json, to be committed with it"
     assert (ROOT / "docs" / "results.md").read_text("utf-8") == made, told
+
+
+def test_parity_has_a_row_for_each_image_and_no_figure_that_its_task_lacks() -> None:
+    embeds = {
+        "texts": 970,
+        "strings": 38,
+        "different": [],
+        "min-cosine": 0.9995,
+        "mean-cosine": 0.99981,
+        "top10": 0.9866,
+    }
+    generates = {"prompts": 24, "passages": 48, "strings": 36, "different": [{}], "tokens": 0.739, "perplexity": 0.0007}
+    shown = parity.figures(
+        replace(INPUTS, parity={"nlg-onnx": generates | {"logprobs": 0.04}, "embedding-onnx": embeds})
+    )
+    assert shown.splitlines()[-2:] == [
+        "| embedding-onnx | 970 | 0 of 38 | 0.99950 | 0.99981 | 0.987 | - | - | - |",
+        "| nlg-onnx | 24 prompts, 48 passages | 1 of 36 | - | - | - | 73.9% | 0.070% | 0.0400 |",
+    ]
+    assert "unmeasured" in parity.figures(replace(INPUTS, parity={}))

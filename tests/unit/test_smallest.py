@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     """The example fleet without its weights, which are too much to copy and do not matter here."""
-    for name in ("services.yaml", "locks", "services", "libs"):
+    for name in ("services.yaml", "locks", "services", "libs", "parity"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("tests", "train", "__pycache__"))

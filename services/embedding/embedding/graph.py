@@ -22,6 +22,8 @@ class Graph:
         options = onnxruntime.SessionOptions()
         # ONNX Runtime does not read the variable itself; 0 stands for all cores.
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        # With an arena, what the largest batch took would be kept for good: 230 MB; without, answers come as fast.
+        options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(weights / "model.onnx", options, ["CPUExecutionProvider"])
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, say, select, services_argument
+from slimbake.cli.common import json_option, manifest_option, print_json, say, select, services_argument, variant_option
 
 if TYPE_CHECKING:
     from slimbake.plan.model import Plan
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("prove")
 @services_argument
+@variant_option
 @manifest_option
 @json_option
 @click.option("--pass", "names", multiple=True, metavar="NAME", help="Only this pass; may be given several times.")
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 @click.option("--environment", is_flag=True, help="Measure settings of the run-time environment instead.")
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
-    services: tuple[str, ...], file: Path, as_json: bool, names: tuple[str, ...], stale: bool, control: bool,
-    verify: bool, sample: int, seed: int | None, environment: bool, install_engine: bool,
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, names: tuple[str, ...], stale: bool,
+    control: bool, verify: bool, sample: int, seed: int | None, environment: bool, install_engine: bool,
 ) -> None:  # fmt: skip
     """Try passes on the layers of these services, with every smoke on them; what is found goes to evidence/."""
     from slimbake import prove as proving
@@ -39,7 +40,7 @@ def command(
     from slimbake.report.evidence import control_table, evidence_tables, sample_table
 
     manifest, plan = read(file)
-    chosen = select(plan, services)
+    chosen = select(plan, services, variant)
     if control:
         caught = proving.controls(manifest, [n for n in chosen if services or _has_smoke(plan, n)], say)
         click.echo(json.dumps([asdict(each) for each in caught], indent=2) if as_json else control_table(caught))

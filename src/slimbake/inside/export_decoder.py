@@ -8,14 +8,13 @@ counted inside, from the mask: whoever runs the graph cannot count them wrongly.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .export_torch import STAY, ExportError, loaded, save, traced
+    from .export_torch import STAY, ExportError, loaded, name_axes, save, traced
 else:
-    from export_torch import STAY, ExportError, loaded, save, traced
+    from export_torch import STAY, ExportError, loaded, name_axes, save, traced
 
 # Of the texts that are traced: unlike each other, and not 1, for what is alike or 1 is taken for a constant.
 BATCH, LENGTH, PAST = 2, 3, 5
@@ -43,7 +42,7 @@ def export(folder: Path, out: Path) -> dict[str, Any]:
     }
     outputs = ["logits", *(f"present.{number}.{part}" for number, layer in enumerate(past) for part in layer)]
     graph = traced(_module(model), inputs, dynamic, outputs)
-    _name_axes(graph)
+    name_axes(graph, _axes(graph))
     save(graph, out / "model.onnx")
     ends = model.generation_config.eos_token_id
     return {"max_length": window, "ends": ends if isinstance(ends, list) else [] if ends is None else [ends]}
@@ -54,7 +53,7 @@ def _module(model: Any) -> Any:
     import torch
     from transformers import DynamicCache
 
-    class Decoder(torch.nn.Module):  # type: ignore[misc]  # torch is not there when types are checked
+    class Decoder(torch.nn.Module):  # type: ignore[misc]  # nothing here has torch's types
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -91,22 +90,11 @@ def _pairs(cache: Any) -> list[dict[str, Any]]:
     return [{"key": layer.keys, "value": layer.values} for layer in cache.layers]
 
 
-def _name_axes(graph: Any) -> None:
-    """Call the axes that vary what they are, where torch has numbered them."""
-    import onnx_ir
-
-    shapes = {value.name: value.shape for value in graph.graph.inputs}
-    names = dict(zip(map(str, shapes["input_ids"]), ("batch", "length"), strict=True))
-    names[str(shapes["attention_mask"][1])] = "total"
-    names[str(shapes["past_key_values.0.key"][2])] = "past"
-    for value in (*graph.graph.inputs, *(output for node in graph.graph.all_nodes() for output in node.outputs)):
-        if value.shape is not None:
-            axes = [each if isinstance(each, int) else _named(str(each), names) for each in value.shape]
-            value.shape = onnx_ir.Shape(axes)
-
-
-def _named(axis: str, names: dict[str, str]) -> str:
-    return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), axis)
+def _axes(graph: Any) -> dict[str, str]:
+    """What the axes are that vary, where torch has numbered them."""
+    shapes = {value.name: [str(each) for each in value.shape] for value in graph.graph.inputs}
+    names = dict(zip(shapes["input_ids"], ("batch", "length"), strict=True))
+    return names | {shapes["attention_mask"][1]: "total", shapes["past_key_values.0.key"][2]: "past"}
 
 
 def _window(model: Any) -> int:

@@ -47,13 +47,12 @@ def _decided(said: Precision) -> Precision:
     """A precision with its defaults: what comes to the same is one export, whichever way it was written."""
     if said.type != "int8":
         return said
-    if said.mode == "weights":  # its scales are those of blocks, and nothing overflows
-        return replace(said, per_channel=None, reduce_range=None, exclude=tuple(sorted(said.exclude)))
+    if said.mode in (None, "weights"):  # its scales are those of blocks, and nothing overflows
+        return replace(said, mode="weights", per_channel=None, reduce_range=None, exclude=tuple(sorted(said.exclude)))
     return replace(
         said,
         per_channel=said.per_channel is not False,  # what it gains: docs/inference-figures.md
         reduce_range=said.reduce_range is True,
-        mode=said.mode or "dynamic",
         exclude=tuple(sorted(said.exclude)),
     )
 

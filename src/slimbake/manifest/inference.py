@@ -103,7 +103,7 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
             report.key((*path, key), f"{kind} has no such setting", "remove it, or choose `type: int8`")
     if kind != "int8":
         return
-    if precision.get("mode") == "weights":
+    if precision.get("mode", "weights") == "weights":
         for key in ("per-channel", "reduce-range"):
             if key in precision:
                 report.key((*path, key), "`mode: weights` has no such setting", "remove it, or choose `mode: dynamic`")

@@ -12,6 +12,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=export_encoder.py,target=/inside/export_encoder.py \
     --mount=type=bind,from=inside,source=export_quantise.py,target=/inside/export_quantise.py \
     --mount=type=bind,from=inside,source=export_torch.py,target=/inside/export_torch.py \
+    --mount=type=bind,from=inside,source=export_weights.py,target=/inside/export_weights.py \
     --mount=type=bind,from=inside,source=exports/weights-some-model-v2-onnx-int8.json,target=/inside/settings.json \
     --mount=type=bind,from=source,source=/weights,target=/inside/weights \
     ["python", "/inside/parity_controls.py", "/inside/weights", "/controls", "/inside/settings.json"]
