@@ -144,7 +144,7 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
     exclude = ["Gather", "encoder.layer.1.*"]
     export.export(made(hidden_size=128), tmp_path / "out", {"type": "int8", "mode": "weights", "exclude": exclude})
     graph = onnx.load(tmp_path / "out/model.onnx").graph
-    stored = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8}
+    stored = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.UINT8}
     whole = {weight.name: list(weight.dims) for weight in graph.initializer}
     assert len(stored) == 4, "of one layer: queries, keys and values as one, and three more"
     assert whole["model.embeddings.word_embeddings.weight"] == [len(WORDS), 128]

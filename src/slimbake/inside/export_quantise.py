@@ -29,8 +29,8 @@ def quantise(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -
     """Replace the float32 graph at `path`. Raises ExportError where what is excluded or calibrated with is not there.
 
     `precision`: `type` is fp32 (nothing is done), fp16 or int8; with int8 `per-channel` (a scale for each column of a
-    weight), `reduce-range` (7 bits), `exclude` (operators, or globs of nodes' names), `mode`: `dynamic`, `weights`
-    (arithmetic stays in float32), or `static` with `calibration`: a file of texts, one a line, which the tokenizer
+    weight), `reduce-range` (7 bits), `exclude` (operators, or globs of nodes' names), `mode`: `weights`
+    (in blocks), `dynamic`, or `static` with `calibration`: a file of texts, one a line, which the tokenizer
     beside the graph reads as `inference` says.
     """
     if precision["type"] == "fp32":

@@ -1,8 +1,8 @@
-"""Stores the weights of an ONNX graph in 8 bits while it goes on computing in float32.
+"""Stores the weights of an ONNX graph in 8 bits, in its file and in memory.
 
-Integers are made floats again where the graph is loaded, but for tables of embeddings: of these only the rows that a
-text asks for. So a text's answer is the same whatever is asked beside it, on every CPU. What it costs: what was saved
-in the file is not saved in memory, and arithmetic is as fast as before.
+A matrix has a scale for each block of a column, and what it is multiplied with is rounded in blocks too, for each token
+by itself: a text's answer is the same whatever is asked beside it. A table of embeddings has one for each row, and only
+the rows that a text asks for are made floats again.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 from typing import Any
 
-BLOCK = (
-    64  # weights of a column that share a scale; of all-MiniLM-L6-v2 that is 6 % more bytes than one for each column
-)
+BLOCK = 32  # weights of a column that share a scale: what it costs and gains is in docs/inference-figures.md
+_INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
 LEAST = 4096  # weights below which nothing is gained
 _PLACES = {"MatMul": 1, "Gather": 0}  # of the weight, among the inputs
 
@@ -51,27 +50,39 @@ def _large(weight: Any) -> bool:
 
 
 def _matrix(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
-    """A matrix in blocks of a column, made whole before the first of its users: ONNX Runtime does that at load."""
+    """A matrix in blocks of a column, each with a scale, multiplied by an operator of ONNX Runtime's own."""
+    import numpy as np
     from onnx import helper, numpy_helper
 
     matrix = numpy_helper.to_array(weight)
     rows, columns = matrix.shape
-    block = BLOCK if rows % BLOCK == 0 else rows
-    name = _stored(graph, weight.name, matrix.reshape(rows // block, block, columns), axis=1)
-    shape = numpy_helper.from_array(_integers([rows, columns]), f"{weight.name}.shape")
-    graph.graph.initializer.append(shape)
-    whole = [
-        *_floats(f"{name}", f"{name}.scale", f"{name}.blocks"),
-        helper.make_node("Reshape", [f"{name}.blocks", shape.name], [weight.name], f"{weight.name}/Reshape"),
-    ]
-    return [[*whole, nodes[0]], *([node] for node in nodes[1:])]
+    blocks = -(-rows // BLOCK)
+    padded = np.pad(matrix.T, ((0, 0), (0, blocks * BLOCK - rows)))
+    whole, scale = _rounded(padded.reshape(columns, blocks, BLOCK), axis=2)
+    name = f"{weight.name}.int8"
+    # Its integers have no sign: 128 stands for nothing.
+    unsigned = (whole.astype(np.int16) + 128).astype(np.uint8)
+    graph.graph.initializer.append(numpy_helper.from_array(unsigned, name))
+    graph.graph.initializer.append(numpy_helper.from_array(scale.reshape(columns, blocks), f"{name}.scale"))
+    _knows(graph, "com.microsoft")
+    return [
+        [
+            helper.make_node(
+                "MatMulNBits", [node.input[0], name, f"{name}.scale"], node.output, node.name, domain="com.microsoft",
+                K=rows, N=columns, bits=8, block_size=BLOCK, accuracy_level=_INTEGERS,
+            )
+        ]
+        for node in nodes
+    ]  # fmt: skip
 
 
 def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
     """A table with a scale for each row, of which rows are made floats after they were chosen."""
     from onnx import helper, numpy_helper
 
-    name = _stored(graph, weight.name, numpy_helper.to_array(weight), axis=1)
+    name = f"{weight.name}.int8"
+    for end, values in zip(("", ".scale"), _rounded(numpy_helper.to_array(weight), axis=1), strict=True):
+        graph.graph.initializer.append(numpy_helper.from_array(values, f"{name}{end}"))
     made = []
     for node in nodes:
         ids, out = node.input[1], node.output[0]
@@ -83,17 +94,13 @@ def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
     return made
 
 
-def _stored(graph: Any, name: str, values: Any, axis: int) -> str:
-    """Add `values` as 8-bit integers, and their scales along an axis, as weights; the name of the integers."""
+def _rounded(values: Any, axis: int) -> tuple[Any, Any]:
+    """The values as 8-bit integers, and their scales along an axis, which stays, with one place."""
     import numpy as np
-    from onnx import numpy_helper
 
     scale = np.abs(values).max(axis=axis, keepdims=True) / np.float32(127)
     scale[scale == 0] = 1
-    whole = np.rint(values / scale).astype(np.int8)
-    graph.graph.initializer.append(numpy_helper.from_array(whole, f"{name}.int8"))
-    graph.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.int8.scale"))
-    return f"{name}.int8"
+    return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def _floats(integers: str, scales: str, out: str) -> list[Any]:
@@ -105,7 +112,9 @@ def _floats(integers: str, scales: str, out: str) -> list[Any]:
     ]
 
 
-def _integers(values: list[int]) -> Any:
-    import numpy as np
+def _knows(graph: Any, domain: str) -> None:
+    """Have a graph say that it uses operators of a domain."""
+    from onnx import helper
 
-    return np.array(values, dtype=np.int64)
+    if all(each.domain != domain for each in graph.opset_import):
+        graph.opset_import.append(helper.make_opsetid(domain, 1))
