@@ -31,7 +31,7 @@ SIGTERM = 128 + 15  # the exit code of what it ended; that of what was killed is
 def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """The eight as a project with a name of its own, so that whoever runs atlas here keeps containers and data."""
     root = tmp_path_factory.mktemp("atlas")
-    for folder in ("services", "libs"):
+    for folder in ("services", "libs", "parity"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     fleet = Toy(root, f"atlas-{uuid.uuid4().hex[:8]}")
     manifest = (ROOT / "services.yaml").read_text("utf-8")

@@ -224,7 +224,7 @@ def test_every_technique_names_passes_of_the_catalogue() -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """This one's manifest and locks, with made-up evidence."""
-    for name in ("services", "libs", "locks"):
+    for name in ("services", "libs", "locks", "parity"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__"))
     (tmp_path / "services" / "nlg" / "weights").mkdir()
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
