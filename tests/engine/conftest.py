@@ -22,10 +22,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# These bring engines, a network, an emulated CPU or a fleet of their own. With `-n 2 --dist loadgroup` they run beside
-# the others, which share one bake of the example fleet.
-ASIDE = {"offline", "parity", "platforms", "reproducible", "setup", "shards", "watch", "workflow"}
-
 WAITING = ("-o", "DPkg::Lock::Timeout=300")  # for an apt-get that runs beside this one
 
 
@@ -65,8 +61,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
-            name = item.path.stem.removeprefix("test_")
-            item.add_marker(pytest.mark.xdist_group(name if name in ASIDE else "shared"))
 
 
 @pytest.fixture(scope="session", autouse=True)
