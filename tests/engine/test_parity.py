@@ -1,4 +1,7 @@
-"""Parity through the engine: answers that are torch's are tagged; a service or a model that errs is caught."""
+"""Parity through the engine: answers that are torch's are tagged; a service or a model that errs is caught.
+
+`pytest tests/engine/test_parity.py --example` harms models, too, and takes four minutes more.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,12 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         yield made
 
 
+@pytest.fixture
+def takes_minutes(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--example"):
+        pytest.skip("takes minutes: --example")
+
+
 def figures(toy: Toy) -> dict[str, object]:
     return dict(json.loads((toy.root / f".slimbake/parity/{SERVICE}/parity.json").read_text()))
 
@@ -59,8 +68,10 @@ def test_what_holds_is_tagged_and_its_figures_are_there(example: Toy) -> None:
 
 @pytest.mark.parametrize("how", WRONG)
 def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_moves_no_tag(
-    how: str, example: Toy
+    how: str, example: Toy, request: pytest.FixtureRequest
 ) -> None:
+    if how != next(iter(WRONG)):
+        request.getfixturevalue("takes_minutes")
     path = example.root / GRAPH
     before, tagged = path.read_text("utf-8"), held(f"{example.project}/embedding:latest-onnx")
     assert ANSWER in before
@@ -102,6 +113,7 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
     assert "at least 1: DOES NOT HOLD" in done.stderr
 
 
+@pytest.mark.usefixtures("takes_minutes")
 @pytest.mark.parametrize("service", [SERVICE, "nlg-onnx"])
 def test_models_that_are_harmed_are_caught(service: str, example: Toy) -> None:
     done = example.slimbake("parity", "--control", service)
