@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WAITING = ("-o", "DPkg::Lock::Timeout=300")  # for an apt-get that runs beside this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip("docker-registry is not installed, and this is not root on Debian")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        installed = call(
-            "apt-get", *WAITING, "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet
-        )
+        installed = call("apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet)
         assert installed.code == 0, installed.stderr
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     (folder / "config.yml").write_text(

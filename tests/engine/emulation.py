@@ -48,7 +48,7 @@ def _install(*packages: str) -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise NoEmulationError(f"{' and '.join(packages)} are not installed, and this is not root on Debian")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoEmulationError(f"apt-get does not install {' and '.join(packages)}: {done.stderr.strip()[-300:]}")
