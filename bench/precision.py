@@ -23,7 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src/slimbake/inside", "services/embedding", "libs/atlas-common/src")))
+PATHS = (ROOT, *(ROOT / each for each in ("src/slimbake/inside", "libs/atlas-minilm/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -171,20 +171,18 @@ def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: i
 
 
 def _encoder(form: str, folder: Path, out: Path, threads: int) -> tuple[Encode, int]:
-    """The service's own code for a form, and the bytes of its weights; a graph takes threads from the environment."""
-    import numpy as np
-
+    """The services' own code for a form, and the bytes of its weights; a graph takes threads from the environment."""
     if form.startswith("ONNX"):
-        graph = importlib.import_module("embedding.graph").Graph(folder)
-        return lambda given: np.array(graph.encode(given)), (folder / "model.onnx").stat().st_size
+        graph = importlib.import_module("atlas_minilm.graph").Graph(folder)
+        return graph.vectors, (folder / "model.onnx").stat().st_size
     import torch
 
     torch.set_num_threads(threads)
-    model = importlib.import_module("embedding.minilm").MiniLM(folder)
+    model = importlib.import_module("atlas_minilm.transformer").Transformer(folder)
     if "int8" in form:
         model._model = torch.ao.quantization.quantize_dynamic(model._model, {torch.nn.Linear}, torch.qint8)
     torch.save(model._model.state_dict(), out / "state")
-    return lambda given: np.array(model.encode(given)), (out / "state").stat().st_size
+    return model.vectors, (out / "state").stat().st_size
 
 
 def _peak() -> int:

@@ -25,6 +25,7 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
+    --mount=type=bind,from=wheel-atlas-minilm,target=/inside/own/atlas-minilm \
     --mount=type=bind,from=inside,source=install.py,target=/inside/install.py \
     --mount=type=bind,from=inside,source=passes.py,target=/inside/passes.py \
     --mount=type=bind,from=inside,source=globs.py,target=/inside/globs.py \

@@ -2,12 +2,13 @@
 
 import functools
 
-from embedding.graph import Graph
+from atlas_minilm.graph import Graph
 
 
 def embed(texts: list[str]) -> list[list[float]]:
     """The vectors that the service answers with."""
-    return _model().encode(texts)
+    vectors: list[list[float]] = _model().vectors(texts).tolist()
+    return vectors
 
 
 def ids(texts: list[str]) -> list[list[int]]:

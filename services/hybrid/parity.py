@@ -2,7 +2,7 @@
 
 import functools
 
-from hybrid.graph import Graph
+from atlas_minilm.graph import Graph
 
 
 def embed(texts: list[str]) -> list[list[float]]:

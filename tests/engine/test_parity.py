@@ -16,7 +16,7 @@ from tests.engine.test_bake import built_steps
 from tests.engine.toys import held
 
 SERVICE = "embedding-onnx"
-GRAPH = "services/embedding/embedding/graph.py"
+GRAPH = "libs/atlas-minilm/src/atlas_minilm/graph.py"
 ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
 
 WRONG = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from slimbake.manifest import manifest
 from slimbake.planned import planned
 from slimbake.prepare import refreshed
 
+ROOT = Path(__file__).parents[2]
 HEADERS = Pass(name="torch.headers", about="", why="", costs="", remove=("torch/include/**",))
 FINDING = Finding(digest=HEADERS.digest, verdict="proven", files=3, bytes=100, zstd=20)
 EVIDENCE = Evidence(
@@ -296,6 +298,27 @@ def test_what_has_no_fresh_evidence_is_not_carried(
 ) -> None:
     edit(root)
     assert carries(root) == (left, dropped)
+
+
+@pytest.mark.parametrize(
+    ("service", "changes"),
+    [("embedding-onnx", True), ("hybrid-onnx", True), ("embedding", False), ("api", False)],
+)
+def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
+    service: str, changes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> str:
+        read = settled(manifest(ROOT / "services.yaml"))
+        every = (question.checks for question, _ in questions(read, lock_texts(read)))
+        return next(found[service] for found in every if service in found)
+
+    before = check()
+    shutil.copytree(ROOT / "src/slimbake/inside", tmp_path / "inside")
+    monkeypatch.setattr("slimbake.evidence._INSIDE", tmp_path / "inside")
+    assert check() == before
+    with (tmp_path / "inside/export_quantise.py").open("a") as program:
+        program.write("# otherwise\n")
+    assert (check() != before) is changes
 
 
 @pytest.mark.parametrize(

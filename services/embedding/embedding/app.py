@@ -1,17 +1,18 @@
 """The HTTP route of embedding."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from atlas_common.web import create_app
+from atlas_minilm import Encoder
 
 MODEL = "all-MiniLM-L6-v2"
 DIMENSION = 384
@@ -24,12 +25,6 @@ class Settings:
     """WEIGHTS: the folder of the model."""
 
     weights: Path = Path("/weights")
-
-
-class Encoder(Protocol):
-    """What turns texts into vectors of DIMENSION numbers and length 1."""
-
-    def encode(self, texts: Sequence[str]) -> list[list[float]]: ...
 
 
 class Embed(BaseModel):
@@ -55,7 +50,8 @@ def build(encoder: Encoder) -> FastAPI:
         vectors: list[list[float]] = []
         for start in range(0, len(body.texts), BATCH):
             batch = body.texts[start : start + BATCH]
-            vectors += await loop.run_in_executor(worker, encoder.encode, batch)
+            found = await loop.run_in_executor(worker, encoder.vectors, batch)
+            vectors += found.tolist()
         return {"model": MODEL, "dimension": DIMENSION, "vectors": vectors}
 
     return app

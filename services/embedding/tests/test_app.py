@@ -3,8 +3,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from atlas_minilm import Encoded
 from embedding.app import BATCH, MOST_TEXTS, build
 
 
@@ -14,9 +17,12 @@ class Lengths:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.batches.append(len(texts))
-        return [[float(len(text))] for text in texts]
+        return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        raise NotImplementedError
 
 
 def embed(*bodies: dict[str, Any], encoder: Lengths | None = None) -> list[httpx.Response]:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from atlas_common.settings import Url
 from atlas_common.upstream import Upstream, open_client
 from atlas_common.web import create_app
-from hybrid.search import Encoder, Searcher
+from atlas_minilm import Encoder
+from hybrid.search import Searcher
 from hybrid.storage import Storage
 
 STORAGE = Url("http://storage:8002")  # on the services' own network

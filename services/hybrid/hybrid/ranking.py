@@ -1,20 +1,10 @@
 """How results are ordered: reciprocal rank fusion of two rankings, then late interaction. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from atlas_minilm import Encoded
 
 RANK_OFFSET = 60  # k in Cormack, Clarke, Buettcher 2009: how little the first ranks outweigh the next
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Encoded:
-    """A text as the model sees it: one vector, and a row per token; all of length 1."""
-
-    vector: NDArray[np.float32]
-    tokens: NDArray[np.float32]
 
 
 def fuse(rankings: Iterable[Sequence[str]]) -> list[str]:

@@ -4,22 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from atlas_minilm import Encoded, Encoder
 from hybrid.lexical import LexicalIndex
-from hybrid.ranking import Encoded, fuse, late_interaction
+from hybrid.ranking import fuse, late_interaction
 from hybrid.storage import Storage
 
 CANDIDATES = 20  # that each side names and that are reranked, unless more hits are asked for
 BATCH = 16  # texts that go through the model at once: well under a second, so searches take turns
 
 Result = TypeVar("Result")
-
-
-class Encoder(Protocol):
-    """What turns texts into vectors."""
-
-    def encode(self, texts: Sequence[str]) -> list[Encoded]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from hybrid.ranking import Encoded
+from atlas_minilm import Encoded
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -21,6 +22,9 @@ class Letters:
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         self.batches.append(list(texts))
         return [self._encode(text) for text in texts]
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([each.vector for each in self.encode(texts)])
 
     def _encode(self, text: str) -> Encoded:
         places = [LETTERS.index(letter) for letter in text if letter in LETTERS]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from hybrid.ranking import Encoded, fuse, late_interaction
+from atlas_minilm import Encoded
+from hybrid.ranking import fuse, late_interaction
 
 
 def encoded(*tokens: tuple[float, float]) -> Encoded:

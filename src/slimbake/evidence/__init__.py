@@ -15,12 +15,13 @@ from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
 from slimbake.manifest.report import near
-from slimbake.plan.exports import settings
+from slimbake.plan.exports import PROGRAMS, settings
 from slimbake.plan.origin import lock_digest
 from slimbake.plan.platforms import of_bases, of_service
 from slimbake.plan.sources import origin, weights_sources
 
 FOLDER = "evidence"
+_INSIDE = Path(__file__).parents[1] / "inside"  # the programs of steps
 _LAYER = "1"  # of how a layer without passes is made from its locks: another one makes all evidence stale
 
 
@@ -163,14 +164,21 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
     """Changes with what a service is checked by, and with its weights and packages; not with its code."""
     context = manifest.file.parent / service.context
     files = (service.smoke, service.reference or "reference.json", service.verify)
-    contents = [(context / name).read_bytes() if name and (context / name).is_file() else b"" for name in files]
+    contents = [_content(context / name) if name else b"" for name in files]
     sources, weights = weights_sources(manifest), service.weights
     name = sources[origin(weights)].name if weights else ""
     texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{name}.txt")]
     if weights and weights.export:
-        said = json.dumps(settings(weights.export.precision), sort_keys=True)
-        texts += [said, locks.get(f"base-{weights.export.base}.txt", "")]
+        precision = weights.export.precision
+        texts += [json.dumps(settings(precision), sort_keys=True), locks.get(f"base-{weights.export.base}.txt", "")]
+        calibration = manifest.file.parent / precision.calibration if precision.calibration else None
+        # What exports decides about the model as much as what is exported: all of it, as its step mounts it.
+        contents += [_content(each) for each in (calibration, *(_INSIDE / name for name in PROGRAMS)) if each]
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _digest(*parts: str) -> str:

@@ -1,17 +1,21 @@
-"""all-MiniLM-L6-v2 as slimbake exports it to ONNX: pooled and made of length 1 inside the graph."""
+"""The model as slimbake exports it: pooled and made of length 1 inside the graph."""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+from atlas_minilm import Encoded, of_tokens
 
 
 class Graph:
-    """Encodes texts; not for two threads at once."""
+    """An Encoder."""
 
     def __init__(self, weights: Path) -> None:
         """Load from a folder with model.onnx, inference.json, tokenizer.json; raises OSError without."""
@@ -26,13 +30,22 @@ class Graph:
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(weights / "model.onnx", options, ["CPUExecutionProvider"])
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return one vector of length 1 per text: the mean of its tokens' vectors, padding left out."""
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As Encoder says."""
+        given = self._given(texts)
+        found: NDArray[np.float32]
+        [found] = self._session.run(["sentence_embedding"], given)
+        return found
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """As Encoder says."""
+        given = self._given(texts)
+        tokens, vectors = self._session.run(["token_embeddings", "sentence_embedding"], given)
+        return of_tokens(vectors, tokens, given["attention_mask"])
+
+    def _given(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         batch = self.tokenizer.encode_batch(list(texts))
-        given = {
+        return {
             "input_ids": np.array([each.ids for each in batch], dtype=np.int64),
             "attention_mask": np.array([each.attention_mask for each in batch], dtype=np.int64),
         }
-        [found] = self._session.run(["sentence_embedding"], given)
-        vectors: list[list[float]] = found.tolist()
-        return vectors
