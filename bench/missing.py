@@ -6,21 +6,21 @@ import argparse
 import contextlib
 import hashlib
 import json
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import requests
 import tables
+from setting import ROOT
 from timed import say
+
+sys.path.insert(0, str(ROOT))
+
+from tests.engine.registries import loopback_registry
 
 from slimbake.manifest.model import Manifest, Service
 from slimbake.missing import missing
@@ -47,7 +47,7 @@ def main() -> int:
     names = tuple(service.service for service in fleet.services)
     known = {name: described("", name.encode()).digest for name in names}
     there = {name for number, name in enumerate(names) if number % ABSENT}
-    with _registry() as at:
+    with loopback_registry() as at:
         say(f"{len(there)} images into a registry on loopback")
         _fill(at, fleet, {name: known[name] for name in there})
         found = _times("missing", given.runs, lambda: missing(fleet, names, known, at, say))
@@ -128,38 +128,6 @@ def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
 
 def _retag(images: Any) -> None:
     retag(images, {image.target: f"{image.repository}:v2" for image in images})
-
-
-@contextlib.contextmanager
-def _registry() -> Iterator[str]:
-    """Debian's docker-registry on loopback: HOST:PORT."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        raise SystemExit("docker-registry is not installed: `apt-get install docker-registry`")
-    with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder, socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        at = f"127.0.0.1:{listening.getsockname()[1]}"
-        listening.close()
-        config = Path(folder) / "config.yml"
-        config.write_text(
-            f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nhttp: {{addr: '{at}'}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        )
-        with subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL) as server:
-            try:
-                _wait(f"http://{at}/v2/")
-                yield at
-            finally:
-                server.send_signal(signal.SIGTERM)
-
-
-def _wait(url: str) -> None:
-    for _ in range(100):
-        with contextlib.suppress(requests.ConnectionError):
-            requests.get(url, timeout=5)
-            return
-        time.sleep(0.1)
-    raise SystemExit("the registry does not start")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engine.registries import PROGRAM, loopback_registry
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,32 +119,17 @@ def toy(tmp_path: Path) -> Iterator[Toy]:
         yield made
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry on loopback, Debian's docker-registry: `127.0.0.1:PORT`."""
-    if shutil.which("docker-registry") is None:
+def registry() -> Iterator[str]:
+    """A registry on loopback: `127.0.0.1:PORT`."""
+    if shutil.which(PROGRAM) is None:
         if os.geteuid() or shutil.which("apt-get") is None:
-            pytest.skip("docker-registry is not installed, and this is not root on Debian")
+            pytest.skip(f"{PROGRAM} is not installed, and this is not root on Debian")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        installed = call("apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry", env=quiet)
+        installed = call("apt-get", "install", "-y", "-qq", "--no-install-recommends", PROGRAM, env=quiet)
         assert installed.code == 0, installed.stderr
-    folder, port = tmp_path_factory.mktemp("registry"), free_port()
-    (folder / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
-    )
-    with subprocess.Popen(
-        ["docker-registry", "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL
-    ) as server:
-        wait_for(lambda: fetch(f"http://127.0.0.1:{port}/v2/")[0] == 200, "the registry")
-        yield f"127.0.0.1:{port}"
-        server.send_signal(signal.SIGTERM)
+    with loopback_registry() as at:
+        yield at
 
 
 def fetch(url: str, body: Any = None, timeout: float = 10) -> tuple[int, str]:

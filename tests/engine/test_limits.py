@@ -7,7 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet, free_port
+from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.registries import free_port
 from tests.engine.toys import entry
 
 from slimbake.manifest.model import Budget

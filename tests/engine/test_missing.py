@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, fleet, free_port
+from tests.engine.conftest import Ended, Toy, fleet
+from tests.engine.registries import free_port
 from tests.engine.test_bake import built_steps
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, code, entry

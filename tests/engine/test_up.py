@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.engine.conftest import Toy, docker, fetch, fleet, free_port
+from tests.engine.conftest import Toy, docker, fetch, fleet
+from tests.engine.registries import free_port
 
 MANIFEST = """
 services:

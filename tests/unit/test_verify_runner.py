@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from tests.engine.conftest import free_port
+from tests.engine.registries import free_port
 
 from slimbake.verify import START, question
 
