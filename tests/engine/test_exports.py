@@ -1,0 +1,38 @@
+"""The tests of the programs that export models, run where these run: on the base that has torch and the exporter."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import ROOT, call
+
+from slimbake import bake
+from slimbake.bake.command import Options
+from slimbake.manifest import manifest
+from slimbake.prepare import prepared
+
+BASE = "base-ml-export"
+TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")
+# pytest is the development environment's, which stands last: whatever both have is the image's.
+RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    with prepared(manifest(ROOT / "services.yaml"), (BASE,), print) as ready:
+        built = bake.bake(ready.plan, ready.services, ROOT, ready.around, Options(), smokes=False).built
+        return built[0].digest
+
+
+def test_exported_models_answer_as_torch_does(image: str) -> None:
+    mounts = [f"--volume={ROOT / name}:/repository/{name}:ro" for name in ("src", "tests", "services", "libs")]
+    mounts += [f"--volume={ROOT / 'pyproject.toml'}:/repository/pyproject.toml:ro"]
+    mounts += [f"--volume={Path(sysconfig.get_path('purelib'))}:/pytest:ro"]
+    settings = ("--env=PYTHONPATH=/repository/src", "--env=HOME=/tmp", "--env=PYTHONDONTWRITEBYTECODE=1")
+    words = ("--rm", "--read-only", "--network=none", "--tmpfs=/tmp", "--workdir=/repository", *settings, *mounts)
+    options = ("-q", "-p", "no:cacheprovider", "--timeout=300")
+    done = call("docker", "run", *words, "--entrypoint=python", image, "-c", RUN, *options, *TESTS)
+    assert done.code == 0, done.stdout[-5000:] + done.stderr[-1000:]
+    assert " skipped" not in done.stdout, done.stdout[-2000:]
