@@ -9,7 +9,7 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake import parity as kept
-from slimbake.bake.command import Options, Surroundings, arguments, with_checks
+from slimbake.bake.command import Options, Surroundings, arguments
 from slimbake.fingerprint import of_services
 from slimbake.manifest import manifest as read
 from slimbake.manifest.exports import exporting
@@ -126,7 +126,7 @@ def test_a_variant_says_key_by_key_what_is_otherwise(tmp_path: Path) -> None:
 
 def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_manifest() -> None:
     found = decided(measured("embed", smoke="smoke.py"))
-    names = with_checks(found, ("embed",))
+    names = found.with_checks(("embed",))
     assert names == ("embed", "embed-smoke", "embed-parity")
     words = arguments(found, names, Surroundings(externals={}), Options())
     assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words

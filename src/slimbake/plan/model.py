@@ -188,6 +188,11 @@ class Plan:
         """The target of that name; KeyError where there is none."""
         return next((t for t in self.targets if t.name == name), None) or _missing(name)
 
+    def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
+        """These services and all that checks them, as targets."""
+        chosen = frozenset(services)
+        return (*services, *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen))
+
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
         return needed(self.targets, names)
