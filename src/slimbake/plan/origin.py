@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from slimbake.plan.model import Plan, Target, holding, standing
+from slimbake.plan.graph import standing
+from slimbake.plan.model import Plan, Target, holding
 
 LOCK = "slimbake.lock"
 BASE_NAME = "org.opencontainers.image.base.name"
