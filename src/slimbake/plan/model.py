@@ -79,7 +79,7 @@ class Target:
 
     name: str
     kind: Kind
-    service: str  # the service that it belongs to, "" for what is shared
+    service: str  # the service that it belongs to, "" for what belongs to none
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
@@ -108,8 +108,13 @@ class Target:
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """Of these, the ones whose layers lie in its image: what weights and wheels are made on stays outside."""
-        return () if self.kind in ("weights", "wheel") else self.needs
+        """Of these, the ones whose layers lie in its image: what files alone are taken from stays outside."""
+        return () if self.kind in ("weights", "wheel", "reference") else self.needs
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is built once in all and pushed, and whoever stands on it takes it from there by its digest."""
+        return bool(self.repository) and self.kind != "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
