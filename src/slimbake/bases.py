@@ -1,4 +1,4 @@
-"""Wave 1 of a pipeline: the runtime and the bases are built once, and pushed for every job that stands on them."""
+"""Wave 1 of a pipeline: what services share is built once, and pushed for every job that stands on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slimbake.release import Release, refuse_standins
 def bases(
     manifest: Manifest, plan: Plan, services: tuple[str, ...], options: Options, names: Release, say: Say
 ) -> dict[str, str]:
-    """Build and push what these services stand on, each base after its own, and give target -> REPOSITORY@DIGEST.
+    """Build and push what these services share, each after its own, and give target -> REPOSITORY@DIGEST.
 
     With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this version too. Raises
     SetupError, StaleFiles, UsageError and BuildError; what was pushed by then stays, and need not be built again.

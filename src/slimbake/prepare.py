@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.bake.command import Surroundings, with_checks
+from slimbake.bake.command import Surroundings
 from slimbake.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.generated import drift, generate, mend
@@ -64,11 +64,11 @@ def prepared(
     here = machine()
     with exclusively(f"bake-{manifest.project}", say):
         plan = _refresh(manifest, here, frozen, say)
-        targets = relinked(plan, pushed).needed(with_checks(plan, services))
+        targets = relinked(plan, pushed).needed(plan.with_checks(services))
         around = surroundings(plan, engine, here, say, install, {platform} if platform else built_for(plan, targets))
         if choose:
             services = choose(plan, around)
-            targets = relinked(plan, pushed).needed(with_checks(plan, services))
+            targets = relinked(plan, pushed).needed(plan.with_checks(services))
         around = replace(around, pushed=pushed)
         if (packages or manifest.packages) == "index":
             around = replace(around, find_links=find_links(targets, locked(manifest), here))

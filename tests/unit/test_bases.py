@@ -20,7 +20,8 @@ from slimbake.bake.command import Options, Surroundings
 from slimbake.bases import bases
 from slimbake.cli import slimbake
 from slimbake.errors import BuildError, UsageError
-from slimbake.manifest.model import Base, Manifest, Requirements, Service
+from slimbake.manifest.exports import exporting
+from slimbake.manifest.model import Base, Manifest, Parity, Requirements, Service, Weights
 from slimbake.missing.released import part, released, tag
 from slimbake.missing.statement import mark
 from slimbake.plan import plan
@@ -36,12 +37,19 @@ FLEET = Manifest(
     python="3.11",
     bases=(
         Base(name="web", requirements=Requirements(specs=("fastapi",))),
-        Base(name="ml", extends="web", requirements=Requirements(specs=("numpy",))),
+        Base(name="ml", extends="web", requirements=Requirements(specs=("torch",))),
     ),
-    services=(Service(name="api", context="api", base="web"), Service(name="model", context="model", base="ml")),
-)
-PLAN = plan(FLEET)
-INPUTS = {name: "sha256:" + f"{number}" * 64 for number, name in enumerate(SHARED)}
+    services=(
+        Service(name="api", context="api", base="web"),
+        Service(name="model", context="model", base="ml"),
+        Service(
+            name="rank", context="rank", base="ml", weights=Weights("package", "a-model"), inference="onnx",
+            parity=Parity("parity.py", "texts/a.jsonl"),
+        ),
+    ),
+)  # fmt: skip
+PLAN = plan(exporting(FLEET))
+INPUTS = {target.name: "sha256:" + f"{number:02}" * 32 for number, target in enumerate(PLAN.targets)}
 
 
 @dataclass
@@ -124,6 +132,15 @@ def test_all_that_services_stand_on_is_built_once_and_told_by_its_digest(machine
 def test_only_what_the_named_services_need_is_built(machine: Machine) -> None:
     assert list(machine.bases("api")) == ["runtime", "base-web"]
     assert machine.built == ["runtime", "base-web"]
+
+
+def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_made_on_is_not(machine: Machine) -> None:
+    first = machine.bases("rank")
+    exports = ["weights-a-model-onnx-fp32", "reference-a-model-a"]
+    assert machine.built == list(first) == ["runtime", "base-web", "base-ml-onnx", *exports]
+    machine.built.clear()
+    assert machine.bases("rank") == first
+    assert machine.built == []
 
 
 def test_a_second_run_builds_none_and_gives_the_same_digests(machine: Machine) -> None:

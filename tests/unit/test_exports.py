@@ -12,6 +12,7 @@ import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service
 from tests.unit.test_fingerprint import AROUND, repository
 
+from slimbake.bake.command import Options, Surroundings, arguments
 from slimbake.closures import written
 from slimbake.evidence import questions
 from slimbake.fingerprint import fingerprints
@@ -26,6 +27,7 @@ from slimbake.plan.exports import PROGRAMS
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
+from slimbake.plan.relinked import relinked
 from slimbake.prove.control import controls_of
 from slimbake.prove.trial import Outcome
 from slimbake.render import render, unpruned
@@ -155,7 +157,7 @@ def test_exports_with_other_settings_have_names_that_differ() -> None:
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-def test_an_export_is_built_once_from_the_weights_on_its_base_and_nothing_of_that_is_an_image() -> None:
+def test_an_export_is_built_once_from_the_weights_on_its_base_of_which_nothing_is_pushed() -> None:
     found = plan(both())
     target = found.target(EXPORTED)
     assert target.kind == "weights"
@@ -168,9 +170,10 @@ def test_an_export_is_built_once_from_the_weights_on_its_base_and_nothing_of_tha
     assert target.recipe is not None
     assert target.recipe.export is not None
     assert not target.online
-    for name in (EXPORTED, "base-ml-export"):
-        assert found.target(name).repository == ""
-        assert name not in found.group("bases")
+    assert {name: found.target(name).repository for name in (EXPORTED, "base-ml-export", "weights-a-model")} == {
+        EXPORTED: EXPORTED, "base-ml-export": "", "weights-a-model": "",
+    }  # fmt: skip
+    assert not {EXPORTED, "base-ml-export"} & {*found.group("bases")}, "who asks for bases asks for no export"
     assert found.target("base-ml-export").kind == "export"
     assert found.group("onnx") == ("rank-onnx", "embed-onnx")
     assert [dict(found.target(name).contexts)["weights"] for name in ("rank-onnx", "embed-onnx")] == [
@@ -208,12 +211,39 @@ def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use
     }["base-ml-export"] == ("linux/arm64",)  # fmt: skip
 
 
-def test_no_job_of_a_pipeline_pushes_what_models_are_exported_on() -> None:
+def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> None:
     found = plan(both())
-    assert "base-ml-export" not in {target.name for target in shared_by(found, ("rank-onnx",))}
+    shared = [target.name for target in shared_by(found, ("rank-onnx",))]
+    assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
+    given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
+    assert [target.name for target in given.needed(given.with_checks(("rank-onnx",)))] == [
+        "inside", "rank-onnx", "rank-onnx-smoke",
+    ]  # fmt: skip
+    assert (
+        dict(given.target("rank-onnx").contexts)["weights"]
+        == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
+    )
+
+
+def test_of_shards_one_exports_a_model_and_those_of_its_services_take_it() -> None:
+    found = plan(both())
     costs = {target.name: 1.0 for target in found.targets}
-    (job,) = (job for job in jobs(found, ("rank-onnx",), costs) if job.name == "rank-onnx")
-    assert {"base-ml-export", "weights-a-model", EXPORTED} <= set(job.private)
+    by_name = {job.name: job for job in jobs(found, ("rank-onnx", "embed-onnx"), costs)}
+    assert by_name[EXPORTED].private == ("inside", "base-ml-export", "weights-a-model")
+    for name in ("rank-onnx", "embed-onnx"):
+        assert EXPORTED in by_name[name].needs
+        assert by_name[name].private == ("inside",)
+
+
+def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:
+    found = plan(both(), {"weights-a-model.txt": "a-model==1\n"})
+    assert dict(found.target(EXPORTED).labels).keys() == {
+        "org.opencontainers.image.title", "slimbake.project", "slimbake.target",
+    }  # fmt: skip
+    around = Surroundings(externals={}, digests={"python": "sha256:9"})
+    words = arguments(found, (EXPORTED,), around, Options())
+    assert f"{EXPORTED}.tags=slimbake/atlas/{EXPORTED}:built" in words
+    assert not [word for word in words if word.startswith(f"{EXPORTED}.labels.")]
 
 
 def test_a_calibration_file_is_all_that_is_sent_of_its_folder() -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from slimbake import data
 from slimbake.cli import slimbake
 from slimbake.errors import UsageError
-from slimbake.manifest.model import Base, Ci, Manifest, Requirements, Service
+from slimbake.manifest.exports import exporting
+from slimbake.manifest.model import Base, Ci, Manifest, Parity, Requirements, Service, Weights
 from slimbake.matrix import MOST_JOBS, matrix
 from slimbake.matrix.balance import balance
 from slimbake.matrix.gitlab import child
@@ -30,11 +31,13 @@ NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), 
 
 def fleet(services: tuple[Service, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
     web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
-    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
+    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
     return plan(
-        Manifest(
-            file=Path("/services.yaml"), project="toy", python="3.11", bases=(web, ml), services=services,
-            platforms=platforms, ci=ci,
+        exporting(
+            Manifest(
+                file=Path("/services.yaml"), project="toy", python="3.11", bases=(web, ml), services=services,
+                platforms=platforms, ci=ci,
+            )
         )
     )  # fmt: skip
 
@@ -90,6 +93,17 @@ def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own(
     assert [job["targets"] for job in found["bases"]["include"]] == ["runtime base-web"]
     assert [job["name"] for job in found["services"]["include"]] == ["api"]
     assert found["unchanged"] == "model jobs"
+
+
+def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_against() -> None:
+    parity = Parity("parity.py", "texts/a.jsonl")
+    model = Weights("package", "m")
+    rank = Service(name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity)
+    found = fleet((API, rank))
+    assert [job["targets"] for job in matrix(found, ("rank",))["bases"]["include"]] == [
+        "runtime base-web base-ml-onnx weights-m-onnx-fp32 reference-m-a"
+    ]
+    assert [job["targets"] for job in matrix(found, ("api",))["bases"]["include"]] == ["runtime base-web"]
 
 
 def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:

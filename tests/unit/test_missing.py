@@ -15,7 +15,8 @@ from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry
 from tests.unit.test_registry import log_in
 
-from slimbake.manifest.model import Base, Budget
+from slimbake.manifest.exports import exporting
+from slimbake.manifest.model import Base, Budget, Parity, Weights
 from slimbake.missing import Found, missing
 from slimbake.missing.released import released, tag
 from slimbake.plan import plan
@@ -229,6 +230,7 @@ def test_every_repository_has_a_token_of_its_own(tmp_path: Path) -> None:
 
 # --- what a released image is known by -------------------------------------------------------------------------------
 
+PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")
 SMOKED = plan(fleet(service("one", smoke="smoke.py"), service("two")))
 
 
@@ -259,6 +261,19 @@ def test_a_base_has_its_own() -> None:
         (found,) = missing(made, (base.name,), {base.name: FINGERPRINT}, server.name, print)
         assert found == Found(base.name, "held", digest)
         assert server.asked[-1] == f"HEAD /v2/{base.repository}/manifests/{TAG}"
+
+
+def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> None:
+    model, parity = Weights("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
+    one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
+    made = plan(exporting(fleet(one, bases=(Base("ml"),))))
+    found = released(made, {target.name: f"sha256:{target.name}" for target in made.targets})
+    assert set(found) == {"runtime", "base-ml", "base-ml-onnx", *PUSHED_ONCE, "one"}
+    with registry() as server:
+        for name in PUSHED_ONCE:
+            digest = server.put(tag(found[name]), MANIFEST, IMAGE)
+            assert missing(made, (name,), found, server.name, print) == (Found(name, "held", digest),)
+            assert server.asked[-1] == f"HEAD /v2/{name}/manifests/{tag(found[name])}"
 
 
 def test_a_service_of_which_anything_is_unknown_has_none() -> None:

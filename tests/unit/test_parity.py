@@ -9,15 +9,17 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake import parity as kept
-from slimbake.bake.command import Options, Surroundings, arguments, with_checks
+from slimbake.bake.command import Options, Surroundings, arguments
 from slimbake.fingerprint import of_services
 from slimbake.manifest import manifest as read
 from slimbake.manifest.exports import exporting
 from slimbake.manifest.model import Base, Parity, Precision, Service, Weights
+from slimbake.matrix import shared_by
 from slimbake.missing.released import released
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
+from slimbake.plan.relinked import relinked
 from slimbake.report.parity import table
 from slimbake.shards.split import jobs
 
@@ -46,7 +48,7 @@ def test_a_parity_is_measured_in_the_final_image_against_torch_on_the_base_of_ex
     assert dict(target.contexts) == {
         "inside": "target:inside", "image": "target:embed", "reference": "target:reference-some-model-a"
     }  # fmt: skip
-    assert target.repository == reference.repository == ""
+    assert (target.repository, reference.repository) == ("", "reference-some-model-a")
     assert dict(reference.contexts) == {
         "inside": "target:inside", "base": "target:base-ml-export", "source": "target:weights-some-model"
     }  # fmt: skip
@@ -126,7 +128,7 @@ def test_a_variant_says_key_by_key_what_is_otherwise(tmp_path: Path) -> None:
 
 def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_manifest() -> None:
     found = decided(measured("embed", smoke="smoke.py"))
-    names = with_checks(found, ("embed",))
+    names = found.with_checks(("embed",))
     assert names == ("embed", "embed-smoke", "embed-parity")
     words = arguments(found, names, Surroundings(externals={}), Options())
     assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words
@@ -154,6 +156,25 @@ def test_a_shard_counts_a_parity_as_its_services_work() -> None:
     found = decided(measured("embed", smoke="smoke.py"))
     costs = {target.name: 0.0 for target in found.targets} | {"embed": 1.0, "embed-smoke": 2.0, "embed-parity": 4.0}
     assert next(job for job in jobs(found, ("embed",), costs) if job.name == "embed").own == 7
+
+
+def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
+    found = decided(measured("one", smoke="smoke.py"), measured("two"))
+    shared = [target.name for target in shared_by(found, ("one", "two"))]
+    assert shared[-2:] == ["weights-some-model-onnx-int8", "reference-some-model-a"]
+    given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
+    assert [target.name for target in given.needed(given.with_checks(("one",)))] == [
+        "inside", "one", "one-smoke", "one-parity",
+    ]  # fmt: skip
+    made = jobs(found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0))
+    assert [job.name for job in made] == [*shared, "one", "two"], "each after what it and its checks stand on"
+    assert all(set(shared[-2:]) <= set(job.needs) for job in made[-2:])
+    assert all(job.private == ("inside",) for job in made[-2:])
+
+
+def test_models_that_are_harmed_are_pushed_nowhere() -> None:
+    found = decided(measured("embed"))
+    assert {found.target(name).repository for name in kinds(found, "control")} == {""}
 
 
 FIGURES = {

@@ -10,7 +10,8 @@ from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 from slimbake.manifest import model as manifest
 from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Service, Weights
 from slimbake.plan import plan
-from slimbake.plan.model import Compression, Install, Plan, Recipe, standing
+from slimbake.plan.graph import standing
+from slimbake.plan.model import Compression, Install, Plan, Recipe
 
 MODEL = Weights("package", "some-model")
 

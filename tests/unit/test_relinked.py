@@ -101,7 +101,7 @@ REFUSED = [
     ('{"runtime": 1}', "holds something else than images by their digests"),
     ('{"runtime": "registry.example.com/toy/runtime:latest"}', "holds something else than images by their digests"),
     (f'{{"runtime": "x,dest=/etc@{DIGEST}"}}', "holds something else than images by their digests"),
-    (f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}', "names what is no base of s.yaml: api"),
+    (f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}', "names what services of s.yaml do not share: api"),
 ]
 
 

@@ -25,7 +25,8 @@ from slimbake.bake.failure import lost
 from slimbake.bake.record import keep_costs, read_costs
 from slimbake.bake.steps import Step
 from slimbake.errors import BuildError, CheckError
-from slimbake.manifest.model import Base
+from slimbake.manifest.exports import exporting
+from slimbake.manifest.model import Base, Parity, Weights
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry.documents import INDEX
@@ -50,6 +51,9 @@ FLEET = plan(
 ALL = tuple(each.service for each in FLEET.services)
 SECONDS = {"runtime": 2.0, "base-web": 2.0, "base-ml": 14.0, "api": 1.0, "nlg": 2.0, "nlg-smoke": 13.0}
 ONE_LOST = 2
+ON_ONNX: dict[str, Any] = {
+    "weights": Weights("package", "a-model"), "inference": "onnx", "parity": Parity("parity.py", "texts/a.jsonl"),
+}  # fmt: skip
 
 
 def dealt(of: Plan, costs: Mapping[str, float], nodes: int) -> tuple[Shard, ...]:
@@ -98,7 +102,9 @@ def fleets(draw: st.DrawFn) -> tuple[Plan, dict[str, float], int]:
         bases.append(Base(f"b{number}", requirements=asks(f"b{number}"), extends=below))
     names = [f"s{number:02}" for number in range(draw(st.integers(1, 24)))]
     choice = st.sampled_from(["", *(base.name for base in bases)])
-    made = plan(fleet(*(service(name, base=draw(choice), smoke="smoke.py") for name in names), bases=tuple(bases)))
+    services = [service(name, base=draw(choice), smoke="smoke.py") for name in names]
+    services = [replace(each, **ON_ONNX) if each.base and draw(st.booleans()) else each for each in services]
+    made = plan(exporting(fleet(*services, bases=tuple(bases))))
     seconds = {target.name: draw(st.floats(0.1, 60)) for target in made.targets}
     return made, seconds, draw(st.integers(1, 9))
 
@@ -108,7 +114,8 @@ def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(given: tuple
     made, seconds, nodes = given
     shards = dealt(made, seconds, nodes)
     services = tuple(each.service for each in made.services)
-    shared = [target.name for target in made.needed(services) if target.kind in ("runtime", "base")]
+    needed = made.needed(made.with_checks(services))
+    shared = [t.name for t in needed if t.kind in ("runtime", "base", "reference") or "-onnx-" in t.name]
     assert sorted(name for shard in shards for name in shard.targets) == sorted((*services, *shared))
     where = {name: shard for shard in shards for name in shard.targets}
     for shard in shards:

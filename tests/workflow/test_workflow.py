@@ -288,12 +288,12 @@ BUILDS = [
     ),
     (
         "bases",
-        "Build and push the bases that are missing",
+        "Build and push what is missing of bases and exported models",
         ["bases", "--frozen", "--push", "--missing", "--record", "T/bases.json"],
     ),
     (
         "services",
-        "Build on the pushed bases, check, and push what holds",
+        "Build on what was pushed, check, and push what holds",
         [
             "bake",
             "--frozen",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.bake.command import Options, Surroundings, arguments, environment, with_checks
+from slimbake.bake.command import Options, Surroundings, arguments, environment
 from slimbake.bake.costs import measured
 from slimbake.bake.events import Progress, Vertex
 from slimbake.bake.failure import failure, lost, transient
@@ -112,7 +112,7 @@ def _until_built(
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
-        names = with_checks(plan, services) if smokes else services
+        names = plan.with_checks(services) if smokes else services
         run = _patiently(plan, names, root, around, options, steps, shown)
         if run.broken is None:
             return services, run, tuple(failures)
@@ -122,7 +122,7 @@ def _until_built(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(with_checks(plan, (s,)))})
+        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(plan.with_checks((s,)))})
     return (), _Run({}, None, "", {}), tuple(failures)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from slimbake.plan.model import CHECKS, Plan, Target
+from slimbake.plan.model import Plan, Target
 from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
@@ -44,12 +44,6 @@ class Options:
     platform: str = ""  # build for this one alone; "" = as the bake file says
     builder: str = ""  # the buildx builder, if not the one that is in use
     layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
-
-
-def with_checks(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
-    """These services and all that checks them, as targets."""
-    checks = tuple(t.name for t in plan.targets if t.kind in CHECKS and t.service in services)
-    return (*services, *checks)
 
 
 def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:

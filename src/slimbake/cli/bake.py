@@ -24,7 +24,7 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option(
     "--on", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
-    help="Stand on what `slimbake bases --record` wrote into this file, and build no base.",
+    help="Stand on what `slimbake bases --record` wrote into this file, and build none of it.",
 )  # fmt: skip
 @click.option("--platform", default="", help="Build for this platform alone.  [default: as the manifest says]")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write how it ended, for `summary`.")

@@ -25,11 +25,10 @@ from slimbake.cli.common import (
 @json_option
 def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
     """Show what is decided: every target, what it stands on, and what it adds; of all services or those named."""
-    from slimbake.bake.command import with_checks
     from slimbake.report import text_table
 
     _, plan = read(file)
-    targets = plan.needed(with_checks(plan, select(plan, services, variant)))
+    targets = plan.needed(plan.with_checks(select(plan, services, variant)))
     if as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
         return

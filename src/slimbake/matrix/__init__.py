@@ -1,7 +1,8 @@
 """The jobs of a pipeline in waves, from the plan's graph: what is shared is built once, and before what stands on it.
 
 Wave 1 is one job for each lane, not one for each base: a base that extends another waits for it anyway, those that do
-not are built side by side by BuildKit, and no base has to be pulled to build the next.
+not are built side by side by BuildKit, and no base has to be pulled to build the next. All exports and references are
+made on one base, which the job has and which is not pushed.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def matrix(
 
 
 def shared_by(plan: Plan, services: tuple[str, ...]) -> tuple[Target, ...]:
-    """The runtime and the bases that these services stand on, each after what it stands on itself."""
-    return tuple(target for target in plan.needed(services) if target.kind in ("runtime", "base"))
+    """What is shared of all that these services and their checks stand on, each after what it stands on itself."""
+    return tuple(target for target in plan.needed(plan.with_checks(services)) if target.shared)
 
 
 def _bases(plan: Plan, lane: Lane, services: tuple[str, ...]) -> BasesJob:

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class BasesJob(TypedDict):
-    """Wave 1, once for each lane: build and push the runtime and the bases."""
+    """Wave 1, once for each lane: build and push what services share: bases, exported models, references."""
 
     lane: str  # the name of the lane: of its digests, and of the scope of its caches
     runner: str

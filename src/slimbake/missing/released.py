@@ -17,7 +17,7 @@ def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     it since a pushed image held to one: a tighter one is to be checked, which needs the image here, though it changes
     nothing in the image.
     """
-    made = {t.name: found[t.name] for t in plan.targets if t.repository and t.kind != "service" and t.name in found}
+    made = {t.name: found[t.name] for t in plan.targets if t.shared and t.name in found}
     for service in plan.services:
         checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
         names = (service.service, *checks)

@@ -13,7 +13,8 @@ from slimbake.plan import targets as make
 from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
 from slimbake.plan.exports import exported
-from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Target, needed, ordered, standing
+from slimbake.plan.graph import ordered, standing
+from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Target, needed
 from slimbake.plan.origin import with_origin
 from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline

@@ -44,6 +44,7 @@ def exported(source: WeightsSource, sources: dict[Weights, WeightsSource], manif
         ),
         contexts=(FROM_INSIDE, RUNTIME, ("base", f"target:base-{made.base}"), ("source", f"target:{below}")),
         labels=labels(manifest, name),
+        repository=name,
         ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),
     )
 

@@ -79,7 +79,7 @@ class Target:
 
     name: str
     kind: Kind
-    service: str  # the service that it belongs to, "" for what is shared
+    service: str  # the service that it belongs to, "" for what belongs to none
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
@@ -108,8 +108,13 @@ class Target:
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """Of these, the ones whose layers lie in its image: what weights and wheels are made on stays outside."""
-        return () if self.kind in ("weights", "wheel") else self.needs
+        """Of these, the ones whose layers lie in its image: what files alone are taken from stays outside."""
+        return () if self.kind in ("weights", "wheel", "reference") else self.needs
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is built once in all and pushed, and whoever stands on it takes it from there by its digest."""
+        return bool(self.repository) and self.kind != "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +193,11 @@ class Plan:
         """The target of that name; KeyError where there is none."""
         return next((t for t in self.targets if t.name == name), None) or _missing(name)
 
+    def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
+        """These services and all that checks them, as targets."""
+        chosen = frozenset(services)
+        return (*services, *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen))
+
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
         return needed(self.targets, names)
@@ -213,32 +223,6 @@ def needed(targets: Sequence[Target], names: Iterable[str], links: Links = needi
             wanted.add(name)
             stack.extend(links(by_name[name]))
     return tuple(target for target in targets if target.name in wanted)
-
-
-def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """The targets in their order, but each after all that it stands on; nothing stands on itself."""
-    waiting = list(targets)[::-1]
-    by_name = {target.name: target for target in waiting}
-    placed: dict[str, Target] = {}
-    while waiting:
-        target = waiting.pop()
-        first = [by_name[name] for name in target.needs if name not in placed]
-        if first:
-            waiting += [target, *reversed(first)]
-        else:
-            placed.setdefault(target.name, target)
-    return tuple(placed.values())
-
-
-def standing(targets: Sequence[Target], links: Links = needing) -> dict[str, tuple[Target, ...]]:
-    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else.
-
-    `targets`: each after all that it stands on.
-    """
-    found: dict[str, frozenset[int]] = {}
-    for place, target in enumerate(targets):
-        found[target.name] = frozenset((place,)).union(*(found[name] for name in links(target)))
-    return {name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()}
 
 
 def _missing(name: str) -> Target:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from slimbake.plan.model import Plan, Target, holding, standing
+from slimbake.plan.graph import standing
+from slimbake.plan.model import Plan, Target, holding
 
 LOCK = "slimbake.lock"
 BASE_NAME = "org.opencontainers.image.base.name"
@@ -43,8 +44,8 @@ def lock_digest(texts: tuple[str, ...]) -> str:
 
 
 def is_ours(target: Target) -> bool:
-    """Whether a target is an image that slimbake lays out; of a Dockerfile of the user's own nothing is known."""
-    return bool(target.repository and target.recipe)
+    """Whether a target is an image of Python that slimbake lays out; of the user's own Dockerfiles nothing is known."""
+    return bool(target.recipe) and target.kind in ("runtime", "base", "service")
 
 
 def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:

@@ -93,6 +93,7 @@ def _reference(made: _Reference, name: str, sources: dict[Weights, WeightsSource
         ),
         args=(("TEXTS", texts.name),),
         labels=labels(manifest, name),
+        repository=name,
         ignore=("*", f"!{literal(texts.name)}"),
     )
 
@@ -129,6 +130,7 @@ def _harmed(weights: Target) -> Target:
         recipe=Recipe(template="harmed.Dockerfile.j2", export=export),
         contexts=tuple(each for each in weights.contexts if each != RUNTIME),
         labels=(),
+        repository="",  # nobody stands on it elsewhere
     )
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 from slimbake.plan.model import CHECKS, Plan, Target
 
-SHARED = ("runtime", "base")  # built once in all, pushed, and taken from the registry by digest
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
@@ -23,7 +21,7 @@ class Shard:
     number: int  # from 1, in an order in which each follows those that it stands on
     node: int  # from 0
     wave: int  # from 1: the longest chain of shards that it stands on, and itself
-    targets: tuple[str, ...]  # the runtime, or a base, or services
+    targets: tuple[str, ...]  # one that is shared, or services
     after: tuple[int, ...]  # the shards whose images it stands on
     begins: float  # seconds after the first, as it is planned
     seconds: float
@@ -34,10 +32,10 @@ class Job:
     """What is built in one piece: a shared target, or a service with its checks and what it has to itself."""
 
     name: str
-    order: int  # from 0, in the plan's order
+    order: int  # from 0, each after those that it stands on
     shared: bool
     own: float  # seconds
-    private: tuple[str, ...]  # wheels, weights: built on every node that needs them
+    private: tuple[str, ...]  # wheels, weights as they came: built on every node that needs them
     needs: tuple[str, ...]  # the shared targets that are contexts of all this
 
 
@@ -51,7 +49,7 @@ class _Node:
 def split(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nodes: int) -> tuple[Shard, ...]:
     """Deal out these services and all that they stand on to that many nodes.
 
-    `costs`: seconds of every target. Every service is in exactly one shard, and so is every base.
+    `costs`: seconds of every target. Every service is in exactly one shard, and so is all that is shared.
     """
     work = jobs(plan, services, costs)
     placed, ends = _schedule(work, costs, nodes)
@@ -61,29 +59,30 @@ def split(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nod
 
 
 def jobs(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float]) -> tuple[Job, ...]:
-    """What there is to do, in the plan's order."""
+    """What there is to do, each after what it stands on."""
     checks: dict[str, list[str]] = {}
     for target in plan.targets:
         if target.kind in CHECKS:
             checks.setdefault(target.service, []).append(target.name)
     targets = {target.name: target for target in plan.targets}
     order = {name: number for number, name in enumerate(targets)}
-    shared = {target.name for target in plan.targets if target.kind in SHARED}
+    shared = {target.name for target in plan.targets if target.shared}
+    wanted = [target for target in plan.needed(plan.with_checks(services)) if target.shared or target.name in services]
+    wanted.sort(key=lambda target: not target.shared)  # what only a check stands on comes after its service in a plan
     made: list[Job] = []
-    for target in plan.needed(services):
-        if target.name in shared or target.name in services:
-            own = [target.name, *checks.get(target.name, ())]
-            below = sorted(_below(targets, own, shared), key=order.__getitem__)
-            made.append(
-                Job(
-                    name=target.name,
-                    order=len(made),
-                    shared=target.name in shared,
-                    own=sum(costs[name] for name in own),
-                    private=tuple(name for name in below if name not in shared),
-                    needs=tuple(name for name in below if name in shared),
-                )
+    for target in wanted:
+        own = [target.name, *checks.get(target.name, ())]
+        below = sorted(_below(targets, own, shared), key=order.__getitem__)
+        made.append(
+            Job(
+                name=target.name,
+                order=len(made),
+                shared=target.shared,
+                own=sum(costs[name] for name in own),
+                private=tuple(name for name in below if name not in shared),
+                needs=tuple(name for name in below if name in shared),
             )
+        )
     return tuple(made)
 
 

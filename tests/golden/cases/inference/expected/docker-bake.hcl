@@ -303,7 +303,10 @@ target "weights-some-model-v2-onnx-int8" {
     "slimbake.target" = "weights-some-model-v2-onnx-int8"
   }
   platforms = ["linux/amd64"]
-  output = ["type=cacheonly"]
+  output = image("weights-some-model-v2-onnx-int8")
+  tags = ["${REGISTRY}/weights-some-model-v2-onnx-int8:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-some-model-v2-onnx-int8")
+  cache-to = cache(CACHE_TO, "weights-some-model-v2-onnx-int8")
 }
 
 target "weights-models-small" {
@@ -337,7 +340,10 @@ target "weights-models-small-onnx-int8" {
     "slimbake.project" = "graphs"
     "slimbake.target" = "weights-models-small-onnx-int8"
   }
-  output = ["type=cacheonly"]
+  output = image("weights-models-small-onnx-int8")
+  tags = ["${REGISTRY}/weights-models-small-onnx-int8:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-models-small-onnx-int8")
+  cache-to = cache(CACHE_TO, "weights-models-small-onnx-int8")
 }
 
 target "weights-models-small-onnx-fp32" {
@@ -355,7 +361,10 @@ target "weights-models-small-onnx-fp32" {
     "slimbake.project" = "graphs"
     "slimbake.target" = "weights-models-small-onnx-fp32"
   }
-  output = ["type=cacheonly"]
+  output = image("weights-models-small-onnx-fp32")
+  tags = ["${REGISTRY}/weights-models-small-onnx-fp32:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-models-small-onnx-fp32")
+  cache-to = cache(CACHE_TO, "weights-models-small-onnx-fp32")
 }
 
 target "api" {
@@ -535,7 +544,10 @@ target "reference-some-model-v2-p-q-c-1" {
     "slimbake.target" = "reference-some-model-v2-p-q-c-1"
   }
   platforms = ["linux/amd64"]
-  output = ["type=cacheonly"]
+  output = image("reference-some-model-v2-p-q-c-1")
+  tags = ["${REGISTRY}/reference-some-model-v2-p-q-c-1:${TAG}"]
+  cache-from = cache(CACHE_FROM, "reference-some-model-v2-p-q-c-1")
+  cache-to = cache(CACHE_TO, "reference-some-model-v2-p-q-c-1")
 }
 
 target "embed-onnx-parity" {
