@@ -184,6 +184,15 @@ def test_a_step_that_was_cancelled_is_not_what_broke_the_build(steps: Steps) -> 
     assert progress.failed is progress.vertices["b"]
 
 
+def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build(steps: Steps) -> None:
+    progress = Progress(steps)
+    list(progress.take(event("killed")))
+    list(progress.take(event("broke")))
+    list(progress.take(event("killed", completed="2026-01-01T00:00:01.2Z", error="exit code: 137")))
+    list(progress.take(event("broke", completed="2026-01-01T00:00:01.1Z", error="exit code: 1")))
+    assert progress.failed is progress.vertices["broke"]
+
+
 # --- failure ---------------------------------------------------------------------------------------------------------
 
 

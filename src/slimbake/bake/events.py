@@ -53,8 +53,12 @@ class Progress:
 
     @property
     def failed(self) -> Vertex | None:
-        """The step that broke the build: the first that failed of itself."""
-        return next((vertex for vertex in self.vertices.values() if vertex.state == "failed"), None)
+        """The step that broke the build: of those that failed, the one that ended first.
+
+        What runs beside it is cancelled then, and a process that is killed may end as one that failed of itself.
+        """
+        failed = (vertex for vertex in self.vertices.values() if vertex.state == "failed")
+        return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
 
     def _vertex(self, event: dict[str, Any]) -> Iterator[Change]:
         known = self.vertices.get(event["digest"])
