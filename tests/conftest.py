@@ -16,8 +16,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside | None:
-    """Engine tests share what takes long to build; all others are dealt out one by one, as xdist does it."""
-    if config.option.markexpr != "engine":
+    """Engine tests share what takes long to build; without them, tests are dealt out one by one, as xdist does it."""
+    if config.option.markexpr == "not engine":
         return None
     config.option.loadscopereorder = False  # by numbers of tests, which say nothing of how long they take
     return Beside(config, log)
