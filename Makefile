@@ -14,7 +14,7 @@ bake: $(READY)
 test: $(READY)
 	$(BIN)/slimbake setup --install-engine
 	$(BIN)/python -m pytest -m 'not engine' -n auto
-	$(BIN)/python -m pytest -m engine
+	$(BIN)/python -m pytest -m engine -n 2
 
 test-fast: $(READY)  ## no engine: seconds
 	$(BIN)/python -m pytest -m 'not engine' -n auto

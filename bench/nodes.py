@@ -88,7 +88,7 @@ def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
         "seconds": seconds,
         "digests": {name: about["digest"] for name, about in images.items()},
         "nodes": {name: about["node"] for name, about in images.items()},
-        "shards": len({line.partition(":")[0] for line in done.stderr.splitlines() if line.startswith("shard ")}),
+        "shards": len({line.split()[1].rstrip(":") for line in done.stderr.splitlines() if line.startswith("shard ")}),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from slimbake import bake
@@ -25,8 +25,9 @@ def bases(
 ) -> dict[str, str]:
     """Build and push what these services share, each after its own, and give target -> REPOSITORY@DIGEST.
 
-    With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this version too. Raises
-    SetupError, StaleFiles, UsageError and BuildError; what was pushed by then stays, and need not be built again.
+    With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this version too. An
+    exported model or a reference that fails is told of and left out: whoever needs it fails by itself, and no other.
+    Raises SetupError, StaleFiles, UsageError and BuildError; what was pushed by then stays, and is not built again.
     """
     root = manifest.file.parent
     wanted = tuple(target.name for target in shared_by(plan, services))
@@ -45,13 +46,22 @@ def bases(
         pushed=pushed, platform=options.platform, choose=choose,
     ) as ready:  # fmt: skip
         retag(there.held, there.names(names.tag), ready.around.ca_bundle)
-        if ready.services:
-            options = replace(options, load=ready.engine.builder != "docker")
-            built = bake.bake(ready.plan, ready.services, root, ready.around, options, smokes=False).built
-            references = bake.tag(ready.plan, built, names.registry, names.tag)
+        options = replace(options, load=ready.engine.builder != "docker")
+        for some, goes_on in _parts(plan, ready.services):
+            result = bake.bake(ready.plan, some, root, ready.around, replace(options, keep_going=goes_on), smokes=False)
+            for error in result.failures:
+                say(str(error))
+            references = bake.tag(ready.plan, result.built, names.registry, names.tag)
             bake.push(references)
             pushed |= _marked(references, there.unedited(), ready.around.ca_bundle)
-        return {name: pushed[name] for name in wanted}
+        return {name: pushed[name] for name in wanted if name in pushed}
+
+
+def _parts(plan: Plan, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """What nothing is built without, and then the rest, of which some may fail."""
+    below = tuple(name for name in names if plan.target(name).kind in ("runtime", "base"))
+    rest = tuple(name for name in names if name not in below)
+    yield from ((some, some is rest) for some in (below, rest) if some)
 
 
 def _marked(references: Mapping[str, str], fingerprints: Mapping[str, str], ca_bundle: str) -> dict[str, str]:

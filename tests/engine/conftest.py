@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from tests.engine.registries import PROGRAM, loopback_registry
+from tests.engine.schedule import place
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
+    items.sort(key=lambda item: place(item.location[0]) if item.get_closest_marker("engine") else (-1, ""))
 
 
 @pytest.fixture(scope="session", autouse=True)

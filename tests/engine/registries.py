@@ -21,7 +21,8 @@ PROGRAM = "docker-registry"  # of Debian's package of that name
 def loopback_registry() -> Iterator[str]:
     """An empty one, `127.0.0.1:PORT`, gone in the end with all that was pushed. PROGRAM has to be installed."""
     program = shutil.which(PROGRAM)
-    assert program, f"apt-get install {PROGRAM}"
+    if program is None:
+        raise SystemExit(f"{PROGRAM} is not installed: `apt-get install {PROGRAM}`")
     with tempfile.TemporaryDirectory(prefix="registry-") as folder:
         at = f"127.0.0.1:{free_port()}"
         config = Path(folder) / "config.yml"

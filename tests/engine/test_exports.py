@@ -22,8 +22,10 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 @pytest.fixture(scope="module")
 def image() -> str:
     with prepared(manifest(ROOT / "services.yaml"), (BASE,), print) as ready:
-        built = bake.bake(ready.plan, ready.services, ROOT, ready.around, Options(), smokes=False).built
-        return built[0].digest
+        # It is no image of anybody's, so it has no name of its own, without which it would be gone when this ends.
+        sets = (f"{BASE}.output=type=docker", f"{BASE}.tags=slimbake/{ready.plan.project}/{BASE}:built")
+        result = bake.bake(ready.plan, ready.services, ROOT, ready.around, Options(sets=sets), smokes=False)
+        return result.built[0].digest
 
 
 def test_exported_models_answer_as_torch_does(image: str) -> None:

@@ -59,6 +59,7 @@ class Machine:
     server: Registry
     standins: tuple[str, ...] = ()
     loses: bool = False  # what was pushed
+    broken: tuple[str, ...] = ()  # what does not build
     built: list[str] = field(default_factory=list)
     stood_on: Mapping[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -98,11 +99,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
             left = given["choose"](PLAN, around)
             yield Prepared(PLAN, left, engine, Surroundings(externals={}, pushed=given["pushed"]))
 
-        def build(_: Any, names: tuple[str, ...], root: Path, around: Surroundings, *rest: Any, **more: Any) -> Result:
-            assert more == {"smokes": False}
-            made.built += names
+        def build(
+            _: Any, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, smokes: bool
+        ) -> Result:
+            assert not smokes
+            failures = tuple(BuildError(f"{name} does not build") for name in names if name in made.broken)
+            if failures and not options.keep_going:
+                raise failures[0]
+            held = tuple(name for name in names if name not in made.broken)
+            made.built += held
             made.stood_on = dict(around.pushed)
-            return Result(tuple(Built(name, f"sha256:image of {name}") for name in names), ())
+            return Result(tuple(Built(name, f"sha256:image of {name}") for name in held), failures)
 
         def named(_: Any, images: tuple[Built, ...], at: str, version: str) -> dict[str, str]:
             return {image.name: f"{at}/{image.name}:{version}-{image.name}" for image in images}
@@ -140,6 +147,20 @@ def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_ma
     assert machine.built == list(first) == ["runtime", "base-web", "base-ml-onnx", *exports]
     machine.built.clear()
     assert machine.bases("rank") == first
+    assert machine.built == []
+
+
+def test_an_export_that_fails_is_told_of_and_keeps_nothing_else_from_being_pushed(machine: Machine) -> None:
+    machine.broken = ("weights-a-model-onnx-fp32",)
+    found = machine.bases("rank")
+    assert list(found) == machine.built == ["runtime", "base-web", "base-ml-onnx", "reference-a-model-a"]
+    assert machine.said[-1] == "weights-a-model-onnx-fp32 does not build"
+
+
+def test_a_base_that_fails_ends_it_before_anything_is_exported(machine: Machine) -> None:
+    machine.broken = ("base-ml-onnx",)
+    with pytest.raises(BuildError, match="base-ml-onnx does not build"):
+        machine.bases("rank")
     assert machine.built == []
 
 
@@ -193,6 +214,6 @@ def test_nothing_is_pushed_without_being_asked_for(tmp_path: Path) -> None:
     done = CliRunner().invoke(slimbake, ["bases", "--manifest", str(file)])
     assert isinstance(done.exception, UsageError)
     assert (done.exception.message, done.exception.hint) == (
-        "bases are built alone for what stands on them elsewhere",
+        "what services share is built alone for those that are built elsewhere",
         "--push",
     )

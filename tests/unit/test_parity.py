@@ -14,6 +14,7 @@ from slimbake.fingerprint import of_services
 from slimbake.manifest import manifest as read
 from slimbake.manifest.exports import exporting
 from slimbake.manifest.model import Base, Parity, Precision, Service, Weights
+from slimbake.manifest.names import IMAGE
 from slimbake.matrix import shared_by
 from slimbake.missing.released import released
 from slimbake.plan import plan
@@ -73,6 +74,11 @@ def test_other_texts_or_another_model_are_another_reference() -> None:
     assert third == "reference-other-model-a"
     assert first.startswith("reference-some-model-a-") and second.startswith("reference-some-model-a-")
     assert first != second
+
+
+def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same() -> None:
+    [name] = kinds(decided(measured("embed", Parity("parity.py", "texts/文.jsonl"))), "reference")
+    assert IMAGE.fullmatch(f"registry.example.com/toy/{name}")
 
 
 @pytest.mark.parametrize("said", [{"inference": "torch"}, {"parity": Parity("parity.py")}, {"parity": None}])

@@ -26,7 +26,7 @@ from slimbake.bake.record import keep_costs, read_costs
 from slimbake.bake.steps import Step
 from slimbake.errors import BuildError, CheckError
 from slimbake.manifest.exports import exporting
-from slimbake.manifest.model import Base, Parity, Weights
+from slimbake.manifest.model import Base, Parity, Precision, Weights
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry.documents import INDEX
@@ -152,6 +152,15 @@ def test_what_was_not_measured_costs_what_others_on_its_base_do() -> None:
     costs = estimated(FLEET, SECONDS)
     assert (costs["hybrid"], costs["hybrid-smoke"], costs["client"]) == (2.0, 13.0, 1.5)
     assert set(estimated(FLEET, {}).values()) == {UNKNOWN}
+
+
+def test_an_export_that_was_not_measured_does_not_cost_what_a_copy_of_weights_does() -> None:
+    said = {"base": "ml", "weights": Weights("package", "a-model"), "inference": "onnx"}
+    services = (service(name, precision=Precision(name), **said) for name in ("fp32", "fp16"))
+    made = plan(exporting(fleet(*services, bases=(Base("ml", requirements=asks("torch")),))))
+    assert (
+        estimated(made, {"weights-a-model": 1.0, "base-ml": 60.0, "runtime": 20.0})["weights-a-model-onnx-fp16"] == 20
+    )
 
 
 def test_only_what_was_built_from_its_first_step_on_was_measured() -> None:

@@ -29,7 +29,7 @@ def command(
     services: tuple[str, ...], file: Path, as_json: bool, push: bool, missing: bool, record: Path | None,
     platform: str, tag: str, registry: str, frozen: bool, packages: str | None,
 ) -> None:  # fmt: skip
-    """Build once what services stand on, of all services and variants or of those named, and push it."""
+    """Build once what services share - runtime, bases, exported models - of all or of those named, and push it."""
     from slimbake import pushed
     from slimbake.bake.command import Options
     from slimbake.bases import bases
@@ -39,7 +39,7 @@ def command(
 
     manifest, plan = read(file)
     if not push:
-        raise UsageError("bases are built alone for what stands on them elsewhere", "--push")
+        raise UsageError("what services share is built alone for those that are built elsewhere", "--push")
     found = bases(
         manifest,
         plan,

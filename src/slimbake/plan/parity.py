@@ -65,7 +65,7 @@ def _of(service: Service) -> _Reference | None:
 
 
 def _names(found: dict[_Reference, None], sources: dict[Weights, WeightsSource]) -> dict[_Reference, str]:
-    slugs = {each: f"reference-{sources[each.weights].name}-{_slug(each.texts)}" for each in found}
+    slugs = {each: f"reference-{sources[each.weights].name}-{_slug(each.texts) or short(each.texts)}" for each in found}
     taken = Counter(slugs.values())
     return {
         each: slug if taken[slug] == 1 else f"{slug}-{short(f'{each.texts}:{each.base}')}"

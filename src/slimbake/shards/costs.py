@@ -26,7 +26,8 @@ def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
 def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
     """What a target has in common with others, the most telling first."""
     below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get("base", "")
-    return (target.kind, below), (target.kind,), ()
+    kind = "export" if target.recipe and target.recipe.export else target.kind  # other weights are but copied
+    return (kind, below), (kind,), ()
 
 
 def _median(alike: Mapping[tuple[str, ...], list[float]], keys: Iterable[tuple[str, ...]]) -> float:

@@ -35,7 +35,7 @@ class Job:
     order: int  # from 0, each after those that it stands on
     shared: bool
     own: float  # seconds
-    private: tuple[str, ...]  # wheels, weights as they came: built on every node that needs them
+    private: tuple[str, ...]  # wheels, weights as they came, what is exported on: built on every node that needs them
     needs: tuple[str, ...]  # the shared targets that are contexts of all this
 
 
