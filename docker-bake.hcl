@@ -213,6 +213,7 @@ target "base-ml-onnx" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
+    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"

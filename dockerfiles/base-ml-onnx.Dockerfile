@@ -29,5 +29,6 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=ledger.py,target=/inside/ledger.py \
     --mount=type=bind,from=inside,source=explain.py,target=/inside/explain.py \
     --mount=type=bind,from=inside,source=passes/base-ml-onnx.json,target=/inside/passes.json \
+    --mount=type=bind,from=tools,target=/inside/tools \
     ["python", "/inside/install.py"]
 USER 65532:65532
