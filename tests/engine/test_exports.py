@@ -1,6 +1,7 @@
 """The tests of the programs that export models, run where these run: on the base that has torch and the exporter.
 
-`pytest tests/engine/test_exports.py --example` runs all of them, with all families of decoders and each export made twice: two minutes more.
+`pytest tests/engine/test_exports.py --example` runs all of them, with all families of decoders and each export made
+twice: two minutes more.
 """
 
 from __future__ import annotations
