@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slimbake import aptget
 from slimbake.errors import SetupError
 from slimbake.foreign import BINFMT, require_emulation
 from slimbake.images import this_platform
@@ -47,11 +48,10 @@ def emulated() -> Iterator[None]:
 def _install(*packages: str) -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise NoEmulationError(f"{' and '.join(packages)} are not installed, and this is not root on Debian")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NoEmulationError(f"apt-get does not install {' and '.join(packages)}: {done.stderr.strip()[-300:]}")
+    try:
+        aptget.install(packages, print)  # waits for another one, as of the other worker
+    except SetupError as error:
+        raise NoEmulationError(str(error)) from None
 
 
 @contextmanager
