@@ -62,13 +62,15 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
     """
     holders: dict[str, set[str]] = {}
     sizes: dict[str, int] = {}
-    for service, (_, image) in baked.items():
+    services = made.group("default")  # variants that were baked beside them are no part of what is played
+    for service in services:
+        _, image = baked[service]
         for layer in measured[image]:
             holders.setdefault(layer["blob"], set()).add(service)
             sizes[layer["blob"]] = layer["compressed"]
     above = {
-        target.name: {s for s in made.group("default") if target in made.held((s,))}
-        for target in made.targets
+        target.name: {s for s in services if target in made.held((s,))}
+        for target in made.needed(services)
         if target.kind in ("runtime", "base", "weights", "service")
     }
     found = dict.fromkeys(above, 0)
