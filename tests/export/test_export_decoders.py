@@ -133,13 +133,8 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_in_int8_no_matrix_keeps_floats(
-    exported: Exported, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:  # fmt: skip
-    """Nor does a head that has the embedding's weight."""
-    if request.node.callspec.params["exported"] == "Gemma2":
-        why = "the cap of its logits is fused into the head, which ONNX Runtime's quantiser does not know then"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
+def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> None:
+    """Nor does a head that has the embedding's weight, or whose logits are capped."""
     path = tmp_path / "model.onnx"
     path.write_bytes(exported.graph.read_bytes())
     quantise(path, {"type": "int8"}, exported.told)

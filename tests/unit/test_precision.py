@@ -1,16 +1,16 @@
-"""The table of what precisions cost is what was measured: none of its figures is typed by hand."""
+"""The tables of what precisions cost are what was measured: none of their figures is typed by hand."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from types import ModuleType
 
-from bench import precision
+import pytest
+from bench import generation, precision
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_the_document_is_made_of_the_measurements_that_are_committed() -> None:
-    told = json.loads((ROOT / "bench/results/precision.json").read_text())
-    words = "run bench/precision.py --write, and commit it with bench/results/precision.json"
-    assert (ROOT / "docs/inference-figures.md").read_text() == precision.document(told), words
+@pytest.mark.parametrize("bench", [precision, generation])
+def test_the_document_is_made_of_the_measurements_that_are_committed(bench: ModuleType) -> None:
+    told = json.loads(bench.RESULTS.read_text())
+    words = f"run {bench.__name__.replace('.', '/')}.py, and commit it with {bench.RESULTS.name}"
+    assert bench.DOCUMENT.read_text() == bench.document(told), words

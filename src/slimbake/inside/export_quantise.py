@@ -97,21 +97,28 @@ def _to_integers(graph: Any, made: Path, precision: dict[str, Any], inference: d
 
 
 def _part(graph: Any) -> None:
-    """Give a decoder's head a weight of its own where it has the embedding's, transposed: so the quantiser knows it.
+    """Give a decoder's head a weight of its own, transposed and scaled as it is used: the quantiser knows only MatMul.
 
-    Otherwise the one weight is stored in 8 bits, and all of it made floats again for each token.
+    Otherwise the head keeps floats where its logits are capped, and where it has the embedding's weight, that is stored
+    in 8 bits, and all of it made floats again for each token.
     """
-    from onnx import numpy_helper
+    from onnx import helper, numpy_helper
 
     weights = {weight.name: weight for weight in graph.graph.initializer}
+    replaced = set()
     for node in graph.graph.node:
-        told = {attribute.name: attribute.i for attribute in node.attribute}
-        if node.op_type == "FusedMatMul" and node.input[1] in weights and told == {"transB": 1}:
-            shared = weights[node.input[1]]
-            own = numpy_helper.from_array(numpy_helper.to_array(shared).T.copy(), f"{shared.name}.transposed")
-            graph.graph.initializer.append(own)
-            node.input[1], node.op_type, node.domain = own.name, "MatMul", ""
+        told = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        turned, scale = told.pop("transB", 0), told.pop("alpha", 1.0)
+        if node.op_type == "FusedMatMul" and node.input[1] in weights and not told:
+            name = node.input[1]
+            whole = numpy_helper.to_array(weights[name])
+            own = (whole.swapaxes(-1, -2) if turned else whole) * whole.dtype.type(scale)
+            graph.graph.initializer.append(numpy_helper.from_array(own.copy(), f"{name}.own"))
+            node.input[1], node.op_type, node.domain = f"{name}.own", "MatMul", ""
             del node.attribute[:]
+            replaced.add(name)
+    for name in replaced.difference(*(node.input for node in graph.graph.node)):
+        graph.graph.initializer.remove(weights[name])
 
 
 def _excluded(graph: Any, exclude: Sequence[str]) -> tuple[list[str], list[str]]:
