@@ -21,16 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from .globs import matcher
+    from .globs import LICENCE, matcher
     from .ledger import Entry
 else:  # a program of its own, with what it needs beside it
-    from globs import matcher
+    from globs import LICENCE, matcher
     from ledger import Entry
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
-LICENCE = re.compile(
-    r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-](?!pyc?$)[^/]*)?", re.IGNORECASE
-)
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
 _ELF = b"\x7fELF"
 _STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}

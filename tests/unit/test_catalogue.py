@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -67,13 +68,25 @@ def test_passes_are_told_to_a_build_in_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(inside.Pass)} <= {f.name for f in dataclasses.fields(Pass)}
 
 
-def test_a_licence_is_the_same_to_rules_and_builds() -> None:
-    for name in ("LICENSE", "licence.txt", "COPYING-3", "NOTICE.md", "ThirdPartyNotices.txt", "copyright"):
-        assert inside.LICENCE.fullmatch(name)
-        assert globs.protected(f"a/{name}")
+LICENCES = ("LICENSE", "licence.txt", "COPYING-3", "NOTICE.md", "ThirdPartyNotices.txt", "copyright", "notice.pyi")
+MODULES = ("license.py", "notice.py", "licenses.pyc", "Copying.PY", "licensing.py")
+
+
+@pytest.mark.parametrize(("name", "licence"), [(n, True) for n in LICENCES] + [(n, False) for n in MODULES])
+def test_a_licence_is_the_same_to_rules_and_builds(name: str, licence: bool, tmp_path: Path) -> None:
+    glob, site = f"a/{name}", tmp_path / "lib/python3.11/site-packages"
+    for path, text in ((site / glob, ""), (site / "a-1.dist-info/RECORD", f"{glob},,\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    packages = inside.Packages(tmp_path, (path for path in tmp_path.rglob("*") if path.is_file()))
+    expected = pytest.raises(inside.PassError) if licence else contextlib.nullcontext()
+    with expected:
+        assert inside.removed(packages, inside.Pass("x", ("a",), remove=(glob,)), compiled=True) == [glob]
+    assert bool(globs.protected(glob)) is licence
+
+
+def test_a_folder_of_headers_is_no_licence() -> None:
     assert not globs.protected("torch/include/**")
-    assert not inside.LICENCE.fullmatch("licensing.py")
-    assert not globs.protected("a/licensing.py")
 
 
 def test_own_passes_are_added_and_win_over_shipped_ones(tmp_path: Path) -> None:

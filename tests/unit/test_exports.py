@@ -399,9 +399,13 @@ def test_a_control_corrupts_the_file_that_holds_the_model() -> None:
     damaged = {
         service: [
             each.damage.what
-            for each in controls_of(found, service, Outcome(True, "", "", {}))
+            for each in controls_of(found, service, Outcome(True, "", "", {}), weights)
             if each.damage.how == "corrupt"
         ]
-        for service in ("rank", "rank-onnx", "api")
+        for service, weights in (
+            ("rank", {"/weights/a/model.safetensors": 9, "/weights/tokenizer.json": 10}),
+            ("rank-onnx", {"/weights/model.onnx": 1, "/weights/model.onnx.data": 9, "/weights/tokenizer.json": 10}),
+            ("api", {}),
+        )
     }
     assert damaged == {"rank": ["/weights/**/*.safetensors"], "rank-onnx": ["/weights/model.onnx*"], "api": []}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,6 +39,9 @@ class Images:
     served: bool = True
     talks: bool = False  # whether it names what it misses, one at a time
     asked: int = 0
+    untraced: str = ""  # why its command cannot be traced
+    looked: int = 0  # times that it was
+    warned: list[str] = field(default_factory=list)
     subjects: tuple[Subject, ...] = (Subject("one"),)
     tally: Tally = field(default_factory=Tally)
 
@@ -57,6 +61,9 @@ class Images:
 
     def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
         left = self.left(passes)
+        self.looked += starts is not None
+        if starts and self.untraced:
+            return {"one": Used(False, tuple(self.files), {}, {}, "", self.untraced)}
         names = self.started if starts else self.opened
         held = self.served or not passes if starts else self.needed <= left
         said = "".join(f"OSError: no file at /opt/site-packages/{name}.\n" for name in sorted(self.needed - left)[:1])
@@ -73,7 +80,8 @@ STARTS = {"one": Start(("python", "-m", "app"), 80)}
 
 
 def found(images: Images, options: Options | None = None) -> dict[str, Pass]:
-    made = search(images, (LAYER,), STARTS, options or Options(least=1), lambda _: None)  # type: ignore[arg-type]
+    oracle: Any = images
+    made = search(oracle, (LAYER,), STARTS, options or Options(least=1), lambda _: None, images.warned.append)
     return {each.proposed.name: each.proposed for each in made.proposals}
 
 
@@ -185,6 +193,56 @@ def test_a_service_that_no_longer_answers_ends_the_search() -> None:
     images = Images(files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False)
     with pytest.raises(CheckError, match="one no longer answers"):
         found(images)
+
+
+UNUSED = (
+    files("many/a.py", "many/b.py")
+    + files("other/a.py", package="other")
+    + [("many/__pycache__/a.cpython-311.pyc", 9000, "many", "1.2")]
+)
+
+
+def test_a_proposal_says_that_commands_use_none_of_it() -> None:
+    images = Images(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    hold = "Found by slimbake search: the smokes of one hold without, and their commands"
+    assert {name: each.why for name, each in found(images).items()} == {
+        "found.base-ml.packages": f"{hold} use nothing of them.",
+        "found.base-ml": f"{hold} open none of it.",
+        "found.base-ml.bytecode": "Found by slimbake search: neither the smokes of one nor their commands import these "
+        "modules.",
+    }
+    assert images.warned == []
+
+
+def test_a_command_that_cannot_be_traced_is_named_and_no_proposal_claims_that_it_was() -> None:
+    images = Images(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}), untraced="/run is no script of Python")
+    claims = [each.why for each in found(images).values()]
+    only = "What the command of one uses was not seen, or not all of it."
+    assert claims == [
+        f"Found by slimbake search: the smokes of one hold without. {only}",
+        f"Found by slimbake search: the smokes of one hold without. {only}",
+        f"Found by slimbake search: the smokes of one do not import these modules. {only}",
+    ]
+    (said,) = images.warned
+    assert said.startswith("the command of one was not seen to its end: /run is no script of Python; ")
+    assert "--keep GLOB" in said
+    assert images.looked == 1, "it is not tried again"
+
+
+class Silent(Images):
+    """A service whose command never answers, with passes or without."""
+
+    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+        (used,) = super().traced(passes, starts).values()
+        return {"one": replace(used, held=used.held and starts is None)}
+
+
+def test_a_server_that_never_answers_is_named_and_what_it_used_until_then_stays() -> None:
+    images = Silent(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/a.py"}))
+    made = found(images)
+    assert "found.base-ml.packages" not in made and "their commands" not in made["found.base-ml"].why
+    assert images.warned[0].startswith("the command of one was not seen to its end: it did not answer at its port; ")
+    assert images.looked > 1
 
 
 class Company(Images):

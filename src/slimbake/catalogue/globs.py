@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 
+from slimbake.inside.globs import LICENCE
+
 Told = tuple[str, str]
 
 _PREFIX = "/opt/slimbake/"
 _SITE = re.compile(r"/(?:opt/slimbake/)?lib/python[^/]*/site-packages/(?P<rest>.+)")
 _LETTERS = re.compile(r"[\[\]{}\\]")
 _METADATA = re.compile(r".*\.dist-info")
-_LICENCE = re.compile(
-    r"(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-].*)?", re.IGNORECASE
-)  # as slimbake.inside.passes.LICENCE has it, which a test compares
 
 
 def fault(glob: str) -> Told | None:
@@ -51,6 +50,6 @@ def protected(glob: str) -> Told | None:
     if any(_METADATA.fullmatch(part) for part in parts):
         return f"'{glob}' names metadata, which no pass removes", "a package goes with its metadata: `drop: [NAME]`"
     named = [part for part in parts if part.strip("*")]
-    if named and _LICENCE.fullmatch(named[-1].replace("*", "")):
+    if named and LICENCE.fullmatch(named[-1].replace("*", "")):
         return f"'{glob}' names a licence, which no pass removes", "remove this glob"
     return None

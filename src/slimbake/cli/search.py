@@ -77,7 +77,7 @@ def command(
     with subjects(manifest, chosen, say, install_engine) as found:
         oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
         with _shown(oracle) as tell:
-            result = search(oracle, layers, starts, options, tell)
+            result = search(oracle, layers, starts, options, tell, say)
     if len(chosen) == 1:
         keep_smallest(manifest, chosen[0], result.after)
     if write:

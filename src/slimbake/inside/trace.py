@@ -9,17 +9,19 @@ line of standard output.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -35,7 +37,13 @@ GRACE = 10  # more, in which it ends
 _PATHS = {"open": 0, "import": 1, "ctypes.dlopen": 0, "os.exec": 0, "os.posix_spawn": 0, "subprocess.Popen": 0}
 """Events of Python's audit, and which of their arguments is a file."""
 _MAPPED = re.compile(r"\S+ \S+ \S+ \S+ [1-9]\d* +(/.+?)(?: \(deleted\))?\n?")
+_PYTHON = re.compile(r"(?:.*/)?python[\d.]*")
+_CHANGE_NOTHING = ("-u", "-B")  # the variables of images say so anyway
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/tmp/")  # noqa: S108 - of no image
+
+
+class UntraceableError(Exception):
+    """A command is no program of Python; the text says what it is."""
 
 
 class Trace:
@@ -119,11 +127,17 @@ def main() -> int:
     answer = os.dup(1)  # the smoke's own output goes elsewhere
     runner = _beside("smoke.py")
     trace = Trace()
-    held = served(runner, trace, asked["command"], asked.get("port")) if "command" in asked else smoked(runner, trace)
+    untraced = ""
+    try:
+        command = asked.get("command")
+        held = smoked(runner, trace) if command is None else served(runner, trace, command, asked.get("port"))
+    except UntraceableError as error:
+        held, untraced = False, str(error)
     used = with_sources(trace.result())
     own = {path: how for path, how in used.items() if path.startswith(f"{PREFIX}/")}
     told = {
         "held": held,
+        "untraced": untraced,
         "files": files,
         "used": {packages.name(Path(path)): how for path, how in own.items()},
         "elsewhere": {path: [os.stat(path).st_size, how] for path, how in used.items() if path not in own},  # noqa: PTH116
@@ -141,20 +155,22 @@ def smoked(runner: Any, trace: Trace) -> bool:
 
 
 def served(runner: Any, trace: Trace, command: list[str], port: int | None) -> bool:
-    """Run the service's own command, `python -m MODULE ...`, to its end; ask a server, then end it. Whether it answers.
+    """Run the service's own command to its end; ask a server, then end it. Whether it answers.
 
     A smoke calls its service in process: what a server alone imports is seen only so. How it ends counts for nothing.
+    Raises UntraceableError.
     """
     runner.become_nonroot()
+    run, folder, arguments = program(command)
     # Forked: a service may end itself at once when it is told to, and with it all that it knows.
     if not (service := os.fork()):
         os.dup2(2, 1)
         signal.signal(signal.SIGUSR1, lambda *_: trace.maps())
-        sys.path[0] = str(Path.cwd())
-        sys.argv = [command[2], *command[3:]]
+        sys.path[0] = str(folder)
+        sys.argv = arguments
         trace.install()
         with contextlib.suppress(BaseException):
-            runpy.run_module(command[2], run_name="__main__", alter_sys=True)
+            run(arguments[0], run_name="__main__")
         trace.maps()
         os._exit(0)
     answered = _ask(port) if port else True
@@ -163,6 +179,30 @@ def served(runner: Any, trace: Trace, command: list[str], port: int | None) -> b
         if _ended(service, seconds):
             break
     return answered
+
+
+def program(command: Sequence[str]) -> tuple[Callable[..., Any], Path, list[str]]:
+    """What of runpy runs a command in this process, the folder that it imports from first, and its arguments.
+
+    `python -m MODULE`, `python FILE`, or the name of a script of Python, as packages install them. Raises
+    UntraceableError.
+    """
+    first, *arguments = command
+    if not _PYTHON.fullmatch(first):
+        script = shutil.which(first)
+        if not script:
+            raise UntraceableError(f"{first} is not there")
+        with Path(script).open("rb") as file:
+            if not re.match(rb"#!.*/python[\d.]*\s", file.readline(200)):
+                raise UntraceableError(f"{script} is no script of Python")
+        arguments = [script, *arguments]
+    while arguments and arguments[0] in _CHANGE_NOTHING:
+        del arguments[0]
+    if arguments[:1] == ["-m"] and len(arguments) > 1:
+        return functools.partial(runpy.run_module, alter_sys=True), Path.cwd(), arguments[1:]
+    if not arguments or not Path(arguments[0]).is_file():
+        raise UntraceableError(f"{' '.join(command)} names neither a module nor a file that is there")
+    return runpy.run_path, Path(arguments[0]).resolve().parent, arguments
 
 
 def _ended(process: int, seconds: float) -> bool:
@@ -183,7 +223,7 @@ def _ask(port: int) -> bool:
                 with socket.create_connection(("127.0.0.1", port), 5) as connection:
                     asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                     connection.sendall(asked.encode())
-                    if not connection.recv(1 << 16).startswith(b"HTTP/1.1"):
+                    if not connection.recv(1 << 16).startswith(b"HTTP/1."):
                         return False
                     while connection.recv(1 << 16):
                         pass

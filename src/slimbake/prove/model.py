@@ -23,6 +23,10 @@ class Control:
     advice: str
 
 
+_ENDED = {"time": "not known: it ran out of time", "memory": "not known: it ran out of memory"}
+AGAIN = "try again on an idle machine; a smoke that waits or grows when something is missing has to raise instead"
+
+
 @dataclass(frozen=True, slots=True)
 class Caught:
     """What a smoke made of a control."""
@@ -33,7 +37,23 @@ class Caught:
 
     @property
     def held(self) -> bool:
-        return bool(self.level)
+        """Whether the smoke noticed."""
+        return self.level != "" and not self.undecided
+
+    @property
+    def undecided(self) -> bool:
+        """Whether its trial was ended before the smoke said anything: that may be the machine's fault."""
+        return self.level in _ENDED
+
+    @property
+    def words(self) -> str:
+        """The level at which it was caught, or that it was not."""
+        return _ENDED.get(self.level, self.level) or "NOT caught"
+
+    @property
+    def advice(self) -> str:
+        """What mends it; "" where it was caught."""
+        return "" if self.held else AGAIN if self.undecided else self.control.advice
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,18 @@ def summary(evidence: Evidence) -> str:
 
 def control_table(caught: Iterable[Caught]) -> str:
     """What each smoke made of what was broken, and what to add to those that did not notice."""
-    rows = [(c.service, c.control.name, c.level or "NOT caught", "" if c.held else c.control.advice) for c in caught]
+    rows = [(each.service, each.control.name, each.words, each.advice) for each in caught]
     return text_table(("service", "control", "caught at", "what to add"), rows)
+
+
+def control_fault(caught: Iterable[Caught]) -> str:
+    """Whose smoke is too weak, and of whose that is not known; "" where every control was caught."""
+    missed = [each for each in caught if not each.held]
+    weak = dict.fromkeys(each.service for each in missed if not each.undecided)
+    unknown = dict.fromkeys(each.service for each in missed if each.undecided)
+    words = [f"too weak: {', '.join(weak)}"] * bool(weak)
+    words += [f"not known, since trials ran out of time or memory: {', '.join(unknown)}"] * bool(unknown)
+    return "; ".join(words)
 
 
 def sample_table(compared: Iterable[Compared]) -> str:

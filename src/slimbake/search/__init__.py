@@ -16,6 +16,7 @@ from slimbake.search.units import Fleet, Unit
 
 ROUNDS = 3  # in which less is opened, since less is there
 DEEPEST = 6  # folders
+MEND = "what it alone uses may be among what is proposed, unless --keep GLOB names it"
 HINTS = 5  # errors that are read for what is missing, which saves some twenty trials each
 
 
@@ -57,20 +58,24 @@ def search(
     starts: Mapping[str, Start],
     options: Options,
     tell: Callable[[Step], None],
+    warn: Callable[[str], None],
 ) -> Found:
     """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by layer.
 
+    `tell` is told how far it is, `warn` of each command that was not seen to its end.
     Raises CheckError where a smoke does not hold as it is, or where a service that answered no longer does.
     """
-    return _Search(oracle, layers, starts, options, tell).run()
+    return _Search(oracle, layers, starts, options, tell, warn).run()
 
 
 class _Search:
     def __init__(
         self, oracle: Oracle, layers: Sequence[Layer], starts: Mapping[str, Start], options: Options,
-        tell: Callable[[Step], None],
+        tell: Callable[[Step], None], warn: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.oracle, self.layers, self.starts, self.options, self.tell = oracle, layers, starts, options, tell
+        self.oracle, self.layers, self.options, self.tell, self.warn = oracle, layers, options, tell, warn
+        self.starts = dict(starts)
+        self.unseen: tuple[str, ...] = ()  # services: their commands may use more than was seen
         self.services = tuple(subject.service for subject in oracle.subjects)
         self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
@@ -93,7 +98,8 @@ class _Search:
 
     def _look(self, passes: Sequence[Applied]) -> Fleet:
         self._say("tracing the smokes and the commands", 0)
-        smokes, commands = self.oracle.traced(passes), self.oracle.traced(passes, self.starts)
+        smokes = self.oracle.traced(passes)
+        commands = self.oracle.traced(passes, self.starts) if self.starts else {}
         if failed := [service for service, used in smokes.items() if not used.held]:
             raise CheckError(f"the smoke of {', '.join(failed)} does not hold", "`slimbake smoke` shows what it says")
         answering = frozenset(service for service, used in commands.items() if used.held)
@@ -104,6 +110,11 @@ class _Search:
             )
         if not passes:  # the one that uses most is asked first: the others need little besides
             self.order = tuple(sorted(self.oracle.subjects, key=lambda each: -smokes[each.service].bytes))
+            for service in [service for service, used in commands.items() if used.untraced]:
+                del self.starts[service]
+            self.unseen = tuple(service for service, used in commands.items() if used.unseen)
+            for service in self.unseen:
+                self.warn(f"the command of {service} was not seen to its end: {commands[service].unseen}; {MEND}")
         self.answering = answering
         looked = (*smokes.values(), *commands.values())
         opened, run = ([tuple(used.used) for used in each.values()] for each in (smokes, commands))
@@ -209,7 +220,8 @@ class _Search:
 
     def _proposals(self, gone: Collection[str]) -> tuple[Proposal, ...]:
         fleet = replace(self.fleet, uncompiled=self._in_question(self.fleet.uncompiled))
-        return tuple(each for layer in self._layers() for each in proposals(fleet, gone, layer, self.services))
+        who = self.services, self.unseen
+        return tuple(each for layer in self._layers() for each in proposals(fleet, gone, layer, *who))
 
     def _layers(self) -> tuple[Layer, ...]:
         only = self.options.packages

@@ -26,13 +26,8 @@ JOBS = 2  # trials at once; each starts threads of its own, so more of them are 
 class Start:
     """How a service's container starts."""
 
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # () = it has none, or a Dockerfile of its own says it
     port: int | None
-
-    @property
-    def traceable(self) -> bool:
-        """Whether it can be run with Python's audit: `python -m MODULE`."""
-        return len(self.command) > 2 and self.command[:2] == ("python", "-m")
 
 
 @dataclass(slots=True)
@@ -54,6 +49,12 @@ class Used:
     used: Mapping[str, str]  # a name -> how
     elsewhere: Mapping[str, tuple[int, str]]  # a path outside of the prefix -> bytes, how
     said: str = ""  # by a smoke that did not hold
+    untraced: str = ""  # why a command could not be run with Python's audit
+
+    @property
+    def unseen(self) -> str:
+        """Why a command may use more than this; "" where all was seen."""
+        return "" if self.held else self.untraced or "it did not answer at its port"
 
     @property
     def bytes(self) -> int:
@@ -96,14 +97,15 @@ class Oracle:
         return outcome
 
     def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
-        """What each smoke uses with these passes; with `starts`, what each command does that can be run."""
-        how = {each.service: starts[each.service] if starts else None for each in self.subjects}
-        which = [each for each in self.subjects if (start := how[each.service]) is None or start.traceable]
+        """What each smoke uses with these passes; with `starts`, what each of these commands uses."""
+        which = [each for each in self.subjects if starts is None or each.service in starts]
         with ThreadPoolExecutor(self._jobs) as pool:
-            used = pool.map(lambda each: self._traced(each, passes, how[each.service]), which)
+            used = pool.map(lambda each: self._traced(each, passes, starts[each.service] if starts else None), which)
             return {each.service: found for each, found in zip(which, used, strict=True)}
 
     def _traced(self, subject: Subject, passes: Sequence[Applied], start: Start | None) -> Used:
+        if start and not start.command:
+            return Used(False, (), {}, {}, untraced="slimbake knows none that starts it")
         program = Path(trace.__file__)
         asked: dict[str, Any] = {"passes": [each.as_json() for each in passes]}
         if start:
@@ -119,7 +121,8 @@ class Oracle:
             except (IndexError, ValueError):
                 raise SetupError(f"{subject.service} could not be traced", said.stderr.strip()[-2000:]) from None
             told["said"] = "" if told["held"] else said.stderr
-            self._kept.put_json(under, told)
+            if told["held"]:  # that something does not hold or answer may be the machine's fault
+                self._kept.put_json(under, told)
         files = tuple((name, size, package, version) for name, size, package, version in told["files"])
         elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
-        return Used(told["held"], files, told["used"], elsewhere, told.get("said", ""))
+        return Used(told["held"], files, told["used"], elsewhere, told["said"], told["untraced"])

@@ -40,8 +40,13 @@ def dropped(fleet: Fleet, gone: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def proposals(fleet: Fleet, gone: Collection[str], layer: Layer, services: Sequence[str]) -> tuple[Proposal, ...]:
-    """The passes that remove these files of one layer: of one kind each, those that do nothing left out."""
+def proposals(
+    fleet: Fleet, gone: Collection[str], layer: Layer, services: Sequence[str], unseen: Sequence[str]
+) -> tuple[Proposal, ...]:
+    """The passes that remove these files of one layer: of one kind each, those that do nothing left out.
+
+    `unseen`: the services of whose commands not all was seen.
+    """
     names = [package for package in layer.packages if package in fleet.by_package]
     whole = [package for package in dropped(fleet, gone) if package in names]
     partly = {
@@ -58,14 +63,15 @@ def proposals(fleet: Fleet, gone: Collection[str], layer: Layer, services: Seque
         for bare in [{m.name for m in fleet.by_package[package]} & fleet.uncompiled - set(gone)]
         if bare
     }
-    who = _and(services)
+    who, without = _and(services), f"Found by slimbake search: the smokes of {_and(services)} hold without"
+    only = f". What the command of {_and(unseen)} uses was not seen, or not all of it." if unseen else ""
     made: list[Proposal] = []
     if whole:
         files = [m.name for package in whole for m in fleet.by_package[package]]
         proposed = Pass(
             name=f"found.{layer.name}.packages",
             about=f"leaves out packages of {layer.name} that are not used",
-            why=f"Found by slimbake search: the smokes of {who} hold without, and their commands use nothing of them.",
+            why=without + (only or ", and their commands use nothing of them."),
             costs="every feature that imports one of these packages",
             packages=_pins(fleet, whole),
             drop=tuple(whole),
@@ -77,7 +83,7 @@ def proposals(fleet: Fleet, gone: Collection[str], layer: Layer, services: Seque
         proposed = Pass(
             name=f"found.{layer.name}",
             about=f"removes what is not used of the packages of {layer.name}",
-            why=f"Found by slimbake search: the smokes of {who} hold without, and their commands open none of it.",
+            why=without + (only or ", and their commands open none of it."),
             costs="every feature that no smoke uses",
             packages=_pins(fleet, partly),
             remove=globs.remove,
@@ -91,7 +97,9 @@ def proposals(fleet: Fleet, gone: Collection[str], layer: Layer, services: Seque
         proposed = Pass(
             name=f"found.{layer.name}.bytecode",
             about=f"compiles no modules of {layer.name} of which only the source is read",
-            why=f"Found by slimbake search: neither the smokes of {who} nor their commands import these modules.",
+            why=f"Found by slimbake search: the smokes of {who} do not import these modules{only}"
+            if only
+            else f"Found by slimbake search: neither the smokes of {who} nor their commands import these modules.",
             costs="a slower start of what imports them",
             packages=_pins(fleet, left),
             uncompiled=globs.remove,

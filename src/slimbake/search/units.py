@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import cached_property
 
-from slimbake.inside.passes import LICENCE, METADATA, source
+from slimbake.inside.globs import LICENCE
+from slimbake.inside.passes import METADATA, source
 
 WORTH = 500  # bytes that are worth a line of a list: py.typed is not
 
