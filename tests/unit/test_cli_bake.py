@@ -56,6 +56,16 @@ def root(tmp_path: Path) -> Path:
             "shards make no SBOM and no provenance",
             "leave out --sbom and --provenance: a bake without shards has them",
         ),
+        (
+            ("--shards", "2", "--push", "--record", "record.json"),
+            "shards do nothing with --record",
+            "leave out --record, or --shards and --node",
+        ),
+        (
+            ("--node", "a", "--push", "--missing", "--on", "bases.json"),
+            "shards do nothing with --missing and --on",
+            "leave out --missing and --on, or --shards and --node",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_told(root: Path, words: tuple[str, ...], message: str, hint: str) -> None:

@@ -83,7 +83,7 @@ def slimbake() -> None:
 
 
 def main() -> int:
-    """Run the command line; the exit code says what happened (docs/reference.md)."""
+    """Run the command line; the exit code says what happened (docs/design.md)."""
     # A build is a process of its own that has to be ended with us, whether a person or a CI system ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

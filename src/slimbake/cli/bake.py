@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -63,7 +64,10 @@ def command(
         raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
     if missing:
         _check_missing(push, no_cache, sets)
-    refuse_together(watch=watch, shards=shards or nodes, push=push, sbom=sbom, provenance=provenance)
+    unsharded = {"--missing": missing, "--on": on, "--record": record}
+    refuse_together(
+        watch=watch, shards=shards or nodes, push=push, sbom=sbom, provenance=provenance, unsharded=unsharded
+    )
     if builder:
         docker.use_builder(builder)
     options = Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch, platform=platform)
@@ -113,8 +117,10 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
         )
 
 
-def refuse_together(*, watch: bool, shards: object, push: bool, sbom: object, provenance: object) -> None:
-    """Raise UsageError for options of which one leaves another out."""
+def refuse_together(
+    *, watch: bool, shards: object, push: bool, sbom: object, provenance: object, unsharded: Mapping[str, object]
+) -> None:
+    """Raise UsageError for options of which one leaves another out. `unsharded`: those that shards do nothing with."""
     from slimbake.errors import UsageError
 
     if watch and shards:
@@ -127,3 +133,5 @@ def refuse_together(*, watch: bool, shards: object, push: bool, sbom: object, pr
         raise UsageError(
             "shards make no SBOM and no provenance", "leave out --sbom and --provenance: a bake without shards has them"
         )
+    if shards and (given := " and ".join(name for name, value in unsharded.items() if value)):
+        raise UsageError(f"shards do nothing with {given}", f"leave out {given}, or --shards and --node")

@@ -35,10 +35,17 @@ def services_argument(command: F) -> F:
 
 
 def variant_option(command: F) -> F:
-    """`--variant`: of what has several, which."""
-    return click.option("--variant", default="", help="Of services that have variants, this one. [default: the first]")(
-        command
-    )
+    """`--variant`: of what has several, which; the first where none is named."""
+    return _variant_option("the first")(command)
+
+
+def all_variants_option(command: F) -> F:
+    """The same for commands that take all of them where none is named."""
+    return _variant_option("all")(command)
+
+
+def _variant_option(default: str) -> Callable[[F], F]:
+    return click.option("--variant", default="", help=f"Of services that have variants, this one. [default: {default}]")
 
 
 def json_option(command: F) -> F:

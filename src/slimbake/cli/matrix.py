@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import manifest_option, read, say, select, services_argument, variant_option
+from slimbake.cli.common import all_variants_option, manifest_option, read, say, select, services_argument
 
 if TYPE_CHECKING:
     from slimbake.matrix.model import Matrix
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("matrix")
 @services_argument
-@variant_option
+@all_variants_option
 @manifest_option
 @click.option("--missing", is_flag=True, help="Leave out what the registry has as it would be built.")
 @click.option("--since", default="", metavar="REV", help="Leave out what has not changed since a commit.")

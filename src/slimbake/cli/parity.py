@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, read, say, select, services_argument, variant_option
+from slimbake.cli.common import all_variants_option, json_option, manifest_option, read, say, select, services_argument
 
 
 @click.command("parity")
 @services_argument
-@variant_option
+@all_variants_option
 @manifest_option
 @json_option
 @click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
