@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slimbake.report import UNMEASURED
@@ -13,6 +13,7 @@ from .inputs import Inputs
 from .passes import Found, found
 
 TOTAL = "the three together"
+SLOWER = 1.1  # times as long that a start or calls may take before the page says so
 _LINKS = {"images": "[images](#images)", "bytes": "[bytes](#registry-host-and-transfer)"}
 
 
@@ -34,7 +35,7 @@ def without_weights(inputs: Inputs, service: str, side: str) -> float | None:
 
 
 def _on_layers(service: str, inputs: Inputs) -> bool:
-    return any(service in layer.services for layer in inputs.layers)
+    return any(service in layer.question.checks for layer in inputs.layers)
 
 
 def images(inputs: Inputs) -> str:
@@ -210,7 +211,16 @@ def variable(name: str, inputs: Inputs) -> Found:
     failed = [f"{s}: {of['level']} {code(cause(of.get('error', '')))}" for s, of in services.items() if not of["held"]]
     if failed:
         return Found("refuted", words="; ".join(failed))
-    return Found("holds", words="measured in [start-up and memory](#start-up-and-memory)")
+    costs = [f"{service} {words}" for service, of in sorted(services.items()) if (words := slower(of))]
+    return Found("holds", words="; ".join(("measured in [start-up and memory](#start-up-and-memory)", *costs)))
+
+
+def slower(of: Mapping[str, Any]) -> str:
+    """What a variable that holds costs in time, in words; none where it costs little."""
+    words = {"startup": "starts", "calls": "calls"}
+    ratios = of.get("ratio", {})
+    worse = [f"{words[key]} {ratios[key]:.1f} times as long" for key in words if ratios.get(key, 0) > SLOWER]
+    return " and ".join(worse)
 
 
 def environment(inputs: Inputs) -> Iterator[tuple[str, str, dict[str, Any]]]:

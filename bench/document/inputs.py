@@ -11,7 +11,7 @@ from typing import Any
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.evidence import FOLDER, committed, questions
-from slimbake.evidence.model import Evidence
+from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import lock_texts, locked, settled
 from slimbake.manifest import manifest
 
@@ -24,12 +24,18 @@ RESULTS = "bench/results"
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of packages, and what is known of passes on it."""
+    """One layer of packages, what evidence of it has to answer, and what is known of passes on it."""
 
-    name: str
-    pins: tuple[tuple[str, str], ...]
-    services: tuple[str, ...]  # whose smokes it was tried with
+    question: Question
     evidence: Evidence | None = None
+
+    @property
+    def name(self) -> str:
+        return self.question.layer
+
+    @property
+    def pins(self) -> tuple[tuple[str, str], ...]:
+        return self.question.pins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +62,7 @@ def read(root: Path) -> Inputs:
     """What lies in a repository. Raises ManifestError for its manifest, ValueError for a file that is no JSON."""
     checked = manifest(root / MANIFEST)
     whole = settled(checked)
-    layers = [
-        Layer(question.layer, question.pins, tuple(question.checks), committed(root, question.layer))
-        for question, _ in questions(whole, lock_texts(checked))
-    ]
+    layers = [Layer(question, committed(root, question.layer)) for question, _ in questions(whole, lock_texts(checked))]
     pins = [pin for found in locked(checked).values() for pin in found]
     return Inputs(
         writeup=_json(WRITEUP),

@@ -9,7 +9,7 @@ from slimbake.report import UNMEASURED
 from slimbake.report.evidence import cause
 
 from .cells import code, difference, less, mb, ratio, seconds, share, table, total
-from .claims import environment, figure
+from .claims import environment, figure, slower
 from .inputs import Inputs
 
 COLD_AT_MOST = 5.0  # seconds that clean-up may add to a cold bake of the eight
@@ -26,14 +26,16 @@ def starts(inputs: Inputs) -> str:
         rows.append((name, *times, *map(mb, rss), ratio(rss[1], rss[0])))
     heads = ("service", "start s without", "with", "with / without", "RSS MB without", "with", "with / without")
     variables = list(_variables(inputs))
-    told = ("variable", "service", "verdict", "start s", "ratio", "RSS MB", "ratio", "verify s", "ratio")
+    told = ("variable", "service", "verdict", "start s", "ratio", "RSS MB", "ratio", "calls s", "ratio")
     return "\n\n".join(
         (
             "Start-up and RSS are medians ([how](limits.md#starts)); both sides of a service in one go. "
-            + _machine(inputs.images, "`slimbake prove`"),
+            + _measured_on([each.get("measured", {}) for each in inputs.images.get("services", {}).values()]),
             table(heads, rows),
             "Variables of the running image are for the manifest's `env`; each is measured against the same image "
-            "without it, taking turns.",
+            "without it, taking turns at being the first: medians, and the median of the ratios within a round. "
+            "*calls*: the time that the calls of the service's verify take, once it listens. "
+            + _measured_on([of for _, _, of in environment(inputs) if of["held"]]),
             table(told, variables) if variables else f"{UNMEASURED}: run `slimbake prove --environment`",
         )
     )
@@ -47,12 +49,21 @@ def _variables(inputs: Inputs) -> Iterator[tuple[str, ...]]:
         elif not of["held"]:
             yield name, service, f"refuted: {of['level']} {code(cause(of.get('error', '')))}".strip(), *[UNMEASURED] * 6
         else:
-            before, after = of["without"], of["with"]
             cells = []
-            for key, shown in (("startup", seconds), ("rss", mb), ("verify", seconds)):
-                one, other = before.get(key) or None, after.get(key) or None  # no verify: 0 s
-                cells += [f"{shown(one)} -> {shown(other)}" if one and other else UNMEASURED, ratio(other, one)]
-            yield name, service, "holds", *cells
+            for key, shown in (("startup", seconds), ("rss", mb), ("calls", seconds)):
+                one, other = (of.get(side, {}).get(key) for side in ("without", "with"))
+                cells += [f"{shown(one)} -> {shown(other)}" if one and other else UNMEASURED]
+                cells += [ratio(of.get("ratio", {}).get(key), 1)]
+            yield name, service, ", but ".join(filter(None, ("holds", slower(of)))), *cells
+
+
+def _measured_on(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The machines of several measurements, and how busy they were before them."""
+    machines = sorted({each["machine"] for each in entries if "machine" in each})
+    if not machines:
+        return f"Machine: {UNMEASURED}."
+    loads = [each["load"] for each in entries if "load" in each]
+    return f"Measured on: {'; '.join(machines)}; load before each {min(loads):.1f} to {max(loads):.1f}."
 
 
 def _machine(found: Mapping[str, Any], where: str) -> str:
@@ -65,7 +76,8 @@ def stored(inputs: Inputs) -> str:
     rows = []
     for name in ("registry", "host"):
         before, after = (fleet.get(side, {}).get(name) for side in ("without", "with"))
-        rows.append((f"all on a {name}", mb(before), mb(after), less(after, before)))
+        count = len(fleet.get("with", {}).get("services", ())) or "all"
+        rows.append((f"{count} images on a {name}", mb(before), mb(after), less(after, before)))
     claim = share(inputs.writeup["claims"]["shared_base_saves"]).replace(".0%", " %")
     heads = ("MB", "without passes", "with", "smaller")
     alone = ("", "each image alone", "shared", "saved by sharing", f"write-up: {claim}")

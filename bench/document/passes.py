@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slimbake.catalogue.model import Pass
-from slimbake.evidence.model import Evidence, Finding, saves
+from slimbake.evidence.model import Evidence, Finding, saves, stale
 from slimbake.report import UNMEASURED
 from slimbake.report.evidence import cause
 
@@ -67,8 +67,9 @@ def _missing(count: int) -> str:
 
 
 def _fresh(each: Pass, layer: Layer) -> Finding | None:
-    finding = layer.evidence.passes.get(each.name) if layer.evidence else None
-    return finding if finding and finding.digest == each.digest else None
+    return (
+        layer.evidence.passes[each.name] if layer.evidence and not stale(layer.question, layer.evidence, each) else None
+    )
 
 
 def _failed(finding: Finding) -> str:
@@ -104,7 +105,7 @@ def _layer(layer: Layer, inputs: Inputs) -> Iterator[str]:
         return
     known = {each.name: f for each in inputs.passes if (f := _fresh(each, layer))}
     ranked = dict(sorted(known.items(), key=lambda item: (-item[1].zstd, item[0])))
-    yield _summary(evidence, layer, known)
+    yield _summary(evidence, known)
     if rows := [_proven(name, f, inputs) for name, f in ranked.items() if f.verdict == "proven"]:
         yield table(("proven", "files", "saves", "zstd", "beside all others", "costs", "without it"), rows)
     if rows := [_refuted(name, finding) for name, finding in ranked.items() if finding.verdict == "refuted"]:
@@ -120,11 +121,11 @@ def _layer(layer: Layer, inputs: Inputs) -> Iterator[str]:
             yield f"{words}: {', '.join(names)}."
 
 
-def _summary(evidence: Evidence, layer: Layer, known: dict[str, Finding]) -> str:
+def _summary(evidence: Evidence, known: dict[str, Finding]) -> str:
     counts = [finding.verdict for finding in known.values()]
     size, zstd = saves(known.values())
     return (
-        f"With the smokes of {', '.join(evidence.checks or layer.services)}, for {evidence.platform}: "
+        f"With the smokes of {', '.join(evidence.checks)}, for {evidence.platform}: "
         f"{counts.count('proven')} proven, {counts.count('refuted')} refuted, {counts.count('idle')} change nothing. "
         f"Added up, each alone, the proven ones save {mb(size)} MB, {mb(zstd)} MB as zstd."
     )

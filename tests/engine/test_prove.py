@@ -230,7 +230,9 @@ def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, 
 def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -> None:
     toy.file("one/smoke.py", SMOKE + "\n# another\n")
     try:
-        words = [sys.executable, "-m", "slimbake", "prove", "--pass", "toy.compat", "--pass", "toy.data"]
+        committed = {path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")}
+        both = ("prove", "--stale", "--pass", "toy.compat", "--pass", "toy.six")
+        words = [sys.executable, "-m", "slimbake", *both]
         with subprocess.Popen(words, cwd=toy.root, stderr=subprocess.PIPE, text=True) as running:
             assert running.stderr is not None
             tried = next(line for line in running.stderr if " alone: " in line)
@@ -240,8 +242,11 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         deadline = time.monotonic() + 20
         while docker("ps", "--quiet", f"--filter=label=slimbake.project={toy.project}"):
             assert time.monotonic() < deadline, "a trial was left behind"
+        assert {path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")} == committed
         kept = len(list((toy.root / ".slimbake/trials").rglob("*.json")))
-        again = toy.slimbake("prove", "--pass", "toy.compat", "--pass", "toy.data")
+        lost = toy.slimbake("prove", "--pass", "toy.compat")
+        assert lost.code == 2 and "other proven passes is stale, and would be gone" in lost.stderr
+        again = toy.slimbake(*both)
         assert again.code == 0 and tried.partition(" (")[0] in again.stderr
         assert kept >= 1
     finally:
@@ -252,7 +257,7 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
     ("words", "seconds", "level", "told"),
     [
         ("while True: pass", "3", "time", "in load\n"),
-        ("b'x' * (5 << 30)", "120", "memory", "it took more than 4g of memory"),
+        ("b'x' * (5 << 30)", "120", "memory", "it took more than 4.0 GB of memory"),
     ],
 )
 def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_named(
@@ -289,3 +294,20 @@ def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anythin
             assert done.code == 6 and "the smoke of one does not hold" in done.stderr and expected in done.stderr
         finally:
             toy.file("one/smoke.py", SMOKE)
+
+
+def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> None:
+    seen = "\n\ndef reference():\n    import importlib.util\n\n    return importlib.util.find_spec('six') is not None\n"
+    toy.file("one/smoke.py", f"{SMOKE}{seen}\n\ndef parity(reference):\n    assert reference\n")
+    reference = toy.root / "one/reference.json"
+    try:
+        assert toy.slimbake("smoke", "one", "--record").code == 0
+        proven = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
+        assert proven.code == 0, proven.stderr
+        assert toy.slimbake("bake", "--frozen").code == 0
+        assert in_image(toy.image("one"), "import importlib.util as u; print(u.find_spec('six'))") == "None"
+        recorded = toy.slimbake("smoke", "one", "--record")
+        assert recorded.code == 0 and json.loads(reference.read_text()) is True, recorded.stderr
+    finally:
+        toy.file("one/smoke.py", SMOKE)
+        reference.unlink(missing_ok=True)

@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimbake import prove as proving
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.errors import StaleFiles, UsageError
+from slimbake.errors import NothingSelected, StaleFiles, UsageError
 from slimbake.evidence import carried, committed, questions
 from slimbake.evidence.model import Evidence, Finding, Question, parse, saves, stale
 from slimbake.lock import lock_texts, settled
 from slimbake.manifest import manifest
 from slimbake.planned import planned
 from slimbake.prepare import refreshed
+from slimbake.prove import layers_of
 
 ROOT = Path(__file__).parents[2]
 HEADERS = Pass(name="torch.headers", about="", why="", costs="", remove=("torch/include/**",))
@@ -246,6 +248,23 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
+            lambda root: (root / "locks/base-web.system.txt").write_text("libgomp1 14\n"),
+            {},
+            [
+                "thing.data on base-web: its packages are others now",
+                "thing.docs on base-web: its packages are others now",
+                "other.data on api: its packages are others now",
+            ],
+        ),
+        (
+            lambda root: (root / "locks/job.system.txt").write_text("libgomp1 14\n"),
+            {"api": ("other.data",)},
+            [
+                "thing.data on base-web: the check of job has changed",
+                "thing.docs on base-web: the check of job has changed",
+            ],
+        ),
+        (
             put("job/smoke.py", "load", "imports"),
             {"api": ("other.data",)},
             [
@@ -281,17 +300,15 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ["thing.data on base-web: job has no smoke", "thing.docs on base-web: job has no smoke"],
         ),
         (
-            lambda root: (root / "evidence/base-web.json").write_text("{}"),
-            {"api": ("other.data",)},
-            [],
-        ),
-        (
             lambda root: (root / "evidence/api.json").unlink(),
             {"base-web": ("thing.data", "thing.docs")},
             [],
         ),
     ],
-    ids=["lock", "lock below", "smoke", "reference", "pass", "platform", "no smoke", "foreign", "removed"],
+    ids=[
+        "lock", "lock below", "system below", "system of a service", "smoke", "reference", "pass", "platform",
+        "no smoke", "removed",
+    ],
 )  # fmt: skip
 def test_what_has_no_fresh_evidence_is_not_carried(
     edit: Edit, left: dict[str, tuple[str, ...]], dropped: list[str], root: Path
@@ -439,6 +456,44 @@ def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
     assert (root / "dockerfiles/passes/base-web.json").read_text() == generated
 
 
+@pytest.mark.parametrize("content", ["{}", "<<<<<<< HEAD\n{}", '{"format": 99}'])
+def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_proven(root: Path, content: str) -> None:
+    (root / "evidence/base-web.json").write_text(content)
+    with pytest.raises(UsageError, match=r"evidence/base-web\.json cannot be read as evidence") as caught:
+        carries(root)
+    assert "`slimbake prove`" in caught.value.hint
+
+
 def test_evidence_that_is_not_there_is_none(root: Path) -> None:
     assert committed(root, "nowhere") is None
     assert (found := committed(root, "api")) and found.passes["other.data"].verdict == "proven"
+
+
+# --- what can be asked -----------------------------------------------------------------------------------------------
+
+
+def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str]]:
+    said: list[str] = []
+    found = layers_of(manifest(root / "services.yaml"), services, said.append, every=every)
+    return [question.layer for question in found], said
+
+
+def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named(root: Path) -> None:
+    put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms")(root)
+    expected = "base-web: nothing is proven on it: no smoke: job"
+    assert layers(root, "api", "job", every=True) == (["api"], [expected])
+    with pytest.raises(UsageError, match="base-web: no smoke: job"):
+        layers(root, "api", every=False)
+
+
+def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "this_platform", lambda: "linux/amd64")
+    assert layers(root, "api", every=False)[0] == ["base-web", "api"]
+    put("services.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")(root)
+    with pytest.raises(NothingSelected):
+        layers(root, "api", every=True)
+    with pytest.raises(UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64") as no:
+        layers(root, "api", every=False)
+    assert "optimize: none" in no.value.hint

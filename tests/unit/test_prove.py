@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.errors import CheckError, SetupError
+from slimbake.evidence import committed
 from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.plan.model import Target
-from slimbake.prove import trial
+from slimbake.prove import trial, trials
 from slimbake.prove.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
 from slimbake.prove.company import own
 from slimbake.prove.kept import Kept, key
-from slimbake.prove.layers import Layer
+from slimbake.prove.layers import Layer, file_of, unless_it_holds, write
 from slimbake.prove.trial import Outcome, Subject
 from slimbake.prove.weigh import weigh
 
@@ -49,8 +50,8 @@ class Checks:
     def _tried(self, names: frozenset[str], held_out: bool) -> Tried:
         self.asked.append(({*names}, held_out))
         if any(bad <= names for bad in self.bad):
-            return Tried(0, "api", "load", f"{', '.join(sorted(names))}: broken")
-        return Tried(1)
+            return Tried("api", "load", f"{', '.join(sorted(names))}: broken")
+        return Tried()
 
 
 def verdicts(found: dict[str, Finding]) -> dict[str, str]:
@@ -65,7 +66,7 @@ def test_what_holds_alone_and_together_is_proven_with_what_it_saves() -> None:
     found = ablated([candidate("a", 5), candidate("b", 7, files=3)], checks)
     assert verdicts(found) == {"a": "proven", "b": "proven"}
     assert (found["b"].files, found["b"].bytes, found["b"].zstd, found["b"].error) == (3, 14, 7, "")
-    assert checks.asked == [({"a"}, False), ({"b"}, False), ({"a", "b"}, True)]
+    assert checks.asked == [(set(), True), ({"a"}, False), ({"b"}, False), ({"a", "b"}, True)]
 
 
 def test_what_fails_alone_is_refuted_with_what_failed_and_keeps_no_other_from_being_proven() -> None:
@@ -88,7 +89,7 @@ def test_what_matches_nothing_or_saves_nothing_compressed_is_idle_and_never_in_c
     found = ablated([candidate("a"), candidate("none", files=0), candidate("bigger", saves=0)], checks)
     assert verdicts(found) == {"a": "proven", "bigger": "idle", "none": "idle"}
     assert matching_nothing(found) == ("none",)
-    assert [names for names, _ in checks.asked] == [{"a"}, {"bigger"}, {"a"}]
+    assert [names for names, _ in checks.asked] == [set(), {"a"}, {"bigger"}, {"a"}]
 
 
 def test_what_breaks_and_saves_nothing_is_refuted_not_idle() -> None:
@@ -104,6 +105,14 @@ def test_what_cannot_be_applied_is_refuted_without_being_tried() -> None:
     assert checks.asked == []
 
 
+def test_what_fails_without_any_pass_is_no_pass_s_fault() -> None:
+    checks = Checks(())
+    with pytest.raises(CheckError, match="without any pass does not hold: api fails at load") as caught:
+        ablated([candidate("a"), candidate("b")], checks)
+    assert "`slimbake smoke api`" in caught.value.hint
+    assert checks.asked == [(set(), True)]
+
+
 def test_nothing_to_try_asks_nothing() -> None:
     checks = Checks()
     assert ablated([], checks) == {} and checks.asked == []
@@ -113,7 +122,7 @@ def test_those_that_are_known_are_company_and_are_not_tried_again() -> None:
     checks = Checks(("new", "old"))
     found = ablated([candidate("new"), candidate("other")], checks, (applied("old"),))
     assert verdicts(found) == {"new": "refuted", "other": "proven"}
-    assert all("old" in names for names, held_out in checks.asked if held_out)
+    assert all("old" in names for names, held_out in checks.asked[1:] if held_out)
     assert ({"old"}, False) not in checks.asked
 
 
@@ -121,7 +130,7 @@ def test_where_the_known_ones_do_not_hold_themselves_no_new_one_is_blamed() -> N
     checks = Checks(("old",))
     with pytest.raises(CheckError, match="do not hold any more: api fails at load"):
         ablated([candidate("a"), candidate("b")], checks, (applied("old"),))
-    assert len(checks.asked) == 4  # each alone, all together, the known ones
+    assert len(checks.asked) == 5  # none, each alone, all together, the known ones
 
 
 NAMES = [chr(ord("a") + number) for number in range(10)]
@@ -140,6 +149,7 @@ def test_exactly_those_are_refuted_that_break_alone_or_with_what_saves_more(
         if not any(each <= kept | {name} for each in checks.bad):
             kept.add(name)
     assert verdicts(found) == {name: "proven" if name in kept else "refuted" for name in sorted(saves)}
+    assert checks.asked.pop(0) == (set(), True)
     alone = sum(not held_out for _, held_out in checks.asked)
     assert alone == len(saves)
     tried = [name for name in saves if frozenset(name) not in checks.bad]
@@ -152,7 +162,7 @@ def test_exactly_those_are_refuted_that_break_alone_or_with_what_saves_more(
 
 
 def finding(verdict: str) -> Finding:
-    return Finding(digest="", verdict=verdict, files=1, bytes=1, zstd=1)  # type: ignore[arg-type]
+    return Finding(digest="1", verdict=verdict, files=1, bytes=1, zstd=1)  # type: ignore[arg-type]
 
 
 def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
@@ -180,11 +190,32 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
     assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
 
 
-def test_what_was_found_now_is_taken_back_and_what_was_known_stays() -> None:
+def layer_of(found: dict[str, Finding]) -> Layer:
     question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
-    found = {"new": finding("proven"), "known": finding("proven")}
     evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=found)
-    assert Layer(question, evidence, {}, frozenset({"new"})).taken_back().proven == ("known",)
+    return Layer(question, evidence, {}, frozenset(found))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), CheckError("a smoke does not hold"), SetupError("no engine")])
+@pytest.mark.parametrize("before", [{"old": finding("proven")}, None])
+def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_was(
+    error: BaseException, before: dict[str, Finding] | None, tmp_path: Path
+) -> None:
+    layer = layer_of({"new": finding("proven")})
+    if before:
+        write(layer_of(before), tmp_path)
+    content = file.read_bytes() if (file := file_of(layer.question, tmp_path)).is_file() else None
+    with pytest.raises(type(error)), unless_it_holds([layer.question], tmp_path):
+        write(layer, tmp_path)
+        raise error
+    assert (file.read_bytes() if file.is_file() else None) == content
+
+
+def test_evidence_that_held_stays(tmp_path: Path) -> None:
+    layer = layer_of({"new": finding("proven")})
+    with unless_it_holds([layer.question], tmp_path):
+        write(layer, tmp_path)
+    assert (found := committed(tmp_path, "api")) and found.passes["new"].verdict == "proven"
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
@@ -211,9 +242,12 @@ def test_what_is_no_outcome_is_as_if_it_had_never_been_kept(content: bytes, tmp_
     assert kept.get("ab12") == HELD
 
 
-def test_a_trial_that_ran_out_of_time_is_not_kept_since_the_machine_may_have_been_busy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["time", "memory"])
+def test_a_trial_that_ran_out_of_something_is_not_kept_since_the_machine_may_have_been_busy(
+    level: str, tmp_path: Path
+) -> None:
     kept = Kept(tmp_path)
-    kept.put("ab12", Outcome(held=False, level="time", error="no end within 300 s", levels={}))
+    kept.put("ab12", Outcome(held=False, level=level, error="no end within 300 s", levels={}))
     assert kept.get("ab12") is None
 
 
@@ -227,6 +261,36 @@ def subject(tmp_path: Path) -> Callable[..., Subject]:
         args=(("SMOKE", "smoke.py"),),
     )  # fmt: skip
     return lambda image="sha256:1": Subject("api", image, smoke, tmp_path)
+
+
+@pytest.mark.parametrize("level", ["time", "memory"])
+def test_what_ran_out_of_something_is_tried_once_more_with_nothing_beside_it_and_more_memory(
+    level: str, subject: Callable[..., Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+
+    def tried(subject: Subject, passes: Passes, *, held_out: bool, memory: int) -> Outcome:
+        limits.append(memory)
+        scarce = memory == trial.MEMORY and passes
+        return Outcome(held=not scarce, level=level if scarce else "", error="", levels={})
+
+    monkeypatch.setattr(trials, "trial", tried)
+    monkeypatch.setattr(trials, "most_memory", lambda: 12 * 10**9)
+    ask = trials.Trials([subject()], Kept(tmp_path), lambda _: None)
+    assert ask([("none", ()), ("a alone", (applied("a"),))]) == (Tried(), Tried())
+    assert sorted(limits) == [trial.MEMORY, trial.MEMORY, 12 * 10**9]
+
+
+def test_starts_that_would_be_slow_are_refuted_together_as_alone_with_verifies_too(
+    subject: Callable[..., Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(subject: Subject, passes: Passes, *, held_out: bool, memory: int) -> Outcome:
+        return Outcome(held=True, level="", error="", levels={}, compiled=0.04 * len(passes))
+
+    monkeypatch.setattr(trials, "trial", tried)
+    ask = trials.Trials([subject()], Kept(tmp_path), lambda _: None)
+    one, both = ask([("a", (applied("a"),)), ("a and b", (applied("a"), applied("b")))], held_out=True)
+    assert (one.level, both.level) == ("", "startup")
 
 
 def told(*members: str) -> bytes:

@@ -15,7 +15,7 @@ from bench.document.inputs import WRITEUP, Inputs, Layer, read
 
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import shipped
-from slimbake.evidence.model import Evidence, Finding, Verdict
+from slimbake.evidence.model import Evidence, Finding, Question, Verdict
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000
@@ -37,10 +37,10 @@ def finding(of: Pass, verdict: Verdict, zstd: int, **more: Any) -> Finding:
 
 def layer(name: str, pins: dict[str, str], services: tuple[str, ...], **found: Finding) -> Layer:
     known = {key.replace("_", "."): value for key, value in found.items()}
-    evidence = Evidence(
-        layer=name, platform="linux/amd64", inputs="", unpruned="", checks=dict.fromkeys(services, ""), passes=known
-    )
-    return Layer(name, tuple(pins.items()), services, evidence)
+    checks = dict.fromkeys(services, "")
+    question = Question(layer=name, pins=tuple(pins.items()), inputs="", platforms=("linux/amd64",), checks=checks)
+    evidence = Evidence(layer=name, platform="linux/amd64", inputs="", unpruned="", checks=checks, passes=known)
+    return Layer(question, evidence)
 
 
 def image(uncompressed: int, **more: Any) -> dict[str, Any]:
@@ -118,11 +118,12 @@ def test_a_technique_is_what_its_pass_was_found_to_be_on_all_layers() -> None:
 
 
 def test_what_holds_on_one_layer_and_not_on_another_is_not_called_proven() -> None:
-    other = replace(ML, name="other", evidence=layer("other", {}, (), torch_headers=REFUTED).evidence)
+    elsewhere = replace(ML.question, layer="other")
+    other = Layer(elsewhere, layer("other", {}, ("embedding", "nlg"), torch_headers=REFUTED).evidence)
     assert passes.found("torch.headers", replace(INPUTS, layers=(ML, other))).verdict == (
         "proven on base-ml, else refuted"
     )
-    untried = replace(ML, name="other", evidence=None)
+    untried = Layer(elsewhere)
     found = passes.found("torch.headers", replace(INPUTS, layers=(ML, untried)))
     assert (found.verdict, found.words) == ("proven on base-ml", "unmeasured on 1 more layer")
 
@@ -145,6 +146,13 @@ def test_passes_stand_by_what_they_save_compressed() -> None:
     assert cells(shown, "onnx.tools") == ["onnx.tools", "onnx is 1.0, not >=2"]
 
 
+@pytest.mark.parametrize("changed", [{"inputs": "another lock"}, {"checks": {"embedding": "another smoke", "nlg": ""}}])
+def test_evidence_of_other_packages_or_checks_counts_for_nothing(changed: dict[str, Any]) -> None:
+    layers = (WEB, replace(ML, question=replace(ML.question, **changed)))
+    found = passes.found("torch.headers", replace(INPUTS, layers=layers))
+    assert (found.verdict, found.bytes) == ("unmeasured", None)
+
+
 def test_start_up_and_memory_stand_with_their_ratios() -> None:
     assert cells(measurements.starts(INPUTS), "embedding") == [
         "embedding", "2.00", "1.00", "0.50", "200.0", "200.0", "1.00",
@@ -153,8 +161,9 @@ def test_start_up_and_memory_stand_with_their_ratios() -> None:
 
 def test_a_variable_is_refuted_where_one_service_fails_with_it() -> None:
     sides = {
-        "without": {"startup": 2.0, "rss": 100 * MB, "verify": 0},
-        "with": {"startup": 1.0, "rss": 90 * MB, "verify": 0},
+        "without": {"startup": 2.0, "rss": 100 * MB},
+        "with": {"startup": 1.0, "rss": 90 * MB},
+        "ratio": {"startup": 0.51, "rss": 0.9},
     }
     of = {
         "embedding": {"held": False, "level": "load", "error": "a\nTypeError: docstrings"},
@@ -164,13 +173,34 @@ def test_a_variable_is_refuted_where_one_service_fails_with_it() -> None:
     inputs = replace(INPUTS, images=known)
     assert claims.variable(OPTIMIZE.name, inputs).words == "embedding: load `TypeError: docstrings`"
     rows = [line for line in measurements.starts(inputs).splitlines() if line.startswith("| environment.")]
-    assert "| api | holds | 2.00 -> 1.00 | 0.50 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |" in rows[0]
+    assert "| api | holds | 2.00 -> 1.00 | 0.51 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |" in rows[0]
     assert "refuted: load `TypeError: docstrings`" in rows[1]
+
+
+def test_what_a_variable_costs_in_time_stands_beside_its_verdict() -> None:
+    side = {"startup": 1.0, "rss": MB, "calls": 1.0}
+    of = {"api": {"held": True, "machine": "a box", "load": 0.3, "without": side, "with": side,
+                  "ratio": {"startup": 2.4, "rss": 1.0, "calls": 1.05}}}  # fmt: skip
+    known = {**INPUTS.images, "environment": {OPTIMIZE.name: {"digest": OPTIMIZE.digest, "services": of}}}
+    inputs = replace(INPUTS, images=known)
+    assert claims.variable(OPTIMIZE.name, inputs).words.endswith("; api starts 2.4 times as long")
+    shown = measurements.starts(inputs)
+    assert "| api | holds, but starts 2.4 times as long | 1.00 -> 1.00 | 2.40 |" in shown
+    assert "Measured on: a box; load before each 0.3 to 0.3." in shown
+
+
+def test_images_say_which_machine_measured_them() -> None:
+    services = {**INPUTS.images["services"]}
+    services["api"] = {**services["api"], "measured": {"machine": "a box", "load": 0.2}}
+    services["nlg"] = {**services["nlg"], "measured": {"machine": "a box", "load": 1.5}}
+    shown = measurements.starts(replace(INPUTS, images={**INPUTS.images, "services": services}))
+    assert "Measured on: a box; load before each 0.2 to 1.5." in shown
+    assert "Machine: unmeasured." in measurements.starts(INPUTS)
 
 
 def test_sharing_is_held_against_the_claim() -> None:
     shown = measurements.stored(INPUTS)
-    assert cells(shown, "all on a host")[1:] == ["1,500.0", "700.0", "53.3%"]
+    assert cells(shown, "all images on a host")[1:] == ["1,500.0", "700.0", "53.3%"]
     assert cells(shown, "3 images on a registry, MB, without passes")[1:] == ["90.0", "60.0", "33.3%", "does not hold"]
     assert cells(shown, "3 images on a host, MB, with passes")[1:] == ["1,289.0", "700.0", "45.7%", "holds"]
 

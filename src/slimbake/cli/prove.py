@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--verify", is_flag=True, help="Find out anew what the evidence says of some passes, drawn by chance.")
 @click.option("--sample", default=3, show_default=True, help="With --verify: of how many.")
 @click.option("--seed", type=int, help="With --verify: draw the same ones again.")
-@click.option("--environment", is_flag=True, help="Measure settings of the run-time environment instead.")
+@click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, names: tuple[str, ...], stale: bool,
@@ -37,28 +37,31 @@ def command(
     from slimbake import prove as proving
     from slimbake.cli.common import read
     from slimbake.errors import CheckError
-    from slimbake.report.evidence import control_table, evidence_tables, sample_table
+    from slimbake.report.evidence import control_fault, control_table, evidence_tables, sample_table
 
     manifest, plan = read(file)
     chosen = select(plan, services, variant)
+    checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if control:
-        caught = proving.controls(manifest, [n for n in chosen if services or _has_smoke(plan, n)], say)
+        caught = proving.controls(manifest, checked, say)
         click.echo(json.dumps([asdict(each) for each in caught], indent=2) if as_json else control_table(caught))
-        if weak := [each for each in caught if not each.held]:
-            raise CheckError(f"too weak: {', '.join(dict.fromkeys(each.service for each in weak))}")
+        if fault := control_fault(caught):
+            raise CheckError(fault)
         return
     if verify:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
-        compared = proving.check(manifest, chosen, say, sample, drawn_by)
+        compared = proving.check(manifest, chosen, say, sample, drawn_by, every=not services)
         click.echo(json.dumps([asdict(each) for each in compared], indent=2) if as_json else sample_table(compared))
         if wrong := [each for each in compared if each.differs]:
             names_ = ", ".join(f"{each.name} on {each.layer}" for each in wrong)
             raise CheckError(f"the evidence is wrong: {names_}", f"--seed {drawn_by} draws these again")
         return
     if environment:
-        proving.measure_environment(manifest, chosen, say)
+        proving.measure_environment(manifest, checked, say, names=names, only_stale=stale)
         return
-    found = proving.prove(manifest, chosen, say, names=names, only_stale=stale, install=install_engine)
+    found = proving.prove(
+        manifest, chosen, say, names=names, only_stale=stale, every=not services, install=install_engine
+    )
     if as_json:
         print_json({each.layer: each.as_json() for each in found})
     else:

@@ -13,13 +13,14 @@ from slimbake.cli.common import manifest_option, read, say, select, services_arg
 @services_argument
 @variant_option
 @manifest_option
-@click.option("--record", is_flag=True, help="Store what parity is compared with, from these very images.")
+@click.option("--record", is_flag=True, help="Store what parity is compared with, from images without passes.")
 def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
     from slimbake import bake, containers
     from slimbake.bake.command import Options
     from slimbake.errors import UsageError
     from slimbake.prepare import prepared
+    from slimbake.prove.subjects import without_passes
     from slimbake.state import write_atomically
 
     manifest, plan = read(file)
@@ -34,7 +35,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
             bake.bake(plan, chosen, root, ready.around, Options())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
             return
-        for image in bake.bake(plan, chosen, root, ready.around, Options(), smokes=False).built:
+        for image in without_passes(ready, chosen, root, smokes=False):
             path = root / smokes[image.name].context / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
             if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text("utf-8"):
                 write_atomically(path, containers.record(plan, image.name, image.digest, root).encode())

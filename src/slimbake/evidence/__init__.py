@@ -12,6 +12,7 @@ from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
+from slimbake.lock import SYSTEM
 from slimbake.lock.text import parse_pins
 from slimbake.manifest.model import Base, Manifest, Optimize, Service
 from slimbake.manifest.report import near
@@ -102,9 +103,16 @@ def _covers(strong: Applied, weak: Applied) -> bool:
 
 
 def committed(root: Path, layer: str) -> Evidence | None:
-    """The evidence of a layer as it lies in the repository, None where there is none."""
+    """The evidence of a layer as it lies in the repository, None where there is none. Raises UsageError for no such."""
     file = root / FOLDER / f"{layer}.json"
-    return parse(file.read_text("utf-8")) if file.is_file() else None
+    if not file.is_file():
+        return None
+    if found := parse(file.read_text("utf-8")):
+        return found
+    raise UsageError(
+        f"{FOLDER}/{file.name} cannot be read as evidence: a merge, or another version of slimbake?",
+        "take it from Git again, or remove it and run `slimbake prove`",
+    )
 
 
 def questions(manifest: Manifest, locks: Mapping[str, str]) -> Iterator[tuple[Question, Optimize]]:
@@ -144,12 +152,16 @@ def _lock(entry: Base | Service) -> str:
     return f"base-{entry.name}.txt" if isinstance(entry, Base) else f"{entry.name}.txt"
 
 
+def _system(entry: Base | Service) -> str:
+    return _lock(entry).removesuffix(".txt") + f"{SYSTEM}.txt"
+
+
 def _question(
     chain: tuple[Base | Service, ...], platforms: tuple[str, ...], standing: list[Service],
     checks: Mapping[str, str], manifest: Manifest, locks: Mapping[str, str],
 ) -> Question:  # fmt: skip
     """Of the layer of the first of a chain."""
-    texts = tuple(locks[name] for name in map(_lock, chain) if name in locks)
+    texts = tuple(locks[name] for entry in chain for name in (_lock(entry), _system(entry)) if name in locks)
     return Question(
         layer=_lock(chain[0]).removesuffix(".txt"),
         pins=tuple((pin.name, pin.version) for pin in parse_pins(locks[_lock(chain[0])])),
@@ -168,6 +180,7 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
     sources, weights = weights_sources(manifest), service.weights
     name = sources[origin(weights)].name if weights else ""
     texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{name}.txt")]
+    texts += [text for text in (locks.get(_system(service)),) if text]
     if weights and weights.export:
         precision = weights.export.precision
         texts += [json.dumps(settings(precision), sort_keys=True), locks.get(f"base-{weights.export.base}.txt", "")]

@@ -115,8 +115,9 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         [sys.executable, *asked.get("program", ["/inside/smoke.py"]), "--as-nonroot"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, env=environment,
     )  # fmt: skip
+    ledgered = {"files": len(ledger), "bytes": sum(entry.before - entry.after for entry in ledger)}
     if done.returncode == 0 and asked.get("verify"):
-        return verify(asked["verify"], len(ledger))
+        return {**verify(asked["verify"]), "levels": {}, **_imported(packages), **ledgered}
     levels = {level: float(seconds or 0) for level, how, seconds in _LEVEL.findall(done.stdout) if how == "holds"}
     failed = [level for level, how, _ in _LEVEL.findall(done.stdout) if how == "failed"]
     failed += ["time"] if "Timeout (" in done.stdout else []
@@ -126,12 +127,11 @@ def smoke(packages: Packages, passes: list[Pass], asked: Mapping[str, Any]) -> d
         "error": "" if done.returncode == 0 else "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:]),
         "levels": levels,
         **_imported(packages),
-        "files": len(ledger),
-        "bytes": sum(entry.before - entry.after for entry in ledger),
+        **ledgered,
     }
 
 
-def verify(asked: Mapping[str, str], files: int) -> dict[str, Any]:
+def verify(asked: Mapping[str, str]) -> dict[str, Any]:
     """Run the service's verify as 65532: `program`, with what it is `given`, as in a final container."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", asked["program"]], input=asked["given"], capture_output=True, text=True,
@@ -141,8 +141,7 @@ def verify(asked: Mapping[str, str], files: int) -> dict[str, Any]:
         said = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         said = {"holds": False, "error": "\n".join(done.stderr.splitlines()[-LAST_LINES:])}
-    level = "" if said["holds"] else "verify"
-    return {"held": said["holds"], "level": level, "error": said["error"], "levels": {}, "files": files}
+    return {"held": said["holds"], "level": "" if said["holds"] else "verify", "error": said["error"]}
 
 
 def restore(packages: Packages) -> None:

@@ -7,20 +7,21 @@ from dataclasses import replace
 
 from slimbake import bake
 from slimbake.bake.command import Options
-from slimbake.catalogue.model import Pass
+from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.errors import CheckError, NothingSelected, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question
+from slimbake.images import this_platform
 from slimbake.lock import lock_texts, settled
 from slimbake.machine import machine
 from slimbake.manifest.model import Manifest
 from slimbake.manifest.report import near
 from slimbake.prepare import lock_new, refreshed
-from slimbake.prove import control, images, sample
+from slimbake.prove import control, environment, images, sample
 from slimbake.prove.company import all_but_each
 from slimbake.prove.kept import Kept
-from slimbake.prove.layers import KEPT, prove_layer, write
+from slimbake.prove.layers import KEPT, Layer, prove_layer, unless_it_holds, write
 from slimbake.prove.model import Caught, Compared
 from slimbake.prove.subjects import Workbench, unpruned_layer, workbench
 from slimbake.prove.subjects import subjects as subjects_of
@@ -36,57 +37,68 @@ def prove(
     *,
     names: Collection[str] = (),
     only_stale: bool = False,
+    every: bool = False,
     install: bool = False,
 ) -> tuple[Evidence, ...]:
     """Try passes on every layer of packages that these services stand on, with the smokes of all that stand on it.
 
     Each pass alone, all that hold together, and, on the images as they are then built, all but each. `names`: these
-    passes only; `only_stale`: those without fresh evidence. What was found lies in `evidence/`. Raises UsageError for
-    a name that is no pass, NothingSelected where no layer is left, CheckError where images that are built with what
-    held in every trial do not hold, and as `workbench` does.
+    passes only; `only_stale`: those without fresh evidence; `every`: nobody named the services, so layers that cannot
+    be asked about are left out. What was found lies in `evidence/`, once images that are built with it hold. Raises
+    UsageError for a name that is no pass, NothingSelected where no layer is left, CheckError where images that are
+    built with what held in every trial do not hold, and as `workbench` does.
     """
     root = manifest.file.parent
     passes = _catalogue(manifest, names)
     lock_new(manifest, machine(), say)
-    wanted = layers_of(manifest, services)
+    wanted = layers_of(manifest, services, say, every=every)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     with workbench(manifest, needed, say, install=install) as bench:
         subjects = {subject.service: subject for subject in bench.subjects}
-        layers = []
-        for question in wanted:
-            first = subjects[next(iter(question.checks))]
-            unpruned = unpruned_layer(bench.ready.plan, first, question.layer)
-            layers.append(
-                prove_layer(
-                    question, passes, subjects, root, say, unpruned=unpruned, names=names, only_stale=only_stale
-                )
-            )
-            write(layers[-1:], root)
-        try:
+        bare = {name: subject.image for name, subject in subjects.items()}
+        layers: list[Layer] = []
+        with unless_it_holds(wanted, root):
+            for question in wanted:
+                first = subjects[next(iter(question.checks))]
+                unpruned = unpruned_layer(bench.ready.plan, first, question.layer)
+                found = prove_layer(
+                    question, passes, subjects, root, say,
+                    unpruned=unpruned, below=_below(question, layers, passes), names=names, only_stale=only_stale,
+                )  # fmt: skip
+                layers.append(found)
+                write(found, root)
             pruned = _pruned(manifest, needed, bench, say)
             ids = {name: subject.image for name, subject in pruned.items()}
             if any(layer.new for layer in layers):
-                images.verified(bench.ready.plan, ids, root, say)
-        except CheckError:
-            write([layer.taken_back() for layer in layers], root)
-            raise
+                images.verified(bench.ready.plan, bare, ids, root, say)
         kept = Kept(root / KEPT)
         for number, layer in enumerate(layers):
-            applied = {e.name: a for e in passes if e.name in layer.proven and (a := e.applied(layer.question.pins))}
             standing = [pruned[name] for name in layer.question.checks]
-            bare = subjects[next(iter(layer.question.checks))]
-            more = all_but_each(layer, applied, bare, standing, kept, say)
+            first = subjects[next(iter(layer.question.checks))]
+            more = all_but_each(layer, _applied(layer, passes), first, standing, kept, say)
             layers[number] = layer.with_findings(more)
-            write([layers[number]], root)
-        if any(layer.new for layer in layers):
-            bare_ids = {name: subject.image for name, subject in subjects.items()}
-            images.write(images.measured(bench.ready.plan, bare_ids, ids, root, say), root)
+            write(layers[number], root)
+        if not images.fresh(bare, ids, root):
+            images.write(images.measured(bench.ready.plan, bare, ids, root, say), root)
     return tuple(layer.evidence for layer in layers)
 
 
-def check(manifest: Manifest, services: Sequence[str], say: Say, count: int, seed: int) -> tuple[Compared, ...]:
+def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
+    """What the proven passes of a layer do to its packages."""
+    return {e.name: a for e in passes if e.name in layer.proven and (a := e.applied(layer.question.pins))}
+
+
+def _below(question: Question, layers: Sequence[Layer], passes: Sequence[Pass]) -> tuple[Applied, ...]:
+    """What is proven on the layers that all services of a layer stand on as well."""
+    under = (layer for layer in layers if question.checks.keys() <= layer.question.checks.keys())
+    return tuple(applied for layer in under for applied in _applied(layer, passes).values())
+
+
+def check(
+    manifest: Manifest, services: Sequence[str], say: Say, count: int, seed: int, *, every: bool = False
+) -> tuple[Compared, ...]:
     """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as `workbench`."""
-    wanted = layers_of(manifest, services)
+    wanted = layers_of(manifest, services, say, every=every)
     drawn = sample.draw(wanted, catalogue(manifest.file.parent), manifest.file.parent, count, seed)
     if not drawn:
         raise NothingSelected("there is no fresh evidence to try again", "`slimbake prove --stale` makes it")
@@ -101,14 +113,20 @@ def controls(manifest: Manifest, services: Sequence[str], say: Say) -> tuple[Cau
         return control.controls(bench.ready.plan, bench.subjects, say)
 
 
-def measure_environment(manifest: Manifest, services: Sequence[str], say: Say) -> None:
-    """Measure settings of the run-time environment on the images of these services; into `evidence/images.json`."""
+def measure_environment(
+    manifest: Manifest, services: Sequence[str], say: Say, *, names: Collection[str] = (), only_stale: bool = False
+) -> None:
+    """Measure variables of the running image on the images of these services; into `evidence/images.json`.
+
+    `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass, and as `workbench` does.
+    """
     root = manifest.file.parent
-    passes = catalogue(root)
+    passes = tuple(each for each in _catalogue(manifest, names) if each.env and (not names or each.name in names))
+    if not passes:
+        raise UsageError("none of these passes sets variables", "`slimbake passes` lists them: environment.*")
     with workbench(manifest, services, say) as bench:
-        built = _pruned(manifest, tuple(services), bench, say)
-        found = images.environments(bench.ready.plan, passes, tuple(built.values()), root, say)
-    images.write({"environment": found}, root)
+        built = tuple(_pruned(manifest, tuple(services), bench, say).values())
+        environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)
 
 
 def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
@@ -120,18 +138,40 @@ def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
     return passes
 
 
-def layers_of(manifest: Manifest, services: Sequence[str]) -> tuple[Question, ...]:
+def layers_of(manifest: Manifest, services: Sequence[str], say: Say, *, every: bool = False) -> tuple[Question, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
-    Raises UsageError where something without a smoke stands on one, and NothingSelected where there is none.
+    Layers that cannot be asked about, since something without a smoke stands on them or they are built for several
+    platforms, are left out in a line where `every` service is meant. Raises UsageError for one where services are
+    named, and NothingSelected where none is left.
     """
     found = questions(settled(manifest), lock_texts(manifest))
-    chosen = [q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}]
-    if bare := sorted({name for question in chosen for name in question.unchecked}):
-        raise UsageError(f"no smoke: {', '.join(bare)}", "what nothing checks cannot be proven: give it a `smoke:`")
+    meant = [q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}]
+    chosen = []
+    for question in meant:
+        why, hint = _unasked(question)
+        if why and not every:
+            raise UsageError(f"{question.layer}: {why}", hint)
+        if why:
+            say(f"{question.layer}: nothing is proven on it: {why}")
+        else:
+            chosen.append(question)
     if not chosen:
         raise NothingSelected(f"{', '.join(services)}: no layer of packages to prove anything on")
     return tuple(chosen)
+
+
+def _unasked(question: Question) -> tuple[str, str]:
+    """Why nothing can be proven on a layer, and the way out; "" where it can."""
+    if question.unchecked:
+        return f"no smoke: {', '.join(question.unchecked)}", "what nothing checks cannot be proven: give it a `smoke:`"
+    if question.platforms != (this_platform(),):
+        built = " and ".join(question.platforms)
+        return (
+            f"it is built for {built}, and passes are tried for {this_platform()} alone",
+            "name that platform alone (`platforms:`), or leave passes out of it (`optimize: none`)",
+        )
+    return "", ""
 
 
 def _pruned(manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say) -> dict[str, Subject]:
@@ -142,6 +182,7 @@ def _pruned(manifest: Manifest, services: tuple[str, ...], bench: Workbench, say
         built = bake.bake(plan, services, manifest.file.parent, around, Options()).built
     except CheckError as error:
         words = f"what held in every trial does not hold in the images that are built\n{error.message}"
-        raise CheckError(words, "this is a bug of slimbake: please report it") from None
+        hint = "leave a pass out that has to do with it: `optimize: {without: [NAME]}`, and prove again"
+        raise CheckError(words, hint) from None
     bare = {subject.service: subject for subject in bench.subjects}
     return {image.name: replace(bare[image.name], image=image.digest) for image in built}

@@ -11,6 +11,11 @@ from slimbake.errors import CheckError
 from slimbake.evidence.model import Finding, Verdict
 
 Passes = tuple[Applied, ...]
+_WAYS_OUT = {
+    "verify": "`slimbake verify` shows whether it holds on the image as it is",
+    "time": "make the check shorter, or prove where nothing else keeps the machine busy",
+    "memory": "prove on a machine with more memory, or with a smaller check",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,6 @@ class Candidate:
 class Tried:
     """What came of trying passes with every check on the layer."""
 
-    bytes: int  # that they save together
     service: str = ""  # whose check failed; "" = all held
     level: str = ""
     error: str = ""
@@ -51,23 +55,25 @@ class Ask(Protocol):
 
 
 def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
-    """What is found out about each pass, by its name. `known`: other passes on the layer that are proven.
+    """What is found out about each pass, by its name. `known`: other passes that are proven, here and on layers below.
 
     Proven are those that hold alone and with all other proven ones, and save bytes compressed. One that holds alone
     and fails in company is refuted with what failed; of two that do so together, the one that saves less. Raises
-    CheckError where the known ones do not hold.
+    CheckError where the known ones do not hold, or the checks without any pass.
     """
     found: dict[str, Finding] = {}
     trying = []
     for candidate in candidates:
         if candidate.weighed.error:
             found[candidate.each.name] = _finding(
-                candidate, "refuted", Tried(0, level="apply", error=candidate.weighed.error)
+                candidate, "refuted", Tried(level="apply", error=candidate.weighed.error)
             )
         elif not candidate.weighed.names:
             found[candidate.each.name] = _finding(candidate, "idle")
         else:
             trying.append(candidate)
+    if trying:
+        _expect_bare_to_hold(ask)
     held = []
     for candidate, tried in zip(trying, ask([(f"{c.each.name} alone", (c.applied,)) for c in trying]), strict=True):
         if tried.level:
@@ -100,6 +106,16 @@ def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Ca
     return refuted
 
 
+def _expect_bare_to_hold(ask: Ask) -> None:
+    """No pass is to blame for what fails without any: a limit of trials, a verify that is wrong. Raises CheckError."""
+    tried = ask([("without any pass", ())], held_out=True)[0]
+    if tried.level:
+        raise CheckError(
+            f"a trial without any pass does not hold: {tried.service} fails at {tried.level}\n{tried.error}",
+            _WAYS_OUT.get(tried.level, f"`slimbake smoke {tried.service}` shows whether its image holds"),
+        )
+
+
 def _expect_to_hold(known: Passes, ask: Ask) -> None:
     """No new pass is to blame for what was proven before and does not hold any more. Raises CheckError."""
     tried = ask([("those proven before", known)], held_out=True)[0]
@@ -115,7 +131,7 @@ def _passes(candidates: Sequence[Candidate], known: Passes) -> Passes:
     return tuple(sorted((*(candidate.applied for candidate in candidates), *known), key=lambda applied: applied.name))
 
 
-def _finding(candidate: Candidate, verdict: Verdict, tried: Tried = Tried(0), *, error: str = "") -> Finding:
+def _finding(candidate: Candidate, verdict: Verdict, tried: Tried = Tried(), *, error: str = "") -> Finding:
     return Finding(
         digest=candidate.each.digest,
         verdict=verdict,

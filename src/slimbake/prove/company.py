@@ -18,8 +18,7 @@ from slimbake.evidence import needed
 from slimbake.evidence.model import Finding
 from slimbake.prove.kept import Kept, key
 from slimbake.prove.layers import Layer
-from slimbake.prove.trial import Subject, trial, weighed
-from slimbake.prove.trials import workers
+from slimbake.prove.trial import Subject, trial, weighed, workers
 
 Say = Callable[[str], None]
 

@@ -13,6 +13,8 @@ from slimbake.catalogue.model import Applied
 from slimbake.prove.trial import Outcome
 from slimbake.state import write_atomically
 
+SCARCE = ("time", "memory")  # levels at which the machine may be to blame
+
 
 def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
     """Of a trial: the same subject (its digest), passes that do the same, and whatever else there is about it."""
@@ -33,8 +35,8 @@ class Kept:
         return None
 
     def put(self, key: str, outcome: Outcome) -> None:
-        """Keep what came of a trial, but for one that ran out of time: that may be the machine's fault."""
-        if outcome.level != "time":
+        """Keep what came of a trial, but for one that ran out of time or memory: that may be the machine's fault."""
+        if outcome.level not in SCARCE:
             self.put_json(key, outcome.as_json())
 
     def get_json(self, key: str) -> Any:

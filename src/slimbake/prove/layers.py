@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Pass
+from slimbake.errors import UsageError
 from slimbake.evidence import FOLDER, committed
 from slimbake.evidence.model import Evidence, Finding, Question, stale
 from slimbake.images import this_platform
-from slimbake.prove.ablation import Candidate, Weighed, ablated, matching_nothing
+from slimbake.prove.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
 from slimbake.prove.kept import Kept
 from slimbake.prove.trial import Subject
 from slimbake.prove.trials import Trials
@@ -28,7 +30,7 @@ class Layer:
     question: Question
     evidence: Evidence
     weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
-    new: frozenset[str]  # the passes that were tried now
+    new: frozenset[str]  # the passes that were tried now, and those of which it is not known what is without them
 
     @property
     def proven(self) -> tuple[str, ...]:
@@ -37,11 +39,6 @@ class Layer:
     def with_findings(self, findings: Mapping[str, Finding]) -> Layer:
         """The layer with more said of some passes."""
         return replace(self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings}))
-
-    def taken_back(self) -> Layer:
-        """The layer without what was found now."""
-        known = {name: finding for name, finding in self.evidence.passes.items() if name not in self.new}
-        return replace(self, evidence=replace(self.evidence, passes=known), new=frozenset())
 
 
 def prove_layer(
@@ -52,28 +49,35 @@ def prove_layer(
     say: Say,
     *,
     unpruned: str,
+    below: Passes = (),
     names: Collection[str] = (),
     only_stale: bool = False,
 ) -> Layer:
     """Try the passes that apply to a layer with every smoke on it, each alone, then all that hold together.
 
-    `unpruned`: the digest of the layer without passes; `names`: only these; `only_stale`: only those without fresh
-    evidence. The others stay as they were found, if that is fresh. Raises SetupError where the engine fails; the
-    same call goes on from there.
+    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that it stands on;
+    `names`: only these; `only_stale`: only those without fresh evidence. The others stay as they were found, if that
+    is fresh. Raises UsageError where `names` would leave proven ones behind that are not, SetupError where the engine
+    fails; the same call goes on from there.
     """
     before = committed(root, question.layer)
     applying = {each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))}
     fresh = {n: before.passes[n] for n, (each, _) in applying.items() if before and not stale(question, before, each)}
-    known = {n: found for n, found in fresh.items() if (only_stale or names) and n not in names}
-    wanted = [n for n in applying if n not in known and (only_stale or not names or n in names)]
+    wanted = [n for n in applying if (not names or n in names) and not (only_stale and n in fresh)]
+    known = {n: found for n, found in fresh.items() if n not in wanted}
+    if names:
+        _lose_nothing(question, before, {*known, *wanted})
+    unfinished = {n for n, found in known.items() if found.verdict == "proven" and found.marginal is None}
     trying = [subjects[name] for name in question.checks]
     say(f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
-    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True)) if wanted else {}
+    weighed = {}
+    if wanted or unfinished:
+        weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
     trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
         trials,
-        tuple(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
+        (*below, *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven")),
     )
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
@@ -86,10 +90,40 @@ def prove_layer(
         checks=dict(question.checks),
         passes={**known, **found},
     )
-    return Layer(question, evidence, weighed, frozenset(wanted))
+    return Layer(question, evidence, weighed, frozenset({*wanted, *unfinished}))
 
 
-def write(layers: Sequence[Layer], root: Path) -> None:
+def _lose_nothing(question: Question, before: Evidence | None, kept: Collection[str]) -> None:
+    """Evidence is of one state of a layer: what was proven in another one cannot stand beside what is found now."""
+    proven = [n for n, found in before.passes.items() if found.verdict == "proven"] if before else []
+    if lost := [name for name in proven if name not in kept]:
+        raise UsageError(
+            f"{question.layer}: the evidence of {len(lost)} other proven passes is stale, and would be gone",
+            "`slimbake prove --stale` tries these too",
+        )
+
+
+def file_of(question: Question, root: Path) -> Path:
+    """Where the evidence of a layer lies."""
+    return root / FOLDER / f"{question.layer}.json"
+
+
+def write(layer: Layer, root: Path) -> None:
     """Put what was found into the repository."""
-    for layer in layers:
-        write_atomically(root / FOLDER / f"{layer.question.layer}.json", layer.evidence.text().encode())
+    write_atomically(file_of(layer.question, root), layer.evidence.text().encode())
+
+
+@contextlib.contextmanager
+def unless_it_holds(questions: Sequence[Question], root: Path) -> Iterator[None]:
+    """Put the evidence of layers back as it was where the block does not come to its end: images are built with it."""
+    files = [file_of(question, root) for question in questions]
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, content in before.items():
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                write_atomically(file, content)
+        raise

@@ -73,13 +73,14 @@ def subjects(
         yield bench.subjects
 
 
-def without_passes(ready: Prepared, services: tuple[str, ...], root: Path) -> tuple[Built, ...]:
+def without_passes(ready: Prepared, services: tuple[str, ...], root: Path, *, smokes: bool = True) -> tuple[Built, ...]:
     """Build these services without any pass, and run their smokes. Raises BuildError and CheckError."""
-    for name, text in unpruned(ready.plan).items():
+    texts = unpruned(ready.plan)  # none where no service has packages
+    for name, text in texts.items():
         write_atomically(root / UNPRUNED / name, text.encode())
     names = {name: f"slimbake/{ready.plan.project}/{name}:unpruned" for name in services}
-    options = Options(names=names, sets=(f"inside.contexts.passes={UNPRUNED}",))
-    return bake.bake(ready.plan, services, root, ready.around, options).built
+    options = Options(names=names, sets=(f"inside.contexts.passes={UNPRUNED}",) if texts else ())
+    return bake.bake(ready.plan, services, root, ready.around, options, smokes=smokes).built
 
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,8 @@ from slimbake.verify import START
 
 PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
 TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
-MEMORY = "4g"  # of a trial; it leaves a machine of 8 GB alive when a smoke eats all that it can get
+MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
+MEMORY = 4_000_000_000  # bytes that a trial may take: a machine of 8 GB lives when a smoke eats all of them
 END = "end"  # the last member of what is weighed
 TRIAL = "slimbake.trial"  # the label of its container
 _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
@@ -83,6 +85,7 @@ def trial(
     held_out: bool = False,
     environment: Mapping[str, str] = {},
     time_limit: float = TIME_LIMIT,
+    memory: int = MEMORY,
 ) -> Outcome:
     """Apply passes to a subject, harm it, run its smoke. Raises SetupError where the engine fails.
 
@@ -98,16 +101,30 @@ def trial(
     }
     mounted = (f"--volume={restored}:/inside/restored.tar:ro",) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
-    said = contained(name, (*mounted, *words(subject), "smoke"), json.dumps(asked), time_limit)
+    said = contained(name, (*mounted, *words(subject, memory=memory), "smoke"), json.dumps(asked), time_limit)
     if said.code is None:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
     if said.out_of_memory:
-        return Outcome(False, "memory", f"it took more than {MEMORY} of memory", {})
+        return Outcome(False, "memory", f"it took more than {memory / 1e9:.1f} GB of memory", {})
     lines = said.stdout.splitlines()
     try:
         return Outcome(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
         raise SetupError(f"a trial of {subject.service} could not be run", said.stderr.strip()[-2000:]) from None
+
+
+def workers() -> int:
+    """How many trials the machine bears at once."""
+    return max(1, min(os.cpu_count() or 1, _machine() // MEMORY_EACH))
+
+
+def most_memory() -> int:
+    """Bytes that a trial may take which nothing else runs beside."""
+    return max(MEMORY, _machine() // 2)
+
+
+def _machine() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
@@ -138,12 +155,12 @@ def _members(stream: IO[bytes]) -> Members:
     raise tarfile.ReadError("no end")
 
 
-def words(subject: Subject, program: Path | None = None) -> tuple[str, ...]:
+def words(subject: Subject, program: Path | None = None, memory: int = MEMORY) -> tuple[str, ...]:
     """What `docker run` is told for a trial of a subject, or for another program beside those of a trial."""
     arguments = dict(subject.smoke.args)
     return (
         "--network=none", "--user=0:0", "--cap-drop=ALL", *(f"--cap-add={right}" for right in _RIGHTS),
-        "--security-opt=no-new-privileges", f"--memory={MEMORY}", f"--memory-swap={MEMORY}", "--pids-limit=1024",
+        "--security-opt=no-new-privileges", f"--memory={memory}", f"--memory-swap={memory}", "--pids-limit=1024",
         "--tmpfs=/tmp:mode=1777", f"--label={TRIAL}=true",
         *(f"--env={key}={value}" for key, value in arguments.items() if key in ("SMOKE", "REFERENCE")),
         *(f"--volume={subject.root / INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
