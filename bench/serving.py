@@ -43,6 +43,10 @@ def main() -> int:
         "--image", action="append", default=[], metavar="SIDE=IMAGE",
         help="a side, the first is what others are compared with; for one service [the manifest's variants]",
     )  # fmt: skip
+    parser.add_argument(
+        "--beside", action="append", default=[], metavar="SERVICE:SIDE=IMAGE",
+        help="one more side of a service, after the manifest's variants",
+    )  # fmt: skip
     parser.add_argument("--tag", default=os.environ.get("TAG", "latest"), help="of the manifest's images [%(default)s]")
     parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="[the manifest's]")
     parser.add_argument("--rounds", type=int, default=5, help="containers of each side [%(default)s]")
@@ -53,7 +57,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="[1 4 16]")
     arguments = parser.parse_args()
     chosen = tuple(arguments.services) or tuple(known)
-    if unknown := [name for name in chosen if name not in known]:
+    besides = [word.partition(":")[0] for word in arguments.beside]
+    if unknown := [name for name in (*chosen, *besides) if name not in known]:
         parser.error(f"nothing is known to ask of {', '.join(unknown)}")
     if min(arguments.rounds, arguments.seconds, arguments.warm, *arguments.clients) < 1 or (
         arguments.image and len(chosen) != 1
@@ -77,6 +82,7 @@ def _sides(plan: Plan, service: str, arguments: argparse.Namespace) -> dict[str,
     else:
         variants = [each for each in plan.services if each.host == service]
         named = {each.variant or ONLY: _reference(plan, each.service, arguments) for each in variants}
+    named |= (_named(word.removeprefix(f"{service}:")) for word in arguments.beside if word.startswith(f"{service}:"))
     return {side: images.identity(image) for side, image in named.items()}
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from setting import LABEL, PREFIX, Setting, secrets
-from timed import Run, run
+from setting import LABEL, MANIFEST, PREFIX, Setting, secrets
+from timed import Run, run, say
 
 from slimbake.bake.command import Options, arguments, environment
 from slimbake.docker import BUILD_ENVIRONMENT
+from slimbake.manifest import manifest
+from slimbake.prepare import prepared
 
 BASELINE = Path("bench/baseline")
 
@@ -48,10 +50,11 @@ class Slimbake:
     proves: bool = True
 
     def build(self, services: tuple[str, ...]) -> float:
-        around = self.setting.around
-        words = arguments(self.setting.plan, services, around, Options())
-        variables = {**environment(around, Options()), **BUILD_ENVIRONMENT}
-        return _seconds(run(["docker", "buildx", "bake", *words], self.setting.root, env=variables))
+        root = self.setting.root
+        with prepared(manifest(root / MANIFEST), services, say) as ready:  # not timed: it is no part of an image
+            words = arguments(ready.plan, services, ready.around, Options())
+            variables = {**environment(ready.around, Options()), **BUILD_ENVIRONMENT}
+            return _seconds(run(["docker", "buildx", "bake", *words], root, env=variables))
 
     def release(self, services: tuple[str, ...]) -> float:
         command = [sys.executable, "-m", "slimbake", "bake", "--registry", self.repository, *services]
