@@ -23,6 +23,7 @@ from slimbake.manifest import manifest
 from slimbake.planned import planned
 from slimbake.prepare import refreshed
 from slimbake.prove import layers_of
+from slimbake.prove.layers import Layer, Work, expect_nothing_lost, work_of
 
 ROOT = Path(__file__).parents[2]
 HEADERS = Pass(name="torch.headers", about="", why="", costs="", remove=("torch/include/**",))
@@ -497,3 +498,62 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
     with pytest.raises(UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64") as no:
         layers(root, "api", every=False)
     assert "optimize: none" in no.value.hint
+
+
+# --- what is tried ---------------------------------------------------------------------------------------------------
+
+
+def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
+    read = settled(manifest(root / "services.yaml"))
+    asked = [question for question, _ in questions(read, lock_texts(read))]
+    return {q.layer: work_of(q, catalogue(root), root, names, only_stale=only_stale) for q in asked}
+
+
+def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
+    found = works(root, "thing.data")
+    assert found["base-web"].wanted == ("thing.data",) and "thing.docs" in found["base-web"].known
+    assert (found["api"].wanted, found["base-web"].lost) == ((), ())
+    assert works(root, only_stale=True)["base-web"].wanted == ()
+    assert {*works(root)["base-web"].wanted} == works(root)["base-web"].applying.keys()
+
+
+def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:
+    assert works(root, only_stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}  # no `marginal`
+
+
+def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root: Path) -> None:
+    put("job/smoke.py", "load", "imports")(root)
+    found = works(root, "thing.data")
+    assert (found["base-web"].lost, found["api"].lost) == (("thing.docs",), ())
+    with pytest.raises(UsageError, match=r"would be gone\nbase-web: thing\.docs"):
+        expect_nothing_lost([*found.values()])
+    expect_nothing_lost([*works(root).values(), *works(root, only_stale=True).values()])
+    expect_nothing_lost([*works(root, "thing.data", "thing.docs").values()])
+    put("passes.yaml", "thing.docs", "thing.other")(root)
+    expect_nothing_lost([*works(root, "thing.data").values()])  # what is no pass any more cannot be tried
+
+
+def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) -> None:
+    found = works(root)
+    layers = [
+        Layer(work.question, evidence, {}, frozenset())
+        for work in (found["base-web"], found["api"])
+        if (evidence := work.before)
+    ]
+    below = proving._below(found["api"].question, layers[:1], catalogue(root))
+    assert [(each.name, each.packages) for each in below] == [("thing.data", ("thing",)), ("thing.docs", ("thing",))]
+    assert proving._below(found["base-web"].question, layers[1:], catalogue(root)) == ()
+
+
+def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(root: Path) -> None:
+    read = manifest(root / "services.yaml")
+    refreshed(read, print)
+    files = [*(root / "evidence").iterdir(), *(root / "dockerfiles").rglob("*.json")]
+    before = {file: file.read_bytes() for file in files}
+    asked = [work.question for work in works(root).values()]
+    with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(read, asked):
+        prove(root, "thing.data")
+        refreshed(read, print)
+        assert {file: file.read_bytes() for file in files if file.is_file()} != before
+        raise KeyboardInterrupt
+    assert {file: file.read_bytes() for file in files} == before

@@ -133,6 +133,20 @@ def test_where_the_known_ones_do_not_hold_themselves_no_new_one_is_blamed() -> N
     assert len(checks.asked) == 5  # none, each alone, all together, the known ones
 
 
+class Changing(Checks):
+    """Checks that fail once where all are together, and hold from then on."""
+
+    def _tried(self, names: frozenset[str], held_out: bool) -> Tried:
+        self.asked.append(({*names}, held_out))
+        return Tried("api", "time", "") if names and held_out and len(self.asked) == 2 else Tried()
+
+
+def test_a_check_that_does_not_always_say_the_same_ends_nothing() -> None:
+    checks = Changing()
+    found = ablated([candidate("a", saves=0)], checks, (applied("old"),))
+    assert verdicts(found) == {"a": "idle"} and len(checks.asked) > 2
+
+
 NAMES = [chr(ord("a") + number) for number in range(10)]
 SAVES = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 99), min_size=1)
 PAIRS = st.lists(st.sets(st.sampled_from(NAMES), min_size=1, max_size=2), max_size=5)

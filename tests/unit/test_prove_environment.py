@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slimbake.catalogue.model import Pass
+from slimbake.errors import CheckError
 from slimbake.manifest.model import Budget
 from slimbake.measure.start import NotStarted, Started
 from slimbake.plan.model import Running
@@ -113,6 +114,15 @@ def test_a_start_that_variables_break_is_told_and_one_that_fails_without_them_is
     found = measure(tmp_path, subject("api", tmp_path), verify="")["environment.quiet"]["services"]["api"]
     assert found["held"] is held and "ratio" not in found
     assert held or (found["level"], found["error"]) == ("startup", "api: its command ended with 1")
+
+
+def test_a_verify_that_does_not_hold_without_them_is_told_at_once(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = Verdict(service="api", holds=False, error="GET /: 500", startup=None, rss=None, seconds=None)
+    monkeypatch.setattr(environment, "verify", lambda *_: verdict)
+    with pytest.raises(CheckError, match="the verify of api does not hold on its image\nGET /: 500"):
+        measure(tmp_path, subject("api", tmp_path))
 
 
 def test_what_was_found_of_other_services_stays(engine: Engine, tmp_path: Path) -> None:

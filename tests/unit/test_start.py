@@ -81,3 +81,9 @@ def test_a_duration_is_kept_in_seconds(written: str | int, meant: float) -> None
 def test_what_is_no_duration_is_refused(written: str) -> None:
     with pytest.raises(RefusedError):
         seconds(written)
+
+
+@pytest.mark.parametrize(("command", "port"), [(["/nowhere/uvicorn"], 8000), ([], 8000), ([], None)])
+def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(command: list[str], port: int | None) -> None:
+    found = start.start(command, port, 1)
+    assert found["error"].startswith("cannot be run: ") and found["words"] == ""

@@ -34,10 +34,13 @@ def start(command: list[str], port: int | None, limit: float) -> dict[str, Any]:
     """`startup` in seconds and `rss` in bytes, or an `error` and the command's last `words`."""
     words = command if port else [*command, "--help"]
     began = time.perf_counter()
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        start_new_session=True,
-    )  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+        )  # fmt: skip
+    except (OSError, IndexError) as error:  # its file was removed; an image without a command
+        return {"error": f"cannot be run: {error}", "words": ""}
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     # A pipe that nobody empties stops who writes into it.
     reader = threading.Thread(target=lambda: last.extend(process.stdout or ()), daemon=True)

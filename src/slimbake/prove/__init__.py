@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake import bake
 from slimbake.bake.command import Options
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.errors import CheckError, NothingSelected, UsageError
+from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question
 from slimbake.images import this_platform
@@ -21,7 +22,7 @@ from slimbake.prepare import lock_new, refreshed
 from slimbake.prove import control, environment, images, sample
 from slimbake.prove.company import all_but_each
 from slimbake.prove.kept import Kept
-from slimbake.prove.layers import KEPT, Layer, prove_layer, unless_it_holds, write
+from slimbake.prove.layers import KEPT, Layer, expect_nothing_lost, prove_layer, unless_it_holds, work_of, write
 from slimbake.prove.model import Caught, Compared
 from slimbake.prove.subjects import Workbench, unpruned_layer, workbench
 from slimbake.prove.subjects import subjects as subjects_of
@@ -52,35 +53,55 @@ def prove(
     passes = _catalogue(manifest, names)
     lock_new(manifest, machine(), say)
     wanted = layers_of(manifest, services, say, every=every)
+    works = [work_of(question, passes, root, names, only_stale=only_stale) for question in wanted]
+    expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     with workbench(manifest, needed, say, install=install) as bench:
+        plan = bench.ready.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
         layers: list[Layer] = []
-        with unless_it_holds(wanted, root):
-            for question in wanted:
-                first = subjects[next(iter(question.checks))]
-                unpruned = unpruned_layer(bench.ready.plan, first, question.layer)
-                found = prove_layer(
-                    question, passes, subjects, root, say,
-                    unpruned=unpruned, below=_below(question, layers, passes), names=names, only_stale=only_stale,
-                )  # fmt: skip
-                layers.append(found)
-                write(found, root)
+        for work in works:
+            unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
+            below = _below(work.question, layers, passes)
+            layers.append(prove_layer(work, subjects, root, say, unpruned=unpruned, below=below))
+        with _put_back_unless_it_holds(manifest, wanted):
+            for layer in layers:
+                write(layer, root)
             pruned = _pruned(manifest, needed, bench, say)
             ids = {name: subject.image for name, subject in pruned.items()}
-            if any(layer.new for layer in layers):
-                images.verified(bench.ready.plan, bare, ids, root, say)
+            measured = images.fresh(bare, ids, root)
+            if any(layer.new for layer in layers) or not measured:
+                images.verified(plan, bare, ids, root, say)
         kept = Kept(root / KEPT)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
-            first = subjects[next(iter(layer.question.checks))]
+            first = _first(layer.question, subjects)
             more = all_but_each(layer, _applied(layer, passes), first, standing, kept, say)
             layers[number] = layer.with_findings(more)
             write(layers[number], root)
-        if not images.fresh(bare, ids, root):
-            images.write(images.measured(bench.ready.plan, bare, ids, root, say), root)
+        if not measured:
+            images.write(images.measured(plan, bare, ids, root, say), root)
     return tuple(layer.evidence for layer in layers)
+
+
+def _first(question: Question, subjects: Mapping[str, Subject]) -> Subject:
+    return subjects[next(iter(question.checks))]
+
+
+@contextlib.contextmanager
+def _put_back_unless_it_holds(manifest: Manifest, wanted: Sequence[Question]) -> Iterator[None]:
+    """Evidence that images are built with stays if the block comes to its end; else it is put back.
+
+    And so are the files that were generated of it, which plain `docker buildx bake` reads.
+    """
+    try:
+        with unless_it_holds(wanted, manifest.file.parent):
+            yield
+    except BaseException:
+        with contextlib.suppress(SlimbakeError):
+            refreshed(manifest, lambda _: None)
+        raise
 
 
 def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
@@ -118,12 +139,17 @@ def measure_environment(
 ) -> None:
     """Measure variables of the running image on the images of these services; into `evidence/images.json`.
 
-    `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass, and as `workbench` does.
+    `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass, NothingSelected where
+    there is no service, and as `workbench` does.
     """
     root = manifest.file.parent
-    passes = tuple(each for each in _catalogue(manifest, names) if each.env and (not names or each.name in names))
-    if not passes:
-        raise UsageError("none of these passes sets variables", "`slimbake passes` lists them: environment.*")
+    passes = [each for each in _catalogue(manifest, names) if not names or each.name in names]
+    if others := [each.name for each in passes if names and not each.env]:
+        raise UsageError(
+            f"no variables: {', '.join(others)}", "`slimbake passes` lists those that set some: environment.*"
+        )
+    if not services:
+        raise NothingSelected("no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`")
     with workbench(manifest, services, say) as bench:
         built = tuple(_pruned(manifest, tuple(services), bench, say).values())
         environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)

@@ -16,7 +16,7 @@ from pathlib import Path
 from slimbake.catalogue.model import Applied
 from slimbake.evidence import needed
 from slimbake.evidence.model import Finding
-from slimbake.prove.kept import Kept, key
+from slimbake.prove.kept import SCARCE, Kept, key
 from slimbake.prove.layers import Layer
 from slimbake.prove.trial import Subject, trial, weighed, workers
 
@@ -54,7 +54,7 @@ def all_but_each(
                 if outcome is None:
                     outcome = trial(subject, (), restored=tar)
                     kept.put(at, outcome)
-                if not outcome.held and not error:
+                if not outcome.held and outcome.level not in SCARCE and not error:
                     error = f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
             tar.unlink()
             say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")

@@ -70,6 +70,8 @@ def _tried(each: Pass, subject: Subject, service: Running, plan: Plan, root: Pat
             try:
                 rounds[side].append(_once(subject, service, plan, root, variables if side == "with" else {}))
             except CheckError as error:
+                if side == "without" and service.verify:
+                    raise CheckError(f"the verify of {service.service} does not hold on its image\n{error}") from None
                 if side == "without":  # it needs more than itself: what the variables do to it cannot be told apart
                     return {"held": True}
                 return {"held": False, "level": "verify" if service.verify else "startup", "error": error.message}

@@ -62,12 +62,13 @@ def measured(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], roo
 
 
 def fresh(bare: Mapping[str, str], pruned: Mapping[str, str], root: Path) -> bool:
-    """Whether these very images were measured, by their ids."""
-    known = read(root).get("services", {})
+    """Whether these very images were measured, by their ids, and as one fleet."""
+    told = read(root)
+    services, fleets = told.get("services", {}), told.get("fleet", {})
     return all(
-        known.get(name, {}).get(side, {}).get("image") == ids[name]
+        fleets.get(side, {}).get("services") == sorted(ids)
+        and all(services.get(name, {}).get(side, {}).get("image") == ids[name] for name in pruned)
         for side, ids in (("without", bare), ("with", pruned))
-        for name in pruned
     )
 
 
@@ -93,10 +94,11 @@ def verified(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], roo
             continue
         if service.verify:
             found = verify(plan, name, pruned[name], root)
-            error, what = found.error if not found.holds else "", "verify"
+            error = "" if found.holds else found.error
+            say(f"{name}: verify {'does not hold' if error else 'holds'}")
         else:
-            error, what = _does_not_start(service, bare[name], pruned[name]), "start"
-        say(f"{name}: {what} {'does not hold' if error else 'holds'}")
+            error = _does_not_start(service, bare[name], pruned[name])
+            say(f"{name}: {'does not start' if error else 'starts as it does without passes'}")
         failed += [f"{name}: {error}"] if error else []
     if failed:
         raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))

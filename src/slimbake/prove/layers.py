@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slimbake.catalogue.model import Pass
+from slimbake.catalogue.model import Applied, Pass
 from slimbake.errors import UsageError
 from slimbake.evidence import FOLDER, committed
 from slimbake.evidence.model import Evidence, Finding, Question, stale
@@ -41,38 +41,69 @@ class Layer:
         return replace(self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings}))
 
 
-def prove_layer(
-    question: Question,
-    passes: Sequence[Pass],
-    subjects: Mapping[str, Subject],
-    root: Path,
-    say: Say,
-    *,
-    unpruned: str,
-    below: Passes = (),
-    names: Collection[str] = (),
-    only_stale: bool = False,
-) -> Layer:
-    """Try the passes that apply to a layer with every smoke on it, each alone, then all that hold together.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be tried on one layer, and what is known of it."""
 
-    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that it stands on;
-    `names`: only these; `only_stale`: only those without fresh evidence. The others stay as they were found, if that
-    is fresh. Raises UsageError where `names` would leave proven ones behind that are not, SetupError where the engine
-    fails; the same call goes on from there.
+    question: Question
+    before: Evidence | None
+    applying: Mapping[str, tuple[Pass, Applied]]  # every pass that applies to the layer, by its name
+    known: Mapping[str, Finding]  # what is fresh, and not tried again
+    wanted: tuple[str, ...]  # the passes that are tried
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Those of the known that were proven by a run that broke off before it asked what fails without them."""
+        return frozenset(n for n, found in self.known.items() if found.verdict == "proven" and found.marginal is None)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What was proven of another state of the layer: it cannot stand in one file beside what is tried now."""
+        before = self.before.passes if self.before and self.wanted else {}
+        left = self.applying.keys() - self.known.keys() - {*self.wanted}
+        return tuple(sorted(name for name in left if name in before and before[name].verdict == "proven"))
+
+
+def work_of(
+    question: Question, passes: Sequence[Pass], root: Path, names: Collection[str] = (), *, only_stale: bool = False
+) -> Work:
+    """What is to be tried on a layer. `names`: only these; `only_stale`: only those without fresh evidence.
+
+    The others stay as they were found, if that is fresh.
     """
     before = committed(root, question.layer)
     applying = {each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))}
     fresh = {n: before.passes[n] for n, (each, _) in applying.items() if before and not stale(question, before, each)}
-    wanted = [n for n in applying if (not names or n in names) and not (only_stale and n in fresh)]
+    wanted = tuple(n for n in applying if (not names or n in names) and not (only_stale and n in fresh))
     known = {n: found for n, found in fresh.items() if n not in wanted}
-    if names:
-        _lose_nothing(question, before, {*known, *wanted})
-    unfinished = {n for n, found in known.items() if found.verdict == "proven" and found.marginal is None}
+    return Work(question, before, applying, known, wanted)
+
+
+def expect_nothing_lost(works: Sequence[Work]) -> None:
+    """Raises UsageError where some passes alone are wanted, and the evidence of others would go with them."""
+    if lost := {work.question.layer: work.lost for work in works if work.lost}:
+        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in lost.items())
+        raise UsageError(
+            f"the evidence of other proven passes is stale, and would be gone\n{told}",
+            "`slimbake prove --stale` tries these too",
+        )
+
+
+def prove_layer(
+    work: Work, subjects: Mapping[str, Subject], root: Path, say: Say, *, unpruned: str, below: Passes = ()
+) -> Layer:
+    """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold together.
+
+    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that it stands on.
+    Raises SetupError where the engine fails, and as `ablated` does; the same call goes on from there.
+    """
+    question, applying, known, wanted = work.question, work.applying, work.known, work.wanted
     trying = [subjects[name] for name in question.checks]
     say(f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
-    weighed = {}
-    if wanted or unfinished:
-        weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
+    new = frozenset({*wanted, *work.unfinished})
+    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True)) if new else {}
+    if not wanted and work.before:
+        return Layer(question, work.before, weighed, new)
     trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
@@ -90,17 +121,7 @@ def prove_layer(
         checks=dict(question.checks),
         passes={**known, **found},
     )
-    return Layer(question, evidence, weighed, frozenset({*wanted, *unfinished}))
-
-
-def _lose_nothing(question: Question, before: Evidence | None, kept: Collection[str]) -> None:
-    """Evidence is of one state of a layer: what was proven in another one cannot stand beside what is found now."""
-    proven = [n for n, found in before.passes.items() if found.verdict == "proven"] if before else []
-    if lost := [name for name in proven if name not in kept]:
-        raise UsageError(
-            f"{question.layer}: the evidence of {len(lost)} other proven passes is stale, and would be gone",
-            "`slimbake prove --stale` tries these too",
-        )
+    return Layer(question, evidence, weighed, new)
 
 
 def file_of(question: Question, root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Runs trials: as many at once as the machine bears, none twice, with a word about each."""
+"""Runs trials: as many at once as the machine bears, none twice that was answered, with a word about each."""
 
 from __future__ import annotations
 
