@@ -24,6 +24,7 @@ def figures(inputs: Inputs) -> str:
         (
             f"Running final containers, sides taking turns in one run ([how](../bench/README.md)): {found['rounds']} "
             "rounds, medians; a ratio is the median of those within a round, to the first side. "
+            "A side is a variant of `services.yaml`, or an image that was named beside them. "
             f"Load: {found['tool']}, from the same machine. Measured on: {found['machine']}.",
             table(_CONTAINER, _containers(services)),
             "RSS is VmRSS of all processes of the container. Replicas: how many of that RSS after load fit into "
