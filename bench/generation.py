@@ -26,15 +26,6 @@ RESULTS = ROOT / "bench" / "results" / "generation.json"
 DOCUMENT = ROOT / "docs" / "generation-figures.md"
 
 TORCH = "torch, fp32"
-PRECISIONS: dict[str, dict[str, Any]] = {
-    "ONNX, fp32": {"type": "fp32"},
-    "ONNX, fp16": {"type": "fp16"},
-    "ONNX, int8, weights": {"type": "int8", "mode": "weights"},
-    "ONNX, int8, dynamic": {"type": "int8", "mode": "dynamic"},
-    "ONNX, int8, dynamic, 7 bits": {"type": "int8", "mode": "dynamic", "reduce-range": True},
-    "ONNX, int8, dynamic, one scale a matrix": {"type": "int8", "mode": "dynamic", "per-channel": False},
-    "ONNX, int8, dynamic, without the table": {"type": "int8", "mode": "dynamic", "exclude": ["Gather"]},
-}
 WINDOW = 256  # tokens of a held-out window, as the training measured it
 HELD_OUT_EVERY = 20  # pages, as the training held them out
 TOKENS = 64  # that must be the same after each prompt
@@ -59,6 +50,7 @@ def compare(sdist: Path, weights: Path) -> None:
     import onnxruntime
     import torch
     import transformers
+    from bench.precision import PRECISIONS
     from bench.tables import cpu, machine
     from tokenizers import Tokenizer
 

@@ -33,9 +33,7 @@ TEXTS, QUERIES, NEAREST = 600, 200, 10
 RUNS = 150  # single texts, of which the median counts
 BATCH = 16
 
-FORMS: dict[str, dict[str, Any] | None] = {
-    "torch, fp32": None,
-    "torch, int8 (quantize_dynamic)": None,
+PRECISIONS: dict[str, dict[str, Any]] = {  # of encoders and decoders
     "ONNX, fp32": {"type": "fp32"},
     "ONNX, fp16": {"type": "fp16"},
     "ONNX, int8, weights": {"type": "int8", "mode": "weights"},
@@ -43,6 +41,11 @@ FORMS: dict[str, dict[str, Any] | None] = {
     "ONNX, int8, dynamic, 7 bits": {"type": "int8", "mode": "dynamic", "reduce-range": True},
     "ONNX, int8, dynamic, one scale a matrix": {"type": "int8", "mode": "dynamic", "per-channel": False},
     "ONNX, int8, dynamic, without the table": {"type": "int8", "mode": "dynamic", "exclude": ["Gather"]},
+}
+FORMS: dict[str, dict[str, Any] | None] = {
+    "torch, fp32": None,
+    "torch, int8 (quantize_dynamic)": None,
+    **PRECISIONS,
     "ONNX, int8, dynamic, without *.output.dense": {
         "type": "int8", "mode": "dynamic", "exclude": ["encoder.layer.*.output.dense/MatMul"],
     },

@@ -8,5 +8,9 @@ import platform
 
 def hardware() -> str:
     """The machine in a line."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {memory() / 2**30:.0f} GiB, Linux {platform.release()}"
+
+
+def memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

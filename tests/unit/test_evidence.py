@@ -543,6 +543,9 @@ def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) ->
     below = proving._below(found["api"].question, layers[:1], catalogue(root))
     assert [(each.name, each.packages) for each in below] == [("thing.data", ("thing",)), ("thing.docs", ("thing",))]
     assert proving._below(found["base-web"].question, layers[1:], catalogue(root)) == ()
+    put("job/smoke.py", "load", "imports")(root)
+    old = [Layer(works(root)["base-web"].question, layers[0].evidence, {}, frozenset())]
+    assert proving._below(found["api"].question, old, catalogue(root)) == (), "stale evidence is no company"
 
 
 def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(root: Path) -> None:

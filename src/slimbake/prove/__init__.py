@@ -12,7 +12,7 @@ from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import questions
-from slimbake.evidence.model import Evidence, Question
+from slimbake.evidence.model import Evidence, Question, stale
 from slimbake.images import this_platform
 from slimbake.lock import lock_texts, settled
 from slimbake.machine import machine
@@ -110,9 +110,15 @@ def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
 
 
 def _below(question: Question, layers: Sequence[Layer], passes: Sequence[Pass]) -> tuple[Applied, ...]:
-    """What is proven on the layers that all services of a layer stand on as well."""
-    under = (layer for layer in layers if question.checks.keys() <= layer.question.checks.keys())
-    return tuple(applied for layer in under for applied in _applied(layer, passes).values())
+    """What is proven, and not stale, on the layers that all services of a layer stand on as well."""
+    return tuple(
+        applied
+        for layer in layers
+        if question.checks.keys() <= layer.question.checks.keys()
+        for each in passes
+        if each.name in layer.proven and not stale(layer.question, layer.evidence, each)
+        if (applied := each.applied(layer.question.pins))
+    )
 
 
 def check(

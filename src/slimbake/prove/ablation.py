@@ -14,7 +14,7 @@ Passes = tuple[Applied, ...]
 _WAYS_OUT = {
     "verify": "`slimbake verify` shows whether it holds on the image as it is",
     "time": "make the check shorter, or prove where nothing else keeps the machine busy",
-    "startup": "packages that it imports have no bytecode: compiling them is what images without passes do",
+    "startup": "what does not compile has no bytecode: ask for other versions of packages, or say `optimize: none`",
     "memory": "prove on a machine with more memory, or with a smaller check",
 }
 

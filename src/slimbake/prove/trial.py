@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from slimbake import hardware
 from slimbake.catalogue.model import Applied
 from slimbake.docker.contained import contained, streamed
 from slimbake.errors import SetupError
@@ -115,16 +116,12 @@ def trial(
 
 def workers() -> int:
     """How many trials the machine bears at once."""
-    return max(1, min(os.cpu_count() or 1, _machine() // MEMORY_EACH))
+    return max(1, min(os.cpu_count() or 1, hardware.memory() // MEMORY_EACH))
 
 
 def most_memory() -> int:
     """Bytes that a trial may take which nothing else runs beside."""
-    return max(MEMORY, _machine() // 2)
-
-
-def _machine() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(MEMORY, hardware.memory() // 2)
 
 
 Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
