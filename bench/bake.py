@@ -1,4 +1,5 @@
-"""Cold bake, no-op bake and one-line edits of the example fleet, beside hand-written Dockerfiles; and all sizes.
+"""Cold bake, no-op bake and one-line edits of the example fleet, beside hand-written Dockerfiles;
+and all sizes.
 
 bench/README.md has the words for people.
 """
@@ -34,7 +35,10 @@ def main() -> int:
         say(f"frozen anew: {', '.join(changed) or 'nothing'}")
         return 0
     if old := stale(whole, ROOT):
-        say(f"the baselines of {', '.join(old)} hold other versions than locks/: run bench/bake.py --freeze")
+        say(
+            f"the baselines of {', '.join(old)} hold other versions than locks/: run bench/bake.py"
+            " --freeze"
+        )
         return 4
     known = whole.group("default")
     services = selected(arguments.services, known)
@@ -51,7 +55,11 @@ def main() -> int:
 
 
 def benchmark(
-    arguments: argparse.Namespace, project: str, services: tuple[str, ...], edits: tuple[str, ...], scratch: Path
+    arguments: argparse.Namespace,
+    project: str,
+    services: tuple[str, ...],
+    edits: tuple[str, ...],
+    scratch: Path,
 ) -> int:
     """Run the whole benchmark in a copy of the repository."""
     root = copied(scratch / "copy")
@@ -74,8 +82,16 @@ def benchmark(
             remove_made()
     print(times(found, edits))
     print(weights(found, services))
-    print(f"{tables.machine()}. Python is {'a stand-in' if setting.around.standins else 'the real image'}.")
-    broken = [f"{name}: {s}" for name, side in found.items() for s, holds in side.smokes.items() if not holds]
+    print(
+        f"{tables.machine()}. Python is"
+        f" {'a stand-in' if setting.around.standins else 'the real image'}."
+    )
+    broken = [
+        f"{name}: {s}"
+        for name, side in found.items()
+        for s, holds in side.smokes.items()
+        if not holds
+    ]
     if not arguments.engine_is_mine:
         print("Cold bakes are unmeasured: they empty the engine, which needs --engine-is-mine.")
     if broken:
@@ -96,7 +112,11 @@ def times(found: dict[str, Found], edits: tuple[str, ...]) -> str:
         line("no-op bake", [side.noop for side in found.values()]),
     ]
     for service in edits:
-        rows.append(line(f"edit of {service}: image alone", [side.edits[service] for side in found.values()]))
+        rows.append(
+            line(
+                f"edit of {service}: image alone", [side.edits[service] for side in found.values()]
+            )
+        )
         proven = [side.proven.get(service) for side in found.values()]
         rows.append(line(f"edit of {service}: image and smoke", proven))
     headings = ("seconds, medians", *found, *(f"{name} / {first}" for name in others))
@@ -106,7 +126,10 @@ def times(found: dict[str, Found], edits: tuple[str, ...]) -> str:
 def line(name: str, runs: list[list[float] | None]) -> tuple[str, ...]:
     """A line of the table of seconds; None stands for what a side does not do."""
     medians = [None if each is None else tables.median(each) for each in runs]
-    cells = ["no smoke" if each is None else tables.seconds(median) for each, median in zip(runs, medians, strict=True)]
+    cells = [
+        "no smoke" if each is None else tables.seconds(median)
+        for each, median in zip(runs, medians, strict=True)
+    ]
     ratios = [
         "" if each is None else tables.ratio(median, medians[0])
         for each, median in zip(runs[1:], medians[1:], strict=True)
@@ -147,19 +170,33 @@ def parse() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", default="", metavar="A,B", help="only these (default: all)")
-    parser.add_argument("--edits", default="", metavar="A,B", help="edit only these (default: each of the services)")
     parser.add_argument(
-        "--sides", default=SIDES, metavar="A,B", help="of slimbake, one-by-one, parallel (default: all)"
+        "--edits", default="", metavar="A,B", help="edit only these (default: each of the services)"
     )
-    parser.add_argument("--runs", type=int, default=5, help="of no-op bakes and of each edit (default: %(default)s)")
-    parser.add_argument("--cold-runs", type=int, default=1, help="of cold bakes (default: %(default)s)")
+    parser.add_argument(
+        "--sides",
+        default=SIDES,
+        metavar="A,B",
+        help="of slimbake, one-by-one, parallel (default: all)",
+    )
+    parser.add_argument(
+        "--runs", type=int, default=5, help="of no-op bakes and of each edit (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cold-runs", type=int, default=1, help="of cold bakes (default: %(default)s)"
+    )
     parser.add_argument(
         "--engine-is-mine",
         action="store_true",
-        help="measure cold bakes too: REMOVES this project's images and ALL build cache from the engine",
+        help=(
+            "measure cold bakes too: REMOVES this project's images and ALL build cache from the"
+            " engine"
+        ),
     )
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
-    parser.add_argument("--freeze", action="store_true", help="write the baselines' requirements anew, from locks/")
+    parser.add_argument(
+        "--freeze", action="store_true", help="write the baselines' requirements anew, from locks/"
+    )
     arguments = parser.parse_args()
     arguments.sides = [name for name in arguments.sides.split(",") if name]
     if unknown := sorted(set(arguments.sides) - set(SIDES.split(","))):

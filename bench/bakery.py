@@ -1,6 +1,8 @@
-"""Renders every image of a posit-bakery repository, then prints its plan; runs in posit-bakery's own environment.
+"""Renders every image of a posit-bakery repository, then prints its plan; runs in posit-bakery's
+own environment.
 
-Both in one process, on one loaded configuration: its own command line would start, and load, once for each.
+Both in one process, on one loaded configuration: its own command line would start, and load, once
+for each.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""What each compression costs in time and in bytes: BuildKit itself exports the files of a real image with each.
+"""What each compression costs in time and in bytes: BuildKit itself exports the files of a real
+image with each.
 
 bench/README.md has the words for people.
 """
@@ -33,15 +34,20 @@ def main() -> int:
     """Measure, print the table, write the numbers."""
     whole = plan(manifest(ROOT / MANIFEST))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--service", default="embedding", help="whose image, as the engine holds it [%(default)s]")
+    parser.add_argument(
+        "--service", default="embedding", help="whose image, as the engine holds it [%(default)s]"
+    )
     parser.add_argument("--image", help="another image of the engine")
     parser.add_argument("--settings", default=",".join(SETTINGS), help="[%(default)s]")
-    parser.add_argument("--runs", type=int, default=3, help="of each; the table has medians [%(default)s]")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="of each; the table has medians [%(default)s]"
+    )
     arguments = parser.parse_args()
     image = arguments.image or f"{whole.registry}/{arguments.service}:latest"
     try:
         images.identity(image)
-        # One setting after the other and all of that again, so that a busy minute does not hit one alone.
+        # One setting after the other and all of that again, so that a busy minute does not hit one
+        # alone.
         settings = arguments.settings.split(",")
         found = [(each, *exported(image, each)) for _ in range(arguments.runs) for each in settings]
     except FailedError as error:
@@ -57,15 +63,24 @@ def main() -> int:
 def exported(image: str, setting: str) -> tuple[float, int]:
     """Seconds of an export of an image's files as one layer, and the bytes of its blob.
 
-    BuildKit compresses no layer twice, so it is a new one each time: in a folder with a name that nothing else has.
-    Copying is not measured. What is left in the build cache is removed by its ids; nothing else of the cache is.
+    BuildKit compresses no layer twice, so it is a new one each time: in a folder with a name that
+    nothing else has. Copying is not measured. What is left in the build cache is removed by its
+    ids; nothing else of the cache is.
     """
     type_, _, level = setting.partition(" ")
     token = f"slimbake-bench-{uuid.uuid4().hex[:12]}"
     with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as name:
         folder = Path(name)
         (folder / "Dockerfile").write_text(f"FROM scratch\nCOPY --from=source / /{token}/\n")
-        words = ["docker", "buildx", "build", "--quiet", "--build-context", f"source=docker-image://{image}", name]
+        words = [
+            "docker",
+            "buildx",
+            "build",
+            "--quiet",
+            "--build-context",
+            f"source=docker-image://{image}",
+            name,
+        ]
         compression = f"compression={type_}" + (f",compression-level={level}" if level else "")
         out = folder / "out"
         try:
@@ -83,19 +98,28 @@ def exported(image: str, setting: str) -> tuple[float, int]:
 
 def remove(token: str) -> None:
     """Remove the records of the build cache that are about a token of ours."""
-    shown = subprocess.run(["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True
+    ).stdout
     for record in shown.split("\n\n"):
         found = re.search(r"^ID:\s*(\S+)", record, re.MULTILINE)
         if found and token in record:
-            subprocess.run(["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"], capture_output=True)
+            subprocess.run(
+                ["docker", "buildx", "prune", "--force", "--filter", f"id={found[1]}"],
+                capture_output=True,
+            )
 
 
 def report(image: str, settings: list[str], found: list[tuple[str, float, int]]) -> None:
     """The table on stdout, all numbers in a file."""
     rows = list(table(settings, found))
     headings = ("compression", "export s", "MB", "bytes to zstd 7", "seconds to zstd 7")
-    print(tables.markdown(f"The files of {image} as one layer, exported by BuildKit", headings, rows))
-    runs = [{"setting": setting, "seconds": seconds, "bytes": size} for setting, seconds, size in found]
+    print(
+        tables.markdown(f"The files of {image} as one layer, exported by BuildKit", headings, rows)
+    )
+    runs = [
+        {"setting": setting, "seconds": seconds, "bytes": size} for setting, seconds, size in found
+    ]
     say(f"all numbers: {tables.save('compression', {'image': image, 'runs': runs})}")
 
 
@@ -104,7 +128,9 @@ def table(settings: list[str], found: list[tuple[str, float, int]]) -> Iterator[
 
     def medians(setting: str) -> tuple[float | None, float | None]:
         runs = [(seconds, size) for each, seconds, size in found if each == setting]
-        return tables.median(seconds for seconds, _ in runs), tables.median(size for _, size in runs)
+        return tables.median(seconds for seconds, _ in runs), tables.median(
+            size for _, size in runs
+        )
 
     usual_seconds, usual_bytes = medians("zstd 7")
     for setting in settings:

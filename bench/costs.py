@@ -1,4 +1,6 @@
-"""What the targets of the example cost, as a cold bake measured them. bench/README.md has the words for people."""
+"""What the targets of the example cost, as a cold bake measured them. bench/README.md has the words
+for people.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,27 @@ from slimbake.plan.model import Plan
 from slimbake.release import BAKED, COSTS, MEASURED
 
 OUT = Path(__file__).resolve().parent / "scaling" / "example.json"
-_STEP = re.compile(r"^(?P<target>[\w-]+): (?!smoke: )(?P<step>.*) \((?P<seconds>[\d.]+) s\)$", re.MULTILINE)
+_STEP = re.compile(
+    r"^(?P<target>[\w-]+): (?!smoke: )(?P<step>.*) \((?P<seconds>[\d.]+) s\)$", re.MULTILINE
+)
 
 
 def main() -> int:
     """Write the file; 4 where something was not measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, default=ROOT, help="a checkout of this repository that was baked")
-    parser.add_argument("--log", type=Path, help="stderr of its cold bake, where .slimbake/costs.json has no seconds")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="a checkout of this repository that was baked"
+    )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        help="stderr of its cold bake, where .slimbake/costs.json has no seconds",
+    )
     arguments = parser.parse_args()
     made = plan(manifest(arguments.root / MANIFEST))
-    seconds = of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
+    seconds = (
+        of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
+    )
     weighed = of_layers(made, _read(arguments.root / BAKED), _read(arguments.root / MEASURED))
     baked = made.needed((*made.group("default"), *made.group("smoke")))
     known = [target.name for target in baked if target.kind != "inside"]
@@ -38,7 +50,9 @@ def main() -> int:
         sys.stderr.write(f"not measured: {', '.join(missing)}: run `slimbake bake --no-cache`\n")
         return 4
     value = {
-        "source": "steps as `slimbake bake` printed them: without exports" if arguments.log else COSTS,
+        "source": "steps as `slimbake bake` printed them: without exports"
+        if arguments.log
+        else COSTS,
         "machine": tables.machine().partition(", load")[0],
         "seconds": {name: seconds[name] for name in sorted(seconds)},
         "bytes": weighed,
@@ -62,7 +76,8 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
     """
     holders: dict[str, set[str]] = {}
     sizes: dict[str, int] = {}
-    services = made.group("default")  # variants that were baked beside them are no part of what is played
+    # variants that were baked beside them are no part of what is played
+    services = made.group("default")
     for service in services:
         _, image = baked[service]
         for layer in measured[image]:

@@ -1,9 +1,10 @@
-"""Runs a command where there is no network, with a Docker engine of its own that has nothing but the external images.
+"""Runs a command where there is no network, with a Docker engine of its own that has nothing but
+the external images.
 
     .venv/bin/python bench/cut.py slimbake bake --no-cache
 
-The command runs in the folder of this repository, in a network namespace without a route; its engine is gone when it
-ends, with all that it built. Needs root. The exit code is the command's.
+The command runs in the folder of this repository, in a network namespace without a route; its
+engine is gone when it ends, with all that it built. Needs root. The exit code is the command's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def main() -> int:
     with own_engine(route=False) as own:
         bring_externals(ROOT / MANIFEST, own.host)
         started = time.monotonic()
-        done = subprocess.run(own.within(*command), cwd=ROOT, env={**os.environ, "DOCKER_HOST": own.host}, check=False)
+        done = subprocess.run(
+            own.within(*command), cwd=ROOT, env={**os.environ, "DOCKER_HOST": own.host}, check=False
+        )
         print(f"{time.monotonic() - started:.1f} s, exit code {done.returncode}", file=sys.stderr)
     return done.returncode
 

@@ -11,10 +11,12 @@ from timed import run, say
 
 
 def empty(project: str) -> None:
-    """Remove the project's images, the benchmark's, and everything that BuildKit keeps: steps, contexts, cache mounts.
+    """Remove the project's images, the benchmark's, and everything that BuildKit keeps: steps,
+    contexts, cache mounts.
 
-    The images that come from outside stay: people have those before they build. What a reproducible image left in
-    the engine would make the next cold build of it faster, so this project's images go under whatever tag.
+    The images that come from outside stay: people have those before they build. What a reproducible
+    image left in the engine would make the next cold build of it faster, so this project's images
+    go under whatever tag.
     """
     remove(_of_project(project))
     remove_made()
@@ -26,7 +28,9 @@ def empty(project: str) -> None:
 
 
 def remove_made() -> None:
-    """Remove the images of benchmarks, those without a name too; the image that baselines stand on stays."""
+    """Remove the images of benchmarks, those without a name too; the image that baselines stand on
+    stays.
+    """
     mine = [image for image in _listed() if image["Repository"].startswith(f"{PREFIX}/")]
     mine += _listed("--filter", "dangling=true", "--filter", f"label={LABEL}")
     mine += _of_project(PREFIX)
@@ -34,9 +38,15 @@ def remove_made() -> None:
 
 
 def remove(images: list[dict[str, str]]) -> None:
-    """Remove images by the names they were listed with. Raises FailedError where a container uses one."""
+    """Remove images by the names they were listed with. Raises FailedError where a container uses
+    one.
+    """
     names = {
-        image["ID"] if "<none>" in (image["Repository"], image["Tag"]) else f"{image['Repository']}:{image['Tag']}"
+        (
+            image["ID"]
+            if "<none>" in (image["Repository"], image["Tag"])
+            else f"{image['Repository']}:{image['Tag']}"
+        )
         for image in images
     }
     if names:

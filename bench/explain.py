@@ -1,4 +1,5 @@
-"""What it costs a start that an image can tell which pass removed a module: with the hook and without, taking turns.
+"""What it costs a start that an image can tell which pass removed a module: with the hook and
+without, taking turns.
 
 bench/README.md has the words for people.
 """
@@ -20,7 +21,8 @@ from slimbake.measure.start import started
 from slimbake.plan.model import Running
 from slimbake.planned import planned
 
-SERVICES = ("embedding", "nlg", "api")  # two that look for many modules that are not there, and one that does not
+# two that look for many modules that are not there, and one that does not
+SERVICES = ("embedding", "nlg", "api")
 WITHOUT = """\
 FROM {image}
 USER 0:0
@@ -33,7 +35,9 @@ def main() -> int:
     """Measure, print the table, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=9, help="starts of each side [%(default)s]")
-    parser.add_argument("--tag", default="latest", help="which images, that a bake has made [%(default)s]")
+    parser.add_argument(
+        "--tag", default="latest", help="which images, that a bake has made [%(default)s]"
+    )
     parser.add_argument("services", nargs="*", default=SERVICES)
     arguments = parser.parse_args()
     plan, _ = planned(manifest(ROOT / MANIFEST))
@@ -41,7 +45,9 @@ def main() -> int:
     rows, results = [], []
     for name in arguments.services:
         try:
-            result = compared(running[name], f"{plan.registry}/{name}:{arguments.tag}", arguments.runs)
+            result = compared(
+                running[name], f"{plan.registry}/{name}:{arguments.tag}", arguments.runs
+            )
         except FailedError as error:
             say(str(error))
             return 5
@@ -50,9 +56,19 @@ def main() -> int:
             return error.exit_code
         with_, without = result["with"], result["without"]
         added = statistics.median(a - b for a, b in zip(with_, without, strict=True))
-        rows.append([name, *(f"{statistics.median(side):.3f}" for side in (with_, without)), f"{added:+.3f}"])
+        rows.append(
+            [
+                name,
+                *(f"{statistics.median(side):.3f}" for side in (with_, without)),
+                f"{added:+.3f}",
+            ]
+        )
         results.append({"service": name, "added": added, **result})
-    print(tables.markdown("What the hook costs a start", ("service", "with, s", "without, s", "added, s"), rows))
+    print(
+        tables.markdown(
+            "What the hook costs a start", ("service", "with, s", "without, s", "added, s"), rows
+        )
+    )
     say(f"all numbers: {tables.save('explain', {'services': results})}")
     return 0
 
@@ -75,7 +91,11 @@ def compared(service: Running, image: str, runs: int) -> dict[str, list[float]]:
 def built(dockerfile: str) -> str:
     """The id of an image made from a Dockerfile that needs no context."""
     done = subprocess.run(
-        ["docker", "build", "--quiet", "-"], input=dockerfile, capture_output=True, text=True, check=False
+        ["docker", "build", "--quiet", "-"],
+        input=dockerfile,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise FailedError(done.stderr.strip())

@@ -1,6 +1,8 @@
-"""`slimbake fingerprint` for a fleet of many services with many files, one very large context, and large weights.
+"""`slimbake fingerprint` for a fleet of many services with many files, one very large context, and
+large weights.
 
-Whole processes, and the fingerprints alone in one: medians of several runs. bench/README.md has the words for people.
+Whole processes, and the fingerprints alone in one: medians of several runs. bench/README.md has the
+words for people.
 """
 
 from __future__ import annotations
@@ -63,7 +65,10 @@ def main() -> int:
         results.append({"case": name, "whole": whole, "alone": alone, "since": since})
     headings = ("fleet", "whole process s", "fingerprints alone s", "HEAD~1..HEAD s", "runs")
     print(tables.markdown("fingerprint, medians", headings, rows))
-    print(f"{tables.machine()}. Files lie in the page cache; only files of {1 << 18:,} bytes and more are recorded.")
+    print(
+        f"{tables.machine()}. Files lie in the page cache; only files of {1 << 18:,} bytes and more"
+        " are recorded."
+    )
     say(f"all numbers: {tables.save('fingerprint', {'cases': results})}")
     return 0
 
@@ -74,7 +79,10 @@ def cases(arguments: argparse.Namespace) -> list[tuple[str, Callable[[Path], Non
     return [
         (f"{services:,} services of {files} files", lambda root: write(root, services, files)),
         (f"1 service of {context:,} files", lambda root: write(root, 1, context)),
-        (f"1 service, {WEIGHTS / 1e9:.1f} GB in one file", lambda root: write(root, 1, 10, WEIGHTS)),
+        (
+            f"1 service, {WEIGHTS / 1e9:.1f} GB in one file",
+            lambda root: write(root, 1, 10, WEIGHTS),
+        ),
     ]
 
 
@@ -102,7 +110,15 @@ def write(root: Path, services: int, files: int, large: int = 0) -> None:
 
 def committed(root: Path) -> None:
     """Commit everything, then an edit of one file."""
-    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
+    git = (
+        "git",
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    )
     run((*git, "init", "--quiet"), root)
     for text in ("one", "two"):
         next((root / "services").iterdir()).joinpath("edited.py").write_text(text)
@@ -119,7 +135,9 @@ def timed(root: Path, *words: str) -> float | None:
 def fingerprints(root: Path) -> float:
     """Seconds of the fingerprints alone, in a process that has the plan and what is generated."""
     words = (sys.executable, "-c", ALONE)
-    seconds, known, targets = subprocess.run(words, cwd=root, check=True, capture_output=True, text=True).stdout.split()
+    seconds, known, targets = subprocess.run(
+        words, cwd=root, check=True, capture_output=True, text=True
+    ).stdout.split()
     assert known == targets, "a fingerprint that is not known costs less"
     return float(seconds)
 
@@ -132,10 +150,16 @@ def parse() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", type=int, default=SERVICES, help="(default: %(default)s)")
-    parser.add_argument("--files", type=int, default=FILES, help="of each service (default: %(default)s)")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="files of one service (default: %(default)s)")
+    parser.add_argument(
+        "--files", type=int, default=FILES, help="of each service (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--context", type=int, default=CONTEXT, help="files of one service (default: %(default)s)"
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each (default: %(default)s)")
-    parser.add_argument("--no-git", dest="git", action="store_false", help="leave the comparison of commits out")
+    parser.add_argument(
+        "--no-git", dest="git", action="store_false", help="leave the comparison of commits out"
+    )
     return parser.parse_args()
 
 

@@ -1,7 +1,8 @@
 """Synthetic fleets: a repository of N services, as slimbake wants it and as posit-bakery wants it.
 
-The same N gives the same bytes. Everything is written as it is made, so that a fleet of 10,000 costs no memory:
-what a child process is said to have used at its peak can never be less than what its parent had.
+The same N gives the same bytes. Everything is written as it is made, so that a fleet of 10,000
+costs no memory: what a child process is said to have used at its peak can never be less than what
+its parent had.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-BASES = ("web", "ml", "web", "", "web", "ml", "web", "ml")  # of eight services: as the worked example has them
+# of eight services: as the worked example has them
+BASES = ("web", "ml", "web", "", "web", "ml", "web", "ml")
 DELTAS = (
     "prometheus-client>=0.21,<1",
     "sqlite-vec>=0.1.6,<0.2",
@@ -89,7 +91,9 @@ def write_slimbake(root: Path, count: int) -> None:
         manifest.write(_MANIFEST)
         for index, name, package, base in _services(count):
             manifest.write(
-                f"  {name}:\n" + (f"    base: {base}\n" if base else "") + f"    context: services/{name}\n"
+                f"  {name}:\n"
+                + (f"    base: {base}\n" if base else "")
+                + f"    context: services/{name}\n"
                 f"    requirements: requirements.txt\n"
                 f"    command: [python, -m, {package}]\n"
                 f"    port: {FIRST_PORT + index}\n"

@@ -1,4 +1,6 @@
-"""The baselines' requirements: the exact versions of slimbake's own locks, so that all sides install the same."""
+"""The baselines' requirements: the exact versions of slimbake's own locks, so that all sides
+install the same.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,21 @@ REQUIREMENTS = Path("bench/baseline/requirements")
 
 
 def requirements(plan: Plan, root: Path) -> dict[str, str]:
-    """The text of the requirements file of each service that a bake builds; one without packages has none."""
+    """The text of the requirements file of each service that a bake builds; one without packages
+    has none.
+    """
     texts = {}
     for service in plan.group("default"):
-        pins = {pin for lock in locks(plan, service) for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))}
+        pins = {
+            pin
+            for lock in locks(plan, service)
+            for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))
+        }
         if pins:
             lines = sorted(f"{pin.name}=={pin.version}\n" for pin in pins)
-            # The first line makes each file another one: api and bulk-ingester, say, have the same packages, and
-            # an engine would find the one's install in its cache when it builds the other.
+            # The first line makes each file another one: api and bulk-ingester, say, have the same
+            # packages, and an engine would find the one's install in its cache when it builds the
+            # other.
             texts[service] = f"# All that {service} has, frozen.\n{''.join(lines)}"
     return texts
 

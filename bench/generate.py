@@ -1,7 +1,8 @@
-"""`slimbake generate` for fleets of several sizes, beside posit-bakery 0.8 that renders and plans as many images.
+"""`slimbake generate` for fleets of several sizes, beside posit-bakery 0.8 that renders and plans
+as many images.
 
-Whole processes, in turn: each run of one side is followed by a run of the other. bench/README.md has the words
-for people.
+Whole processes, in turn: each run of one side is followed by a run of the other. bench/README.md
+has the words for people.
 """
 
 from __future__ import annotations
@@ -100,8 +101,12 @@ def main() -> int:
         for side in result["sides"]:
             if side["why"]:
                 print(f"{result['services']:,} services, {side['name']}: {side['why']}.")
-    say(f"all numbers: {tables.save('generate', {'fleets': results, 'versions': versions(bakery)})}")
-    return 1 if any(side["why"] == "failed" for result in results for side in result["sides"]) else 0
+    say(
+        f"all numbers: {tables.save('generate', {'fleets': results, 'versions': versions(bakery)})}"
+    )
+    return (
+        1 if any(side["why"] == "failed" for result in results for side in result["sides"]) else 0
+    )
 
 
 HEADINGS = (
@@ -144,7 +149,9 @@ def described(side: Side) -> dict[str, object]:
 
 
 def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterator[Side]:
-    """Write the two fleets and say how each is run; slimbake writes all files at each run, as posit-bakery does."""
+    """Write the two fleets and say how each is run; slimbake writes all files at each run, as
+    posit-bakery does.
+    """
     say(f"{size} services: writing the fleets")
     ours, theirs = scratch / "slimbake", scratch / "bakery"
     write_slimbake(ours, size)
@@ -176,7 +183,9 @@ def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterat
 
 
 def bakery_python() -> Path | None:
-    """The Python of an environment that holds exactly the pinned posit-bakery; made at the first call."""
+    """The Python of an environment that holds exactly the pinned posit-bakery; made at the first
+    call.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slimbake" / "bench"
     folder = cache / f"posit-bakery-{hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
@@ -185,35 +194,67 @@ def bakery_python() -> Path | None:
     say(f"installing posit-bakery into {folder}")
     half = folder.with_suffix(f".{os.getpid()}")
     made = subprocess.run(
-        uv("venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", BAKERY_PYTHON, half)
+        uv(
+            "venv",
+            "--quiet",
+            "--relocatable",
+            "--no-python-downloads",
+            "--python",
+            BAKERY_PYTHON,
+            half,
+        )
     )
     if made.returncode:
         return None
-    subprocess.run(uv("pip", "install", "--quiet", "--python", half, "--compile-bytecode", "-r", PINS), check=True)
+    subprocess.run(
+        uv("pip", "install", "--quiet", "--python", half, "--compile-bytecode", "-r", PINS),
+        check=True,
+    )
     half.rename(folder)
     return python
 
 
 def uv(*words: str | Path) -> list[str | Path]:
-    """A call of the uv that slimbake depends on, by its module: its package would stay in our memory."""
+    """A call of the uv that slimbake depends on, by its module: its package would stay in our
+    memory.
+    """
     return [sys.executable, "-m", "uv", *words]
 
 
 def versions(bakery: Path | None) -> str:
     """Which Python each side runs on."""
-    asked = subprocess.run([bakery, "--version"], capture_output=True, text=True).stdout.strip() if bakery else "absent"
+    asked = (
+        subprocess.run([bakery, "--version"], capture_output=True, text=True).stdout.strip()
+        if bakery
+        else "absent"
+    )
     return f"slimbake on Python {sys.version.split()[0]}, posit-bakery 0.8.0 on {asked}"
 
 
 def parse() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="numbers of services (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=5, help="of each side for each size (default: %(default)s)")
     parser.add_argument(
-        "--limit", type=float, default=300.0, help="seconds that a side may use up for one size (default: %(default)s)"
+        "sizes",
+        nargs="*",
+        type=int,
+        default=SIZES,
+        help="numbers of services (default: %(default)s)",
     )
-    parser.add_argument("--quick", action="store_true", help=f"leave posit-bakery out for fleets of {LARGE:,} and more")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="of each side for each size (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=300.0,
+        help="seconds that a side may use up for one size (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"leave posit-bakery out for fleets of {LARGE:,} and more",
+    )
     arguments = parser.parse_args()
     if arguments.runs < 1 or min(arguments.sizes) < 1:
         parser.error("at least one run and one service")

@@ -1,7 +1,9 @@
-"""What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages, bytes, speed.
+"""What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages,
+bytes, speed.
 
-Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python bench/generation.py
-DJANGO_SDIST`. Without the text it makes docs/generation-figures.md of what was measured last. bench/README.md has more.
+Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python
+bench/generation.py DJANGO_SDIST`. Without the text it makes docs/generation-figures.md of what was
+measured last. bench/README.md has more.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def main() -> None:
     """Measure where there is a text to measure with, and write the page."""
     sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("sdist", type=Path, nargs="?", help="the model's text: services/nlg/train/README.md")
+    parser.add_argument(
+        "sdist", type=Path, nargs="?", help="the model's text: services/nlg/train/README.md"
+    )
     parser.add_argument("--weights", type=Path, default=ROOT / "services" / "nlg" / "weights")
     arguments = parser.parse_args()
     if arguments.sdist:
@@ -56,7 +60,9 @@ def compare(sdist: Path, weights: Path) -> None:
 
     from slimbake.inside.export import export
 
-    graphs, torches, prose = (importlib.import_module(name) for name in ("nlg.graph", "nlg.transformer", "train.prose"))
+    graphs, torches, prose = (
+        importlib.import_module(name) for name in ("nlg.graph", "nlg.transformer", "train.prose")
+    )
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
     pages = prose.documents(sdist)[::HELD_OUT_EVERY]
@@ -66,7 +72,11 @@ def compare(sdist: Path, weights: Path) -> None:
 
     whole = torches.Transformer(weights, "float32")
     expected = [greedy(whole, prompt)[0] for prompt in prompts]
-    found = {TORCH: measured(whole, expected, prompts, windows, (weights / "model.safetensors").stat().st_size)}
+    found = {
+        TORCH: measured(
+            whole, expected, prompts, windows, (weights / "model.safetensors").stat().st_size
+        )
+    }
     for name, precision in PRECISIONS.items():
         print(f"  {name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +87,9 @@ def compare(sdist: Path, weights: Path) -> None:
     told = {
         "machine": machine(),
         "cpu": cpu(),
-        "versions": {each.__name__: each.__version__ for each in (torch, transformers, onnxruntime)},
+        "versions": {
+            each.__name__: each.__version__ for each in (torch, transformers, onnxruntime)
+        },
         "text": sdist.name,
         "windows": len(windows),
         "prompts": len(prompts),
@@ -90,7 +102,9 @@ def compare(sdist: Path, weights: Path) -> None:
 def measured(
     decoder: Any, expected: list[list[int]], prompts: list[list[int]], windows: Any, size: int
 ) -> dict[str, Any]:
-    """The figures of one form. Speeds are by the processor's time: those of one core that does nothing else."""
+    """The figures of one form. Speeds are by the processor's time: those of one core that does
+    nothing else.
+    """
     mine = [greedy(decoder, prompt) for prompt in prompts]
     equal = [first_other(ours, theirs) for (ours, _), theirs in zip(mine, expected, strict=True)]
     speeds = [max(greedy(decoder, prompt)[1] for _ in range(ROUNDS)) for prompt in prompts[:4]]
@@ -102,15 +116,21 @@ def measured(
         "bytes": size,
         "equal": sum(count == TOKENS for count in equal),
         "first": float(np.mean(equal)),
-        "perplexity": float(np.exp(np.mean([loss_of(decoder.logits(row.tolist()), row) for row in windows]))),
-        "by_token": float(np.exp(np.mean([loss_of(one_by_one(decoder, row), row) for row in windows]))),
+        "perplexity": float(
+            np.exp(np.mean([loss_of(decoder.logits(row.tolist()), row) for row in windows]))
+        ),
+        "by_token": float(
+            np.exp(np.mean([loss_of(one_by_one(decoder, row), row) for row in windows]))
+        ),
         "rate": float(np.median(speeds)),
         "prefill": prefill,
     }
 
 
 def greedy(decoder: Any, prompt: Sequence[int]) -> tuple[list[int], float]:
-    """TOKENS likeliest tokens, ends among them, and how many came after the first in a second of a core's time."""
+    """TOKENS likeliest tokens, ends among them, and how many came after the first in a second of a
+    core's time.
+    """
     logits, cache = decoder.read(prompt)
     tokens = [int(logits.argmax())]
     started = time.process_time()
@@ -138,7 +158,9 @@ def loss_of(logits: Any, ids: Any) -> float:
 
 def first_other(mine: Sequence[int], theirs: Sequence[int]) -> int:
     """How many tokens are the same before the first that differs."""
-    return next((at for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b), len(mine))
+    return next(
+        (at for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b), len(mine)
+    )
 
 
 def document(told: dict[str, Any]) -> str:
@@ -150,7 +172,10 @@ def document(told: dict[str, Any]) -> str:
         (
             form,
             f"{row['bytes'] / 1e6:.2f}",
-            *(f"{row[key]:.3f} ({row[key] / torch[key] - 1:+.2%})" for key in ("perplexity", "by_token")),
+            *(
+                f"{row[key]:.3f} ({row[key] / torch[key] - 1:+.2%})"
+                for key in ("perplexity", "by_token")
+            ),
             f"{row['equal']} of {told['prompts']}",
             f"{row['first']:.1f}",
             f"{row['rate']:,.0f}",
@@ -158,7 +183,16 @@ def document(told: dict[str, Any]) -> str:
         )
         for form, row in told["forms"].items()
     ]
-    heads = ("form", "MB", "perplexity", "token by token", "all equal", "equal", "tokens/s", "of a prompt, tokens/s")
+    heads = (
+        "form",
+        "MB",
+        "perplexity",
+        "token by token",
+        "all equal",
+        "equal",
+        "tokens/s",
+        "of a prompt, tokens/s",
+    )
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     return f"""# What a precision costs a text generator
 

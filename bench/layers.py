@@ -1,4 +1,6 @@
-"""The layer planner beside other ways to cut a fleet's images into layers. bench/README.md has the words for people."""
+"""The layer planner beside other ways to cut a fleet's images into layers. bench/README.md has the
+words for people.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,13 @@ class Row:
 
 
 def main() -> int:
-    """Print the tables; 1 where the planner was worse than another way, or further than 2 % from the best plan."""
+    """Print the tables; 1 where the planner was worse than another way, or further than 2 % from
+    the best plan.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="services of the synthetic fleets")
+    parser.add_argument(
+        "sizes", nargs="*", type=int, default=SIZES, help="services of the synthetic fleets"
+    )
     sizes = parser.parse_args().sizes
     limits, prices = Limits(), Prices()
     kept: dict[str, Any] = {"limits": asdict(limits), "prices": asdict(prices), "fleets": {}}
@@ -51,12 +57,22 @@ def main() -> int:
         least = bound(case.fleet)
         rows = [_row(case, name, way, prices) for name, way in _ways(case, limits)]
         good = good and min(rows, key=lambda row: row.value).name == OURS
-        print(tables.markdown(f"{case.name}: MB", HEADINGS, [*map(_cells, rows), _least(least, prices)]))
+        print(
+            tables.markdown(
+                f"{case.name}: MB", HEADINGS, [*map(_cells, rows), _least(least, prices)]
+            )
+        )
         kept["fleets"][case.name] = {"bound": asdict(least), "ways": [asdict(row) for row in rows]}
     found = [_exact(*kind, prices) for kind in TINY]
     good = good and all(gap < 0.02 for gaps in found for gap in gaps)
     kept["exact"] = [{"kind": kind, "gaps": gaps} for kind, gaps in zip(TINY, found, strict=True)]
-    headings = ("images, items, layers", "fleets", "best plan found", "mean above it", "worst above it")
+    headings = (
+        "images, items, layers",
+        "fleets",
+        "best plan found",
+        "mean above it",
+        "worst above it",
+    )
     cells = [
         (
             f"{images}, {items}, {layers}",
@@ -78,7 +94,10 @@ def _ways(case: Case, limits: Limits) -> Iterator[tuple[str, Callable[[], LayerP
     yield "one common base", lambda: compared.common_base(fleet)
     yield "one base with everything", lambda: compared.everything_base(fleet)
     yield "nixpkgs, popularity", lambda: compared.popularity(fleet, case.requires, case.asked, free)
-    yield f"nixpkgs, {NIXPKGS} layers", lambda: compared.popularity(fleet, case.requires, case.asked, NIXPKGS)
+    yield (
+        f"nixpkgs, {NIXPKGS} layers",
+        lambda: compared.popularity(fleet, case.requires, case.asked, NIXPKGS),
+    )
     yield "apko, largest groups", lambda: compared.largest(fleet, free)
     if case.written:
         yield "written by hand", lambda: case.written or LayerPlan(())
@@ -97,7 +116,12 @@ def _row(case: Case, name: str, way: Callable[[], LayerPlan], prices: Prices) ->
 
 def _cells(row: Row) -> tuple[str, ...]:
     numbers = (row.value, row.cost.host, row.cost.registry, row.cost.pulled, row.cost.waste)
-    return (row.name, *map(tables.megabytes, numbers), str(row.cost.layers), tables.seconds(row.seconds))
+    return (
+        row.name,
+        *map(tables.megabytes, numbers),
+        str(row.cost.layers),
+        tables.seconds(row.seconds),
+    )
 
 
 def _least(least: Bound, prices: Prices) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""How long it takes to ask a registry which of a fleet's images it has. bench/README.md has the words for people."""
+"""How long it takes to ask a registry which of a fleet's images it has. bench/README.md has the
+words for people.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,15 @@ HEADINGS = ("", "images", "median s", "ms each", "runs")
 
 
 def main() -> int:
-    """Print the table; 1 where the question about all images took more than its limit, or its answer is wrong."""
+    """Print the table; 1 where the question about all images took more than its limit, or its
+    answer is wrong.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=5.0, help="seconds that the median of `missing` may take")
+    parser.add_argument(
+        "--limit", type=float, default=5.0, help="seconds that the median of `missing` may take"
+    )
     given = parser.parse_args()
     fleet = _fleet(given.images)
     names = tuple(service.service for service in fleet.services)
@@ -52,19 +58,28 @@ def main() -> int:
         _fill(at, fleet, {name: known[name] for name in there})
         found = _times("missing", given.runs, lambda: missing(fleet, names, known, at, say))
         assert {each.target for each in found.value if each.state == "held"} == there
-        images = _times("held: missing, and statements", given.runs, lambda: held(fleet, names, known, at, say))
+        images = _times(
+            "held: missing, and statements", given.runs, lambda: held(fleet, names, known, at, say)
+        )
         assert {image.target for image in images.value} == there
         tagged = _times("retag", given.runs, lambda: _retag(images.value))
     all_times = (found, images, tagged)
     counts = (len(names), len(names), len(there))
     rows = [
-        (each.name, str(count), tables.seconds(each.median), f"{each.median / count * 1e3:.2f}", str(given.runs))
+        (
+            each.name,
+            str(count),
+            tables.seconds(each.median),
+            f"{each.median / count * 1e3:.2f}",
+            str(given.runs),
+        )
         for each, count in zip(all_times, counts, strict=True)
     ]
     print(tables.markdown("a registry that is asked for images by fingerprint", HEADINGS, rows))
     print(tables.machine())
     kept = {
-        each.name: {"images": count, "seconds": each.seconds} for each, count in zip(all_times, counts, strict=True)
+        each.name: {"images": count, "seconds": each.seconds}
+        for each, count in zip(all_times, counts, strict=True)
     }
     say(f"all numbers: {tables.save('missing', kept)}")
     return 0 if found.median <= given.limit else 1
@@ -95,7 +110,9 @@ def _times(name: str, runs: int, call: Callable[[], Any]) -> _Times:
 
 def _fleet(count: int) -> Plan:
     services = tuple(Service(name=f"s{number}", context=f"s{number}") for number in range(count))
-    return plan(Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services))
+    return plan(
+        Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services)
+    )
 
 
 def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
@@ -106,7 +123,11 @@ def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
         digest = "sha256:" + hashlib.sha256(CONFIG).hexdigest()
         place = requests.post(f"{url}/blobs/uploads/", timeout=30).headers["location"]
         requests.put(f"{place}&digest={digest}", CONFIG, timeout=30).raise_for_status()
-        config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": len(CONFIG)}
+        config = {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": digest,
+            "size": len(CONFIG),
+        }
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,

@@ -1,4 +1,6 @@
-"""Cold bakes of the example fleet on one node and on two, pushed to one registry. bench/README.md has the words."""
+"""Cold bakes of the example fleet on one node and on two, pushed to one registry. bench/README.md
+has the words.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,17 @@ def main() -> int:
         _do("fetch", root)  # the wheelhouse is filled before, as on all sides of bench/bake.py
         sides: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
         try:
-            _bake(1, root, scratch)  # not measured: what targets cost here, by which both sides are dealt out
+            # not measured: what targets cost here, by which both sides are dealt out
+            _bake(1, root, scratch)
             for number in range(given.runs):
                 for count in (1, 2) if number % 2 == 0 else (2, 1):
                     sides[count].append(_bake(count, root, scratch))
         except FailedError as error:
             say(str(error))
             return 5
-    digests = {json.dumps(run["digests"], sort_keys=True) for runs in sides.values() for run in runs}
+    digests = {
+        json.dumps(run["digests"], sort_keys=True) for runs in sides.values() for run in runs
+    }
     seconds = {count: [run["seconds"] for run in runs] for count, runs in sides.items()}
     ratios = [two / one for one, two in zip(seconds[1], seconds[2], strict=True)]
     rows = [
@@ -57,8 +62,13 @@ def main() -> int:
         )
         for count in sides
     ]
-    print(tables.markdown("Cold bake, pushed", ("", "median s", "least s", "most s", "shards"), rows))
-    print(f"Two nodes take {tables.median(ratios):.2f} of the time of one, median of {len(ratios)} rounds.")
+    print(
+        tables.markdown("Cold bake, pushed", ("", "median s", "least s", "most s", "shards"), rows)
+    )
+    print(
+        f"Two nodes take {tables.median(ratios):.2f} of the time of one, median of {len(ratios)}"
+        " rounds."
+    )
     print(f"{tables.machine()}; all nodes are engines on this machine and share its cores.")
     say(f"all numbers: {tables.save('nodes', {'sides': sides, 'ratios': ratios})}")
     if len(digests) != 1:
@@ -67,14 +77,26 @@ def main() -> int:
 
 
 def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
-    """One cold bake on so many engines that hold nothing but the images from outside, into an empty registry."""
+    """One cold bake on so many engines that hold nothing but the images from outside, into an empty
+    registry.
+    """
     with contextlib.ExitStack() as undo:
         at = undo.enter_context(loopback_registry())
         config = Path(undo.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         for name in NODES[:count]:
             undo.enter_context(_node(name, root, int(at.rpartition(":")[2]), config))
         words = [word for name in NODES[:count] for word in ("--node", name)]
-        argv = [sys.executable, "-m", "slimbake", "bake", "--push", "--registry", f"{at}/bench", "--json", *words]
+        argv = [
+            sys.executable,
+            "-m",
+            "slimbake",
+            "bake",
+            "--push",
+            "--registry",
+            f"{at}/bench",
+            "--json",
+            *words,
+        ]
         say(f"{count} node{'s' * (count > 1)}, cold")
         env = {**os.environ, "DOCKER_CONFIG": str(config)}
         started = time.perf_counter()
@@ -88,7 +110,13 @@ def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
         "seconds": seconds,
         "digests": {name: about["digest"] for name, about in images.items()},
         "nodes": {name: about["node"] for name, about in images.items()},
-        "shards": len({line.split()[1].rstrip(":") for line in done.stderr.splitlines() if line.startswith("shard ")}),
+        "shards": len(
+            {
+                line.split()[1].rstrip(":")
+                for line in done.stderr.splitlines()
+                if line.startswith("shard ")
+            }
+        ),
     }
 
 
@@ -97,7 +125,19 @@ def _node(name: str, root: Path, port: int, config: Path) -> Iterator[None]:
     """An engine of its own as the Docker context of that name."""
     with own_engine() as engine, sees_loopback(engine, port):
         bring_externals(root / MANIFEST, engine.host)
-        _run(["docker", "--config", str(config), "context", "create", name, "--docker", f"host={engine.host}"], root)
+        _run(
+            [
+                "docker",
+                "--config",
+                str(config),
+                "context",
+                "create",
+                name,
+                "--docker",
+                f"host={engine.host}",
+            ],
+            root,
+        )
         yield
 
 

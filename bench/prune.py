@@ -27,14 +27,19 @@ AT_MOST = 5.0  # seconds that passes may add
 
 
 def main() -> int:
-    """Measure, print the table, write the numbers. The exit code is 6 where clean-up takes longer than it may."""
+    """Measure, print the table, write the numbers. The exit code is 6 where clean-up takes longer
+    than it may.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=3, help="cold bakes of each side [%(default)s]")
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
     parser.add_argument(
         "--engine-is-mine",
         action="store_true",
-        help="required: REMOVES this project's images and ALL build cache from the engine, before every bake",
+        help=(
+            "required: REMOVES this project's images and ALL build cache from the engine, before"
+            " every bake"
+        ),
     )
     arguments = parser.parse_args()
     if not arguments.engine_is_mine or arguments.runs < 1:
@@ -55,7 +60,9 @@ def main() -> int:
 
 
 def measured(scratch: Path, runs: int) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """Seconds of the cold bakes of each side, and what was baked. All that bakes take from outside is there before."""
+    """Seconds of the cold bakes of each side, and what was baked. All that bakes take from outside
+    is there before.
+    """
     checked = manifest(ROOT / MANIFEST)
     roots = {}
     for side in SIDES:
@@ -71,7 +78,8 @@ def measured(scratch: Path, runs: int) -> tuple[dict[str, list[float]], tuple[st
     for turn in range(runs):
         for side in SIDES if turn % 2 == 0 else reversed(SIDES):
             empty(checked.project)
-            shutil.rmtree(roots[side] / ".slimbake", ignore_errors=True)  # what a bake knows of earlier ones
+            # what a bake knows of earlier ones
+            shutil.rmtree(roots[side] / ".slimbake", ignore_errors=True)
             os.sync()  # what the bake before wrote would otherwise be on its way to the disk
             words = [sys.executable, "-m", "slimbake", "bake", "--registry", f"{PREFIX}/slimbake"]
             done = run(words, roots[side])
@@ -92,7 +100,9 @@ def without_budgets(file: Path) -> None:
 def without_passes(file: Path) -> None:
     """Turn all passes off in a manifest: of the fleet, and so of all that is in it."""
     checked = manifest(file)
-    assert not checked.optimize.without, "the manifest says `optimize` itself: this benchmark compares all with none"
+    assert not checked.optimize.without, (
+        "the manifest says `optimize` itself: this benchmark compares all with none"
+    )
     with file.open("a", encoding="utf-8") as text:
         text.write("\noptimize: none\n")
 
@@ -101,18 +111,29 @@ def report(found: dict[str, list[float]], services: tuple[str, ...]) -> int:
     """The table on stdout, all numbers in a file."""
     before, after = (tables.median(found[side]) for side in SIDES)
     assert before is not None and after is not None
-    rows = [("cold bake", *map(tables.seconds, (before, after, after - before)), tables.ratio(after, before))]
+    rows = [
+        (
+            "cold bake",
+            *map(tables.seconds, (before, after, after - before)),
+            tables.ratio(after, before),
+        )
+    ]
     headings = ("seconds, medians", "without passes", "with", "more", "with / without")
     print(tables.markdown(f"Clean-up in a cold bake of {len(services)} services", headings, rows))
     print(f"{tables.machine()}, git {_commit()}.")
     sides = {side: {"median": tables.median(runs), "runs": runs} for side, runs in found.items()}
-    say(f"all numbers: {tables.save('prune', {'services': services, 'sides': sides}, stamped=False)}")
+    say(
+        "all numbers:"
+        f" {tables.save('prune', {'services': services, 'sides': sides}, stamped=False)}"
+    )
     return 0 if after - before <= AT_MOST else 6
 
 
 def _commit() -> str:
     words = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Writes docs/results.md; with --check, says whether it is fresh. bench/README.md has the words for people."""
+"""Writes docs/results.md; with --check, says whether it is fresh. bench/README.md has the words for
+people.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How long a fleet takes on 1 to 64 nodes, and what is pushed and pulled. bench/README.md has the words for people."""
+"""How long a fleet takes on 1 to 64 nodes, and what is pushed and pulled. bench/README.md has the
+words for people.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,26 @@ HEADINGS = (
 
 
 def main() -> int:
-    """Print the table; 1 where shards are further than 15 % above what is possible, for no reason that is known."""
+    """Print the table; 1 where shards are further than 15 % above what is possible, for no reason
+    that is known.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="services of the fleets")
     parser.add_argument("--nodes", nargs="+", type=int, default=NODES)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="fleets of each size: seeds 0, 1, ...")
-    parser.add_argument("--rate", type=float, default=0.0, help="MB/s of each node [default: transfers take no time]")
     parser.add_argument(
-        "--costs", type=Path, default=ROOT / "bench" / "scaling" / "example.json", help="what bench/costs.py wrote"
+        "--seeds", type=int, default=SEEDS, help="fleets of each size: seeds 0, 1, ..."
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.0,
+        help="MB/s of each node [default: transfers take no time]",
+    )
+    parser.add_argument(
+        "--costs",
+        type=Path,
+        default=ROOT / "bench" / "scaling" / "example.json",
+        help="what bench/costs.py wrote",
     )
     arguments = parser.parse_args()
     costs = json.loads(arguments.costs.read_text())
@@ -48,15 +62,30 @@ def main() -> int:
     for count, nodes, found in _runs(arguments, costs):
         rows.append(_row(count, nodes, found))
         kept[f"{count} on {nodes}"] = [asdict(each) for each in found]
-        good = good and all(each.over <= WITHIN or each.makespan <= each.granular * (1 + WITHIN) for each in found)
-    print(tables.markdown(f"Seeds 0 to {arguments.seeds - 1}: medians, and the worst of all seeds", HEADINGS, rows))
-    transfers = f"{arguments.rate:g} MB/s, an assumption" if arguments.rate else "of transfers are not in it"
+        good = good and all(
+            each.over <= WITHIN or each.makespan <= each.granular * (1 + WITHIN) for each in found
+        )
+    print(
+        tables.markdown(
+            f"Seeds 0 to {arguments.seeds - 1}: medians, and the worst of all seeds", HEADINGS, rows
+        )
+    )
+    transfers = (
+        f"{arguments.rate:g} MB/s, an assumption"
+        if arguments.rate
+        else "of transfers are not in it"
+    )
     print(f"Costs: {costs['source']}; {costs['machine']}. Seconds {transfers}.")
-    say(f"all numbers: {tables.save('scale', {'costs': costs, 'rate': arguments.rate, 'runs': kept})}")
+    say(
+        "all numbers:"
+        f" {tables.save('scale', {'costs': costs, 'rate': arguments.rate, 'runs': kept})}"
+    )
     return 0 if good else 1
 
 
-def _runs(arguments: argparse.Namespace, costs: dict[str, Any]) -> Iterator[tuple[str, int, list[Found]]]:
+def _runs(
+    arguments: argparse.Namespace, costs: dict[str, Any]
+) -> Iterator[tuple[str, int, list[Found]]]:
     file, rate = ROOT / MANIFEST, arguments.rate * 1e6
     example = own(file, costs)
     for nodes in (1, 2, 4):
@@ -77,7 +106,8 @@ def _row(count: str, nodes: int, found: Sequence[Found]) -> tuple[str, ...]:
     return (
         f"{count}, {nodes}",
         f"{alone:.1f}",
-        f"{middle([each.bound for each in found]):.1f}" + (" chain" if worst.bound == worst.chain else ""),
+        f"{middle([each.bound for each in found]):.1f}"
+        + (" chain" if worst.bound == worst.chain else ""),
         f"{worst.over:.1%}",
         *(
             ("", "")

@@ -1,4 +1,5 @@
-"""What services take and give while they run: torch beside ONNX beside int8, in one run, taking turns.
+"""What services take and give while they run: torch beside ONNX beside int8, in one run, taking
+turns.
 
 bench/README.md has the words for people.
 """
@@ -35,25 +36,48 @@ ONLY = "as it is"  # the side of a service without variants
 
 def main() -> int:
     """Measure, print the tables, write the numbers."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers go with us, however we are ended
+    # containers go with us, however we are ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     known = workloads()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("services", nargs="*", default=[], help=f"of {', '.join(known)} [all]")
     parser.add_argument(
-        "--image", action="append", default=[], metavar="SIDE=IMAGE",
-        help="a side, the first is what others are compared with; for one service [the manifest's variants]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--beside", action="append", default=[], metavar="SERVICE:SIDE=IMAGE",
-        help="one more side of a service, after the manifest's variants",
-    )  # fmt: skip
-    parser.add_argument("--tag", default=os.environ.get("TAG", "latest"), help="of the manifest's images [%(default)s]")
-    parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="[the manifest's]")
-    parser.add_argument("--rounds", type=int, default=5, help="containers of each side [%(default)s]")
-    parser.add_argument(
-        "--seconds", type=float, default=5.0, help="that each load takes on the first side, about [%(default)s]"
+        "--image",
+        action="append",
+        default=[],
+        metavar="SIDE=IMAGE",
+        help=(
+            "a side, the first is what others are compared with; for one service [the manifest's"
+            " variants]"
+        ),
     )
-    parser.add_argument("--warm", type=int, default=20, help="requests before, one after the other [%(default)s]")
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="SERVICE:SIDE=IMAGE",
+        help="one more side of a service, after the manifest's variants",
+    )
+    parser.add_argument(
+        "--tag",
+        default=os.environ.get("TAG", "latest"),
+        help="of the manifest's images [%(default)s]",
+    )
+    parser.add_argument(
+        "--registry", default=os.environ.get("REGISTRY", ""), help="[the manifest's]"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="containers of each side [%(default)s]"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=5.0,
+        help="that each load takes on the first side, about [%(default)s]",
+    )
+    parser.add_argument(
+        "--warm", type=int, default=20, help="requests before, one after the other [%(default)s]"
+    )
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="[1 4 16]")
     arguments = parser.parse_args()
     chosen = tuple(arguments.services) or tuple(known)
@@ -63,7 +87,9 @@ def main() -> int:
     if min(arguments.rounds, arguments.seconds, arguments.warm, *arguments.clients) < 1 or (
         arguments.image and len(chosen) != 1
     ):
-        parser.error("at least one round, second and client, and one service where images are named")
+        parser.error(
+            "at least one round, second and client, and one service where images are named"
+        )
     try:
         plan, _ = planned(manifest(ROOT / MANIFEST))
         by = tool()
@@ -76,20 +102,31 @@ def main() -> int:
 
 
 def _sides(plan: Plan, service: str, arguments: argparse.Namespace) -> dict[str, str]:
-    """The images of a service by side, each by its id. Raises UsageError for one that the engine does not have."""
+    """The images of a service by side, each by its id. Raises UsageError for one that the engine
+    does not have.
+    """
     if arguments.image:
         named = dict(_named(word) for word in arguments.image)
     else:
         variants = [each for each in plan.services if each.host == service]
-        named = {each.variant or ONLY: _reference(plan, each.service, arguments) for each in variants}
-    named |= (_named(word.removeprefix(f"{service}:")) for word in arguments.beside if word.startswith(f"{service}:"))
+        named = {
+            each.variant or ONLY: _reference(plan, each.service, arguments) for each in variants
+        }
+    named |= (
+        _named(word.removeprefix(f"{service}:"))
+        for word in arguments.beside
+        if word.startswith(f"{service}:")
+    )
     return {side: images.identity(image) for side, image in named.items()}
 
 
 def _named(word: str) -> tuple[str, str]:
     side, equals, image = word.partition("=")
     if not (side and equals and image):
-        raise UsageError(f"--image {word} names no side and image", "--image onnx-int8=registry.example.com/x:latest")
+        raise UsageError(
+            f"--image {word} names no side and image",
+            "--image onnx-int8=registry.example.com/x:latest",
+        )
     return side, image
 
 
@@ -98,9 +135,12 @@ def _reference(plan: Plan, service: str, arguments: argparse.Namespace) -> str:
 
 
 def _measured(
-    plan: Plan, service: str, sides: Mapping[str, Mapping[str, str]], asked: Sequence[Workload],
+    plan: Plan,
+    service: str,
+    sides: Mapping[str, Mapping[str, str]],
+    asked: Sequence[Workload],
     arguments: argparse.Namespace,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Rounds of all sides of a service, one container after the other; who begins takes turns too."""
     own = sides[service]
     rounds: dict[str, list[Round]] = {side: [] for side in own}
@@ -111,7 +151,10 @@ def _measured(
                 made = _round(_running(plan, service), own[side], net, asked, counts, arguments)
                 rounds[side].append(made)
                 rss = made.loaded.rss / 1e6 if made.loaded else float("nan")
-                say(f"{service}, {side}, {turn + 1} of {arguments.rounds}: {made.start:.2f} s, {rss:.1f} MB")
+                say(
+                    f"{service}, {side}, {turn + 1} of {arguments.rounds}: {made.start:.2f} s,"
+                    f" {rss:.1f} MB"
+                )
     return {"sides": summed(rounds, own)}
 
 
@@ -122,7 +165,9 @@ def _needed(plan: Plan, service: str, net: str, arguments: argparse.Namespace) -
         yield
         return
     both = [_running(plan, name) for name in ("storage", "embedding")]
-    storage, embedder = (images.identity(_reference(plan, each.service, arguments)) for each in both)
+    storage, embedder = (
+        images.identity(_reference(plan, each.service, arguments)) for each in both
+    )
     with filled(both[0], storage, both[1], embedder, net):
         yield
 
@@ -132,17 +177,25 @@ def _running(plan: Plan, service: str) -> Running:
 
 
 def _round(
-    service: Running, image: str, net: str, asked: Sequence[Workload], counts: dict[tuple[str, int], int],
+    service: Running,
+    image: str,
+    net: str,
+    asked: Sequence[Workload],
+    counts: dict[tuple[str, int], int],
     arguments: argparse.Namespace,
-) -> Round:  # fmt: skip
-    """One container. `counts`: by request and clients how many there are, set by the first container of all."""
+) -> Round:
+    """One container. `counts`: by request and clients how many there are, set by the first
+    container of all.
+    """
     with serving(service, image, net, asked[0]) as server:
         first = memory(server.container)
         loads: dict[str, dict[int, Load]] = {}
         for each in asked:
             alone = load(server.port, each.path, each.body, 1, arguments.warm)
             for clients in arguments.clients:
-                requests = counts.setdefault((each.name, clients), count(arguments.seconds, clients, alone.p50))
+                requests = counts.setdefault(
+                    (each.name, clients), count(arguments.seconds, clients, alone.p50)
+                )
                 found = load(server.port, each.path, each.body, clients, requests)
                 loads.setdefault(each.name, {})[clients] = found
         return Round(server.start, first, memory(server.container), loads)
@@ -151,7 +204,9 @@ def _round(
 def _report(found: Mapping[str, Any], by: str, arguments: argparse.Namespace) -> int:
     """The tables on stdout, all numbers in a file."""
     for service, of in found.items():
-        print(tables.markdown(f"{service}: a container", _CONTAINER, list(_containers(of["sides"]))))
+        print(
+            tables.markdown(f"{service}: a container", _CONTAINER, list(_containers(of["sides"])))
+        )
         print(tables.markdown(f"{service}: load by {by}", _LOAD, list(_loads(of["sides"]))))
     print(f"{tables.machine()}; the load comes from the same machine.")
     setting = {"tool": by, "rounds": arguments.rounds, "seconds": arguments.seconds, "node": NODE}
@@ -159,7 +214,16 @@ def _report(found: Mapping[str, Any], by: str, arguments: argparse.Namespace) ->
     return 0
 
 
-_CONTAINER = ("side", "first answer s", "ratio", "RSS MB then", "ratio", "after load", "ratio", "in 16 GiB")
+_CONTAINER = (
+    "side",
+    "first answer s",
+    "ratio",
+    "RSS MB then",
+    "ratio",
+    "after load",
+    "ratio",
+    "in 16 GiB",
+)
 _LOAD = ("request, clients, side", "median ms", "99 % ms", "answers/s", "ratio")
 
 
@@ -168,11 +232,14 @@ def _containers(sides: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         start, first, loaded = side["start"], side["first"]["rss"], side["loaded"]["rss"]
         yield (
             name,
-            tables.seconds(start["median"]), tables.ratio(start["ratio"], 1),
-            tables.megabytes(first["median"]), tables.ratio(first["ratio"], 1),
-            tables.megabytes(loaded["median"]), tables.ratio(loaded["ratio"], 1),
+            tables.seconds(start["median"]),
+            tables.ratio(start["ratio"], 1),
+            tables.megabytes(first["median"]),
+            tables.ratio(first["ratio"], 1),
+            tables.megabytes(loaded["median"]),
+            tables.ratio(loaded["ratio"], 1),
             tables.UNMEASURED if side["replicas"] is None else str(side["replicas"]),
-        )  # fmt: skip
+        )
 
 
 def _loads(sides: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -24,7 +24,9 @@ from slimbake.wheelhouse.store import store
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"
 PREFIX = "slimbake-bench"
-"""All images that a benchmark makes are named PREFIX/..., and nothing else is; it is the copy's project too."""
+"""All images that a benchmark makes are named PREFIX/..., and nothing else is; it is the copy's
+project too.
+"""
 PYTHON = f"{PREFIX}/python:3.11"
 LABEL = "slimbake.bench"
 """Every image of a baseline has it, also when a newer one took its name."""
@@ -52,8 +54,10 @@ def copied(target: Path) -> Path:
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -67,12 +71,14 @@ def copied(target: Path) -> Path:
 
 
 def prepared(root: Path, scratch: Path) -> Setting:
-    """Have the engine hold what people would have there before they build: the images from outside, with pip.
+    """Have the engine hold what people would have there before they build: the images from outside,
+    with pip.
 
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
     checked = manifest(root / MANIFEST)
-    made, _ = planned(checked)  # with the passes that are proven, whose external `tools` has to be there too
+    # with the passes that are proven, whose external `tools` has to be there too
+    made, _ = planned(checked)
     here = machine()
     around = surroundings(made, engine.setup(False, say), here, say)
     for value in around.externals.values():
@@ -82,7 +88,9 @@ def prepared(root: Path, scratch: Path) -> Setting:
     wheels = scratch / "wheels"
     wheels.mkdir()
     # All sides have the same files at hand: no side is measured by how fast an index answers.
-    for held in {held for layer in fetch(checked, here, store(), say).by_layer.values() for held in layer}:
+    for held in {
+        held for layer in fetch(checked, here, store(), say).by_layer.values() for held in layer
+    }:
         shutil.copyfile(held.path, wheels / held.path.name)
     settings = scratch / "pip.conf"
     settings.write_text(pip_settings(here))
@@ -120,7 +128,12 @@ def _add_pip(root: Path, scratch: Path, python: str, around: Surroundings) -> No
     say(f"adding pip to the stand-in: {PYTHON}")
     nothing = scratch / "nothing"
     nothing.mkdir()
-    words = ["--build-context", f"python={python}", "--build-context", f"uv={around.externals['uv']}"]
+    words = [
+        "--build-context",
+        f"python={python}",
+        "--build-context",
+        f"uv={around.externals['uv']}",
+    ]
     for name, value in around.proxies:
         words += ["--build-arg", f"{name}={value}"]
     if around.ca_bundle:
@@ -129,11 +142,15 @@ def _add_pip(root: Path, scratch: Path, python: str, around: Surroundings) -> No
         words += ["--secret", f"id=uv-settings,src={around.uv_settings}"]
     file = root / "bench" / "baseline" / "python.Dockerfile"
     environment = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-    run(["docker", "build", "--file", file, "--tag", PYTHON, *words, nothing], root, env=environment)
+    run(
+        ["docker", "build", "--file", file, "--tag", PYTHON, *words, nothing], root, env=environment
+    )
 
 
 def _holds(image: str) -> bool:
-    return subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    return (
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    )
 
 
 def images(services: tuple[str, ...], repository: str) -> dict[str, str]:
@@ -141,7 +158,9 @@ def images(services: tuple[str, ...], repository: str) -> dict[str, str]:
     found = {}
     for service in services:
         shown = subprocess.run(
-            ["docker", "image", "inspect", f"{repository}/{service}:latest"], capture_output=True, check=True
+            ["docker", "image", "inspect", f"{repository}/{service}:latest"],
+            capture_output=True,
+            check=True,
         )
         found[service] = str(json.loads(shown.stdout)[0]["Id"])
     return found

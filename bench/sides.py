@@ -1,4 +1,6 @@
-"""The three sides: slimbake, (i) eight Dockerfiles built one after the other, (ii) the same baked in parallel."""
+"""The three sides: slimbake, (i) eight Dockerfiles built one after the other, (ii) the same baked
+in parallel.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ BASELINE = Path("bench/baseline")
 
 
 class Side(Protocol):
-    """One way to build the services. Seconds are those of whole processes, as a person waits for them."""
+    """One way to build the services. Seconds are those of whole processes, as a person waits for
+    them.
+    """
 
     @property
     def name(self) -> str: ...
@@ -37,12 +41,16 @@ class Side(Protocol):
         """Build the images of these services and nothing more; the seconds that it took."""
 
     def release(self, services: tuple[str, ...]) -> float:
-        """Build, and do what else this side does before an image counts as done; the seconds that it took."""
+        """Build, and do what else this side does before an image counts as done; the seconds that
+        it took.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Slimbake:
-    """`slimbake bake`; and plain `docker buildx bake` on what it generated, which is all that an image takes."""
+    """`slimbake bake`; and plain `docker buildx bake` on what it generated, which is all that an
+    image takes.
+    """
 
     setting: Setting
     name: str = "slimbake"
@@ -51,19 +59,30 @@ class Slimbake:
 
     def build(self, services: tuple[str, ...]) -> float:
         root = self.setting.root
-        with prepared(manifest(root / MANIFEST), services, say) as ready:  # not timed: it is no part of an image
+        # not timed: it is no part of an image
+        with prepared(manifest(root / MANIFEST), services, say) as ready:
             words = arguments(ready.plan, services, ready.around, Options())
             variables = {**environment(ready.around, Options()), **BUILD_ENVIRONMENT}
             return _seconds(run(["docker", "buildx", "bake", *words], root, env=variables))
 
     def release(self, services: tuple[str, ...]) -> float:
-        command = [sys.executable, "-m", "slimbake", "bake", "--registry", self.repository, *services]
+        command = [
+            sys.executable,
+            "-m",
+            "slimbake",
+            "bake",
+            "--registry",
+            self.repository,
+            *services,
+        ]
         return _seconds(run(command, self.setting.root))
 
 
 @dataclass(frozen=True, slots=True)
 class OneByOne:
-    """Hand-written Dockerfiles, one `docker build` after the other, each with a full install of its own."""
+    """Hand-written Dockerfiles, one `docker build` after the other, each with a full install of its
+    own.
+    """
 
     setting: Setting
     name: str = "one by one"
@@ -111,7 +130,9 @@ class Parallel:
         words += ["--set", f"*.labels.{LABEL}={self.name}"]
         for name, value in setting.around.proxies:
             words += ["--set", f"*.args.{name}={value}"]
-        return _seconds(run(["docker", "buildx", "bake", *words, *services], setting.root, env=variables))
+        return _seconds(
+            run(["docker", "buildx", "bake", *words, *services], setting.root, env=variables)
+        )
 
     release = build
 

@@ -9,18 +9,36 @@ from timed import FailedError, run, say
 
 
 def working(setting: Setting, repository: str, services: tuple[str, ...]) -> dict[str, bool]:
-    """Whether each service's smoke holds in its image, run as slimbake runs it in its own: no network, no root."""
-    return {service: _works(setting, f"{repository}/{service}:latest", service) for service in services}
+    """Whether each service's smoke holds in its image, run as slimbake runs it in its own: no
+    network, no root.
+    """
+    return {
+        service: _works(setting, f"{repository}/{service}:latest", service) for service in services
+    }
 
 
 def _works(setting: Setting, image: str, service: str) -> bool:
     target = setting.plan.target(f"{service}-smoke")
     program = setting.root / "dockerfiles" / "inside" / "smoke.py"
     context = setting.root / setting.plan.target(service).context
-    words = ["--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--entrypoint", "python"]  # noqa: S108
+    words = [
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",  # noqa: S108
+        "--entrypoint",
+        "python",
+    ]
     for name, value in target.args:
         words += ["--env", f"{name}={value}"]
-    words += ["--volume", f"{program}:/inside/smoke.py:ro", "--volume", f"{context}:/inside/context:ro"]
+    words += [
+        "--volume",
+        f"{program}:/inside/smoke.py:ro",
+        "--volume",
+        f"{context}:/inside/context:ro",
+    ]
     try:
         done = run(["docker", "run", *words, image, "/inside/smoke.py"], Path("/"))
     except FailedError as error:

@@ -1,4 +1,6 @@
-"""What a benchmark leaves behind: a Markdown table on stdout, all its numbers as JSON in bench/results/."""
+"""What a benchmark leaves behind: a Markdown table on stdout, all its numbers as JSON in
+bench/results/.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ UNMEASURED = "unmeasured"
 def median(values: Iterable[float | None]) -> float | None:
     """The median; None where one of them, or all, are missing."""
     known = list(values)
-    return None if not known or None in known else statistics.median(v for v in known if v is not None)
+    return (
+        None if not known or None in known else statistics.median(v for v in known if v is not None)
+    )
 
 
 def seconds(value: float | None) -> str:
@@ -44,7 +48,10 @@ def markdown(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(headings))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [
-        [cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells)]
+        [
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(cells)
+        ]
         for cells in (list(zip(line, widths, strict=True)) for line in (lines[0], rule, *lines[1:]))
     ]
     return "\n".join((f"### {title}", "", *(f"| {' | '.join(line)} |" for line in padded), ""))
@@ -66,10 +73,13 @@ def cpu() -> str:
 def save(name: str, value: dict[str, Any], *, stamped: bool = True) -> Path:
     """Write all numbers of a run: bytes and seconds, null where unmeasured.
 
-    Without a stamp in its name the file replaces the one before: it is what docs/results.md is made of.
+    Without a stamp in its name the file replaces the one before: it is what docs/results.md is made
+    of.
     """
     now = datetime.datetime.now(datetime.UTC)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / (f"{name}-{now:%Y%m%d-%H%M%S}.json" if stamped else f"{name}.json")
-    path.write_text(json.dumps({"when": now.isoformat(), "machine": machine(), **value}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"when": now.isoformat(), "machine": machine(), **value}, indent=1) + "\n"
+    )
     return path

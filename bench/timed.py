@@ -26,8 +26,9 @@ class Run:
 
     seconds: float
     peak: int | None
-    """Bytes that the largest process of the run held at its peak. The kernel counts what the parent held when it
-    forked as the child's, so where a peak is no higher than that it is unknown."""
+    """Bytes that the largest process of the run held at its peak. The kernel counts what the parent
+    held when it forked as the child's, so where a peak is no higher than that it is unknown.
+    """
 
 
 def run(
@@ -39,15 +40,21 @@ def run(
 ) -> Run | None:
     """Run a process in a folder; None when it is not done within `limit` seconds and was ended.
 
-    `env` is added to this process's environment. Raises FailedError with the last lines when it fails.
+    `env` is added to this process's environment. Raises FailedError with the last lines when it
+    fails.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [os.fspath(word) for word in argv], cwd=folder, env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [os.fspath(word) for word in argv],
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         timed_out = threading.Event()
         timer = threading.Timer(limit or threading.TIMEOUT_MAX, _end, (process.pid, timed_out))
         timer.daemon = True

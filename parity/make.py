@@ -1,7 +1,7 @@
 """Make the text sets that parity is measured on, from packages that registries ship.
 
-`python -m parity.make PYTHON_DOC.deb WORDNET.deb DJANGO.tar.gz` in the repository's folder. README.md says which
-packages, and under which licences. The same packages give the same bytes.
+`python -m parity.make PYTHON_DOC.deb WORDNET.deb DJANGO.tar.gz` in the repository's folder.
+README.md says which packages, and under which licences. The same packages give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent / "services/nlg"))  # what nlg's model was trained on is read the same way
+# what nlg's model was trained on is read the same way
+sys.path.insert(0, str(FOLDER.parent / "services/nlg"))
 
 from train.prose import HELD_OUT_EVERY, documents, paragraphs  # noqa: E402
 
@@ -41,7 +42,9 @@ DJANGO = {
     "version": "5.2.19",
     "sha256": "ad03d8abc51dbff95ebf34b27123cf0c26a3b62db7ba0cd520783686362533d1",
     "licence": "BSD-3-Clause",
-    "copyright": "Copyright (c) Django Software Foundation and individual contributors. All rights reserved.",
+    "copyright": (
+        "Copyright (c) Django Software Foundation and individual contributors. All rights reserved."
+    ),
 }
 SENTENCES = 320  # of WordNet's examples, from all parts of speech
 DISTRACTORS = 300  # documents that answer no question
@@ -64,34 +67,55 @@ def main() -> None:
     given = arguments.parse_args()
     for file, source in ((given.python, PYTHON), (given.wordnet, WORDNET), (given.django, DJANGO)):
         if hashlib.sha256(file.read_bytes()).hexdigest() != source["sha256"]:
-            raise SystemExit(f"not {source['package']} {source['version']}, its sha256 differs: {file}")
-    _write("sentences.jsonl", (PYTHON, WORDNET), (*_retrieval(given.python), *_examples(given.wordnet)))
+            raise SystemExit(
+                f"not {source['package']} {source['version']}, its sha256 differs: {file}"
+            )
+    _write(
+        "sentences.jsonl", (PYTHON, WORDNET), (*_retrieval(given.python), *_examples(given.wordnet))
+    )
     _write("prose.jsonl", (DJANGO,), _prose(given.django))
 
 
 def _write(name: str, sources: Sequence[dict[str, str]], lines: Sequence[tuple[str, str]]) -> None:
     rows = [{"source": list(sources)}, *({kind: text} for kind, text in dict.fromkeys(lines))]
-    (FOLDER / name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    (FOLDER / name).write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
+    )
 
 
 def _files(deb: Path, pattern: str) -> dict[str, str]:
     """The texts of a Debian package whose paths end like this, sorted by path."""
-    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True).stdout
+    tar = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         found = {
             member.name: archive.extractfile(member)
             for member in archive.getmembers()
             if member.isfile() and re.search(pattern, member.name)
         }
-        return {name: file.read().decode("utf-8") for name, file in sorted(found.items()) if file is not None}
+        return {
+            name: file.read().decode("utf-8")
+            for name, file in sorted(found.items())
+            if file is not None
+        }
 
 
 def _retrieval(deb: Path) -> list[tuple[str, str]]:
-    """Questions of Python's FAQ, the beginnings of their answers, other paragraphs of its documentation, long ones."""
+    """Questions of Python's FAQ, the beginnings of their answers, other paragraphs of its
+    documentation, long ones.
+    """
     pages = _files(deb, r"/_sources/(faq|tutorial|howto|library)/[^/]+\.rst\.txt$")
     asked = [pair for name, page in pages.items() if "/faq/" in name for pair in _answered(page)]
-    other = [p for name, page in pages.items() if "/faq/" not in name for p in dict.fromkeys(paragraphs(page))]
-    whole = [" ".join(paragraphs(page)).split() for name, page in pages.items() if "/howto/" in name]
+    other = [
+        p
+        for name, page in pages.items()
+        if "/faq/" not in name
+        for p in dict.fromkeys(paragraphs(page))
+    ]
+    whole = [
+        " ".join(paragraphs(page)).split() for name, page in pages.items() if "/howto/" in name
+    ]
     long = [" ".join(words[:LONG_WORDS]) for words in whole if len(words) >= LONG_WORDS]
     return [
         *(("query", question) for question, _ in asked),
@@ -116,12 +140,18 @@ def _short(text: str) -> str:
 
 
 def _examples(deb: Path) -> list[tuple[str, str]]:
-    """Sentences of daily life: how WordNet shows a word in use, the same number from each part of speech."""
+    """Sentences of daily life: how WordNet shows a word in use, the same number from each part of
+    speech.
+    """
     parts = _files(deb, r"/data\.(adj|adv|noun|verb)$").values()
     found = []
     for part in parts:
-        glosses = (line.partition(" | ")[2] for line in part.splitlines() if not line.startswith("  "))
-        examples = [text for gloss in glosses for text in _EXAMPLE.findall(gloss) if len(text.split()) >= 5]
+        glosses = (
+            line.partition(" | ")[2] for line in part.splitlines() if not line.startswith("  ")
+        )
+        examples = [
+            text for gloss in glosses for text in _EXAMPLE.findall(gloss) if len(text.split()) >= 5
+        ]
         found += _spread(list(dict.fromkeys(examples)), SENTENCES // len(parts))
     return [("sentence", text) for text in found]
 
@@ -147,7 +177,11 @@ def _passages(words: list[str]) -> list[str]:
 
 def _spread(found: Sequence, count: int) -> list:  # type: ignore[type-arg]
     """So many of them, from the first to the last; all where there are no more."""
-    return [found[len(found) * index // count] for index in range(count)] if len(found) > count else list(found)
+    return (
+        [found[len(found) * index // count] for index in range(count)]
+        if len(found) > count
+        else list(found)
+    )
 
 
 if __name__ == "__main__":

@@ -11,21 +11,32 @@ from xdist.remote import Producer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite expected files with what comes out")
-    parser.addoption("--example", action="store_true", help="build all eight services where a toy fleet is enough")
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite expected files with what comes out"
+    )
+    parser.addoption(
+        "--example",
+        action="store_true",
+        help="build all eight services where a toy fleet is enough",
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside | None:
-    """Engine tests share what takes long to build; without them, tests are dealt out one by one, as xdist does it."""
+    """Engine tests share what takes long to build; without them, tests are dealt out one by one, as
+    xdist does it.
+    """
     if config.option.markexpr == "not engine":
         return None
-    config.option.loadscopereorder = False  # by numbers of tests, which say nothing of how long they take
+    # by numbers of tests, which say nothing of how long they take
+    config.option.loadscopereorder = False
     return Beside(config, log)
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """Compare a text with the file that holds what is expected; with --update-golden, write the file."""
+    """Compare a text with the file that holds what is expected; with --update-golden, write the
+    file.
+    """
 
     def compare(expected: Path, text: str) -> None:
         if request.config.getoption("--update-golden"):

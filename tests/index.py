@@ -1,4 +1,6 @@
-"""A package index on loopback (PEP 503, 691, 658) with wheels made on the fly, which breaks as it is told."""
+"""A package index on loopback (PEP 503, 691, 658) with wheels made on the fly, which breaks as it
+is told.
+"""
 
 from __future__ import annotations
 
@@ -26,27 +28,45 @@ class Index:
 
     url: str  # of its simple pages
     files: dict[str, bytes] = field(default_factory=dict)  # file name -> what is served
-    entries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # project -> its files, as PEP 691 has them
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path, headers in lower case
+    # project -> its files, as PEP 691 has them
+    entries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    # path, headers in lower case
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     breaks: dict[str, list[int]] = field(default_factory=dict)
-    """File name -> for each request of it in turn: a status, or, below 100, that so many bytes come and no more."""
+    """File name -> for each request of it in turn: a status, or, below 100, that so many bytes come
+    and no more.
+    """
     ranges: bool = True  # whether a part of a file can be asked for
     redirects: dict[str, str] = field(default_factory=dict)  # file name -> an address elsewhere
 
     def add(
-        self, name: str, version: str, requires: Sequence[str] = (), *, tag: str = "py3-none-any", yanked: str = ""
+        self,
+        name: str,
+        version: str,
+        requires: Sequence[str] = (),
+        *,
+        tag: str = "py3-none-any",
+        yanked: str = "",
     ) -> str:
         """Publish a wheel; its SHA-256."""
         file = f"{module(name)}-{version}-{tag}.whl"
         self.files[f"{file}.metadata"] = metadata(name, version, requires)
-        about = {"core-metadata": {"sha256": _sha256(self.files[f"{file}.metadata"])}, "yanked": yanked or False}
+        about = {
+            "core-metadata": {"sha256": _sha256(self.files[f"{file}.metadata"])},
+            "yanked": yanked or False,
+        }
         return self.publish(name, file, wheel_bytes(name, version, requires, tag=tag), **about)
 
     def publish(self, name: str, file: str, content: bytes, **about: object) -> str:
         """Publish any file of a project; its SHA-256."""
         self.files[file] = content
         sha256 = _sha256(content)
-        entry = {"filename": file, "url": f"../../files/{file}", "hashes": {"sha256": sha256}, "size": len(content)}
+        entry = {
+            "filename": file,
+            "url": f"../../files/{file}",
+            "hashes": {"sha256": sha256},
+            "size": len(content),
+        }
         entries = self.entries.setdefault(name, [])
         entries[:] = [each for each in entries if each["filename"] != file]
         entries.append(entry | about)
@@ -70,7 +90,9 @@ def serving(host: str = "127.0.0.1") -> Iterator[Index]:
 
         def do_GET(self) -> None:
             name = unquote(self.path.rstrip("/").rpartition("/")[2])
-            index.asked.append((unquote(self.path), {key.lower(): value for key, value in self.headers.items()}))
+            index.asked.append(
+                (unquote(self.path), {key.lower(): value for key, value in self.headers.items()})
+            )
             if self.path.startswith("/simple/") and name in index.entries:
                 page = {"meta": {"api-version": "1.1"}, "name": name, "files": index.entries[name]}
                 self.answer(200, json.dumps(page).encode(), {"Content-Type": JSON})
@@ -88,13 +110,21 @@ def serving(host: str = "127.0.0.1") -> Iterator[Index]:
             if fault >= 100:
                 self.answer(fault, b"told to")
                 return
-            start = re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if index.ranges else None
+            start = (
+                re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if index.ranges else None
+            )
             rest = content[int(start[1]) if start else 0 :]
             self.answer(206 if start else 200, rest, limit=fault)
 
-        def answer(self, status: int, body: bytes, headers: Mapping[str, str] = NONE, limit: int = 0) -> None:
+        def answer(
+            self, status: int, body: bytes, headers: Mapping[str, str] = NONE, limit: int = 0
+        ) -> None:
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), "Cache-Control": "no-store", **headers}.items():
+            for name, value in {
+                "Content-Length": str(len(body)),
+                "Cache-Control": "no-store",
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             if self.command == "GET":

@@ -1,4 +1,6 @@
-"""Wheels made on the fly: real archives with METADATA, WHEEL and RECORD, as any installer takes them."""
+"""Wheels made on the fly: real archives with METADATA, WHEEL and RECORD, as any installer takes
+them.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,15 @@ def wheel_bytes(
     files: Mapping[str, bytes] | None = None,
 ) -> bytes:
     info = f"{module(name)}-{version}.dist-info"
-    content = dict(files if files is not None else {f"{module(name)}/__init__.py": f"version = {version!r}\n".encode()})
+    content = dict(
+        files
+        if files is not None
+        else {f"{module(name)}/__init__.py": f"version = {version!r}\n".encode()}
+    )
     content[f"{info}/METADATA"] = metadata(name, version, requires)
-    content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
+    content[f"{info}/WHEEL"] = (
+        f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
+    )
     rows = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in content.items()]
     content[f"{info}/RECORD"] = ("\n".join([*rows, f"{info}/RECORD,,"]) + "\n").encode()
     packed = io.BytesIO()
@@ -51,7 +59,9 @@ def wheel_bytes(
 
 def metadata(name: str, version: str, requires: Sequence[str] = ()) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    return "".join(f"{line}\n" for line in (*lines, *(f"Requires-Dist: {spec}" for spec in requires))).encode()
+    return "".join(
+        f"{line}\n" for line in (*lines, *(f"Requires-Dist: {spec}" for spec in requires))
+    ).encode()
 
 
 def module(name: str) -> str:

@@ -1,4 +1,6 @@
-"""docs/results.md: claims beside measurements. Every figure in it comes from a file that a command wrote."""
+"""docs/results.md: claims beside measurements. Every figure in it comes from a file that a command
+wrote.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,9 @@ def less(value: float | None, than: float | None) -> str:
 def total(values: Iterable[float | None]) -> float | None:
     """The sum; None where one is unmeasured, or there is none."""
     known = list(values)
-    return None if not known or None in known else sum(value for value in known if value is not None)
+    return (
+        None if not known or None in known else sum(value for value in known if value is not None)
+    )
 
 
 def difference(value: float | None, less: float | None) -> float | None:
@@ -59,4 +61,6 @@ def code(text: str) -> str:
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [list(headings), ["---"] * len(headings), *map(list, rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

@@ -20,10 +20,15 @@ _LINKS = {"images": "[images](#images)", "bytes": "[bytes](#registry-host-and-tr
 def figure(inputs: Inputs, service: str, side: str, name: str) -> int | None:
     """A figure of an image, None where it was not measured. `side`: without or with passes.
 
-    A service that stands on no layer of packages has one image; its figures are those of `slimbake sizes`.
+    A service that stands on no layer of packages has one image; its figures are those of `slimbake
+    sizes`.
     """
     known: int | None = inputs.images.get("services", {}).get(service, {}).get(side, {}).get(name)
-    if known is None and not _on_layers(service, inputs) and name in ("uncompressed", "gzip", "zstd"):
+    if (
+        known is None
+        and not _on_layers(service, inputs)
+        and name in ("uncompressed", "gzip", "zstd")
+    ):
         known = inputs.sizes.get("images", {}).get(service, {}).get(name)
     return known
 
@@ -41,26 +46,56 @@ def _on_layers(service: str, inputs: Inputs) -> bool:
 def images(inputs: Inputs) -> str:
     """Each service's image: what the write-up has, people by hand, and this repository."""
     claimed = inputs.writeup["images"]
-    ours = [*(name for name in claimed if name in inputs.services), *(n for n in inputs.services if n not in claimed)]
+    ours = [
+        *(name for name in claimed if name in inputs.services),
+        *(n for n in inputs.services if n not in claimed),
+    ]
     plain = [_uncompressed(name, inputs) for name in ours]
     plain.insert(len(claimed), _uncompressed_total(inputs))
-    heads = ["MB, uncompressed, without weights", "write-up", "by hand (1)", "by hand, same code (2)"]
-    heads += ("ours, without passes", "ours", "smaller than without", "smaller than the write-up's", "checks")
+    heads = [
+        "MB, uncompressed, without weights",
+        "write-up",
+        "by hand (1)",
+        "by hand, same code (2)",
+    ]
+    heads += (
+        "ours, without passes",
+        "ours",
+        "smaller than without",
+        "smaller than the write-up's",
+        "checks",
+    )
     rows = [_compressed(name, inputs) for name in ours]
     rows.insert(len(claimed), _compressed_total(inputs))
     packed = ["MB, compressed, with weights", "weights", "by hand, gzip, no weights (1)"]
-    packed += ("gzip without passes", "gzip", "zstd without passes", "zstd", "zstd smaller than without")
+    packed += (
+        "gzip without passes",
+        "gzip",
+        "zstd without passes",
+        "zstd",
+        "zstd smaller than without",
+    )
     by_hand = inputs.writeup["by_hand"]
     return "\n\n".join(
         (
-            "A service's smoke and verify stand here as holding where its image was measured: `slimbake prove` "
-            "measures images only after every smoke and every verify held on them, as they were built.",
+            (
+                "A service's smoke and verify stand here as holding where its image was measured:"
+                " `slimbake prove` measures images only after every smoke and every verify held on"
+                " them, as they were built."
+            ),
             table(heads, plain),
             table(packed, rows),
             f"(1) {by_hand['source'][0].upper()}{by_hand['source'][1:]}. They are with: "
-            + "; ".join(f"{name}, {image['with']}" for name, image in by_hand["images"].items() if image["with"])
+            + "; ".join(
+                f"{name}, {image['with']}"
+                for name, image in by_hand["images"].items()
+                if image["with"]
+            )
             + ".",
-            "(2) `one by one` of [bench/bake.py](../bench/README.md), less the weights. gzip is level 6, zstd level 7.",
+            (
+                "(2) `one by one` of [bench/bake.py](../bench/README.md), less the weights. gzip is"
+                " level 6, zstd level 7."
+            ),
         )
     )
 
@@ -94,9 +129,14 @@ def _same_code(service: str, inputs: Inputs) -> float | None:
 
 def _uncompressed_total(inputs: Inputs) -> tuple[str, ...]:
     claims, by_hand = inputs.writeup["images"], inputs.writeup["by_hand"]["images"]
-    before, after = (total(without_weights(inputs, name, side) for name in claims) for side in ("without", "with"))
+    before, after = (
+        total(without_weights(inputs, name, side) for name in claims)
+        for side in ("without", "with")
+    )
     claimed = sum(claim["after"] for claim in claims.values())
-    sides = [sum(image[side]["mb"] for image in by_hand.values()) for side in ("original", "optimised")]
+    sides = [
+        sum(image[side]["mb"] for image in by_hand.values()) for side in ("original", "optimised")
+    ]
     return (
         TOTAL,
         _arrow(sum(claim["before"] for claim in claims.values()), claimed),
@@ -123,9 +163,14 @@ def _compressed(service: str, inputs: Inputs) -> tuple[str, ...]:
 
 def _compressed_total(inputs: Inputs) -> tuple[str, ...]:
     names, by_hand = inputs.writeup["images"], inputs.writeup["by_hand"]["images"].values()
-    sizes = [total(figure(inputs, service, side, name) for service in names) for name, side in _COMPRESSED]
+    sizes = [
+        total(figure(inputs, service, side, name) for service in names)
+        for name, side in _COMPRESSED
+    ]
     weights = total(figure(inputs, service, "with", "weights") for service in names)
-    gzip = _arrow(*(sum(image[side]["gzip"] for image in by_hand) for side in ("original", "optimised")))
+    gzip = _arrow(
+        *(sum(image[side]["gzip"] for image in by_hand) for side in ("original", "optimised"))
+    )
     return TOTAL, mb(weights), gzip, *map(mb, sizes), less(sizes[3], sizes[2])
 
 
@@ -146,7 +191,10 @@ def techniques(inputs: Inputs) -> str:
         for name in each["by"]
     ]
     heads = ("technique", "pass", "verdict", "saves, or would", "zstd", "why, or where")
-    shown = [[_row(claim, name, it) for beside, claim, name, it in rows if beside == which] for which in (False, True)]
+    shown = [
+        [_row(claim, name, it) for beside, claim, name, it in rows if beside == which]
+        for which in (False, True)
+    ]
     return "\n\n".join(
         (
             _preserved([it for beside, _, _, it in rows if not beside], inputs),
@@ -159,12 +207,23 @@ def techniques(inputs: Inputs) -> str:
 
 def _row(claim: str, name: str, it: Found) -> tuple[str, ...]:
     known = it.bytes is not None
-    return claim, name, it.verdict, small(it.bytes) if known else "", small(it.zstd) if known else "", it.words
+    return (
+        claim,
+        name,
+        it.verdict,
+        small(it.bytes) if known else "",
+        small(it.zstd) if known else "",
+        it.words,
+    )
 
 
 def _preserved(own: list[Found], inputs: Inputs) -> str:
     """The claim that nothing is lost, against what was found."""
-    held = [service for service in inputs.services if checks(service, inputs).endswith(("hold", "holds"))]
+    held = [
+        service
+        for service in inputs.services
+        if checks(service, inputs).endswith(("hold", "holds"))
+    ]
     counted = {
         "hold on every layer": sum(it.verdict in ("proven", "holds") for it in own),
         "are refuted on at least one": sum("refuted" in it.verdict for it in own),
@@ -179,8 +238,10 @@ def _preserved(own: list[Found], inputs: Inputs) -> str:
     claim = share(inputs.writeup["claims"]["functionality_preserved"]).replace(".0%", " %")
     said = ", ".join(f"{count} {words}" for words, count in counted.items() if count)
     return (
-        f'"{claim} functionality preserved": of the {len(own)} passes and settings that the write-up\'s techniques '
-        f"are, {said}. With what is proven, the checks hold on {len(held)} of {len(inputs.services)} images "
+        f'"{claim} functionality preserved": of the {len(own)} passes and settings that the'
+        " write-up's techniques "
+        f"are, {said}. With what is proven, the checks hold on {len(held)} of"
+        f" {len(inputs.services)} images "
         f"({', '.join(held) or UNMEASURED})."
     )
 
@@ -208,18 +269,31 @@ def variable(name: str, inputs: Inputs) -> Found:
     services = known.get("services", {})
     if not services or each is None or known.get("digest", each.digest) != each.digest:
         return Found(UNMEASURED, words="run `slimbake prove --environment`")
-    failed = [f"{s}: {of['level']} {code(cause(of.get('error', '')))}" for s, of in services.items() if not of["held"]]
+    failed = [
+        f"{s}: {of['level']} {code(cause(of.get('error', '')))}"
+        for s, of in services.items()
+        if not of["held"]
+    ]
     if failed:
         return Found("refuted", words="; ".join(failed))
-    costs = [f"{service} {words}" for service, of in sorted(services.items()) if (words := slower(of))]
-    return Found("holds", words="; ".join(("measured in [start-up and memory](#start-up-and-memory)", *costs)))
+    costs = [
+        f"{service} {words}" for service, of in sorted(services.items()) if (words := slower(of))
+    ]
+    return Found(
+        "holds",
+        words="; ".join(("measured in [start-up and memory](#start-up-and-memory)", *costs)),
+    )
 
 
 def slower(of: Mapping[str, Any]) -> str:
     """What a variable that holds costs in time, in words; none where it costs little."""
     words = {"startup": "starts", "calls": "calls"}
     ratios = of.get("ratio", {})
-    worse = [f"{words[key]} {ratios[key]:.1f} times as long" for key in words if ratios.get(key, 0) > SLOWER]
+    worse = [
+        f"{words[key]} {ratios[key]:.1f} times as long"
+        for key in words
+        if ratios.get(key, 0) > SLOWER
+    ]
     return " and ".join(worse)
 
 

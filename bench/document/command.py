@@ -20,9 +20,15 @@ SHOWN = 20  # lines of a difference
 
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 4 where `--check` finds another text."""
-    parser = argparse.ArgumentParser(description="docs/results.md from evidence/ and the other measurements.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 4 where the file is another")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the repository [default: this one]")
+    parser = argparse.ArgumentParser(
+        description="docs/results.md from evidence/ and the other measurements."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 4 where the file is another"
+    )
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="the repository [default: this one]"
+    )
     arguments = parser.parse_args(words)
     try:
         made = text(read(arguments.root))
@@ -41,7 +47,11 @@ def _compared(target: Path, made: str) -> int:
     there = target.read_text("utf-8") if target.is_file() else ""
     if there == made:
         return 0
-    lines = list(difflib.unified_diff(there.splitlines(), made.splitlines(), TARGET, "made anew", lineterm="", n=0))
+    lines = list(
+        difflib.unified_diff(
+            there.splitlines(), made.splitlines(), TARGET, "made anew", lineterm="", n=0
+        )
+    )
     print("\n".join(line[:200] for line in lines[:SHOWN]), file=sys.stderr)
     print(f"{TARGET} is stale: run bench/results.py", file=sys.stderr)
     return StaleFiles.exit_code

@@ -45,12 +45,15 @@ class Inputs:
     writeup: Json
     passes: tuple[Pass, ...]
     services: tuple[str, ...]  # all of the fleet, as the manifest has them
-    bases: Mapping[str, str] = field(default_factory=dict)  # service -> its base; without one, not in it
+    # service -> its base; without one, not in it
+    bases: Mapping[str, str] = field(default_factory=dict)
     verified: frozenset[str] = frozenset()  # the services that have a verify
     layers: tuple[Layer, ...] = ()
-    wheels: Mapping[str, int] = field(default_factory=dict)  # package -> bytes of its wheel, as locked
+    # package -> bytes of its wheel, as locked
+    wheels: Mapping[str, int] = field(default_factory=dict)
     images: Json = field(default_factory=dict)  # evidence/images.json: `slimbake prove`
-    sizes: Json = field(default_factory=dict)  # evidence/sizes.json: `slimbake sizes --compress --json`
+    # evidence/sizes.json: `slimbake sizes --compress --json`
+    sizes: Json = field(default_factory=dict)
     limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
     parity: Json = field(default_factory=dict)  # evidence/parity.json: `slimbake parity --record`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
@@ -59,10 +62,15 @@ class Inputs:
 
 
 def read(root: Path) -> Inputs:
-    """What lies in a repository. Raises ManifestError for its manifest, ValueError for a file that is no JSON."""
+    """What lies in a repository. Raises ManifestError for its manifest, ValueError for a file that
+    is no JSON.
+    """
     checked = manifest(root / MANIFEST)
     whole = settled(checked)
-    layers = [Layer(question, committed(root, question.layer)) for question, _ in questions(whole, lock_texts(checked))]
+    layers = [
+        Layer(question, committed(root, question.layer))
+        for question, _ in questions(whole, lock_texts(checked))
+    ]
     pins = [pin for found in locked(checked).values() for pin in found]
     return Inputs(
         writeup=_json(WRITEUP),
@@ -71,7 +79,9 @@ def read(root: Path) -> Inputs:
         bases={service.name: service.base for service in whole.services if service.base},
         verified=frozenset(service.name for service in whole.services if service.verify),
         layers=tuple(layers),
-        wheels={pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)},
+        wheels={
+            pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)
+        },
         images=_json(root / FOLDER / "images.json"),
         sizes=_json(root / FOLDER / "sizes.json"),
         limits=_json(root / FOLDER / "limits.json"),

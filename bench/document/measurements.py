@@ -24,19 +24,45 @@ def starts(inputs: Inputs) -> str:
         rss = [figure(inputs, name, side, "rss") for side in ("without", "with")]
         times = (*map(seconds, startup), ratio(startup[1], startup[0]))
         rows.append((name, *times, *map(mb, rss), ratio(rss[1], rss[0])))
-    heads = ("service", "start s without", "with", "with / without", "RSS MB without", "with", "with / without")
+    heads = (
+        "service",
+        "start s without",
+        "with",
+        "with / without",
+        "RSS MB without",
+        "with",
+        "with / without",
+    )
     variables = list(_variables(inputs))
-    told = ("variable", "service", "verdict", "start s", "ratio", "RSS MB", "ratio", "calls s", "ratio")
+    told = (
+        "variable",
+        "service",
+        "verdict",
+        "start s",
+        "ratio",
+        "RSS MB",
+        "ratio",
+        "calls s",
+        "ratio",
+    )
     return "\n\n".join(
         (
-            "Start-up and RSS are medians ([how](limits.md#starts)); both sides of a service in one go. "
-            + _measured_on([each.get("measured", {}) for each in inputs.images.get("services", {}).values()]),
+            "Start-up and RSS are medians ([how](limits.md#starts)); both sides of a service in one"
+            " go. "
+            + _measured_on(
+                [each.get("measured", {}) for each in inputs.images.get("services", {}).values()]
+            ),
             table(heads, rows),
-            "Variables of the running image are for the manifest's `env`; each is measured against the same image "
-            "without it, taking turns at being the first: medians, and the median of the ratios within a round. "
-            "*calls*: the time that the calls of the service's verify take, once it listens. "
+            "Variables of the running image are for the manifest's `env`; each is measured against"
+            " the same image without it, taking turns at being the first: medians, and the median"
+            " of the ratios within a round. *calls*: the time that the calls of the service's"
+            " verify take, once it listens. "
             + _measured_on([of for _, _, of in environment(inputs) if of["held"]]),
-            table(told, variables) if variables else f"{UNMEASURED}: run `slimbake prove --environment`",
+            (
+                table(told, variables)
+                if variables
+                else f"{UNMEASURED}: run `slimbake prove --environment`"
+            ),
         )
     )
 
@@ -47,7 +73,12 @@ def _variables(inputs: Inputs) -> Iterator[tuple[str, ...]]:
         if inputs.images["environment"][name].get("digest") != digests.get(name):
             yield name, service, "stale: the pass has changed since", *[UNMEASURED] * 6
         elif not of["held"]:
-            yield name, service, f"refuted: {of['level']} {code(cause(of.get('error', '')))}".strip(), *[UNMEASURED] * 6
+            yield (
+                name,
+                service,
+                f"refuted: {of['level']} {code(cause(of.get('error', '')))}".strip(),
+                *[UNMEASURED] * 6,
+            )
         else:
             cells = []
             for key, shown in (("startup", seconds), ("rss", mb), ("calls", seconds)):
@@ -63,15 +94,24 @@ def _measured_on(entries: Sequence[Mapping[str, Any]]) -> str:
     if not machines:
         return f"Machine: {UNMEASURED}."
     loads = [each["load"] for each in entries if "load" in each]
-    return f"Measured on: {'; '.join(machines)}; load before each {min(loads):.1f} to {max(loads):.1f}."
+    return (
+        f"Measured on: {'; '.join(machines)}; load before each {min(loads):.1f} to"
+        f" {max(loads):.1f}."
+    )
 
 
 def _machine(found: Mapping[str, Any], where: str) -> str:
-    return f"Measured on: {found['machine']}." if found.get("machine") else f"The machine is not recorded by {where}."
+    return (
+        f"Measured on: {found['machine']}."
+        if found.get("machine")
+        else f"The machine is not recorded by {where}."
+    )
 
 
 def stored(inputs: Inputs) -> str:
-    """Bytes on a registry and a host without and with passes, shared against alone, and what is pulled."""
+    """Bytes on a registry and a host without and with passes, shared against alone, and what is
+    pulled.
+    """
     fleet = inputs.images.get("fleet", {})
     rows = []
     for name in ("registry", "host"):
@@ -83,12 +123,18 @@ def stored(inputs: Inputs) -> str:
     alone = ("", "each image alone", "shared", "saved by sharing", f"write-up: {claim}")
     return "\n\n".join(
         (
-            "Registry bytes are compressed, each distinct blob once; host bytes uncompressed, each distinct chain of "
-            "layers once. Weights included. Of *each image alone*, without and with passes, layers are compressed by "
-            "slimbake's zstd; what is shared, as BuildKit stored it.",
+            (
+                "Registry bytes are compressed, each distinct blob once; host bytes uncompressed,"
+                " each distinct chain of layers once. Weights included. Of *each image alone*,"
+                " without and with passes, layers are compressed by slimbake's zstd; what is"
+                " shared, as BuildKit stored it."
+            ),
             table(heads, rows),
             table(alone, list(_shared(inputs, inputs.writeup["claims"]["shared_base_saves"]))),
-            "What a host that has the base of a service, and nothing above it, pulls for the service:",
+            (
+                "What a host that has the base of a service, and nothing above it, pulls for the"
+                " service:"
+            ),
             _pulled(inputs),
         )
     )
@@ -123,9 +169,12 @@ def _pulled(inputs: Inputs) -> str:
     rows = []
     for name in inputs.services:
         base = inputs.bases.get(name)
-        others = [chain for other, chain in chains.items() if base and inputs.bases.get(other) == base]
+        others = [
+            chain for other, chain in chains.items() if base and inputs.bases.get(other) == base
+        ]
         if base and name in chains and len(others) < 2:
-            rows.append((name, base, UNMEASURED, UNMEASURED, UNMEASURED))  # nothing tells where its base ends
+            # nothing tells where its base ends
+            rows.append((name, base, UNMEASURED, UNMEASURED, UNMEASURED))
             continue
         layers = images.get(name, {}).get("layers")
         below = _prefix(others) if base else 0
@@ -133,7 +182,13 @@ def _pulled(inputs: Inputs) -> str:
         whole = total(layer["compressed"] for layer in layers) if layers else None
         pulled = total([0, *(layer["compressed"] for layer in new)]) if new is not None else None
         rows.append(
-            (name, base or "-", mb(whole), _little(pulled), share(pulled / whole if whole and pulled else None))
+            (
+                name,
+                base or "-",
+                mb(whole),
+                _little(pulled),
+                share(pulled / whole if whole and pulled else None),
+            )
         )
     return table(("service", "base", "whole image, MB", "pulled, MB", "of it"), rows)
 
@@ -160,24 +215,37 @@ def builds(inputs: Inputs) -> str:
 def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
     sides = bake.get("sides", {})
     if not sides:
-        yield f"Beside hand-written Dockerfiles: {UNMEASURED}: run `bench/bake.py --engine-is-mine`."
+        yield (
+            f"Beside hand-written Dockerfiles: {UNMEASURED}: run `bench/bake.py --engine-is-mine`."
+        )
         return
-    heads = ("seconds, medians", *sides, *(f"{name} / slimbake" for name in sides if name != "slimbake"))
+    heads = (
+        "seconds, medians",
+        *sides,
+        *(f"{name} / slimbake" for name in sides if name != "slimbake"),
+    )
     rows = []
     for label, key in (("cold bake", "cold"), ("no-op bake", "noop")):
-        rows.append(_line(label, {name: side.get(key, {}).get("median") for name, side in sides.items()}))
+        rows.append(
+            _line(label, {name: side.get(key, {}).get("median") for name, side in sides.items()})
+        )
     for service in next(iter(sides.values())).get("edits", {}):
         edits = {name: _median(side.get("edits", {}).get(service)) for name, side in sides.items()}
         rows.append(_line(f"edit of {service}: image alone", edits))
     services = ", ".join(bake.get("services", ())) or "the fleet"
-    yield f"Beside hand-written Dockerfiles ([what is compared](../bench/README.md)), of {services}. " + _machine(
-        bake, "that run"
+    yield (
+        f"Beside hand-written Dockerfiles ([what is compared](../bench/README.md)), of {services}. "
+        + _machine(bake, "that run")
     )
     yield table(heads, rows)
 
 
 def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
-    ratios = (ratio(value, medians.get("slimbake")) for name, value in medians.items() if name != "slimbake")
+    ratios = (
+        ratio(value, medians.get("slimbake"))
+        for name, value in medians.items()
+        if name != "slimbake"
+    )
     return (label, *map(seconds, medians.values()), *ratios)
 
 
@@ -196,8 +264,9 @@ def _cold(prune: Mapping[str, Any]) -> Iterator[str]:
     more = difference(after.get("median"), before.get("median"))
     verdict = UNMEASURED if more is None else "holds" if more <= COLD_AT_MOST else "does not hold"
     yield (
-        f"Clean-up adds at most {COLD_AT_MOST:g} s to a cold bake of {len(prune.get('services', ())) or 'all'} "
-        f"services: **{verdict}**. Sides take turns. {_machine(prune, 'that run')}"
+        f"Clean-up adds at most {COLD_AT_MOST:g} s to a cold bake of"
+        f" {len(prune.get('services', ())) or 'all'} services: **{verdict}**. Sides take turns."
+        f" {_machine(prune, 'that run')}"
     )
     runs = [len(side.get("runs", ())) for side in sides.values()]
     yield table(
@@ -230,5 +299,15 @@ def limits(inputs: Inputs) -> str:
         )
         sizes = [of.get(key) for key in ("image", "opened", "touched", "smallest", "above", "used")]
         rows.append((name, *map(mb, sizes), ratio(of.get("above"), of.get("used")), actions))
-    heads = ("MB", "image", "opened", "touched", "smallest found", "above the runtime", "used of that", "ratio", "left")
+    heads = (
+        "MB",
+        "image",
+        "opened",
+        "touched",
+        "smallest found",
+        "above the runtime",
+        "used of that",
+        "ratio",
+        "left",
+    )
     return "What counts as used: [limits](limits.md).\n\n" + table(heads, rows)

@@ -27,11 +27,18 @@ def figures(inputs: Inputs) -> str:
     found = inputs.parity
     if not found:
         return f"How near answers are to torch's: {UNMEASURED}: run {COMMAND}."
-    headings = ("image", "texts", "strings with other token ids", *(heading for heading, _, _ in _COLUMNS))
+    headings = (
+        "image",
+        "texts",
+        "strings with other token ids",
+        *(heading for heading, _, _ in _COLUMNS),
+    )
     return "\n\n".join(
         (
-            "Answers of the final image, through the service's own code, beside torch's in float32 from the unpruned "
-            f"base ([how](parity.md)): {COMMAND}.",
+            (
+                "Answers of the final image, through the service's own code, beside torch's in"
+                f" float32 from the unpruned base ([how](parity.md)): {COMMAND}."
+            ),
             table(headings, _rows(found)),
         )
     )

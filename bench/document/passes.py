@@ -59,7 +59,9 @@ def _idle(known: dict[str, Finding], applying: int) -> Found:
     words = "saves nothing compressed" if files else "nothing that it names is there"
     zstd = sum(finding.zstd for finding in known.values())
     verdict = UNMEASURED if len(known) < applying else "idle"
-    return Found(verdict, size, zstd, "; ".join(filter(None, (words, _missing(applying - len(known))))))
+    return Found(
+        verdict, size, zstd, "; ".join(filter(None, (words, _missing(applying - len(known)))))
+    )
 
 
 def _missing(count: int) -> str:
@@ -68,7 +70,9 @@ def _missing(count: int) -> str:
 
 def _fresh(each: Pass, layer: Layer) -> Finding | None:
     return (
-        layer.evidence.passes[each.name] if layer.evidence and not stale(layer.question, layer.evidence, each) else None
+        layer.evidence.passes[each.name]
+        if layer.evidence and not stale(layer.question, layer.evidence, each)
+        else None
     )
 
 
@@ -81,16 +85,21 @@ def reason(each: Pass, inputs: Inputs) -> str:
     """Why a pass applies to no layer of this fleet."""
     wanted = dict.fromkeys(each.drop, "") | dict(each.packages)
     locked = {name: version for layer in inputs.layers for name, version in layer.pins}
-    others = [f"{name} is {locked[name]}, not {wanted[name]}" for name in sorted(wanted) if name in locked]
+    others = [
+        f"{name} is {locked[name]}, not {wanted[name]}" for name in sorted(wanted) if name in locked
+    ]
     return ", ".join(others) or f"no layer has {', '.join(sorted(wanted)) or 'packages'}"
 
 
 def returns(inputs: Inputs) -> str:
     """Every pass by what it saves compressed, layer by layer."""
     parts = [
-        "Saved are bytes of the files that a pass removes or changes, alone; zstd: of these files compressed by "
-        "themselves. Where two passes take one file both have it; *beside all others* is what goes with that pass "
-        "alone. How this was found: [proving](proving.md).",
+        (
+            "Saved are bytes of the files that a pass removes or changes, alone; zstd: of these"
+            " files compressed by themselves. Where two passes take one file both have it; *beside"
+            " all others* is what goes with that pass alone. How this was found:"
+            " [proving](proving.md)."
+        ),
         *(part for layer in inputs.layers for part in _layer(layer, inputs)),
         *_nowhere(inputs),
     ]
@@ -107,13 +116,22 @@ def _layer(layer: Layer, inputs: Inputs) -> Iterator[str]:
     ranked = dict(sorted(known.items(), key=lambda item: (-item[1].zstd, item[0])))
     yield _summary(evidence, known)
     if rows := [_proven(name, f, inputs) for name, f in ranked.items() if f.verdict == "proven"]:
-        yield table(("proven", "files", "saves", "zstd", "beside all others", "costs", "without it"), rows)
-    if rows := [_refuted(name, finding) for name, finding in ranked.items() if finding.verdict == "refuted"]:
+        yield table(
+            ("proven", "files", "saves", "zstd", "beside all others", "costs", "without it"), rows
+        )
+    if rows := [
+        _refuted(name, finding) for name, finding in ranked.items() if finding.verdict == "refuted"
+    ]:
         yield table(("refuted", "would save", "zstd", "what failed", "cause"), rows)
     idle = {name: finding for name, finding in sorted(known.items()) if finding.verdict == "idle"}
-    untried = [e.name for e in inputs.passes if e.carried and e.applies(layer.pins) and e.name not in known]
+    untried = [
+        e.name for e in inputs.passes if e.carried and e.applies(layer.pins) and e.name not in known
+    ]
     for words, names in (
-        ("Nothing that they name is there", [name for name, finding in idle.items() if not finding.files]),
+        (
+            "Nothing that they name is there",
+            [name for name, finding in idle.items() if not finding.files],
+        ),
         ("Save nothing compressed", [name for name, finding in idle.items() if finding.files]),
         (f"{UNMEASURED.capitalize()}, run {TRY}", untried),
     ):
@@ -125,18 +143,31 @@ def _summary(evidence: Evidence, known: dict[str, Finding]) -> str:
     counts = [finding.verdict for finding in known.values()]
     size, zstd = saves(known.values())
     return (
-        f"With the smokes of {', '.join(evidence.checks)}, for {evidence.platform}: "
-        f"{counts.count('proven')} proven, {counts.count('refuted')} refuted, {counts.count('idle')} change nothing. "
-        f"Added up, each alone, the proven ones save {mb(size)} MB, {mb(zstd)} MB as zstd."
+        f"With the smokes of {', '.join(evidence.checks)}, for {evidence.platform}:"
+        f" {counts.count('proven')} proven, {counts.count('refuted')} refuted,"
+        f" {counts.count('idle')} change nothing. Added up, each alone, the proven ones save"
+        f" {mb(size)} MB, {mb(zstd)} MB as zstd."
     )
 
 
 def _proven(name: str, finding: Finding, inputs: Inputs) -> tuple[str, ...]:
     costs = next(each.costs for each in inputs.passes if each.name == name)
     said = finding.error.strip()
-    without = f"{said.partition(': ')[0].removeprefix('without it, ')}: {code(cause(said))}" if said else ""
+    without = (
+        f"{said.partition(': ')[0].removeprefix('without it, ')}: {code(cause(said))}"
+        if said
+        else ""
+    )
     beside = UNMEASURED if finding.marginal is None else small(finding.marginal)
-    return name, str(finding.files), small(finding.bytes), small(finding.zstd), beside, costs, without
+    return (
+        name,
+        str(finding.files),
+        small(finding.bytes),
+        small(finding.zstd),
+        beside,
+        costs,
+        without,
+    )
 
 
 def _refuted(name: str, finding: Finding) -> tuple[str, ...]:

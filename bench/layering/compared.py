@@ -1,6 +1,7 @@
 """Other ways to cut images into layers, as plain functions: a fleet in, a plan out.
 
-They know nothing of each other's images but what their rule says; that is what they are compared for.
+They know nothing of each other's images but what their rule says; that is what they are compared
+for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from slimbake.layers.model import Chain, Fleet, Group, LayerPlan
 
 
 def one_image_each(fleet: Fleet) -> LayerPlan:
-    """No sharing: all that a service needs in one layer, as from one `pip install`. Equal sets are one layer."""
+    """No sharing: all that a service needs in one layer, as from one `pip install`. Equal sets are
+    one layer.
+    """
     return LayerPlan(tuple(Chain(image.service, (image.items,)) for image in fleet.images))
 
 
@@ -22,20 +25,27 @@ def common_base(fleet: Fleet) -> LayerPlan:
 
 
 def everything_base(fleet: Fleet) -> LayerPlan:
-    """One base that holds all that any service needs: nothing is stored twice, and every image carries everything."""
+    """One base that holds all that any service needs: nothing is stored twice, and every image
+    carries everything.
+    """
     base = frozenset[str]().union(*(image.items for image in fleet.images))
     return LayerPlan(tuple(Chain(image.service, (base,)) for image in fleet.images))
 
 
 def popularity(
-    fleet: Fleet, requires: Mapping[str, Iterable[str]], asked: Mapping[str, Iterable[str]], layers: int
+    fleet: Fleet,
+    requires: Mapping[str, Iterable[str]],
+    asked: Mapping[str, Iterable[str]],
+    layers: int,
 ) -> LayerPlan:
-    """nixpkgs' `dockerTools.buildLayeredImage`: the most popular paths get a layer each, the last layer the rest.
+    """nixpkgs' `dockerTools.buildLayeredImage`: the most popular paths get a layer each, the last
+    layer the rest.
 
-    Taken from nixpkgs' closure-graph.py and `buildLayeredImage`'s `maxLayers` (100 by default): each image has a
-    contest of its own, over its own graph. A path counts once for each way from the root, and more the deeper it lies:
-    its count in the contest of a child counts there once more. Order: popularity, then name. The first `layers` - 1
-    paths in that order are layers of their own.
+    Taken from nixpkgs' closure-graph.py and `buildLayeredImage`'s `maxLayers` (100 by default):
+    each image has a contest of its own, over its own graph. A path counts once for each way from
+    the root, and more the deeper it lies: its count in the contest of a child counts there once
+    more. Order: popularity, then name. The first `layers` - 1 paths in that order are layers of
+    their own.
     """
     plan = []
     for image in fleet.images:
@@ -46,11 +56,12 @@ def popularity(
 
 
 def largest(fleet: Fleet, layers: int) -> LayerPlan:
-    """apko's `layering: {strategy: origin, budget: N}`: the largest groups get a layer each, the last layer the rest.
+    """apko's `layering: {strategy: origin, budget: N}`: the largest groups get a layer each, the
+    last layer the rest.
 
-    Taken from apko's pkg/build/layers.go: packages are grouped by the source package that they come from and by
-    what replaces what; a Python package is a group of its own. Groups in order of installed bytes, then of names;
-    beyond the budget, the last layer takes all that remain.
+    Taken from apko's pkg/build/layers.go: packages are grouped by the source package that they come
+    from and by what replaces what; a Python package is a group of its own. Groups in order of
+    installed bytes, then of names; beyond the budget, the last layer takes all that remain.
     """
     items = fleet.by_key
 
@@ -58,12 +69,17 @@ def largest(fleet: Fleet, layers: int) -> LayerPlan:
         return -items[key].host, key
 
     return LayerPlan(
-        tuple(Chain(image.service, _alone(sorted(image.items, key=order), layers)) for image in fleet.images)
+        tuple(
+            Chain(image.service, _alone(sorted(image.items, key=order), layers))
+            for image in fleet.images
+        )
     )
 
 
 def _contest(
-    children: tuple[str, ...], requires: Mapping[str, Iterable[str]], known: dict[str, dict[str, int]]
+    children: tuple[str, ...],
+    requires: Mapping[str, Iterable[str]],
+    known: dict[str, dict[str, int]],
 ) -> dict[str, int]:
     counts: dict[str, int] = {}
     for child in children:

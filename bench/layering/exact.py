@@ -1,4 +1,6 @@
-"""The best plan there is, found by going through all of them: for fleets of a few images with a few items each."""
+"""The best plan there is, found by going through all of them: for fleets of a few images with a few
+items each.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from slimbake.layers.space import Path, Space, bits
 def best(space: Space, start: list[Path]) -> list[Path]:
     """A plan of least value. `start`: any plan, to leave out at once whatever is no better.
 
-    Goes through the images, and for each through all ways to cut it into layers; a way is left when what it costs so
-    far, and what the rest will cost at least (each item that is new, once), is not less than the best plan known.
-    Exact, and exponential.
+    Goes through the images, and for each through all ways to cut it into layers; a way is left when
+    what it costs so far, and what the rest will cost at least (each item that is new, once), is not
+    less than the best plan known. Exact, and exponential.
     """
     images = sorted(range(len(space.images)), key=lambda number: -space.images[number].bit_count())
     value, found = space.value(start), list(start)
@@ -26,7 +28,13 @@ def best(space: Space, start: list[Path]) -> list[Path]:
     for at in reversed(range(len(images))):
         rest[at] = rest[at + 1] + sum(sum(space.sums(1 << item)) for item in bits(new[at]))
 
-    def go(at: int, spent: float, places: frozenset[Path], layers: frozenset[int], paths: dict[int, Path]) -> None:
+    def go(
+        at: int,
+        spent: float,
+        places: frozenset[Path],
+        layers: frozenset[int],
+        paths: dict[int, Path],
+    ) -> None:
         nonlocal value, found
         if at == len(images):
             if spent < value - 1e-6:
@@ -35,7 +43,9 @@ def best(space: Space, start: list[Path]) -> list[Path]:
         number = images[at]
         ways = []
         for path in _paths(space.images[number], space.limits.free, space.weights):
-            cost = sum(space.sums(path[d])[0] for d in range(len(path)) if path[: d + 1] not in places)
+            cost = sum(
+                space.sums(path[d])[0] for d in range(len(path)) if path[: d + 1] not in places
+            )
             cost += sum(space.sums(layer)[1] for layer in path if layer not in layers)
             if spent + cost + rest[at + 1] < value - 1e-6:
                 ways.append((cost, path))

@@ -1,4 +1,5 @@
-"""Synthetic fleets: packages with a Zipf popularity, what they require, and services that ask for some of them.
+"""Synthetic fleets: packages with a Zipf popularity, what they require, and services that ask for
+some of them.
 
 The same count gives the same fleet.
 """
@@ -33,7 +34,9 @@ class Case:
 
 
 def example(root: Path) -> Case:
-    """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured (example.json)."""
+    """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured
+    (example.json).
+    """
     checked = manifest(root / "services.yaml")
     found = written(checked, locked(checked), sizes(Path(__file__).with_name("example.json")))
     key = {cost.name(item.key): item.key for item in found.fleet.items}
@@ -47,17 +50,20 @@ def example(root: Path) -> Case:
             if "" not in pin.via:
                 roots.discard(key.get(pin.name, ""))
     asked = {image.service: tuple(sorted(image.items & roots)) for image in found.fleet.images}
-    return Case("the example", found.fleet, {k: tuple(v) for k, v in requires.items()}, asked, found.plan)
+    return Case(
+        "the example", found.fleet, {k: tuple(v) for k, v in requires.items()}, asked, found.plan
+    )
 
 
 def synthetic(services: int, seed: int = 1) -> Case:
     """A fleet of so many services.
 
-    Packages: some more than services grow, by the square root. The n-th is asked for in proportion to 1/n, as
-    downloads from an index are, and requires up to five that are more popular than itself. Bytes unpacked are
-    log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200 MB), compressed a fifth to a half of that. A
-    service asks for two to ten packages; one in three asks for one of six heavy stacks (300 MB to 1 GB) as well, and
-    half of these have one of a few models' weights, 20 to 400 MB, which compress little.
+    Packages: some more than services grow, by the square root. The n-th is asked for in proportion
+    to 1/n, as downloads from an index are, and requires up to five that are more popular than
+    itself. Bytes unpacked are log-normal (median 400 kB, sigma 1.9: the largest of 500 is about 200
+    MB), compressed a fifth to a half of that. A service asks for two to ten packages; one in three
+    asks for one of six heavy stacks (300 MB to 1 GB) as well, and half of these have one of a few
+    models' weights, 20 to 400 MB, which compress little.
     """
     dice = random.Random(f"{seed}:{services}")  # noqa: S311
     count = 120 + int(20 * math.sqrt(services))
@@ -67,7 +73,9 @@ def synthetic(services: int, seed: int = 1) -> Case:
         host = int(min(dice.lognormvariate(math.log(400e3), 1.9), 250e6)) + 4_000
         items.append(Item(f"p{rank:04}", "1", host, int(host * dice.uniform(0.2, 0.5))))
         below = min(rank, dice.choice((0, 0, 0, 1, 1, 2, 3, 5)))
-        requires[items[-1].key] = tuple(sorted({items[_zipf(dice, rank)].key for _ in range(below)}))
+        requires[items[-1].key] = tuple(
+            sorted({items[_zipf(dice, rank)].key for _ in range(below)})
+        )
     stacks = []
     for number in range(6):
         host = int(dice.uniform(300e6, 1e9))
@@ -99,7 +107,8 @@ def tiny(seed: int, services: int = 4, items: int = 6) -> Fleet:
         found.append(Item(f"p{number}", "1", host, int(host * dice.uniform(0.2, 0.9))))
     density = dice.uniform(0.4, 0.8)
     return fleet(
-        (f"s{number}", [item for item in found if dice.random() < density] or found[:1]) for number in range(services)
+        (f"s{number}", [item for item in found if dice.random() < density] or found[:1])
+        for number in range(services)
     )
 
 

@@ -1,4 +1,6 @@
-"""Fleets of any size from the example's own services, and what these cost: only their number is made up."""
+"""Fleets of any size from the example's own services, and what these cost: only their number is
+made up.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Case:
 
 
 def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
-    """That many services, each a copy of one that is drawn from the example's; the same seed gives the same fleet."""
+    """That many services, each a copy of one that is drawn from the example's; the same seed gives
+    the same fleet.
+    """
     example = _measured(file, costs)
     chance = random.Random(seed)  # noqa: S311
     chosen = [chance.choice(example.services) for _ in range(count)]
@@ -38,16 +42,24 @@ def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
         seconds |= {name: seconds[service.name], f"{name}-smoke": seconds[f"{service.name}-smoke"]}
         weights[name] = weights[service.name]
     made = plan(replace(example, services=copies))
-    return Case(made, {target.name: seconds.get(target.name, 0.0) for target in made.targets}, weights)
+    return Case(
+        made, {target.name: seconds.get(target.name, 0.0) for target in made.targets}, weights
+    )
 
 
 def own(file: Path, costs: dict[str, Any]) -> Case:
     """The example itself."""
     made = plan(_measured(file, costs))
-    return Case(made, {t.name: costs["seconds"].get(t.name, 0.0) for t in made.targets}, dict(costs["bytes"]))
+    return Case(
+        made,
+        {t.name: costs["seconds"].get(t.name, 0.0) for t in made.targets},
+        dict(costs["bytes"]),
+    )
 
 
 def _measured(file: Path, costs: dict[str, Any]) -> Manifest:
     """The example with the services that were measured: of variants, the default."""
     example = manifest(file)
-    return replace(example, services=tuple(s for s in example.services if s.name in costs["seconds"]))
+    return replace(
+        example, services=tuple(s for s in example.services if s.name in costs["seconds"])
+    )

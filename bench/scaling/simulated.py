@@ -17,7 +17,8 @@ class Found:
     makespan: float
     bound: float  # the longest chain, and all work on all nodes; whichever is longer
     chain: float
-    granular: float  # also: no job is spread over two nodes, none begins before its bases can be there
+    # also: no job is spread over two nodes, none begins before its bases can be there
+    granular: float
     shards: int
     pushed: int
     pulled: int
@@ -39,12 +40,16 @@ def simulated(case: Case, nodes: int, rate: float = 0.0) -> Found:
     ends: dict[int, float] = {}
     held: list[set[str]] = [set() for _ in range(nodes)]
     pushed = pulled = 0
-    for shard in shards:  # in an order in which each follows what it stands on, and its node's earlier ones
+    # in an order in which each follows what it stands on, and its node's earlier ones
+    for shard in shards:
         here = held[shard.node]
         begin = max([free[shard.node], *(ends[number] for number in shard.after)])
         wanted = {need for name in shard.targets for need in _chain(work, name)} - here
         coming = sum(case.bytes[name] for name in wanted)
-        made = {*shard.targets, *(name for target in shard.targets for name in work[target].private)} - here
+        made = {
+            *shard.targets,
+            *(name for target in shard.targets for name in work[target].private),
+        } - here
         going = sum(case.bytes.get(name, 0) for name in made)
         here |= wanted | {name for name in made if name not in case.services}
         pulled, pushed = pulled + coming, pushed + going
@@ -94,7 +99,9 @@ def _releases(work: dict[str, Job], seconds: dict[str, float]) -> dict[str, floa
 
 
 def _granular(work: Sequence[Job], released: dict[str, float], nodes: int) -> float:
-    """Seconds that whole jobs need: of k times as many jobs as nodes, and one more, some node has k+1."""
+    """Seconds that whole jobs need: of k times as many jobs as nodes, and one more, some node has
+    k+1.
+    """
     least = 0.0
     for start in sorted(set(released.values())):
         late = sorted((job.own for job in work if released[job.name] >= start), reverse=True)

@@ -28,7 +28,10 @@ def figure(values: Sequence[float | None], reference: Sequence[float | None]) ->
 
     Null where one of the runs, or of those of the first side, is unmeasured.
     """
-    ratios = [value / to if value is not None and to else None for value, to in zip(values, reference, strict=True)]
+    ratios = [
+        value / to if value is not None and to else None
+        for value, to in zip(values, reference, strict=True)
+    ]
     return {"median": _median(values), "runs": list(values), "ratio": _median(ratios)}
 
 
@@ -38,14 +41,18 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def replicas(rss: float | None) -> int | None:
-    """How many fit into a node, which has nothing else to hold: a replica more shares no page in this count."""
+    """How many fit into a node, which has nothing else to hold: a replica more shares no page in
+    this count.
+    """
     return None if not rss else int(NODE // rss)
 
 
 def summed(sides: Mapping[str, Sequence[Round]], images: Mapping[str, str]) -> dict[str, Any]:
     """Everything about one service, for JSON; the first side is what the others are compared with."""
     reference = next(iter(sides.values()))
-    return {name: {"image": images[name], **_side(rounds, reference)} for name, rounds in sides.items()}
+    return {
+        name: {"image": images[name], **_side(rounds, reference)} for name, rounds in sides.items()
+    }
 
 
 def _side(rounds: Sequence[Round], reference: Sequence[Round]) -> dict[str, Any]:
@@ -56,7 +63,10 @@ def _side(rounds: Sequence[Round], reference: Sequence[Round]) -> dict[str, Any]
         "loaded": loaded,
         "replicas": replicas(loaded["rss"]["median"]),
         "workloads": {
-            name: {str(clients): _load(name, clients, rounds, reference) for clients in rounds[0].loads[name]}
+            name: {
+                str(clients): _load(name, clients, rounds, reference)
+                for clients in rounds[0].loads[name]
+            }
             for name in rounds[0].loads
         },
     }
@@ -66,10 +76,15 @@ def _memory(found: Sequence[Memory | None], reference: Sequence[Memory | None]) 
     def values(of: Sequence[Memory | None], key: str) -> list[float | None]:
         return [None if each is None else getattr(each, key) for each in of]
 
-    return {key: figure(values(found, key), values(reference, key)) for key in ("rss", "anonymous", "peak", "cgroup")}
+    return {
+        key: figure(values(found, key), values(reference, key))
+        for key in ("rss", "anonymous", "peak", "cgroup")
+    }
 
 
-def _load(name: str, clients: int, rounds: Sequence[Round], reference: Sequence[Round]) -> dict[str, Any]:
+def _load(
+    name: str, clients: int, rounds: Sequence[Round], reference: Sequence[Round]
+) -> dict[str, Any]:
     def values(of: Sequence[Round], key: str) -> list[float | None]:
         return [getattr(each.loads[name][clients], key) for each in of]
 

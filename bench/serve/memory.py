@@ -21,7 +21,8 @@ class Memory:
     rss: int  # VmRSS: anonymous memory and mapped files
     anonymous: int  # of these, what no other replica can share
     peak: int  # VmHWM, each process at its own time
-    cgroup: int | None  # memory.current: with the page cache that the container was charged for; None: not readable
+    # memory.current: with the page cache that the container was charged for; None: not readable
+    cgroup: int | None
 
     def as_json(self) -> dict[str, int | None]:
         return asdict(self)
@@ -34,7 +35,9 @@ def memory(container: str) -> Memory | None:
     if not pid or _command(pid) != command:
         return None
     found = [status for number in _tree(pid) if (status := _status(number)) is not None]
-    rss, anonymous, peak = (sum(status[key] for status in found) for key in ("VmRSS", "RssAnon", "VmHWM"))
+    rss, anonymous, peak = (
+        sum(status[key] for status in found) for key in ("VmRSS", "RssAnon", "VmHWM")
+    )
     return Memory(rss, anonymous, peak, _cgroup(pid))
 
 
@@ -71,5 +74,7 @@ def _cgroup(pid: int) -> int | None:
             if controllers == "":
                 return int((CGROUPS / path.lstrip("/") / "memory.current").read_text())
             if "memory" in controllers.split(","):
-                return int((CGROUPS / "memory" / path.lstrip("/") / "memory.usage_in_bytes").read_text())
+                return int(
+                    (CGROUPS / "memory" / path.lstrip("/") / "memory.usage_in_bytes").read_text()
+                )
     return None

@@ -1,4 +1,6 @@
-"""Containers of the services' final images, run as they are meant to be run, on a network of their own."""
+"""Containers of the services' final images, run as they are meant to be run, on a network of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -47,17 +49,26 @@ def network() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving(service: Running, image: str, net: str, first: Workload | None = None) -> Iterator[Server]:
-    """A service's container for as long as it is needed, from its first answer on; its volumes are empty.
+def serving(
+    service: Running, image: str, net: str, first: Workload | None = None
+) -> Iterator[Server]:
+    """A service's container for as long as it is needed, from its first answer on; its volumes are
+    empty.
 
-    `first`: what it is asked, over and over until it answers; without one, its health. The container is made before
-    the clock runs. Raises CheckError where it ends or does not answer.
+    `first`: what it is asked, over and over until it answers; without one, its health. The
+    container is made before the clock runs. Raises CheckError where it ends or does not answer.
     """
     if service.port is None:
-        raise SetupError(f"{service.service} listens on no port", "only services that do can be asked")
+        raise SetupError(
+            f"{service.service} listens on no port", "only services that do can be asked"
+        )
     name, port = f"{PREFIX}-{service.host}-{uuid.uuid4().hex[:8]}", _free()
     volumes = (f"--tmpfs={path}:uid=65532,gid=65532,mode=0755" for _, path in service.volumes)
-    words = (f"--network={net}", f"--network-alias={service.host}", f"--publish=127.0.0.1:{port}:{service.port}")
+    words = (
+        f"--network={net}",
+        f"--network-alias={service.host}",
+        f"--publish=127.0.0.1:{port}:{service.port}",
+    )
     docker.call("create", f"--name={name}", *words, *volumes, *HARDENED, image)
     try:
         began = time.perf_counter()
@@ -82,7 +93,10 @@ def _until_answered(name: str, port: int, first: Workload | None) -> None:
         if now - looked > 1:  # a question to the engine takes its time, too
             looked = now
             if docker.call("inspect", "--format={{.State.Running}}", name).strip() != "true":
-                raise CheckError(f"{name} ended before it answered\n{docker.client().container.logs(name, tail=12)}")
+                raise CheckError(
+                    f"{name} ended before it"
+                    f" answered\n{docker.client().container.logs(name, tail=12)}"
+                )
         if now - began > LIMIT:
             raise CheckError(f"{name} does not answer within {LIMIT:g} s")
         time.sleep(EVERY)
@@ -91,7 +105,12 @@ def _until_answered(name: str, port: int, first: Workload | None) -> None:
 def _answers(port: int, first: Workload | None) -> bool:
     """Docker's proxy takes every connection, and ends it while nobody listens in the container."""
     try:
-        status, _ = ask(port, "POST" if first else "GET", first.path if first else "/health", first and first.asked)
+        status, _ = ask(
+            port,
+            "POST" if first else "GET",
+            first.path if first else "/health",
+            first and first.asked,
+        )
     except (OSError, http.client.HTTPException):
         return False
     return status == OK
@@ -101,7 +120,11 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes
     """One request past any proxy: status and answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        words = {} if body is None else {"body": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+        words = (
+            {}
+            if body is None
+            else {"body": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+        )
         connection.request(method, path, **words)  # type: ignore[arg-type]
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -110,14 +133,20 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes
 
 
 @contextlib.contextmanager
-def filled(storage: Running, image: str, embedding: Running, embedder: str, net: str) -> Iterator[None]:
+def filled(
+    storage: Running, image: str, embedding: Running, embedder: str, net: str
+) -> Iterator[None]:
     """The storage service with documents in it, their vectors by an image of the embedding service."""
     found = documents()
     with serving(storage, image, net) as server:
         with serving(embedding, embedder, net) as other:
-            answer = _must(other.port, "POST", "/embed", {"texts": [document["text"] for document in found]})
+            answer = _must(
+                other.port, "POST", "/embed", {"texts": [document["text"] for document in found]}
+            )
         vectors = json.loads(answer)["vectors"]
-        both = [document | {"vector": vector} for document, vector in zip(found, vectors, strict=True)]
+        both = [
+            document | {"vector": vector} for document, vector in zip(found, vectors, strict=True)
+        ]
         _must(server.port, "PUT", "/documents", {"documents": both})
         yield
 
@@ -125,5 +154,7 @@ def filled(storage: Running, image: str, embedding: Running, embedder: str, net:
 def _must(port: int, method: str, path: str, body: Any) -> bytes:
     status, answer = ask(port, method, path, body)
     if status != OK:
-        raise CheckError(f"{method} {path} answers {status}: {answer[:500].decode(errors='replace')}")
+        raise CheckError(
+            f"{method} {path} answers {status}: {answer[:500].decode(errors='replace')}"
+        )
     return answer

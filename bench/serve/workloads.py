@@ -1,4 +1,6 @@
-"""What each service of the example is asked. Pure, but for the documents, which lie beside the engine's tests."""
+"""What each service of the example is asked. Pure, but for the documents, which lie beside the
+engine's tests.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,13 @@ def workloads() -> dict[str, tuple[Workload, ...]]:
     order = {"prompt": "This method returns", "max_new_tokens": 32, "stream": False}
     return {
         "embedding": tuple(
-            Workload("1 text" if count == 1 else f"{count} texts", "/embed", {"texts": texts[:count]})
+            Workload(
+                "1 text" if count == 1 else f"{count} texts", "/embed", {"texts": texts[:count]}
+            )
             for count in (1, 16)
         ),
         "nlg": (Workload("32 tokens", "/generate", order),),
-        "hybrid": (Workload("1 search", "/search", {"query": "Which animal has three hearts?", "k": 5}),),
+        "hybrid": (
+            Workload("1 search", "/search", {"query": "Which animal has three hearts?", "k": 5}),
+        ),
     }

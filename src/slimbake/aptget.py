@@ -17,7 +17,9 @@ _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL"
 def system_path(environ: Mapping[str, str] = os.environ) -> str:
     """PATH with the folders of the system's own programs in it, which `su` leaves out."""
     folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-    return os.pathsep.join([*folders, *(more for more in ("/usr/sbin", "/sbin") if more not in folders)])
+    return os.pathsep.join(
+        [*folders, *(more for more in ("/usr/sbin", "/sbin") if more not in folders)]
+    )
 
 
 def update(say: Say) -> None:
@@ -49,7 +51,10 @@ def install(names: Iterable[str], say: Say) -> None:
     wanted = list(names)
     say(f"installing {' '.join(wanted)}")
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
-    _apt_get(["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted], "could not install packages")
+    _apt_get(
+        ["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted],
+        "could not install packages",
+    )
 
 
 def may_install(root: bool) -> bool:
@@ -59,6 +64,11 @@ def may_install(root: bool) -> bool:
 
 def _apt_get(arguments: list[str], failure: str) -> None:
     # Another apt (unattended-upgrades on a fresh machine) may hold the lock for a while.
-    done = process.run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments], env={**_QUIET, "PATH": system_path()})
+    done = process.run(
+        ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
+        env={**_QUIET, "PATH": system_path()},
+    )
     if not done.ok:
-        raise SetupError(f"apt-get {failure}:\n{done.last_lines()}", "mend what apt says, then run this again")
+        raise SetupError(
+            f"apt-get {failure}:\n{done.last_lines()}", "mend what apt says, then run this again"
+        )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 _NO = {"no", "false", "0", "without", "off", "disable"}
 _YES = {"yes", "true", "1", "with", "on", "enable"}
-_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>.*)$")
+_LINE = re.compile(
+    r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>.*)$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,11 @@ class AptSource:
 
 def parse_list(text: str) -> tuple[AptSource, ...]:
     """The sources of a one-line-style file (`deb [options] uri suite component...`)."""
-    return tuple(_from_line(match) for line in text.splitlines() if (match := _LINE.match(line.split("#")[0].strip())))
+    return tuple(
+        _from_line(match)
+        for line in text.splitlines()
+        if (match := _LINE.match(line.split("#")[0].strip()))
+    )
 
 
 def parse_deb822(text: str) -> tuple[AptSource, ...]:
@@ -67,7 +73,9 @@ def _from_fields(fields: dict[str, str]) -> AptSource:
 
 
 def _wanted(fields: dict[str, str]) -> bool:
-    return "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in _NO
+    return (
+        "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in _NO
+    )
 
 
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:

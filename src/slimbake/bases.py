@@ -1,4 +1,6 @@
-"""Wave 1 of a pipeline: what services share is built once, and pushed for every job that stands on it."""
+"""Wave 1 of a pipeline: what services share is built once, and pushed for every job that stands on
+it.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,20 @@ from slimbake.release import Release, refuse_standins
 
 
 def bases(
-    manifest: Manifest, plan: Plan, services: tuple[str, ...], options: Options, names: Release, say: Say
+    manifest: Manifest,
+    plan: Plan,
+    services: tuple[str, ...],
+    options: Options,
+    names: Release,
+    say: Say,
 ) -> dict[str, str]:
-    """Build and push what these services share, each after its own, and give target -> REPOSITORY@DIGEST.
+    """Build and push what these services share, each after its own, and give target ->
+    REPOSITORY@DIGEST.
 
-    With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this version too. An
-    exported model or a reference that fails is told of and left out: whoever needs it fails by itself, and no other.
-    Raises SetupError, StaleFiles, UsageError and BuildError; what was pushed by then stays, and is not built again.
+    With `names.missing`, what the registry has is not built, but stood on, and gets the tag of this
+    version too. An exported model or a reference that fails is told of and left out: whoever needs
+    it fails by itself, and no other. Raises SetupError, StaleFiles, UsageError and BuildError; what
+    was pushed by then stays, and is not built again.
     """
     root = manifest.file.parent
     wanted = tuple(target.name for target in shared_by(plan, services))
@@ -42,13 +51,27 @@ def bases(
         return rest
 
     with prepared(
-        manifest, wanted, say, frozen=names.frozen, install=names.install, packages=names.packages,
-        pushed=pushed, platform=options.platform, choose=choose,
-    ) as ready:  # fmt: skip
+        manifest,
+        wanted,
+        say,
+        frozen=names.frozen,
+        install=names.install,
+        packages=names.packages,
+        pushed=pushed,
+        platform=options.platform,
+        choose=choose,
+    ) as ready:
         retag(there.held, there.names(names.tag), ready.around.ca_bundle)
         options = replace(options, load=ready.engine.builder != "docker")
         for some, goes_on in _parts(plan, ready.services):
-            result = bake.bake(ready.plan, some, root, ready.around, replace(options, keep_going=goes_on), smokes=False)
+            result = bake.bake(
+                ready.plan,
+                some,
+                root,
+                ready.around,
+                replace(options, keep_going=goes_on),
+                smokes=False,
+            )
             for error in result.failures:
                 say(str(error))
             references = bake.tag(ready.plan, result.built, names.registry, names.tag)
@@ -64,8 +87,12 @@ def _parts(plan: Plan, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
     yield from ((some, some is rest) for some in (below, rest) if some)
 
 
-def _marked(references: Mapping[str, str], fingerprints: Mapping[str, str], ca_bundle: str) -> dict[str, str]:
-    """What was pushed, by the digest that the registry has it under; there it says what it was built from."""
+def _marked(
+    references: Mapping[str, str], fingerprints: Mapping[str, str], ca_bundle: str
+) -> dict[str, str]:
+    """What was pushed, by the digest that the registry has it under; there it says what it was
+    built from.
+    """
     found = {}
     for name, reference in references.items():
         at, _, tag = reference.rpartition(":")

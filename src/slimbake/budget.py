@@ -25,10 +25,12 @@ from slimbake.state import write_atomically
 
 
 def over_budget(plan: Plan, measurement: Measurement, measured: Path) -> dict[str, str]:
-    """The services over their budget, each with what was found, what was allowed, and what grew since it last held.
+    """The services over their budget, each with what was found, what was allowed, and what grew
+    since it last held.
 
-    `measured`: the cache of `measure`; beside it lie what starts took, what held, and what is in layers. Start-up and
-    RSS are measured for services that have a limit for them; layers are read only where a limit does not hold.
+    `measured`: the cache of `measure`; beside it lie what starts took, what held, and what is in
+    layers. Start-up and RSS are measured for services that have a limit for them; layers are read
+    only where a limit does not hold.
     """
     running = {service.service: service for service in plan.services}
     file = measured.with_name("held.json")
@@ -47,7 +49,9 @@ def over_budget(plan: Plan, measurement: Measurement, measured: Path) -> dict[st
             before = held.get(image.name)
             # Another bake may measure a start that this one has no limit for.
             same = before is not None and before.digest == now.digest and start is None
-            held[image.name] = replace(now, startup=before.startup, rss=before.rss) if same and before else now
+            held[image.name] = (
+                replace(now, startup=before.startup, rss=before.rss) if same and before else now
+            )
     text = json.dumps({name: asdict(each) for name, each in sorted(held.items())}, indent=1)
     write_atomically(file, text.encode())
     return found
@@ -63,21 +67,30 @@ def _held(plan: Plan, image: Image, start: Started | None) -> Held:
     )
 
 
-def _told(service: Running, before: Held | None, now: Held, broken: tuple[tuple[str, str], ...], measured: Path) -> str:
+def _told(
+    service: Running,
+    before: Held | None,
+    now: Held,
+    broken: tuple[tuple[str, str], ...],
+    measured: Path,
+) -> str:
     contents = None
     if before and before.digest != now.digest:
         contents = _contents({"before": before.digest, "now": now.digest}, measured)
     lines: list[str] = []
     for kind, words in broken:
         changes = (
-            grown(before, now, "compressed" if kind == "compressed" else "uncompressed", contents) if before else ()
+            grown(before, now, "compressed" if kind == "compressed" else "uncompressed", contents)
+            if before
+            else ()
         )
         lines += (f"{service.service}: {words}", f"  {since(before, now, kind, changes)}")
     return "\n".join(lines)
 
 
 def _contents(ids: Mapping[str, str], measured: Path) -> Mapping[str, Contents] | None:
-    """What is in the layers of these images, by digest; None where the engine does not hold one of them any more.
+    """What is in the layers of these images, by digest; None where the engine does not hold one of
+    them any more.
 
     An engine that cannot give it out is no reason to say less of a budget than is known.
     """
@@ -94,7 +107,11 @@ def _load(file: Path) -> dict[str, Held]:
         found = json.loads(file.read_text("utf-8"))
         return {
             name: Held(
-                **{**each, "layers": tuple(Layer(**layer) for layer in each["layers"]), "names": tuple(each["names"])}
+                **{
+                    **each,
+                    "layers": tuple(Layer(**layer) for layer in each["layers"]),
+                    "names": tuple(each["names"]),
+                }
             )
             for name, each in found.items()
         }

@@ -1,7 +1,8 @@
-"""What each service of a manifest holds, and the layers that the manifest writes for it: read from the locks.
+"""What each service of a manifest holds, and the layers that the manifest writes for it: read from
+the locks.
 
-Bytes come from a measurement where there is one, else from what the lock says of wheels, or from a folder in the
-repository.
+Bytes come from a measurement where there is one, else from what the lock says of wheels, or from a
+folder in the repository.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ WEIGHTS_PACKED = 0.9
 """Bytes on a registry for one of a model's weights: MiniLM, likewise."""
 
 BITS = {"fp32": 32, "fp16": 16, "int8": 8}
-"""Of a number in an exported model, taken for that of all its bytes: MiniLM's graph is 90 MB in fp32, 23 in int8."""
+"""Of a number in an exported model, taken for that of all its bytes: MiniLM's graph is 90 MB in
+fp32, 23 in int8.
+"""
 
 Sizes = Mapping[str, tuple[int, int | None]]
-"""name==version of a package -> its bytes on a host and, where they were measured, on a registry."""
+"""name==version of a package -> its bytes on a host and, where they were measured, on a registry.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,11 @@ class Written:
 
 
 def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> Written:
-    """The layers that a manifest writes: bases from the root up, shared weights, the service's own packages and
-    weights.
+    """The layers that a manifest writes: bases from the root up, shared weights, the service's own
+    packages and weights.
 
-    A service needs what its bases hold: that is what it asked for by standing on them. Raises SetupError where a lock
-    is missing, or the bytes of an item are not known.
+    A service needs what its bases hold: that is what it asked for by standing on them. Raises
+    SetupError where a lock is missing, or the bytes of an item are not known.
     """
     manifest = layered(manifest)
     reader = _Reader(manifest.file.parent, locks, measured)
@@ -68,8 +72,12 @@ def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: 
         if service.weights and items[f"weights-{sources[service.weights].name}"][0].key not in held:
             source = sources[service.weights]
             # What several services use lies below what only one has, as in plan.model.Recipe.
-            order.insert(len(order) - 1 if source.users > 1 else len(order), f"weights-{source.name}")
-        groups = {name: frozenset(item.key for item in items[name]) for name in order if items[name]}
+            order.insert(
+                len(order) - 1 if source.users > 1 else len(order), f"weights-{source.name}"
+            )
+        groups = {
+            name: frozenset(item.key for item in items[name]) for name in order if items[name]
+        }
         for name, group in groups.items():
             names.setdefault(group, name)
         chains.append(Chain(service.name, tuple(groups.values())))
@@ -79,11 +87,16 @@ def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: 
 
 
 def sizes(file: Path) -> Sizes:
-    """The measured bytes of packages: what `slimbake sizes --json` printed. Raises UsageError where it is not that."""
+    """The measured bytes of packages: what `slimbake sizes --json` printed. Raises UsageError where
+    it is not that.
+    """
     try:
         rows = json.loads(file.read_text("utf-8"))["packages"]
         return {
-            f"{row['name']}=={row['what']}": (int(row["uncompressed"]), row["zstd"] and int(row["zstd"]))
+            f"{row['name']}=={row['what']}": (
+                int(row["uncompressed"]),
+                row["zstd"] and int(row["zstd"]),
+            )
             for row in rows
             if row["kind"] == "python"
         }
@@ -108,7 +121,11 @@ class _Reader:
             below = self.weights(sources[origin(source.weights)], sources)
             share = BITS[export.precision.type] / BITS["fp32"]
             return replace(
-                below, name=name, version="", host=int(below.host * share), registry=int(below.registry * share)
+                below,
+                name=name,
+                version="",
+                host=int(below.host * share),
+                registry=int(below.registry * share),
             )
         if source.weights.source == "path":
             host = _folder(self.root / source.weights.value)
@@ -121,7 +138,9 @@ class _Reader:
         """Raise SetupError where bytes are not known."""
         if self.unknown:
             shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
-            hint = "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
+            hint = (
+                "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
+            )
             raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
 
     def _item(self, pin: Pin) -> Item:
@@ -137,10 +156,16 @@ class _Reader:
         return max(known, default=0)
 
     def _local(self, package: LocalPackage) -> Item:
-        measured = (value[0] for key, value in self.measured.items() if name_of(key) == package.name)
+        measured = (
+            value[0] for key, value in self.measured.items() if name_of(key) == package.name
+        )
         host = next(measured, _folder(self.root / package.path))
         return Item(package.name, "", host, int(host / UNPACKED))
 
 
 def _folder(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return sum(
+        file.stat().st_size
+        for file in path.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    )

@@ -18,7 +18,8 @@ from slimbake.plan.targets import INSIDE
 PROJECT = "slimbake.project"  # on images, and so on every container that anybody runs from them
 FLEET = "slimbake.fleet"  # on what `up` and `run` make: only that is for `down` to remove
 DEBUG = "slimbake.debug"
-PATIENCE = 20.0  # seconds for services to listen; a large model takes longer to load, which is no fault
+# seconds for services to listen; a large model takes longer to load, which is no fault
+PATIENCE = 20.0
 LAST_WORDS = 20  # lines
 HARDENED = (
     "--read-only",
@@ -44,10 +45,12 @@ CMD ["/bin/bash"]
 def up(
     plan: Plan, services: Sequence[str], images: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[Running, ...]:
-    """Start the services that listen on a port, each anew, and wait some seconds until they do listen.
+    """Start the services that listen on a port, each anew, and wait some seconds until they do
+    listen.
 
-    `images`: service -> image. Ports are published on loopback only. Services without a port are commands, for `run`.
-    Raises SetupError for an image that is missing or a port that is taken, CheckError for a service that ended.
+    `images`: service -> image. Ports are published on loopback only. Services without a port are
+    commands, for `run`. Raises SetupError for an image that is missing or a port that is taken,
+    CheckError for a service that ended.
     """
     chosen = tuple(service for service in _chosen(plan, services) if service.port is not None)
     for service in chosen:
@@ -57,7 +60,11 @@ def up(
         _start(plan, service, images[service.service])
         say(f"{service.service}: http://127.0.0.1:{service.port}")
     if chosen:
-        _wait(plan, {service.service: service.port for service in chosen if service.port is not None}, say)
+        _wait(
+            plan,
+            {service.service: service.port for service in chosen if service.port is not None},
+            say,
+        )
     return chosen
 
 
@@ -72,15 +79,21 @@ def _start(plan: Plan, service: Running, image: str) -> None:
     except SetupError as error:
         with contextlib.suppress(SetupError):
             docker.call("rm", "--force", name)  # Docker leaves it behind, made but never started
-        raise SetupError(f"{service.service} could not be started on port {service.port}", error.hint) from None
+        raise SetupError(
+            f"{service.service} could not be started on port {service.port}", error.hint
+        ) from None
 
 
 def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> None:
-    """Return once all services listen, or after PATIENCE; raises CheckError with the last words of one that ended."""
+    """Return once all services listen, or after PATIENCE; raises CheckError with the last words of
+    one that ended.
+    """
     names = [container(plan, service) for service in ports]
     silent, deadline = set(ports), time.monotonic() + PATIENCE
     while True:
-        states = docker.call("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *names).splitlines()
+        states = docker.call(
+            "inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *names
+        ).splitlines()
         for service, state in zip(ports, states, strict=True):
             if not state.startswith("true"):
                 raise _ended(service, container(plan, service), state.split()[1])
@@ -102,8 +115,13 @@ def _ended(service: str, name: str, code: str) -> CheckError:
 
 
 def _listens(port: int) -> bool:
-    """Whether the port's service is there. Docker's proxy takes every connection, and ends those it has no use for."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+    """Whether the port's service is there. Docker's proxy takes every connection, and ends those it
+    has no use for.
+    """
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=1) as connection,
+    ):
         connection.settimeout(0.05)
         try:
             return connection.recv(1) != b""
@@ -117,11 +135,15 @@ def run(plan: Plan, service: str, image: str, arguments: Sequence[str]) -> int:
     _must_exist(image)
     network(plan)
     chosen = _chosen(plan, (service,))[0]
-    return docker.foreground("run", "--rm", "--interactive", *_terminal(), *_placed(plan, chosen), image, *arguments)
+    return docker.foreground(
+        "run", "--rm", "--interactive", *_terminal(), *_placed(plan, chosen), image, *arguments
+    )
 
 
 def down(plan: Plan, volumes: bool) -> tuple[str, ...]:
-    """Remove the containers and the network of a fleet, and its volumes if asked to; the names of what is gone."""
+    """Remove the containers and the network of a fleet, and its volumes if asked to; the names of
+    what is gone.
+    """
     client = docker.client()
     gone = []
     label = f"{FLEET}={plan.project}"
@@ -139,7 +161,8 @@ def down(plan: Plan, volumes: bool) -> tuple[str, ...]:
 
 
 def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence[str]) -> int:
-    """A shell, or a command, in a derived image with the tools of the external Python image; never pushed.
+    """A shell, or a command, in a derived image with the tools of the external Python image; never
+    pushed.
 
     `python`: the context value of that external. Returns the exit code.
     """
@@ -148,11 +171,17 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     with tempfile.TemporaryDirectory(prefix="slimbake-debug-") as folder:
         (Path(folder) / "Dockerfile").write_text(DEBUG_DOCKERFILE)
         docker.call(
-            "buildx", "build", "--quiet", f"--tag={derived}",
+            "buildx",
+            "build",
+            "--quiet",
+            f"--tag={derived}",
             "--output=type=image,compression=uncompressed",  # it is never pushed: half the time
-            f"--label={DEBUG}=true", f"--label={PROJECT}={plan.project}",
-            f"--build-context=image=docker-image://{image}", f"--build-context=python={python}", folder,
-        )  # fmt: skip
+            f"--label={DEBUG}=true",
+            f"--label={PROJECT}={plan.project}",
+            f"--build-context=image=docker-image://{image}",
+            f"--build-context=python={python}",
+            folder,
+        )
     return docker.foreground("run", "--rm", "--interactive", *_terminal(), derived, *arguments)
 
 
@@ -160,12 +189,21 @@ def record(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
     return docker.call(
-        "run", "--rm", "--network=none", *HARDENED, "--user=0:0", *_TO_BECOME_NONROOT,
+        "run",
+        "--rm",
+        "--network=none",
+        *HARDENED,
+        "--user=0:0",
+        *_TO_BECOME_NONROOT,
         f"--env=SMOKE={dict(target.args)['SMOKE']}",
         f"--volume={root / INSIDE / 'smoke.py'}:/inside/smoke.py:ro",
         f"--volume={root / target.context}:/inside/context:ro",
-        "--entrypoint=python", image, "/inside/smoke.py", "--as-nonroot", "--record",
-    )  # fmt: skip
+        "--entrypoint=python",
+        image,
+        "/inside/smoke.py",
+        "--as-nonroot",
+        "--record",
+    )
 
 
 def network(plan: Plan) -> str:

@@ -10,8 +10,11 @@ _PACKAGE = Path(__file__).parent
 
 
 def data_root() -> Path:
-    """The folder that holds `templates/`, `docker-bake.hcl.j2` and `catalogue.yaml`, in a checkout as in a wheel."""
-    # importlib.resources would cost more time than the rest of this start-up; wheels are always unpacked.
+    """The folder that holds `templates/`, `docker-bake.hcl.j2` and `catalogue.yaml`, in a checkout
+    as in a wheel.
+    """
+    # importlib.resources would cost more time than the rest of this start-up; wheels are always
+    # unpacked.
     installed = _PACKAGE / "_data"
     return installed if installed.is_dir() else _PACKAGE.parents[1]
 

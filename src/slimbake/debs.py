@@ -1,4 +1,6 @@
-"""Debian packages of `system:`, pinned and fetched by the apt of the external Python image, in builds of no image."""
+"""Debian packages of `system:`, pinned and fetched by the apt of the external Python image, in
+builds of no image.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +43,28 @@ class Apt:
     def lock(self, packages: Sequence[str], platforms: Sequence[str]) -> str:
         """The lines of a lock: these packages and all that they depend on. Raises SetupError."""
         words = [word for platform in platforms for word in ("--arch", platform.rpartition("/")[2])]
-        return self._run(["lock", "/out/debs.txt", *words, *packages], {}, lambda out: (out / "debs.txt").read_text())
+        return self._run(
+            ["lock", "/out/debs.txt", *words, *packages],
+            {},
+            lambda out: (out / "debs.txt").read_text(),
+        )
 
     def download(self, debs: Sequence[Deb], arch: str, take: Callable[[Path], None]) -> None:
-        """Give `take` the folder with the files of these packages, verified by hash. Raises SetupError."""
+        """Give `take` the folder with the files of these packages, verified by hash. Raises
+        SetupError.
+        """
         lock = {"debs.txt": text(list(debs))}
-        self._run(["download", "/out", "--arch", arch, "--lock", "/inside/lock/debs.txt"], lock, take)
+        self._run(
+            ["download", "/out", "--arch", arch, "--lock", "/inside/lock/debs.txt"], lock, take
+        )
 
     def _run(self, words: Sequence[str], files: Mapping[str, str], take: Callable[[Path], T]) -> T:
-        wanted = tuple(external for external in externals(self.manifest) if external.name == "python")
-        found = resolve(wanted, self.manifest.python, setup(False, self.say), self.machine, self.say)
+        wanted = tuple(
+            external for external in externals(self.manifest) if external.name == "python"
+        )
+        found = resolve(
+            wanted, self.manifest.python, setup(False, self.say), self.machine, self.say
+        )
         command = json.dumps([f"python{self.manifest.python}", "/inside/debs.py", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
@@ -58,6 +72,10 @@ class Apt:
                 folder.mkdir()
             for name, content in files.items():
                 (given / name).write_text(content)
-            contexts = {"python": found["python"].context, "inside": str(_INSIDE), "lock": str(given)}
+            contexts = {
+                "python": found["python"].context,
+                "inside": str(_INSIDE),
+                "lock": str(given),
+            }
             docker.export(_STEP.format(command=command), contexts, dict(self.machine.proxies), out)
             return take(out)

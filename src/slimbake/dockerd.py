@@ -40,13 +40,16 @@ def systemd_runs() -> bool:
 
 
 def configured(existing: Mapping[str, Any]) -> dict[str, Any]:
-    """A daemon's configuration with the containerd image store on, unless it says itself what it wants."""
+    """A daemon's configuration with the containerd image store on, unless it says itself what it
+    wants.
+    """
     features = {_STORE: True, **existing.get("features", {})}
     return {**existing, "features": features}
 
 
 def configure_system() -> None:
-    """Write a configuration with the containerd image store for the service that is about to be installed.
+    """Write a configuration with the containerd image store for the service that is about to be
+    installed.
 
     One that exists is left as it is.
     """
@@ -63,7 +66,9 @@ def start_service(answers: Callable[[], bool], say: Say) -> None:
     done = process.run(["systemctl", "start", "docker"], timeout=90)
     if done.ok and _wait(answers, lambda: True):
         return
-    log = process.run(["journalctl", "-u", "docker", "-n", "8", "--no-pager", "-o", "cat"], timeout=20)
+    log = process.run(
+        ["journalctl", "-u", "docker", "-n", "8", "--no-pager", "-o", "cat"], timeout=20
+    )
     raise SetupError(
         f"the Docker service does not start:\n{log.last_lines() or done.last_lines()}",
         "see journalctl -u docker",
@@ -73,8 +78,8 @@ def start_service(answers: Callable[[], bool], say: Say) -> None:
 def start(answers: Callable[[], bool], say: Say) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
-    Its configuration is our own file: what the system's says, and the store. Raises SetupError with the log's
-    last lines when it ends, or does not answer within a minute.
+    Its configuration is our own file: what the system's says, and the store. Raises SetupError with
+    the log's last lines when it ends, or does not answer within a minute.
     """
     folder = state_folder()
     config, log = folder / "dockerd.json", folder / "dockerd.log"
@@ -84,7 +89,8 @@ def start(answers: Callable[[], bool], say: Say) -> None:
     program = shutil.which("dockerd", path=system_path())
     if program is None:
         raise SetupError(
-            "the Docker client is installed, but no dockerd", "install Docker's engine, or set DOCKER_HOST"
+            "the Docker client is installed, but no dockerd",
+            "install Docker's engine, or set DOCKER_HOST",
         )
     say(f"starting dockerd (log: {log})")
     daemon = process.detach([program, "--config-file", config], log, env={"PATH": system_path()})
@@ -106,7 +112,8 @@ def ours() -> Started | None:
 
 
 def stop(say: Say, patience: float = 20.0) -> bool:
-    """End the dockerd that we started, and no other; false where there is none. `patience` is in seconds.
+    """End the dockerd that we started, and no other; false where there is none. `patience` is in
+    seconds.
 
     Raises SetupError when it does not end.
     """
@@ -119,7 +126,9 @@ def stop(say: Say, patience: float = 20.0) -> bool:
     deadline = time.monotonic() + patience
     while _ticks(started.pid) == started.ticks:
         if time.monotonic() > deadline:
-            raise SetupError(f"dockerd ({started.pid}) does not end", "see its log in the state folder")
+            raise SetupError(
+                f"dockerd ({started.pid}) does not end", "see its log in the state folder"
+            )
         time.sleep(0.1)
     _record().unlink(missing_ok=True)
     return True
@@ -139,9 +148,13 @@ def _system_config() -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise SetupError(f"{SYSTEM_CONFIG} is not JSON: {error}", "mend it; dockerd would refuse it too") from None
+        raise SetupError(
+            f"{SYSTEM_CONFIG} is not JSON: {error}", "mend it; dockerd would refuse it too"
+        ) from None
     if not isinstance(existing, dict):
-        raise SetupError(f"{SYSTEM_CONFIG} holds no JSON object", "mend it; dockerd would refuse it too")
+        raise SetupError(
+            f"{SYSTEM_CONFIG} holds no JSON object", "mend it; dockerd would refuse it too"
+        )
     return existing
 
 
@@ -165,7 +178,9 @@ def _ticks(pid: int) -> int | None:
 
 
 def _same_root(pid: int) -> bool:
-    """Whether a process sees the same file system as we do: its number may come from outside our chroot."""
+    """Whether a process sees the same file system as we do: its number may come from outside our
+    chroot.
+    """
     try:
         return Path(f"/proc/{pid}/root").samefile("/")
     except OSError:

@@ -101,10 +101,14 @@ def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
         yield Row(
             "image store",
             "warn",
-            "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be exported",
-            'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in daemon.json',
+            "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be"
+            " exported",
+            'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in'
+            " daemon.json",
         )
-    lacks = f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
+    lacks = (
+        f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
+    )
     yield Row("buildx", "ok", f"{dotted(engine.buildx)}{lacks}")
     if engine.builder == "docker":
         yield Row("builder", "ok", "docker")
@@ -129,7 +133,8 @@ def _externals(facts: Facts) -> Iterator[Row]:
                 check,
                 "warn",
                 f"{external.image} cannot be reached: a stand-in is used",
-                "images made with it are for this machine only; for others make the registry reachable",
+                "images made with it are for this machine only; for others make the registry"
+                " reachable",
             )
         else:
             yield Row(
@@ -179,7 +184,9 @@ def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[Row]:
             "mend PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
         )
     else:
-        yield Row("find-links", "ok", ", ".join(map(without_credentials, packages.find_links)) or "none")
+        yield Row(
+            "find-links", "ok", ", ".join(map(without_credentials, packages.find_links)) or "none"
+        )
     yield Row("CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own")
     yield Row("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
 
@@ -189,4 +196,9 @@ def _root(facts: Facts) -> Row:
         return Row("root", "ok", "yes")
     if isinstance(facts.engine, Engine):
         return Row("root", "ok", "no, and not needed: the engine answers")
-    return Row("root", "warn", "no: slimbake can neither install nor start an engine", "run slimbake setup as root")
+    return Row(
+        "root",
+        "warn",
+        "no: slimbake can neither install nor start an engine",
+        "run slimbake setup as root",
+    )

@@ -32,7 +32,8 @@ _BAKE_SINCE: tuple[tuple[str, Version], ...] = (
     ("extra-hosts", (0, 25, 0)),
     ("target globs", (0, 26, 0)),
 )
-"""What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes."""
+"""What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes.
+"""
 
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
 
@@ -53,9 +54,16 @@ class Engine:
 
     @property
     def two_outputs(self) -> bool:
-        """Whether its own builder can put out an image and a layout of it in one build: since BuildKit 0.13."""
+        """Whether its own builder can put out an image and a layout of it in one build: since
+        BuildKit 0.13.
+        """
         newest = re.match(r"\d+", self.version)
-        return self.builder == "docker" and self.store == "containerd" and newest is not None and int(newest[0]) >= 26
+        return (
+            self.builder == "docker"
+            and self.store == "containerd"
+            and newest is not None
+            and int(newest[0]) >= 26
+        )
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -72,10 +80,11 @@ class Absent:
 
 
 def setup(install: bool, say: Say) -> Engine:
-    """Find the engine; else start the one that is installed; else, where `install` is given, install one.
+    """Find the engine; else start the one that is installed; else, where `install` is given,
+    install one.
 
-    Starting and installing need root; installing needs apt (Debian, Ubuntu). An engine that answers is never
-    changed. Raises SetupError, which says what to do, when there is none in the end.
+    Starting and installing need root; installing needs apt (Debian, Ubuntu). An engine that answers
+    is never changed. Raises SetupError, which says what to do, when there is none in the end.
     """
     found = find()
     if isinstance(found, Engine):
@@ -83,7 +92,11 @@ def setup(install: bool, say: Say) -> Engine:
     here = machine()
     with exclusively("engine", say):
         found = find()
-        if isinstance(found, Absent) and found.what in {"client", "buildx", "old buildx"} and install:
+        if (
+            isinstance(found, Absent)
+            and found.what in {"client", "buildx", "old buildx"}
+            and install
+        ):
             _install(found, here, say)
             found = find()
         if isinstance(found, Absent) and found.what == "daemon" and _may_start(here):
@@ -121,7 +134,9 @@ def find() -> Engine | Absent:
     )
 
 
-def describe(info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool) -> Engine | Absent:
+def describe(
+    info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
+) -> Engine | Absent:
     """The engine that `docker info` tells of, or why there is none that serves."""
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
@@ -164,7 +179,8 @@ def advice(absent: Absent, here: Machine) -> str:
 
 
 def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
-    """The packages of apt that make an engine: Docker's own where its repository is set up, else Debian's.
+    """The packages of apt that make an engine: Docker's own where its repository is set up, else
+    Debian's.
 
     Raises SetupError where apt lacks a part: Debian 12, say, has no buildx.
     """
@@ -177,7 +193,9 @@ def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
             "iptables",
             "ca-certificates",
         )
-    buildx = next((name for name in ("docker-buildx", "docker-buildx-plugin") if name in apt_has), None)
+    buildx = next(
+        (name for name in ("docker-buildx", "docker-buildx-plugin") if name in apt_has), None
+    )
     if "docker.io" not in apt_has or buildx is None:
         raise SetupError(
             "apt on this machine has no Docker engine with buildx",
@@ -192,7 +210,9 @@ def _install(found: Absent, here: Machine, say: Say) -> None:
         raise SetupError(found.found, advice(found, here))
     aptget.update(say)
     wanted = packages_for(
-        aptget.available(("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin"))
+        aptget.available(
+            ("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin")
+        )
     )
     if found.what != "client":
         wanted = tuple(name for name in wanted if "buildx" in name)
@@ -215,7 +235,9 @@ def _answers() -> bool:
 
 def _buildx(info: Mapping[str, Any]) -> Version | None:
     plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = next((plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == "buildx"), "")
+    shown = next(
+        (plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == "buildx"), ""
+    )
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", shown)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 

@@ -1,4 +1,6 @@
-"""Every failure that slimbake expects, as data; the CLI prints them and turns each into its exit code."""
+"""Every failure that slimbake expects, as data; the CLI prints them and turns each into its exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ class ManifestError(SlimbakeError):
     def of(cls, file: str, problems: Sequence[Problem]) -> ManifestError:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         ordered = sorted(
-            problems, key=lambda problem: (problem.file != file, problem.file, problem.line, problem.column)
+            problems,
+            key=lambda problem: (problem.file != file, problem.file, problem.line, problem.column),
         )
         return cls(f"{count} in {file}", problems=tuple(ordered))
 

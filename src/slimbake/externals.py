@@ -44,7 +44,8 @@ class Resolved:
     """The value of a named context: `docker-image://...`, or a folder."""
     standin: bool
     digest: str
-    """Changes when what it stands for does: an image's digest, a stand-in's content, uv's version."""
+    """Changes when what it stands for does: an image's digest, a stand-in's content, uv's version.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ class Externals:
 
     @property
     def standins(self) -> tuple[str, ...]:
-        """The names of those that are stood in for; an image made with one is not pushed beyond loopback."""
+        """The names of those that are stood in for; an image made with one is not pushed beyond
+        loopback.
+        """
         return tuple(external.name for external in self.resolved if external.standin)
 
 
@@ -83,14 +86,18 @@ def resolve(
 ) -> Externals:
     """Decide for each external whether it is the real image or a stand-in, and make the stand-ins.
 
-    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed; `platforms`: what
-    is built for, if not for this machine's alone. Raises SetupError for an external that can neither be had nor
-    stood in for.
+    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed;
+    `platforms`: what is built for, if not for this machine's alone. Raises SetupError for an
+    external that can neither be had nor stood in for.
     """
     wanted, on = tuple(externals), tuple(sorted(platforms)) or (this_platform(),)
     return Externals(
         tuple(
-            _real(external, found) if found else _stand_in(external, python, engine, here, say, install, on)
+            (
+                _real(external, found)
+                if found
+                else _stand_in(external, python, engine, here, say, install, on)
+            )
             for external, found in zip(wanted, look(wanted, engine), strict=True)
         )
     )
@@ -104,7 +111,11 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
     # Only the engine's own builder sees the engine's images.
     local = engine.builder == "docker"
     with ThreadPoolExecutor(len(images)) as pool:
-        return tuple(pool.map(lambda image: (in_engine(image) if local else None) or in_registry(image), images))
+        return tuple(
+            pool.map(
+                lambda image: (in_engine(image) if local else None) or in_registry(image), images
+            )
+        )
 
 
 def in_engine(image: str) -> Found | None:
@@ -147,13 +158,20 @@ def _real(external: External, found: Found) -> Resolved:
 
 
 def _stand_in(
-    external: External, python: str, engine: Engine, here: Machine, say: Say, install: bool, platforms: tuple[str, ...]
+    external: External,
+    python: str,
+    engine: Engine,
+    here: Machine,
+    say: Say,
+    install: bool,
+    platforms: tuple[str, ...],
 ) -> Resolved:
     unreachable = f"external {external.name}: {external.image} cannot be reached"
     if external.name not in STANDINS:
         raise SetupError(
             f"{unreachable}, and slimbake has no stand-in for it",
-            f"make its registry reachable, or bring the image in: docker pull {external.image}, docker load",
+            f"make its registry reachable, or bring the image in: docker pull {external.image},"
+            " docker load",
         )
     if engine.builder != "docker" and (external.name != "uv" or len(platforms) > 1):
         raise SetupError(
@@ -184,7 +202,9 @@ def _stand_in(
 
 
 def _replaced(external: External, context: str, digest: str) -> Resolved:
-    return Resolved(name=external.name, image=external.image, context=context, standin=True, digest=digest)
+    return Resolved(
+        name=external.name, image=external.image, context=context, standin=True, digest=digest
+    )
 
 
 def uv_version() -> str:
@@ -193,11 +213,14 @@ def uv_version() -> str:
 
 
 def uv_standin(platform: str = "", here: Machine | None = None) -> Path:
-    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each version and platform.
+    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each
+    version and platform.
 
     `platform`: another than this machine's, for which the index is asked. Raises SetupError.
     """
-    folder = state_folder() / "-".join(filter(None, (f"uv-{uv_version()}", platform.replace("/", "-"))))
+    folder = state_folder() / "-".join(
+        filter(None, (f"uv-{uv_version()}", platform.replace("/", "-")))
+    )
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
             made = Path(name) / "made"

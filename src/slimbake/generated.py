@@ -1,4 +1,6 @@
-"""Generated files on disk: reads the templates, compares what is there with what should be, and mends it."""
+"""Generated files on disk: reads the templates, compares what is there with what should be, and
+mends it.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,17 @@ class TemplateFault(UsageError):
 
 
 def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
-    """Render a plan with the templates that hold in `root`: its own file by file, else those shipped.
+    """Render a plan with the templates that hold in `root`: its own file by file, else those
+    shipped.
 
-    Raises TemplateFault, and UsageError where a service's own Dockerfile still says that slimbake generates it.
+    Raises TemplateFault, and UsageError where a service's own Dockerfile still says that slimbake
+    generates it.
     """
     for target in plan.targets:
         if target.recipe is None and _is_ours(_content(root / target.dockerfile)):
             raise UsageError(
-                f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would be removed as such",
+                f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would"
+                " be removed as such",
                 "it is yours now: remove its first line",
             )
     texts = _templates(plan, root)
@@ -64,7 +69,11 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
         place = _place(error, texts)
         if not place:
             raise
-        words = f"there is no template '{error}'" if isinstance(error, jinja2.TemplateNotFound) else str(error)
+        words = (
+            f"there is no template '{error}'"
+            if isinstance(error, jinja2.TemplateNotFound)
+            else str(error)
+        )
         raise TemplateFault(
             f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
         ) from None
@@ -72,12 +81,16 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
 
 def _place(error: Exception, templates: Mapping[str, str]) -> str:
     """The template and the line in which an error arose, "" if in none."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates
+    ]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def drift(files: Sequence[Generated], root: Path) -> Drift:
-    """Compare. Raises UsageError where a file that is not slimbake's lies in the place of a generated one."""
+    """Compare. Raises UsageError where a file that is not slimbake's lies in the place of a
+    generated one.
+    """
     expected = {file.path for file in files}
     differing = tuple(file for file in files if _content(root / file.path) != file.text)
     for file in differing:
@@ -87,16 +100,27 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
                 + (
-                    "say `ci: {provider: none}` in the manifest: slimbake then generates no pipeline"
+                    "say `ci: {provider: none}` in the manifest: slimbake then generates no"
+                    " pipeline"
                     if file.path in _PIPELINES
                     else "name it as the service's `dockerfile:`"
                 ),
             )
-    candidates = [root / BAKE_FILE, *(root / path for path in _PIPELINES), *sorted((root / GENERATED).rglob("*"))]
-    leftover = (str(path.relative_to(root)) for path in candidates if path.is_file() and not path.is_symlink())
+    candidates = [
+        root / BAKE_FILE,
+        *(root / path for path in _PIPELINES),
+        *sorted((root / GENERATED).rglob("*")),
+    ]
+    leftover = (
+        str(path.relative_to(root))
+        for path in candidates
+        if path.is_file() and not path.is_symlink()
+    )
     return Drift(
         differing,
-        tuple(path for path in leftover if path not in expected and _is_ours(_content(root / path))),
+        tuple(
+            path for path in leftover if path not in expected and _is_ours(_content(root / path))
+        ),
     )
 
 
@@ -110,7 +134,9 @@ def mend(found: Drift, root: Path) -> None:
 
 def unified(found: Drift, root: Path) -> str:
     """What mending would change, as a unified diff."""
-    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(found.remove, "")
+    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(
+        found.remove, ""
+    )
     return "".join(
         line
         for path, text in sorted(new.items())
@@ -125,7 +151,10 @@ def unified(found: Drift, root: Path) -> str:
 
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
     shipped = template_root()
-    texts = {path.name: path.read_text("utf-8") for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")}
+    texts = {
+        path.name: path.read_text("utf-8")
+        for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")
+    }
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
             texts[path.name] = _own_template(path)
@@ -145,14 +174,23 @@ def _own_template(path: Path) -> str:
 def _tool(root: Path) -> str:
     """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
     # A TOML parser would cost more time than the whole workflow.
-    own = re.search(r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE)
+    own = re.search(
+        r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
+    )
     return "." if own else f"slimbake=={__version__}"
 
 
 def _inside(plan: Plan) -> dict[str, str]:
-    """The programs that the plan's steps run: those that export models, and measure parity, only where one is."""
+    """The programs that the plan's steps run: those that export models, and measure parity, only
+    where one is.
+    """
     folder = Path(__file__).parent / "inside"
-    more = {name for t in plan.targets if t.recipe and t.recipe.export for name in t.recipe.export.programs}
+    more = {
+        name
+        for t in plan.targets
+        if t.recipe and t.recipe.export
+        for name in t.recipe.export.programs
+    }
     if any(target.kind == "parity" for target in plan.targets):
         more |= {*PARITY_PROGRAMS}
     return {name: (folder / name).read_text("utf-8") for name in (*INSIDE_PROGRAMS, *sorted(more))}

@@ -10,8 +10,17 @@ from pathlib import Path
 from slimbake import process
 from slimbake.errors import SetupError, UsageError
 
-_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.sparseCheckout=false")
-_SHALLOW = "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth: 0)"
+_QUIET = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.sparseCheckout=false",
+)
+_SHALLOW = (
+    "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth: 0)"
+)
 _GITLINK = "160000"
 
 
@@ -28,26 +37,42 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         """Raises UsageError where there is none, SetupError where Git is missing or refuses it."""
-        words = ("--show-toplevel", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix")
+        words = (
+            "--show-toplevel",
+            "--absolute-git-dir",
+            "--is-shallow-repository",
+            "--show-prefix",
+        )
         asked = process.run(["git", "-C", folder, "rev-parse", *words])
         if not asked.ok:
             if "dubious ownership" in asked.stderr:
-                raise SetupError(f"Git refuses the repository {folder}: it belongs to another user", asked.last_lines())
-            raise UsageError(f"{folder} is in no Git repository", "commits are compared: git init, or leave out A..B")
+                raise SetupError(
+                    f"Git refuses the repository {folder}: it belongs to another user",
+                    asked.last_lines(),
+                )
+            raise UsageError(
+                f"{folder} is in no Git repository",
+                "commits are compared: git init, or leave out A..B",
+            )
         top, directory, shallow, prefix = asked.stdout.split("\n")[:4]
         self._folder, self._top, self._directory = folder, Path(top), directory
         self._shallow = shallow == "true"
         self._prefix = prefix
 
     def commit(self, revision: str) -> str:
-        """The full id of a commit. Raises UsageError, or SetupError where a clone is too shallow to know it."""
-        found = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        """The full id of a commit. Raises UsageError, or SetupError where a clone is too shallow to
+        know it.
+        """
+        found = self._run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
         if found.ok:
             return found.stdout.strip()
         if self._shallow:
             raise SetupError(f"this clone is shallow, and does not hold '{revision}'", _SHALLOW)
         raise UsageError(
-            f"Git knows no commit '{revision}'", "a branch, tag or commit: git log --oneline shows commits"
+            f"Git knows no commit '{revision}'",
+            "a branch, tag or commit: git log --oneline shows commits",
         )
 
     def fork(self, one: str, other: str) -> str:
@@ -56,15 +81,25 @@ class Repository:
         if found.ok:
             return found.stdout.strip()
         if self._shallow:
-            raise SetupError(f"this clone is shallow: it does not reach back to where {one} and {other} part", _SHALLOW)
-        raise UsageError(f"{one} and {other} have no commit in common", f"compare their files: {one}..{other}")
+            raise SetupError(
+                f"this clone is shallow: it does not reach back to where {one} and {other} part",
+                _SHALLOW,
+            )
+        raise UsageError(
+            f"{one} and {other} have no commit in common", f"compare their files: {one}..{other}"
+        )
 
     def snapshot(self, commit: str, into: Path) -> Snapshot:
-        """Write the files of a commit, as a checkout would, into a folder that is empty. Raises SetupError."""
+        """Write the files of a commit, as a checkout would, into a folder that is empty. Raises
+        SetupError.
+        """
         submodules = dict(self._write(commit, self._prefix, into))
         root = into / self._prefix
         root.mkdir(parents=True, exist_ok=True)
-        return Snapshot(root, {str(Path(p).relative_to(self._prefix or ".")): link for p, link in submodules.items()})
+        return Snapshot(
+            root,
+            {str(Path(p).relative_to(self._prefix or ".")): link for p, link in submodules.items()},
+        )
 
     def _write(self, commit: str, prefix: str, into: Path) -> Iterator[tuple[str, str]]:
         """Write what lies below `prefix`; gives the submodules whose files are not to be had."""
@@ -79,7 +114,9 @@ class Repository:
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
             where = ("--", prefix) if prefix else ()
-            listed = process.run(["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own)
+            listed = process.run(
+                ["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own
+            )
             if not listed.ok:
                 raise SetupError(f"Git cannot list {commit}", listed.last_lines())
             if not listed.stdout:

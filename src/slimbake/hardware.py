@@ -8,7 +8,10 @@ import platform
 
 def hardware() -> str:
     """The machine in a line."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, {memory() / 2**30:.0f} GiB, Linux {platform.release()}"
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {memory() / 2**30:.0f} GiB, Linux"
+        f" {platform.release()}"
+    )
 
 
 def memory() -> int:

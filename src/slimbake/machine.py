@@ -1,4 +1,6 @@
-"""What this machine is set to, read from environment and files: packages, certificates, proxies, apt."""
+"""What this machine is set to, read from environment and files: packages, certificates, proxies,
+apt.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ class Machine:
     root: bool
     packages: Packages
     ca_bundle: Path | None
-    """A bundle of certificates that this machine was told to trust; None where it was told nothing."""
+    """A bundle of certificates that this machine was told to trust; None where it was told nothing.
+    """
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
     """Names in upper case; values may hold credentials."""
     apt_sources: tuple[AptSource, ...]
@@ -39,7 +42,9 @@ class Machine:
 
 def machine() -> Machine:
     """Read what this machine is set to."""
-    return read_machine(os.environ, Path("/"), Path.home(), Path(sys.prefix), Path.cwd(), root=os.geteuid() == 0)
+    return read_machine(
+        os.environ, Path("/"), Path.home(), Path(sys.prefix), Path.cwd(), root=os.geteuid() == 0
+    )
 
 
 def read_machine(
@@ -71,7 +76,9 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def proxies(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The proxies that are set; where both cases of a name are, the lower one wins, as in curl and Python."""
+    """The proxies that are set; where both cases of a name are, the lower one wins, as in curl and
+    Python.
+    """
     pairs = ((name, environ.get(name.lower()) or environ.get(name, "")) for name in _PROXIES)
     return tuple((name, value) for name, value in pairs if value)
 
@@ -86,7 +93,9 @@ def _apt_sources(folder: Path) -> tuple[AptSource, ...]:
     parts = sorted(_listed(folder / "sources.list.d"), key=lambda path: path.name)
     files = [folder / "sources.list", *(path for path in parts if _APT_NAME.fullmatch(path.name))]
     return tuple(
-        source for file in files for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
+        source
+        for file in files
+        for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
     )
 
 

@@ -17,7 +17,9 @@ _LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
 
 
 def measured(root: Path, services: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The figures of these services as they were last measured here; of several platforms, the first by name."""
+    """The figures of these services as they were last measured here; of several platforms, the
+    first by name.
+    """
     found = {}
     for service in services:
         for path in sorted((root / FIGURES / service).rglob("parity.json"))[:1]:

@@ -1,4 +1,6 @@
-"""What pip and uv are told by their configuration files and variables, as pure functions of their text."""
+"""What pip and uv are told by their configuration files and variables, as pure functions of their
+text.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,18 @@ class Packages:
 def pip_config_paths(
     environ: Mapping[str, str], home: Path, prefix: Path, exists: Iterable[Path] | None = None
 ) -> tuple[Path, ...]:
-    """The files that pip reads, later ones winning: the system's, the user's, the venv's, PIP_CONFIG_FILE.
+    """The files that pip reads, later ones winning: the system's, the user's, the venv's,
+    PIP_CONFIG_FILE.
 
-    `exists`: the files that do exist; where PIP_CONFIG_FILE names one of them, pip skips the user's files.
-    Source: pip._internal.configuration.
+    `exists`: the files that do exist; where PIP_CONFIG_FILE names one of them, pip skips the user's
+    files. Source: pip._internal.configuration.
     """
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == "/dev/null":
         return ()
-    system = [Path(folder) / "pip/pip.conf" for folder in _xdg(environ, "XDG_CONFIG_DIRS", "/etc/xdg")]
+    system = [
+        Path(folder) / "pip/pip.conf" for folder in _xdg(environ, "XDG_CONFIG_DIRS", "/etc/xdg")
+    ]
     user_folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     user = [home / ".pip/pip.conf", user_folder / "pip/pip.conf"]
     if named and (exists is None or Path(named) in set(exists)):
@@ -54,7 +59,8 @@ def pip_config_paths(
 
 
 def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Each setting of `pip install`, its last word: the files in order, by section, then PIP_ variables.
+    """Each setting of `pip install`, its last word: the files in order, by section, then PIP_
+    variables.
 
     A file that is no configuration file is passed over: it is pip's to complain.
     """
@@ -67,8 +73,14 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
             continue
         for section in _SECTIONS:
             if parser.has_section(section):
-                sections[section].update((_setting(key), value) for key, value in parser.items(section))
-    variables = {_setting(key[4:]): value for key, value in environ.items() if key.startswith("PIP_") and value}
+                sections[section].update(
+                    (_setting(key), value) for key, value in parser.items(section)
+                )
+    variables = {
+        _setting(key[4:]): value
+        for key, value in environ.items()
+        if key.startswith("PIP_") and value
+    }
     return {**sections["global"], **sections["install"], **variables}
 
 

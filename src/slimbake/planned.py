@@ -10,7 +10,9 @@ from slimbake.plan.model import Plan
 
 
 def planned(manifest: Manifest) -> tuple[Plan, tuple[Dropped, ...]]:
-    """The plan, with the passes that are proven; and those that are not carried any more. Raises ManifestError."""
+    """The plan, with the passes that are proven; and those that are not carried any more. Raises
+    ManifestError.
+    """
     whole, locks = settled(manifest), lock_texts(manifest)
     found = carried(whole, locks)
     return plan(whole, locks, found.passes), found.dropped

@@ -1,4 +1,6 @@
-"""What precedes every build: an engine, locks and generated files up to date, and what this machine brings."""
+"""What precedes every build: an engine, locks and generated files up to date, and what this machine
+brings.
+"""
 
 from __future__ import annotations
 
@@ -53,19 +55,22 @@ def prepared(
 ) -> Iterator[Prepared]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
-    `frozen`: generated files that are stale are an error too; `install`: a missing engine may be installed;
-    `packages`: "wheelhouse" or "index", "" as the manifest has it; `choose`: which services are left to build, asked
-    before anything is fetched for them, and before this machine's folders are known; `pushed`: what is not built here,
-    target -> REPOSITORY@DIGEST, read after `choose`, which may add to it; `platform`: the only one that is built for,
-    "" = as planned. In the end, images that the build
-    left without a name are removed. Raises SetupError, StaleFiles, UsageError.
+    `frozen`: generated files that are stale are an error too; `install`: a missing engine may be
+    installed; `packages`: "wheelhouse" or "index", "" as the manifest has it; `choose`: which
+    services are left to build, asked before anything is fetched for them, and before this machine's
+    folders are known; `pushed`: what is not built here, target -> REPOSITORY@DIGEST, read after
+    `choose`, which may add to it; `platform`: the only one that is built for, "" = as planned. In
+    the end, images that the build left without a name are removed. Raises SetupError, StaleFiles,
+    UsageError.
     """
     engine = setup(install, say)
     here = machine()
     with exclusively(f"bake-{manifest.project}", say):
         plan = _refresh(manifest, here, frozen, say)
         targets = relinked(plan, pushed).needed(plan.with_checks(services))
-        around = surroundings(plan, engine, here, say, install, {platform} if platform else built_for(plan, targets))
+        around = surroundings(
+            plan, engine, here, say, install, {platform} if platform else built_for(plan, targets)
+        )
         if choose:
             services = choose(plan, around)
             targets = relinked(plan, pushed).needed(plan.with_checks(services))
@@ -74,7 +79,9 @@ def prepared(
             around = replace(around, find_links=find_links(targets, locked(manifest), here))
         else:
             around = replace(
-                around, wheels=_wheels(manifest, targets, here, say), debs=_debs(manifest, targets, here, say)
+                around,
+                wheels=_wheels(manifest, targets, here, say),
+                debs=_debs(manifest, targets, here, say),
             )
         try:
             yield Prepared(plan, services, engine, around)
@@ -84,12 +91,18 @@ def prepared(
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
-    """The platforms that these targets are built for, as the bake file's variable says where they do not."""
+    """The platforms that these targets are built for, as the bake file's variable says where they
+    do not.
+    """
     asked = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
-    return {platform for target in targets for platform in target.platforms or asked or plan.platforms}
+    return {
+        platform for target in targets for platform in target.platforms or asked or plan.platforms
+    }
 
 
-def _wheels(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+def _wheels(
+    manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
+) -> dict[str, str]:
     """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
     kept = store()
     layers = {target.name: target.lock for target in targets if target.lock}
@@ -98,15 +111,23 @@ def _wheels(manifest: Manifest, targets: Iterable[Target], here: Machine, say: S
 
 
 def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
-    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those of its lock."""
+    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
+    of its lock.
+    """
     kept = store()
-    layers = {target.name: f"{target.name}{SYSTEM}" for target in targets if target.recipe and target.recipe.system}
+    layers = {
+        target.name: f"{target.name}{SYSTEM}"
+        for target in targets
+        if target.recipe and target.recipe.system
+    }
     held = fetch_debs(manifest, here, kept, say, only=set(layers.values()))
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
 def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
-    """Lock what is new and bring generated files up to date; the plan as the locks are then. Raises StaleFiles."""
+    """Lock what is new and bring generated files up to date; the plan as the locks are then. Raises
+    StaleFiles.
+    """
     lock_new(manifest, here, say, frozen)
     return refreshed(manifest, say, frozen)
 
@@ -114,17 +135,22 @@ def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
 def lock_new(manifest: Manifest, here: Machine, say: Say, frozen: bool = False) -> None:
     """Lock what was never locked.
 
-    Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or `frozen` is set.
+    Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
+    `frozen` is set.
     """
     old = stale(manifest)
     if faults := [each for each in old if frozen or not each.new]:
-        raise StaleFiles(f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it")
+        raise StaleFiles(
+            f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it"
+        )
     if old:
         lock(manifest, here, say)
 
 
 def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:
-    """The plan as locks and evidence are now, with generated files brought up to date. Raises as `_refresh`."""
+    """The plan as locks and evidence are now, with generated files brought up to date. Raises as
+    `_refresh`.
+    """
     root = manifest.file.parent
     plan, dropped = planned(manifest)
     if dropped and frozen:

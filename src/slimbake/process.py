@@ -15,10 +15,14 @@ from typing import IO
 from slimbake.errors import SetupError
 
 TIMED_OUT = 124
-"""The exit code of a process that was ended because its time was up, as coreutils' timeout gives it."""
+"""The exit code of a process that was ended because its time was up, as coreutils' timeout gives
+it.
+"""
 
 _GRACE = 20.0
-"""Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in it."""
+"""Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in
+it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class Completed:
 
     def last_lines(self, count: int = 8) -> str:
         """The last lines with text in them that the process wrote, the errors' if there are any."""
-        lines = [line.rstrip() for line in (self.stderr or self.stdout).splitlines() if line.strip()]
+        lines = [
+            line.rstrip() for line in (self.stderr or self.stdout).splitlines() if line.strip()
+        ]
         return "\n".join(lines[-count:])
 
 
@@ -46,7 +52,8 @@ class Detached:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
-        # Reaps it should it end early, and keeps Python from warning of a child that is left running.
+        # Reaps it should it end early, and keeps Python from warning of a child that is left
+        # running.
         threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
 
     @property
@@ -63,11 +70,14 @@ def run(
 ) -> Completed:
     """Run a process to its end and take its output.
 
-    `env` is added to this process's environment; `timeout` is in seconds, and a process that needs longer
-    ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has cleaned up. Raises
-    SetupError where the program does not exist; a failure of the program is the caller's.
+    `env` is added to this process's environment; `timeout` is in seconds, and a process that needs
+    longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
+    cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
+    caller's.
     """
-    with _ended(_start(argv, env=env, reads=bool(stdin), stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as process:
+    with _ended(
+        _start(argv, env=env, reads=bool(stdin), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ) as process:
         try:
             stdout, stderr = process.communicate(stdin or None, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -75,7 +85,9 @@ def run(
         return Completed(_words(argv), process.returncode, stdout, stderr)
 
 
-def detach(argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None) -> Detached:
+def detach(
+    argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None
+) -> Detached:
     """Start a process that outlives this one, in a session of its own, writing to `log`."""
     with log.open("wb") as output:
         return Detached(_start(argv, env=env, stdout=output, stderr=subprocess.STDOUT))
@@ -95,7 +107,8 @@ def _start(
 ) -> subprocess.Popen[str]:
     words = _words(argv)
     try:
-        # A session of its own: no prompt finds a terminal; what ends the process ends all that it started.
+        # A session of its own: no prompt finds a terminal; what ends the process ends all that it
+        # started.
         return subprocess.Popen(
             words,
             stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
@@ -127,7 +140,9 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _signal(process: subprocess.Popen[str], kind: signal.Signals, patience: float) -> None:
-    """Send a signal to a process and all that it started, and wait for it, but only so many seconds."""
+    """Send a signal to a process and all that it started, and wait for it, but only so many
+    seconds.
+    """
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(process.pid, kind)
         process.wait(patience)

@@ -26,7 +26,11 @@ def remove_dangling(project: str) -> list[str]:
     # Not by python-on-whales, whose `True` the engine does not take for `true`.
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
     found = docker.call("image", "ls", "--quiet", "--no-trunc", *filters).split()
-    names = docker.call("image", "inspect", "--format={{.Id}} {{len .RepoTags}}", *found).splitlines() if found else ()
+    names = (
+        docker.call("image", "inspect", "--format={{.Id}} {{len .RepoTags}}", *found).splitlines()
+        if found
+        else ()
+    )
     nameless = (line.removesuffix(" 0") for line in names if line.endswith(" 0"))
     return [name for name in nameless if _removed(name)]
 

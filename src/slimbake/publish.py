@@ -1,4 +1,6 @@
-"""From images that were checked to a registry: each with its SBOM, and with provenance where it is asked for."""
+"""From images that were checked to a registry: each with its SBOM, and with provenance where it is
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,21 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 
 def publish(
-    plan: Plan, images: tuple[bake.Built, ...], names: Mapping[str, str], fingerprints: Mapping[str, str], root: Path,
-    around: Surroundings, options: Options, say: Say,
-) -> None:  # fmt: skip
+    plan: Plan,
+    images: tuple[bake.Built, ...],
+    names: Mapping[str, str],
+    fingerprints: Mapping[str, str],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    say: Say,
+) -> None:
     """Push images under their names, and attach their SBOMs to what the registry then holds.
 
-    Last, an image gets the tag of its fingerprint, service -> what `released` gives: what has that tag is complete.
-    What varies from build to build, the commit and the time, is said by what is attached, not by the image. SBOMs are
-    made first: one that cannot be made keeps everything from being pushed. Raises BuildError and SetupError.
+    Last, an image gets the tag of its fingerprint, service -> what `released` gives: what has that
+    tag is complete. What varies from build to build, the commit and the time, is said by what is
+    attached, not by the image. SBOMs are made first: one that cannot be made keeps everything from
+    being pushed. Raises BuildError and SetupError.
     """
     from slimbake.registry.session import Host
 
@@ -44,9 +53,13 @@ def publish(
     for image in images:
         if image not in documented:
             say(f"{image.name}: no SBOM, since its Dockerfile is its own")
-    wanted = [(image, platform) for image in documented for platform in _platforms(plan, image.name)]
+    wanted = [
+        (image, platform) for image in documented for platform in _platforms(plan, image.name)
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        texts = list(pool.map(lambda each: sbom(plan, each[0].name, each[0].digest, root, each[1]), wanted))
+        texts = list(
+            pool.map(lambda each: sbom(plan, each[0].name, each[0].digest, root, each[1]), wanted)
+        )
     if options.provenance:
         bake.push_with_provenance(plan, images, names, root, around, options)
     else:
@@ -70,10 +83,16 @@ def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
 
 
 def _complete(
-    image: bake.Built, name: str, sboms: Mapping[str, str], fingerprint: str, annotations: Mapping[str, str],
+    image: bake.Built,
+    name: str,
+    sboms: Mapping[str, str],
+    fingerprint: str,
+    annotations: Mapping[str, str],
     host: Host,
-) -> None:  # fmt: skip
-    """Attach to what was pushed under a name each platform's SBOM, and at last say what it was released for."""
+) -> None:
+    """Attach to what was pushed under a name each platform's SBOM, and at last say what it was
+    released for.
+    """
     at, _, under = name.rpartition(":")
     repository = Repository(at, at=host)
     found = repository.document(under)
@@ -81,10 +100,17 @@ def _complete(
         raise BuildError(f"{name} was pushed, and the registry does not have it")
     top, content = found.descriptor, repository.read(found)
     manifests = {"": top} if top.media_type not in INDEXES else _children(content)
-    # Engines with the containerd store call an image by its manifest, those without by its configuration.
-    known = {top.digest, *(m.digest for m in manifests.values()), content.get("config", {}).get("digest")}
+    # Engines with the containerd store call an image by its manifest, those without by its
+    # configuration.
+    known = {
+        top.digest,
+        *(m.digest for m in manifests.values()),
+        content.get("config", {}).get("digest"),
+    }
     if image.digest not in known:
-        raise BuildError(f"{name} was pushed, and is another image by now: no SBOM was attached to it")
+        raise BuildError(
+            f"{name} was pushed, and is another image by now: no SBOM was attached to it"
+        )
     for platform, text in sboms.items():
         subject = manifests[platform] if platform else next(iter(manifests.values()))
         repository.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
@@ -99,7 +125,9 @@ def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:
         at = entry.get("platform", {})
         if at.get("os", "unknown") != "unknown":
             words = [at["os"], at["architecture"], at.get("variant", "")]
-            found["/".join(filter(None, words))] = Descriptor(entry["mediaType"], entry["digest"], entry["size"])
+            found["/".join(filter(None, words))] = Descriptor(
+                entry["mediaType"], entry["digest"], entry["size"]
+            )
     return found
 
 

@@ -76,12 +76,21 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        parts = (self, DPKG_OPTIONS, _DOCKER_CLEAN, EPOCH, "layout 1", *filter(None, [self.architecture]))
+        parts = (
+            self,
+            DPKG_OPTIONS,
+            _DOCKER_CLEAN,
+            EPOCH,
+            "layout 1",
+            *filter(None, [self.architecture]),
+        )
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
     def reference(self) -> str:
-        return f"slimbake-standin/python:{self.version}-{ROOT}" + (self.architecture and f"-{self.architecture}")
+        return f"slimbake-standin/python:{self.version}-{ROOT}" + (
+            self.architecture and f"-{self.architecture}"
+        )
 
 
 def recipe(version: str, here: Machine, apt_options: str, architecture: str = "") -> Recipe:
@@ -100,24 +109,36 @@ def recipe(version: str, here: Machine, apt_options: str, architecture: str = ""
     suites = (ROOT, *_PYTHONS[version])
     return Recipe(
         version=version,
-        packages=(f"python{version}", f"libpython{version}", "ca-certificates", "netbase", "tzdata"),
+        packages=(
+            f"python{version}",
+            f"libpython{version}",
+            "ca-certificates",
+            "netbase",
+            "tzdata",
+        ),
         build_sources=_sources(main, security, suites),
         image_sources=_sources(main, security, (ROOT,)),
-        keyrings=tuple(sorted({s.signed_by for s in (main, security) if s and s.signed_by.startswith("/")})),
+        keyrings=tuple(
+            sorted({s.signed_by for s in (main, security) if s and s.signed_by.startswith("/")})
+        ),
         apt_options=_options(apt_options, _KEPT),
         architecture=architecture,
     )
 
 
 def fetch_options(apt_options: str) -> tuple[str, ...]:
-    """Of what `apt-config dump` prints, what this machine needs to fetch and an image must not keep."""
+    """Of what `apt-config dump` prints, what this machine needs to fetch and an image must not
+    keep.
+    """
     return _options(apt_options, _FETCH)
 
 
 def _debian(here: Machine) -> tuple[AptSource, AptSource | None]:
     """This machine's source of Debian, and of its security updates where there is one."""
     sources = [
-        source for source in here.apt_sources if urlsplit(source.uris[0]).scheme not in {"file", "cdrom", "copy"}
+        source
+        for source in here.apt_sources
+        if urlsplit(source.uris[0]).scheme not in {"file", "cdrom", "copy"}
     ]
     main = next((source for source in sources if _DEBIAN_SUITES & set(source.suites)), None)
     if main is None:
@@ -125,15 +146,21 @@ def _debian(here: Machine) -> tuple[AptSource, AptSource | None]:
             "no stand-in for Python: apt on this machine has no mirror of Debian",
             "make the registry reachable, or bring the image in: docker load",
         )
-    security = next((s for s in sources if any(suite.endswith("-security") for suite in s.suites)), None)
+    security = next(
+        (s for s in sources if any(suite.endswith("-security") for suite in s.suites)), None
+    )
     # Before deb822, trust was by folder; the image has Debian's keys in this file only.
     keyring = main.signed_by or "/usr/share/keyrings/debian-archive-keyring.gpg"
-    return replace(main, signed_by=keyring), security and replace(security, signed_by=security.signed_by or keyring)
+    return replace(main, signed_by=keyring), security and replace(
+        security, signed_by=security.signed_by or keyring
+    )
 
 
 def _sources(main: AptSource, security: AptSource | None, suites: Iterable[str]) -> str:
     updates = any(suite.endswith("-updates") for suite in main.suites)
-    names = [name for suite in suites for name in ((suite, f"{suite}-updates") if updates else (suite,))]
+    names = [
+        name for suite in suites for name in ((suite, f"{suite}-updates") if updates else (suite,))
+    ]
     paragraphs = [replace(main, suites=tuple(names), components=("main",))]
     if security:
         names = [f"{suite}-security" for suite in suites]
@@ -153,7 +180,10 @@ def overlay_tar(wanted: Recipe) -> bytes:
         "etc/apt/sources.list.d/debian.sources": wanted.image_sources,
     }
     # Ahead of /usr/bin, which belongs to Debian's python3 should a system package bring it.
-    links = {f"usr/local/bin/{name}": f"/usr/bin/python{wanted.version}" for name in ("python", "python3")}
+    links = {
+        f"usr/local/bin/{name}": f"/usr/bin/python{wanted.version}"
+        for name in ("python", "python3")
+    }
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w") as tar:
         for path, text in files.items():

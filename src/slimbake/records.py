@@ -19,13 +19,17 @@ T = TypeVar("T")
 
 
 def known(file: Path | None) -> Known:
-    """What was known before; nothing where there is no such file. Raises UsageError for one that is something else."""
+    """What was known before; nothing where there is no such file. Raises UsageError for one that is
+    something else.
+    """
     return _read(file, model.known) if file and file.is_file() else Known()
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     """The records in these files and folders. Raises UsageError for a file that is none."""
-    files = [f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])]
+    files = [
+        f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
+    ]
     return tuple(_read(file, model.record) for file in files)
 
 
@@ -38,8 +42,8 @@ def write(file: Path, what: Known | Record) -> None:
 def recorded(file: Path | None, services: tuple[str, ...]) -> Iterator[Tell]:
     """Time what is done within, and write a record of it; `file`: None = nowhere.
 
-    Gives a function that takes what was released and which services failed; where it is not called, none was released.
-    An error is recorded and goes on.
+    Gives a function that takes what was released and which services failed; where it is not called,
+    none was released. An error is recorded and goes on.
     """
     started = time.monotonic()
     told: list[tuple[Released, tuple[str, ...]]] = []

@@ -22,7 +22,8 @@ from slimbake.prepare import Prepared, Say, prepared
 from slimbake.publish import publish
 from slimbake.registered import Registered
 
-# Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long that took.
+# Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long
+# that took.
 MEASURED = ".slimbake/measured.json"
 BAKED = ".slimbake/baked.json"
 COSTS = ".slimbake/costs.json"
@@ -38,8 +39,10 @@ class Release:
     install: bool = False  # a missing engine may be installed
     packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
     provenance: bool = False  # BuildKit's own, in full, beside what is pushed
-    pushed: Mapping[str, str] = field(default_factory=dict)  # target -> REPOSITORY@DIGEST: not built, but stood on
-    missing: bool = False  # what the registry has for the same inputs is not built, but gets the tag
+    # target -> REPOSITORY@DIGEST: not built, but stood on
+    pushed: Mapping[str, str] = field(default_factory=dict)
+    # what the registry has for the same inputs is not built, but gets the tag
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,19 @@ Tell = Callable[[Released, tuple[str, ...]], None]
 
 
 def release(
-    manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, say: Say,
+    manifest: Manifest,
+    services: tuple[str, ...],
+    options: Options,
+    names: Release,
+    say: Say,
     tell: Tell = lambda *_: None,
-) -> Released:  # fmt: skip
-    """Bring locks and generated files up to date, build, check, measure, and only then tag and push.
+) -> Released:
+    """Bring locks and generated files up to date, build, check, measure, and only then tag and
+    push.
 
-    `tell`: called once all that holds is released, also where something else failed, with the services that did.
-    Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no tag of a service that failed has
-    moved, and the same command goes on from there.
+    `tell`: called once all that holds is released, also where something else failed, with the
+    services that did. Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no
+    tag of a service that failed has moved, and the same command goes on from there.
     """
     root = manifest.file.parent
     there = Registered(root, services, names.registry, say, options.platform)
@@ -84,22 +92,39 @@ def release(
         platform=options.platform,
         choose=choose,
     ) as ready:
-        if names.provenance and not (ready.engine.builder == "docker" and ready.engine.store == "containerd"):
-            raise SetupError("provenance needs the engine's own builder, and its containerd image store")
-        layouts = known_layers(ready.services, root / MEASURED) if ready.engine.two_outputs else None
-        options = replace(options, load=ready.engine.builder != "docker", layouts=str(layouts or ""))
+        if names.provenance and not (
+            ready.engine.builder == "docker" and ready.engine.store == "containerd"
+        ):
+            raise SetupError(
+                "provenance needs the engine's own builder, and its containerd image store"
+            )
+        layouts = (
+            known_layers(ready.services, root / MEASURED) if ready.engine.two_outputs else None
+        )
+        options = replace(
+            options, load=ready.engine.builder != "docker", layouts=str(layouts or "")
+        )
         result = _changed(ready.plan, ready.services, root, ready.around, options, say)
         keep_costs(root / COSTS, result.seconds)
-        measurement = measure({image.name: image.digest for image in result.built}, root / MEASURED, layouts)
+        measurement = measure(
+            {image.name: image.digest for image in result.built}, root / MEASURED, layouts
+        )
         released = Released(measurement, there.held)
         _publish(ready, root, result, released, options, names, there, say, tell)
         return released
 
 
 def _changed(
-    plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options, say: Say
+    plan: Plan,
+    services: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    say: Say,
 ) -> bake.Result:
-    """Build the services that differ from what was last built and checked here; the others are taken as they are."""
+    """Build the services that differ from what was last built and checked here; the others are
+    taken as they are.
+    """
     if not services:
         return bake.Result((), ())
     if options.no_cache or options.sets or options.load or options.platform:
@@ -128,12 +153,16 @@ def _publish(
     say: Say,
     tell: Tell,
 ) -> None:
-    """Tag and push what was built and keeps its budget, tag what the registry has. Raises BuildError and CheckError."""
+    """Tag and push what was built and keeps its budget, tag what the registry has. Raises
+    BuildError and CheckError.
+    """
     plan = ready.plan
     over = over_budget(plan, released.measurement, root / MEASURED)
     if over and not options.keep_going:
         lines = "\n".join(over.values()).splitlines()
-        raise CheckError("budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines))
+        raise CheckError(
+            "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines)
+        )
     good = tuple(image for image in result.built if image.name not in over)
     tagged = there.names(names.tag)
     references = bake.tag(plan, good, names.registry, names.tag)
@@ -141,18 +170,26 @@ def _publish(
         options = replace(options, provenance=names.provenance)
         publish(plan, good, references, there.unedited(), root, ready.around, options, say)
         retag(there.held, tagged, ready.around.ca_bundle)
-    tell(released, tuple(name for name in ready.services if name not in {image.name for image in good}))
+    tell(
+        released,
+        tuple(name for name in ready.services if name not in {image.name for image in good}),
+    )
     failures = [*(str(error) for error in result.failures), *over.values()]
     if failures:
         only_checks = all(isinstance(error, CheckError) for error in result.failures)
         kind = CheckError if only_checks else BuildError  # a build that fails weighs more
-        raise kind("\n".join(failures), f"tagged all the same: {', '.join((*references, *tagged)) or 'none'}")
+        raise kind(
+            "\n".join(failures),
+            f"tagged all the same: {', '.join((*references, *tagged)) or 'none'}",
+        )
 
 
 def refuse_standins(around: Surroundings, registry: str) -> None:
     """Raises UsageError where images that were made with stand-ins would leave this machine."""
     if around.standins and not is_loopback(registry):
         raise UsageError(
-            f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to {registry}",
-            "push from a machine that reaches the externals' registries, or to a registry on loopback",
+            f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to"
+            f" {registry}",
+            "push from a machine that reaches the externals' registries, or to a registry on"
+            " loopback",
         )

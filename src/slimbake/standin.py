@@ -1,4 +1,6 @@
-"""The stand-in of the external Python image: a Debian root with CPython, where no registry can be reached."""
+"""The stand-in of the external Python image: a Debian root with CPython, where no registry can be
+reached.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,16 @@ Say = Callable[[str], None]
 LABEL = "slimbake.standin"
 
 
-def python_standin(version: str, here: Machine, say: Say, install: bool = False, platform: str = "") -> str:
+def python_standin(
+    version: str, here: Machine, say: Say, install: bool = False, platform: str = ""
+) -> str:
     """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
 
-    It is made once, in about half a minute, and again when its recipe changes. `install` lets mmdebstrap be
-    installed where it is missing and we may. `platform`: another than this machine's, which is emulated, for
-    some minutes. Raises SetupError for a version that apt lacks, on a machine without a mirror of Debian or
-    without an emulator, and when mmdebstrap or the engine fails.
+    It is made once, in about half a minute, and again when its recipe changes. `install` lets
+    mmdebstrap be installed where it is missing and we may. `platform`: another than this machine's,
+    which is emulated, for some minutes. Raises SetupError for a version that apt lacks, on a
+    machine without a mirror of Debian or without an emulator, and when mmdebstrap or the engine
+    fails.
     """
     options = process.run(["apt-config", "dump", "Acquire"]).stdout if here.apt_sources else ""
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
@@ -45,12 +50,17 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> N
     if platform:
         require_emulation(platform)
     # The second one is how mmdebstrap finds out that programs of another platform run here.
-    missing = [name for name in ("mmdebstrap", *(["arch-test"] if platform else [])) if not shutil.which(name)]
+    missing = [
+        name
+        for name in ("mmdebstrap", *(["arch-test"] if platform else []))
+        if not shutil.which(name)
+    ]
     if not missing:
         return
     if not (install and aptget.may_install(here.root)):
         raise SetupError(
-            f"the registry cannot be reached, and a stand-in for Python needs {' and '.join(missing)}",
+            "the registry cannot be reached, and a stand-in for Python needs"
+            f" {' and '.join(missing)}",
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
     aptget.update(say)
@@ -58,9 +68,15 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> N
 
 
 def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
-    takes = f"for {wanted.architecture}, emulated: some minutes" if wanted.architecture else "half a minute"
+    takes = (
+        f"for {wanted.architecture}, emulated: some minutes"
+        if wanted.architecture
+        else "half a minute"
+    )
     say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
-    before = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]).stdout.strip()
+    before = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
+    ).stdout.strip()
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
@@ -73,7 +89,9 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         done = process.run(["docker", "import", *flags, root, wanted.reference])
         if not done.ok:
             raise SetupError(f"the engine does not import the stand-in:\n{done.last_lines()}")
-    after = process.run(["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]).stdout.strip()
+    after = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
+    ).stdout.strip()
     if before not in {None, after}:
         process.run(["docker", "image", "rm", before])  # fails, rightly, while a container uses it
 
@@ -83,10 +101,15 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
     sources, overlay, root = folder / "debian.sources", folder / "overlay.tar", folder / "root.tar"
     sources.write_text(wanted.build_sources, encoding="utf-8")
     overlay.write_bytes(overlay_tar(wanted))
-    tidy = 'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname'
+    tidy = (
+        'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf'
+        ' "$1"/etc/hostname'
+    )
     hooks = [f"--customize-hook={tidy}"]
     for keyring in map(shlex.quote, wanted.keyrings):
-        hooks += [f'--customize-hook=test -e "$1"{keyring} || install -D -m 644 {keyring} "$1"{keyring}']
+        hooks += [
+            f'--customize-hook=test -e "$1"{keyring} || install -D -m 644 {keyring} "$1"{keyring}'
+        ]
     hooks += [f"--customize-hook=tar-in {overlay} /"]
     if fetching:
         fetch, inside = folder / "fetch.conf", "/etc/apt/apt.conf.d/00slimbake-fetch"
@@ -109,14 +132,17 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
     )
     if not done.ok:
         raise SetupError(
-            f"mmdebstrap could not make the stand-in for Python {wanted.version}:\n{done.last_lines()}",
+            "mmdebstrap could not make the stand-in for Python"
+            f" {wanted.version}:\n{done.last_lines()}",
             "see whether apt-get update works on this machine",
         )
     return root
 
 
 def root_digest(reference: str) -> str:
-    """The digest of a stand-in's only layer: the same on every engine, where the image's own is not."""
+    """The digest of a stand-in's only layer: the same on every engine, where the image's own is
+    not.
+    """
     layers = _inspect(reference, "{{json .RootFS.Layers}}")
     return str(layers[0]) if layers else ""
 

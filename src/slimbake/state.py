@@ -22,7 +22,9 @@ def state_folder() -> Path:
 @contextlib.contextmanager
 def exclusively(name: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the machine's lock of that name: of two bakes at once, one makes the stand-in."""
-    with locked_file(state_folder() / f"{name}.lock", f"waiting for another slimbake ({name})", say):
+    with locked_file(
+        state_folder() / f"{name}.lock", f"waiting for another slimbake ({name})", say
+    ):
         yield
 
 

@@ -1,4 +1,6 @@
-"""Gathers what this machine brings to a build: externals, certificates, indexes, proxies, wheels no index has."""
+"""Gathers what this machine brings to a build: externals, certificates, indexes, proxies, wheels no
+index has.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,11 @@ def surroundings(
     install: bool = False,
     platforms: Iterable[str] = (),
 ) -> Surroundings:
-    """What a bake of this plan is given on this machine. Makes stand-ins where no registry can be reached.
+    """What a bake of this plan is given on this machine. Makes stand-ins where no registry can be
+    reached.
 
-    `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this machine's alone.
-    Raises SetupError.
+    `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this
+    machine's alone. Raises SetupError.
     """
     externals = resolve(plan.externals, plan.python, engine, here, say, install, platforms)
     return Surroundings(
@@ -40,8 +43,11 @@ def surroundings(
     )
 
 
-def find_links(targets: Iterable[Target], locks: Mapping[str, tuple[Pin, ...]], here: Machine) -> dict[str, str]:
-    """For a build that asks an index: target -> a folder with exactly what of its lock lies in this machine's folders.
+def find_links(
+    targets: Iterable[Target], locks: Mapping[str, tuple[Pin, ...]], here: Machine
+) -> dict[str, str]:
+    """For a build that asks an index: target -> a folder with exactly what of its lock lies in this
+    machine's folders.
 
     A layer that saw the whole folder would be built again with every wheel that anybody adds.
     """
@@ -57,8 +63,14 @@ def find_links(targets: Iterable[Target], locks: Mapping[str, tuple[Pin, ...]], 
 
 
 def _uv_settings(packages: Packages) -> str:
-    """A uv.toml with this machine's indexes, for the build to mount as a secret; "" where it has none of its own."""
-    lines = [f"extra-index-url = {_toml(packages.extra_index_urls)}"] if packages.extra_index_urls else []
+    """A uv.toml with this machine's indexes, for the build to mount as a secret; "" where it has
+    none of its own.
+    """
+    lines = (
+        [f"extra-index-url = {_toml(packages.extra_index_urls)}"]
+        if packages.extra_index_urls
+        else []
+    )
     if packages.index_url:
         lines.append(f"index-url = {_toml_string(packages.index_url)}")
     if packages.no_index:

@@ -1,4 +1,6 @@
-"""The external `tools`: binutils for passes that strip; a stand-in where no registry can be reached."""
+"""The external `tools`: binutils for passes that strip; a stand-in where no registry can be
+reached.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.state import state_folder
 
-# A program with the libraries and the loader that it needs, from an image of Debian: it has a shell.
+# A program with the libraries and the loader that it needs, from an image of Debian: it has a
+# shell.
 _COLLECT = r"""
 RUN mkdir -p /out/usr/bin && cp -L /usr/bin/strip /out/usr/bin/ \
  && for file in $(ldd /usr/bin/strip | grep -o '/[^ )]*'); do cp -L --parents "$file" /out; done
@@ -22,7 +25,8 @@ RUN apt-get update -qq --error-on=any && apt-get install -y -qq --no-install-rec
 
 
 def tools_standin(python: str, platform: str) -> Path:
-    """A folder with strip from Debian's binutils and what it needs; made once for each platform, in some 15 s.
+    """A folder with strip from Debian's binutils and what it needs; made once for each platform, in
+    some 15 s.
 
     `python`: the context of the external Python image for that platform. Raises SetupError.
     """
@@ -33,7 +37,9 @@ def tools_standin(python: str, platform: str) -> Path:
 
 
 def unpacked(context: str, digest: str) -> Path:
-    """The tools as a folder, which a container can mount. `context`: of the external; a folder is it already."""
+    """The tools as a folder, which a container can mount. `context`: of the external; a folder is
+    it already.
+    """
     if not context.startswith("docker-image://"):
         return Path(context)
     folder = state_folder() / f"tools-{hashlib.sha256(digest.encode()).hexdigest()[:16]}"
@@ -47,7 +53,9 @@ def digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     whole = hashlib.sha256()
     for path in files:
-        whole.update(f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        whole.update(
+            f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return f"tools-{whole.hexdigest()}"
 
 

@@ -1,4 +1,6 @@
-"""Services that need no job: a registry has their images, or nothing of them has changed. In doubt, they need one."""
+"""Services that need no job: a registry has their images, or nothing of them has changed. In doubt,
+they need one.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,16 @@ from slimbake.registered import Registered
 from slimbake.surroundings import surroundings
 
 
-def held(plan: Plan, root: Path, services: tuple[str, ...], registry: str, say: Say) -> tuple[Held, ...]:
-    """The images that a registry has as this machine would build them; doubts are said. Raises SetupError."""
+def held(
+    plan: Plan, root: Path, services: tuple[str, ...], registry: str, say: Say
+) -> tuple[Held, ...]:
+    """The images that a registry has as this machine would build them; doubts are said. Raises
+    SetupError.
+    """
     there = Registered(root, services, registry, say)
-    around = surroundings(plan, setup(False, say), machine(), say, platforms=built_for(plan, plan.targets))
+    around = surroundings(
+        plan, setup(False, say), machine(), say, platforms=built_for(plan, plan.targets)
+    )
     there.know(plan, around)
     there.left(provenance=False)
     return there.held
@@ -28,7 +36,8 @@ def held(plan: Plan, root: Path, services: tuple[str, ...], registry: str, say: 
 def same(file: Path, services: tuple[str, ...], revision: str, say: Say) -> tuple[str, ...]:
     """The services whose image, smoke and all that these stand on is now what it was at a commit.
 
-    A commit that is not here, as in a shallow clone or after a push by force, is a doubt. `file`: the manifest.
+    A commit that is not here, as in a shallow clone or after a push by force, is a doubt. `file`:
+    the manifest.
     """
     try:
         found = changed(file, revision, None, os.environ)

@@ -1,4 +1,6 @@
-"""Runs a service's verify in a container of its image, which is run as it is meant to be, and called from beside."""
+"""Runs a service's verify in a container of its image, which is run as it is meant to be, and
+called from beside.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,13 @@ from slimbake.containers import FLEET, HARDENED
 from slimbake.docker.contained import Contained, contained
 from slimbake.plan.model import Plan, Running
 
-GRACE = 30.0  # seconds that the engine has to make the container and to end it, beside what the verify itself has
+# seconds that the engine has to make the container and to end it, beside what the verify itself has
+GRACE = 30.0
 LAST_LINES = 12
 _INSIDE = Path(__file__).parent / "inside"
 PROGRAMS = ("upstream", "service", "verify")  # each after what it imports
-# No file is mounted: the checkout may be readable to its owner alone, or the engine stand on another machine.
+# No file is mounted: the checkout may be readable to its owner alone, or the engine stand on
+# another machine.
 START = """\
 import json, sys, types
 given = json.load(sys.stdin)
@@ -35,7 +39,8 @@ module.main(given)
 class Limit:
     """What one verify may use."""
 
-    seconds: float = 300.0  # of a machine that does much else: torch alone is twenty times slower on a busy one
+    # of a machine that does much else: torch alone is twenty times slower on a busy one
+    seconds: float = 300.0
     memory: int = 4 * 10**9  # bytes, of the service and its check together
 
 
@@ -55,35 +60,60 @@ class Verdict:
 
 
 def verify(
-    plan: Plan, service: str, image: str, root: Path, limit: Limit = Limit(), environment: Mapping[str, str] = {}
+    plan: Plan,
+    service: str,
+    image: str,
+    root: Path,
+    limit: Limit = Limit(),
+    environment: Mapping[str, str] = {},
 ) -> Verdict:
-    """Run the service's own verify in a container of `image`: no network, no root, read-only, no capabilities.
+    """Run the service's own verify in a container of `image`: no network, no root, read-only, no
+    capabilities.
 
-    The container has gone when this returns or is interrupted. Raises SetupError where the engine cannot run it.
+    The container has gone when this returns or is interrupted. Raises SetupError where the engine
+    cannot run it.
     """
     running = next(each for each in plan.services if each.service == service)
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     words = (
-        f"--label={FLEET}={plan.project}", "--network=none", *HARDENED, *_volumes(running),
-        f"--memory={limit.memory}", f"--memory-swap={limit.memory}",
+        f"--label={FLEET}={plan.project}",
+        "--network=none",
+        *HARDENED,
+        *_volumes(running),
+        f"--memory={limit.memory}",
+        f"--memory-swap={limit.memory}",
         *(f"--env={key}={value}" for key, value in environment.items()),
-        "--entrypoint=python", image, "-I", "-c", START,
-    )  # fmt: skip
+        "--entrypoint=python",
+        image,
+        "-I",
+        "-c",
+        START,
+    )
     done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
 
 
 def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
-    """What the program in the container is given on stdin, for a service that has a verify and its image."""
+    """What the program in the container is given on stdin, for a service that has a verify and its
+    image.
+    """
     command, fixed = _command(image)
-    return question(root / running.verify, running.verify, command, fixed, running.port, limit.seconds)
+    return question(
+        root / running.verify, running.verify, command, fixed, running.port, limit.seconds
+    )
 
 
-def question(file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float) -> str:
-    """What the program in the container is given on stdin: itself, the check and how the service is run."""
+def question(
+    file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float
+) -> str:
+    """What the program in the container is given on stdin: itself, the check and how the service is
+    run.
+    """
     return json.dumps(
         {
-            "programs": {program: (_INSIDE / f"{program}.py").read_text("utf-8") for program in PROGRAMS},
+            "programs": {
+                program: (_INSIDE / f"{program}.py").read_text("utf-8") for program in PROGRAMS
+            },
             "source": file.read_text("utf-8"),
             "name": name,
             "command": command,
@@ -113,12 +143,19 @@ def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
         verdict = Verdict(service=service, **found)
     except (IndexError, ValueError, TypeError):
         last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
-        said = f"it has not ended within {limit.seconds:g} s" if done.code is None else f"it ended with {done.code}"
+        said = (
+            f"it has not ended within {limit.seconds:g} s"
+            if done.code is None
+            else f"it ended with {done.code}"
+        )
         error = f"{said}, and without a verdict\n{last}".rstrip()
-        verdict = Verdict(service=service, holds=False, error=error, startup=None, rss=None, seconds=None)
+        verdict = Verdict(
+            service=service, holds=False, error=error, startup=None, rss=None, seconds=None
+        )
     if not done.out_of_memory:
         return verdict
     error = (
-        f"it needed more than the {limit.memory / 10**6:,.0f} MB of memory that it may have\n{verdict.error}".rstrip()
+        f"it needed more than the {limit.memory / 10**6:,.0f} MB of memory that it may"
+        f" have\n{verdict.error}".rstrip()
     )
     return Verdict(**{**asdict(verdict), "holds": False, "error": error})

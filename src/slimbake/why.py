@@ -37,7 +37,9 @@ def ledgers(image: str) -> tuple[Why, ...]:
 
 
 def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
-    """The files that a person means: a path, a folder, a glob, or the name of a module (`torch.fx`)."""
+    """The files that a person means: a path, a folder, a glob, or the name of a module
+    (`torch.fx`).
+    """
     path = asked.rpartition(_SITE)[2] if _SITE in asked else asked
     path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
     if "/" not in path and not path.endswith((".py", ".so")) and "*" not in path:

@@ -1,4 +1,6 @@
-"""Fixtures of the engine tests: one engine, real images built once and shared, toy fleets for what must fail."""
+"""Fixtures of the engine tests: one engine, real images built once and shared, toy fleets for what
+must fail.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +40,18 @@ class Ended:
         return json.loads(self.stdout)
 
 
-def call(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+def call(
+    *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> Ended:
     """A command to its end."""
     done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, check=False
+        words,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -53,7 +63,9 @@ def docker(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def slimbake(*words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+def slimbake(
+    *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> Ended:
     """The command line, as a user calls it."""
     return call(sys.executable, "-m", "slimbake", *words, cwd=cwd, env=env, stdin=stdin)
 
@@ -62,7 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
-    items.sort(key=lambda item: place(item.location[0]) if item.get_closest_marker("engine") else (-1, ""))
+    items.sort(
+        key=lambda item: place(item.location[0]) if item.get_closest_marker("engine") else (-1, "")
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,7 +88,9 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def baked() -> dict[str, Any]:
-    """The eight services, built, their smokes run, tagged: what `slimbake bake --json` says of them."""
+    """The eight services, built, their smokes run, tagged: what `slimbake bake --json` says of
+    them.
+    """
     done = slimbake("bake", "--json")
     assert done.code == 0, done.stderr
     return dict(done.json()["images"])
@@ -88,7 +104,9 @@ class Toy:
     project: str
 
     def write(self, manifest: str, files: Mapping[str, str] = {}) -> None:
-        """Write `services.yaml` (a body; the project is filled in) and other files, path -> content."""
+        """Write `services.yaml` (a body; the project is filled in) and other files, path ->
+        content.
+        """
         text = f'project: {self.project}\npython: "3.11"\n{manifest}'
         for name, content in {"services.yaml": text, **files}.items():
             self.file(name, content)
@@ -98,7 +116,9 @@ class Toy:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
 
-    def slimbake(self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
+    def slimbake(
+        self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Ended:
         return slimbake(*words, cwd=self.root, env=env, stdin=stdin)
 
     def image(self, service: str, tag: str = "latest") -> str:

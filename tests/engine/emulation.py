@@ -1,4 +1,6 @@
-"""Programs for arm64 on this machine: QEMU, registered with the kernel for as long as the tests need it."""
+"""Programs for arm64 on this machine: QEMU, registered with the kernel for as long as the tests
+need it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"
 PROGRAM = Path("/usr/bin/qemu-aarch64-static")
-# ELF, 64 bits, little-endian, executable or shared object, AArch64 (binfmt.d(5) of Debian's qemu-user-binfmt).
+# ELF, 64 bits, little-endian, executable or shared object, AArch64 (binfmt.d(5) of Debian's
+# qemu-user-binfmt).
 MAGIC = b"\x7fELF\x02\x01\x01" + b"\0" * 9 + b"\x02\0\xb7\0"
 MASK = b"\xff" * 7 + b"\0" + b"\xff" * 8 + b"\xfe\xff\xff\xff"
 
@@ -27,7 +30,8 @@ class NoEmulationError(Exception):
 
 @contextmanager
 def emulated() -> Iterator[None]:
-    """Run programs for arm64 here, also in containers; a handler that this registers is gone afterwards.
+    """Run programs for arm64 here, also in containers; a handler that this registers is gone
+    afterwards.
 
     Raises NoEmulationError with the reason.
     """
@@ -47,7 +51,9 @@ def emulated() -> Iterator[None]:
 
 def _install(*packages: str) -> None:
     if os.geteuid() or not shutil.which("apt-get"):
-        raise NoEmulationError(f"{' and '.join(packages)} are not installed, and this is not root on Debian")
+        raise NoEmulationError(
+            f"{' and '.join(packages)} are not installed, and this is not root on Debian"
+        )
     try:
         aptget.install(packages, print)  # waits for another one, as of the other worker
     except SetupError as error:
@@ -75,7 +81,16 @@ def _registered() -> Iterator[None]:
         return b"".join(b"\\x%02x" % byte for byte in pattern)
 
     name = f"slimbake-test-{os.getpid()}"
-    fields = [b"", name.encode(), b"M", b"", escaped(MAGIC), escaped(MASK), str(PROGRAM).encode(), b"OCF"]
+    fields = [
+        b"",
+        name.encode(),
+        b"M",
+        b"",
+        escaped(MAGIC),
+        escaped(MASK),
+        str(PROGRAM).encode(),
+        b"OCF",
+    ]
     try:
         (BINFMT / "register").write_bytes(b":".join(fields))
     except OSError as error:

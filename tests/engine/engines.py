@@ -1,4 +1,6 @@
-"""Docker engines beside the machine's own, each in a network namespace of its own, with a route out or without."""
+"""Docker engines beside the machine's own, each in a network namespace of its own, with a route out
+or without.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from slimbake.manifest import manifest
 from slimbake.plan import plan
 
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}
-# Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the main thread.
+# Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the
+# main thread.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig=TERM")
 _ON_AN_EMPTY = 'mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@"'
 
@@ -43,13 +46,16 @@ class Own:
 
 
 @contextlib.contextmanager
-def own_engine(*, containerd_store: bool = True, route: bool = True, in_memory: bool = False) -> Iterator[Own]:
+def own_engine(
+    *, containerd_store: bool = True, route: bool = True, in_memory: bool = False
+) -> Iterator[Own]:
     """A dockerd of its own, with nothing in it. Needs root.
 
-    It lives in a network namespace of its own, so that neither its bridge nor its firewall rules meet those of the
-    machine's engine. With a `route` that reaches out through this machine's network, without one nothing gets in or
-    out of it, but to its socket. `in_memory`: its data lie on a tmpfs, which lists files in another order than a file
-    system of a disk. Nothing of it is left in the end.
+    It lives in a network namespace of its own, so that neither its bridge nor its firewall rules
+    meet those of the machine's engine. With a `route` that reaches out through this machine's
+    network, without one nothing gets in or out of it, but to its socket. `in_memory`: its data lie
+    on a tmpfs, which lists files in another order than a file system of a disk. Nothing of it is
+    left in the end.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         aptget.install(["iproute2"], print)
@@ -60,12 +66,22 @@ def own_engine(*, containerd_store: bool = True, route: bool = True, in_memory: 
         made = Own(f"unix://{folder}/docker.sock", namespace)
         # Not `ip netns exec`: it lays a fresh /sys over the one that has the cgroups.
         argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount")]  # its mounts go with it
-        argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]  # else it would share a containerd of the system
+        # else it would share a containerd of the system
+        argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]
         argv += ["sh", "-c", _ON_AN_EMPTY, f"{folder}/data"] if in_memory else []
         argv += ["dockerd", "--config-file", str(config)]
-        argv += ["--host", made.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+        argv += [
+            "--host",
+            made.host,
+            "--data-root",
+            f"{folder}/data",
+            "--exec-root",
+            f"{folder}/exec",
+        ]
         with (folder / "log").open("wb") as log:
-            daemon = subprocess.Popen([*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log)
+            daemon = subprocess.Popen(
+                [*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log
+            )
         try:
             _wait(made.host, daemon, folder / "log")
             yield made
@@ -79,9 +95,13 @@ def own_engine(*, containerd_store: bool = True, route: bool = True, in_memory: 
 
 
 def bring_externals(file: Path, host: str) -> None:
-    """Bring the images from outside that a manifest names, or what stands in for them here, into another engine."""
+    """Bring the images from outside that a manifest names, or what stands in for them here, into
+    another engine.
+    """
     read = plan(manifest(file))
-    found = resolve(read.externals, read.python, setup(False, print), machine(), print, install=True)
+    found = resolve(
+        read.externals, read.python, setup(False, print), machine(), print, install=True
+    )
     images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
     for image in (image.removeprefix("docker-image://") for image in images):
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
@@ -92,7 +112,9 @@ def bring_externals(file: Path, host: str) -> None:
 
 def _wait(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
-    while subprocess.run(["docker", "--host", host, "version"], capture_output=True, check=False).returncode:
+    while subprocess.run(
+        ["docker", "--host", host, "version"], capture_output=True, check=False
+    ).returncode:
         assert daemon.poll() is None, log.read_text()[-2000:]
         assert time.monotonic() < deadline, log.read_text()[-2000:]
         time.sleep(0.1)
@@ -100,7 +122,9 @@ def _wait(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
 
 @contextlib.contextmanager
 def _network(route: bool) -> Iterator[str]:
-    """A network namespace, with a `route` one that reaches out through this machine's network; gives its name."""
+    """A network namespace, with a `route` one that reaches out through this machine's network;
+    gives its name.
+    """
     name = f"slim{secrets.token_hex(3)}"
     with contextlib.ExitStack() as undo:
         _do("ip", "netns", "add", name)
@@ -167,16 +191,20 @@ while True:
 
 @contextlib.contextmanager
 def sees_loopback(own: Own, port: int) -> Iterator[None]:
-    """Let a port of this machine's loopback be one of the engine's own loopback too, through a socket in a file.
+    """Let a port of this machine's loopback be one of the engine's own loopback too, through a
+    socket in a file.
 
-    So a registry has one name everywhere, one that engines reach without TLS and to which stand-ins may be pushed.
+    So a registry has one name everywhere, one that engines reach without TLS and to which stand-ins
+    may be pushed.
     """
     with tempfile.TemporaryDirectory(prefix="door-") as name, contextlib.ExitStack() as undo:
         door = f"{name}/door"
         for words in ((door, str(port)), (str(port), door)):
             argv = [*_ENDS_WITH_US, sys.executable, "-c", _FORWARD, *words]
             argv = list(own.within(*argv)) if words[1] == door else argv
-            process = undo.enter_context(subprocess.Popen(argv, env=_SYSTEM, stdout=subprocess.PIPE))
+            process = undo.enter_context(
+                subprocess.Popen(argv, env=_SYSTEM, stdout=subprocess.PIPE)
+            )
             undo.callback(process.terminate)
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

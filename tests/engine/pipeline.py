@@ -1,4 +1,6 @@
-"""Runs the generated workflow as GitHub would: the steps that stand in the YAML, each job on an engine of its own."""
+"""Runs the generated workflow as GitHub would: the steps that stand in the YAML, each job on an
+engine of its own.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ class Run:
 
 
 class Pipeline:
-    """A repository with a workflow, and what outlives its runs: the registry and the cache of small files."""
+    """A repository with a workflow, and what outlives its runs: the registry and the cache of small
+    files.
+    """
 
     def __init__(self, repository: Path, registry: str, folder: Path) -> None:
         """`folder`: for what runs leave behind."""
@@ -73,7 +77,10 @@ class Pipeline:
         self._runs = 0
         shims = folder / "bin"
         shims.mkdir(parents=True)
-        for name, script in (("slimbake", f'exec {sys.executable} -m slimbake "$@"'), ("pipx", "exit 0")):
+        for name, script in (
+            ("slimbake", f'exec {sys.executable} -m slimbake "$@"'),
+            ("pipx", "exit 0"),
+        ):
             (shims / name).write_text(f"#!/bin/bash\n{script}\n")
             (shims / name).chmod(0o755)
         self.path = f"{shims}:{os.environ['PATH']}"
@@ -89,8 +96,12 @@ class Pipeline:
             return run
         run.matrix = json.loads(run.jobs[0].wrote["matrix"])
         for name in ("bases", "services", "unchanged", "summary"):
-            with ThreadPoolExecutor(AT_ONCE) as pool:  # the jobs of a wave know nothing of each other
-                jobs = [pool.submit(runner.job, name, each, name != "summary") for each in self._instances(name, run)]
+            # the jobs of a wave know nothing of each other
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                jobs = [
+                    pool.submit(runner.job, name, each, name != "summary")
+                    for each in self._instances(name, run)
+                ]
                 run.jobs += [job.result() for job in jobs]
             if name == until:
                 break
@@ -118,7 +129,9 @@ class _Runner:
         self.said = folder / "summary.md"
 
     def job(self, name: str, matrix: Mapping[str, str], engine: bool) -> Job:
-        """Run a job in a clone of its own, on an engine that holds nothing but the images from outside."""
+        """Run a job in a clone of its own, on an engine that holds nothing but the images from
+        outside.
+        """
         about = self._found["jobs"][name]
         done = Job(" ".join(filter(None, (name, matrix.get("id") or matrix.get("lane", "")))))
         place = self._folder / done.name.replace(" ", "-")
@@ -129,33 +142,51 @@ class _Runner:
         fixed = {**self._found["env"], **about.get("env", {})}
         with ExitStack() as undo:
             host = undo.enter_context(self._engine(checkout)) if engine else ""
-            env = {"PATH": self._pipeline.path, "RUNNER_TEMP": str(temp), "GITHUB_STEP_SUMMARY": str(self.said)}
+            env = {
+                "PATH": self._pipeline.path,
+                "RUNNER_TEMP": str(temp),
+                "GITHUB_STEP_SUMMARY": str(self.said),
+            }
             env |= {"DOCKER_HOST": host} if host else {}
             for step in about["steps"]:
                 if "run" not in step:
                     self._action(step, checkout, temp, matrix)
                 elif not done.code:  # as on GitHub, what follows a failure is skipped
-                    self._step(step, done, checkout, {**env, **self._filled({**fixed, **step.get("env", {})}, matrix)})
+                    self._step(
+                        step,
+                        done,
+                        checkout,
+                        {**env, **self._filled({**fixed, **step.get("env", {})}, matrix)},
+                    )
         return done
 
     @contextmanager
     def _engine(self, checkout: Path) -> Iterator[str]:
         """An engine that reaches the registry under the name that it has here."""
-        with own_engine(in_memory=True) as own, sees_loopback(own, int(self._pipeline.registry.rpartition(":")[2])):
+        with (
+            own_engine(in_memory=True) as own,
+            sees_loopback(own, int(self._pipeline.registry.rpartition(":")[2])),
+        ):
             bring_externals(checkout / "services.yaml", own.host)
             yield own.host
 
-    def _step(self, step: Mapping[str, Any], done: Job, checkout: Path, env: Mapping[str, str]) -> None:
+    def _step(
+        self, step: Mapping[str, Any], done: Job, checkout: Path, env: Mapping[str, str]
+    ) -> None:
         output = checkout.parent / "output"
         output.write_text("")
-        ended = call("bash", "-e", "-c", step["run"], cwd=checkout, env={**env, "GITHUB_OUTPUT": str(output)})
+        ended = call(
+            "bash", "-e", "-c", step["run"], cwd=checkout, env={**env, "GITHUB_OUTPUT": str(output)}
+        )
         done.code = ended.code
         done.said += ended.stdout + ended.stderr
         for line in output.read_text("utf-8").splitlines():
             key, _, value = line.partition("=")
             done.wrote[key] = value
 
-    def _action(self, step: Mapping[str, Any], checkout: Path, temp: Path, matrix: Mapping[str, str]) -> None:
+    def _action(
+        self, step: Mapping[str, Any], checkout: Path, temp: Path, matrix: Mapping[str, str]
+    ) -> None:
         """Do what an action does here; what sets up a runner or logs in is not needed."""
         given = self._filled(step.get("with", {}), matrix)
         known = checkout / ".slimbake/known.json"

@@ -19,7 +19,9 @@ PROGRAM = "docker-registry"  # of Debian's package of that name
 
 @contextlib.contextmanager
 def loopback_registry() -> Iterator[str]:
-    """An empty one, `127.0.0.1:PORT`, gone in the end with all that was pushed. PROGRAM has to be installed."""
+    """An empty one, `127.0.0.1:PORT`, gone in the end with all that was pushed. PROGRAM has to be
+    installed.
+    """
     program = shutil.which(PROGRAM)
     if program is None:
         raise SystemExit(f"{PROGRAM} is not installed: `apt-get install {PROGRAM}`")
@@ -27,8 +29,9 @@ def loopback_registry() -> Iterator[str]:
         at = f"127.0.0.1:{free_port()}"
         config = Path(folder) / "config.yml"
         config.write_text(
-            f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nhttp: {{addr: '{at}'}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nhttp: {addr:"
+            f" '{at}'}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}, delete:"
+            " {enabled: true}}\n"
         )
         with subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL) as server:
             try:

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 from xdist.scheduler import LoadScopeScheduling
 
-# On the example fleet as it lies here: one project, one lock, one set of ports. All others have fleets of their own.
+# On the example fleet as it lies here: one project, one lock, one set of ports. All others have
+# fleets of their own.
 EXAMPLE = ("bake", "exports", "fleet", "fleet_images", "sbom", "search", "sizes", "verify")
 # The longest, by what they took on two cores in November 2026; what begins last ought to be short.
 FIRST = ("platforms", "workflow", "parity", "prove", "reproducible")
@@ -21,7 +22,9 @@ def place(path: str) -> tuple[int, str]:
 
 
 class Beside(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Modules beside each other, each in one worker and in its own order; those of the example in the same one."""
+    """Modules beside each other, each in one worker and in its own order; those of the example in
+    the same one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]

@@ -27,7 +27,11 @@ def baked(toy: Toy, *words: str) -> dict[str, Any]:
 
 def built_steps(done: Ended) -> set[str]:
     """The targets that a bake had to build a step of."""
-    return {line.partition(": ")[0] for line in done.stderr.splitlines() if re.search(r"\(\d+\.\d s\)$", line)}
+    return {
+        line.partition(": ")[0]
+        for line in done.stderr.splitlines()
+        if re.search(r"\(\d+\.\d s\)$", line)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +82,9 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
     again = fine.slimbake("bake", "--json")
     assert again.json()["images"] == before
     assert built_steps(again) == set()
-    assert {name: held(fine.image(name)) for name in before} == {n: image["digest"] for n, image in before.items()}
+    assert {name: held(fine.image(name)) for name in before} == {
+        n: image["digest"] for n, image in before.items()
+    }
     assert dangling(fine) == ""
 
 
@@ -90,7 +96,9 @@ def test_a_build_anew_changes_no_digest(fine: Toy) -> None:
 
 
 def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine: Toy) -> None:
-    """After an edit, a layout of what is new is measured; without a record of it, the image as saved."""
+    """After an edit, a layout of what is new is measured; without a record of it, the image as
+    saved.
+    """
     baked(fine)
     fine.file("two/more.py", f"MORE = 'x' * 10  # {fine.project}\n")
     exported = baked(fine, "two")["two"]
@@ -99,7 +107,9 @@ def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine
     record.unlink()
     saved = fine.slimbake("sizes", "--json", "two").json()["images"]["two"]
     # `sizes` says more of a layer than a bake does.
-    assert exported["layers"] == [{key: layer[key] for key in exported["layers"][0]} for layer in saved["layers"]]
+    assert exported["layers"] == [
+        {key: layer[key] for key in exported["layers"][0]} for layer in saved["layers"]
+    ]
 
 
 def test_an_image_that_was_removed_comes_back_as_it_was(fine: Toy) -> None:
@@ -143,15 +153,21 @@ def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine:
     before = baked(fine)
     manifest_file = fine.root / "services.yaml"
     fine.file(
-        "services.yaml", manifest_file.read_text() + entry("new", "    base: small\n    requirements: [iniconfig]\n")
+        "services.yaml",
+        manifest_file.read_text()
+        + entry("new", "    base: small\n    requirements: [iniconfig]\n"),
     )
     for name, text in code(fine, "new").items():
         fine.file(name, text)
     done = fine.slimbake("bake", "--json")
     assert done.code == 0, done.stderr
-    assert built_steps(done) - {"inside"} == {"new", "new-smoke"}, "beside the new lock, only what is built from it"
+    assert built_steps(done) - {"inside"} == {"new", "new-smoke"}, (
+        "beside the new lock, only what is built from it"
+    )
     after = done.json()["images"]
-    assert {name: after[name]["layers"] for name in before} == {name: before[name]["layers"] for name in before}
+    assert {name: after[name]["layers"] for name in before} == {
+        name: before[name]["layers"] for name in before
+    }
     base = [layer["diff"] for layer in before["one"]["layers"]][:-1]
     assert [layer["diff"] for layer in after["new"]["layers"]][: len(base)] == base
 
@@ -165,7 +181,9 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
         assert done.code == 0, done.stderr
     assert docker("run", "--rm", fine.image("two", "plain")).startswith("two ")
     layers = "--format={{json .RootFS.Layers}}"
-    same = [docker("image", "inspect", layers, fine.image("one", tag)) for tag in ("plain", "latest")]
+    same = [
+        docker("image", "inspect", layers, fine.image("one", tag)) for tag in ("plain", "latest")
+    ]
     assert same[0] == same[1]
 
 
@@ -175,8 +193,14 @@ def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     found = resolve(decided.externals, decided.python, setup(False, print), here, print)
     words = []
     for external in found.resolved:
-        users = [target.name for target in decided.targets if external.name in dict(target.contexts)]
-        words += [word for name in users for word in ("--set", f"{name}.contexts.{external.name}={external.context}")]
+        users = [
+            target.name for target in decided.targets if external.name in dict(target.contexts)
+        ]
+        words += [
+            word
+            for name in users
+            for word in ("--set", f"{name}.contexts.{external.name}={external.context}")
+        ]
     return words, {"CA_BUNDLE": str(here.ca_bundle or "")}
 
 
@@ -205,7 +229,10 @@ def test_debug_opens_the_image_whose_smoke_failed(toy: Toy) -> None:
 def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:
     done = fine.slimbake("bake", "tow")
     assert (done.code, done.stdout) == (2, "")
-    assert done.stderr == "slimbake: there is no service 'tow' in services.yaml\n  did you mean 'two'?\n"
+    assert (
+        done.stderr
+        == "slimbake: there is no service 'tow' in services.yaml\n  did you mean 'two'?\n"
+    )
 
 
 def test_frozen_refuses_stale_files_and_mends_none(fine: Toy) -> None:

@@ -1,4 +1,5 @@
-"""The tests of the programs that export models, run where these run: on the base that has torch and the exporter.
+"""The tests of the programs that export models, run where these run: on the base that has torch and
+the exporter.
 
 `pytest tests/engine/test_exports.py --example` runs all of them: four minutes alone.
 """
@@ -26,18 +27,39 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 @pytest.fixture(scope="module")
 def image() -> str:
     with prepared(manifest(ROOT / "services.yaml"), (BASE,), print) as ready:
-        # It is no image of anybody's, so it has no name of its own, without which it would be gone when this ends.
-        sets = (f"{BASE}.output=type=docker", f"{BASE}.tags=slimbake/{ready.plan.project}/{BASE}:built")
-        result = bake.bake(ready.plan, ready.services, ROOT, ready.around, Options(sets=sets), smokes=False)
+        # It is no image of anybody's, so it has no name of its own, without which it would be gone
+        # when this ends.
+        sets = (
+            f"{BASE}.output=type=docker",
+            f"{BASE}.tags=slimbake/{ready.plan.project}/{BASE}:built",
+        )
+        result = bake.bake(
+            ready.plan, ready.services, ROOT, ready.around, Options(sets=sets), smokes=False
+        )
         return result.built[0].digest
 
 
 def test_exported_models_answer_as_torch_does(image: str, request: pytest.FixtureRequest) -> None:
-    mounts = [f"--volume={ROOT / name}:/repository/{name}:ro" for name in ("src", "tests", "services", "libs")]
+    mounts = [
+        f"--volume={ROOT / name}:/repository/{name}:ro"
+        for name in ("src", "tests", "services", "libs")
+    ]
     mounts += [f"--volume={ROOT / 'pyproject.toml'}:/repository/pyproject.toml:ro"]
     mounts += [f"--volume={Path(sysconfig.get_path('purelib'))}:/pytest:ro"]
-    settings = ("--env=PYTHONPATH=/repository/src", "--env=HOME=/tmp", "--env=PYTHONDONTWRITEBYTECODE=1")
-    words = ("--rm", "--read-only", "--network=none", "--tmpfs=/tmp", "--workdir=/repository", *settings, *mounts)
+    settings = (
+        "--env=PYTHONPATH=/repository/src",
+        "--env=HOME=/tmp",
+        "--env=PYTHONDONTWRITEBYTECODE=1",
+    )
+    words = (
+        "--rm",
+        "--read-only",
+        "--network=none",
+        "--tmpfs=/tmp",
+        "--workdir=/repository",
+        *settings,
+        *mounts,
+    )
     options = ["-q", "-p", "no:cacheprovider", "--timeout=300"]
     if not request.config.getoption("--example"):
         options += ["-k", " or ".join(SOME)]

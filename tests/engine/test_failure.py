@@ -41,9 +41,15 @@ def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: s
     assert pushed(registry, toy) == []
     assert dangling(toy) == ""
     told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
-    assert told[0] == "slimbake: the smoke of one does not hold (exit code: 1); its tag stays where it was"
+    assert (
+        told[0]
+        == "slimbake: the smoke of one does not hold (exit code: 1); its tag stays where it was"
+    )
     assert "  ValueError: the weights are wrong" in told
-    assert told[-2:] == ["  smoke: load failed", "  `slimbake debug one` gives a shell in the image"]
+    assert told[-2:] == [
+        "  smoke: load failed",
+        "  `slimbake debug one` gives a shell in the image",
+    ]
 
     toy.file("one/smoke.py", SMOKE)
     done = toy.slimbake("bake", "--json", *to)
@@ -51,25 +57,38 @@ def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: s
     digest = done.json()["images"]["one"]["digest"]
     assert held(image) == digest != before
     assert served(registry, toy, "one") == digest
-    assert pushed(registry, toy) == [f"{toy.project}/one"], "bases and the runtime are not pushed by a bake of services"
+    assert pushed(registry, toy) == [f"{toy.project}/one"], (
+        "bases and the runtime are not pushed by a bake of services"
+    )
 
 
 def test_stand_ins_are_not_pushed_beyond_loopback(toy: Toy) -> None:
     write(toy, "one")
     assert toy.slimbake("bake").code == 0
-    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("one")))
+    labels = json.loads(
+        docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("one"))
+    )
     if "slimbake.standin" not in labels:
         pytest.skip("this machine reaches the externals' registries: nothing is stood in for")
-    for registry in ("registry.example.com/toys", "127.0.0.1.example.com/toys", "localhost.example.com"):
+    for registry in (
+        "registry.example.com/toys",
+        "127.0.0.1.example.com/toys",
+        "localhost.example.com",
+    ):
         done = toy.slimbake("bake", "--push", "--registry", registry)
         assert done.code == 2
-        assert done.stderr.startswith("slimbake: images made with stand-ins (python, uv) are not pushed to " + registry)
+        assert done.stderr.startswith(
+            "slimbake: images made with stand-ins (python, uv) are not pushed to " + registry
+        )
         assert held(f"{registry}/one:latest") == ""
 
 
 def test_a_step_that_fails_is_named_with_its_last_lines(toy: Toy) -> None:
     write(toy, "one", "two")
-    said = "import sys; [print('line', number, file=sys.stderr) for number in range(40)]; sys.exit('no luck')"
+    said = (
+        "import sys; [print('line', number, file=sys.stderr) for number in range(40)]; sys.exit('no"
+        " luck')"
+    )
     step = ["python", "-c", said]
     toy.file("one/Dockerfile", f"FROM base\n# {toy.project}\nRUN {json.dumps(step)}\n")
     with (toy.root / "services.yaml").open("a") as manifest:
@@ -88,12 +107,17 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
     toy.file("smokes/smoke.py", BROKEN)
     text = (toy.root / "services.yaml").read_text()
     text = text.replace("context: heavy", "context: heavy\n    budget: {uncompressed: 1MB}")
-    toy.file("services.yaml", text.replace("context: breaks", "context: breaks\n    requirements: [./libs/faulty]"))
+    toy.file(
+        "services.yaml",
+        text.replace("context: breaks", "context: breaks\n    requirements: [./libs/faulty]"),
+    )
     backend = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
     toy.file("libs/faulty/pyproject.toml", f'[project]\nname = "faulty"\nversion = "1"\n{backend}')
     done = toy.slimbake("bake", "--keep-going")
     assert done.code in (5, 6), done.stderr
-    assert [name for name in ("good", "smokes", "breaks", "heavy") if held(toy.image(name))] == ["good"]
+    assert [name for name in ("good", "smokes", "breaks", "heavy") if held(toy.image(name))] == [
+        "good"
+    ]
     assert "the smoke of smokes does not hold" in done.stderr
     assert "wheel-faulty does not build: layer wheel /wheel" in done.stderr
     assert "heavy: uncompressed 4" in done.stderr, done.stderr
@@ -106,7 +130,9 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     text = (toy.root / "services.yaml").read_text()
     toy.file(
         "services.yaml",
-        text.replace("context: two", "context: two\n    budget: {uncompressed: 12MB, compressed: 90MB}"),
+        text.replace(
+            "context: two", "context: two\n    budget: {uncompressed: 12MB, compressed: 90MB}"
+        ),
     )
     done = toy.slimbake("bake")
     assert done.code == 6
@@ -121,7 +147,9 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
 def test_what_grew_since_a_budget_held_is_told(toy: Toy) -> None:
     write(toy, "one")
     text = (toy.root / "services.yaml").read_text()
-    limited = text.replace("context: one", "context: one\n    budget: {uncompressed: 60MB, startup: 20s, rss: 200MB}")
+    limited = text.replace(
+        "context: one", "context: one\n    budget: {uncompressed: 60MB, startup: 20s, rss: 200MB}"
+    )
     toy.file("services.yaml", limited)
     done = toy.slimbake("bake", "--json")
     assert done.code == 0, done.stderr
@@ -138,13 +166,17 @@ def test_what_grew_since_a_budget_held_is_told(toy: Toy) -> None:
     told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     since = f"    since {digest.removeprefix('sha256:')[:12]}, which held"
     assert told[0] == "slimbake: budgets do not hold; no tag has moved"
-    assert told[1].startswith("  one: uncompressed ") and told[1].endswith(" MB, its budget is 60.0 MB")
+    assert told[1].startswith("  one: uncompressed ") and told[1].endswith(
+        " MB, its budget is 60.0 MB"
+    )
     assert told[2] == f"{since}: +30.0 MB one"
     assert told[3].startswith("  one: RSS ") and told[3].endswith(" MB, its budget is 1.0 MB")
     assert told[4].startswith(f"{since} with ") and told[4].endswith(" MB: +30.0 MB one")
 
 
-def test_a_link_that_leads_out_of_the_context_is_named(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_link_that_leads_out_of_the_context_is_named(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     write(toy, "one")
     outside = tmp_path_factory.mktemp("outside") / "secret.txt"
     outside.write_text("outside")
@@ -154,20 +186,34 @@ def test_a_link_that_leads_out_of_the_context_is_named(toy: Toy, tmp_path_factor
     assert done.code == 5
     told = done.stderr[done.stderr.index("slimbake: one ") :].splitlines()
     assert told[0] == "slimbake: one does not build: layer code /app: exit code: 1"
-    assert told[1] == f"  slimbake: data/model.bin is a link that leads out of the build context: {outside}"
+    assert (
+        told[1]
+        == f"  slimbake: data/model.bin is a link that leads out of the build context: {outside}"
+    )
 
 
 def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
     write(toy, "one")
-    check = "import app, os\n\ndef reference():\n    return {'user': os.getuid(), 'words': ['grün', 1]}\n\n"
-    toy.file("one/smoke.py", f"{check}def parity(stored):\n    assert stored == reference(), stored\n")
+    check = (
+        "import app, os\n\ndef reference():\n    return {'user': os.getuid(), 'words': ['grün',"
+        " 1]}\n\n"
+    )
+    toy.file(
+        "one/smoke.py", f"{check}def parity(stored):\n    assert stored == reference(), stored\n"
+    )
     (toy.root / "one" / "smoke.py").chmod(0o600)
     missing = toy.slimbake("bake")
     assert missing.code == 6
-    assert "smoke: parity has no reference.json: `slimbake smoke SERVICE --record` stores it" in missing.stderr
+    assert (
+        "smoke: parity has no reference.json: `slimbake smoke SERVICE --record` stores it"
+        in missing.stderr
+    )
     recorded = toy.slimbake("smoke", "one", "--record")
     assert (recorded.code, recorded.stdout) == (0, "one/reference.json\n"), recorded.stderr
-    assert json.loads(Path(toy.root / "one/reference.json").read_text()) == {"user": 65532, "words": ["grün", 1]}
+    assert json.loads(Path(toy.root / "one/reference.json").read_text()) == {
+        "user": 65532,
+        "words": ["grün", 1],
+    }
     assert toy.slimbake("bake").code == 0
     toy.file("one/reference.json", '{"user": 0}')
     wrong: Ended = toy.slimbake("smoke", "one")

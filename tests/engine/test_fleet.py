@@ -1,4 +1,6 @@
-"""The eight services at work together, started with `slimbake up`, used through their own commands and routes."""
+"""The eight services at work together, started with `slimbake up`, used through their own commands
+and routes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.engine.conftest import ROOT, Ended, Toy, call, docker, wait_for
 
 CORPUS = Path(__file__).with_name("corpus.jsonl")
-PORTS = {"api": 8000, "embedding": 8001, "storage": 8002, "nlg": 8003, "hybrid": 8004, "control": 8005}
+PORTS = {
+    "api": 8000,
+    "embedding": 8001,
+    "storage": 8002,
+    "nlg": 8003,
+    "hybrid": 8004,
+    "control": 8005,
+}
 VECTOR = [1.0, *[0.0] * 383]
 LIMIT = 5.0  # seconds: for an error that names a dead service, and for the end of a container
 SIGTERM = 128 + 15  # the exit code of what it ended; that of what was killed is 137
@@ -29,7 +38,9 @@ SIGTERM = 128 + 15  # the exit code of what it ended; that of what was killed is
 
 @pytest.fixture(scope="module")
 def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """The eight as a project with a name of its own, so that whoever runs atlas here keeps containers and data."""
+    """The eight as a project with a name of its own, so that whoever runs atlas here keeps
+    containers and data.
+    """
     root = tmp_path_factory.mktemp("atlas")
     for folder in ("services", "libs", "parity"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -57,7 +68,9 @@ def fleet(atlas: Toy) -> Toy:
 
 def up(fleet: Toy) -> None:
     started = fleet.slimbake("up")
-    assert started.code == 0, f"{started.stderr}\nports 8000 to 8005 of 127.0.0.1 must be free for these tests"
+    assert started.code == 0, (
+        f"{started.stderr}\nports 8000 to 8005 of 127.0.0.1 must be free for these tests"
+    )
     wait_for(ready, "the fleet")
 
 
@@ -92,7 +105,9 @@ def hits(fleet: Toy, query: str) -> list[dict[str, Any]]:
         ("Which citrus fruit kept seafarers healthy?", "scurvy"),
     ],
 )
-def test_a_search_in_other_words_finds_the_right_document(fleet: Toy, query: str, best: str) -> None:
+def test_a_search_in_other_words_finds_the_right_document(
+    fleet: Toy, query: str, best: str
+) -> None:
     first = hits(fleet, query)[0]
     assert (first["id"], first["lexical_rank"], first["dense_rank"]) == (best, None, 1)
 
@@ -112,7 +127,8 @@ def test_a_search_shows_the_best_hit_first(fleet: Toy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "source"), [("What do pandas eat?", "bamboo"), ("Which animal has three hearts?", "octopus")]
+    ("question", "source"),
+    [("What do pandas eat?", "bamboo"), ("Which animal has three hearts?", "octopus")],
 )
 def test_an_answer_names_the_right_source_first(fleet: Toy, question: str, source: str) -> None:
     asked = client(fleet, "ask", question, "--json")
@@ -122,7 +138,9 @@ def test_an_answer_names_the_right_source_first(fleet: Toy, question: str, sourc
 
 
 def test_the_client_ingests_and_tells_the_status(fleet: Toy) -> None:
-    assert client(fleet, "ingest", "-", stdin=CORPUS.read_text("utf-8")).stdout == "50 stored, 0 bad\n"
+    assert (
+        client(fleet, "ingest", "-", stdin=CORPUS.read_text("utf-8")).stdout == "50 stored, 0 bad\n"
+    )
     assert client(fleet, "status").stdout == "api: ok\n"
 
 
@@ -134,7 +152,9 @@ def test_the_ingester_reports_a_bad_line_by_its_number_and_stores_the_rest(fleet
     assert warning["line"] == 2
 
 
-def test_the_ingester_goes_on_where_it_stopped(fleet: Toy, baked: dict[str, Any], tmp_path: Path) -> None:
+def test_the_ingester_goes_on_where_it_stopped(
+    fleet: Toy, baked: dict[str, Any], tmp_path: Path
+) -> None:
     tmp_path.chmod(0o777)
     lines = CORPUS.read_text("utf-8").splitlines(keepends=True)
 
@@ -172,25 +192,55 @@ CAT = {"id": "cat", "text": "A cat sleeps for about fifteen hours a day."}
 ROUTES = (
     *(Route(service, "GET", "/health", _says_ok(service)) for service in PORTS),
     Route("api", "POST", "/ingest", lambda a: a == {"stored": 1}, body={"documents": [CAT]}),
-    Route("api", "POST", "/search", lambda a: len(a["hits"]) == 2, body={"query": "Who was deaf?", "k": 2}),
-    Route("api", "POST", "/ask", lambda a: len(a["sources"]) == 3 and a["answer"] != "", body={"question": "Who?"}),
+    Route(
+        "api",
+        "POST",
+        "/search",
+        lambda a: len(a["hits"]) == 2,
+        body={"query": "Who was deaf?", "k": 2},
+    ),
+    Route(
+        "api",
+        "POST",
+        "/ask",
+        lambda a: len(a["sources"]) == 3 and a["answer"] != "",
+        body={"question": "Who?"},
+    ),
     Route(
         "embedding",
         "POST",
         "/embed",
-        lambda a: a["dimension"] == 384 and all(abs(math.hypot(*v) - 1) < 1e-5 for v in a["vectors"]),
+        lambda a: (
+            a["dimension"] == 384 and all(abs(math.hypot(*v) - 1) < 1e-5 for v in a["vectors"])
+        ),
         body={"texts": ["one", "two"]},
     ),
-    Route("storage", "PUT", "/documents", lambda a: a == {"stored": 1}, body={"documents": [CAT | {"vector": VECTOR}]}),
-    Route("storage", "GET", "/documents/{document}", lambda a: a == CAT | {"metadata": {}}, call="/documents/cat"),
+    Route(
+        "storage",
+        "PUT",
+        "/documents",
+        lambda a: a == {"stored": 1},
+        body={"documents": [CAT | {"vector": VECTOR}]},
+    ),
+    Route(
+        "storage",
+        "GET",
+        "/documents/{document}",
+        lambda a: a == CAT | {"metadata": {}},
+        call="/documents/cat",
+    ),
     Route(
         "storage",
         "GET",
         "/documents",
-        lambda a: [d["id"] for d in a["documents"]] == ["chess", "colosseum"] and a["next"] == "colosseum",
+        lambda a: (
+            [d["id"] for d in a["documents"]] == ["chess", "colosseum"] and a["next"] == "colosseum"
+        ),
         call="/documents?after=cat&limit=2",
     ),
-    Route("storage", "POST", "/search", lambda a: len(a["hits"]) == 3, body={"vector": VECTOR, "k": 3}),
+    Route(
+        "storage", "POST", "/search", lambda a: len(a["hits"]) == 3, body={"vector": VECTOR, "k": 3}
+    ),
     Route("storage", "GET", "/count", lambda a: a["documents"] == 50 and a["revision"] > 0),
     Route(
         "nlg",
@@ -199,8 +249,19 @@ ROUTES = (
         lambda a: a["text"] != "" and 0 < len(a["tokens"]) <= 8,
         body={"prompt": "This method returns", "max_new_tokens": 8, "stream": False},
     ),
-    Route("hybrid", "POST", "/search", lambda a: a["hits"][0]["id"] == "bee", body={"query": "honeybee"}),
-    Route("control", "GET", "/status", lambda a: all(s["up"] for s in a["services"].values()) and len(a) == 1),
+    Route(
+        "hybrid",
+        "POST",
+        "/search",
+        lambda a: a["hits"][0]["id"] == "bee",
+        body={"query": "honeybee"},
+    ),
+    Route(
+        "control",
+        "GET",
+        "/status",
+        lambda a: all(s["up"] for s in a["services"].values()) and len(a) == 1,
+    ),
     Route("control", "GET", "/ready", lambda a: a == {"ready": True}),
 )
 NOT_JSON = {("control", "GET", "/metrics")}  # has a test of its own
@@ -216,7 +277,9 @@ def test_a_route_answers(fleet: Toy, route: Route) -> None:
 @pytest.mark.parametrize("service", PORTS)
 def test_every_route_of_a_service_is_called_here(fleet: Toy, service: str) -> None:
     described = send(service, "GET", "/openapi.json").json()["paths"]
-    there = {(service, method.upper(), path) for path, methods in described.items() for method in methods}
+    there = {
+        (service, method.upper(), path) for path, methods in described.items() for method in methods
+    }
     called = {(route.service, route.method, route.path) for route in ROUTES} | NOT_JSON
     assert there == {route for route in called if route[0] == service}
 
@@ -228,14 +291,19 @@ def test_nlg_streams_what_it_would_say_at_once(fleet: Toy) -> None:
         pieces = list(answer.iter_raw())
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(pieces) > 3
-    assert b"".join(pieces).decode() == send("nlg", "POST", "/generate", order | {"stream": False}).json()["text"]
+    assert (
+        b"".join(pieces).decode()
+        == send("nlg", "POST", "/generate", order | {"stream": False}).json()["text"]
+    )
 
 
 def test_control_counts_for_prometheus(fleet: Toy) -> None:
     answer = send("control", "GET", "/metrics")
     assert answer.status_code == 200
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    ups = {sample.labels["service"]: sample.value for sample in families["atlas_service_up"].samples}
+    ups = {
+        sample.labels["service"]: sample.value for sample in families["atlas_service_up"].samples
+    }
     assert ups == dict.fromkeys(("api", "embedding", "storage", "nlg", "hybrid"), 1.0)
     assert all(sample.value > 0 for sample in families["atlas_service_latency_seconds"].samples)
 
@@ -257,7 +325,9 @@ def test_an_unknown_document_is_answered_with_an_error_body(fleet: Toy) -> None:
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.body], ids=str)
-def test_a_body_that_lacks_everything_is_answered_with_an_error_body(fleet: Toy, route: Route) -> None:
+def test_a_body_that_lacks_everything_is_answered_with_an_error_body(
+    fleet: Toy, route: Route
+) -> None:
     answer = send(route.service, route.method, route.path, {})
     assert answer.status_code == 422
     error = answer.json()["error"]
@@ -293,7 +363,11 @@ def _names_nlg_in_time() -> None:
     answer = send("api", "POST", "/ask", {"question": "What do pandas eat?"})
     assert time.monotonic() - began < LIMIT
     error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["service"]) == (503, "upstream_unavailable", "api")
+    assert (answer.status_code, error["code"], error["service"]) == (
+        503,
+        "upstream_unavailable",
+        "api",
+    )
     assert error["message"].startswith("nlg at http://nlg:8003 is unavailable: ")
 
 
@@ -309,17 +383,24 @@ def test_data_outlive_the_container_of_storage(fleet: Toy) -> None:
 
 
 @pytest.mark.parametrize("service", PORTS)
-def test_a_container_has_no_root_no_capability_and_a_read_only_root(fleet: Toy, service: str) -> None:
+def test_a_container_has_no_root_no_capability_and_a_read_only_root(
+    fleet: Toy, service: str
+) -> None:
     name = f"{fleet.project}-{service}"
     found = status(name)
     assert {found[key] for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert [found[key] for key in ("Uid", "Gid", "NoNewPrivs")] == ["65532", "65532", "1"]
     mounts = [line.split()[4:6] for line in process_file(name, "mountinfo").splitlines()]
     modes = {
-        point: options.split(",")[0] for point, options in mounts if not point.startswith(("/dev", "/proc", "/sys"))
+        point: options.split(",")[0]
+        for point, options in mounts
+        if not point.startswith(("/dev", "/proc", "/sys"))
     }
     assert modes["/"] == "ro"
-    assert {point for point, mode in modes.items() if mode == "rw"} == WRITABLE.get(service, {"/tmp"})  # noqa: S108
+    assert {point for point, mode in modes.items() if mode == "rw"} == WRITABLE.get(
+        service,
+        {"/tmp"},  # noqa: S108
+    )
 
 
 WRITABLE = {"storage": {"/tmp", "/data"}}  # noqa: S108
@@ -332,8 +413,12 @@ def status(name: str) -> dict[str, str]:
 
 
 def process_file(name: str, kind: str) -> str:
-    """A file of /proc for a container's first process. Read from outside: `docker exec` works in no chroot."""
-    return Path("/proc", docker("inspect", "--format={{.State.Pid}}", name).strip(), kind).read_text()
+    """A file of /proc for a container's first process. Read from outside: `docker exec` works in no
+    chroot.
+    """
+    return Path(
+        "/proc", docker("inspect", "--format={{.State.Pid}}", name).strip(), kind
+    ).read_text()
 
 
 def test_sigterm_ends_every_container_within_5_s(fleet: Toy) -> None:
@@ -343,11 +428,14 @@ def test_sigterm_ends_every_container_within_5_s(fleet: Toy) -> None:
     assert busy.is_alive()
     ends = {service: stopped(f"{fleet.project}-{service}") for service in PORTS}
     busy.join()
-    assert {service: end for service, end in ends.items() if end[0] >= LIMIT or end[1] != SIGTERM} == {}
+    assert {
+        service: end for service, end in ends.items() if end[0] >= LIMIT or end[1] != SIGTERM
+    } == {}
 
 
 def _embed_for_long() -> None:
-    with contextlib.suppress(httpx.TransportError):  # it may be answered with an error, or not at all
+    # it may be answered with an error, or not at all
+    with contextlib.suppress(httpx.TransportError):
         send("embedding", "POST", "/embed", {"texts": ["word " * 400] * 256})
 
 
@@ -356,12 +444,17 @@ def test_sigterm_ends_what_still_loads_or_waits_for_input_within_5_s(
     baked: dict[str, Any], service: str, arguments: tuple[str, ...]
 ) -> None:
     name = f"test-{service}-{uuid.uuid4().hex[:8]}"
-    docker("run", "--detach", "--interactive", f"--name={name}", baked[service]["digest"], *arguments)
+    docker(
+        "run", "--detach", "--interactive", f"--name={name}", baked[service]["digest"], *arguments
+    )
     try:
-        wait_for(lambda: catches_sigterm(name), "a handler")  # Python itself takes a moment to start
+        # Python itself takes a moment to start
+        wait_for(lambda: catches_sigterm(name), "a handler")
         seconds, code = stopped(name)
         assert (seconds < LIMIT, code) == (True, SIGTERM)
-        assert "Uvicorn running" not in call("docker", "logs", name).stderr, "it had not loaded by then"
+        assert "Uvicorn running" not in call("docker", "logs", name).stderr, (
+            "it had not loaded by then"
+        )
     finally:
         docker("rm", "--force", name)
 
@@ -378,7 +471,9 @@ def stopped(name: str) -> tuple[float, int]:
 
 
 def left(fleet: Toy, kind: str) -> list[str]:
-    listing = {"container": ("ps", "--all", "--format={{.Names}}")}.get(kind, (kind, "ls", "--format={{.Name}}"))
+    listing = {"container": ("ps", "--all", "--format={{.Names}}")}.get(
+        kind, (kind, "ls", "--format={{.Name}}")
+    )
     return docker(*listing, f"--filter=name={fleet.project}").split()
 
 

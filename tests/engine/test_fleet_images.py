@@ -22,10 +22,15 @@ from slimbake.prepare import prepared
 from slimbake.release import MEASURED
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
-BASES = {"base-web": ("api", "storage", "control", "bulk-ingester"), "base-ml": ("embedding", "nlg", "hybrid")}
+BASES = {
+    "base-web": ("api", "storage", "control", "bulk-ingester"),
+    "base-ml": ("embedding", "nlg", "hybrid"),
+}
 MINILM = 80_000_000  # bytes; its weights are a bit more
 CUDA_PACKAGE = re.compile(r"(nvidia|cuda|triton|cupy)\b.*")
-CUDA_LIBRARY = re.compile(r"lib(cuda|cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|torch_cuda).*\.so.*")
+CUDA_LIBRARY = re.compile(
+    r"lib(cuda|cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|torch_cuda).*\.so.*"
+)
 SHELLS = {"ash", "bash", "busybox", "dash", "ksh", "sh", "zsh"}
 INSTALLERS = {"apt", "apt-get", "dpkg", "pip", "pip3", "su", "uv"}
 
@@ -69,14 +74,18 @@ def fleet(baked: dict[str, Any]) -> Fleet:
     checked = manifest(ROOT / "services.yaml")
     with prepared(checked, SERVICES, print) as ready:
         plan = ready.plan
-        built = bake.bake(plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False).built
+        built = bake.bake(
+            plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False
+        ).built
         measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
     return Fleet(plan, ready.around, measured)
 
 
 @pytest.fixture(scope="module")
 def private() -> list[str]:
-    """Words that this machine's settings hold and that no image may: indexes, folders of wheels, proxies."""
+    """Words that this machine's settings hold and that no image may: indexes, folders of wheels,
+    proxies.
+    """
     here = machine()
     values = (
         here.packages.index_url,
@@ -91,7 +100,9 @@ def private() -> list[str]:
 def scans(baked: dict[str, Any], private: list[str]) -> dict[str, dict[str, Any]]:
     def scan(service: str) -> dict[str, Any]:
         flags = ("--rm", "--interactive", "--user=0", "--network=none", "--entrypoint=python")
-        return dict(json.loads(docker("run", *flags, baked[service]["digest"], "-", *private, stdin=SCAN)))
+        return dict(
+            json.loads(docker("run", *flags, baked[service]["digest"], "-", *private, stdin=SCAN))
+        )
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(SERVICES, pool.map(scan, SERVICES), strict=True))
@@ -118,10 +129,14 @@ def test_every_image_keeps_its_budget(baked: dict[str, Any], fleet: Fleet) -> No
     running = (service for service in fleet.plan.services if service.service in SERVICES)
     budgets = {service.service: service.budget.uncompressed for service in running}
     assert all(budgets.values())
-    assert {name for name, limit in budgets.items() if baked[name]["uncompressed"] > (limit or 0)} == set()
+    assert {
+        name for name, limit in budgets.items() if baked[name]["uncompressed"] > (limit or 0)
+    } == set()
 
 
-@pytest.mark.parametrize(("base", "service"), [(base, service) for base, on in BASES.items() for service in on])
+@pytest.mark.parametrize(
+    ("base", "service"), [(base, service) for base, on in BASES.items() for service in on]
+)
 def test_an_image_begins_with_the_layers_of_its_base(
     baked: dict[str, Any], fleet: Fleet, base: str, service: str
 ) -> None:
@@ -130,7 +145,9 @@ def test_an_image_begins_with_the_layers_of_its_base(
     assert configuration(baked[service]["digest"])["RootFS"]["Layers"][: len(chain)] == chain
 
 
-def test_ml_stands_on_web_and_web_and_client_on_the_runtime(baked: dict[str, Any], fleet: Fleet) -> None:
+def test_ml_stands_on_web_and_web_and_client_on_the_runtime(
+    baked: dict[str, Any], fleet: Fleet
+) -> None:
     runtime, web, ml = fleet.layers("runtime"), fleet.layers("base-web"), fleet.layers("base-ml")
     assert ml[: len(web)] == web
     assert web[: len(runtime)] == runtime
@@ -149,11 +166,19 @@ def test_embedding_and_hybrid_share_their_weights_as_one_layer_right_after_the_b
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_image_has_a_cuda_package_or_library(scans: dict[str, dict[str, Any]], service: str) -> None:
+def test_no_image_has_a_cuda_package_or_library(
+    scans: dict[str, dict[str, Any]], service: str
+) -> None:
     scan = scans[service]
     assert [name for name in scan["packages"] if CUDA_PACKAGE.match(name)] == []
     assert [path for name, path in scan["files"].items() if CUDA_LIBRARY.match(name)] == []
-    expected = {"torch", "fastapi"} if service in BASES["base-ml"] else {"fastapi"} if service != "client" else set()
+    expected = (
+        {"torch", "fastapi"}
+        if service in BASES["base-ml"]
+        else {"fastapi"}
+        if service != "client"
+        else set()
+    )
     assert {"torch", "fastapi"} & set(scan["packages"]) == expected, "the scan sees what is there"
 
 
@@ -177,9 +202,13 @@ def test_no_image_tells_of_the_machine_that_built_it(
     baked: dict[str, Any], scans: dict[str, dict[str, Any]], private: list[str], service: str
 ) -> None:
     image = baked[service]["digest"]
-    told = json.dumps(configuration(image)) + docker("history", "--no-trunc", "--format={{json .}}", image)
+    told = json.dumps(configuration(image)) + docker(
+        "history", "--no-trunc", "--format={{json .}}", image
+    )
     assert "layer.py code" in told, "the history is there"
-    assert [word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in told] == []
+    assert [
+        word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in told
+    ] == []
     assert scans[service]["private"] == []
     assert "inside" not in scans[service]["top"], "what steps mounted has left no trace"
 
@@ -188,6 +217,13 @@ def test_every_image_trusts_whom_the_external_python_image_trusts(
     fleet: Fleet, scans: dict[str, dict[str, Any]]
 ) -> None:
     python = fleet.around.externals["python"].removeprefix("docker-image://")
-    read = "import hashlib; print(hashlib.sha256(open('/etc/ssl/certs/ca-certificates.crt', 'rb').read()).hexdigest())"
-    bundle = docker("run", "--rm", "--network=none", "--entrypoint=python3", python, "-c", read).strip()
-    assert {service: scan["ca"] for service, scan in scans.items()} == dict.fromkeys(SERVICES, bundle)
+    read = (
+        "import hashlib; print(hashlib.sha256(open('/etc/ssl/certs/ca-certificates.crt',"
+        " 'rb').read()).hexdigest())"
+    )
+    bundle = docker(
+        "run", "--rm", "--network=none", "--entrypoint=python3", python, "-c", read
+    ).strip()
+    assert {service: scan["ca"] for service, scan in scans.items()} == dict.fromkeys(
+        SERVICES, bundle
+    )

@@ -1,4 +1,6 @@
-"""Layers that slimbake finds, baked: what images share, what each holds, and what a new service leaves as it is."""
+"""Layers that slimbake finds, baked: what images share, what each holds, and what a new service
+leaves as it is.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ print(*sorted(each.name for each in found), *(f"stray: {name}" for name in sorte
 
 
 def written(toy: Toy, asked: dict[str, set[str]]) -> None:
-    entries = (entry(name, f"    requirements: [{', '.join(sorted(specs))}]\n") for name, specs in asked.items())
+    entries = (
+        entry(name, f"    requirements: [{', '.join(sorted(specs))}]\n")
+        for name, specs in asked.items()
+    )
     toy.write("services:\n" + "".join(entries), code(toy, *asked))
 
 
@@ -38,21 +43,33 @@ def diffs(image: Any) -> list[str]:
     return [layer["diff"] for layer in image["layers"]]
 
 
-def test_services_without_bases_share_the_layers_that_are_found_and_a_new_one_leaves_them_as_they_are(toy: Toy) -> None:
+def test_services_without_bases_share_the_layers_that_are_found_and_a_new_one_leaves_them_as_they_are(
+    toy: Toy,
+) -> None:
     written(toy, ASKED)
     _, before = baked(toy)
     found = json.loads((toy.root / "locks/layers.json").read_text())
-    shared = {name for name, base in found["bases"].items() if {"six", "iniconfig"} & set(base["holds"])}
+    shared = {
+        name for name, base in found["bases"].items() if {"six", "iniconfig"} & set(base["holds"])
+    }
     for name, specs in ASKED.items():
-        assert docker("run", "--rm", "--entrypoint=python", toy.image(name), "-c", HELD).split() == sorted(specs)
+        assert docker(
+            "run", "--rm", "--entrypoint=python", toy.image(name), "-c", HELD
+        ).split() == sorted(specs)
     runtime = 2
     first, *others = (diffs(before[name])[: runtime + len(shared)] for name in ASKED)
     assert shared and others == [first, first]
-    assert len({diffs(image)[-2] for image in before.values()} - set(first)) == 2, "packaging and pluggy are one's own"
+    assert len({diffs(image)[-2] for image in before.values()} - set(first)) == 2, (
+        "packaging and pluggy are one's own"
+    )
 
     written(toy, ASKED | {"four": {"six", "iniconfig", "typing-extensions"}})
     done, after = baked(toy)
-    built = {line.partition(": ")[0] for line in done.stderr.splitlines() if re.search(r"\(\d+\.\d s\)$", line)}
+    built = {
+        line.partition(": ")[0]
+        for line in done.stderr.splitlines()
+        if re.search(r"\(\d+\.\d s\)$", line)
+    }
     assert built - {"inside"} == {"four", "four-smoke"}
     assert {name: after[name] for name in before} == before
     assert diffs(after["four"])[: len(first)] == first

@@ -59,8 +59,8 @@ if __name__ == "__main__":
 TOKEN = "hush-3f2a91c7d0"  # noqa: S105
 # The step fails unless it can read the secret; only its length is kept.
 READ = (
-    "import os, pathlib; text = pathlib.Path('/run/secrets/token').read_text(); assert text.startswith('hush-'); "
-    "pathlib.Path('/length').write_text(str(len(text)))"
+    "import os, pathlib; text = pathlib.Path('/run/secrets/token').read_text(); assert"
+    " text.startswith('hush-'); pathlib.Path('/length').write_text(str(len(text)))"
 )
 PRIVATE = f"""
 FROM base
@@ -69,17 +69,22 @@ RUN --mount=type=secret,id=token {json.dumps(["python", "-c", READ])}
 USER 65532:65532
 ENTRYPOINT ["python", "-c", "print(open('/length').read())"]
 """
-TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join((
-    "{{ make.header() }}",
-    "{{ make.wheels(target.recipe.install.lock, target.recipe.install.torch, target.recipe.secrets) }}",
-    "FROM base",
-    "USER 0:0",
-    "{{ make.install(target.recipe.install) }}",
-    f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
-    "USER 65532:65532",
-    'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',
-    "",
-))  # fmt: skip
+TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join(
+    (
+        "{{ make.header() }}",
+        (
+            "{{ make.wheels(target.recipe.install.lock, target.recipe.install.torch,"
+            " target.recipe.secrets) }}"
+        ),
+        "FROM base",
+        "USER 0:0",
+        "{{ make.install(target.recipe.install) }}",
+        f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
+        "USER 65532:65532",
+        'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',
+        "",
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +97,27 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             "tidy/mode/0600.txt": "0600",
             "tidy/closed/inside.txt": "0700",
         }
-        files = {"query/query.py": "", "query/own.Dockerfile.j2": TEMPLATE, "private/Dockerfile": PRIVATE}
+        files = {
+            "query/query.py": "",
+            "query/own.Dockerfile.j2": TEMPLATE,
+            "private/Dockerfile": PRIVATE,
+        }
         made.write(MANIFEST, code | files)
-        for name in ("README.md", "tests/test_tidy.py", ".git/HEAD", ".env", "sub/__pycache__/x.pyc", "Dockerfile"):
+        for name in (
+            "README.md",
+            "tests/test_tidy.py",
+            ".git/HEAD",
+            ".env",
+            "sub/__pycache__/x.pyc",
+            "Dockerfile",
+        ):
             made.file(f"tidy/{name}", "no code")
         (made.root / "tidy/link.txt").symlink_to("mode/0600.txt")
-        for path, mode in (("mode/0600.txt", 0o600), ("closed/inside.txt", 0o600), ("closed", 0o700)):
+        for path, mode in (
+            ("mode/0600.txt", 0o600),
+            ("closed/inside.txt", 0o600),
+            ("closed", 0o700),
+        ):
             (made.root / "tidy" / path).chmod(mode)
         (made.root / "tidy/smoke.py").chmod(0o600)
         done = made.slimbake("bake", env={"TOY_TOKEN": TOKEN})
@@ -124,7 +144,9 @@ def said(toy: Toy) -> dict[str, object]:
 
 def test_no_image_has_a_shell_or_a_package_manager(members: list[tarfile.TarInfo]) -> None:
     names = {Path(member.name).name for member in members if member.isfile() or member.issym()}
-    assert names.isdisjoint({"sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "uv", "perl"})
+    assert names.isdisjoint(
+        {"sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "uv", "perl"}
+    )
 
 
 def test_no_file_raises_whoever_runs_it(members: list[tarfile.TarInfo]) -> None:
@@ -134,12 +156,17 @@ def test_no_file_raises_whoever_runs_it(members: list[tarfile.TarInfo]) -> None:
 def test_what_an_installer_leaves_is_not_there(members: list[tarfile.TarInfo]) -> None:
     debris = (".lock", "uv_cache.json", ".gitignore")
     assert [member.name for member in members if member.name.endswith(debris)] == []
-    assert [member.name for member in members if member.name.startswith(("tmp/", "inside", "root/"))] == []
+    assert [
+        member.name for member in members if member.name.startswith(("tmp/", "inside", "root/"))
+    ] == []
 
 
 @pytest.mark.parametrize("service", ["tidy", "query"])
 def test_it_runs_as_65532(toy: Toy, service: str) -> None:
-    assert docker("image", "inspect", "--format={{.Config.User}}", toy.image(service)).strip() == "65532:65532"
+    assert (
+        docker("image", "inspect", "--format={{.Config.User}}", toy.image(service)).strip()
+        == "65532:65532"
+    )
 
 
 def test_it_runs_read_only_without_capabilities_or_network(said: dict[str, object]) -> None:
@@ -163,7 +190,14 @@ def test_only_code_lies_in_the_image(said: dict[str, object]) -> None:
 
 def test_a_volume_belongs_to_the_user_that_writes_it(toy: Toy) -> None:
     code = "open('/data/note', 'w').write('kept'); print(open('/data/note').read())"
-    words = ("--rm", "--read-only", "--cap-drop=ALL", "--volume=/data", "--entrypoint=python", toy.image("tidy"))
+    words = (
+        "--rm",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--volume=/data",
+        "--entrypoint=python",
+        toy.image("tidy"),
+    )
     assert docker("run", *words, "-c", code) == "kept\n"
 
 
@@ -184,7 +218,9 @@ def test_sigterm_ends_it_at_once(toy: Toy) -> None:
 
 def test_a_debian_package_of_a_service_is_carried_along(toy: Toy) -> None:
     code = "import ctypes; print(ctypes.CDLL('libpq.so.5').PQlibVersion() > 0)"
-    assert docker("run", *HARDENED, "--entrypoint=python", toy.image("query"), "-c", code) == "True\n"
+    assert (
+        docker("run", *HARDENED, "--entrypoint=python", toy.image("query"), "-c", code) == "True\n"
+    )
 
 
 @pytest.mark.parametrize("service", ["private", "template"])
@@ -205,7 +241,9 @@ def saved(image: str, folder: Path) -> list[bytes]:
         for member in archive:
             data = file.read() if (file := archive.extractfile(member)) else b""
             if data.startswith(b"\x28\xb5\x2f\xfd"):
-                data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+                data = (
+                    zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+                )
             elif data.startswith(b"\x1f\x8b"):
                 data = gzip.decompress(data)
             blobs.append(data)

@@ -1,4 +1,6 @@
-"""A bake that is ended in its middle leaves nothing half done, and the same command goes on from there."""
+"""A bake that is ended in its middle leaves nothing half done, and the same command goes on from
+there.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SLOW = "def load():\n    import time\n    print('smoke: half way', flush=True)\n
 
 @pytest.fixture
 def slow(toy: Toy) -> Toy:
-    """A service whose smoke takes its time; the project's name is in the environment of each of its processes."""
+    """A service whose smoke takes its time; the project's name is in the environment of each of its
+    processes.
+    """
     write(toy, "one")
     toy.file("one/smoke.py", SLOW)
     text = (toy.root / "services.yaml").read_text()
@@ -37,9 +41,14 @@ def interruptible() -> None:
 def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
     """A bake, as a shell starts it, while its smoke runs."""
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "bake"], cwd=toy.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True, preexec_fn=interruptible,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "slimbake", "bake"],
+        cwd=toy.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=interruptible,
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "half way" in line:
@@ -55,7 +64,9 @@ def in_environment(text: str) -> Callable[[], bool]:
     """Whether no process of this machine, in a container or not, has this text in its environment."""
 
     def none() -> bool:
-        found = [path for path in Path("/proc").glob("[0-9]*/environ") if text.encode() in read(path)]
+        found = [
+            path for path in Path("/proc").glob("[0-9]*/environ") if text.encode() in read(path)
+        ]
         return not found
 
     def read(path: Path) -> bytes:
@@ -81,7 +92,9 @@ def goes_on(toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_bake_ends_the_build_and_moves_no_tag(slow: Toy, kind: signal.Signals) -> None:
+def test_an_interrupted_bake_ends_the_build_and_moves_no_tag(
+    slow: Toy, kind: signal.Signals
+) -> None:
     with half_way(slow) as process:
         os.killpg(process.pid, kind)
         _, stderr = process.communicate(timeout=5)

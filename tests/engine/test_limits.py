@@ -1,4 +1,6 @@
-"""What a workload opens and touches of its image, seen from a real container; how a final image starts."""
+"""What a workload opens and touches of its image, seen from a real container; how a final image
+starts.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def load():
 def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A fleet of one service with large files of which its smoke needs little."""
     with fleet(tmp_path_factory.mktemp("limits")) as made:
-        made.write(f"services:\n{entry('one')}", {"one/app.py": f"print('{made.project}')\n", "one/smoke.py": SMOKE})
+        made.write(
+            f"services:\n{entry('one')}",
+            {"one/app.py": f"print('{made.project}')\n", "one/smoke.py": SMOKE},
+        )
         content = random.Random(made.project)  # noqa: S311 - bytes that no other fleet has
         for name, size in {"mapped.bin": 10, "read.bin": 2, "untouched.bin": 5}.items():
             (made.root / "one" / name).write_bytes(content.randbytes(size * MB))
@@ -52,7 +57,8 @@ def test_opened_touched_and_used_are_told_apart(one: Toy) -> None:
     files = {path: each for path, *each in json.loads(kept.read_text())["files"]}
     size, opened, touched, *_ = files["app/mapped.bin"]
     assert (size, opened) == (10 * MB, True)
-    # What is around a page that is touched comes with it, 64 kB; what was read ahead does not count.
+    # What is around a page that is touched comes with it, 64 kB; what was read ahead does not
+    # count.
     assert 1 * MB <= touched < 1.3 * MB
     assert files["app/read.bin"][:2] == [2 * MB, True]
     assert 2 * MB <= files["app/read.bin"][2] < 2.01 * MB
@@ -71,7 +77,8 @@ def test_a_ratio_above_the_one_allowed_ends_with_exit_code_6(one: Toy) -> None:
     assert done.code == 6
     assert done.stdout.splitlines()[1].startswith("one ")
     assert (
-        "slimbake: one: 17.0 MB above the runtime are 1.42x the 12.0 MB that are used, 1.15x at most\n" in done.stderr
+        "slimbake: one: 17.0 MB above the runtime are 1.42x the 12.0 MB that are used, 1.15x at"
+        " most\n" in done.stderr
     )
     assert one.slimbake("limits", "--at-most", "1.5").code == 0
 
@@ -79,16 +86,35 @@ def test_a_ratio_above_the_one_allowed_ends_with_exit_code_6(one: Toy) -> None:
 def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) -> None:
     image = docker("image", "inspect", "--format={{.Id}}", one.image("one")).strip()
     command = Running(
-        service="one", host="one", variant="", port=None, volumes=(("data", "/data"),), verify="", budget=Budget()
+        service="one",
+        host="one",
+        variant="",
+        port=None,
+        volumes=(("data", "/data"),),
+        verify="",
+        budget=Budget(),
     )
     found = started(image, command, runs=2, environment={"PYTHONDEVMODE": "1"})
     assert found.runs == 2
     assert 0 < found.startup < 5
     assert 4 * MB < found.rss < 100 * MB
-    listening = Running(service="one", host="one", variant="", port=free_port(), volumes=(), verify="", budget=Budget())
+    listening = Running(
+        service="one",
+        host="one",
+        variant="",
+        port=free_port(),
+        volumes=(),
+        verify="",
+        budget=Budget(),
+    )
     with pytest.raises(
         NotStarted, match="one: its command ended with exit code 0 before it listened on port"
     ) as caught:
         started(image, listening, runs=1)
     assert caught.value.message.endswith(f"\n  {one.project}")
-    assert docker("ps", "--all", "--quiet", "--filter=name=slimbake-start-", f"--filter=ancestor={image}") == ""
+    assert (
+        docker(
+            "ps", "--all", "--quiet", "--filter=name=slimbake-start-", f"--filter=ancestor={image}"
+        )
+        == ""
+    )

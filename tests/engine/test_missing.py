@@ -1,4 +1,6 @@
-"""`bake --push --missing` against a real registry: what is there is tagged and not built, what is in doubt is built."""
+"""`bake --push --missing` against a real registry: what is there is tagged and not built, what is
+in doubt is built.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def toys(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[To
 
 
 def push(toy: Toy, registry: str, tag: str, *words: str) -> Ended:
-    return toy.slimbake("bake", "--push", "--json", "--registry", f"{registry}/{toy.project}", "--tag", tag, *words)
+    return toy.slimbake(
+        "bake", "--push", "--json", "--registry", f"{registry}/{toy.project}", "--tag", tag, *words
+    )
 
 
 def digests(toy: Toy, registry: str, tag: str) -> dict[str, str]:
@@ -53,7 +57,9 @@ def own_tag(toy: Toy, registry: str, service: str) -> str:
     """The tag of the fingerprint of the image that `v1` names."""
     pushed = Pushed(registry, toy, service)
     digest, _ = pushed.manifest("v1")
-    (found,) = [tag for tag in pushed.tags() if tag.startswith("fp-") and pushed.manifest(tag)[0] == digest]
+    (found,) = [
+        tag for tag in pushed.tags() if tag.startswith("fp-") and pushed.manifest(tag)[0] == digest
+    ]
     return found
 
 
@@ -62,11 +68,15 @@ def artifacts(toy: Toy, registry: str, service: str, digest: str) -> list[dict[s
     return list(index["manifests"])
 
 
-def test_an_image_that_was_checked_and_pushed_has_its_fingerprint_and_says_so(toys: Toy, registry: str) -> None:
+def test_an_image_that_was_checked_and_pushed_has_its_fingerprint_and_says_so(
+    toys: Toy, registry: str
+) -> None:
     for service, digest in digests(toys, registry, "v1").items():
         tag = own_tag(toys, registry, service)
         assert Pushed(registry, toys, service).manifest(tag)[0] == digest
-        (statement,) = [e for e in artifacts(toys, registry, service, digest) if e["artifactType"] == KIND]
+        (statement,) = [
+            e for e in artifacts(toys, registry, service, digest) if e["artifactType"] == KIND
+        ]
         (layer,) = Pushed(registry, toys, service).manifest(statement["digest"])[1]["layers"]
         fingerprint = Pushed(registry, toys, service).blob(layer["digest"]).decode()
         assert fingerprint.removeprefix("sha256:").startswith(tag.removeprefix("fp-"))
@@ -82,12 +92,21 @@ def test_a_second_run_builds_nothing_and_retags(toys: Toy, registry: str) -> Non
     assert kept(done) == {"one", "two", "alone"}
     assert {name: each["digest"] for name, each in done.json()["on_registry"].items()} == before
     assert digests(toys, registry, "v2") == before
-    assert {n: artifacts(toys, registry, n, d) for n, d in digests(toys, registry, "v2").items()} == attached
+    assert {
+        n: artifacts(toys, registry, n, d) for n, d in digests(toys, registry, "v2").items()
+    } == attached
 
 
 def test_the_table_says_what_was_there(toys: Toy, registry: str) -> None:
-    done = toys.slimbake("bake", "--push", "--missing", "--registry", f"{registry}/{toys.project}", "--tag", "v2")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["image", "one", "two", "alone"]
+    done = toys.slimbake(
+        "bake", "--push", "--missing", "--registry", f"{registry}/{toys.project}", "--tag", "v2"
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "image",
+        "one",
+        "two",
+        "alone",
+    ]
     assert all("on the registry" in line for line in done.stdout.splitlines()[1:])
 
 
@@ -107,7 +126,9 @@ def test_a_one_line_edit_builds_and_pushes_that_service_only(toys: Toy, registry
     assert digests(toys, registry, "v4") == after
 
 
-def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(toys: Toy, registry: str) -> None:
+def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(
+    toys: Toy, registry: str
+) -> None:
     path = toys.root / "two/smoke.py"
     before, text = digests(toys, registry, "v1")["two"], path.read_text()
     path.write_text(f"{text}\n\ndef load():\n    pass\n")
@@ -117,11 +138,24 @@ def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(toy
     assert kept(done) == {"one", "alone"}
     assert digests(toys, registry, "v5")["two"] == before
     pushed = Pushed(registry, toys, "two")
-    assert len([tag for tag in pushed.tags() if tag.startswith("fp-") and pushed.manifest(tag)[0] == before]) == 2
-    assert len([e for e in artifacts(toys, registry, "two", before) if e["artifactType"] == KIND]) == 2
+    assert (
+        len(
+            [
+                tag
+                for tag in pushed.tags()
+                if tag.startswith("fp-") and pushed.manifest(tag)[0] == before
+            ]
+        )
+        == 2
+    )
+    assert (
+        len([e for e in artifacts(toys, registry, "two", before) if e["artifactType"] == KIND]) == 2
+    )
 
 
-def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(toys: Toy, registry: str) -> None:
+def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
+    toys: Toy, registry: str
+) -> None:
     path = toys.root / "alone/smoke.py"
     tags, text = Pushed(registry, toys, "alone").tags(), path.read_text()
     path.write_text(BROKEN)
@@ -143,34 +177,50 @@ def test_a_budget_that_does_not_hold_leaves_no_fingerprint(toys: Toy, registry: 
     assert Pushed(registry, toys, "alone").tags() == tags
 
 
-def test_a_fingerprint_s_tag_that_somebody_moved_is_built_anew_and_put_right(toys: Toy, registry: str) -> None:
+def test_a_fingerprint_s_tag_that_somebody_moved_is_built_anew_and_put_right(
+    toys: Toy, registry: str
+) -> None:
     tag = own_tag(toys, registry, "one")
     before = digests(toys, registry, "v1")["one"]
     move(registry, toys, "one", "v3", tag)
     assert Pushed(registry, toys, "one").manifest(tag)[0] != before
     done = push(toys, registry, "v8", "--missing")
     assert done.code == 0, done.stderr
-    words = "built to be sure: one: the registry has an image that does not say that it was released for this"
+    words = (
+        "built to be sure: one: the registry has an image that does not say that it was released"
+        " for this"
+    )
     assert words in done.stderr.splitlines()
     assert kept(done) == {"two", "alone"}
-    assert Pushed(registry, toys, "one").manifest(tag)[0] == Pushed(registry, toys, "one").manifest("v8")[0] == before
+    assert (
+        Pushed(registry, toys, "one").manifest(tag)[0]
+        == Pushed(registry, toys, "one").manifest("v8")[0]
+        == before
+    )
 
 
 def move(registry: str, toy: Toy, service: str, source: str, tag: str) -> None:
     """Have a tag name what another one names, as anybody may who may push."""
     url = f"http://{registry}/v2/{toy.project}/{service}/manifests/"
-    with urllib.request.urlopen(urllib.request.Request(url + source, headers={"Accept": ", ".join(DOCUMENTS)})) as held:
+    with urllib.request.urlopen(
+        urllib.request.Request(url + source, headers={"Accept": ", ".join(DOCUMENTS)})
+    ) as held:
         content, kind = held.read(), held.headers["Content-Type"]
     put = urllib.request.Request(url + tag, content, {"Content-Type": kind}, method="PUT")
     with urllib.request.urlopen(put) as answer:
         assert answer.status == 201
 
 
-def test_with_provenance_what_has_none_is_built_and_pushed_with_it(toys: Toy, registry: str) -> None:
+def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
+    toys: Toy, registry: str
+) -> None:
     first = push(toys, registry, "v9", "--missing", "--provenance", "max")
     assert first.code == 0, first.stderr
     assert kept(first) == set()
-    assert all("manifests" in Pushed(registry, toys, name).manifest("v9")[1] for name in ("one", "two", "alone"))
+    assert all(
+        "manifests" in Pushed(registry, toys, name).manifest("v9")[1]
+        for name in ("one", "two", "alone")
+    )
     again = push(toys, registry, "v10", "--missing", "--provenance", "max")
     assert kept(again) == {"one", "two", "alone"}
     assert digests(toys, registry, "v10") == digests(toys, registry, "v9")
@@ -179,7 +229,10 @@ def test_with_provenance_what_has_none_is_built_and_pushed_with_it(toys: Toy, re
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:
     done = push(toys, f"127.0.0.1:{free_port()}", "v1", "--missing")
     assert done.code == 5
-    assert "built to be sure: one, two, alone: the registry cannot be reached" in done.stderr.splitlines()
+    assert (
+        "built to be sure: one, two, alone: the registry cannot be reached"
+        in done.stderr.splitlines()
+    )
 
 
 def test_override_and_fingerprint_do_not_go_together(toys: Toy, registry: str) -> None:

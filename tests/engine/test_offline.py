@@ -46,7 +46,11 @@ def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> N
         assert done.code == 0, done.stderr
     bring_externals(toy.root / "services.yaml", cut.host)
     bake = cut.within(sys.executable, "-m", "slimbake", "bake", "--no-cache", "--json")
-    env |= {"DOCKER_HOST": cut.host, "XDG_STATE_HOME": str(tmp_path / "state"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    env |= {
+        "DOCKER_HOST": cut.host,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+    }
     done = call(*bake, cwd=toy.root, env=env)
     assert done.code == 0, done.stderr
     assert done.json()["images"].keys() == {"one", "two"}

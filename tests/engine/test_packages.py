@@ -26,7 +26,9 @@ def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def filled(toy: Toy, index: Index) -> None:
-    """Lock and fetch from the index; what follows has to do without it: a build cannot even reach it."""
+    """Lock and fetch from the index; what follows has to do without it: a build cannot even reach
+    it.
+    """
     for command in ("lock", "fetch"):
         done = toy.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
         assert done.code == 0, done.stderr
@@ -36,10 +38,14 @@ def told(done: Ended) -> list[str]:
     return done.stderr[done.stderr.index("slimbake: ") :].splitlines()
 
 
-def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(toy: Toy, index: Index, wheelhouse: Path) -> None:
+def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
+    toy: Toy, index: Index, wheelhouse: Path
+) -> None:
     index.add("toy-core", "1")
     index.add("toy-leaf", "1")
-    toy.write("services:\n" + entry("one", "    requirements: [toy-core, toy-leaf]\n"), code(toy, "one"))
+    toy.write(
+        "services:\n" + entry("one", "    requirements: [toy-core, toy-leaf]\n"), code(toy, "one")
+    )
     filled(toy, index)
     (wheel,) = wheelhouse.glob("sha256/*/toy_leaf-1-*.whl")
     good = wheel.read_bytes()
@@ -64,25 +70,35 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(toy: Toy, inde
     assert docker("run", "--rm", toy.image("one")) == "one\n"
 
 
-def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(toy: Toy, index: Index, wheelhouse: Path) -> None:
+def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(
+    toy: Toy, index: Index, wheelhouse: Path
+) -> None:
     for name in ("toy-left", "toy-right"):
         files = {"toy_shared/__init__.py": f"owner = {name!r}\n".encode()}
-        index.publish(name, f"{name.replace('-', '_')}-1-py3-none-any.whl", wheel_bytes(name, "1", files=files))
+        index.publish(
+            name,
+            f"{name.replace('-', '_')}-1-py3-none-any.whl",
+            wheel_bytes(name, "1", files=files),
+        )
     base = "bases:\n  small: {requirements: [toy-left]}\n"
     more = "    base: small\n    requirements: [toy-right]\n"
     toy.write(f"{base}services:\n" + entry("one", more), code(toy, "one"))
     filled(toy, index)
     done = toy.slimbake("bake")
     assert done.code == 5, done.stderr
-    assert told(done)[1] == (
-        "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, otherwise, "
+    assert (
+        told(done)[1]
+        == "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, otherwise, "
         "in toy_right-1-py3-none-any.whl"
     )
     assert held(toy.image("one")) == ""
 
 
 def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> None:
-    toy.write("services:\n" + entry("one", "    weights: {path: model}\n"), code(toy, "one") | {"model/a.bin": "a"})
+    toy.write(
+        "services:\n" + entry("one", "    weights: {path: model}\n"),
+        code(toy, "one") | {"model/a.bin": "a"},
+    )
     done = toy.slimbake("bake")
     assert done.code == 0, done.stderr
     before = held(toy.image("one"))
@@ -100,7 +116,9 @@ def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> 
 
 def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
     more = "    requirements: requirements.txt\n"
-    toy.write("services:\n" + entry("one", more), code(toy, "one") | {"one/requirements.txt": "six\n"})
+    toy.write(
+        "services:\n" + entry("one", more), code(toy, "one") | {"one/requirements.txt": "six\n"}
+    )
     refused = toy.slimbake("bake", "--frozen")
     assert refused.code == 4 and "one (it was never locked)" in refused.stderr
     done = toy.slimbake("bake")
@@ -115,9 +133,13 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
 
 
 def package(toy: Toy, name: str, needs: str) -> dict[str, str]:
-    """A package of the repository; its name makes the lock that it needs something in one that no cache knows."""
+    """A package of the repository; its name makes the lock that it needs something in one that no
+    cache knows.
+    """
     backend = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
-    project = f'[project]\nname = "{name}-{toy.project}"\nversion = "1"\ndependencies = ["{needs}"]\n'
+    project = (
+        f'[project]\nname = "{name}-{toy.project}"\nversion = "1"\ndependencies = ["{needs}"]\n'
+    )
     return {f"libs/{name}/pyproject.toml": project + backend, f"libs/{name}/own_{name}.py": ""}
 
 
@@ -127,7 +149,11 @@ def names(wheelhouse: Path) -> set[str]:
 
 def fetching(done: Ended) -> set[str]:
     """The targets that asked the index."""
-    return {line.partition(": fetch")[0] for line in done.stderr.splitlines() if ": fetch /wheels" in line}
+    return {
+        line.partition(": fetch")[0]
+        for line in done.stderr.splitlines()
+        if ": fetch /wheels" in line
+    }
 
 
 def test_the_index_and_the_wheelhouse_give_the_same_images(toy: Toy, wheelhouse: Path) -> None:

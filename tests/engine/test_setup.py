@@ -47,7 +47,11 @@ def state_of_engine() -> dict[str, Any]:
 
 def files(folder: Path) -> dict[str, int]:
     """A folder's files with their times."""
-    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} if folder.exists() else {}
+    return (
+        {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+        if folder.exists()
+        else {}
+    )
 
 
 def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
@@ -100,19 +104,38 @@ assert stop_engine(said.append) is False
 
 
 @needs_root
-def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(tmp_path: Path) -> None:
+def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(
+    tmp_path: Path,
+) -> None:
     if dockerd.systemd_runs():
         pytest.skip("systemd starts engines here")
-    # A view of this machine with no engine running: processes, network, /run and Docker's data of its own.
+    # A view of this machine with no engine running: processes, network, /run and Docker's data of
+    # its own.
     with tempfile.TemporaryDirectory(prefix="engine-") as data:
         view = f"""
             mount -t tmpfs none /run && mount --bind {data} /var/lib/docker || exit
             unset DOCKER_HOST
             exec {sys.executable} -W error -c "$1"
         """
-        unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "sh", "-c"]
+        unshared = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--net",
+            "sh",
+            "-c",
+        ]
         Path("/var/lib/docker").mkdir(exist_ok=True)
-        done = call(*unshared, textwrap.dedent(view), "sh", START_AND_STOP, env={"XDG_STATE_HOME": str(tmp_path)})
+        done = call(
+            *unshared,
+            textwrap.dedent(view),
+            "sh",
+            START_AND_STOP,
+            env={"XDG_STATE_HOME": str(tmp_path)},
+        )
     log = tmp_path / "slimbake/dockerd.log"
     assert done.code == 0, done.stderr + (log.read_text()[-2000:] if log.exists() else "")
 
@@ -122,16 +145,14 @@ def test_externals_that_cannot_be_reached_are_stood_in_for_and_build(tmp_path: P
     assert isinstance(engine, Engine)
     externals = resolve([PYTHON, UV], "3.11", engine, machine(), print, install=True)
     assert externals.standins == ("python", "uv")
-    (tmp_path / "Dockerfile").write_text(
-        f"""\
+    (tmp_path / "Dockerfile").write_text(f"""\
 FROM {PYTHON.image}
 RUN --mount=type=bind,from=uv,target=/uv ["/uv/uv", "--version"]
 RUN ["python3", "-c", "import bz2, ctypes, lzma, readline, sqlite3, ssl, zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')"]
 RUN test -s /etc/ssl/certs/ca-certificates.crt
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1
 RUN test -z "$(ls /var/cache/apt/archives/*.deb /var/cache/apt/*.bin)"
-"""
-    )
+""")
     contexts = (f"{PYTHON.image}={externals['python'].context}", f"uv={externals['uv'].context}")
     flags = [flag for context in contexts for flag in ("--build-context", context)]
     built = call("docker", "buildx", "build", "--output=type=cacheonly", *flags, str(tmp_path))
@@ -143,7 +164,9 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     said: list[str] = []
     assert python_standin("3.11", machine(), said.append) == reference
     assert said == []
-    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference))
+    labels = json.loads(
+        docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
+    )
     assert len(labels["slimbake.standin"]) == 64
 
 
@@ -156,15 +179,21 @@ python_standin("3.13", machine(), print, install=True)
 """
 
 
-def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(tmp_path: Path) -> None:
+def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
+    tmp_path: Path,
+) -> None:
     reference = "slimbake-standin/python:3.13-trixie"
     if call("docker", "image", "inspect", reference).code == 0:
         docker("image", "rm", reference)
     tmp_path.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
     ) as making:
-        wait_for(lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))), "mmdebstrap")
+        wait_for(
+            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))), "mmdebstrap"
+        )
         making.send_signal(signal.SIGINT)
         said = making.communicate(timeout=30)[1].decode()
     assert "KeyboardInterrupt" in said

@@ -1,4 +1,6 @@
-"""`bake --shards` on two engines, each in a network namespace of its own, as Docker contexts, with one registry."""
+"""`bake --shards` on two engines, each in a network namespace of its own, as Docker contexts, with
+one registry.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ class Nodes:
     """A toy fleet, and the contexts `near` and `far`; `gone` is one whose engine does not answer."""
 
     def __init__(self, toy: Toy, registry: str, config: Path) -> None:
-        self.toy, self.to, self.env = toy, f"{registry}/{toy.project}", {"DOCKER_CONFIG": str(config)}
+        self.toy, self.to, self.env = (
+            toy,
+            f"{registry}/{toy.project}",
+            {"DOCKER_CONFIG": str(config)},
+        )
 
     def add(self, name: str, host: str) -> None:
         made = call("docker", "context", "create", name, "--docker", f"host={host}", env=self.env)
@@ -32,14 +38,20 @@ class Nodes:
 
     def bake(self, *nodes: str) -> Ended:
         words = [word for node in nodes for word in ("--node", node)]
-        return self.toy.slimbake("bake", "--push", "--registry", self.to, "--json", *words, env=self.env)
+        return self.toy.slimbake(
+            "bake", "--push", "--registry", self.to, "--json", *words, env=self.env
+        )
 
     def served(self, name: str, tag: str = "latest") -> str:
         """The digest that the registry has under a tag; "" for none."""
         host, _, path = self.to.partition("/")
-        kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+        kinds = (
+            "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+        )
         request = urllib.request.Request(
-            f"http://{host}/v2/{path}/{name}/manifests/{tag}", headers={"Accept": kinds}, method="HEAD"
+            f"http://{host}/v2/{path}/{name}/manifests/{tag}",
+            headers={"Accept": kinds},
+            method="HEAD",
         )
         try:
             with urllib.request.urlopen(request) as answer:
@@ -69,7 +81,9 @@ def test_two_engines_share_what_is_built_once_and_give_what_one_gives(nodes: Nod
     images = done.json()["images"]
     assert set(images) == {"runtime", *SERVICES}
     assert {images[name]["node"] for name in SERVICES} == {"near", "far"}
-    assert len(re.findall(r"^shard \d+: runtime: distil", done.stderr, re.MULTILINE)) == 1, "built once in all"
+    assert len(re.findall(r"^shard \d+: runtime: distil", done.stderr, re.MULTILINE)) == 1, (
+        "built once in all"
+    )
     for name in ("runtime", *SERVICES):
         assert nodes.served(name) == images[name]["digest"]
 
@@ -77,7 +91,10 @@ def test_two_engines_share_what_is_built_once_and_give_what_one_gives(nodes: Nod
     assert {name: about["digest"] for name, about in alone.json()["images"].items()} == {
         name: images[name]["digest"] for name in SERVICES
     }, "the same inputs give the same digests, wherever they are built"
-    assert set(json.loads((nodes.toy.root / ".slimbake/costs.json").read_text())) >= {"runtime", *SERVICES}
+    assert set(json.loads((nodes.toy.root / ".slimbake/costs.json").read_text())) >= {
+        "runtime",
+        *SERVICES,
+    }
 
 
 def test_a_shard_whose_node_is_gone_is_built_elsewhere(nodes: Nodes) -> None:

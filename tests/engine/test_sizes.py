@@ -1,4 +1,6 @@
-"""What real images weigh, wherever they lie, what they must not carry, and in which file two of them differ."""
+"""What real images weigh, wherever they lie, what they must not carry, and in which file two of
+them differ.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,18 @@ def measured(baked: dict[str, Any]) -> dict[str, Any]:
     return dict(done.json())
 
 
-def test_the_survey_weighs_what_the_bake_weighed(baked: dict[str, Any], measured: dict[str, Any]) -> None:
+def test_the_survey_weighs_what_the_bake_weighed(
+    baked: dict[str, Any], measured: dict[str, Any]
+) -> None:
     kept = ("digest", "uncompressed", "compressed", "shared_uncompressed")
     assert {name: [image[key] for key in kept] for name, image in measured["images"].items()} == {
         name: [image[key] for key in kept] for name, image in baked.items()
     }
 
 
-def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_layers(measured: dict[str, Any]) -> None:
+def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_layers(
+    measured: dict[str, Any],
+) -> None:
     layers = sum(row["uncompressed"] for row in measured["layers"])
     for rows in ("packages", "directories"):
         assert sum(row["uncompressed"] for row in measured[rows]) == layers
@@ -45,7 +51,13 @@ def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_laye
     packages = {row["name"]: row for row in measured["packages"]}
     assert packages["torch"]["uncompressed"] > 400_000_000
     assert set(packages["torch"]["images"]) == ML
-    assert {row["kind"] for row in measured["packages"]} == {"python", "debian", "weights", "code", "directory"}
+    assert {row["kind"] for row in measured["packages"]} == {
+        "python",
+        "debian",
+        "weights",
+        "code",
+        "directory",
+    }
     stray = [row for row in measured["packages"] if row["kind"] == "directory"]
     assert sum(row["uncompressed"] for row in stray) < 1_000_000, "nearly every file is somebody's"
 
@@ -61,9 +73,15 @@ def test_images_on_one_base_have_an_identical_chain_of_layers(
 ) -> None:
     found = next(row for row in measured["packages"] if row["name"] == package)
     assert set(found["images"]) == services
-    assert found["on_host"] == found["uncompressed"], "one chain: a second would lie on a host once more"
-    prefixes = {name: [layer["diff"] for layer in measured["images"][name]["layers"]] for name in services}
-    holding = next(row["name"] for row in measured["layers"] if set(row["images"]) == services and row["files"])
+    assert found["on_host"] == found["uncompressed"], (
+        "one chain: a second would lie on a host once more"
+    )
+    prefixes = {
+        name: [layer["diff"] for layer in measured["images"][name]["layers"]] for name in services
+    }
+    holding = next(
+        row["name"] for row in measured["layers"] if set(row["images"]) == services and row["files"]
+    )
     chains = {tuple(layers[: layers.index(holding) + 1]) for layers in prefixes.values()}
     assert len(chains) == 1
 
@@ -73,7 +91,9 @@ def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict
     assert [each for each in duplicates if not each["reason"]] == []
     others = [each for each in duplicates if "a licence" not in each["reason"]]
     paths = {copy["path"] for each in others for copy in each["copies"]}
-    assert [path for path in sorted(paths) if not any(name in path for name in IN_SEVERAL_DELTAS)] == []
+    assert [
+        path for path in sorted(paths) if not any(name in path for name in IN_SEVERAL_DELTAS)
+    ] == []
     assert sum(each["waste"] for each in duplicates) < 200_000
 
 
@@ -102,7 +122,8 @@ def test_an_image_weighs_the_same_in_the_engine_in_a_layout_and_on_a_registry(
         with tarfile.open(tmp_path / "api.tar") as archive:
             archive.extractall(unpacked, filter="data")
         found = [
-            weighed(tmp_path, each) for each in (there, str(tmp_path / "api.tar"), str(unpacked), f"registry://{there}")
+            weighed(tmp_path, each)
+            for each in (there, str(tmp_path / "api.tar"), str(unpacked), f"registry://{there}")
         ]
     finally:
         docker("image", "rm", there)
@@ -152,10 +173,14 @@ def different(toy: Toy) -> Ended:
     return toy.slimbake("diff", toy.image("one", "first"), toy.image("one", "second"))
 
 
-def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(one: Toy, registry: str) -> None:
+def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(
+    one: Toy, registry: str
+) -> None:
     where = ("--registry", f"{registry}/sizes", "--tag", "second")
     bake(one, "--push", *where)
-    here, there = (one.slimbake("sizes", "--json", "--from", place, *where) for place in ("engine", "registry"))
+    here, there = (
+        one.slimbake("sizes", "--json", "--from", place, *where) for place in ("engine", "registry")
+    )
     assert (here.code, there.code) == (0, 0), there.stderr
     assert here.json() == there.json()
 
@@ -190,9 +215,14 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
     manifest = toy.root / "services.yaml"
     manifest.write_text(f"compression: {{type: {type_}, level: 1}}\n{manifest.read_text()}")
     (found,) = bake(toy)["images"].values()
-    kinds = {layer["mediaType"].rpartition("+")[2] for layer in manifest_of(found["digest"], toy.root)["layers"]}
+    kinds = {
+        layer["mediaType"].rpartition("+")[2]
+        for layer in manifest_of(found["digest"], toy.root)["layers"]
+    }
     assert kinds == {type_}
-    assert [layer["diff"] for layer in found["layers"]] == [layer["diff"] for layer in default["layers"]]
+    assert [layer["diff"] for layer in found["layers"]] == [
+        layer["diff"] for layer in default["layers"]
+    ]
     assert (found["digest"] == default["digest"]) == (type_ == "zstd")
 
 

@@ -37,7 +37,11 @@ def ports() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[Toy]:
     with fleet(tmp_path_factory.mktemp("up")) as made:
-        files = {"serves/index.html": "here", "dies/dies.py": DIES, "speaks/speaks.py": "print('spoken')"}
+        files = {
+            "serves/index.html": "here",
+            "dies/dies.py": DIES,
+            "speaks/speaks.py": "print('spoken')",
+        }
         made.write(MANIFEST.format(**ports), files)
         baked = made.slimbake("bake")
         assert baked.code == 0, baked.stderr
@@ -62,7 +66,9 @@ def test_up_reports_a_service_that_ends_at_once_with_its_last_words(toys: Toy) -
         f"  `docker logs {name}` tells all; `slimbake down` ends the others",
     ]
     assert started.stderr.splitlines()[-3:] == words
-    assert name in docker("ps", "--all", "--format={{.Names}}").split(), "its log is there to be read"
+    assert name in docker("ps", "--all", "--format={{.Names}}").split(), (
+        "its log is there to be read"
+    )
 
 
 def test_up_names_a_service_whose_port_is_taken(toys: Toy, ports: dict[str, int]) -> None:
@@ -86,5 +92,7 @@ def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy
     toys.slimbake("down")
     started = toys.slimbake("up", "--tag=none")
     assert started.code == 7
-    assert started.stderr.startswith(f"slimbake: the engine has no image {toys.image('serves', 'none')}\n")
+    assert started.stderr.startswith(
+        f"slimbake: the engine has no image {toys.image('serves', 'none')}\n"
+    )
     assert toys.project not in docker("ps", "--all", "--format={{.Names}}")

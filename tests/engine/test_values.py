@@ -1,4 +1,6 @@
-"""Hostile values, once through a real image: what the golden fleet `hostile` says is what the image has."""
+"""Hostile values, once through a real image: what the golden fleet `hostile` says is what the image
+has.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,19 @@ def buildx(which: str) -> list[str]:
 
 
 def root_filesystem(folder: Path) -> None:
-    """A base in which every step holds, and none takes time: its python does nothing and says that it went well."""
+    """A base in which every step holds, and none takes time: its python does nothing and says that
+    it went well.
+    """
     true = shutil.which("true")
     assert true is not None
     linked = subprocess.run(["ldd", true], capture_output=True, text=True, check=True).stdout
-    libraries = [word for line in linked.splitlines() for word in line.split() if word.startswith("/")]
-    for source, target in ((true, "/usr/bin/python"), *((library, library) for library in libraries)):
+    libraries = [
+        word for line in linked.splitlines() for word in line.split() if word.startswith("/")
+    ]
+    for source, target in (
+        (true, "/usr/bin/python"),
+        *((library, library) for library in libraries),
+    ):
         place = folder / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)
@@ -47,13 +56,24 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     root = Fleet(CASES / "hostile").written(tmp_path)
     root_filesystem(root / "root")
     done = subprocess.run(
-        [*command, "bake", "--set=target.contexts.base=root", "--set=target.contexts.inside=dockerfiles/inside",
-         f"--set=target.tags={name}", "target"],
-        cwd=root, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            *command,
+            "bake",
+            "--set=target.contexts.base=root",
+            "--set=target.contexts.inside=dockerfiles/inside",
+            f"--set=target.tags={name}",
+            "target",
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     try:
-        shown = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            ["docker", "image", "inspect", name], capture_output=True, text=True, check=True
+        )
         yield json.loads(shown.stdout)[0]["Config"]
     finally:
         subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=True)

@@ -1,4 +1,6 @@
-"""Variants as images: the default keeps its name and tag, the others are built where they are asked for."""
+"""Variants as images: the default keeps its name and tag, the others are built where they are asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         yield made
 
 
-def test_a_bake_builds_the_default_of_each_service_and_a_variant_where_it_is_asked_for(toy: Toy) -> None:
+def test_a_bake_builds_the_default_of_each_service_and_a_variant_where_it_is_asked_for(
+    toy: Toy,
+) -> None:
     done = toy.slimbake("bake", "--json")
     assert done.code == 0, done.stderr
     assert sorted(done.json()["images"]) == ["other", "tool"]
@@ -54,7 +58,10 @@ def test_a_bake_builds_the_default_of_each_service_and_a_variant_where_it_is_ask
 
 
 def test_a_variant_is_released_only_when_its_own_smoke_holds(toy: Toy) -> None:
-    toy.file("tool/smoke.py", "def imports():\n    import os\n\n    assert os.environ['KIND'] == 'plain'\n")
+    toy.file(
+        "tool/smoke.py",
+        "def imports():\n    import os\n\n    assert os.environ['KIND'] == 'plain'\n",
+    )
     done = toy.slimbake("bake", "tool", "--tag=2")
     assert done.code == 0, done.stderr
     done = toy.slimbake("bake", "tool-fast", "--tag=2")

@@ -1,4 +1,6 @@
-"""`slimbake verify`: the eight services hold, and one that is broken is told from one that hangs or needs too much."""
+"""`slimbake verify`: the eight services hold, and one that is broken is told from one that hangs or
+needs too much.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,9 @@ def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) ->
     assert done.code == 6
     assert done.stdout.startswith("sound: does not hold (")
     assert '    File "app/verify.py", line 4, in verify\n' in done.stderr
-    assert done.stderr.endswith("  AssertionError: 200\nslimbake: 1 verify of 1 does not hold: sound\n")
+    assert done.stderr.endswith(
+        "  AssertionError: 200\nslimbake: 1 verify of 1 does not hold: sound\n"
+    )
 
 
 def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
@@ -122,7 +126,9 @@ def test_a_service_that_writes_to_its_root_shows_why_it_failed(toy: Toy) -> None
 
 
 def test_a_check_that_takes_its_own_program_down_is_no_verdict(toy: Toy) -> None:
-    done = verify(toy, "import os\ndef verify(service):\n    os.write(2, b'gone\\n')\n    os._exit(0)\n")
+    done = verify(
+        toy, "import os\ndef verify(service):\n    os.write(2, b'gone\\n')\n    os._exit(0)\n"
+    )
     assert done.code == 6
     assert "  it ended with 0, and without a verdict\n  gone\n" in done.stderr
 
@@ -130,7 +136,10 @@ def test_a_check_that_takes_its_own_program_down_is_no_verdict(toy: Toy) -> None
 def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
     toy.file("app/verify.py", CALLS.format("hang"))
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "verify"], cwd=toy.root, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "slimbake", "verify"],
+        cwd=toy.root,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         wait_for(lambda: bool(containers(toy)), "the container")
         began = time.monotonic()
@@ -144,7 +153,10 @@ def test_what_cannot_be_verified_is_told_before_anything_runs(toy: Toy) -> None:
     assert (missing.code, missing.stdout) == (7, "")
     assert f"the engine has no image {toy.image('sound', 'none')}" in missing.stderr
     wrong = verify(toy, CHECK, "--memory=much")
-    assert (wrong.code, wrong.stderr.splitlines()[0]) == (2, "slimbake: --memory: 'much' is no size")
+    assert (wrong.code, wrong.stderr.splitlines()[0]) == (
+        2,
+        "slimbake: --memory: 'much' is no size",
+    )
 
 
 def test_a_service_without_a_verify_has_nothing_to_hold(toy: Toy) -> None:
@@ -155,4 +167,7 @@ def test_a_service_without_a_verify_has_nothing_to_hold(toy: Toy) -> None:
     finally:
         toy.file("services.yaml", text)
     assert (named.code, named.stderr.splitlines()[0]) == (2, "slimbake: no verify: sound")
-    assert (all_.code, all_.stderr.splitlines()[0]) == (3, "slimbake: no service of services.yaml has a verify")
+    assert (all_.code, all_.stderr.splitlines()[0]) == (
+        3,
+        "slimbake: no service of services.yaml has a verify",
+    )

@@ -18,13 +18,19 @@ from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
 def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A watch, and the lines that it says on stderr."""
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "bake", "--watch"], cwd=toy.root, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "slimbake", "bake", "--watch"],
+        cwd=toy.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
+    ) as process:
         said: list[str] = []
         stream = process.stderr
         assert stream is not None
-        reader = threading.Thread(target=lambda: said.extend(line.rstrip("\n") for line in stream), daemon=True)
+        reader = threading.Thread(
+            target=lambda: said.extend(line.rstrip("\n") for line in stream), daemon=True
+        )
         reader.start()
         try:
             yield process, said
@@ -47,14 +53,26 @@ def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
 
         second = held(one)
         toy.file("one/smoke.py", BROKEN)
-        wait_for(lambda: any("the smoke of one does not hold" in line for line in said), "the smoke's failure", 120)
+        wait_for(
+            lambda: any("the smoke of one does not hold" in line for line in said),
+            "the smoke's failure",
+            120,
+        )
         assert held(one) == second
         toy.file("services.yaml", "services: [\n")
-        wait_for(lambda: any("problem in services.yaml" in line for line in said), "the manifest's fault", 60)
+        wait_for(
+            lambda: any("problem in services.yaml" in line for line in said),
+            "the manifest's fault",
+            60,
+        )
         write(toy, "one", "two")
         toy.file("one/app.py", f"print('edited')  # {toy.project}\n")
         toy.file("one/smoke.py", SMOKE + "    assert True\n")
-        wait_for(lambda: sum("changed: one" in line for line in said) >= 3, "the mended smoke's bake", 120)
+        wait_for(
+            lambda: sum("changed: one" in line for line in said) >= 3,
+            "the mended smoke's bake",
+            120,
+        )
         assert held(two) == other
 
         process.send_signal(signal.SIGINT)

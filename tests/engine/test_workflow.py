@@ -1,4 +1,6 @@
-"""The generated workflow, run as it stands: each job with a clone, an engine, and only what the YAML gives it."""
+"""The generated workflow, run as it stands: each job with a clone, an engine, and only what the
+YAML gives it.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ class Fleet:
     def edited(self, files: Mapping[str, str]) -> Iterator[None]:
         """Commit other contents of files, path -> text; in the end those of before."""
         there = {path: self.toy.root / path for path in files}
-        old = {path: file.read_text("utf-8") if file.is_file() else None for path, file in there.items()}
+        old = {
+            path: file.read_text("utf-8") if file.is_file() else None
+            for path, file in there.items()
+        }
         try:
             for path, text in files.items():
                 self.toy.file(path, text)
@@ -83,7 +88,10 @@ class Fleet:
 def made(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Fleet]:
     """The fleet after its first push."""
     with fleet(tmp_path_factory.mktemp("workflow")) as toy:
-        toy.write(manifest(registry, toy, "toolz==0.12.0"), {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n"})
+        toy.write(
+            manifest(registry, toy, "toolz==0.12.0"),
+            {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n"},
+        )
         for words in (("lock",), ("generate",)):
             assert (done := toy.slimbake(*words)).code == 0, done.stderr
         assert call("git", "init", "--quiet", "--initial-branch=main", str(toy.root)).code == 0
@@ -102,10 +110,17 @@ def test_each_base_is_built_exactly_once_in_all_and_each_service_stands_on_it(ma
         assert made.first.built(target) == ["bases linux_amd64"]
     for number, name in enumerate(SERVICES):
         assert made.first.built(name) == [f"services linux_amd64-{number}"]
-    layers = {name: [each["digest"] for each in Pushed(made.registry, made.toy, name).manifest("v1")[1]["layers"]]
-              for name in (*SERVICES, "base-ml")}  # fmt: skip
+    layers = {
+        name: [
+            each["digest"]
+            for each in Pushed(made.registry, made.toy, name).manifest("v1")[1]["layers"]
+        ]
+        for name in (*SERVICES, "base-ml")
+    }
     for name in ON_ML:
-        assert layers[name][: len(layers["base-ml"])] == layers["base-ml"], "the very blobs that wave 1 pushed"
+        assert layers[name][: len(layers["base-ml"])] == layers["base-ml"], (
+            "the very blobs that wave 1 pushed"
+        )
 
 
 def test_the_summary_has_a_row_for_each_service(made: Fleet) -> None:
@@ -131,12 +146,22 @@ def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
     assert set().union(*(job.built for job in run.jobs)) <= {"inside", "api", "api-smoke"}
     before, after = made.digests("v1"), made.digests("v3")
     assert {name for name in SERVICES if after[name] != before[name]} == {"api"}
-    old, new = (Pushed(made.registry, made.toy, "api").manifest(tag)[1]["layers"] for tag in ("v1", "v3"))
-    assert len([layer for layer in new if layer not in old]) == 1, "one layer of its own is pushed, and no other"
+    old, new = (
+        Pushed(made.registry, made.toy, "api").manifest(tag)[1]["layers"] for tag in ("v1", "v3")
+    )
+    assert len([layer for layer in new if layer not in old]) == 1, (
+        "one layer of its own is pushed, and no other"
+    )
 
 
-def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(made: Fleet) -> None:
-    text = (made.toy.root / "services.yaml").read_text("utf-8").replace("toolz==0.12.0", "toolz==0.12.1")
+def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(
+    made: Fleet,
+) -> None:
+    text = (
+        (made.toy.root / "services.yaml")
+        .read_text("utf-8")
+        .replace("toolz==0.12.0", "toolz==0.12.1")
+    )
     with made.edited({"services.yaml": text}):
         broken_off = made.pipeline.push("v4", until="bases")
         held(broken_off)
@@ -156,7 +181,10 @@ def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where
 def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None:
     shipped = (template_root() / "base.Dockerfile.j2").read_text("utf-8")
     macros = (template_root() / "_macros.j2").read_text("utf-8")
-    own = {"templates/base.Dockerfile.j2": f"{{#- a word about it -#}}\n{shipped}", "templates/_macros.j2": macros}
+    own = {
+        "templates/base.Dockerfile.j2": f"{{#- a word about it -#}}\n{shipped}",
+        "templates/_macros.j2": macros,
+    }
     with made.edited(own):
         run = made.pipeline.push("v5")
     held(run)

@@ -10,11 +10,16 @@ BROKEN = "def load():\n    import app\n    raise ValueError('the weights are wro
 
 def entry(name: str, more: str = "") -> str:
     """A service's entry in the manifest; `more`: further lines of it."""
-    return f"  {name}:\n    context: {name}\n    command: [python, -m, app]\n    smoke: smoke.py\n{more}"
+    return (
+        f"  {name}:\n    context: {name}\n    command: [python, -m, app]\n    smoke:"
+        f" smoke.py\n{more}"
+    )
 
 
 def code(toy: Toy, *services: str) -> dict[str, str]:
-    """Code of services that print their name, which no other fleet has: the engine's cache holds nothing of it."""
+    """Code of services that print their name, which no other fleet has: the engine's cache holds
+    nothing of it.
+    """
     files = {f"{name}/app.py": f"print({name!r})  # {toy.project}\n" for name in services}
     return files | {f"{name}/smoke.py": SMOKE for name in services}
 
@@ -31,4 +36,10 @@ def held(reference: str) -> str:
 
 def dangling(toy: Toy) -> str:
     """The untagged images of a fleet that the engine holds."""
-    return docker("image", "ls", "--quiet", "--filter=dangling=true", f"--filter=label=slimbake.project={toy.project}")
+    return docker(
+        "image",
+        "ls",
+        "--quiet",
+        "--filter=dangling=true",
+        f"--filter=label=slimbake.project={toy.project}",
+    )

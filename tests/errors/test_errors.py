@@ -1,4 +1,6 @@
-"""Error messages are interface: each case is a small fleet, or passes, with faults, and the exact text that they give."""
+"""Error messages are interface: each case is a small fleet, or passes, with faults, and the exact
+text that they give.
+"""
 
 from __future__ import annotations
 

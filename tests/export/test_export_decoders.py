@@ -22,9 +22,17 @@ from slimbake.inside.export_torch import ExportError  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
 SMALL = {
-    "vocab_size": 128, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 64, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0,
-}  # fmt: skip
+    "vocab_size": 128,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+    "pad_token_id": 0,
+}
 WINDOWS = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
 FAMILIES: dict[str, dict[str, Any]] = {
     "Gemma": {"head_dim": 16},
@@ -71,13 +79,17 @@ class Graph:
     def __init__(self, path: Path) -> None:
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def __call__(self, ids: Any, mask: Any, past: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def __call__(
+        self, ids: Any, mask: Any, past: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         given = past or {
             node.name: np.zeros((len(ids), node.shape[1], 0, node.shape[3]), np.float32)
             for node in self.session.get_inputs()
             if node.name.startswith("past_key_values.")
         }
-        names = [node.name.replace("present.", "past_key_values.") for node in self.session.get_outputs()]
+        names = [
+            node.name.replace("present.", "past_key_values.") for node in self.session.get_outputs()
+        ]
         made = self.session.run(None, {"input_ids": ids, "attention_mask": mask, **given})
         found = dict(zip(names, made, strict=True))
         return found.pop("logits"), found
@@ -88,16 +100,23 @@ def torch_logits(model: Any, ids: Any, mask: Any) -> Any:
     attended = torch.tensor(mask)
     positions = (attended.cumsum(-1) - 1).clamp(min=0)
     with torch.no_grad():
-        return model(input_ids=torch.tensor(ids), attention_mask=attended, position_ids=positions).logits.numpy()
+        return model(
+            input_ids=torch.tensor(ids), attention_mask=attended, position_ids=positions
+        ).logits.numpy()
 
 
 def test_inputs_and_outputs_are_those_of_the_contract(exported: Exported) -> None:
     session = Graph(exported.graph).session
     caches = [f"{layer}.{part}" for layer in (0, 1) for part in ("key", "value")]
     assert [node.name for node in session.get_inputs()] == [
-        "input_ids", "attention_mask", *(f"past_key_values.{name}" for name in caches)
-    ]  # fmt: skip
-    assert [node.name for node in session.get_outputs()] == ["logits", *(f"present.{name}" for name in caches)]
+        "input_ids",
+        "attention_mask",
+        *(f"past_key_values.{name}" for name in caches),
+    ]
+    assert [node.name for node in session.get_outputs()] == [
+        "logits",
+        *(f"present.{name}" for name in caches),
+    ]
     shapes = {node.name: node.shape for node in session.get_inputs()}
     assert shapes["input_ids"] == ["batch", "length"]
     assert shapes["past_key_values.0.key"][::2] == ["batch", "past"]
@@ -162,7 +181,12 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
         out = tmp_path / seed
         out.mkdir()
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(filter(None, sys.path))}
-        subprocess.run([sys.executable, "-c", PROGRAM, tmp_path / "torch", out], check=True, cwd=out, env=environment)
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, tmp_path / "torch", out],
+            check=True,
+            cwd=out,
+            env=environment,
+        )
         found.append((out / "model.onnx").read_bytes())
     assert found[0] == found[1]
 
@@ -174,10 +198,13 @@ def test_nothing_of_the_machine_is_in_the_graph(exported: Exported) -> None:
 
 
 def test_a_model_without_a_cache_of_keys_and_values_stays_with_torch(tmp_path: Path) -> None:
-    config = transformers.MambaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, state_size=4)
+    config = transformers.MambaConfig(
+        vocab_size=128, hidden_size=32, num_hidden_layers=2, state_size=4
+    )
     transformers.MambaForCausalLM(config).save_pretrained(tmp_path / "torch")
     with pytest.raises(
-        ExportError, match=r"MambaForCausalLM keeps another cache than keys and values; `inference: torch`"
+        ExportError,
+        match=r"MambaForCausalLM keeps another cache than keys and values; `inference: torch`",
     ):
         export(tmp_path / "torch", tmp_path)
 

@@ -1,4 +1,6 @@
-"""Exports of small models with random weights, where torch is: CONTRIBUTING.md says how such an environment is made."""
+"""Exports of small models with random weights, where torch is: CONTRIBUTING.md says how such an
+environment is made.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,20 @@ from slimbake.inside import export, export_torch  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "sat", "on", "the", "mat", "##s")
+WORDS = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "cat",
+    "dog",
+    "sat",
+    "on",
+    "the",
+    "mat",
+    "##s",
+)
 TEXTS = ["the cat sat", "dogs", "", "the dog sat on the mat " * 20, "unheard"]
 FP32 = {"type": "fp32"}
 Made = Callable[..., Path]
@@ -35,11 +50,20 @@ def made(tmp_path: Path) -> Made:
     def make(beside: dict[str, Any] | None = None, **config: Any) -> Path:
         torch.manual_seed(7)
         folder = tmp_path / "model"
-        small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-        told = transformers.BertConfig(vocab_size=len(WORDS), max_position_embeddings=64, **small | config)
+        small = {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+        }
+        told = transformers.BertConfig(
+            vocab_size=len(WORDS), max_position_embeddings=64, **small | config
+        )
         transformers.BertModel(told).save_pretrained(folder)
         (folder / "vocab.txt").write_text("\n".join(WORDS))
-        transformers.BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+        transformers.BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(
+            folder
+        )
         for name, value in (beside or {}).items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
@@ -53,7 +77,9 @@ def torch_vectors(folder: Path, texts: Sequence[str], pooling: str = "mean") -> 
     """What sentence-transformers would say, written out anew."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    batch = tokenizer(list(texts), padding=True, truncation=True, max_length=64, return_tensors="pt")
+    batch = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=64, return_tensors="pt"
+    )
     with torch.inference_mode():
         tokens = model(**batch).last_hidden_state
     mask = batch["attention_mask"].unsqueeze(-1)
@@ -71,18 +97,25 @@ def graph_vectors(out: Path, texts: Sequence[str]) -> Any:
     batch = tokenizer.encode_batch(list(texts))
     session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     names = {"input_ids": "ids", "attention_mask": "attention_mask"}
-    given = {name: np.array([getattr(each, what) for each in batch], dtype=np.int64) for name, what in names.items()}
+    given = {
+        name: np.array([getattr(each, what) for each in batch], dtype=np.int64)
+        for name, what in names.items()
+    }
     tokens, vectors = session.run(["token_embeddings", "sentence_embedding"], given)
     assert tokens.shape == (*given["input_ids"].shape, told["dimension"])
     return vectors
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(made: Made, tmp_path: Path, pooling: str) -> None:
+def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(
+    made: Made, tmp_path: Path, pooling: str
+) -> None:
     folder = made({"1_Pooling/config.json": {"pooling_mode": pooling}})
     export.export(folder, tmp_path / "out", FP32)
     for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS[3:4]):
-        assert graph_vectors(tmp_path / "out", texts) == pytest.approx(torch_vectors(folder, texts, pooling), abs=1e-5)
+        assert graph_vectors(tmp_path / "out", texts) == pytest.approx(
+            torch_vectors(folder, texts, pooling), abs=1e-5
+        )
 
 
 def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Path) -> None:
@@ -90,34 +123,60 @@ def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Pat
     (folder / "LICENSE").write_text("mine")
     export.export(folder, tmp_path / "out", FP32)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "LICENSE", "config.json", "inference.json", "model.onnx", "tokenizer.json",
-    ]  # fmt: skip
+        "LICENSE",
+        "config.json",
+        "inference.json",
+        "model.onnx",
+        "tokenizer.json",
+    ]
     told = json.loads((tmp_path / "out/inference.json").read_text())
     assert told.pop("sha256") == {"model.onnx": export._hashed(tmp_path / "out/model.onnx")}
     assert told == {
-        "task": "embedding", "precision": "fp32", "pooling": "mean", "max_length": 48, "dimension": 32,
-        "inputs": ["input_ids", "attention_mask"], "outputs": ["token_embeddings", "sentence_embedding"],
+        "task": "embedding",
+        "precision": "fp32",
+        "pooling": "mean",
+        "max_length": 48,
+        "dimension": 32,
+        "inputs": ["input_ids", "attention_mask"],
+        "outputs": ["token_embeddings", "sentence_embedding"],
         "padding": {"id": 0, "token": "[PAD]"},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
-    "precision", [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}], ids=lambda told: told["type"]
+    "precision",
+    [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}],
+    ids=lambda told: told["type"],
 )
-def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precision: dict[str, Any]) -> None:
+def test_the_same_model_gives_the_same_bytes(
+    made: Made, tmp_path: Path, precision: dict[str, Any]
+) -> None:
     folder = made()
     (tmp_path / "settings.json").write_text(json.dumps({"precision": precision}))
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed}
-        words = [sys.executable, export.__file__, str(folder), str(tmp_path / seed), str(tmp_path / "settings.json")]
+        words = [
+            sys.executable,
+            export.__file__,
+            str(folder),
+            str(tmp_path / seed),
+            str(tmp_path / "settings.json"),
+        ]
         subprocess.run(words, check=True, env=environment, cwd=tmp_path)
-    first, second = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "2"))
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()}
+        for seed in ("1", "2")
+    )
     assert first == second
     assert str(tmp_path).encode() not in first["model.onnx"]
 
 
-@pytest.mark.parametrize("precision", [{"type": "fp16"}, {"type": "int8"}, {"type": "int8", "mode": "weights"}])
-def test_coarser_numbers_are_near_and_smaller(made: Made, tmp_path: Path, precision: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "precision", [{"type": "fp16"}, {"type": "int8"}, {"type": "int8", "mode": "weights"}]
+)
+def test_coarser_numbers_are_near_and_smaller(
+    made: Made, tmp_path: Path, precision: dict[str, Any]
+) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
     export.export(folder, tmp_path / "fp32", FP32)
     export.export(folder, tmp_path / "out", precision)
@@ -142,9 +201,15 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
     import onnx
 
     exclude = ["Gather", "encoder.layer.1.*"]
-    export.export(made(hidden_size=128), tmp_path / "out", {"type": "int8", "mode": "weights", "exclude": exclude})
+    export.export(
+        made(hidden_size=128),
+        tmp_path / "out",
+        {"type": "int8", "mode": "weights", "exclude": exclude},
+    )
     graph = onnx.load(tmp_path / "out/model.onnx").graph
-    stored = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.UINT8}
+    stored = {
+        weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.UINT8
+    }
     whole = {weight.name: list(weight.dims) for weight in graph.initializer}
     assert len(stored) == 4, "of one layer: queries, keys and values as one, and three more"
     assert whole["model.embeddings.word_embeddings.weight"] == [len(WORDS), 128]
@@ -153,7 +218,9 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
 def test_what_is_excluded_stays_in_full(made: Made, tmp_path: Path) -> None:
     import onnx
 
-    export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["Gather", "encoder.layer.1.*"]})
+    export.export(
+        made(), tmp_path / "out", {"type": "int8", "exclude": ["Gather", "encoder.layer.1.*"]}
+    )
     nodes = onnx.load(tmp_path / "out/model.onnx").graph.node
     left = [node.name for node in nodes if node.op_type == "MatMul" and "dense" in node.name]
     assert left and all(name.startswith("encoder.layer.1.") for name in left)
@@ -165,18 +232,24 @@ def test_static_ranges_come_from_a_calibration_file(made: Made, tmp_path: Path) 
     (tmp_path / "texts.txt").write_text("the cat sat\n" * 40)
     precision = {"type": "int8", "mode": "static", "calibration": str(tmp_path / "texts.txt")}
     export.export(folder, tmp_path / "out", precision)
-    cosines = (graph_vectors(tmp_path / "out", TEXTS[:1]) * torch_vectors(folder, TEXTS[:1])).sum(axis=1)
+    cosines = (graph_vectors(tmp_path / "out", TEXTS[:1]) * torch_vectors(folder, TEXTS[:1])).sum(
+        axis=1
+    )
     assert cosines.min() > 0.95
     (tmp_path / "texts.txt").write_text("one\n")
-    with pytest.raises(export_torch.ExportError, match="1 texts say too little: at least 16, one a line"):
+    with pytest.raises(
+        export_torch.ExportError, match="1 texts say too little: at least 16, one a line"
+    ):
         export.export(folder, tmp_path / "again", precision)
 
 
-# --- a graph larger than protobuf reads ------------------------------------------------------------------------------
+# --- a graph larger than protobuf reads
 
 
 @pytest.mark.parametrize(
-    "precision", [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}], ids=lambda told: told["type"]
+    "precision",
+    [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}],
+    ids=lambda told: told["type"],
 )
 def test_a_graph_over_the_limit_has_its_weights_beside_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: dict[str, Any]
@@ -190,7 +263,7 @@ def test_a_graph_over_the_limit_has_its_weights_beside_it(
     assert cosines.min() > 0.98
 
 
-# --- faults ----------------------------------------------------------------------------------------------------------
+# --- faults
 
 
 def test_weights_that_are_cut_short_are_told(made: Made, tmp_path: Path) -> None:
@@ -204,10 +277,13 @@ def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) ->
     from safetensors.torch import load_file, save_file
 
     weights = made() / "model.safetensors"
-    left = {name: value for name, value in load_file(weights).items() if "layer.1.output" not in name}
+    left = {
+        name: value for name, value in load_file(weights).items() if "layer.1.output" not in name
+    }
     save_file(left, weights, {"format": "pt"})
     with pytest.raises(
-        export_torch.ExportError, match=r"config\.json: missing: encoder\.layer\.1\.output\..* and 1 more"
+        export_torch.ExportError,
+        match=r"config\.json: missing: encoder\.layer\.1\.output\..* and 1 more",
     ):
         export.export(weights.parent, tmp_path / "out", FP32)
 
@@ -216,7 +292,11 @@ def test_a_pooler_may_be_missing(made: Made, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = made() / "model.safetensors"
-    save_file({k: v for k, v in load_file(weights).items() if not k.startswith("pooler")}, weights, {"format": "pt"})
+    save_file(
+        {k: v for k, v in load_file(weights).items() if not k.startswith("pooler")},
+        weights,
+        {"format": "pt"},
+    )
     export.export(weights.parent, tmp_path / "out", FP32)
     assert (tmp_path / "out/model.onnx").is_file()
 
@@ -226,7 +306,8 @@ def test_weights_of_another_config_are_told(made: Made, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
     with pytest.raises(
-        export_torch.ExportError, match=r"config\.json: of another shape: encoder\.layer\.0\.int.* and 3 more"
+        export_torch.ExportError,
+        match=r"config\.json: of another shape: encoder\.layer\.0\.int.* and 3 more",
     ):
         export.export(folder, tmp_path / "out", FP32)
 
@@ -251,9 +332,10 @@ def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
 
     with pytest.raises(export_torch.ExportError) as told:
         export_torch.traced(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
-    assert str(told.value) == (
-        "the exporter does not know the operator slimbake_test.strange.default, in the module inner (Strange); "
-        "`inference: torch` runs this service as it is"
+    assert (
+        str(told.value)
+        == "the exporter does not know the operator slimbake_test.strange.default, in the module"
+        " inner (Strange); `inference: torch` runs this service as it is"
     )
 
 
@@ -262,10 +344,14 @@ def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
         def forward(self, x: Any) -> Any:
             return {"y": x + 1 if x.sum() > 0 else x}
 
-    with pytest.raises(export_torch.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"):
+    with pytest.raises(
+        export_torch.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"
+    ):
         export_torch.traced(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
 
 
 def test_an_excluded_node_that_is_not_there_is_told(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(export_torch.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"):
+    with pytest.raises(
+        export_torch.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
+    ):
         export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})

@@ -18,9 +18,12 @@ Print = Callable[[Path, Sequence[str], Mapping[str, str]], dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def print_bake() -> Print:
-    """`docker buildx bake --print` in a folder; where there is none, the test is skipped, but never in CI."""
+    """`docker buildx bake --print` in a folder; where there is none, the test is skipped, but never
+    in CI.
+    """
     has = (
-        shutil.which("docker") and subprocess.run(["docker", "buildx", "version"], capture_output=True).returncode == 0
+        shutil.which("docker")
+        and subprocess.run(["docker", "buildx", "version"], capture_output=True).returncode == 0
     )
     if not has and os.environ.get("CI") != "true":
         pytest.skip("docker buildx is not installed: `slimbake setup --install-engine` installs it")

@@ -1,4 +1,6 @@
-"""Whole small fleets: each a folder with a manifest, what it names, and in `expected/` what is generated from it."""
+"""Whole small fleets: each a folder with a manifest, what it names, and in `expected/` what is
+generated from it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Fleet:
         return generate(self.plan, self.root)
 
     def written(self, folder: Path) -> Path:
-        """A copy of this fleet with its files generated, in which buildx finds whatever it looks for."""
+        """A copy of this fleet with its files generated, in which buildx finds whatever it looks
+        for.
+        """
         if self.root == REPOSITORY:
             return self.root
         root = folder / "fleet"

@@ -1,4 +1,6 @@
-"""The newest buildx that Debian packages, beside the one that is installed: fetched once, never installed."""
+"""The newest buildx that Debian packages, beside the one that is installed: fetched once, never
+installed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Unavailable(Exception):
 
 
 def newest_buildx() -> Path:
-    """The binary, from the cache of this user or else from this machine's own mirror of Debian. Raises Unavailable."""
+    """The binary, from the cache of this user or else from this machine's own mirror of Debian.
+    Raises Unavailable.
+    """
     cache = Path(platformdirs.user_cache_dir("slimbake")) / "newest-buildx"
     if not (cache / BINARY).is_file():
         cache.mkdir(parents=True, exist_ok=True)
@@ -33,12 +37,21 @@ def newest_buildx() -> Path:
 
 
 def _fetched(apt: Path) -> Path:
-    """The package as a file, by an apt that has all its files in one folder: the machine's stay as they are."""
+    """The package as a file, by an apt that has all its files in one folder: the machine's stay as
+    they are.
+    """
     here = machine()
-    source = next((s for s in here.apt_sources if here.codename in s.suites and "main" in s.components), None)
+    source = next(
+        (s for s in here.apt_sources if here.codename in s.suites and "main" in s.components), None
+    )
     if here.system != "debian" or source is None:
         raise Unavailable("this machine has no mirror of Debian")
-    for folder in ("etc/sources.list.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial"):
+    for folder in (
+        "etc/sources.list.d",
+        "etc/preferences.d",
+        "state/lists/partial",
+        "cache/archives/partial",
+    ):
         (apt / folder).mkdir(parents=True)
     newer = replace(source, suites=SUITES, components=("main",))
     (apt / "etc/sources.list.d/newer.sources").write_text(newer.deb822())
@@ -52,7 +65,9 @@ def _fetched(apt: Path) -> Path:
 
 def _run(words: Sequence[str | Path], folder: Path) -> None:
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=FETCH_LIMIT, check=False)
+        done = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=FETCH_LIMIT, check=False
+        )
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise Unavailable(str(error)) from None
     if done.returncode:

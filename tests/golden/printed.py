@@ -1,4 +1,6 @@
-"""What `docker buildx bake --print` must say of a plan: the second route, which never reads the bake file."""
+"""What `docker buildx bake --print` must say of a plan: the second route, which never reads the
+bake file.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _CSV = ("attest", "cache-from", "cache-to", "secret", "output")
 
 
 def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Printed:
-    """The JSON of buildx 0.13 for these targets and groups, with the bake file's variables as `given`."""
+    """The JSON of buildx 0.13 for these targets and groups, with the bake file's variables as
+    `given`.
+    """
     variables = {
         "REGISTRY": plan.registry,
         "TAG": "latest",
@@ -46,11 +50,16 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "dockerfile": posixpath.relpath(it.dockerfile, it.context),
             "args": {"SOURCE_DATE_EPOCH": "315532800", **dict(it.args)},
             "labels": dict(it.labels),
-            "tags": [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}{it.suffix}"] if image else [],
+            "tags": (
+                [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}{it.suffix}"]
+                if image
+                else []
+            ),
             "cache-from": _cache(variables["CACHE_FROM"], it),
             "cache-to": _cache(variables["CACHE_TO"], it),
             "secret": [*mounted, *map(_secret, it.secrets)],
-            "platforms": sorted(it.platforms or variables["PLATFORMS"].split(",")),  # buildx sorts them
+            # buildx sorts them
+            "platforms": sorted(it.platforms or variables["PLATFORMS"].split(",")),
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             # What is built only because others stand on it goes nowhere.
             "output": [output if image else "type=cacheonly"] if it.name in chosen else [],
@@ -60,27 +69,34 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
     rest = [name for name in names if name != "default"]
     default = [*groups["default"], *rest] if "default" in names else rest
     return {
-        "group": {"default": {"targets": default}}
-        | {name: {"targets": groups[name]} for name in rest if name in groups},
+        "group": (
+            {"default": {"targets": default}}
+            | {name: {"targets": groups[name]} for name in rest if name in groups}
+        ),
         "target": {it.name: target(it) for it in plan.needed(tuple(chosen))},
     }
 
 
 def newest_reads(text: str) -> Printed:
-    """A document that the newest buildx printed: it escapes what a bake file would take for a template."""
+    """A document that the newest buildx printed: it escapes what a bake file would take for a
+    template.
+    """
     return dict(json.loads(text.replace("$${", "${").replace("%%{", "%{")))
 
 
 def structured(document: Printed) -> Printed:
     """What a printed document means, whichever buildx printed it.
 
-    Where 0.13 has lines of CSV, the newest has fields; it sorts groups and no platforms; and it says what becomes of a
-    target that is built only because others stand on it.
+    Where 0.13 has lines of CSV, the newest has fields; it sorts groups and no platforms; and it
+    says what becomes of a target that is built only because others stand on it.
     """
     targets = {
         name: {
             "output": [{"type": "cacheonly"}],
-            **{key: [_fields(entry) for entry in value] if key in _CSV else value for key, value in target.items()},
+            **{
+                key: [_fields(entry) for entry in value] if key in _CSV else value
+                for key, value in target.items()
+            },
             "platforms": sorted(target["platforms"]),
         }
         for name, target in document["target"].items()
@@ -100,4 +116,7 @@ def _secret(secret: Secret) -> str:
 def _fields(entry: str | Mapping[str, Any]) -> dict[str, str]:
     if isinstance(entry, str):
         entry = dict(field.partition("=")[::2] for field in next(csv.reader([entry])))
-    return {key: str(value).lower() if isinstance(value, bool) else value for key, value in entry.items()}
+    return {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in entry.items()
+    }

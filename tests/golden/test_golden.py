@@ -26,7 +26,9 @@ def _is_program(path: str) -> bool:
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
-def test_a_fleet_generates_exactly_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
+def test_a_fleet_generates_exactly_the_expected_files(
+    fleet: Fleet, request: pytest.FixtureRequest
+) -> None:
     expected = fleet.root / "expected"
     # The programs are the same in every fleet; that they are is said once, below.
     files = {file.path: file.text for file in fleet.files() if not _is_program(file.path)}
@@ -35,19 +37,31 @@ def test_a_fleet_generates_exactly_the_expected_files(fleet: Fleet, request: pyt
         for path, text in files.items():
             (expected / path).parent.mkdir(parents=True, exist_ok=True)
             (expected / path).write_text(text, "utf-8")
-    there = {path.relative_to(expected).as_posix(): path for path in expected.rglob("*") if path.is_file()}
-    assert sorted(files) == sorted(there), "other files than expected; --update-golden rewrites them"
+    there = {
+        path.relative_to(expected).as_posix(): path
+        for path in expected.rglob("*")
+        if path.is_file()
+    }
+    assert sorted(files) == sorted(there), (
+        "other files than expected; --update-golden rewrites them"
+    )
     for path, text in files.items():
-        assert text == there[path].read_text("utf-8"), f"{path} differs; --update-golden rewrites it"
+        assert text == there[path].read_text("utf-8"), (
+            f"{path} differs; --update-golden rewrites it"
+        )
 
 
 def test_the_repository_s_own_generated_files_are_fresh() -> None:
     fleet = Fleet(REPOSITORY)
     found = drift(fleet.files(), REPOSITORY)
-    assert ([file.path for file in found.write], found.remove) == ([], ()), "mend: slimbake generate"
+    assert ([file.path for file in found.write], found.remove) == ([], ()), (
+        "mend: slimbake generate"
+    )
 
 
-@pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if (fleet.root / "locks").is_dir()], ids=str)
+@pytest.mark.parametrize(
+    "fleet", [fleet for fleet in FLEETS if (fleet.root / "locks").is_dir()], ids=str
+)
 def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
     assert stale(manifest(fleet.root / "services.yaml")) == ()
 
@@ -63,7 +77,9 @@ def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -
             *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
             *("ledger", "passes", "smoke", "system", "trial"),
             *(path.stem for path in SOURCES.glob("export*.py") if exports),
-            *("agreement", "parity", "parity_controls", "parity_reference", "parity_texts")[: 5 if parities else 0],
+            *("agreement", "parity", "parity_controls", "parity_reference", "parity_texts")[
+                : 5 if parities else 0
+            ],
         )
     )
     for path, text in programs.items():
@@ -78,7 +94,9 @@ def test_every_generated_file_says_so_in_its_first_line(fleet: Fleet) -> None:
 
 
 @every_fleet
-def test_buildx_reads_from_the_bake_file_what_the_plan_says(fleet: Fleet, tmp_path: Path, print_bake: Print) -> None:
+def test_buildx_reads_from_the_bake_file_what_the_plan_says(
+    fleet: Fleet, tmp_path: Path, print_bake: Print
+) -> None:
     plan, groups = fleet.plan, [group.name for group in fleet.plan.groups]
     assert print_bake(fleet.written(tmp_path), groups, {}) == printed(plan, groups, {})
 
@@ -92,7 +110,8 @@ def test_the_bake_file_s_variables_reach_every_target(
 
 
 @pytest.mark.parametrize(
-    "variable", ["REGISTRY", "TAG", "PLATFORMS", "CACHE_FROM", "CACHE_TO", "COMPRESSION", "COMPRESSION_LEVEL"]
+    "variable",
+    ["REGISTRY", "TAG", "PLATFORMS", "CACHE_FROM", "CACHE_TO", "COMPRESSION", "COMPRESSION_LEVEL"],
 )
 def test_each_variable_alone_changes_what_buildx_prints(
     variable: str, given: Mapping[str, str], tmp_path: Path, print_bake: Print
@@ -104,8 +123,12 @@ def test_each_variable_alone_changes_what_buildx_prints(
     assert result != printed(fleet.plan, ["default"], {})
 
 
-@pytest.mark.parametrize("service", [running.service for running in Fleet(REPOSITORY).plan.services])
-def test_buildx_builds_of_one_selected_service_only_what_the_plan_needs(service: str, print_bake: Print) -> None:
+@pytest.mark.parametrize(
+    "service", [running.service for running in Fleet(REPOSITORY).plan.services]
+)
+def test_buildx_builds_of_one_selected_service_only_what_the_plan_needs(
+    service: str, print_bake: Print
+) -> None:
     plan = Fleet(REPOSITORY).plan
     result = print_bake(REPOSITORY, [service], {})
     assert result == printed(plan, [service], {})
@@ -122,6 +145,7 @@ def test_no_target_is_linked_under_two_names(fleet: Fleet) -> None:
 def test_every_target_comes_after_what_it_needs(fleet: Fleet) -> None:
     seen: set[str] = set()
     for target in fleet.plan.targets:
-        if target.kind != "service":  # one service may stand on another that the manifest names later
+        # one service may stand on another that the manifest names later
+        if target.kind != "service":
             assert seen.issuperset(target.needs), target.name
         seen.add(target.name)

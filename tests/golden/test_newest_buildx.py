@@ -39,14 +39,27 @@ def test_the_newest_is_newer_than_the_floor(newest: Path) -> None:
 @pytest.mark.parametrize("fleet", FLEETS, ids=str)
 @pytest.mark.parametrize("which", ["defaults", "all variables given"])
 def test_both_read_the_same_from_every_golden_bake_file(
-    which: str, fleet: Fleet, given: Mapping[str, str], newest: Path, print_bake: Print, tmp_path: Path
+    which: str,
+    fleet: Fleet,
+    given: Mapping[str, str],
+    newest: Path,
+    print_bake: Print,
+    tmp_path: Path,
 ) -> None:
-    root, plan, variables = fleet.written(tmp_path), fleet.plan, given if which != "defaults" else {}
+    root, plan, variables = (
+        fleet.written(tmp_path),
+        fleet.plan,
+        given if which != "defaults" else {},
+    )
     names = [group.name for group in plan.groups]
     done = subprocess.run(
         [newest, "bake", "--file", "docker-bake.hcl", "--print", *names],
-        cwd=root, env={**os.environ, **variables}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=root,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert structured(newest_reads(done.stdout)) == structured(printed(plan, names, variables))
     assert structured(newest_reads(done.stdout)) == structured(print_bake(root, names, variables))

@@ -1,4 +1,6 @@
-"""What is quoted arrives: many generated values at once through the real `bake --print`, which costs 60 ms to start."""
+"""What is quoted arrives: many generated values at once through the real `bake --print`, which
+costs 60 ms to start.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ from slimbake.render import BAKE_FILE, quoting
 through_buildx = settings(
     max_examples=6,
     deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example would start docker a thousand times
+    # to shrink an example would start docker a thousand times
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
 def service_with(values: list[str]) -> Service:
-    """One service that carries each value as a variable, an argument, a label, a folder, a file and a secret's name."""
+    """One service that carries each value as a variable, an argument, a label, a folder, a file and
+    a secret's name.
+    """
     numbered = [(str(number), value) for number, value in enumerate(values)]
     return Service(
         name="subject",
@@ -44,8 +49,15 @@ def service_with(values: list[str]) -> Service:
 
 @through_buildx
 @given(values=st.lists(texts, min_size=20, max_size=60))
-def test_whatever_a_value_holds_buildx_has_it_unchanged(values: list[str], tmp_path: Path, print_bake: Print) -> None:
-    fleet = Manifest(file=tmp_path / "services.yaml", project="p", python="3.11", services=(service_with(values),))
+def test_whatever_a_value_holds_buildx_has_it_unchanged(
+    values: list[str], tmp_path: Path, print_bake: Print
+) -> None:
+    fleet = Manifest(
+        file=tmp_path / "services.yaml",
+        project="p",
+        python="3.11",
+        services=(service_with(values),),
+    )
     decided = plan(fleet)
     files = {file.path: file.text for file in generate(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
@@ -56,21 +68,30 @@ def test_whatever_a_value_holds_buildx_has_it_unchanged(values: list[str], tmp_p
 
 @through_buildx
 @given(
-    names=st.lists(st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True), min_size=5, max_size=30, unique=True)
+    names=st.lists(
+        st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True),
+        min_size=5,
+        max_size=30,
+        unique=True,
+    )
 )
 def test_whatever_name_the_manifest_allows_is_a_target_to_buildx(
     names: list[str], tmp_path: Path, print_bake: Print
 ) -> None:
     # `default` is a group of every bake file; the manifest refuses it as a name.
     services = tuple(Service(name=f"{name}x", context="context") for name in names)
-    decided = plan(Manifest(file=tmp_path / "services.yaml", project="p", python="3.11", services=services))
+    decided = plan(
+        Manifest(file=tmp_path / "services.yaml", project="p", python="3.11", services=services)
+    )
     files = {file.path: file.text for file in generate(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
     assert print_bake(tmp_path, [], {}) == printed(decided, ["default"], {})
 
 
 @given(arguments=st.lists(texts))
-def test_an_exec_form_is_one_line_of_json_without_anything_that_a_dockerfile_reads(arguments: list[str]) -> None:
+def test_an_exec_form_is_one_line_of_json_without_anything_that_a_dockerfile_reads(
+    arguments: list[str],
+) -> None:
     form = quoting.exec_form(arguments)
     assert json.loads(form) == arguments
     assert form.isascii() and form.isprintable()

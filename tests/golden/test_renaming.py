@@ -22,16 +22,27 @@ requirements = st.builds(
     specs=st.lists(st.sampled_from(["torch", "numpy>=2", "httpx"]), unique=True).map(tuple),
     packages=st.lists(st.sampled_from([COMMON, AUTH]), unique=True).map(tuple),
 )
-weights = st.sampled_from([None, Weights("package", "model"), Weights("path", "shared/model"), Weights("path", "own")])
+weights = st.sampled_from(
+    [None, Weights("package", "model"), Weights("path", "shared/model"), Weights("path", "own")]
+)
 
 
 @st.composite
 def fleets(draw: st.DrawFn) -> Manifest:
-    """Fleets whose bases are called b0q, b1q ... and whose services s0q, s1q ...: words that stand nowhere else."""
+    """Fleets whose bases are called b0q, b1q ... and whose services s0q, s1q ...: words that stand
+    nowhere else.
+    """
     bases: list[Base] = []
     for number in range(draw(st.integers(0, 4))):
         parents = st.sampled_from([None, *(base.name for base in bases)])
-        bases.append(Base(f"b{number}q", draw(parents), draw(requirements), draw(st.sampled_from([(), ("libpq5",)]))))
+        bases.append(
+            Base(
+                f"b{number}q",
+                draw(parents),
+                draw(requirements),
+                draw(st.sampled_from([(), ("libpq5",)])),
+            )
+        )
     services = tuple(
         Service(
             name=f"s{number}q",
@@ -45,7 +56,13 @@ def fleets(draw: st.DrawFn) -> Manifest:
         )
         for number in range(draw(st.integers(1, 5)))
     )
-    return Manifest(file=Path("/repo/services.yaml"), project="p", python="3.11", bases=tuple(bases), services=services)
+    return Manifest(
+        file=Path("/repo/services.yaml"),
+        project="p",
+        python="3.11",
+        bases=tuple(bases),
+        services=services,
+    )
 
 
 def renamed(text: str, names: dict[str, str]) -> str:
@@ -56,25 +73,38 @@ def with_names(manifest: Manifest, names: dict[str, str]) -> Manifest:
     return replace(
         manifest,
         bases=tuple(
-            replace(b, name=names[b.name], extends=names[b.extends] if b.extends else None) for b in manifest.bases
+            replace(b, name=names[b.name], extends=names[b.extends] if b.extends else None)
+            for b in manifest.bases
         ),
         services=tuple(
-            replace(s, name=names[s.name], base=names[s.base] if s.base else None) for s in manifest.services
+            replace(s, name=names[s.name], base=names[s.base] if s.base else None)
+            for s in manifest.services
         ),
     )
 
 
 def names_for(manifest: Manifest, shuffled: list[int]) -> dict[str, str]:
-    old = [*(base.name for base in manifest.bases), *(service.name for service in manifest.services)]
+    old = [
+        *(base.name for base in manifest.bases),
+        *(service.name for service in manifest.services),
+    ]
     # Of other lengths, and in another alphabetical order.
-    return {name: f"x{number}{'-long' * (number % 3)}" for name, number in zip(old, shuffled, strict=False)}
+    return {
+        name: f"x{number}{'-long' * (number % 3)}"
+        for name, number in zip(old, shuffled, strict=False)
+    }
 
 
 @settings(max_examples=15, deadline=None)
 @given(manifest=fleets(), shuffled=st.permutations(range(10, 20)))
-def test_renaming_everything_changes_only_names_in_what_is_generated(manifest: Manifest, shuffled: list[int]) -> None:
+def test_renaming_everything_changes_only_names_in_what_is_generated(
+    manifest: Manifest, shuffled: list[int]
+) -> None:
     names = names_for(manifest, shuffled)
-    before = {renamed(f.path, names): renamed(f.text, names) for f in generate(plan(manifest), Path("/nowhere"))}
+    before = {
+        renamed(f.path, names): renamed(f.text, names)
+        for f in generate(plan(manifest), Path("/nowhere"))
+    }
     after = {f.path: f.text for f in generate(plan(with_names(manifest, names)), Path("/nowhere"))}
     assert sorted(before) == sorted(after)
     assert before == after
@@ -87,7 +117,11 @@ def test_renaming_everything_changes_only_names_in_what_locks_depend_on(
     names = names_for(manifest, shuffled)
 
     def digests(of: Manifest) -> dict[str, str]:
-        return {name: digest for family in families(of) for name, digest in inputs(family, "3.11", PROJECTS).items()}
+        return {
+            name: digest
+            for family in families(of)
+            for name, digest in inputs(family, "3.11", PROJECTS).items()
+        }
 
     before = {renamed(name, names): digest for name, digest in digests(manifest).items()}
     assert before == digests(with_names(manifest, names))

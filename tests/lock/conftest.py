@@ -50,11 +50,17 @@ class Repo:
             path.write_text(content, "utf-8")
 
     def fleet(self, base: str, **services: str) -> None:
-        """A base `web` and services on it, each with its requirements as a YAML list or a file's name."""
-        lines = [f"bases:\n  web:\n    requirements: {base}\nservices:{'' if services else ' {}'}\n"]
+        """A base `web` and services on it, each with its requirements as a YAML list or a file's
+        name.
+        """
+        lines = [
+            f"bases:\n  web:\n    requirements: {base}\nservices:{'' if services else ' {}'}\n"
+        ]
         for name, asked in services.items():
             (self.root / name).mkdir(exist_ok=True)
-            lines.append(f"  {name}:\n    base: web\n    context: {name}\n    requirements: {asked}\n")
+            lines.append(
+                f"  {name}:\n    base: web\n    context: {name}\n    requirements: {asked}\n"
+            )
         self.write("".join(lines))
 
     def run(self, *words: str) -> Ended:
@@ -72,8 +78,13 @@ class Repo:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command of slimbake in a process of its own."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([sys.executable, "-m", "slimbake", *words], cwd=self.root, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(
+            [sys.executable, "-m", "slimbake", *words],
+            cwd=self.root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def locked(self) -> dict[str, str]:
         """The locks as files: name -> text."""
@@ -96,9 +107,24 @@ def index() -> Iterator[Index]:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Repo:
+def repo(
+    tmp_path: Path,
+    index: Index,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Repo:
     """An empty repository on a machine that knows the index and nothing else; no registry answers."""
-    words = ("PIP_", "UV_", "XDG_", "SSL_", "SLIMBAKE_", "HTTP", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA")
+    words = (
+        "PIP_",
+        "UV_",
+        "XDG_",
+        "SSL_",
+        "SLIMBAKE_",
+        "HTTP",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "REQUESTS_CA",
+    )
     for name in [name for name in os.environ if name.upper().startswith(words)]:
         monkeypatch.delenv(name)
     program = tmp_path / "bin" / "docker"
@@ -106,11 +132,18 @@ def repo(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch, capsys: 
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o755)
     settings = {
-        "HOME": tmp_path / "home", "PIP_CONFIG_FILE": "/dev/null", "UV_DEFAULT_INDEX": index.url, "UV_NO_CONFIG": "1",
-        "UV_CACHE_DIR": tmp_path / "uv", "SLIMBAKE_WHEELHOUSE": tmp_path / "wheelhouse",
+        "HOME": tmp_path / "home",
+        "PIP_CONFIG_FILE": "/dev/null",
+        "UV_DEFAULT_INDEX": index.url,
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": tmp_path / "uv",
+        "SLIMBAKE_WHEELHOUSE": tmp_path / "wheelhouse",
         "PATH": f"{program.parent}:{os.environ['PATH']}",
-        **{f"XDG_{kind}_HOME": tmp_path / kind.lower() for kind in ("STATE", "CACHE", "CONFIG", "DATA")},
-    }  # fmt: skip
+        **{
+            f"XDG_{kind}_HOME": tmp_path / kind.lower()
+            for kind in ("STATE", "CACHE", "CONFIG", "DATA")
+        },
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, str(value))
     externals.in_registry.cache_clear()

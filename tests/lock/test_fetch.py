@@ -54,14 +54,19 @@ def test_a_full_wheelhouse_needs_no_index(locked: Repo) -> None:
     done = locked.run("fetch", "--json")
     assert done.code == 0, done.stderr
     assert done.json()["fetched"] == 0
-    assert {name: sorted(Path(path).name for path in files) for name, files in done.json()["layers"].items()} == {
+    assert {
+        name: sorted(Path(path).name for path in files)
+        for name, files in done.json()["layers"].items()
+    } == {
         "base-web": ["core-1-py3-none-any.whl", "frame-1-py3-none-any.whl"],
         "a": ["leaf-1-py3-none-any.whl", "tool-1-py3-none-any.whl"],
         "b": ["leaf-1-py3-none-any.whl"],
     }
 
 
-def test_an_index_that_goes_down_in_the_middle_is_said_and_the_same_command_goes_on(locked: Repo) -> None:
+def test_an_index_that_goes_down_in_the_middle_is_said_and_the_same_command_goes_on(
+    locked: Repo,
+) -> None:
     locked.index.breaks["tool-1-py3-none-any.whl"] = [503] * fetch.ATTEMPTS
     done = locked.run("fetch")
     assert done.code == 7
@@ -117,12 +122,15 @@ def test_a_file_whose_bytes_are_not_what_the_index_says_is_refused_by_name(locke
 
 def test_a_file_that_the_index_has_replaced_is_refused_by_name(locked: Repo) -> None:
     old = hashlib.sha256(locked.index.files["tool-1-py3-none-any.whl"]).hexdigest()
-    new = locked.index.publish("tool", "tool-1-py3-none-any.whl", wheel_bytes("tool", "1", files={"evil.py": b""}))
+    new = locked.index.publish(
+        "tool", "tool-1-py3-none-any.whl", wheel_bytes("tool", "1", files={"evil.py": b""})
+    )
     done = locked.run("fetch")
     assert done.code == 7
     assert (
-        f"tool-1-py3-none-any.whl: the index now has tool-1-py3-none-any.whl with sha256 {new}, the lock {old}"
-    ) in done.stderr
+        f"tool-1-py3-none-any.whl: the index now has tool-1-py3-none-any.whl with sha256 {new}, the"
+        f" lock {old}" in done.stderr
+    )
     assert "`slimbake lock --upgrade tool`" in done.stderr
 
 
@@ -147,7 +155,9 @@ def test_a_file_that_is_gone_is_named(locked: Repo) -> None:
     assert "tool-1-py3-none-any.whl: the index answers 404" in done.stderr
 
 
-def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(locked: Repo, tmp_path: Path) -> None:
+def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(
+    locked: Repo, tmp_path: Path
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in WHEELS:
@@ -165,7 +175,7 @@ def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(
     assert WHEELS[0] not in locked.held()
 
 
-# --- the disk --------------------------------------------------------------------------------------------------------
+# --- the disk
 
 
 @pytest.fixture
@@ -174,7 +184,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder],
+        check=False,
+        capture_output=True,
     )
     if not mounted or mounted.returncode:
         pytest.skip("a small file system needs root and the right to mount")
@@ -182,8 +194,14 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(repo: Repo, index: Index, small: Path) -> None:
-    index.publish("large", "large-1-py3-none-any.whl", wheel_bytes("large", "1", files={"large.bin": bytes(200_000)}))
+def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(
+    repo: Repo, index: Index, small: Path
+) -> None:
+    index.publish(
+        "large",
+        "large-1-py3-none-any.whl",
+        wheel_bytes("large", "1", files={"large.bin": bytes(200_000)}),
+    )
     repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
     repo.fleet("[large]")
     assert repo.run("lock").code == 0
@@ -196,11 +214,19 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(repo: Repo,
     assert list(small.rglob("*.whl")) == []
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(repo: Repo, index: Index, small: Path) -> None:
-    index.publish("large", "large-1-py3-none-any.whl", wheel_bytes("large", "1", files={"large.bin": bytes(50_000)}))
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
+    repo: Repo, index: Index, small: Path
+) -> None:
+    index.publish(
+        "large",
+        "large-1-py3-none-any.whl",
+        wheel_bytes("large", "1", files={"large.bin": bytes(50_000)}),
+    )
     repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
     # Another process takes what was free when it was looked at.
-    repo.monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6))
+    repo.monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6)
+    )
     (small / "other").write_bytes(bytes(30_000))
     repo.fleet("[large]")
     assert repo.run("lock").code == 0
@@ -218,7 +244,9 @@ def test_a_disk_that_fills_up_while_a_folder_s_wheel_is_copied_leaves_nothing_ha
     make_wheel(tmp_path / "folder", "torch", "2.0+cpu", files={"torch.bin": bytes(50_000)})
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "folder"))
     repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
-    repo.monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6))
+    repo.monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6)
+    )
     (small / "other").write_bytes(bytes(30_000))
     torch(repo)
     done = repo.run("fetch")
@@ -232,10 +260,12 @@ def test_a_wheelhouse_that_cannot_be_written_is_said(locked: Repo, tmp_path: Pat
     locked.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "file"))
     done = locked.run("fetch")
     assert done.code == 7
-    assert "the wheelhouse cannot be written: " in done.stderr and "SLIMBAKE_WHEELHOUSE" in done.stderr
+    assert (
+        "the wheelhouse cannot be written: " in done.stderr and "SLIMBAKE_WHEELHOUSE" in done.stderr
+    )
 
 
-# --- unresolved ------------------------------------------------------------------------------------------------------
+# --- unresolved
 
 
 def torch(repo: Repo) -> None:
@@ -245,7 +275,9 @@ def torch(repo: Repo) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there(repo: Repo, tmp_path: Path) -> None:
+def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there(
+    repo: Repo, tmp_path: Path
+) -> None:
     folder, name = tmp_path / "folder", "torch-2.0+cpu-py3-none-any.whl"
     first = make_wheel(folder, "torch", "2.0+cpu").read_bytes()
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(folder))
@@ -260,10 +292,12 @@ def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there
     (taken,) = (Path(path) for path in done.json()["layers"]["base-ml"])
     assert taken.read_bytes() == second and taken.parent.name == fetch.hashed(taken)
     shutil.rmtree(folder)
-    assert repo.run("fetch", "--json").json()["layers"]["base-ml"] == [str(taken)], "the copy serves"
+    assert repo.run("fetch", "--json").json()["layers"]["base-ml"] == [str(taken)], (
+        "the copy serves"
+    )
 
 
-# --- two at once -----------------------------------------------------------------------------------------------------
+# --- two at once
 
 
 def test_two_fetches_at_once_both_end_well_and_the_files_are_whole(locked: Repo) -> None:

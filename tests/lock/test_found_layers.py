@@ -30,11 +30,14 @@ def packages(index: Index) -> None:
         index.add(name, "1")
 
 
-ONE, TWO = "layers: {limit: 4}\n", "layers: {limit: 5}\n"  # layers for packages: what is shared, and a service's own
+# layers for packages: what is shared, and a service's own
+ONE, TWO = "layers: {limit: 4}\n", "layers: {limit: 5}\n"
 
 
 def services(repo: Repo, head: str = TWO, **asked: str) -> None:
-    """A fleet without bases; of each service its requirements as a YAML list, and further keys behind a `;`."""
+    """A fleet without bases; of each service its requirements as a YAML list, and further keys
+    behind a `;`.
+    """
     lines = [f"{head}services:{'' if asked else ' {}'}\n"]
     for name, said in asked.items():
         requirements, _, more = said.partition(";")
@@ -66,7 +69,7 @@ def bake(repo: Repo) -> Plan:
     return _refresh(read, machine(), False, lambda _: None)
 
 
-# --- what is found ---------------------------------------------------------------------------------------------------
+# --- what is found
 
 
 def test_each_service_has_its_own_closure_and_what_is_shared_lies_in_a_base(repo: Repo) -> None:
@@ -74,8 +77,13 @@ def test_each_service_has_its_own_closure_and_what_is_shared_lies_in_a_base(repo
     done = repo.run("lock")
     assert done.code == 0, done.stderr
     assert sorted(repo.locked()) == [
-        "api.txt", "base-frame.txt", "externals.txt", "inputs.json", "layers.json", "work.txt",
-    ]  # fmt: skip
+        "api.txt",
+        "base-frame.txt",
+        "externals.txt",
+        "inputs.json",
+        "layers.json",
+        "work.txt",
+    ]
     assert repo.pins("base-frame") == ["core==2", "frame==1"]
     assert closure(repo, "api") == ["core==2", "extra==1", "frame==1"]
     assert closure(repo, "work") == ["core==2", "frame==1", "leaf==1", "tool==1"]
@@ -108,15 +116,20 @@ def test_none_leaves_every_service_alone_and_no_file_of_layers(repo: Repo) -> No
 def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]", thin="[frame]")
     assert repo.run("lock").code == 0
-    assert repo.run("lock", "--explain", "core").stdout == (
-        "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common (locks/layers.json)\n"
+    assert (
+        repo.run("lock", "--explain", "core").stdout
+        == "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common"
+        " (locks/layers.json)\n"
     )
-    assert repo.run("lock", "--explain", "leaf").stdout == (
-        "leaf 1 in work\n  tool -> leaf\n  there, because work alone needs it\n"
+    assert (
+        repo.run("lock", "--explain", "leaf").stdout
+        == "leaf 1 in work\n  tool -> leaf\n  there, because work alone needs it\n"
     )
 
 
-def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(repo: Repo, index: Index) -> None:
+def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(
+    repo: Repo, index: Index
+) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     for words in (("layers",), ("layers", "--what-if", "core>2")):
         done = repo.run(*words)
@@ -125,7 +138,10 @@ def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(repo: Repo, 
     index.add("core", "3")
     done = repo.run("layers")
     assert done.code == 0, done.stderr
-    assert "as locks/layers.json has them" in done.stdout and "The planner finds nothing better." in done.stdout
+    assert (
+        "as locks/layers.json has them" in done.stdout
+        and "The planner finds nothing better." in done.stdout
+    )
     before = repo.locked()
     done = repo.run("layers", "--what-if", "core>2")
     assert done.code == 0, done.stderr
@@ -136,7 +152,10 @@ def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(repo: Repo, 
 def test_what_builds_a_local_package_does_not_decide_what_services_are_supposed_to_have(
     repo: Repo, index: Index
 ) -> None:
-    backend = '[build-system]\nrequires = ["setuptools", "core<2"]\nbuild-backend = "setuptools.build_meta"\n'
+    backend = (
+        '[build-system]\nrequires = ["setuptools", "core<2"]\nbuild-backend ='
+        ' "setuptools.build_meta"\n'
+    )
     project = '[project]\nname = "own"\nversion = "1"\n' + backend
     index.add("setuptools", "80")
     index.add("extra", "2")
@@ -146,13 +165,16 @@ def test_what_builds_a_local_package_does_not_decide_what_services_are_supposed_
     services(repo, "", api="[core, extra<2, ./libs/own]", work="[core]")
     done = repo.run("lock")
     assert done.code == 0, done.stderr
-    assert (repo.pins("base-core"), repo.pins("wheel-own")) == (["core==2"], ["core==1", "setuptools==80"])
+    assert (repo.pins("base-core"), repo.pins("wheel-own")) == (
+        ["core==2"],
+        ["core==1", "setuptools==80"],
+    )
     done = repo.run("layers", "--what-if", "setuptools>1")
     assert done.code == 0, done.stderr
     assert "0 of 2 images change" in done.stdout
 
 
-# --- what changes ----------------------------------------------------------------------------------------------------
+# --- what changes
 
 
 def test_a_new_service_is_locked_by_a_bake_and_moves_no_layer(repo: Repo) -> None:
@@ -201,9 +223,15 @@ def test_a_base_that_nobody_stands_on_any_more_goes_with_its_services(repo: Repo
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"frame", "leaf"}
     services(repo, ONE, a="[frame]", b="[frame]")
-    assert [target.name for target in plan(settled(manifest(repo.root / "services.yaml"))).targets] == [
-        "inside", "runtime", "base-frame", "a", "b",
-    ]  # fmt: skip
+    assert [
+        target.name for target in plan(settled(manifest(repo.root / "services.yaml"))).targets
+    ] == [
+        "inside",
+        "runtime",
+        "base-frame",
+        "a",
+        "b",
+    ]
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"frame"} and "base-leaf.txt" not in repo.locked()
 
@@ -218,20 +246,28 @@ def test_a_service_that_asks_for_nothing_any_more_has_nothing(repo: Repo) -> Non
     assert "b.txt" not in repo.locked() and set(found(repo)["services"]) == {"a"}
 
 
-def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, index: Index) -> None:
+def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(
+    repo: Repo, index: Index
+) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     for name in ("core", "leaf"):
         index.add(name, "3")
     services(repo, api="[frame, extra]", work="[tool, frame]", third="[other]")
     assert repo.run("lock").code == 0
-    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-frame"), repo.pins("work")) == (
+        ["core==2", "frame==1"],
+        ["leaf==1", "tool==1"],
+    )
     done = repo.run("lock", "--upgrade", "core")
     assert sorted(done.stdout.split()) == ["locks/base-frame.txt", "locks/inputs.json"]
-    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==3", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-frame"), repo.pins("work")) == (
+        ["core==3", "frame==1"],
+        ["leaf==1", "tool==1"],
+    )
 
 
-# --- weights ---------------------------------------------------------------------------------------------------------
+# --- weights
 
 MODELS = {f"models/{name}/model.bin": name * 100_000 for name in ("old", "new")}
 OLD, NEW = "weights: {path: models/old}", "weights: {path: models/new}"
@@ -253,7 +289,9 @@ def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layer
         bake(repo)
     assert repo.run("lock").code == 0
     made = bake(repo)
-    assert [name for name in made.target("b").needs if name.startswith("weights-")] == ["weights-models-new"]
+    assert [name for name in made.target("b").needs if name.startswith("weights-")] == [
+        "weights-models-new"
+    ]
     assert not any("models-old" in target.name for target in made.needed(("b",)))
 
 
@@ -281,7 +319,7 @@ def test_weights_alone_need_no_layers_to_be_found(repo: Repo) -> None:
     assert sorted(repo.locked()) == ["externals.txt", "inputs.json", "weights-models-old.txt"]
 
 
-# --- to and from layers of another kind ------------------------------------------------------------------------------
+# --- to and from layers of another kind
 
 HAND = """\
 bases:
@@ -296,7 +334,8 @@ def test_one_service_each_and_shared_are_different_questions(repo: Repo) -> None
     services(repo, api="[frame, extra]", work="[frame]")
     assert repo.run("lock").code == 0
     services(repo, "layers: none\n", api="[frame, extra]", work="[frame]")
-    with pytest.raises(StaleFiles, match=r"api .*, work "):  # its lock holds what a base leaves of it
+    # its lock holds what a base leaves of it
+    with pytest.raises(StaleFiles, match=r"api .*, work "):
         bake(repo)
     assert repo.run("lock").code == 0
     assert repo.pins("api") == ["core==2", "extra==1", "frame==1"]
@@ -313,18 +352,24 @@ def test_versions_stay_on_the_way_to_hand_written_bases_and_back(repo: Repo, ind
         index.add(name, "9", ["leaf"] if name == "tool" else [])
     repo.write(HAND)
     assert repo.run("lock").code == 0
-    assert (repo.pins("base-web"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-web"), repo.pins("work")) == (
+        ["core==2", "frame==1"],
+        ["leaf==1", "tool==1"],
+    )
     assert "layers.json" not in repo.locked() and "base-frame.txt" not in repo.locked()
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
-    assert (repo.pins("base-frame"), repo.pins("work")) == (["core==2", "frame==1"], ["leaf==1", "tool==1"])
+    assert (repo.pins("base-frame"), repo.pins("work")) == (
+        ["core==2", "frame==1"],
+        ["leaf==1", "tool==1"],
+    )
     assert "base-web.txt" not in repo.locked()
     services(repo, "layers: none\n", api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     assert repo.pins("work") == ["core==2", "frame==1", "leaf==1", "tool==1"]
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
 
 
 def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
@@ -332,22 +377,25 @@ def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
     services(repo, ONE, api="[core, extra]", work="[core, leaf]")
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--explain", "core").stdout == "".join(
-        f"core 2 in {name}\n  core\n"
-        "  there, because a layer shared with the others that need it would cost more (locks/layers.json)\n"
+        f"core 2 in {name}\n  core\n  there, because a layer shared with the others that need it"
+        " would cost more (locks/layers.json)\n"
         for name in ("api", "work")
     )
 
 
-def test_two_services_that_conflict_are_told_the_ways_out_without_a_base(repo: Repo, index: Index) -> None:
+def test_two_services_that_conflict_are_told_the_ways_out_without_a_base(
+    repo: Repo, index: Index
+) -> None:
     index.add("left", "1", ["core<2"])
     index.add("right", "1", ["core>=2"])
     services(repo, a="[left]", b="[right]", c="[extra]")
     done = repo.run("lock")
     assert (done.code, done.stdout) == (2, "")
     assert "slimbake: these have no solution together: a, b\n" in done.stderr
-    assert done.stderr.splitlines()[-1] == (
-        "  relax one of these requirements; or write `bases` by hand, without one for b: each base is a family of its "
-        "own; or say `layers: none`, and nothing is shared"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "  relax one of these requirements; or write `bases` by hand, without one for b: each"
+        " base is a family of its own; or say `layers: none`, and nothing is shared"
     )
 
 
@@ -359,7 +407,10 @@ def test_a_limit_that_no_plan_keeps_is_told_with_what_it_has_to_hold(repo: Repo)
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-2:] == [
         "slimbake: layers: {limit: 4} is too few: no plan has at most 1 layers for items",
-        "  raise the limit: the runtime has two layers, the code one, weights and packages one each at least",
+        (
+            "  raise the limit: the runtime has two layers, the code one, weights and packages one"
+            " each at least"
+        ),
     ]
     services(repo, "layers: {limit: 5}\n", a=f"[frame];, {OLD}", b="[leaf]")
     assert repo.run("lock").code == 0
@@ -371,28 +422,45 @@ def test_another_limit_makes_the_layers_stale(repo: Repo) -> None:
     services(repo, ONE, api="[frame, extra]", work="[tool, frame]")
     done = repo.run("lock", "--check")
     assert done.code == 4
-    assert "base-frame (what it answers has changed), layers (what it answers has changed)" in done.stderr
+    assert (
+        "base-frame (what it answers has changed), layers (what it answers has changed)"
+        in done.stderr
+    )
     assert repo.run("lock").code == 0
-    assert found(repo)["bases"] == {}  # one layer for packages, and nothing is carried that is not needed
+    # one layer for packages, and nothing is carried that is not needed
+    assert found(repo)["bases"] == {}
 
 
 def test_an_edited_file_of_layers_is_stale_and_its_layers_are_a_wish(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     path = repo.root / "locks/layers.json"
-    path.write_text(path.read_text().replace('"frame": {', '"common": {').replace('"on": "frame"', '"on": "common"'))
+    path.write_text(
+        path.read_text()
+        .replace('"frame": {', '"common": {')
+        .replace('"on": "frame"', '"on": "common"')
+    )
     done = repo.run("lock", "--check")
     assert (done.code, done.stderr.splitlines()[0]) == (
         4,
-        "slimbake: locks are stale: base-common (it was never locked), layers (its file was edited)",
+        (
+            "slimbake: locks are stale: base-common (it was never locked), layers (its file was"
+            " edited)"
+        ),
     )
     with pytest.raises(StaleFiles, match=r"layers \(its file was edited\)"):
         bake(repo)
     assert repo.run("lock").code == 0
-    assert repo.pins("base-common") == ["core==2", "frame==1"] and "base-frame.txt" not in repo.locked()
+    assert (
+        repo.pins("base-common") == ["core==2", "frame==1"]
+        and "base-frame.txt" not in repo.locked()
+    )
 
 
-CONFLICT = '{\n "bases": {\n<<<<<<< ours\n  "core": {"on": "", "holds": ["core"]}\n=======\n >>>>>>> theirs\n'
+CONFLICT = (
+    '{\n "bases": {\n<<<<<<< ours\n  "core": {"on": "", "holds": ["core"]}\n=======\n >>>>>>>'
+    " theirs\n"
+)
 SENSELESS = [
     CONFLICT,
     "[]",
@@ -404,7 +472,9 @@ SENSELESS = [
 ]
 
 
-@pytest.mark.parametrize("text", SENSELESS, ids=["conflict", "list", "parent", "itself", "stand", "a path", "a number"])
+@pytest.mark.parametrize(
+    "text", SENSELESS, ids=["conflict", "list", "parent", "itself", "stand", "a path", "a number"]
+)
 def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_anew_and_no_version_moves(
     text: str, repo: Repo, index: Index
 ) -> None:
@@ -432,10 +502,12 @@ def test_a_missing_file_of_layers_is_said_and_made_anew(repo: Repo) -> None:
     assert repo.locked() == before
 
 
-# --- torch and platforms ---------------------------------------------------------------------------------------------
+# --- torch and platforms
 
 
-def test_the_build_of_torch_reaches_a_service_that_alone_has_torch_and_stands_on_a_base(repo: Repo) -> None:
+def test_the_build_of_torch_reaches_a_service_that_alone_has_torch_and_stands_on_a_base(
+    repo: Repo,
+) -> None:
     make_wheel(repo.root.parent / "wheels", "torch", "2.0+cpu")
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(repo.root.parent / "wheels"))
     services(repo, TWO + "torch: cpu\n", api="[frame]", rank="[frame, torch]")
@@ -476,7 +548,9 @@ def test_what_one_service_needs_on_one_platform_and_another_everywhere_is_there_
         assert "extra==1 \\" in repo.locked()[f"{holding}.txt"]
 
 
-def test_a_package_whose_version_differs_by_platform_lies_in_one_base_with_both(repo: Repo, index: Index) -> None:
+def test_a_package_whose_version_differs_by_platform_lies_in_one_base_with_both(
+    repo: Repo, index: Index
+) -> None:
     index.add("pure", "1", ['core<2 ; platform_machine == "aarch64"', "core"])
     services(repo, TWO + BOTH, a="[pure]", b="[pure, leaf]")
     assert repo.run("lock").code == 0
@@ -484,20 +558,32 @@ def test_a_package_whose_version_differs_by_platform_lies_in_one_base_with_both(
     assert repo.pins("base-pure") == ["core==1", "core==2", "pure==1"]
     assert repo.pins("b") == ["leaf==1"]
     assert {pin.marker for pin in locked(manifest(repo.root / "services.yaml"))["base-pure"]} == {
-        'platform_machine == "aarch64"', 'platform_machine == "x86_64"', "",
-    }  # fmt: skip
+        'platform_machine == "aarch64"',
+        'platform_machine == "x86_64"',
+        "",
+    }
 
 
-# --- names -----------------------------------------------------------------------------------------------------------
+# --- names
 
 
 def test_no_generated_base_has_the_name_of_anything_else(repo: Repo, index: Index) -> None:
     for name in ("runtime", "frame-smoke", "inputs"):
         index.add(name, "1")
-    services(repo, a="[runtime]", b="[runtime]", c="[frame-smoke]", frame="[frame-smoke]", e="[inputs]", f="[inputs]")
+    services(
+        repo,
+        a="[runtime]",
+        b="[runtime]",
+        c="[frame-smoke]",
+        frame="[frame-smoke]",
+        e="[inputs]",
+        f="[inputs]",
+    )
     (repo.root / "frame/smoke.py").write_text("")
     text = (repo.root / "services.yaml").read_text()
-    (repo.root / "services.yaml").write_text(text.replace("{context: frame,", "{context: frame, smoke: smoke.py,"))
+    (repo.root / "services.yaml").write_text(
+        text.replace("{context: frame,", "{context: frame, smoke: smoke.py,")
+    )
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"runtime", "frame-smoke", "inputs"}
     targets = plan(settled(manifest(repo.root / "services.yaml"))).targets

@@ -56,7 +56,9 @@ def locked(repo: Repo, manifest: str) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all(repo: Repo, index: Index) -> None:
+def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all(
+    repo: Repo, index: Index
+) -> None:
     for local in ("", "cpu", "cu126", "cu128"):
         build(index, "2.0", local)
     build(index, "2.1")  # newer, on PyPI's side only
@@ -67,12 +69,16 @@ def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all
     for name in ("rank", "rank-cuda", "rank-index"):
         assert repo.pins(name) == ["scores==1"]
     assert sorted(name for name in repo.locked() if name.startswith("base-web")) == [
-        "base-web-cuda.txt", "base-web-index.txt", "base-web.txt",
-    ]  # fmt: skip
+        "base-web-cuda.txt",
+        "base-web-index.txt",
+        "base-web.txt",
+    ]
     assert "unresolved" not in repo.locked()["base-ml-cuda.txt"]
 
 
-def test_the_index_s_own_build_is_the_plain_one_where_others_of_its_version_are_there(repo: Repo, index: Index) -> None:
+def test_the_index_s_own_build_is_the_plain_one_where_others_of_its_version_are_there(
+    repo: Repo, index: Index
+) -> None:
     for local in ("", "cpu", "cu128"):
         build(index, "2.0", local)
     locked(repo, THREE)
@@ -143,7 +149,9 @@ def test_a_page_of_links_serves_too(repo: Repo, index: Index, tmp_path: Path) ->
     assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.1"]
 
 
-def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behind_it(repo: Repo, index: Index) -> None:
+def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behind_it(
+    repo: Repo, index: Index
+) -> None:
     for local in ("", "cpu", "cu128"):
         build(index, "2.0", local)
     index.add("scores", "1", ["torch", "nvidia-cudnn-cu12"])
@@ -167,14 +175,19 @@ def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, index: In
         "platforms: [linux/amd64, linux/arm64]\nbases:\n  ml:\n    requirements: [torch]\n"
         "    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}}\nservices:\n" + services,
     )
-    assert [line.split()[1] for line in repo.locked()["base-ml.txt"].splitlines() if ".whl" in line] == [
-        f"torch-2.0+cpu-{ARM64}.whl", f"torch-2.0+cpu-{AMD64}.whl",
-    ]  # fmt: skip
+    assert [
+        line.split()[1] for line in repo.locked()["base-ml.txt"].splitlines() if ".whl" in line
+    ] == [
+        f"torch-2.0+cpu-{ARM64}.whl",
+        f"torch-2.0+cpu-{AMD64}.whl",
+    ]
     assert f"torch-2.0+cu128-{AMD64}.whl" in repo.locked()["base-ml-cuda.txt"]
     assert repo.run("fetch").code == 0
     assert {name for name in repo.held() if name.startswith("torch")} == {
-        f"torch-2.0+cpu-{ARM64}.whl", f"torch-2.0+cpu-{AMD64}.whl", f"torch-2.0+cu128-{AMD64}.whl",
-    }  # fmt: skip
+        f"torch-2.0+cpu-{ARM64}.whl",
+        f"torch-2.0+cpu-{AMD64}.whl",
+        f"torch-2.0+cu128-{AMD64}.whl",
+    }
 
 
 def test_a_service_for_one_platform_is_not_resolved_for_others(repo: Repo, index: Index) -> None:
@@ -202,24 +215,32 @@ def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_p
     inside = tmp_path / "inside"
     (inside / "find-links").mkdir(parents=True)
     (inside / "uv").symlink_to(find_uv_bin())
-    (inside / "uv.toml").write_text(f'index-url = "{other.url}"\nextra-index-url = ["{index.url}"]\n')
+    (inside / "uv.toml").write_text(
+        f'index-url = "{other.url}"\nextra-index-url = ["{index.url}"]\n'
+    )
     repo.monkeypatch.setattr(fetch, "INSIDE", inside)
     repo.monkeypatch.delenv("UV_DEFAULT_INDEX")
     repo.monkeypatch.delenv("UV_NO_CONFIG")
     there = "aarch64" if machine() == "x86_64" else "x86_64"
-    lock = f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n    --hash=sha256:{"0" * 64}\n'
+    lock = (
+        f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n   '
+        f" --hash=sha256:{'0' * 64}\n"
+    )
     fetch.fetch(lock, tmp_path / "wheels", "cu128")
     assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]
 
 
-def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_out(repo: Repo, index: Index) -> None:
+def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_out(
+    repo: Repo, index: Index
+) -> None:
     build(index, "2.0")
     repo.monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     repo.monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     repo.write(THREE.replace("cpu: {torch: cpu}, ", ""), {"app/app.py": ""})
     done = repo.run("lock")
     assert done.code == 7
-    assert done.stderr.splitlines()[-1] == (
-        "  PyTorch's own index was asked for +cu128, of which no index of this machine has a wheel; a mirror is named "
-        "as any index is: UV_INDEX=https://HOST/cu128"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "  PyTorch's own index was asked for +cu128, of which no index of this machine has a"
+        " wheel; a mirror is named as any index is: UV_INDEX=https://HOST/cu128"
     )

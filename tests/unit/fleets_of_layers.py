@@ -33,7 +33,9 @@ EIGHT = fleet(
 
 @st.composite
 def fleets(draw: st.DrawFn) -> Fleet:
-    """Up to six services that need some of up to seven items, one of them perhaps a model's weights."""
+    """Up to six services that need some of up to seven items, one of them perhaps a model's
+    weights.
+    """
     host = st.integers(1, 1_000_000)
     items = [
         Item(f"p{number}", "1", draw(host), draw(host), draw(st.sampled_from((0.5, 1.0, 4.0))))

@@ -82,7 +82,9 @@ def write(path: Path, *images: Made) -> Path:
         return digest(content)
 
     def described(image: Made) -> dict[str, Any]:
-        media = "application/vnd.oci.image.layer.v1.tar" + (image.compression and f"+{image.compression}")
+        media = "application/vnd.oci.image.layer.v1.tar" + (
+            image.compression and f"+{image.compression}"
+        )
         system, architecture = image.platform.split("/")
         config = {"os": system, "architecture": architecture, **image.config}
         config["rootfs"] = {"type": "layers", "diff_ids": [digest(layer) for layer in image.layers]}
@@ -90,11 +92,17 @@ def write(path: Path, *images: Made) -> Path:
         manifest = {
             "schemaVersion": 2,
             "config": {"digest": put(json.dumps(config).encode()), "size": 1},
-            "layers": [{"mediaType": media, "digest": put(each), "size": len(each)} for each in kept],
+            "layers": [
+                {"mediaType": media, "digest": put(each), "size": len(each)} for each in kept
+            ],
         }
         platform = {"os": system, "architecture": architecture}
-        return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, "platform": platform,
-                "digest": put(json.dumps(manifest).encode())}  # fmt: skip
+        return {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "size": 1,
+            "platform": platform,
+            "digest": put(json.dumps(manifest).encode()),
+        }
 
     listed = []
     for name in dict.fromkeys(image.name for image in images):
@@ -103,7 +111,10 @@ def write(path: Path, *images: Made) -> Path:
         if len(of_it) > 1:
             index = {"schemaVersion": 2, "manifests": of_it}
             entry = {"digest": put(json.dumps(index).encode()), "size": 1}
-        notes = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+        notes = {
+            "io.containerd.image.name": name,
+            "org.opencontainers.image.ref.name": name.rpartition(":")[2],
+        }
         listed.append({**entry, "annotations": notes})
     (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
     (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -17,7 +17,9 @@ MIRROR = AptSource(
     components=("main", "contrib"),
     signed_by="/usr/share/keyrings/debian-archive-keyring.pgp",
 )
-SECURITY = replace(MIRROR, uris=("http://mirror.example/debian-security",), suites=("trixie-security",))
+SECURITY = replace(
+    MIRROR, uris=("http://mirror.example/debian-security",), suites=("trixie-security",)
+)
 
 DEBIAN = Machine(
     system="debian",
@@ -42,8 +44,18 @@ UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
 SCANNER = External("scanner", "example.com/scanner:2")
 
 ENGINE = Engine(
-    version="26.1.5", store="containerd", buildx=(0, 13, 1), builder="docker", endpoint="default", started=False
+    version="26.1.5",
+    store="containerd",
+    buildx=(0, 13, 1),
+    builder="docker",
+    endpoint="default",
+    started=False,
 )
 CONTAINER = Engine(
-    version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container", endpoint="default", started=False
+    version="28.0",
+    store="graph",
+    buildx=(0, 20, 0),
+    builder="docker-container",
+    endpoint="default",
+    started=False,
 )

@@ -1,4 +1,6 @@
-"""A registry in this process, small but strict: pushing and referrers as the OCI's specification has them."""
+"""A registry in this process, small but strict: pushing and referrers as the OCI's specification
+has them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Fault:
 class Registry(ThreadingHTTPServer):
     """Holds blobs and manifests of any repository. `asked`: the requests, in order.
 
-    `faults`: what is answered instead to a method, one call after the other, as long as there are any.
+    `faults`: what is answered instead to a method, one call after the other, as long as there are
+    any.
     """
 
     def __init__(self, referrers: bool, auth: Literal["", "basic", "token"]) -> None:
@@ -58,8 +61,12 @@ class Registry(ThreadingHTTPServer):
 
 
 @contextmanager
-def registry(referrers: bool = False, auth: Literal["", "basic", "token"] = "") -> Iterator[Registry]:
-    """`referrers`: whether it keeps the lists of referrers itself; `auth`: how it asks who is there."""
+def registry(
+    referrers: bool = False, auth: Literal["", "basic", "token"] = ""
+) -> Iterator[Registry]:
+    """`referrers`: whether it keeps the lists of referrers itself; `auth`: how it asks who is
+    there.
+    """
     with Registry(referrers, auth) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -88,7 +95,11 @@ class _Handler(BaseHTTPRequestHandler):
             while not self.server.over.wait(0.02):
                 self.wfile.write(b"H")
         if fault.how == "whole":
-            self.answer(fault.status, fault.body, **{name.replace("-", "_"): v for name, v in fault.headers.items()})
+            self.answer(
+                fault.status,
+                fault.body,
+                **{name.replace("-", "_"): v for name, v in fault.headers.items()},
+            )
         self.close_connection = True
 
     def answer(self, status: int, content: bytes = b"", **headers: str) -> None:
@@ -106,7 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.token(body)
         elif not self.allowed():
             self.refuse()
-        elif (found := re.fullmatch(r"/v2/(.+?)/(blobs|manifests|referrers)/([^?]+)(?:\?(.*))?", self.path)) is None:
+        elif (
+            found := re.fullmatch(
+                r"/v2/(.+?)/(blobs|manifests|referrers)/([^?]+)(?:\?(.*))?", self.path
+            )
+        ) is None:
             self.answer(200)
         elif fault := next(self.server.faults.get(self.command, iter(())), None):
             self.fail(fault)
@@ -121,23 +136,37 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.auth == "token":
             wanted = "pull" if self.command in ("GET", "HEAD") else "push"
             return wanted in given.removeprefix("Bearer ").split(",")
-        return not self.server.auth or given == f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}"
+        return (
+            not self.server.auth or given == f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}"
+        )
 
     def refuse(self) -> None:
         actions = "pull" if self.command in ("GET", "HEAD") else "pull,push"
-        token = f'Bearer realm="http://{self.server.name}/token",service="x",scope="repository:a/b:{actions}"'
-        self.answer(401, WWW_Authenticate=token if self.server.auth == "token" else 'Basic realm="x"')
+        token = (
+            "Bearer"
+            f' realm="http://{self.server.name}/token",service="x",scope="repository:a/b:{actions}"'
+        )
+        self.answer(
+            401, WWW_Authenticate=token if self.server.auth == "token" else 'Basic realm="x"'
+        )
 
     def token(self, body: bytes) -> None:
         if self.command == "POST":  # OAuth 2
             given = dict(urllib.parse.parse_qsl(body.decode()))
             if (given["grant_type"], given.get("refresh_token")) != ("refresh_token", IDENTITY):
                 return self.answer(401)
-            return self.answer(200, json.dumps({"access_token": given["scope"].rpartition(":")[2]}).encode())
-        if self.headers.get("Authorization") != f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}":
+            return self.answer(
+                200, json.dumps({"access_token": given["scope"].rpartition(":")[2]}).encode()
+            )
+        if (
+            self.headers.get("Authorization")
+            != f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}"
+        ):
             return self.answer(401)
         actions = re.search(r"repository%3Aa%2Fb%3A([^&]+)", self.path)
-        return self.answer(200, json.dumps({"token": (actions[1] if actions else "").replace("%2C", ",")}).encode())
+        return self.answer(
+            200, json.dumps({"token": (actions[1] if actions else "").replace("%2C", ",")}).encode()
+        )
 
     def post_blobs(self, what: str, body: bytes, query: str | None) -> None:
         self.answer(202, Location=f"{self.path}some-id?state=1")
@@ -153,7 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what not in self.server.manifests:
             return self.answer(404)
         media_type, content = self.server.manifests[what]
-        return self.answer(200, content, Content_Type=media_type, Docker_Content_Digest=_digest(content))
+        return self.answer(
+            200, content, Content_Type=media_type, Docker_Content_Digest=_digest(content)
+        )
 
     head_manifests = get_manifests
 
@@ -162,15 +193,25 @@ class _Handler(BaseHTTPRequestHandler):
         needed = [manifest["config"], *manifest["layers"]] if "layers" in manifest else []
         if missing := [each for each in needed if each["digest"] not in self.server.blobs]:
             return self.answer(400, f"unknown blobs: {missing}".encode())
-        self.server.manifests[what] = self.server.manifests[_digest(body)] = self.headers["Content-Type"], body
+        self.server.manifests[what] = self.server.manifests[_digest(body)] = (
+            self.headers["Content-Type"],
+            body,
+        )
         subject = manifest.get("subject", {}).get("digest", "")
-        return self.answer(201, **({"OCI_Subject": subject} if subject and self.server.referrers else {}))
+        return self.answer(
+            201, **({"OCI_Subject": subject} if subject and self.server.referrers else {})
+        )
 
     def get_referrers(self, what: str, body: bytes, query: str | None) -> None:
         if not self.server.referrers:
             return self.answer(404)
         found = [
-            {"mediaType": kind, "digest": digest, "size": len(content), "artifactType": manifest["artifactType"]}
+            {
+                "mediaType": kind,
+                "digest": digest,
+                "size": len(content),
+                "artifactType": manifest["artifactType"],
+            }
             for digest, (kind, content) in self.server.manifests.items()
             for manifest in [json.loads(content)]
             if manifest.get("subject", {}).get("digest") == what

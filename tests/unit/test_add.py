@@ -19,7 +19,8 @@ from slimbake.plan import plan
 
 HEAD = 'project: toy\npython: "3.11"\n'
 WEB = (
-    "bases:\n  web:\n    requirements: [fastapi, uvicorn>=0.30]\n  big:\n    extends: web\n    requirements: [numpy]\n"
+    "bases:\n  web:\n    requirements: [fastapi, uvicorn>=0.30]\n  big:\n    extends: web\n   "
+    " requirements: [numpy]\n"
 )
 
 
@@ -32,7 +33,9 @@ def written(folder: Path, text: str, newline: str = "\n") -> Path:
     return file
 
 
-def added(file: Path, name: str = "worker", base: str | None = None, port: int | None = None) -> str:
+def added(
+    file: Path, name: str = "worker", base: str | None = None, port: int | None = None
+) -> str:
     """What `add` put into the file; everything else must be as it was."""
     before = file.read_bytes().decode()
     add(file, name, base, port, lambda _: None)
@@ -43,14 +46,23 @@ def added(file: Path, name: str = "worker", base: str | None = None, port: int |
     return after[start : len(after) - end]
 
 
-def entry(context: str = "services/worker", port: int = 8000, indent: int = 2, step: int = 2) -> str:
+def entry(
+    context: str = "services/worker", port: int = 8000, indent: int = 2, step: int = 2
+) -> str:
     """The entry of a service `worker` on the runtime."""
-    keys = (f"context: {context}", "command: [python, -m, worker]", f"port: {port}", "smoke: smoke.py")
+    keys = (
+        f"context: {context}",
+        "command: [python, -m, worker]",
+        f"port: {port}",
+        "smoke: smoke.py",
+    )
     return " " * indent + "worker:\n" + "".join(f"{' ' * (indent + step)}{key}\n" for key in keys)
 
 
 def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}{WEB}services:\n  api:\n    context: services/api\n    port: 8000\n")
+    file = written(
+        tmp_path, f"{HEAD}{WEB}services:\n  api:\n    context: services/api\n    port: 8000\n"
+    )
     text = added(file, base="big")
     assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
     checked = manifest(file)
@@ -85,8 +97,13 @@ def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> Non
     assert file.read_text() == f"{before}\n\n{entry(indent=4, step=6)}\n# the end{after}"
 
 
-def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_file(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  api:\n    context: services/api\n    # port: later\n\n# end of services\n"
+def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_file(
+    tmp_path: Path,
+) -> None:
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n    # port: later\n\n# end of"
+        " services\n"
+    )
     file = written(tmp_path, text)
     added(file)
     assert "    # port: later\n\n  worker:\n" in file.read_text()
@@ -94,7 +111,9 @@ def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_fi
 
 
 def test_a_file_with_crlf_and_a_byte_order_mark_keeps_them(tmp_path: Path) -> None:
-    file = written(tmp_path, f"\ufeff{HEAD}services:\n  api:\n    context: services/api\n", newline="\r\n")
+    file = written(
+        tmp_path, f"\ufeff{HEAD}services:\n  api:\n    context: services/api\n", newline="\r\n"
+    )
     assert added(file) == ("\n" + entry()).replace("\n", "\r\n")
     assert file.read_bytes().startswith(b"\xef\xbb\xbfproject")
 
@@ -105,7 +124,9 @@ def test_a_last_line_without_its_end_gets_one(tmp_path: Path) -> None:
 
 
 def test_services_without_empty_lines_between_them_stay_so(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  api:\n    context: services/api\n  jobs:\n    context: services/jobs\n"
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n  jobs:\n    context: services/jobs\n"
+    )
     assert added(written(tmp_path, text)) == entry()
 
 
@@ -123,10 +144,14 @@ def test_services_in_braces_on_one_line_stay_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("comma", ["", ","])
 def test_services_in_braces_on_lines_get_another_line(tmp_path: Path, comma: str) -> None:
-    file = written(tmp_path, f"{HEAD}services: {{\n  api: {{context: services/api}}{comma}  # the first\n}}\n")
+    file = written(
+        tmp_path, f"{HEAD}services: {{\n  api: {{context: services/api}}{comma}  # the first\n}}\n"
+    )
     add(file, "worker", None, None, lambda _: None)
     inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
-    expected = f"services: {{\n  api: {{context: services/api}},  # the first\n  worker: {inner},\n}}\n"
+    expected = (
+        f"services: {{\n  api: {{context: services/api}},  # the first\n  worker: {inner},\n}}\n"
+    )
     assert file.read_text() == HEAD + expected
 
 
@@ -144,13 +169,19 @@ def test_a_last_service_that_is_an_alias_or_merges_another_is_no_obstacle(tmp_pa
     assert added(written(other, merged)) == entry()
 
 
-def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(tmp_path: Path) -> None:
+def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
+    tmp_path: Path,
+) -> None:
     # The empty line that parts two services would become part of a text that keeps its last lines.
-    text = f"{HEAD}services:\n  api:\n    context: services/api\n    env:\n      NOTE: |+\n        a\n"
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n    env:\n      NOTE: |+\n        a\n"
+    )
     file = written(tmp_path, text)
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, lambda _: None)
-    assert raised.value.message == "services.yaml is laid out in a way that cannot be extended safely"
+    assert (
+        raised.value.message == "services.yaml is laid out in a way that cannot be extended safely"
+    )
     assert raised.value.hint == "put this in by hand:\n" + entry()
     assert file.read_text() == text
     assert not (tmp_path / "services/worker").exists()
@@ -171,9 +202,12 @@ def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("ports", "expected"), [([], 8000), ([8004, 8001], 8005), ([65535], 8000), ([65535, 8000], 8001)]
+    ("ports", "expected"),
+    [([], 8000), ([8004, 8001], 8005), ([65535], 8000), ([65535, 8000], 8001)],
 )
-def test_the_port_is_the_next_after_the_highest(tmp_path: Path, ports: list[int], expected: int) -> None:
+def test_the_port_is_the_next_after_the_highest(
+    tmp_path: Path, ports: list[int], expected: int
+) -> None:
     services = [f"  s{port}:\n    context: services/x\n    port: {port}\n" for port in ports]
     file = written(tmp_path, f"{HEAD}services:{'' if services else ' {}'}\n{''.join(services)}")
     (tmp_path / "services/x").mkdir(parents=True, exist_ok=True)
@@ -182,7 +216,10 @@ def test_the_port_is_the_next_after_the_highest(tmp_path: Path, ports: list[int]
 
 
 def test_the_folder_lies_where_the_others_lie(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  root:\n    context: .\n  a:\n    context: apps/a\n  b:\n    context: apps/b\n"
+    text = (
+        f"{HEAD}services:\n  root:\n    context: .\n  a:\n    context: apps/a\n  b:\n    context:"
+        " apps/b\n"
+    )
     add(written(tmp_path, text), "worker", None, None, lambda _: None)
     assert (tmp_path / "apps/worker/worker/app.py").is_file()
 
@@ -207,7 +244,9 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
 
 def test_what_was_written_and_what_to_do_next_are_told(tmp_path: Path) -> None:
     told: list[str] = []
-    following = add(written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"), "worker", "web", None, told.append)
+    following = add(
+        written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"), "worker", "web", None, told.append
+    )
     assert told == [
         "wrote services.yaml",
         "wrote services/worker/smoke.py",
@@ -230,12 +269,42 @@ def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_p
 
 
 REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
-    ("Worker", None, None, "services.Worker: 'Worker' cannot be the name of a service", "did you mean 'worker'?"),
-    ("../x", None, None, "services.\"../x\": '../x' cannot be the name of a service", "did you mean 'x'?"),
-    ("a: {b", None, None, "services.\"a: {b\": 'a: {b' cannot be the name of a service", "did you mean 'a-b'?"),
-    ("runtime", None, None, "services.runtime: 'runtime' is a name of slimbake's own", "give it another name"),
+    (
+        "Worker",
+        None,
+        None,
+        "services.Worker: 'Worker' cannot be the name of a service",
+        "did you mean 'worker'?",
+    ),
+    (
+        "../x",
+        None,
+        None,
+        "services.\"../x\": '../x' cannot be the name of a service",
+        "did you mean 'x'?",
+    ),
+    (
+        "a: {b",
+        None,
+        None,
+        "services.\"a: {b\": 'a: {b' cannot be the name of a service",
+        "did you mean 'a-b'?",
+    ),
+    (
+        "runtime",
+        None,
+        None,
+        "services.runtime: 'runtime' is a name of slimbake's own",
+        "give it another name",
+    ),
     ("worker", "wbe", None, "services.worker.base: unknown base 'wbe'", "did you mean 'web'?"),
-    ("worker", None, 8000, "services.worker.port: port 8000 is that of services.api already (services.yaml:11:5)", ""),
+    (
+        "worker",
+        None,
+        8000,
+        "services.worker.port: port 8000 is that of services.api already (services.yaml:11:5)",
+        "",
+    ),
 ]
 
 
@@ -266,11 +335,16 @@ def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, lambda _: None)
     assert raised.value.message == "services/worker exists already"
-    assert raised.value.hint == "move it away, or write the entry by hand with `context: services/worker`"
+    assert (
+        raised.value.hint
+        == "move it away, or write the entry by hand with `context: services/worker`"
+    )
     assert "worker" not in file.read_text()
 
 
-def test_a_parent_that_leads_out_of_the_repository_is_refused_and_left_clean(tmp_path: Path) -> None:
+def test_a_parent_that_leads_out_of_the_repository_is_refused_and_left_clean(
+    tmp_path: Path,
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     inside = tmp_path / "inside"
@@ -307,11 +381,18 @@ def free_port() -> int:
 
 
 def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a service's smoke as the build does: from the folder with its code, by slimbake's own runner."""
+    """Run a service's smoke as the build does: from the folder with its code, by slimbake's own
+    runner.
+    """
     return subprocess.run(
         [sys.executable, runner.__file__],
         cwd=folder,
-        env={**os.environ, "SMOKE": "smoke.py", "SMOKE_CONTEXT": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "SMOKE": "smoke.py",
+            "SMOKE_CONTEXT": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -327,7 +408,9 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("base", ["web", None])
-def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(tmp_path: Path, base: str | None) -> None:
+def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
+    tmp_path: Path, base: str | None
+) -> None:
     file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
     add(file, "my-worker", base, free_port(), lambda _: None)
     folder = tmp_path / "services/my-worker"

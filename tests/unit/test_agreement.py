@@ -26,11 +26,20 @@ from slimbake.inside.agreement import (
 NUMBERS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda number: round(number, 3))
 VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda vector: length(vector) > 1e-2)
 ANYTHING = st.lists(st.floats(), min_size=3, max_size=3)
-LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.02, "logprobs": 0.06}
+LIMITS = {
+    "min-cosine": 0.99,
+    "mean-cosine": 0.995,
+    "top10": 0.97,
+    "tokens": 1.0,
+    "perplexity": 0.02,
+    "logprobs": 0.06,
+}
 
 
 @given(VECTORS, VECTORS, st.floats(0.01, 100))
-def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(one: list[float], other: list[float], by: float) -> None:
+def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(
+    one: list[float], other: list[float], by: float
+) -> None:
     found = cosine(one, other)
     assert -1 - 1e-9 <= found <= 1
     assert found == pytest.approx(cosine(other, one))
@@ -40,23 +49,31 @@ def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(one: list[float], ot
 
 
 @given(ANYTHING, ANYTHING)
-def test_a_cosine_is_a_number_whatever_the_vectors_are(one: list[float], other: list[float]) -> None:
+def test_a_cosine_is_a_number_whatever_the_vectors_are(
+    one: list[float], other: list[float]
+) -> None:
     assert -1.0 - 1e-9 <= cosine(one, other) <= 1.0
 
 
-@pytest.mark.parametrize("bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0], [1.0], [1.0, 0.0, 0.0]])
+@pytest.mark.parametrize(
+    "bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0], [1.0], [1.0, 0.0, 0.0]]
+)
 def test_a_vector_that_has_no_cosine_is_as_bad_as_can_be(bad: list[float]) -> None:
     assert cosine(bad, [1.0, 0.0]) == -1
 
 
 @given(st.lists(ANYTHING, min_size=1, max_size=30), ANYTHING)
-def test_the_nearest_are_ten_places_or_all(documents: list[list[float]], query: list[float]) -> None:
+def test_the_nearest_are_ten_places_or_all(
+    documents: list[list[float]], query: list[float]
+) -> None:
     found = nearest(query, documents)
     assert len(found) == len(set(found)) == min(NEAREST, len(documents))
 
 
 @given(st.lists(VECTORS, min_size=11, max_size=30), VECTORS)
-def test_no_document_that_is_left_out_is_nearer(documents: list[list[float]], query: list[float]) -> None:
+def test_no_document_that_is_left_out_is_nearer(
+    documents: list[list[float]], query: list[float]
+) -> None:
     products = [sum(a * b for a, b in zip(query, document, strict=True)) for document in documents]
     found = nearest(query, documents)
     assert min(products[place] for place in found) >= max(
@@ -123,14 +140,21 @@ def test_ids_that_differ_are_told_and_do_not_hold() -> None:
 
 
 PROMPTS = {
-    "prompts": [{"text": "one", "ids": [1, 2, 3, 4], "sure": 4}, {"text": "two", "ids": [5, 6, 7, 8], "sure": 2}],
+    "prompts": [
+        {"text": "one", "ids": [1, 2, 3, 4], "sure": 4},
+        {"text": "two", "ids": [5, 6, 7, 8], "sure": 2},
+    ],
     "passages": [{"ids": [9, 8, 7], "logprobs": [-1.5, -0.5]}, {"ids": [1, 2], "logprobs": [-1.0]}],
 }
 
 
 def test_answers_that_are_equal_change_nothing() -> None:
     figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6, 7, 8]], [[-1.5, -0.5], [-1.0]])
-    assert (figures["tokens"], figures["perplexity"], figures["reference"]) == (1, 0, pytest.approx(math.e))
+    assert (figures["tokens"], figures["perplexity"], figures["reference"]) == (
+        1,
+        0,
+        pytest.approx(math.e),
+    )
     assert holding("generation", figures) == [True, True, True, True]
 
 

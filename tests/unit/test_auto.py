@@ -1,4 +1,6 @@
-"""Layers that are found, as bases: arranged, cut into locks, put into the manifest, written and read."""
+"""Layers that are found, as bases: arranged, cut into locks, put into the manifest, written and
+read.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from slimbake.plan import plan
 MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")
 BYTES = {"weights-models-mini": 50_000_000, "weights-models-other": 40_000_000}
 WEB, TORCH = ("fastapi", "starlette"), ("torch", "numpy")
-SIZES = {"fastapi": 100_000, "starlette": 70_000, "torch": 160_000_000, "numpy": 16_000_000, "rich": 240_000}
+SIZES = {
+    "fastapi": 100_000,
+    "starlette": 70_000,
+    "torch": 160_000_000,
+    "numpy": 16_000_000,
+    "rich": 240_000,
+}
 
 
 def pin(name: str, *via: str, version: str = "1", marker: str = "") -> Pin:
@@ -29,7 +37,9 @@ def pin(name: str, *via: str, version: str = "1", marker: str = "") -> Pin:
 FLEET = fleet(
     service("api", requirements=asks("fastapi", packages=(COMMON,))),
     service("embed", requirements=asks("fastapi", "torch"), weights=MODEL),
-    service("rank", requirements=asks("fastapi", "torch", "rich", packages=(COMMON,)), weights=MODEL),
+    service(
+        "rank", requirements=asks("fastapi", "torch", "rich", packages=(COMMON,)), weights=MODEL
+    ),
     service("bare"),
     torch="cpu",
 )
@@ -37,7 +47,13 @@ ONLY_WEIGHTS = service("store", weights=MODEL)
 CLOSURES = {
     "api": (pin("fastapi"), pin("starlette", "fastapi")),
     "embed": (pin("fastapi"), pin("numpy", "torch"), pin("starlette", "fastapi"), pin("torch")),
-    "rank": (pin("fastapi"), pin("numpy", "torch"), pin("rich"), pin("starlette", "fastapi", "rich"), pin("torch")),
+    "rank": (
+        pin("fastapi"),
+        pin("numpy", "torch"),
+        pin("rich"),
+        pin("starlette", "fastapi", "rich"),
+        pin("torch"),
+    ),
 }
 
 
@@ -65,7 +81,9 @@ def test_every_service_has_what_it_needs_and_nothing_else(limit: int | None) -> 
 
 def test_the_locks_of_bases_and_services_are_the_closures_again(found: Bases) -> None:
     locks = cut(FLEET, found, CLOSURES)
-    assert {name for name in locks if name.startswith("base-")} == {f"base-{b.name}" for b in installing(FLEET, found)}
+    assert {name for name in locks if name.startswith("base-")} == {
+        f"base-{b.name}" for b in installing(FLEET, found)
+    }
     for name, closure in CLOSURES.items():
         on = [base for base, services in sharers(found).items() if name in services]
         pins = [pin.name for layer in (*on, name) for pin in locks.get(layer, ())]
@@ -80,14 +98,18 @@ def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: Base
 
 def test_a_package_on_one_platform_for_one_and_on_all_for_another_is_on_all_in_their_base() -> None:
     amd64, arm64 = 'platform_machine == "x86_64"', 'platform_machine == "aarch64"'
-    manifest = fleet(service("a", requirements=asks("numpy")), service("b", requirements=asks("numpy")))
+    manifest = fleet(
+        service("a", requirements=asks("numpy")), service("b", requirements=asks("numpy"))
+    )
     for markers, expected in (
         (("", amd64), ""),
         ((amd64, ""), ""),
         ((arm64, amd64), f"{arm64} or {amd64}"),
         ((amd64, amd64), amd64),
     ):
-        closures = {name: (pin("numpy", marker=each),) for name, each in zip("ab", markers, strict=True)}
+        closures = {
+            name: (pin("numpy", marker=each),) for name, each in zip("ab", markers, strict=True)
+        }
         locks = cut(manifest, arrange(manifest, closures, {}, None), closures)
         assert [each.marker for each in locks["base-numpy"]] == [expected]
 
@@ -99,8 +121,10 @@ def test_the_versions_of_two_platforms_lie_in_one_layer() -> None:
     found = arrange(manifest, closures, {}, None)
     assert [base.items for base in found.bases] == [frozenset({"numpy"})]
     assert cut(manifest, found, closures) == {
-        "base-numpy": (replace(both[0], via=()), replace(both[1], via=())), "a": (), "b": (),
-    }  # fmt: skip
+        "base-numpy": (replace(both[0], via=()), replace(both[1], via=())),
+        "a": (),
+        "b": (),
+    }
 
 
 def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: Bases) -> None:
@@ -120,16 +144,22 @@ def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: Bases) -> N
 
 
 @pytest.mark.parametrize("torch", ["cpu", "cu128", "pypi", None])
-def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(torch: str | None) -> None:
+def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
+    torch: str | None,
+) -> None:
     manifest = fleet(
-        service("a", requirements=asks("rich")), service("b", requirements=asks("rich", "torch")), torch=torch
+        service("a", requirements=asks("rich")),
+        service("b", requirements=asks("rich", "torch")),
+        torch=torch,
     )
     closures = {"a": (pin("rich"),), "b": (pin("rich"), pin("torch"))}
     settled = applied(manifest, arrange(manifest, closures, {}, None))
     made = plan(settled)
     told = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
     assert told == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
-    assert {family.torch for family in families(settled)} == {torch if torch in ("cpu", "cu128") else ""}
+    assert {family.torch for family in families(settled)} == {
+        torch if torch in ("cpu", "cu128") else ""
+    }
 
 
 def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> None:
@@ -158,7 +188,10 @@ def test_the_order_of_services_changes_nothing(found: Bases) -> None:
 def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
     base = PlannedBase("rich", "", frozenset({"rich"}))
     deeper = PlannedBase("torch", "rich", frozenset({"torch"}))
-    found = Bases((base, deeper), (Stand("api", "rich", ()), Stand("gone", "torch", ()), Stand("bare", "torch", ())))
+    found = Bases(
+        (base, deeper),
+        (Stand("api", "rich", ()), Stand("gone", "torch", ()), Stand("bare", "torch", ())),
+    )
     assert kept(FLEET, found) == Bases((base,), (Stand("api", "rich", ()),))
     assert [each.name for each in applied(FLEET, found).bases] == ["rich"]
     assert sharers(found) == {"base-rich": ("api", "gone", "bare"), "base-torch": ("gone", "bare")}
@@ -177,9 +210,17 @@ GROUPS = st.frozensets(NAMES, max_size=3)
 def found_ones(draw: st.DrawFn) -> Bases:
     made: list[PlannedBase] = []
     for name in draw(st.lists(NAMES, unique=True, max_size=4)):
-        made.append(PlannedBase(name, draw(st.sampled_from(["", *(base.name for base in made)])), draw(GROUPS)))
+        made.append(
+            PlannedBase(
+                name, draw(st.sampled_from(["", *(base.name for base in made)])), draw(GROUPS)
+            )
+        )
     stands = (
-        Stand(name, draw(st.sampled_from(["", *(base.name for base in made)])), draw(st.lists(GROUPS).map(tuple)))
+        Stand(
+            name,
+            draw(st.sampled_from(["", *(base.name for base in made)])),
+            draw(st.lists(GROUPS).map(tuple)),
+        )
         for name in sorted(draw(st.lists(NAMES, unique=True, max_size=4)))
     )
     return Bases(tuple(made), tuple(stands))
@@ -190,6 +231,9 @@ def test_what_is_written_is_read_again(found: Bases) -> None:
     assert parse(text(found)) == found
 
 
-@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(str))
+@given(
+    st.text()
+    | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(str)
+)
 def test_whatever_else_stands_there_is_no_layers(content: str) -> None:
     assert parse(content) is None

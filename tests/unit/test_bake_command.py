@@ -26,12 +26,15 @@ from slimbake.errors import UsageError
         ),
     ],
 )
-def test_what_makes_no_sense_with_missing_is_refused(words: list[str], message: str, hint: str, tmp_path: Path) -> None:
+def test_what_makes_no_sense_with_missing_is_refused(
+    words: list[str], message: str, hint: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
     file = tmp_path / "services.yaml"
     file.write_text(
-        'project: x\npython: "3.11"\nservices: {one: {context: one, command: [python, -V], smoke: smoke.py}}\n'
+        'project: x\npython: "3.11"\nservices: {one: {context: one, command: [python, -V], smoke:'
+        " smoke.py}}\n"
     )
     (folder / "smoke.py").write_text("def imports():\n    pass\n")
     with pytest.raises(UsageError) as caught:

@@ -1,7 +1,8 @@
-"""Which target a step belongs to, and what a build says of itself: read from two builds that were recorded.
+"""Which target a step belongs to, and what a build says of itself: read from two builds that were
+recorded.
 
-Two services on one base, each with a smoke, and the smoke of `two` does not hold; then `one` alone, all of it cached.
-Recorded with buildx 0.13 and shortened: no statuses, no inputs, short digests.
+Two services on one base, each with a smoke, and the smoke of `two` does not hold; then `one` alone,
+all of it cached. Recorded with buildx 0.13 and shortened: no statuses, no inputs, short digests.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[Chan
     return progress, [change for event in events(name) for change in progress.take(event)]
 
 
-# --- steps -----------------------------------------------------------------------------------------------------------
+# --- steps
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,10 @@ def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[Chan
     [
         (f"[one-smoke stage-0 1/2] {CODE}", ("one", "layer code /app")),
         (f"[two stage-0 1/2] {CODE}", ("two", "layer code /app")),
-        ("[two-smoke stage-1 1/2] COPY --from=system /out /", ("base-files", "COPY --from=system /out /")),
+        (
+            "[two-smoke stage-1 1/2] COPY --from=system /out /",
+            ("base-files", "COPY --from=system /out /"),
+        ),
         ("[two stage-1 2/2] WORKDIR /app", ("runtime", "WORKDIR /app")),
         ("[one internal] load build context", ("one", "load build context")),
         ("[one context inside] load from client", ("one", "context inside: load from client")),
@@ -88,17 +92,27 @@ def test_an_instruction_is_told_by_its_program_or_its_text() -> None:
     assert title("COPY  --from=x \t /a /b") == "COPY --from=x /a /b"
 
 
-# --- progress --------------------------------------------------------------------------------------------------------
+# --- progress
 
 
 def test_every_shared_step_of_a_build_is_told_under_the_target_that_has_it(steps: Steps) -> None:
     progress, _ = played(steps, "failing.jsonl")
-    ran = {(v.step.target, v.step.title.split()[0]) for v in progress.vertices.values() if v.step.instruction}
+    ran = {
+        (v.step.target, v.step.title.split()[0])
+        for v in progress.vertices.values()
+        if v.step.instruction
+    }
     assert ran == {
-        ("runtime", "distil"), ("runtime", "COPY"), ("runtime", "WORKDIR"),
-        ("base-files", "system"), ("base-files", "COPY"),
-        ("one", "layer"), ("two", "layer"), ("one-smoke", "smoke"), ("two-smoke", "smoke"),
-    }  # fmt: skip
+        ("runtime", "distil"),
+        ("runtime", "COPY"),
+        ("runtime", "WORKDIR"),
+        ("base-files", "system"),
+        ("base-files", "COPY"),
+        ("one", "layer"),
+        ("two", "layer"),
+        ("one-smoke", "smoke"),
+        ("two-smoke", "smoke"),
+    }
 
 
 def test_the_step_that_broke_the_build_is_the_failed_one_with_its_whole_log(steps: Steps) -> None:
@@ -112,9 +126,17 @@ def test_the_step_that_broke_the_build_is_the_failed_one_with_its_whole_log(step
 
 def test_a_line_that_came_in_pieces_is_one_line(steps: Steps) -> None:
     _, changes = played(steps, "failing.jsonl")
-    said = [change.line for change in changes if change.vertex.step.target == "one-smoke" and change.line]
+    said = [
+        change.line
+        for change in changes
+        if change.vertex.step.target == "one-smoke" and change.line
+    ]
     assert [line.partition(" (")[0] for line in said] == ["1", "smoke: import holds"]
-    broken = next(c.vertex for c in changes if c.vertex.step.target == "two-smoke" and c.vertex.state == "failed")
+    broken = next(
+        c.vertex
+        for c in changes
+        if c.vertex.step.target == "two-smoke" and c.vertex.state == "failed"
+    )
     assert "" not in broken.log
 
 
@@ -122,7 +144,11 @@ def test_a_build_of_what_is_cached_has_no_failure_and_says_cached(steps: Steps) 
     progress, _ = played(steps, "single.jsonl", only="one")
     assert progress.failed is None
     assert {v.state for v in progress.vertices.values() if v.step.instruction} == {"cached"}
-    assert {v.step.target for v in progress.vertices.values() if v.step.instruction} == {"runtime", "base-files", "one"}
+    assert {v.step.target for v in progress.vertices.values() if v.step.instruction} == {
+        "runtime",
+        "base-files",
+        "one",
+    }
 
 
 def test_every_step_that_began_has_ended_when_the_build_has(steps: Steps) -> None:
@@ -133,18 +159,31 @@ def test_every_step_that_began_has_ended_when_the_build_has(steps: Steps) -> Non
 
 def event(digest: str = "d", **said: Any) -> dict[str, Any]:
     return {
-        "vertexes": [{"digest": digest, "name": f"[one stage-0 1/2] {CODE}", "started": "2026-01-01T00:00:00Z", **said}]
+        "vertexes": [
+            {
+                "digest": digest,
+                "name": f"[one stage-0 1/2] {CODE}",
+                "started": "2026-01-01T00:00:00Z",
+                **said,
+            }
+        ]
     }
 
 
 def log(*chunks: bytes, stream: int = 1) -> dict[str, Any]:
-    return {"logs": [{"vertex": "d", "stream": stream, "data": base64.b64encode(c).decode()} for c in chunks]}
+    return {
+        "logs": [
+            {"vertex": "d", "stream": stream, "data": base64.b64encode(c).decode()} for c in chunks
+        ]
+    }
 
 
 def test_a_step_begins_writes_and_ends(steps: Steps) -> None:
     progress = Progress(steps)
     assert [c.vertex.state for c in progress.take(event())] == ["running"]
-    assert [c.line for c in progress.take(log(b"one\ntwo\r\nth", "ré".encode()[:2], "ré".encode()[2:]))] == [
+    assert [
+        c.line for c in progress.take(log(b"one\ntwo\r\nth", "ré".encode()[:2], "ré".encode()[2:]))
+    ] == [
         "one",
         "two",
     ]
@@ -180,11 +219,15 @@ def test_what_waits_or_belongs_to_no_known_step_changes_nothing(steps: Steps) ->
 def test_a_step_that_was_cancelled_is_not_what_broke_the_build(steps: Steps) -> None:
     progress = Progress(steps)
     list(progress.take(event("a", completed="2026-01-01T00:00:01Z", error="context canceled")))
-    list(progress.take(event("b", completed="2026-01-01T00:00:01Z", error="no space left on device")))
+    list(
+        progress.take(event("b", completed="2026-01-01T00:00:01Z", error="no space left on device"))
+    )
     assert progress.failed is progress.vertices["b"]
 
 
-def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build(steps: Steps) -> None:
+def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build(
+    steps: Steps,
+) -> None:
     progress = Progress(steps)
     list(progress.take(event("killed")))
     list(progress.take(event("broke")))
@@ -193,7 +236,7 @@ def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build
     assert progress.failed is progress.vertices["broke"]
 
 
-# --- failure ---------------------------------------------------------------------------------------------------------
+# --- failure
 
 
 def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
@@ -201,7 +244,9 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
     assert progress.failed is not None
     error, culprit = failure(PLAN, progress.failed, "")
     assert isinstance(error, CheckError) and culprit == "two-smoke"
-    assert error.message.startswith("the smoke of two does not hold (exit code: 1); its tag stays where it was\n  ")
+    assert error.message.startswith(
+        "the smoke of two does not hold (exit code: 1); its tag stays where it was\n  "
+    )
     assert error.message.endswith("  smoke: load failed")
 
 
@@ -209,13 +254,16 @@ MEASURED = plan(
     exporting(
         fleet(
             service(
-                "embed", base="ml", weights=Weights("package", "some-model"), inference="onnx",
+                "embed",
+                base="ml",
+                weights=Weights("package", "some-model"),
+                inference="onnx",
                 parity=Parity("parity.py", "texts.jsonl"),
             ),
             bases=(Base("ml", requirements=asks("torch")),),
         )
     )
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -223,9 +271,18 @@ MEASURED = plan(
     [
         (
             "embed-parity",
-            "the parity of embed does not hold (exit code: 1); its tag stays where it was\n  parity: worst",
+            (
+                "the parity of embed does not hold (exit code: 1); its tag stays where it was\n "
+                " parity: worst"
+            ),
         ),
-        ("embed-controls", "the parity of embed is too weak: a model that is harmed keeps all limits\n  parity: worst"),
+        (
+            "embed-controls",
+            (
+                "the parity of embed is too weak: a model that is harmed keeps all limits\n "
+                " parity: worst"
+            ),
+        ),
     ],
 )
 def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
@@ -237,7 +294,11 @@ def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: s
 
 
 def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
-    vertex = Vertex(Step("reference-some-model-texts", "parity_reference", "RUN"), "failed", log=["parity: refused"])
+    vertex = Vertex(
+        Step("reference-some-model-texts", "parity_reference", "RUN"),
+        "failed",
+        log=["parity: refused"],
+    )
     found, _ = failure(MEASURED, vertex, "")
     assert isinstance(found, BuildError)
     assert "parity: refused" in found.message
@@ -245,7 +306,9 @@ def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
 
 def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: Steps) -> None:
     vertex = Vertex(
-        steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /"), "failed", error="no space left on device"
+        steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /"),
+        "failed",
+        error="no space left on device",
     )
     error, culprit = failure(PLAN, vertex, "")
     assert isinstance(error, BuildError) and culprit == "base-files"
@@ -257,7 +320,7 @@ def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
     assert (error.message, culprit) == ("buildx failed\nERROR: no such host", "")
 
 
-# --- the stream ------------------------------------------------------------------------------------------------------
+# --- the stream
 
 
 @pytest.fixture
@@ -282,7 +345,10 @@ def test_the_last_words_of_buildx_stand_behind_the_events(says: Path, tmp_path: 
 
 
 def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path: Path) -> None:
-    says.write_text('warning: first\n{\n  "logs": []\n}\n{"vertexes": []}\n{\n  "logs": null\n}ERROR: last\nwords\n')
+    says.write_text(
+        'warning: first\n{\n  "logs": []\n}\n{"vertexes": []}\n{\n  "logs": null\n}ERROR:'
+        " last\nwords\n"
+    )
     bake = Bake([], tmp_path, {})
     assert list(bake.events()) == [{"logs": []}, {"vertexes": []}, {"logs": None}]
     assert bake.text == "warning: first\nERROR: last\nwords\n"

@@ -1,4 +1,6 @@
-"""Wave 1: what is missing is built and pushed once, what the registry has is stood on, and services learn of both."""
+"""Wave 1: what is missing is built and pushed once, what the registry has is stood on, and services
+learn of both.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,19 @@ FLEET = Manifest(
         Service(name="api", context="api", base="web"),
         Service(name="model", context="model", base="ml"),
         Service(
-            name="rank", context="rank", base="ml", weights=Weights("package", "a-model"), inference="onnx",
+            name="rank",
+            context="rank",
+            base="ml",
+            weights=Weights("package", "a-model"),
+            inference="onnx",
             parity=Parity("parity.py", "texts/a.jsonl"),
         ),
     ),
-)  # fmt: skip
+)
 PLAN = plan(exporting(FLEET))
-INPUTS = {target.name: "sha256:" + f"{number:02}" * 32 for number, target in enumerate(PLAN.targets)}
+INPUTS = {
+    target.name: "sha256:" + f"{number:02}" * 32 for number, target in enumerate(PLAN.targets)
+}
 
 
 @dataclass
@@ -64,9 +72,13 @@ class Machine:
     stood_on: Mapping[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
-    def bases(self, *services: str, missing: bool = True, platform: str = "", at: str = "") -> dict[str, str]:
+    def bases(
+        self, *services: str, missing: bool = True, platform: str = "", at: str = ""
+    ) -> dict[str, str]:
         names = Release(registry=at or self.server.name, tag="v2", missing=missing)
-        return bases(FLEET, PLAN, services, Options(push=True, platform=platform), names, self.said.append)
+        return bases(
+            FLEET, PLAN, services, Options(push=True, platform=platform), names, self.said.append
+        )
 
     def has(self, name: str, platform: str = "") -> str:
         """Have the registry hold what a target would be built to; its digest."""
@@ -81,7 +93,12 @@ class Machine:
 
     def put(self, name: str, under: str) -> str:
         self.server.blobs["sha256:0"] = b"{}"
-        content = {"mediaType": MANIFEST, "config": {"digest": "sha256:0"}, "layers": [], "annotations": {"is": name}}
+        content = {
+            "mediaType": MANIFEST,
+            "config": {"digest": "sha256:0"},
+            "layers": [],
+            "annotations": {"is": name},
+        }
         return self.server.put(under, MANIFEST, content)
 
 
@@ -94,16 +111,25 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         made = Machine(server)
 
         @contextlib.contextmanager
-        def prepared(_: Manifest, names: tuple[str, ...], say: Any, **given: Any) -> Iterator[Prepared]:
+        def prepared(
+            _: Manifest, names: tuple[str, ...], say: Any, **given: Any
+        ) -> Iterator[Prepared]:
             around = Surroundings(externals={}, standins=made.standins)
             left = given["choose"](PLAN, around)
             yield Prepared(PLAN, left, engine, Surroundings(externals={}, pushed=given["pushed"]))
 
         def build(
-            _: Any, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, smokes: bool
+            _: Any,
+            names: tuple[str, ...],
+            root: Path,
+            around: Surroundings,
+            options: Options,
+            smokes: bool,
         ) -> Result:
             assert not smokes
-            failures = tuple(BuildError(f"{name} does not build") for name in names if name in made.broken)
+            failures = tuple(
+                BuildError(f"{name} does not build") for name in names if name in made.broken
+            )
             if failures and not options.keep_going:
                 raise failures[0]
             held = tuple(name for name in names if name not in made.broken)
@@ -127,7 +153,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         yield made
 
 
-def test_all_that_services_stand_on_is_built_once_and_told_by_its_digest(machine: Machine, tmp_path: Path) -> None:
+def test_all_that_services_stand_on_is_built_once_and_told_by_its_digest(
+    machine: Machine, tmp_path: Path
+) -> None:
     found = machine.bases("api", "model")
     assert machine.built == list(SHARED)
     assert list(found) == list(SHARED)
@@ -141,7 +169,9 @@ def test_only_what_the_named_services_need_is_built(machine: Machine) -> None:
     assert machine.built == ["runtime", "base-web"]
 
 
-def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_made_on_is_not(machine: Machine) -> None:
+def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_made_on_is_not(
+    machine: Machine,
+) -> None:
     first = machine.bases("rank")
     exports = ["weights-a-model-onnx-fp32", "reference-a-model-a"]
     assert machine.built == list(first) == ["runtime", "base-web", "base-ml-onnx", *exports]
@@ -150,10 +180,16 @@ def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_ma
     assert machine.built == []
 
 
-def test_an_export_that_fails_is_told_of_and_keeps_nothing_else_from_being_pushed(machine: Machine) -> None:
+def test_an_export_that_fails_is_told_of_and_keeps_nothing_else_from_being_pushed(
+    machine: Machine,
+) -> None:
     machine.broken = ("weights-a-model-onnx-fp32",)
     found = machine.bases("rank")
-    assert list(found) == machine.built == ["runtime", "base-web", "base-ml-onnx", "reference-a-model-a"]
+    assert (
+        list(found)
+        == machine.built
+        == ["runtime", "base-web", "base-ml-onnx", "reference-a-model-a"]
+    )
     assert machine.said[-1] == "weights-a-model-onnx-fp32 does not build"
 
 
@@ -173,7 +209,10 @@ def test_a_second_run_builds_none_and_gives_the_same_digests(machine: Machine) -
 
 
 def test_what_is_missing_is_built_on_what_is_there(machine: Machine) -> None:
-    there = {name: f"{machine.server.name}/{name}@{machine.has(name)}" for name in ("runtime", "base-web")}
+    there = {
+        name: f"{machine.server.name}/{name}@{machine.has(name)}"
+        for name in ("runtime", "base-web")
+    }
     found = machine.bases("model")
     assert machine.built == ["base-ml"]
     assert machine.stood_on == there

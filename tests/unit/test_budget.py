@@ -1,4 +1,6 @@
-"""Budgets: what is said of one that does not hold, what grew since, and when a start is measured again."""
+"""Budgets: what is said of one that does not hold, what grew since, and when a start is measured
+again.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,19 @@ MB = 1_000_000
 
 def layer(name: str, uncompressed: int, compressed: int | None = None) -> Layer:
     return Layer(
-        diff=f"sha256:{name:0<64}", blob=f"blob-{name}", uncompressed=uncompressed, compressed=compressed, files=1
+        diff=f"sha256:{name:0<64}",
+        blob=f"blob-{name}",
+        uncompressed=uncompressed,
+        compressed=compressed,
+        files=1,
     )
 
 
 def contents(**packages: int) -> Contents:
-    parts = tuple(Part("/opt", Owner("python", name.replace("_", "-")), size, 1) for name, size in packages.items())
+    parts = tuple(
+        Part("/opt", Owner("python", name.replace("_", "-")), size, 1)
+        for name, size in packages.items()
+    )
     return Contents(sum(packages.values()), len(parts), (), parts, ())
 
 
@@ -51,45 +60,59 @@ INSIDE = {
 
 
 def test_what_grew_is_told_by_target_and_package() -> None:
-    assert since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE)) == (
-        "since 3ea8af22ac74, which held: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0 kB), -300.0 kB api"
+    assert (
+        since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE))
+        == "since 3ea8af22ac74, which held: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
+        " kB), -300.0 kB api"
     )
 
 
 def test_without_the_layers_that_held_only_targets_are_told() -> None:
-    assert since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None)) == (
-        "since 3ea8af22ac74, which held with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
+    assert (
+        since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None))
+        == "since 3ea8af22ac74, which held with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
     )
 
 
 def test_of_compressed_bytes_packages_are_told_as_they_lie_on_a_disk() -> None:
     old = Held("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
     new = Held("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
-    assert since(old, new, "compressed", grown(old, new, "compressed", INSIDE)) == (
-        "since aa, which held: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx +100.0 kB)"
+    assert (
+        since(old, new, "compressed", grown(old, new, "compressed", INSIDE))
+        == "since aa, which held: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
+        " +100.0 kB)"
     )
 
 
 def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None:
     old = Held("sha256:aa", (layer("6", 9000),), ("base",))
     new = Held("sha256:bb", (layer("7", 10000),), ("base",))
-    inside = {layer("6", 0).diff: contents(a=9000), layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000)}
-    assert since(old, new, "uncompressed", grown(old, new, "uncompressed", inside)) == (
-        "since aa, which held: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2 more +3.0 kB)"
+    inside = {
+        layer("6", 0).diff: contents(a=9000),
+        layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000),
+    }
+    assert (
+        since(old, new, "uncompressed", grown(old, new, "uncompressed", inside))
+        == "since aa, which held: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2"
+        " more +3.0 kB)"
     )
 
 
 def test_layers_of_a_dockerfile_of_the_users_own_are_told_by_their_digests() -> None:
     old, new = Held("sha256:aa", (RUNTIME,), ()), Held("sha256:bb", (RUNTIME, layer("8", 5000)), ())
-    assert since(old, new, "uncompressed", grown(old, new, "uncompressed", None)) == (
-        "since aa, which held: +5.0 kB layer 800000000000"
+    assert (
+        since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
+        == "since aa, which held: +5.0 kB layer 800000000000"
     )
 
 
 def test_an_image_that_did_not_grow_is_told_so() -> None:
     assert since(BEFORE, BEFORE, "startup", ()) == "the image is the one that held last with 2.10 s"
     other = Held("sha256:bb", BEFORE.layers, NAMES)
-    assert since(BEFORE, other, "startup", ()) == "since 3ea8af22ac74, which held with 2.10 s: not a byte more"
+    assert (
+        since(BEFORE, other, "startup", ())
+        == "since 3ea8af22ac74, which held with 2.10 s: not a byte more"
+    )
     assert since(None, NOW, "uncompressed", ()) == "no measurement that held is known here"
 
 
@@ -98,7 +121,12 @@ def measured(*layers: Layer, digest: str = "sha256:bb") -> Measurement:
 
 
 def planned(limits: Budget) -> Plan:
-    return plan(fleet(service("api", base="web", budget=limits, port=80), bases=(Base("web", requirements=asks("a")),)))
+    return plan(
+        fleet(
+            service("api", base="web", budget=limits, port=80),
+            bases=(Base("web", requirements=asks("a")),),
+        )
+    )
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *takes: Started | NotStarted) -> None:
@@ -126,15 +154,24 @@ def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
     cache, limits = tmp_path / "measured.json", planned(Budget(uncompressed=66 * MB))
     assert over_budget(limits, measured(*layers, digest="sha256:aa"), cache) == {}
     bigger = measured(RUNTIME, layers[1], WEB_NOW, CODE, digest="sha256:cc")
-    expected = "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, which held: +38.1 MB base-web"
+    expected = (
+        "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, which held: +38.1 MB"
+        " base-web"
+    )
     assert over_budget(limits, bigger, cache) == {"api": expected}
-    assert over_budget(limits, bigger, cache) == {"api": expected}, "what does not hold is not remembered"
+    assert over_budget(limits, bigger, cache) == {"api": expected}, (
+        "what does not hold is not remembered"
+    )
 
 
-def test_every_limit_that_does_not_hold_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_limit_that_does_not_hold_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started(monkeypatch, Started(3.456, 512 * MB, 3))
     limits = planned(Budget(uncompressed=1000, compressed=10, startup=3, rss=400 * MB))
-    assert over_budget(limits, measured(layer("a", 2 * MB)), tmp_path / "measured.json")["api"].splitlines() == [
+    assert over_budget(limits, measured(layer("a", 2 * MB)), tmp_path / "measured.json")[
+        "api"
+    ].splitlines() == [
         "api: uncompressed 2.0 MB, its budget is 0.0 MB",
         "  no measurement that held is known here",
         "api: RSS 512.0 MB, its budget is 400.0 MB",
@@ -151,28 +188,44 @@ def test_a_start_that_held_is_not_measured_again_one_that_did_not_is(
     started(monkeypatch, Started(5, 9, 3), Started(2, 9, 3), Started(4, 9, 3))
     assert set(over_budget(planned(Budget(startup=3)), image, cache)) == {"api"}
     assert over_budget(planned(Budget(startup=3)), image, cache) == {}
-    assert over_budget(planned(Budget(startup=3)), image, cache) == {}, "the second start is remembered"
+    assert over_budget(planned(Budget(startup=3)), image, cache) == {}, (
+        "the second start is remembered"
+    )
     assert over_budget(planned(Budget(startup=1)), image, cache)["api"].splitlines() == [
         "api: start-up 4.00 s, its budget is 1.00 s",
         "  the image is the one that held last with 2.00 s",
     ]
 
 
-def test_without_a_limit_for_it_no_image_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_for_it_no_image_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started(monkeypatch)
-    assert over_budget(planned(Budget(uncompressed=MB)), measured(CODE), tmp_path / "measured.json") == {}
+    assert (
+        over_budget(planned(Budget(uncompressed=MB)), measured(CODE), tmp_path / "measured.json")
+        == {}
+    )
 
 
-def test_an_image_that_does_not_start_is_over_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started(monkeypatch, NotStarted("api: its command ended with exit code 1 before it listened on port 80\n  no"))
+def test_an_image_that_does_not_start_is_over_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(
+        monkeypatch,
+        NotStarted("api: its command ended with exit code 1 before it listened on port 80\n  no"),
+    )
     found = over_budget(planned(Budget(rss=MB)), measured(CODE), tmp_path / "measured.json")
-    assert found == {"api": "api: its command ended with exit code 1 before it listened on port 80\n  no"}
+    assert found == {
+        "api": "api: its command ended with exit code 1 before it listened on port 80\n  no"
+    }
 
 
 def test_each_layer_has_the_name_of_the_target_that_lays_it() -> None:
     weights = Weights("package", "some-model")
     made = fleet(
-        service("api", base="web", requirements=asks("b"), weights=weights, volumes=(("data", "/data"),)),
+        service(
+            "api", base="web", requirements=asks("b"), weights=weights, volumes=(("data", "/data"),)
+        ),
         service("rank", base="web", weights=weights, system=("libx",)),
         service("alone", weights=Weights("path", "models/alone")),
         service("own", dockerfile="own.Dockerfile"),

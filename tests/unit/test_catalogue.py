@@ -23,7 +23,14 @@ from slimbake.inside.globs import matcher
 from slimbake.manifest.document import document
 
 SCHEMA: dict[str, Any] = json.loads(schema_text(CATALOGUE))
-TORCH = Pass(name="torch.x", about="", why="", costs="", packages=(("torch", ">=2.5,<3"),), remove=("torch/x/**",))
+TORCH = Pass(
+    name="torch.x",
+    about="",
+    why="",
+    costs="",
+    packages=(("torch", ">=2.5,<3"),),
+    remove=("torch/x/**",),
+)
 PINS = (("numpy", "2.4.6"), ("setuptools", "84.2.1"), ("torch", "2.13.0+cpu"))
 
 OWN = """\
@@ -54,7 +61,10 @@ def test_the_shipped_file_is_sorted_and_every_entry_says_why() -> None:
 
 
 def test_the_shipped_file_holds_no_figures_and_no_verdicts() -> None:
-    assert not re.search(r"\d\s*MB|proven|refuted\b(?! too)", catalogue_file().read_text("utf-8").replace("100 MB", ""))
+    assert not re.search(
+        r"\d\s*MB|proven|refuted\b(?! too)",
+        catalogue_file().read_text("utf-8").replace("100 MB", ""),
+    )
 
 
 def test_the_schema_and_the_model_have_the_same_keys() -> None:
@@ -65,15 +75,29 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
 
 
 def test_passes_are_told_to_a_build_in_the_same_words() -> None:
-    assert {field.name for field in dataclasses.fields(inside.Pass)} <= {f.name for f in dataclasses.fields(Pass)}
+    assert {field.name for field in dataclasses.fields(inside.Pass)} <= {
+        f.name for f in dataclasses.fields(Pass)
+    }
 
 
-LICENCES = ("LICENSE", "licence.txt", "COPYING-3", "NOTICE.md", "ThirdPartyNotices.txt", "copyright", "notice.pyi")
+LICENCES = (
+    "LICENSE",
+    "licence.txt",
+    "COPYING-3",
+    "NOTICE.md",
+    "ThirdPartyNotices.txt",
+    "copyright",
+    "notice.pyi",
+)
 MODULES = ("license.py", "notice.py", "licenses.pyc", "Copying.PY", "licensing.py")
 
 
-@pytest.mark.parametrize(("name", "licence"), [(n, True) for n in LICENCES] + [(n, False) for n in MODULES])
-def test_a_licence_is_the_same_to_rules_and_builds(name: str, licence: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "licence"), [(n, True) for n in LICENCES] + [(n, False) for n in MODULES]
+)
+def test_a_licence_is_the_same_to_rules_and_builds(
+    name: str, licence: bool, tmp_path: Path
+) -> None:
     glob, site = f"a/{name}", tmp_path / "lib/python3.11/site-packages"
     for path, text in ((site / glob, ""), (site / "a-1.dist-info/RECORD", f"{glob},,\n")):
         path.parent.mkdir(parents=True)
@@ -81,7 +105,9 @@ def test_a_licence_is_the_same_to_rules_and_builds(name: str, licence: bool, tmp
     packages = inside.Packages(tmp_path, (path for path in tmp_path.rglob("*") if path.is_file()))
     expected = pytest.raises(inside.PassError) if licence else contextlib.nullcontext()
     with expected:
-        assert inside.removed(packages, inside.Pass("x", ("a",), remove=(glob,)), compiled=True) == [glob]
+        assert inside.removed(
+            packages, inside.Pass("x", ("a",), remove=(glob,)), compiled=True
+        ) == [glob]
     assert bool(globs.protected(glob)) is licence
 
 
@@ -132,7 +158,9 @@ def test_the_digest_does_not_change_with_what_is_said() -> None:
     ],
 )
 def test_a_pass_applies_by_version(specifier: str, version: str, applies: bool) -> None:
-    found = dataclasses.replace(TORCH, packages=(("torch", specifier),)).applies((("torch", version),))
+    found = dataclasses.replace(TORCH, packages=(("torch", specifier),)).applies(
+        (("torch", version),)
+    )
     assert found == (("torch",) if applies else ())
 
 
@@ -145,7 +173,10 @@ def test_a_pass_that_drops_applies_where_one_of_them_is() -> None:
     drops = dataclasses.replace(TORCH, packages=(), remove=(), drop=("pip", "setuptools"))
     assert drops.applies(PINS) == ("setuptools",)
     assert dataclasses.replace(drops, packages=(("setuptools", "<80"),)).applies(PINS) == ()
-    assert dataclasses.replace(drops, packages=(("numpy", ""),)).applies(PINS) == ("numpy", "setuptools")
+    assert dataclasses.replace(drops, packages=(("numpy", ""),)).applies(PINS) == (
+        "numpy",
+        "setuptools",
+    )
 
 
 def test_a_column_shows_where_a_pass_would_work() -> None:
@@ -216,7 +247,9 @@ NAMES = st.text("ab.", min_size=1, max_size=3)
 PATHS = st.tuples(st.sampled_from(["", "/"]), st.lists(NAMES, min_size=1, max_size=5)).map(
     lambda p: p[0] + "/".join(p[1])
 )
-PARTS = st.one_of(st.just("**"), st.text("ab.*?", min_size=1, max_size=3).filter(lambda part: "**" not in part))
+PARTS = st.one_of(
+    st.just("**"), st.text("ab.*?", min_size=1, max_size=3).filter(lambda part: "**" not in part)
+)
 GLOBS = st.tuples(st.sampled_from(["", "/"]), st.lists(PARTS, min_size=1, max_size=4)).map(
     lambda p: p[0] + "/".join(p[1])
 )

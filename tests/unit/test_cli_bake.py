@@ -1,4 +1,6 @@
-"""What `slimbake bake` makes of `--watch`, `--shards` and `--node`, with the builds themselves left out."""
+"""What `slimbake bake` makes of `--watch`, `--shards` and `--node`, with the builds themselves left
+out.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,16 @@ def root(tmp_path: Path) -> Path:
             "shards share images through a registry",
             "--push, and --registry if the manifest names none",
         ),
-        (("--watch", "--node", "a"), "--watch builds on one engine", "leave out --shards and --node"),
-        (("--watch", "--sbom", "out"), "--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them"),
+        (
+            ("--watch", "--node", "a"),
+            "--watch builds on one engine",
+            "leave out --shards and --node",
+        ),
+        (
+            ("--watch", "--sbom", "out"),
+            "--watch writes no SBOMs",
+            "leave out --sbom; `slimbake sbom` writes them",
+        ),
         (
             ("--shards", "2", "--push", "--provenance", "max"),
             "shards make no SBOM and no provenance",
@@ -68,10 +78,16 @@ def root(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_what_does_not_go_together_is_told(root: Path, words: tuple[str, ...], message: str, hint: str) -> None:
+def test_what_does_not_go_together_is_told(
+    root: Path, words: tuple[str, ...], message: str, hint: str
+) -> None:
     done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
     assert isinstance(done.exception, UsageError)
-    assert (done.exception.message, done.exception.hint, done.exception.exit_code) == (message, hint, MANIFEST)
+    assert (done.exception.message, done.exception.hint, done.exception.exit_code) == (
+        message,
+        hint,
+        MANIFEST,
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +107,11 @@ def test_shards_go_round_the_builders_that_are_named(
     def released(*given: Any) -> tuple[Sharded, ...]:
         asked.append(given)
         image = "registry.example.com/toy/api:1"
-        return (Sharded(name="api", image=image, digest="sha256:" + "a" * 64, shard=2, wave=2, node="a"),)
+        return (
+            Sharded(
+                name="api", image=image, digest="sha256:" + "a" * 64, shard=2, wave=2, node="a"
+            ),
+        )
 
     monkeypatch.setattr(in_shards, "released", released)
     monkeypatch.setattr("slimbake.docker.use_builder", str)
@@ -101,7 +121,14 @@ def test_shards_go_round_the_builders_that_are_named(
     assert done.exception is None, done.output
     assert asked[0][1] == ("api",)
     assert asked[0][4] == nodes
-    assert done.stdout.splitlines()[1].split() == ["api", "a" * 12, "2", "2", "a", "registry.example.com/toy/api:1"]
+    assert done.stdout.splitlines()[1].split() == [
+        "api",
+        "a" * 12,
+        "2",
+        "2",
+        "a",
+        "registry.example.com/toy/api:1",
+    ]
 
 
 def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> None:
@@ -115,10 +142,13 @@ def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> No
         sys.exit(main())
     """
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], cwd=root, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
+    ) as process:
         assert process.stderr is not None
         try:
             assert process.stderr.readline() == f"building api, jobs; then watching {root}\n"
@@ -130,7 +160,9 @@ def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> No
             assert process.stderr.readline() == "services.yaml changed: api\n"
             assert process.stderr.readline() == "built ('api',) True\n"
             process.send_signal(signal.SIGINT)
-            assert process.stderr.read().strip() == "interrupted: the same command goes on from here"
+            assert (
+                process.stderr.read().strip() == "interrupted: the same command goes on from here"
+            )
             assert process.wait(20) == 130
         finally:
             process.kill()

@@ -30,8 +30,14 @@ services:
   a: {base: web, context: a, weights: {path: model}}
   b: {base: web, context: a, requirements: [two]}
 """
-ONE = "# asked for\n# one-1.0-py3-none-any.whl 1000\none==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
-TWO = "# asked for\n# two-2.0-py3-none-any.whl 300\ntwo==2.0 \\\n    --hash=sha256:" + "1" * 64 + "\n"
+ONE = (
+    "# asked for\n# one-1.0-py3-none-any.whl 1000\none==1.0 \\\n    --hash=sha256:"
+    + "0" * 64
+    + "\n"
+)
+TWO = (
+    "# asked for\n# two-2.0-py3-none-any.whl 300\ntwo==2.0 \\\n    --hash=sha256:" + "1" * 64 + "\n"
+)
 
 
 def read(file: Path, measured: Sizes) -> Written:
@@ -63,7 +69,9 @@ def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -
 
 
 def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
-    found = read(toy / "services.yaml", {"one==1.0": (9999, None), "two==2.0": (8888, 77)}).fleet.by_key
+    found = read(
+        toy / "services.yaml", {"one==1.0": (9999, None), "two==2.0": (8888, 77)}
+    ).fleet.by_key
     assert (found["one==1.0"].host, found["one==1.0"].registry) == (9999, 1000)
     assert (found["two==2.0"].host, found["two==2.0"].registry) == (8888, 77)
 

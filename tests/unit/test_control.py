@@ -30,8 +30,16 @@ MODEL = Control("the model removed", Damage("remove", "/weights/**"), "load it")
 
 
 def found() -> Plan:
-    own = service("own", weights=Weights("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py")
-    return plan(fleet(service("rank", weights=Weights("path", "models"), smoke="smoke.py"), service("api"), own))
+    own = service(
+        "own", weights=Weights("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py"
+    )
+    return plan(
+        fleet(
+            service("rank", weights=Weights("path", "models"), smoke="smoke.py"),
+            service("api"),
+            own,
+        )
+    )
 
 
 def subject(name: str = "rank") -> Subject:
@@ -40,29 +48,47 @@ def subject(name: str = "rank") -> Subject:
 
 
 @pytest.mark.parametrize("model", ["model.joblib", "sub/model.gguf", "model.pt", "graph.onnx"])
-def test_of_weights_of_any_format_the_largest_file_is_changed_and_no_other(model: str, tmp_path: Path) -> None:
-    files = {f"/weights/{model}": os.urandom(90_000), "/weights/config.json": b"{}", "/weights/words.txt": b"a" * 9000}
+def test_of_weights_of_any_format_the_largest_file_is_changed_and_no_other(
+    model: str, tmp_path: Path
+) -> None:
+    files = {
+        f"/weights/{model}": os.urandom(90_000),
+        "/weights/config.json": b"{}",
+        "/weights/words.txt": b"a" * 9000,
+    }
     for path, content in files.items():
         (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path[1:]).write_bytes(content)
-    given = controls_of(found(), "rank", HELD, {path: len(content) for path, content in files.items()})
+    given = controls_of(
+        found(), "rank", HELD, {path: len(content) for path, content in files.items()}
+    )
     removed, corrupted = (each.damage for each in given)
     assert (removed.how, removed.what, corrupted.how) == ("remove", "/weights/**", "corrupt")
     inside.damage(corrupted.how, f"{tmp_path}{corrupted.what}", packages=None)  # type: ignore[arg-type]
-    changed = {path for path, content in files.items() if (tmp_path / path[1:]).read_bytes() != content}
+    changed = {
+        path for path, content in files.items() if (tmp_path / path[1:]).read_bytes() != content
+    }
     assert changed == {f"/weights/{model}"}
 
 
 def test_of_safetensors_every_file_is_changed() -> None:
-    weights = {"/weights/a.safetensors": 5, "/weights/b.safetensors": 6, "/weights/tokenizer.json": 7}
-    assert controls_of(found(), "rank", HELD, weights)[-1].damage == Damage("corrupt", "/weights/**/*.safetensors")
+    weights = {
+        "/weights/a.safetensors": 5,
+        "/weights/b.safetensors": 6,
+        "/weights/tokenizer.json": 7,
+    }
+    assert controls_of(found(), "rank", HELD, weights)[-1].damage == Damage(
+        "corrupt", "/weights/**/*.safetensors"
+    )
 
 
 def test_without_weights_the_code_is_removed() -> None:
     assert [each.damage.what for each in controls_of(found(), "rank", HELD, {})] == ["/app/**"]
 
 
-def test_weights_are_listed_in_the_image_and_only_where_they_are_slimbakes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_listed_in_the_image_and_only_where_they_are_slimbakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[Any] = []
 
     def contained(name: str, words: tuple[str, ...], *_: Any) -> Contained:
@@ -72,7 +98,9 @@ def test_weights_are_listed_in_the_image_and_only_where_they_are_slimbakes(monke
     monkeypatch.setattr(control, "contained", contained)
     assert control.weights(found(), subject()) == {"/weights/a.pt": 5}
     assert "sha256:1" in asked[0] and "--network=none" in asked[0]
-    assert control.weights(found(), subject("api")) == control.weights(found(), subject("own")) == {}
+    assert (
+        control.weights(found(), subject("api")) == control.weights(found(), subject("own")) == {}
+    )
     assert len(asked) == 1
 
 
@@ -84,7 +112,9 @@ def test_the_program_that_lists_names_files_and_no_links(tmp_path: Path) -> None
     assert json.loads(subprocess.check_output(words)) == {f"{tmp_path}/sub/a.pt": 5}
 
 
-def test_weights_that_cannot_be_listed_are_an_error_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_listed_are_an_error_with_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(control, "contained", lambda *_: Contained(1, "", "no such user", False))
     with pytest.raises(SetupError, match="weights of rank could not be listed"):
         control.weights(found(), subject())
@@ -129,5 +159,7 @@ def caught(service: str, level: str) -> Caught:
         ),
     ],
 )
-def test_the_fault_names_the_weak_ones_and_those_that_nobody_knows_of(levels: dict[str, str], fault: str) -> None:
+def test_the_fault_names_the_weak_ones_and_those_that_nobody_knows_of(
+    levels: dict[str, str], fault: str
+) -> None:
     assert control_fault(caught(*each) for each in levels.items()) == fault

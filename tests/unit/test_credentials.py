@@ -39,7 +39,9 @@ def helper(folder: Path, script: str, name: str = "mine") -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize("key", ["r.example:5000", "https://r.example:5000", "https://r.example:5000/v1/"])
+@pytest.mark.parametrize(
+    "key", ["r.example:5000", "https://r.example:5000", "https://r.example:5000/v1/"]
+)
 def test_an_account_is_kept_under_a_registry_s_name_or_address(folder: Path, key: str) -> None:
     configure(folder, auths={"other.example": entry("no", "no"), key: entry("someone", "a:b")})
     assert account("r.example:5000") == Account("someone", "a:b")
@@ -47,7 +49,9 @@ def test_an_account_is_kept_under_a_registry_s_name_or_address(folder: Path, key
 
 
 def test_the_name_itself_is_before_an_address(folder: Path) -> None:
-    configure(folder, auths={"https://r.example/v1/": entry("old", "x"), "r.example": entry("new", "y")})
+    configure(
+        folder, auths={"https://r.example/v1/": entry("old", "x"), "r.example": entry("new", "y")}
+    )
     assert account("r.example") == Account("new", "y")
 
 
@@ -59,7 +63,9 @@ def test_a_configuration_that_says_nothing_has_no_account(folder: Path, text: st
     assert account("r.example") is None
 
 
-@pytest.mark.parametrize("auth", ["", "!", base64.b64encode(b"nocolon").decode(), base64.b64encode(b"a:").decode()])
+@pytest.mark.parametrize(
+    "auth", ["", "!", base64.b64encode(b"nocolon").decode(), base64.b64encode(b"a:").decode()]
+)
 def test_an_entry_without_a_password_is_no_account(folder: Path, auth: str) -> None:
     configure(folder, auths={"r.example": {"auth": auth}})
     assert account("r.example") is None
@@ -72,7 +78,12 @@ def test_without_a_configuration_there_is_no_account() -> None:
 def test_a_registry_s_own_helper_is_asked_before_the_one_for_all(folder: Path) -> None:
     helper(folder, """echo "{\\"Username\\": \\"$registry\\", \\"Secret\\": \\"s\\"}" """)
     helper(folder, """echo '{"Username": "all", "Secret": "t"}'""", "all")
-    configure(folder, credHelpers={"r.example": "mine"}, credsStore="all", auths={"r.example": entry("file", "f")})
+    configure(
+        folder,
+        credHelpers={"r.example": "mine"},
+        credsStore="all",
+        auths={"r.example": entry("file", "f")},
+    )
     assert account("r.example") == Account("r.example", "s")
     assert account("other.example") == Account("all", "t")
 

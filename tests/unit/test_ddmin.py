@@ -34,7 +34,10 @@ def test_where_all_that_is_needed_must_be_there_exactly_that_is_kept(
     assert set(ddmin(range(size), oracle, width=width)) == needed
 
 
-@given(st.lists(st.frozensets(st.integers(0, 19), min_size=1, max_size=4), min_size=1, max_size=5), st.integers(1, 3))
+@given(
+    st.lists(st.frozensets(st.integers(0, 19), min_size=1, max_size=4), min_size=1, max_size=5),
+    st.integers(1, 3),
+)
 @settings(max_examples=300)
 def test_of_several_ways_to_hold_one_is_found_of_which_nothing_can_be_left_out(
     ways: list[frozenset[int]], width: int

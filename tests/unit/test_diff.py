@@ -16,7 +16,12 @@ from slimbake.diff.model import Diff
 from slimbake.errors import DIFFERENT, UsageError
 from slimbake.report.diff import text
 
-FILES = [folder("a"), Member("a/one", b"1"), Member("a/two", b"2"), Member("b", type=tarfile.SYMTYPE, link="a/one")]
+FILES = [
+    folder("a"),
+    Member("a/one", b"1"),
+    Member("a/two", b"2"),
+    Member("b", type=tarfile.SYMTYPE, link="a/one"),
+]
 BASE = tar({"usr/x": b"x"})
 
 
@@ -30,7 +35,9 @@ def of(*layers: list[Member], **said: Any) -> Made:
 
 
 def changed(number: int, **changes: Any) -> list[Member]:
-    return [member.but(**changes) if place == number else member for place, member in enumerate(FILES)]
+    return [
+        member.but(**changes) if place == number else member for place, member in enumerate(FILES)
+    ]
 
 
 def test_an_image_is_the_same_as_itself(tmp_path: Path) -> None:
@@ -91,7 +98,10 @@ def test_a_layer_that_only_one_has(tmp_path: Path) -> None:
 
 
 def test_layers_that_are_the_same_are_not_read(tmp_path: Path) -> None:
-    a, b = write(tmp_path / "a", of(FILES)), write(tmp_path / "b", of(FILES, config={"created": "now"}))
+    a, b = (
+        write(tmp_path / "a", of(FILES)),
+        write(tmp_path / "b", of(FILES, config={"created": "now"})),
+    )
     for layout in (a, b):
         for path in (layout / "blobs" / "sha256").iterdir():
             if path.read_bytes()[:1] != b"{":
@@ -126,8 +136,13 @@ def test_an_address_of_several_images_is_refused(tmp_path: Path) -> None:
         diff(str(layout), str(layout), "linux/amd64")
 
 
-def test_the_command_ends_with_0_or_8_and_has_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a, b = str(write(tmp_path / "a", of(FILES))), str(write(tmp_path / "b", of(changed(1, content=b"!"))))
+def test_the_command_ends_with_0_or_8_and_has_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (
+        str(write(tmp_path / "a", of(FILES))),
+        str(write(tmp_path / "b", of(changed(1, content=b"!")))),
+    )
 
     def run(*words: str) -> Any:
         return slimbake.main(["diff", *words], standalone_mode=False)

@@ -73,7 +73,9 @@ def test_the_graph_store_is_a_warning_since_it_bakes() -> None:
 
 def test_what_buildx_lacks_is_listed() -> None:
     assert row(FACTS, "buildx").found.startswith("0.13.1; lacks call, description,")
-    assert row(replace(FACTS, engine=replace(ENGINE, buildx=(0, 30, 1))), "buildx").found == "0.30.1"
+    assert (
+        row(replace(FACTS, engine=replace(ENGINE, buildx=(0, 30, 1))), "buildx").found == "0.30.1"
+    )
 
 
 def test_a_builder_of_its_own_is_a_warning() -> None:
@@ -84,8 +86,13 @@ def test_a_builder_of_its_own_is_a_warning() -> None:
     ("external", "where", "state"),
     [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (SCANNER, "", "fail")],
 )
-def test_an_external_is_there_or_stood_in_for_or_missing(external: External, where: str, state: str) -> None:
-    assert row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state == state
+def test_an_external_is_there_or_stood_in_for_or_missing(
+    external: External, where: str, state: str
+) -> None:
+    assert (
+        row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state
+        == state
+    )
 
 
 @pytest.mark.parametrize(("where", "state"), [("registry", "ok"), ("", "fail")])
@@ -102,8 +109,14 @@ def test_little_disk_is_a_warning_and_almost_none_a_failure(gigabytes: int, stat
 
 
 def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> None:
-    packages = Packages(index_url="https://ann:secret@pip.example/simple", find_links=("/srv/wheels",))
-    here = debian(packages=packages, proxies=(("HTTPS_PROXY", "http://ann:secret@proxy"),), ca_bundle=Path("/ca.pem"))
+    packages = Packages(
+        index_url="https://ann:secret@pip.example/simple", find_links=("/srv/wheels",)
+    )
+    here = debian(
+        packages=packages,
+        proxies=(("HTTPS_PROXY", "http://ann:secret@proxy"),),
+        ca_bundle=Path("/ca.pem"),
+    )
     found: dict[str, Any] = {row.check: row.found for row in report(replace(FACTS, here=here)).rows}
     assert found["package index"] == "https://pip.example/simple"
     assert found["find-links"] == "/srv/wheels"
@@ -112,7 +125,10 @@ def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> No
 
 
 def test_a_folder_of_packages_that_is_missing_is_a_warning() -> None:
-    assert row(replace(FACTS, missing_folders=("/gone",)), "find-links").found == "no such folder: /gone"
+    assert (
+        row(replace(FACTS, missing_folders=("/gone",)), "find-links").found
+        == "no such folder: /gone"
+    )
 
 
 def test_root_matters_only_while_there_is_no_engine() -> None:

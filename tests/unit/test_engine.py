@@ -25,7 +25,10 @@ CONTAINERD = {
     "ClientInfo": {"Context": "default", "Plugins": [{"Name": "buildx", "Version": "0.13.1+ds1"}]},
 }
 GRAPH = {**CONTAINERD, "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}
-NO_DAEMON = {"ServerErrors": ["Cannot connect to the Docker daemon"], "ClientInfo": CONTAINERD["ClientInfo"]}
+NO_DAEMON = {
+    "ServerErrors": ["Cannot connect to the Docker daemon"],
+    "ClientInfo": CONTAINERD["ClientInfo"],
+}
 
 
 def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> Engine | Absent:
@@ -69,7 +72,9 @@ def test_what_an_older_buildx_lacks_is_named(version: str, lacks: tuple[str, ...
         ({"ServerErrors": ["permission denied while trying to connect"]}, "", "permission"),
     ],
 )
-def test_an_engine_that_does_not_serve_is_absent_for_its_reason(info: dict[str, Any], errors: str, what: str) -> None:
+def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
+    info: dict[str, Any], errors: str, what: str
+) -> None:
     found = described(info, errors)
     assert isinstance(found, Absent)
     assert found.what == what
@@ -86,7 +91,10 @@ def test_an_engine_elsewhere_was_not_started_by_us() -> None:
 @pytest.mark.parametrize(
     ("apt_has", "packages"),
     [
-        ({"docker.io", "docker-cli", "docker-buildx"}, "docker.io docker-cli docker-buildx iptables ca-certificates"),
+        (
+            {"docker.io", "docker-cli", "docker-buildx"},
+            "docker.io docker-cli docker-buildx iptables ca-certificates",
+        ),
         ({"docker.io", "docker-buildx"}, "docker.io docker-buildx iptables ca-certificates"),
         (
             {"docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin"},
@@ -94,7 +102,9 @@ def test_an_engine_elsewhere_was_not_started_by_us() -> None:
         ),
     ],
 )
-def test_the_packages_of_debian_13_ubuntu_and_dockers_own_repository(apt_has: set[str], packages: str) -> None:
+def test_the_packages_of_debian_13_ubuntu_and_dockers_own_repository(
+    apt_has: set[str], packages: str
+) -> None:
     assert packages_for(frozenset(apt_has)) == tuple(packages.split())
 
 
@@ -118,12 +128,18 @@ def test_the_systems_programs_are_found_where_su_left_them_out() -> None:
     [
         ("client", debian(), "--install-engine"),
         ("client", debian(root=False), "as root, or install docker.io docker-buildx docker-cli"),
-        ("client", debian(system="fedora", root=False), "install Docker Engine with its client, and buildx 0.13"),
+        (
+            "client",
+            debian(system="fedora", root=False),
+            "install Docker Engine with its client, and buildx 0.13",
+        ),
         ("permission", debian(root=False), "group `docker`"),
         ("daemon", debian(root=False), "systemctl start docker"),
     ],
 )
-def test_the_advice_fits_the_machine(what: Any, here: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_advice_fits_the_machine(
+    what: Any, here: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr("slimbake.aptget.may_install", lambda root: root)
     assert words in advice(Absent(what, ""), here)
@@ -213,7 +229,9 @@ def test_an_installed_engine_is_started_without_being_asked_for(bare: Machine) -
     assert bare.did == ["start"]
 
 
-def test_no_engine_is_started_where_docker_host_names_another(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine_is_started_where_docker_host_names_another(
+    bare: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     bare.infos = [NO_DAEMON]
     with pytest.raises(SetupError) as caught:
@@ -235,7 +253,9 @@ def test_the_configuration_adds_the_store_to_what_the_system_says_and_never_over
         "data-root": "/srv",
         "features": {"containerd-snapshotter": True, "cdi": True},
     }
-    assert configured({"features": {"containerd-snapshotter": False}})["features"] == {"containerd-snapshotter": False}
+    assert configured({"features": {"containerd-snapshotter": False}})["features"] == {
+        "containerd-snapshotter": False
+    }
 
 
 def test_the_systems_configuration_is_written_where_there_is_none_and_else_left(
@@ -256,7 +276,9 @@ class Daemon:
     running = False
 
 
-def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(dockerd, "SYSTEM_CONFIG", tmp_path / "none.json")
     programs(monkeypatch, installed=True)
@@ -267,11 +289,15 @@ def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(tmp_path: Path, mon
         return Daemon()
 
     monkeypatch.setattr(process, "detach", detach)
-    with pytest.raises(SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"):
+    with pytest.raises(
+        SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"
+    ):
         dockerd.start(lambda: False, print)
 
 
-def test_only_the_process_that_we_started_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_process_that_we_started_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, kind: killed.append((pid, kind)))

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from tests.engine.schedule import EXAMPLE, FIRST
 
-MODULES = {path.stem.removeprefix("test_"): path for path in (Path(__file__).parents[1] / "engine").glob("test_*.py")}
+MODULES = {
+    path.stem.removeprefix("test_"): path
+    for path in (Path(__file__).parents[1] / "engine").glob("test_*.py")
+}
 
 
 def test_modules_that_are_named_are_there() -> None:

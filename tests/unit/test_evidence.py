@@ -44,22 +44,35 @@ QUESTION = Question(
     checks={"api": "sha256:3", "embed": "sha256:4"},
 )
 
-# --- the file --------------------------------------------------------------------------------------------------------
+# --- the file
 
 WORDS = st.text(max_size=8)
 COUNT = st.integers(-9, 9)
 FINDINGS = st.builds(
-    Finding, digest=st.text(min_size=1), verdict=st.sampled_from(["proven", "refuted", "idle"]),
-    files=COUNT, bytes=COUNT, zstd=COUNT, marginal=st.none() | COUNT, service=WORDS, level=WORDS, error=WORDS,
-)  # fmt: skip
+    Finding,
+    digest=st.text(min_size=1),
+    verdict=st.sampled_from(["proven", "refuted", "idle"]),
+    files=COUNT,
+    bytes=COUNT,
+    zstd=COUNT,
+    marginal=st.none() | COUNT,
+    service=WORDS,
+    level=WORDS,
+    error=WORDS,
+)
 
 
 @given(
     st.builds(
-        Evidence, layer=WORDS, platform=WORDS, inputs=WORDS, unpruned=WORDS,
-        checks=st.dictionaries(WORDS, WORDS, max_size=2), passes=st.dictionaries(WORDS, FINDINGS, max_size=3),
+        Evidence,
+        layer=WORDS,
+        platform=WORDS,
+        inputs=WORDS,
+        unpruned=WORDS,
+        checks=st.dictionaries(WORDS, WORDS, max_size=2),
+        passes=st.dictionaries(WORDS, FINDINGS, max_size=3),
     )
-)  # fmt: skip
+)
 def test_whatever_was_found_out_is_read_again(evidence: Evidence) -> None:
     assert parse(evidence.text()) == evidence
 
@@ -75,13 +88,20 @@ def test_a_pass_is_a_line_and_what_is_not_known_is_not_written() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "[]", "null", "1", "{}", '{"format": 1}', '{"format": 1, "passes": {}}',
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        "{}",
+        '{"format": 1}',
+        '{"format": 1, "passes": {}}',
         EVIDENCE.text().replace('"format": 1', '"format": 2'),
         EVIDENCE.text().replace('"verdict"', '"judgement"'),
         EVIDENCE.text().replace('"inputs"', '"outputs"'),
         EVIDENCE.text().replace('"passes": {', '"passes": {"x": 3, '),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_evidence_proves_nothing(text: str) -> None:
     assert parse(text) is None
 
@@ -91,7 +111,7 @@ def test_only_what_is_proven_saves() -> None:
     assert saves(found) == (107, 21)
 
 
-# --- stale -----------------------------------------------------------------------------------------------------------
+# --- stale
 
 
 @pytest.mark.parametrize(
@@ -104,7 +124,10 @@ def test_only_what_is_proven_saves() -> None:
             replace(QUESTION, platforms=("linux/amd64", "linux/arm64")),
             "it was tried for linux/amd64, not for linux/arm64",
         ),
-        (replace(QUESTION, checks={"api": "sha256:9", "embed": "sha256:4"}), "the check of api has changed"),
+        (
+            replace(QUESTION, checks={"api": "sha256:9", "embed": "sha256:4"}),
+            "the check of api has changed",
+        ),
         (
             replace(QUESTION, checks={"api": "sha256:3", "new": "x", "embed": "x"}),
             "the check of embed, new has changed",
@@ -115,13 +138,21 @@ def test_evidence_answers_until_what_it_depends_on_changes(question: Question, w
     assert stale(question, EVIDENCE, HEADERS) == why
 
 
-def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_something_else_is_not() -> None:
-    assert stale(QUESTION, EVIDENCE, replace(HEADERS, keep=("torch/include/x.h",))) == "the pass has changed"
-    assert stale(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing")) == ""
+def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_something_else_is_not() -> (
+    None
+):
+    assert (
+        stale(QUESTION, EVIDENCE, replace(HEADERS, keep=("torch/include/x.h",)))
+        == "the pass has changed"
+    )
+    assert (
+        stale(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
+        == ""
+    )
     assert stale(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
 
 
-# --- what layers carry -----------------------------------------------------------------------------------------------
+# --- what layers carry
 
 OWN = """\
 passes:
@@ -162,21 +193,31 @@ def root(tmp_path: Path) -> Path:
 
 
 def prove(root: Path, *names: str) -> None:
-    """Write evidence, as if these passes had held on every layer now and all others had been refuted."""
+    """Write evidence, as if these passes had held on every layer now and all others had been
+    refuted.
+    """
     read = settled(manifest(root / "services.yaml"))
     (root / "evidence").mkdir(exist_ok=True)
     for question, _ in questions(read, lock_texts(read)):
         passes = {
             each.name: Finding(
-                digest=each.digest, verdict="proven" if each.name in names else "refuted", files=1, bytes=1, zstd=1
+                digest=each.digest,
+                verdict="proven" if each.name in names else "refuted",
+                files=1,
+                bytes=1,
+                zstd=1,
             )
             for each in catalogue(root)
             if each.applied(question.pins)
         }
         found = Evidence(
-            layer=question.layer, platform="linux/amd64", inputs=question.inputs, unpruned="", checks=question.checks,
+            layer=question.layer,
+            platform="linux/amd64",
+            inputs=question.inputs,
+            unpruned="",
+            checks=question.checks,
             passes=passes,
-        )  # fmt: skip
+        )
         (root / f"evidence/{question.layer}.json").write_text(found.text())
 
 
@@ -192,7 +233,9 @@ def put(path: str, old: str, new: str) -> Edit:
 def carries(root: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     read = settled(manifest(root / "services.yaml"))
     found = carried(read, lock_texts(read))
-    return {layer: tuple(p.name for p in passes) for layer, passes in found.passes.items()}, [*map(str, found.dropped)]
+    return {layer: tuple(p.name for p in passes) for layer, passes in found.passes.items()}, [
+        *map(str, found.dropped)
+    ]
 
 
 def test_where_nothing_was_ever_proven_nothing_is_carried_and_nothing_said(root: Path) -> None:
@@ -207,7 +250,9 @@ def test_what_is_proven_is_carried_by_name_and_what_is_refuted_is_not(root: Path
 def test_a_target_carries_what_its_own_layer_does(root: Path) -> None:
     decided, _ = planned(manifest(root / "services.yaml"))
     recipes = {target.name: target.recipe for target in decided.targets}
-    told = {name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install}
+    told = {
+        name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install
+    }
     assert {name: tuple(each.name for each in passes) for name, passes in told.items()} == CARRIED
     assert [each.packages for each in told["api"]] == [("other",)]
 
@@ -298,7 +343,10 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
         (
             put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms"),
             {"api": ("other.data",)},
-            ["thing.data on base-web: job has no smoke", "thing.docs on base-web: job has no smoke"],
+            [
+                "thing.data on base-web: job has no smoke",
+                "thing.docs on base-web: job has no smoke",
+            ],
         ),
         (
             lambda root: (root / "evidence/api.json").unlink(),
@@ -307,10 +355,18 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
         ),
     ],
     ids=[
-        "lock", "lock below", "system below", "system of a service", "smoke", "reference", "pass", "platform",
-        "no smoke", "removed",
+        "lock",
+        "lock below",
+        "system below",
+        "system of a service",
+        "smoke",
+        "reference",
+        "pass",
+        "platform",
+        "no smoke",
+        "removed",
     ],
-)  # fmt: skip
+)
 def test_what_has_no_fresh_evidence_is_not_carried(
     edit: Edit, left: dict[str, tuple[str, ...]], dropped: list[str], root: Path
 ) -> None:
@@ -344,7 +400,11 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
     [
         (put("services.yaml", "project: toys", "project: toys\noptimize: none"), {}),
         (
-            put("services.yaml", "project: toys", "project: toys\noptimize: {without: [thing.data, other.data]}"),
+            put(
+                "services.yaml",
+                "project: toys",
+                "project: toys\noptimize: {without: [thing.data, other.data]}",
+            ),
             {"base-web": ("thing.docs",)},
         ),
         (put("services.yaml", "[thing]", "[thing], optimize: none"), {"api": ("other.data",)}),
@@ -353,11 +413,16 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
             {"base-web": ("thing.data",), "api": ("other.data",)},
         ),
         (
-            put("services.yaml", "[other]", "[other], optimize: {without: [thing.docs, other.data]}"),
+            put(
+                "services.yaml", "[other]", "[other], optimize: {without: [thing.docs, other.data]}"
+            ),
             {"base-web": ("thing.data", "thing.docs")},
         ),
         (put("services.yaml", "project: toys", "project: toys\noptimize: proven"), CARRIED),
-        (put("services.yaml", "project: toys", "project: toys\noptimize: {explain: false}"), CARRIED),
+        (
+            put("services.yaml", "project: toys", "project: toys\noptimize: {explain: false}"),
+            CARRIED,
+        ),
     ],
     ids=["none", "without", "base none", "base without", "service without", "proven", "explain"],
 )
@@ -372,7 +437,9 @@ def test_a_pass_to_be_left_out_that_does_not_exist_is_a_mistake(root: Path) -> N
     put("services.yaml", "[other]", "[other], optimize: {without: [thing.dta]}")(root)
     with pytest.raises(UsageError) as caught:
         carries(root)
-    assert caught.value.message == "services.yaml: `optimize` leaves out 'thing.dta', which is no pass"
+    assert (
+        caught.value.message == "services.yaml: `optimize` leaves out 'thing.dta', which is no pass"
+    )
     assert caught.value.hint == "did you mean 'thing.data'?"
 
 
@@ -389,7 +456,11 @@ passes:
         ("strip: debug", "strip: unneeded", ("strip.unneeded",)),
         ("strip: debug, keep: [a, b]", "strip: unneeded, keep: [a]", ("strip.unneeded",)),
         ("strip: debug", "strip: unneeded, keep: [a]", ("strip.debug", "strip.unneeded")),
-        ("strip: debug", 'strip: unneeded, packages: {thing: ""}', ("strip.debug", "strip.unneeded")),
+        (
+            "strip: debug",
+            'strip: unneeded, packages: {thing: ""}',
+            ("strip.debug", "strip.unneeded"),
+        ),
         ('strip: debug, packages: {thing: ""}', "strip: unneeded", ("strip.unneeded",)),
     ],
 )
@@ -421,7 +492,7 @@ def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
     assert tools() == (True, ["base-web", "api"])
 
 
-# --- before a build --------------------------------------------------------------------------------------------------
+# --- before a build
 
 
 def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> None:
@@ -458,9 +529,13 @@ def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}", "<<<<<<< HEAD\n{}", '{"format": 99}'])
-def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_proven(root: Path, content: str) -> None:
+def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_proven(
+    root: Path, content: str
+) -> None:
     (root / "evidence/base-web.json").write_text(content)
-    with pytest.raises(UsageError, match=r"evidence/base-web\.json cannot be read as evidence") as caught:
+    with pytest.raises(
+        UsageError, match=r"evidence/base-web\.json cannot be read as evidence"
+    ) as caught:
         carries(root)
     assert "`slimbake prove`" in caught.value.hint
 
@@ -470,7 +545,7 @@ def test_evidence_that_is_not_there_is_none(root: Path) -> None:
     assert (found := committed(root, "api")) and found.passes["other.data"].verdict == "proven"
 
 
-# --- what can be asked -----------------------------------------------------------------------------------------------
+# --- what can be asked
 
 
 def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str]]:
@@ -479,7 +554,9 @@ def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str
     return [question.layer for question in found], said
 
 
-def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named(root: Path) -> None:
+def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named(
+    root: Path,
+) -> None:
     put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms")(root)
     expected = "base-web: nothing is proven on it: no smoke: job"
     assert layers(root, "api", "job", every=True) == (["api"], [expected])
@@ -495,12 +572,14 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
     put("services.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")(root)
     with pytest.raises(NothingSelected):
         layers(root, "api", every=True)
-    with pytest.raises(UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64") as no:
+    with pytest.raises(
+        UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64"
+    ) as no:
         layers(root, "api", every=False)
     assert "optimize: none" in no.value.hint
 
 
-# --- what is tried ---------------------------------------------------------------------------------------------------
+# --- what is tried
 
 
 def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
@@ -518,7 +597,8 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
 
 
 def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:
-    assert works(root, only_stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}  # no `marginal`
+    # no `marginal`
+    assert works(root, only_stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}
 
 
 def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root: Path) -> None:
@@ -530,7 +610,8 @@ def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root
     expect_nothing_lost([*works(root).values(), *works(root, only_stale=True).values()])
     expect_nothing_lost([*works(root, "thing.data", "thing.docs").values()])
     put("passes.yaml", "thing.docs", "thing.other")(root)
-    expect_nothing_lost([*works(root, "thing.data").values()])  # what is no pass any more cannot be tried
+    # what is no pass any more cannot be tried
+    expect_nothing_lost([*works(root, "thing.data").values()])
 
 
 def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) -> None:
@@ -541,14 +622,21 @@ def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) ->
         if (evidence := work.before)
     ]
     below = proving._below(found["api"].question, layers[:1], catalogue(root))
-    assert [(each.name, each.packages) for each in below] == [("thing.data", ("thing",)), ("thing.docs", ("thing",))]
+    assert [(each.name, each.packages) for each in below] == [
+        ("thing.data", ("thing",)),
+        ("thing.docs", ("thing",)),
+    ]
     assert proving._below(found["base-web"].question, layers[1:], catalogue(root)) == ()
     put("job/smoke.py", "load", "imports")(root)
     old = [Layer(works(root)["base-web"].question, layers[0].evidence, {}, frozenset())]
-    assert proving._below(found["api"].question, old, catalogue(root)) == (), "stale evidence is no company"
+    assert proving._below(found["api"].question, old, catalogue(root)) == (), (
+        "stale evidence is no company"
+    )
 
 
-def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(root: Path) -> None:
+def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(
+    root: Path,
+) -> None:
     read = manifest(root / "services.yaml")
     refreshed(read, print)
     files = [*(root / "evidence").iterdir(), *(root / "dockerfiles").rglob("*.json")]

@@ -44,7 +44,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def python(image: Path) -> Python:
     def run(text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([image / "bin/python", "-I", "-c", text], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [image / "bin/python", "-I", "-c", text], capture_output=True, text=True, check=False
+        )
 
     return run
 
@@ -64,23 +66,36 @@ def last(python: Python, text: str) -> str:
         ("dropped", "no.dropped"),
     ],
 )
-def test_a_failed_import_of_what_a_pass_removed_names_the_pass(module: str, by: str, python: Python) -> None:
-    assert last(python, f"import {module}") == (
-        f"ModuleNotFoundError: No module named '{module}': the pass {by} removed it; `slimbake why {module}` tells more"
+def test_a_failed_import_of_what_a_pass_removed_names_the_pass(
+    module: str, by: str, python: Python
+) -> None:
+    assert (
+        last(python, f"import {module}")
+        == f"ModuleNotFoundError: No module named '{module}': the pass {by} removed it; `slimbake"
+        f" why {module}` tells more"
     )
 
 
 def test_a_module_of_a_package_asked_for_by_name_is_told_of(python: Python) -> None:
-    words = "No module named 'thing.fast': the pass thing.fast removed it; `slimbake why thing.fast` tells more"
+    words = (
+        "No module named 'thing.fast': the pass thing.fast removed it; `slimbake why thing.fast`"
+        " tells more"
+    )
     assert last(python, "from thing import fast") == f"ModuleNotFoundError: {words}"
     assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
 
 
 def test_what_was_never_there_is_told_as_ever(python: Python) -> None:
     assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
-    assert last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"
-    assert last(python, "import thing.data") == "ModuleNotFoundError: No module named 'thing.data'", "no module"
-    assert last(python, "import stripped") == "ModuleNotFoundError: No module named 'stripped'", "not removed"
+    assert (
+        last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"
+    )
+    assert (
+        last(python, "import thing.data") == "ModuleNotFoundError: No module named 'thing.data'"
+    ), "no module"
+    assert last(python, "import stripped") == "ModuleNotFoundError: No module named 'stripped'", (
+        "not removed"
+    )
 
 
 def test_whoever_only_looks_is_told_that_it_is_not_there(python: Python) -> None:
@@ -111,11 +126,15 @@ import json, thing.sub
 print(found)
 """
     done = python(text)
-    assert done.stdout == "[('ModuleNotFoundError', 'gone'), 'thing', 'thing.sub.gone']\n", done.stderr
+    assert done.stdout == "[('ModuleNotFoundError', 'gone'), 'thing', 'thing.sub.gone']\n", (
+        done.stderr
+    )
 
 
 def test_code_without_a_name_is_told_too(python: Python) -> None:
-    assert "the pass some.modules removed it" in last(python, "exec('import gone', {'__name__': None})")
+    assert "the pass some.modules removed it" in last(
+        python, "exec('import gone', {'__name__': None})"
+    )
 
 
 def test_ledgers_are_read_once(image: Path, python: Python) -> None:
@@ -144,7 +163,9 @@ def test_what_is_there_is_found_without_a_ledger_being_read_and_a_broken_one_hid
     ledger = image / "ledger/a-broken-one.json.gz"
     ledger.write_bytes(b"no gzip")
     try:
-        done = python("import _slimbake_ledger as ledger, thing.sub; print(ledger._Removed.ledgers)")
+        done = python(
+            "import _slimbake_ledger as ledger, thing.sub; print(ledger._Removed.ledgers)"
+        )
         assert (done.stdout, done.stderr) == ("None\n", "")
         assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
         assert last(python, "import gone").startswith("ModuleNotFoundError: No module named 'gone'")

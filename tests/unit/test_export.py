@@ -1,4 +1,6 @@
-"""The program that exports models, as far as it needs no torch: what a folder holds, and what is said of faults."""
+"""The program that exports models, as far as it needs no torch: what a folder holds, and what is
+said of faults.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
     return folder
 
 
-# --- the folder ------------------------------------------------------------------------------------------------------
+# --- the folder
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,9 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
         (None, "embedding"),
     ],
 )
-def test_the_class_that_saved_a_model_tells_its_task(tmp_path: Path, architectures: list[str], task: str) -> None:
+def test_the_class_that_saved_a_model_tells_its_task(
+    tmp_path: Path, architectures: list[str], task: str
+) -> None:
     assert export._task(model(tmp_path, architectures=architectures)) == task
 
 
@@ -56,12 +60,20 @@ def test_the_class_that_saved_a_model_tells_its_task(tmp_path: Path, architectur
         ({"config.json": "[]"}, "is no model's config"),
         ({"config.json": "{}"}, "holds no weights: no *.safetensors"),
         (
-            {"config.json": '{"is_encoder_decoder": true, "architectures": ["T5Model"]}', "model.safetensors": ""},
-            "T5Model: models of an encoder and a decoder cannot be exported; `inference: torch` runs",
+            {
+                "config.json": '{"is_encoder_decoder": true, "architectures": ["T5Model"]}',
+                "model.safetensors": "",
+            },
+            (
+                "T5Model: models of an encoder and a decoder cannot be exported; `inference: torch`"
+                " runs"
+            ),
         ),
     ],
 )
-def test_a_folder_that_holds_no_model_says_what_is_missing(tmp_path: Path, files: dict[str, str], words: str) -> None:
+def test_a_folder_that_holds_no_model_says_what_is_missing(
+    tmp_path: Path, files: dict[str, str], words: str
+) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ExportError) as told:
@@ -69,45 +81,85 @@ def test_a_folder_that_holds_no_model_says_what_is_missing(tmp_path: Path, files
     assert words in str(told.value)
 
 
-def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(tmp_path: Path) -> None:
+def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "settings.json").write_text('{"precision": {"type": "int8"}}')
     words = [tmp_path / "nothing", tmp_path / "out", tmp_path / "settings.json"]
     program = [sys.executable, "-S", "-m", "slimbake.inside.export"]
     source = str(Path(export.__file__).parents[2])
     done = subprocess.run(
-        [*program, *words], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": source}
+        [*program, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": source},
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"slimbake: {tmp_path}/nothing holds no model: no config.json\n"
     assert not (tmp_path / "out").exists()
 
 
-# --- pooling and length ----------------------------------------------------------------------------------------------
+# --- pooling and length
 
 
 @pytest.mark.parametrize(
     ("files", "pooling"),
     [
         ({}, "mean"),
-        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}}, "mean"),
-        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}}, "cls"),
+        (
+            {
+                "1_Pooling/config.json": {
+                    "pooling_mode_mean_tokens": True,
+                    "pooling_mode_cls_token": False,
+                }
+            },
+            "mean",
+        ),
+        (
+            {
+                "1_Pooling/config.json": {
+                    "pooling_mode_mean_tokens": False,
+                    "pooling_mode_cls_token": True,
+                }
+            },
+            "cls",
+        ),
         ({"1_Pooling/config.json": {"pooling_mode": "cls"}}, "cls"),
     ],
 )
-def test_pooling_is_what_sentence_transformers_stored(tmp_path: Path, files: dict[str, Any], pooling: str) -> None:
+def test_pooling_is_what_sentence_transformers_stored(
+    tmp_path: Path, files: dict[str, Any], pooling: str
+) -> None:
     assert export_encoder._pooling(beside(tmp_path, files)) == pooling
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"1_Pooling/config.json": {"pooling_mode_max_tokens": True}}, "pools by pooling_mode_max_tokens, not by mean"),
-        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}}, "pools by"),
+        (
+            {"1_Pooling/config.json": {"pooling_mode_max_tokens": True}},
+            "pools by pooling_mode_max_tokens, not by mean",
+        ),
+        (
+            {
+                "1_Pooling/config.json": {
+                    "pooling_mode_mean_tokens": True,
+                    "pooling_mode_cls_token": True,
+                }
+            },
+            "pools by",
+        ),
         ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": False}}, "pools by nothing"),
-        ({"modules.json": [{"type": "sentence_transformers.models.Dense"}]}, "steps that are not exported: Dense"),
+        (
+            {"modules.json": [{"type": "sentence_transformers.models.Dense"}]},
+            "steps that are not exported: Dense",
+        ),
     ],
 )
-def test_pooling_that_the_graph_would_not_hold_is_refused(tmp_path: Path, files: dict[str, Any], words: str) -> None:
+def test_pooling_that_the_graph_would_not_hold_is_refused(
+    tmp_path: Path, files: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ExportError, match="`inference: torch`") as told:
         export_encoder._pooling(beside(tmp_path, files))
     assert words in str(told.value)
@@ -125,23 +177,30 @@ def test_texts_are_read_as_far_as_the_model_is_said_to_read(
     tmp_path: Path, files: dict[str, Any], tokenizer: int, positions: int, length: int
 ) -> None:
     config = SimpleNamespace(max_position_embeddings=positions)
-    read = export_encoder._max_length(beside(tmp_path, files), config, SimpleNamespace(model_max_length=tokenizer))
+    read = export_encoder._max_length(
+        beside(tmp_path, files), config, SimpleNamespace(model_max_length=tokenizer)
+    )
     assert read == length
 
 
 def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="how long a text may be"):
-        export_encoder._max_length(tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30))
+        export_encoder._max_length(
+            tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30)
+        )
 
 
-# --- memory ----------------------------------------------------------------------------------------------------------
+# --- memory
 
 
 @pytest.mark.parametrize(
     "error",
     [
         MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you"
+            " tried"
+        ),
         RuntimeError("std::bad_alloc"),
     ],
 )
@@ -153,7 +212,9 @@ def test_another_error_is_none_of_memory() -> None:
     assert not export_torch.out_of_memory(RuntimeError("shape mismatch"))
 
 
-def test_memory_is_the_limit_of_the_container_where_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_the_limit_of_the_container_where_it_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("500000000\n")
     monkeypatch.setattr(export, "CGROUP", tmp_path)
@@ -170,7 +231,7 @@ def test_who_is_killed_is_told_of_by_the_one_who_waits(capsys: pytest.CaptureFix
     assert (export._told(0), export._told(1), capsys.readouterr().err) == (0, 1, "")
 
 
-# --- what is excluded ------------------------------------------------------------------------------------------------
+# --- what is excluded
 
 NODES = {
     "encoder.layer.0.attention.self.query/MatMul": "MatMul",
@@ -182,7 +243,9 @@ NODES = {
 
 def graph() -> Any:
     return SimpleNamespace(
-        graph=SimpleNamespace(node=[SimpleNamespace(name=name, op_type=kind) for name, kind in NODES.items()])
+        graph=SimpleNamespace(
+            node=[SimpleNamespace(name=name, op_type=kind) for name, kind in NODES.items()]
+        )
     )
 
 
@@ -192,15 +255,22 @@ def graph() -> Any:
         ([], [], []),
         (["Gather"], ["Gather"], []),
         (["*.output.dense/MatMul"], [], [name for name in NODES if ".output." in name]),
-        (["encoder.layer.1.*", "encoder.layer.1.output.dense/MatMul"], [], ["encoder.layer.1.output.dense/MatMul"]),
+        (
+            ["encoder.layer.1.*", "encoder.layer.1.output.dense/MatMul"],
+            [],
+            ["encoder.layer.1.output.dense/MatMul"],
+        ),
     ],
 )
-def test_operators_and_nodes_are_excluded_by_name(exclude: list[str], kinds: list[str], names: list[str]) -> None:
+def test_operators_and_nodes_are_excluded_by_name(
+    exclude: list[str], kinds: list[str], names: list[str]
+) -> None:
     assert export_quantise._excluded(graph(), exclude) == (kinds, names)
 
 
 def test_what_is_excluded_and_not_there_is_an_error_that_says_what_is() -> None:
     with pytest.raises(
-        ExportError, match=r"no operator or node 'encoder.layer.7.\*': operators are Gather, MatMul; nodes"
+        ExportError,
+        match=r"no operator or node 'encoder.layer.7.\*': operators are Gather, MatMul; nodes",
     ):
         export_quantise._excluded(graph(), ["encoder.layer.7.*"])

@@ -19,7 +19,16 @@ from slimbake.fingerprint import fingerprints
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
 from slimbake.lock.model import Pin, Wheel, families
 from slimbake.manifest.exports import RUNS, exporting
-from slimbake.manifest.model import Base, Export, Manifest, Optimize, Precision, Service, Variant, Weights
+from slimbake.manifest.model import (
+    Base,
+    Export,
+    Manifest,
+    Optimize,
+    Precision,
+    Service,
+    Variant,
+    Weights,
+)
 from slimbake.manifest.variants import expanded
 from slimbake.matrix import shared_by
 from slimbake.plan import plan
@@ -62,7 +71,7 @@ def both() -> Manifest:
     )
 
 
-# --- what is derived -------------------------------------------------------------------------------------------------
+# --- what is derived
 
 
 def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_weights() -> None:
@@ -74,12 +83,24 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     )
     assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
     runs = base(found, "ml-onnx")
-    assert (runs.extends, runs.requirements, runs.system, runs.torch) == ("web", asks(*RUNS), (), None)
+    assert (runs.extends, runs.requirements, runs.system, runs.torch) == (
+        "web",
+        asks(*RUNS),
+        (),
+        None,
+    )
 
 
-def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_passes() -> None:
+def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_passes() -> (
+    None
+):
     writes = base(made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",)))), "ml-export")
-    assert (writes.extends, writes.exports, writes.system, writes.torch) == (None, "ml", ("libpq5",), "cpu")
+    assert (writes.extends, writes.exports, writes.system, writes.torch) == (
+        None,
+        "ml",
+        ("libpq5",),
+        "cpu",
+    )
     assert writes.requirements.specs[:2] == ("torch", "scipy")
     assert {"onnx", "onnxruntime", "transformers"} <= set(writes.requirements.specs)
     assert writes.requirements.packages == ()
@@ -100,10 +121,15 @@ def test_a_variant_says_it_in_place_of_its_service() -> None:
         ("embed", "ml", None),
         ("embed-onnx", "ml-onnx", Export("ml-export", INT8)),
     ]
-    half = onnx("rank", precision=Precision("fp16"), variants=(Variant("a"), Variant("b", inference="torch")))
+    half = onnx(
+        "rank",
+        precision=Precision("fp16"),
+        variants=(Variant("a"), Variant("b", inference="torch")),
+    )
     assert [(s.base, bool(s.weights and s.weights.export)) for s in made(half).services] == [
-        ("ml-onnx", True), ("ml", False),
-    ]  # fmt: skip
+        ("ml-onnx", True),
+        ("ml", False),
+    ]
 
 
 def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on() -> None:
@@ -113,12 +139,24 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
     assert base(found, "ml-onnx") == own
 
 
-def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> None:
-    ml = Base("ml", extends="web", requirements=asks("torch"), variants=(
-        Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128")))  # fmt: skip
+def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> (
+    None
+):
+    ml = Base(
+        "ml",
+        extends="web",
+        requirements=asks("torch"),
+        variants=(Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128")),
+    )
     found = made(onnx("rank"), bases=(WEB, ml))
-    assert [(s.name, s.base) for s in found.services] == [("rank", "ml-onnx"), ("rank-cuda", "ml-cuda-onnx")]
-    assert (base(found, "ml-cuda-onnx").extends, base(found, "ml-cuda-export").exports) == ("web-cuda", "ml-cuda")
+    assert [(s.name, s.base) for s in found.services] == [
+        ("rank", "ml-onnx"),
+        ("rank-cuda", "ml-cuda-onnx"),
+    ]
+    assert (base(found, "ml-cuda-onnx").extends, base(found, "ml-cuda-export").exports) == (
+        "web-cuda",
+        "ml-cuda",
+    )
     target = plan(found).target("base-ml-cuda-onnx")
     assert (target.repository, target.suffix) == ("base-ml-onnx", "-cuda")
     assert [[layer.name for layer in family.layers] for family in families(found)][:2] == [
@@ -132,7 +170,10 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     [
         (Precision("int8"), INT8),
         (Precision("int8", mode="dynamic"), DYNAMIC),
-        (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"), mode="weights")),
+        (
+            Precision("int8", exclude=("b", "a")),
+            Precision("int8", exclude=("a", "b"), mode="weights"),
+        ),
         (Precision("int8", mode="weights"), Precision("int8", mode="weights", per_channel=True)),
         (Precision("fp32"), Precision("fp32")),
     ],
@@ -146,7 +187,9 @@ def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Pr
 def test_exports_with_other_settings_have_names_that_differ() -> None:
     names = [
         t.name
-        for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=DYNAMIC))).targets
+        for t in plan(
+            made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=DYNAMIC))
+        ).targets
         if t.recipe and t.recipe.export
     ]
     assert names[0] == "weights-a-model-onnx-fp32"
@@ -154,7 +197,7 @@ def test_exports_with_other_settings_have_names_that_differ() -> None:
     assert all(name.startswith(f"{EXPORTED}-") for name in names[1:])
 
 
-# --- the plan --------------------------------------------------------------------------------------------------------
+# --- the plan
 
 
 def test_an_export_is_built_once_from_the_weights_on_its_base_of_which_nothing_is_pushed() -> None:
@@ -170,15 +213,22 @@ def test_an_export_is_built_once_from_the_weights_on_its_base_of_which_nothing_i
     assert target.recipe is not None
     assert target.recipe.export is not None
     assert not target.online
-    assert {name: found.target(name).repository for name in (EXPORTED, "base-ml-export", "weights-a-model")} == {
-        EXPORTED: EXPORTED, "base-ml-export": "", "weights-a-model": "",
-    }  # fmt: skip
-    assert not {EXPORTED, "base-ml-export"} & {*found.group("bases")}, "who asks for bases asks for no export"
+    assert {
+        name: found.target(name).repository
+        for name in (EXPORTED, "base-ml-export", "weights-a-model")
+    } == {
+        EXPORTED: EXPORTED,
+        "base-ml-export": "",
+        "weights-a-model": "",
+    }
+    assert not {EXPORTED, "base-ml-export"} & {*found.group("bases")}, (
+        "who asks for bases asks for no export"
+    )
     assert found.target("base-ml-export").kind == "export"
     assert found.group("onnx") == ("rank-onnx", "embed-onnx")
-    assert [dict(found.target(name).contexts)["weights"] for name in ("rank-onnx", "embed-onnx")] == [
-        f"target:{EXPORTED}"
-    ] * 2
+    assert [
+        dict(found.target(name).contexts)["weights"] for name in ("rank-onnx", "embed-onnx")
+    ] == [f"target:{EXPORTED}"] * 2
 
 
 def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itself() -> None:
@@ -186,19 +236,32 @@ def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itsel
     names = [target.name for target in found.targets]
     order = ["base-ml-export", "weights-a-model", "weights-a-model-onnx-fp32", "rank"]
     assert [name for name in names if name in order] == order
-    assert "weights-a-model" in [layer.name for family in families(made(onnx("rank"))) for layer in family.layers]
+    assert "weights-a-model" in [
+        layer.name for family in families(made(onnx("rank"))) for layer in family.layers
+    ]
 
 
 def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_with() -> None:
     found = plan(both())
-    assert [t.name for t in found.held(("rank-onnx",)) if t.kind in ("base", "export", "weights")] == [
-        "base-web", "base-ml-onnx", EXPORTED,
-    ]  # fmt: skip
+    assert [
+        t.name for t in found.held(("rank-onnx",)) if t.kind in ("base", "export", "weights")
+    ] == [
+        "base-web",
+        "base-ml-onnx",
+        EXPORTED,
+    ]
     assert {"base-ml-export", "weights-a-model"} <= {t.name for t in found.needed(("rank-onnx",))}
     assert locks(found, "rank-onnx") == ("base-web.txt", "base-ml-onnx.txt", "weights-a-model.txt")
     assert exports(found, "rank-onnx") == {"weights-a-model.txt": "a-model-onnx-int8"}
     assert exports(found, "rank") == {}
-    assert layers(found, "rank-onnx") == ("runtime", "runtime", "base-web", "base-ml-onnx", EXPORTED, "rank-onnx")
+    assert layers(found, "rank-onnx") == (
+        "runtime",
+        "runtime",
+        "base-web",
+        "base-ml-onnx",
+        EXPORTED,
+        "rank-onnx",
+    )
 
 
 def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use_them() -> None:
@@ -206,19 +269,24 @@ def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use
     for name in ("base-ml-export", "weights-a-model-onnx-fp32", "weights-a-model", "base-ml-onnx"):
         assert found.target(name).platforms == ("linux/arm64",)
     assert {
-        layer.name: layer.platforms for family in families(made(onnx("rank", platforms=("linux/arm64",))))
+        layer.name: layer.platforms
+        for family in families(made(onnx("rank", platforms=("linux/arm64",))))
         for layer in family.layers
-    }["base-ml-export"] == ("linux/arm64",)  # fmt: skip
+    }["base-ml-export"] == ("linux/arm64",)
 
 
-def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> None:
+def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> (
+    None
+):
     found = plan(both())
     shared = [target.name for target in shared_by(found, ("rank-onnx",))]
     assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
     given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
     assert [target.name for target in given.needed(given.with_checks(("rank-onnx",)))] == [
-        "inside", "rank-onnx", "rank-onnx-smoke",
-    ]  # fmt: skip
+        "inside",
+        "rank-onnx",
+        "rank-onnx-smoke",
+    ]
     assert (
         dict(given.target("rank-onnx").contexts)["weights"]
         == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
@@ -238,8 +306,10 @@ def test_of_shards_one_exports_a_model_and_those_of_its_services_take_it() -> No
 def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:
     found = plan(both(), {"weights-a-model.txt": "a-model==1\n"})
     assert dict(found.target(EXPORTED).labels).keys() == {
-        "org.opencontainers.image.title", "slimbake.project", "slimbake.target",
-    }  # fmt: skip
+        "org.opencontainers.image.title",
+        "slimbake.project",
+        "slimbake.target",
+    }
     around = Surroundings(externals={}, digests={"python": "sha256:9"})
     words = arguments(found, (EXPORTED,), around, Options())
     assert f"{EXPORTED}.tags=slimbake/atlas/{EXPORTED}:built" in words
@@ -252,12 +322,15 @@ def test_a_calibration_file_is_all_that_is_sent_of_its_folder() -> None:
     assert (target.context, target.ignore) == ("texts", ("*", r"!\[a\] b.txt"))
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files
 
 
 def rendered(of: Plan) -> dict[str, str]:
     root = Path(__file__).parents[2]
-    texts = {path.name: path.read_text() for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")}
+    texts = {
+        path.name: path.read_text()
+        for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")
+    }
     return {each.path: each.text for each in render(of, texts, {}, "")}
 
 
@@ -275,7 +348,9 @@ def test_settings_reach_the_program_as_data() -> None:
         "calibration": "/inside/context/few.txt",
     }
     assert not any(odd[-6:] in text for path, text in files.items() if not path.endswith(".json"))
-    plain = rendered(plan(made(onnx("rank"))))["dockerfiles/inside/exports/weights-a-model-onnx-fp32.json"]
+    plain = rendered(plan(made(onnx("rank"))))[
+        "dockerfiles/inside/exports/weights-a-model-onnx-fp32.json"
+    ]
     assert json.loads(plain)["precision"] == {"type": "fp32"}
 
 
@@ -297,7 +372,7 @@ def test_images_without_passes_need_no_other_export() -> None:
     assert json.loads(unpruned(plan(both()))["base-ml-export.json"])["passes"] == []
 
 
-# --- what depends on what --------------------------------------------------------------------------------------------
+# --- what depends on what
 
 
 @pytest.fixture
@@ -341,20 +416,34 @@ def test_other_weights_are_exported_anew(changed: Callable[[str, str, str], set[
     assert "base-ml-export" not in found
 
 
-@pytest.mark.parametrize("path", ["services/rank/file.txt", "locks/base-web.txt", "libs/common/file.txt"])
-def test_code_and_other_packages_export_nothing(changed: Callable[[str, str, str], set[str]], path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["services/rank/file.txt", "locks/base-web.txt", "libs/common/file.txt"]
+)
+def test_code_and_other_packages_export_nothing(
+    changed: Callable[[str, str, str], set[str]], path: str
+) -> None:
     found = changed(path, "1" if path.startswith("locks") else "s", "2")
     assert found
     assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})
 
 
-def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_a_check(tmp_path: Path) -> None:
+def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_a_check(
+    tmp_path: Path,
+) -> None:
     locks_ = {
-        f"{name}.txt": "" for name in ("base-web", "base-ml", "base-ml-onnx", "base-ml-export", "weights-a-model")
+        f"{name}.txt": ""
+        for name in ("base-web", "base-ml", "base-ml-onnx", "base-ml-export", "weights-a-model")
     }
 
     def checks(precision: str, locks: dict[str, str]) -> dict[str, dict[str, str]]:
-        variants = (Variant("torch"), Variant("onnx", inference="onnx", precision=Precision(precision)))  # type: ignore[arg-type]
+        variants = (
+            Variant("torch"),
+            Variant(
+                "onnx",
+                inference="onnx",
+                precision=Precision(precision),  # type: ignore[arg-type]
+            ),
+        )
         found = made(service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py"))
         return {
             question.layer: dict(question.checks)
@@ -367,7 +456,10 @@ def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_
         "base-ml": ["rank"],
         "base-ml-onnx": ["rank-onnx"],
     }
-    for other in (checks("fp32", locks_), checks("int8", locks_ | {"base-ml-export.txt": "torch==3\n"})):
+    for other in (
+        checks("fp32", locks_),
+        checks("int8", locks_ | {"base-ml-export.txt": "torch==3\n"}),
+    ):
         assert other["base-ml"] == before["base-ml"]
         assert other["base-ml-onnx"] != before["base-ml-onnx"]
 
@@ -375,22 +467,36 @@ def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_
 def test_the_layers_of_an_exported_model_are_weighed_by_its_precision() -> None:
     pin = Pin("a-model", "3", (Wheel("a_model-3-py3-none-any.whl", 90, "0" * 64),))
     found = written(both(), {"weights-a-model": (pin,)}, {})
-    sizes = {item.name: item.registry for item in found.fleet.by_key.values() if item.kind == "weights"}
+    sizes = {
+        item.name: item.registry for item in found.fleet.by_key.values() if item.kind == "weights"
+    }
     assert sizes == {"weights-a-model": 90, EXPORTED: 22}
 
 
 def test_why_a_package_is_in_a_lock_that_no_image_holds_is_said() -> None:
     torch = Pin("torch", "2", via=("",))
     text = explanation("torch", families(both()), {"base-ml": (torch,), "base-ml-export": (torch,)})
-    assert "torch 2 in base-ml-export\n  torch\n  there, because models are exported with it; no image holds it" in text
+    assert (
+        "torch 2 in base-ml-export\n  torch\n  there, because models are exported with it; no image"
+        " holds it" in text
+    )
     assert "held" not in text
 
 
 def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
-    (family,) = (f for f in families(made(onnx("rank", requirements=asks("sentence-transformers")))) if f.torch)
-    torch, sentences = Pin("torch", "2", via=("sentence-transformers",)), Pin("sentence-transformers", "6", via=("",))
+    (family,) = (
+        f
+        for f in families(made(onnx("rank", requirements=asks("sentence-transformers"))))
+        if f.torch
+    )
+    torch, sentences = (
+        Pin("torch", "2", via=("sentence-transformers",)),
+        Pin("sentence-transformers", "6", via=("",)),
+    )
     refuse_torch(family, {"base-ml": (torch,), "base-ml-export": (torch,)})
-    with pytest.raises(ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"):
+    with pytest.raises(
+        ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"
+    ):
         refuse_torch(family, {"base-ml": (torch,), "rank": (torch, sentences)})
 
 
@@ -404,8 +510,19 @@ def test_a_control_corrupts_the_file_that_holds_the_model() -> None:
         ]
         for service, weights in (
             ("rank", {"/weights/a/model.safetensors": 9, "/weights/tokenizer.json": 10}),
-            ("rank-onnx", {"/weights/model.onnx": 1, "/weights/model.onnx.data": 9, "/weights/tokenizer.json": 10}),
+            (
+                "rank-onnx",
+                {
+                    "/weights/model.onnx": 1,
+                    "/weights/model.onnx.data": 9,
+                    "/weights/tokenizer.json": 10,
+                },
+            ),
             ("api", {}),
         )
     }
-    assert damaged == {"rank": ["/weights/**/*.safetensors"], "rank-onnx": ["/weights/model.onnx*"], "api": []}
+    assert damaged == {
+        "rank": ["/weights/**/*.safetensors"],
+        "rank-onnx": ["/weights/model.onnx*"],
+        "api": [],
+    }

@@ -23,7 +23,9 @@ DIGEST = "sha256:" + "a" * 64
 def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def standin(version: str, here: Machine, say: externals.Say, install: bool, platform: str) -> str:
+    def standin(
+        version: str, here: Machine, say: externals.Say, install: bool, platform: str
+    ) -> str:
         return f"slimbake-standin/python:{version}-trixie" + platform.replace("linux/", "-")
 
     monkeypatch.setattr(externals, "python_standin", standin)
@@ -57,11 +59,17 @@ def test_an_image_that_the_manifest_pins_keeps_its_pin(processes: Processes) -> 
     assert resolved(pinned)["python"].context == f"docker-image://python:3.11@{DIGEST}"
 
 
-def test_an_image_that_the_engine_holds_is_used_without_asking_a_registry(processes: Processes) -> None:
+def test_an_image_that_the_engine_holds_is_used_without_asking_a_registry(
+    processes: Processes,
+) -> None:
     held = {"Id": "sha256:id", "RepoDigests": [f"python@{DIGEST}"], "Config": {"Labels": None}}
     processes.answer("docker image inspect", json.dumps(held))
     python = resolved(PYTHON)["python"]
-    assert (python.context, python.standin, python.digest) == (f"docker-image://{PYTHON.image}", False, DIGEST)
+    assert (python.context, python.standin, python.digest) == (
+        f"docker-image://{PYTHON.image}",
+        False,
+        DIGEST,
+    )
     assert not [line for line in processes.started if "imagetools" in line]
 
 
@@ -89,15 +97,21 @@ def test_a_registry_is_asked_once_in_a_run(processes: Processes) -> None:
     assert sum("imagetools" in line for line in processes.started) == 1
 
 
-def test_another_external_that_cannot_be_reached_is_an_error_that_names_it(processes: Processes) -> None:
+def test_another_external_that_cannot_be_reached_is_an_error_that_names_it(
+    processes: Processes,
+) -> None:
     with pytest.raises(SetupError) as caught:
         resolved(SCANNER)
-    assert str(caught.value) == (
-        "external scanner: example.com/scanner:2 cannot be reached, and slimbake has no stand-in for it"
+    assert (
+        str(caught.value)
+        == "external scanner: example.com/scanner:2 cannot be reached, and slimbake has no stand-in"
+        " for it"
     )
 
 
-def test_a_builder_that_sees_no_images_of_the_engine_gets_no_standin_of_python(processes: Processes) -> None:
+def test_a_builder_that_sees_no_images_of_the_engine_gets_no_standin_of_python(
+    processes: Processes,
+) -> None:
     with pytest.raises(SetupError, match="a docker-container builder sees no stand-in"):
         resolved(PYTHON, engine=CONTAINER)
     assert not [line for line in processes.started if line.startswith("docker image inspect")]
@@ -127,7 +141,11 @@ def test_several_platforms_get_a_standin_each_as_one_image(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(externals, "uv_standin", lambda platform, _: Path(f"/uv{platform}"))
     made: dict[str, dict[str, str]] = {}
-    monkeypatch.setattr(externals, "together", lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}")
+    monkeypatch.setattr(
+        externals,
+        "together",
+        lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}",
+    )
     both = ["linux/arm64", "linux/amd64"]
     found = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
     assert found["python"].context == "docker-image://all-python:3.11"

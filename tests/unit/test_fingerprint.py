@@ -26,7 +26,13 @@ from slimbake.plan.model import Plan
 AROUND = Surroundings(externals={}, digests={"python": "sha256:1", "uv": "sha256:2"})
 FLEET = fleet(
     service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
-    service("embed", base="ml", smoke="smoke.py", weights=Weights("path", "models/small"), requirements=asks("faiss")),
+    service(
+        "embed",
+        base="ml",
+        smoke="smoke.py",
+        weights=Weights("path", "models/small"),
+        requirements=asks("faiss"),
+    ),
     service("plain"),
     bases=(
         Base("web", requirements=asks("httpx", packages=(COMMON,))),
@@ -59,7 +65,9 @@ def changed(tmp_path: Path) -> Callable[..., set[str]]:
     """The targets that have another fingerprint after a change."""
     decided, root = repository(tmp_path)
 
-    def compare(change: Callable[[Path], object], around: Surroundings = AROUND, **variables: str) -> set[str]:
+    def compare(
+        change: Callable[[Path], object], around: Surroundings = AROUND, **variables: str
+    ) -> set[str]:
         before = fingerprints(decided, root, AROUND)
         change(root)
         after = fingerprints(decided, root, around, variables)
@@ -104,7 +112,9 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
     (root / "docker-bake.hcl").write_text("old")
     after = fingerprints(decided, root, AROUND, texts=texts)
     assert after == {name: before[name] for name in after}
-    assert EVERYTHING - after.keys() == {"inside"}, "it holds all of the folder, and no target needs all of it"
+    assert EVERYTHING - after.keys() == {"inside"}, (
+        "it holds all of the folder, and no target needs all of it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +133,9 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
         edit("docker-bake.hcl", '"ENV_LOG" = "info"', '"ENV_LOG" = "debug"'),
     ],
 )
-def test_a_change_of_a_service_is_its_own(changed: Callable[..., set[str]], change: Callable[[Path], object]) -> None:
+def test_a_change_of_a_service_is_its_own(
+    changed: Callable[..., set[str]], change: Callable[[Path], object]
+) -> None:
     assert changed(change) - {"api-smoke"} == {"api"}
 
 
@@ -131,13 +143,21 @@ def test_a_change_of_a_service_is_its_own(changed: Callable[..., set[str]], chan
     ("change", "expected"),
     [
         (edit("dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
-        (lambda root: (root / "models/small/file.txt").write_text("trained"),
-         {"weights-models-small", "embed", "embed-smoke"}),
-        (lambda root: (root / "libs/common/file.txt").write_text("edited"), {"wheel-common", *ON_WEB}),
+        (
+            lambda root: (root / "models/small/file.txt").write_text("trained"),
+            {"weights-models-small", "embed", "embed-smoke"},
+        ),
+        (
+            lambda root: (root / "libs/common/file.txt").write_text("edited"),
+            {"wheel-common", *ON_WEB},
+        ),
         (edit("locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
         (edit("locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
         (edit("locks/embed.txt", "==1", "==2"), {"inside", "embed", "embed-smoke"}),
-        (edit("dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'), {"inside", *ON_ML}),
+        (
+            edit("dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
+            {"inside", *ON_ML},
+        ),
         (edit("dockerfiles/inside/install.py", "import", "import  "), {"inside", *ON_WEB}),
         (edit("dockerfiles/inside/distil.py", "import", "import  "), EVERYTHING),
         (edit("dockerfiles/inside/smoke.py", "import", "import  "), {"inside", *SMOKES}),
@@ -145,14 +165,16 @@ def test_a_change_of_a_service_is_its_own(changed: Callable[..., set[str]], chan
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
         (edit("docker-bake.hcl", "1980-01-01", "1990-01-01"), set()),
         (edit("docker-bake.hcl", "315532800", "315532801"), EVERYTHING),
-        (edit("docker-bake.hcl", 'default = "zstd"', 'default = "gzip"'),
-         {"runtime", "plain", "wheel-common", "weights-models-small", *ON_WEB}),
+        (
+            edit("docker-bake.hcl", 'default = "zstd"', 'default = "gzip"'),
+            {"runtime", "plain", "wheel-common", "weights-models-small", *ON_WEB},
+        ),
         (edit("docker-bake.hcl", '"${REGISTRY}/api:${TAG}"', '"${REGISTRY}/other:${TAG}"'), set()),
         (edit("docker-bake.hcl", 'cache(CACHE_TO, "api")', 'cache(CACHE_TO, "other")'), set()),
         (edit("docker-bake.hcl", 'targets = ["api", ', 'targets = ["new", "api", '), set()),
         (edit("locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
     ],
-)  # fmt: skip
+)
 def test_each_input_changes_what_depends_on_it(
     changed: Callable[..., set[str]], change: Callable[[Path], object], expected: set[str]
 ) -> None:
@@ -162,12 +184,18 @@ def test_each_input_changes_what_depends_on_it(
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, AROUND)
-    more, _ = repository(tmp_path, replace(FLEET, services=(*FLEET.services, service("new", base="web"))))
+    more, _ = repository(
+        tmp_path, replace(FLEET, services=(*FLEET.services, service("new", base="web")))
+    )
     after = fingerprints(more, root, AROUND)
-    assert {name for name in before if before[name] != after[name]} == {"inside"}, "its list of passes lies there"
+    assert {name for name in before if before[name] != after[name]} == {"inside"}, (
+        "its list of passes lies there"
+    )
 
 
-@pytest.mark.parametrize("path", ["services/api/__pycache__/a.pyc", "services/api/.cache/x", "services/api/b.pyc"])
+@pytest.mark.parametrize(
+    "path", ["services/api/__pycache__/a.pyc", "services/api/.cache/x", "services/api/b.pyc"]
+)
 def test_what_is_never_sent_does_not_count(changed: Callable[..., set[str]], path: str) -> None:
     def write(root: Path) -> None:
         (root / path).parent.mkdir(exist_ok=True)
@@ -177,36 +205,57 @@ def test_what_is_never_sent_does_not_count(changed: Callable[..., set[str]], pat
 
 
 def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
-    assert changed(nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})) == EVERYTHING - {
-        "inside"
-    }
-    assert "plain" not in changed(nothing, replace(AROUND, digests={"python": "sha256:1", "uv": "sha256:9"}))
+    assert changed(
+        nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})
+    ) == EVERYTHING - {"inside"}
+    assert "plain" not in changed(
+        nothing, replace(AROUND, digests={"python": "sha256:1", "uv": "sha256:9"})
+    )
     assert changed(nothing, replace(AROUND, standins=("python",))) == EVERYTHING
     assert changed(nothing, PLATFORMS="linux/arm64") == EVERYTHING
     assert changed(nothing, COMPRESSION="gzip") >= {"runtime", "api"}
     assert changed(nothing, PLATFORMS=plan(FLEET).platforms[0]) == set(), "as it is anyway"
-    elsewhere = {"REGISTRY": "r", "TAG": "t", "CACHE_FROM": "c", "CACHE_TO": "c", "LAYOUTS": "/l", "CA_BUNDLE": "/c"}
+    elsewhere = {
+        "REGISTRY": "r",
+        "TAG": "t",
+        "CACHE_FROM": "c",
+        "CACHE_TO": "c",
+        "LAYOUTS": "/l",
+        "CA_BUNDLE": "/c",
+    }
     assert changed(nothing, **elsewhere) == set()
     wheels = {"base-ml": "/some/folder"}
-    assert changed(nothing, replace(AROUND, wheels=wheels, find_links=wheels, debs=wheels)) == set(), "locks name them"
+    assert (
+        changed(nothing, replace(AROUND, wheels=wheels, find_links=wheels, debs=wheels)) == set()
+    ), "locks name them"
 
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     image = f"{decided.externals[0].image}@sha256:{'a' * 64}"
     one = accounts_of(decided, root, image, AROUND)
-    assert one == accounts_of(decided, root, image, replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
+    assert one == accounts_of(
+        decided, root, image, replace(AROUND, digests={"python": "other", "uv": "sha256:2"})
+    )
     standin = replace(AROUND, standins=("python",))
-    assert one != accounts_of(decided, root, image, standin), "stand-ins have fingerprints of their own"
+    assert one != accounts_of(decided, root, image, standin), (
+        "stand-ins have fingerprints of their own"
+    )
 
 
 def accounts_of(decided: Plan, root: Path, image: str, around: Surroundings) -> str:
     """The runtime's fingerprint where its external is this image."""
-    pinned = tuple(replace(each, image=image) if each.name == "python" else each for each in decided.externals)
+    pinned = tuple(
+        replace(each, image=image) if each.name == "python" else each for each in decided.externals
+    )
     runtime = decided.target("runtime")
     contexts = (runtime.contexts[0], ("python", f"docker-image://{image}"))
-    targets = tuple(replace(each, contexts=contexts) if each is runtime else each for each in decided.targets)
-    return fingerprints(replace(decided, externals=pinned, targets=targets), root, around)["runtime"]
+    targets = tuple(
+        replace(each, contexts=contexts) if each is runtime else each for each in decided.targets
+    )
+    return fingerprints(replace(decided, externals=pinned, targets=targets), root, around)[
+        "runtime"
+    ]
 
 
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
@@ -228,19 +277,29 @@ def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
         ({"contexts": (("data", "services/gone"),)}, False),
     ],
 )
-def test_what_cannot_be_known_has_no_fingerprint(tmp_path: Path, said: dict[str, Any], known: bool) -> None:
-    decided, root = repository(tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api")))
+def test_what_cannot_be_known_has_no_fingerprint(
+    tmp_path: Path, said: dict[str, Any], known: bool
+) -> None:
+    decided, root = repository(
+        tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api"))
+    )
     found = fingerprints(decided, root, AROUND)
     assert ({"odd", "odd-smoke"} <= found.keys(), "api" in found) == (known, True)
 
 
 def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
     links = (("smoked", "target:late-smoke"),)
-    decided, root = repository(tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py")))
+    decided, root = repository(
+        tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py"))
+    )
     before = fingerprints(decided, root, AROUND)
     (root / "services/late/file.txt").write_text("edited")
     after = fingerprints(decided, root, AROUND)
-    assert {name for name in before if before[name] != after[name]} == {"late", "late-smoke", "early"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "late",
+        "late-smoke",
+        "early",
+    }
 
 
 def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
@@ -248,7 +307,9 @@ def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
     (root / ".git").mkdir()
     (root / ".git/HEAD").write_text("ref: refs/heads/main\n")
     told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
-    assert told["odd"] == (".git would be sent with ., and differs in every checkout: name it in .dockerignore",)
+    assert told["odd"] == (
+        ".git would be sent with ., and differs in every checkout: name it in .dockerignore",
+    )
     (root / ".dockerignore").write_text(".git\n")
     assert "odd" in fingerprints(decided, root, AROUND)
 
@@ -264,13 +325,17 @@ OWN = fleet(service("own", dockerfile="services/own/Dockerfile", smoke="smoke.py
         ("FROM debian:13\nCOPY . /\n", False),
     ],
 )
-def test_a_dockerfile_of_the_users_own_is_known_by_what_it_names(tmp_path: Path, text: str, known: bool) -> None:
+def test_a_dockerfile_of_the_users_own_is_known_by_what_it_names(
+    tmp_path: Path, text: str, known: bool
+) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/Dockerfile").write_text(text)
     assert ("own" in fingerprints(decided, root, AROUND)) is known
 
 
-@pytest.mark.parametrize("ignore", ["services/own/.dockerignore", "services/own/Dockerfile.dockerignore"])
+@pytest.mark.parametrize(
+    "ignore", ["services/own/.dockerignore", "services/own/Dockerfile.dockerignore"]
+)
 def test_a_dockerignore_of_the_users_own_holds(tmp_path: Path, ignore: str) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("")
@@ -286,7 +351,9 @@ def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("a[\n")
     told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
-    assert told["own"] == ("the .dockerignore of services/own has a pattern that Docker refuses: a[",)
+    assert told["own"] == (
+        "the .dockerignore of services/own has a pattern that Docker refuses: a[",
+    )
 
 
 def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
@@ -307,7 +374,9 @@ def test_a_named_context_counts_with_all_that_is_sent_of_it(tmp_path: Path) -> N
     between = fingerprints(decided, root, AROUND)
     assert between["odd"] != before["odd"]
     (root / "assets/.dockerignore").write_text(".*")
-    assert fingerprints(decided, root, AROUND)["odd"] != between["odd"], "BuildKit reads that of a named context, too"
+    assert fingerprints(decided, root, AROUND)["odd"] != between["odd"], (
+        "BuildKit reads that of a named context, too"
+    )
 
 
 def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
@@ -347,12 +416,17 @@ def test_what_was_baked_is_unchanged_until_something_changes(tmp_path: Path) -> 
     assert record(decided, root).unchanged(("api", "embed"), HELD) == ()
     record(decided, root).keep(BOTH)
     assert record(decided, root).unchanged(("api", "embed"), HELD) == (
-        Built("api", "sha256:a", ("one",)), Built("embed", "sha256:b", ("two",)),
-    )  # fmt: skip
+        Built("api", "sha256:a", ("one",)),
+        Built("embed", "sha256:b", ("two",)),
+    )
     assert names(record(decided, root).unchanged(("embed",), HELD)) == ["embed"]
-    assert names(record(decided, root).unchanged(("api", "embed"), {"sha256:a": ()})) == ["api"], "embed was removed"
+    assert names(record(decided, root).unchanged(("api", "embed"), {"sha256:a": ()})) == ["api"], (
+        "embed was removed"
+    )
     (root / "services/embed/smoke.py").write_text("def load(): ...")
-    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api"], "its smoke was never run"
+    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api"], (
+        "its smoke was never run"
+    )
 
 
 def test_what_was_edited_while_it_was_built_is_not_recorded(tmp_path: Path) -> None:
@@ -367,7 +441,9 @@ def test_what_was_edited_while_it_was_built_is_not_recorded(tmp_path: Path) -> N
     assert names(record(decided, root).unchanged(("api",), HELD)) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}']
+)
 def test_a_record_that_is_no_record_is_empty(tmp_path: Path, text: str) -> None:
     decided, root = repository(tmp_path)
     (root / ".slimbake").mkdir()

@@ -35,7 +35,14 @@ LOCAL = ("-c", "protocol.file.allow=always")
 def git(folder: Path, *words: str) -> str:
     """Run Git as in a home without any settings."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    done = subprocess.run(["git", *ME, *LOCAL, *words], cwd=folder, env=env, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *ME, *LOCAL, *words],
+        cwd=folder,
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip()
 
 
@@ -83,8 +90,13 @@ def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
     assert told(root, "HEAD") == {}
     assert told(root, "HEAD~1", "HEAD") == EDITED
     assert {each.target for each in changed(root / "services.yaml", "HEAD~1", "HEAD")} == {
-        "inside", "runtime", "base-web", "api", "api-smoke", "embed",
-    }  # fmt: skip
+        "inside",
+        "runtime",
+        "base-web",
+        "api",
+        "api-smoke",
+        "embed",
+    }
 
 
 def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> None:
@@ -104,7 +116,9 @@ def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
 def test_another_budget_is_measured_against(root: Path) -> None:
     before = git(root, "rev-parse", "HEAD")
     text = (root / "services.yaml").read_text("utf-8")
-    (root / "services.yaml").write_text(text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}"))
+    (root / "services.yaml").write_text(
+        text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}")
+    )
     assert told(root, before) == {"api": ("changed", "its budget changed")}
 
 
@@ -113,7 +127,10 @@ def test_many_files_are_counted(root: Path) -> None:
         (root / f"services/embed/{number}.py").write_text("")
     (root / "services/embed/main.py").unlink()
     (root / os.fsdecode(b"services/embed/\xff.py")).write_text("")
-    assert told(root, "HEAD")["embed"][1] == "context services/embed: 0.py added, 1.py added, 2.py added, 4 more"
+    assert (
+        told(root, "HEAD")["embed"][1]
+        == "context services/embed: 0.py added, 1.py added, 2.py added, 4 more"
+    )
 
 
 def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
@@ -149,7 +166,9 @@ def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
     (root / "services.yaml").write_text(
         text.replace("vectors: {context: services/embed", "index: {context: services/vectors")
     )
-    assert told(root, "HEAD")["index"] == ("new", "was called vectors before"), "moved, with the same files"
+    assert told(root, "HEAD")["index"] == ("new", "was called vectors before"), (
+        "moved, with the same files"
+    )
     (root / "services.yaml").write_text(MANIFEST.split("  embed:")[0])
     assert told(root, "HEAD")["more"] == ("gone", "is no longer in the manifest")
 
@@ -258,7 +277,9 @@ def test_a_folder_in_no_repository(tmp_path: Path, root: Path) -> None:
 
 def test_a_repository_of_somebody_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     processes = faked(monkeypatch)
-    processes.answer("git", stderr="fatal: detected dubious ownership in repository at '/x'\n", code=128)
+    processes.answer(
+        "git", stderr="fatal: detected dubious ownership in repository at '/x'\n", code=128
+    )
     with pytest.raises(SetupError, match="belongs to another user"):
         told(root, "HEAD")
 
@@ -303,7 +324,9 @@ def test_a_submodule_that_is_not_here_counts_as_its_commit(with_submodule: Path)
     commit(with_submodule)
     git(with_submodule.parent, "clone", "--quiet", str(with_submodule), "clone")
     clone = with_submodule.parent / "clone"
-    assert told(clone, "HEAD~1", "HEAD") == {"embed": ("changed", "context services/embed: lib edited")}
+    assert told(clone, "HEAD~1", "HEAD") == {
+        "embed": ("changed", "context services/embed: lib edited")
+    }
     assert told(clone, "HEAD", "HEAD") == {}
     assert "embed" in told(clone, "HEAD"), "the empty folder is what would be sent"
 
@@ -313,14 +336,20 @@ def without_submodule(repository: Path) -> None:
     (repository / ".git/modules/services/embed/lib").rename(repository.parent / "away")
 
 
-def test_a_context_in_a_submodule_that_is_not_here_counts_as_its_commit(with_submodule: Path) -> None:
-    (with_submodule / "services.yaml").write_text(MANIFEST.replace("services/embed,", "services/embed/lib,"))
+def test_a_context_in_a_submodule_that_is_not_here_counts_as_its_commit(
+    with_submodule: Path,
+) -> None:
+    (with_submodule / "services.yaml").write_text(
+        MANIFEST.replace("services/embed,", "services/embed/lib,")
+    )
     commit(with_submodule)
     (with_submodule / "services/embed/lib/lib.py").write_text("two\n")
     git(with_submodule / "services/embed/lib", "commit", "--quiet", "--all", "--message", "x")
     commit(with_submodule)
     without_submodule(with_submodule)
-    assert told(with_submodule, "HEAD~1", "HEAD") == {"embed": ("changed", "context services/embed/lib: . edited")}
+    assert told(with_submodule, "HEAD~1", "HEAD") == {
+        "embed": ("changed", "context services/embed/lib: . edited")
+    }
     assert told(with_submodule, "HEAD", "HEAD") == {}
 
 
@@ -332,7 +361,10 @@ def test_a_manifest_that_needs_a_file_of_a_submodule_that_is_not_here(with_submo
     without_submodule(with_submodule)
     with pytest.raises(UsageError, match="as of HEAD") as caught:
         told(with_submodule, "HEAD", "HEAD")
-    assert "the submodule services/embed/lib is not here: git submodule update --init" in caught.value.hint
+    assert (
+        "the submodule services/embed/lib is not here: git submodule update --init"
+        in caught.value.hint
+    )
 
 
 @pytest.fixture
@@ -340,7 +372,9 @@ def called(root: Path) -> Callable[..., str]:
     """What the command prints."""
 
     def call(*words: str) -> str:
-        result = CliRunner().invoke(command, ["-f", str(root / "services.yaml"), *words], catch_exceptions=False)
+        result = CliRunner().invoke(
+            command, ["-f", str(root / "services.yaml"), *words], catch_exceptions=False
+        )
         assert result.exit_code == 0
         return result.stdout
 
@@ -371,10 +405,16 @@ def test_the_command_prints_a_table(called: Callable[..., str], root: Path) -> N
 def test_a_wrong_command_line(root: Path, words: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         CliRunner().invoke(
-            command, ["-f", str(root / "services.yaml"), *words], catch_exceptions=False, standalone_mode=False
+            command,
+            ["-f", str(root / "services.yaml"), *words],
+            catch_exceptions=False,
+            standalone_mode=False,
         )
 
 
 def test_only_what_differs_or_is_not_known_is_rebuilt() -> None:
-    rebuilt = {status: Change("x", "", status, ()).rebuilt for status in ("same", "changed", "new", "gone", "unknown")}
+    rebuilt = {
+        status: Change("x", "", status, ()).rebuilt
+        for status in ("same", "changed", "new", "gone", "unknown")
+    }
     assert rebuilt == {"same": False, "changed": True, "new": True, "gone": False, "unknown": True}

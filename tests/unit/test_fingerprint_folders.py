@@ -1,4 +1,6 @@
-"""Folders as they are sent: the same files come to the same digest, on every machine; and what is not read twice."""
+"""Folders as they are sent: the same files come to the same digest, on every machine; and what is
+not read twice.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ from slimbake.fingerprint.ignore import Ignore
 Tree = dict[tuple[bytes, ...], tuple[str, bytes]]
 """Path -> what it is (file, program, link), and its content or target."""
 
-NAMES = st.binary(min_size=1, max_size=3).filter(lambda name: not {*name} & {0, 47} and name not in (b".", b".."))
-NODES = st.tuples(st.sampled_from(["file", "program", "link"]), st.binary(min_size=1, max_size=4)).map(
-    lambda node: (node[0], node[1].replace(b"\0", b"x"))
+NAMES = st.binary(min_size=1, max_size=3).filter(
+    lambda name: not {*name} & {0, 47} and name not in (b".", b"..")
 )
+NODES = st.tuples(
+    st.sampled_from(["file", "program", "link"]), st.binary(min_size=1, max_size=4)
+).map(lambda node: (node[0], node[1].replace(b"\0", b"x")))
 
 
 def _fits(tree: Tree) -> bool:
@@ -33,7 +37,9 @@ def _fits(tree: Tree) -> bool:
     return not any(path[:cut] in tree for path in tree for cut in range(1, len(path)))
 
 
-TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map(tuple), NODES, max_size=6).filter(_fits)
+TREES = st.dictionaries(
+    st.lists(NAMES, min_size=1, max_size=3).map(tuple), NODES, max_size=6
+).filter(_fits)
 
 
 def write(tree: Tree, root: Path, umask: int) -> Path:
@@ -74,7 +80,10 @@ def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
 @settings(max_examples=60, deadline=None)
 def test_other_files_are_another_folder(first: Tree, second: Tree) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        one, two = write(first, Path(scratch, "one"), 0o022), write(second, Path(scratch, "two"), 0o022)
+        one, two = (
+            write(first, Path(scratch, "one"), 0o022),
+            write(second, Path(scratch, "two"), 0o022),
+        )
         one.mkdir(exist_ok=True)
         two.mkdir(exist_ok=True)
         assert (folder(one).digest == folder(two).digest) == (first == second)
@@ -86,7 +95,9 @@ def test_paths_and_contents_do_not_run_into_each_other(tmp_path: Path) -> None:
     assert folder(one).digest != folder(two).digest
 
 
-def test_a_socket_is_not_sent_and_a_pipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_not_sent_and_a_pipe_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("x")
     before = folder(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -112,8 +123,14 @@ def test_an_empty_folder_is_sent_and_one_of_which_all_is_left_out(tmp_path: Path
 def test_a_submodule_without_its_files_is_its_commit(tmp_path: Path) -> None:
     (tmp_path / "libs/sub").mkdir(parents=True)
     record = Hashes(tmp_path / ".slimbake/hashes.json")
-    found = [Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore("")) for commit in ("abc", "def")]
-    assert [each.parts for each in found] == [(("sub", "submodule abc"),), (("sub", "submodule def"),)]
+    found = [
+        Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore(""))
+        for commit in ("abc", "def")
+    ]
+    assert [each.parts for each in found] == [
+        (("sub", "submodule abc"),),
+        (("sub", "submodule def"),),
+    ]
 
 
 @pytest.fixture
@@ -169,7 +186,9 @@ def test_a_file_with_the_same_size_and_time_but_another_content_is_read(
     assert hashed(large) != digest
 
 
-def test_a_file_that_was_put_in_the_place_of_another_is_read(large: Path, later: Callable[[float], None]) -> None:
+def test_a_file_that_was_put_in_the_place_of_another_is_read(
+    large: Path, later: Callable[[float], None]
+) -> None:
     later(10)
     digest = hashed(large)
     other = large.with_name("other")
@@ -180,15 +199,21 @@ def test_a_file_that_was_put_in_the_place_of_another_is_read(large: Path, later:
     assert hashed(large) != digest
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 0}', '{"format": 1, "files": {"weights.bin": [1]}}'])
-def test_a_record_that_is_no_record_is_empty(large: Path, later: Callable[[float], None], text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": 0}', '{"format": 1, "files": {"weights.bin": [1]}}']
+)
+def test_a_record_that_is_no_record_is_empty(
+    large: Path, later: Callable[[float], None], text: str
+) -> None:
     later(10)
     digest = hashed(large)
     (large.parent / ".slimbake/hashes.json").write_text(text)
     assert hashed(large) == digest
 
 
-def test_where_nothing_can_be_written_the_next_run_reads_again(large: Path, later: Callable[[float], None]) -> None:
+def test_where_nothing_can_be_written_the_next_run_reads_again(
+    large: Path, later: Callable[[float], None]
+) -> None:
     later(10)
     (large.parent / ".slimbake").write_text("a file in its place")
     assert hashed(large) == hashed(large)

@@ -107,12 +107,16 @@ def test_exceptions_and_their_order(text: str, path: str, expected: bool) -> Non
 
 @pytest.mark.parametrize("text", ["a[", "[]", "a\\", "!", "a]"])
 def test_a_pattern_that_docker_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^" + "".join(f"\\{c}" if c in "[]\\!" else c for c in text)):
+    with pytest.raises(
+        ValueError, match=r"^" + "".join(f"\\{c}" if c in "[]\\!" else c for c in text)
+    ):
         Ignore(f"fine\n{text}\n")
 
 
 names = st.lists(st.sampled_from(["a", "b", "ab", ".c"]), min_size=1, max_size=4).map("/".join)
-patterns = st.lists(st.sampled_from(["a", "*", "?", "**", ".*", "ab", "*b"]), min_size=1, max_size=3).map("/".join)
+patterns = st.lists(
+    st.sampled_from(["a", "*", "?", "**", ".*", "ab", "*b"]), min_size=1, max_size=3
+).map("/".join)
 
 
 @given(st.lists(patterns, max_size=4), names)

@@ -85,15 +85,20 @@ def test_whether_the_context_is_read(step: str, expected: bool) -> None:
     ("step", "expected"),
     [
         ("RUN --mount=type=bind,from=inside,source=a.py,target=/a true", {"a.py"}),
-        ("RUN --mount=from=inside,src=/locks/a.txt,target=/a \\\n --mount=from=inside,source=b,target=/b x",
-         {"locks/a.txt", "b"}),
+        (
+            (
+                "RUN --mount=from=inside,src=/locks/a.txt,target=/a \\\n"
+                " --mount=from=inside,source=b,target=/b x"
+            ),
+            {"locks/a.txt", "b"},
+        ),
         ("RUN --mount=type=bind,from=inside,target=/a true", {""}),
         ("RUN --mount=type=bind,from=inside,source=/,target=/a true", {""}),
         ("COPY --from=inside a.py /", {""}),
         ("FROM inside", {""}),
         ("USER 1", set()),
     ],
-)  # fmt: skip
+)
 def test_which_files_of_inside_are_read(step: str, expected: set[str]) -> None:
     assert reads(f"FROM base\n{step}\n", LINKS, {}).inside == expected
 
@@ -165,10 +170,10 @@ def test_the_environment_gives_values() -> None:
         ('context = "level"', 'context = "other"', {"two"}),
         ("params = [target]", "params = [name]", {"one"}),
         ("args = { LONG", "args = { SHORT", {"one"}),
-        ("variable \"TAG\"", "anything else at the margin\nvariable \"TAG\"", {"one", "two"}),
+        ('variable "TAG"', 'anything else at the margin\nvariable "TAG"', {"one", "two"}),
         ('target "two" {', 'target "one" {\n  args = {}\n}\ntarget "two" {', {"one"}),
     ],
-)  # fmt: skip
+)
 def test_an_edit_changes_what_it_touches(old: str, new: str, changed: set[str]) -> None:
     assert old in BAKE
     edited = BAKE.replace(old, new)
@@ -176,7 +181,9 @@ def test_an_edit_changes_what_it_touches(old: str, new: str, changed: set[str]) 
 
 
 def test_what_is_laid_out_otherwise_belongs_to_everything() -> None:
-    text = BAKE.replace('target "two" {\n  context = "level"\n}\n', '  target "two" {\n  context = "level"\n  }\n')
+    text = BAKE.replace(
+        'target "two" {\n  context = "level"\n}\n', '  target "two" {\n  context = "level"\n  }\n'
+    )
     assert 'context = "level"' in parts(text, "one")[0]
     assert 'context = "level"' in parts(text, "two")[0]
 

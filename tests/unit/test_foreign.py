@@ -34,7 +34,9 @@ def test_an_emulator_that_containers_see_will_do(binfmt: Path) -> None:
 
 
 @pytest.mark.parametrize(("state", "flags"), [("disabled", "OCF"), ("enabled", "OC")])
-def test_one_that_is_off_or_would_have_to_lie_in_the_container_will_not(binfmt: Path, state: str, flags: str) -> None:
+def test_one_that_is_off_or_would_have_to_lie_in_the_container_will_not(
+    binfmt: Path, state: str, flags: str
+) -> None:
     (binfmt / "qemu-aarch64").write_text(HANDLER.format(state=state, flags=flags))
     with pytest.raises(SetupError) as caught:
         require_emulation("linux/arm64")
@@ -53,7 +55,9 @@ def test_several_are_one_image_of_the_engine(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_engine_that_holds_no_index_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    faked(monkeypatch).answer("docker buildx build", stderr="docker driver: no multi-platform", code=1)
+    faked(monkeypatch).answer(
+        "docker buildx build", stderr="docker driver: no multi-platform", code=1
+    )
     with pytest.raises(SetupError, match="no multi-platform") as caught:
         together("uv:1.0", {"linux/arm64": "/a", "linux/amd64": "/b"})
     assert "PLATFORMS=linux/amd64 slimbake bake" in caught.value.hint

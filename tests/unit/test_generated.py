@@ -1,4 +1,6 @@
-"""Templates that hold, and generated files on disk: what drifts is found and mended, and nothing else is touched."""
+"""Templates that hold, and generated files on disk: what drifts is found and mended, and nothing
+else is touched.
+"""
 
 from __future__ import annotations
 
@@ -33,23 +35,36 @@ def written(root: Path) -> tuple[Generated, ...]:
     return files
 
 
-# --- templates -------------------------------------------------------------------------------------------------------
+# --- templates
 
 
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("FROM base\n{{ target.colour }}\n",
-         "service.Dockerfile.j2:2: 'slimbake.plan.model.Target object' has no attribute 'colour'"),
+        (
+            "FROM base\n{{ target.colour }}\n",
+            (
+                "service.Dockerfile.j2:2: 'slimbake.plan.model.Target object' has no attribute"
+                " 'colour'"
+            ),
+        ),
         ("{{ colour }}\n", "service.Dockerfile.j2:1: 'colour' is undefined"),
         ("{{ 1 | shout }}\n", "service.Dockerfile.j2:1: No filter named 'shout'."),
-        ("\n\n{% if %}\n", "service.Dockerfile.j2:3: Expected an expression, got 'end of statement block'"),
-        ('{% import "nowhere.j2" as x %}\n', "service.Dockerfile.j2:1: there is no template 'nowhere.j2'"),
+        (
+            "\n\n{% if %}\n",
+            "service.Dockerfile.j2:3: Expected an expression, got 'end of statement block'",
+        ),
+        (
+            '{% import "nowhere.j2" as x %}\n',
+            "service.Dockerfile.j2:1: there is no template 'nowhere.j2'",
+        ),
         ("\n{{ 1 / 0 }}\n", "service.Dockerfile.j2:2: division by zero"),
         ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object is not iterable"),
     ],
-)  # fmt: skip
-def test_a_template_that_is_wrong_is_named_with_its_line(template: str, message: str, tmp_path: Path) -> None:
+)
+def test_a_template_that_is_wrong_is_named_with_its_line(
+    template: str, message: str, tmp_path: Path
+) -> None:
     put(tmp_path, "templates/service.Dockerfile.j2", template)
     with pytest.raises(TemplateFault) as caught:
         texts(FLEET, tmp_path)
@@ -74,7 +89,9 @@ def test_a_repository_s_own_templates_win_file_by_file(tmp_path: Path) -> None:
     assert mine["dockerfiles/api.Dockerfile"] == shipped["dockerfiles/api.Dockerfile"]
 
 
-def test_a_service_s_own_template_is_its_alone_even_if_named_like_a_shipped_one(tmp_path: Path) -> None:
+def test_a_service_s_own_template_is_its_alone_even_if_named_like_a_shipped_one(
+    tmp_path: Path,
+) -> None:
     put(tmp_path, "service.Dockerfile.j2", OURS + "FROM {{ target.name }}\n")
     found = texts(fleet(service("odd", template="service.Dockerfile.j2"), service("api")), tmp_path)
     assert found["dockerfiles/odd.Dockerfile"] == OURS + "FROM odd\n"
@@ -103,10 +120,12 @@ def test_a_generated_file_taken_over_as_one_s_own_must_say_so(tmp_path: Path) ->
 def test_files_are_sorted_and_end_with_one_newline(tmp_path: Path) -> None:
     files = generate(plan(FLEET), tmp_path)
     assert [file.path for file in files] == sorted(file.path for file in files)
-    assert [file.path for file in files if not file.text.endswith("\n") or file.text.endswith("\n\n")] == []
+    assert [
+        file.path for file in files if not file.text.endswith("\n") or file.text.endswith("\n\n")
+    ] == []
 
 
-# --- files on disk ---------------------------------------------------------------------------------------------------
+# --- files on disk
 
 
 def test_an_empty_repository_lacks_every_file_and_then_none(tmp_path: Path) -> None:
@@ -124,7 +143,10 @@ def test_a_file_that_was_edited_or_removed_drifts_and_is_mended(tmp_path: Path) 
     path.write_text(path.read_text() + "USER 0\n")
     (tmp_path / "dockerfiles/runtime.Dockerfile").unlink()
     found = drift(files, tmp_path)
-    assert [f.path for f in found.write] == ["dockerfiles/api.Dockerfile", "dockerfiles/runtime.Dockerfile"]
+    assert [f.path for f in found.write] == [
+        "dockerfiles/api.Dockerfile",
+        "dockerfiles/runtime.Dockerfile",
+    ]
     mend(found, tmp_path)
     assert not drift(files, tmp_path)
 
@@ -146,26 +168,39 @@ def test_only_what_is_slimbake_s_own_is_removed(tmp_path: Path) -> None:
     (tmp_path / "dockerfiles/binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "dockerfiles/link").symlink_to("gone.Dockerfile")
     found = drift(files, tmp_path)
-    assert (found.write, found.remove) == ((), ("dockerfiles/deep/er/gone.py", "dockerfiles/gone.Dockerfile"))
+    assert (found.write, found.remove) == (
+        (),
+        ("dockerfiles/deep/er/gone.py", "dockerfiles/gone.Dockerfile"),
+    )
     mend(found, tmp_path)
     assert not (tmp_path / "dockerfiles/gone.Dockerfile").exists()
-    assert (tmp_path / "dockerfiles/mine.Dockerfile").exists() and (tmp_path / "elsewhere/gone.Dockerfile").exists()
+    assert (tmp_path / "dockerfiles/mine.Dockerfile").exists() and (
+        tmp_path / "elsewhere/gone.Dockerfile"
+    ).exists()
 
 
-@pytest.mark.parametrize("content", [b"FROM scratch\n", b"\xff\xfe", b"FROM x\n# Generated by slimbake\n"])
-def test_a_file_of_somebody_else_in_the_way_is_refused_and_stays(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [b"FROM scratch\n", b"\xff\xfe", b"FROM x\n# Generated by slimbake\n"]
+)
+def test_a_file_of_somebody_else_in_the_way_is_refused_and_stays(
+    content: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "dockerfiles").mkdir()
     foreign = tmp_path / "dockerfiles/api.Dockerfile"
     foreign.write_bytes(content)
     with pytest.raises(UsageError) as caught:
         drift(generate(plan(FLEET), tmp_path), tmp_path)
-    assert caught.value.message == (
-        "dockerfiles/api.Dockerfile is not slimbake's: its first line does not say 'Generated by slimbake'"
+    assert (
+        caught.value.message
+        == "dockerfiles/api.Dockerfile is not slimbake's: its first line does not say 'Generated by"
+        " slimbake'"
     )
     assert foreign.read_bytes() == content
 
 
-def test_a_folder_in_the_place_of_a_file_and_a_file_in_the_place_of_a_folder_are_refused(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_and_a_file_in_the_place_of_a_folder_are_refused(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "one/docker-bake.hcl").mkdir(parents=True)
     put(tmp_path, "two/dockerfiles", "a file\n")
     for root in (tmp_path / "one", tmp_path / "two"):
@@ -194,8 +229,8 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
     path = tmp_path / "dockerfiles/api.Dockerfile"
     path.write_text(path.read_text().replace("USER 65532:65532", "USER 0:0"))
     put(tmp_path, "dockerfiles/gone.Dockerfile", OURS)
-    assert unified(drift(files, tmp_path), tmp_path) == (
-        "--- a/dockerfiles/api.Dockerfile\n"
+    assert (
+        unified(drift(files, tmp_path), tmp_path) == "--- a/dockerfiles/api.Dockerfile\n"
         "+++ b/dockerfiles/api.Dockerfile\n"
         "@@ -5,5 +5,5 @@\n"
         " RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \\\n"

@@ -1,4 +1,6 @@
-"""Images wherever they lie: how they are addressed, found and read, and what is said of those that are broken."""
+"""Images wherever they lie: how they are addressed, found and read, and what is said of those that
+are broken.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_an_address_says_where_an_image_lies(text: str, found: Address) -> None:
     assert address(str(found)) == found
 
 
-@pytest.mark.parametrize("reference", ["one", "a/one", "host:5000/a/one:1", "host:5000/a/one@sha256:ab", "one:1"])
+@pytest.mark.parametrize(
+    "reference", ["one", "a/one", "host:5000/a/one:1", "host:5000/a/one@sha256:ab", "one:1"]
+)
 def test_the_short_name_of_an_image_is_the_last_part_of_its_repository(reference: str) -> None:
     assert short_name(reference) == "one"
 
@@ -62,7 +66,10 @@ def test_a_folder_and_a_tar_file_hold_the_same_image(tmp_path: Path, compression
     layout = write(tmp_path / "out", made)
     found = only(f"oci-layout://{layout}")
     assert only(str(packed(layout))) == found
-    assert (found.name, [layer.diff for layer in found.layers]) == ("one", [digest(layer) for layer in ONE.layers])
+    assert (found.name, [layer.diff for layer in found.layers]) == (
+        "one",
+        [digest(layer) for layer in ONE.layers],
+    )
     assert [layer.compressed for layer in found.layers] == [bool(compression)] * 2
     with opened(address(str(layout)), AMD) as source:
         for layer, content in zip(found.layers, ONE.layers, strict=True):
@@ -77,7 +84,11 @@ def test_one_of_several_images_is_chosen_by_its_name_its_tag_or_its_digest(tmp_p
         assert [image.name for image in source.images] == ["one", "two"]
     found = only(f"oci-layout://{layout}:old")
     assert found.name == "two"
-    assert only(f"oci-layout://{layout}:{two.name}") == only(f"oci-layout://{layout}@{found.digest}") == found
+    assert (
+        only(f"oci-layout://{layout}:{two.name}")
+        == only(f"oci-layout://{layout}@{found.digest}")
+        == found
+    )
     with pytest.raises(UsageError, match="holds no image 'new'") as caught:
         only(f"oci-layout://{layout}:new")
     assert "toys/two:old" in caught.value.hint
@@ -86,7 +97,9 @@ def test_one_of_several_images_is_chosen_by_its_name_its_tag_or_its_digest(tmp_p
 def test_of_an_index_the_image_of_the_platform_is_taken(tmp_path: Path) -> None:
     arm = Made((tar({"a": b"arm"}),), platform="linux/arm64")
     layout = write(tmp_path / "out", ONE, arm)
-    assert [layer.diff for layer in only(str(layout), "linux/arm64").layers] == [digest(arm.layers[0])]
+    assert [layer.diff for layer in only(str(layout), "linux/arm64").layers] == [
+        digest(arm.layers[0])
+    ]
     assert len(only(str(layout)).layers) == 2
     with pytest.raises(UsageError, match="no image for linux/s390x") as caught:
         only(str(layout), "linux/s390x")
@@ -122,9 +135,15 @@ def test_a_layer_that_is_not_what_its_image_names_is_found_out(tmp_path: Path, h
     if harm == "missing":
         path.unlink()
     else:
-        first = (layout / "blobs" / "sha256" / only(str(layout)).layers[0].blob.removeprefix("sha256:")).read_bytes()
+        first = (
+            layout / "blobs" / "sha256" / only(str(layout)).layers[0].blob.removeprefix("sha256:")
+        ).read_bytes()
         path.write_bytes(
-            {"truncated": path.read_bytes()[:-20], "swapped": first, "garbage": b"\x28\xb5\x2f\xfdxx"}[harm]
+            {
+                "truncated": path.read_bytes()[:-20],
+                "swapped": first,
+                "garbage": b"\x28\xb5\x2f\xfdxx",
+            }[harm]
         )
     with opened(address(str(layout)), AMD) as source, pytest.raises(SetupError, match=layer.blob):
         read_whole(source.blobs, layer)
@@ -138,25 +157,44 @@ class Registry(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/token"):
-            given = self.headers.get("Authorization") == f"Basic {base64.b64encode(b'me:secret').decode()}"
+            given = (
+                self.headers.get("Authorization")
+                == f"Basic {base64.b64encode(b'me:secret').decode()}"
+            )
             return self.answer(200 if given else 401, json.dumps({"token": "t0ken"}).encode())
-        if self.wants and self.headers.get("Authorization") != {
-            "basic": f"Basic {base64.b64encode(b'me:secret').decode()}", "bearer": "Bearer t0ken"
-        }[self.wants]:  # fmt: skip
+        if (
+            self.wants
+            and self.headers.get("Authorization")
+            != {
+                "basic": f"Basic {base64.b64encode(b'me:secret').decode()}",
+                "bearer": "Bearer t0ken",
+            }[self.wants]
+        ):
             return self.answer(401)
         name = self.path.rpartition("/")[2]
         if name == "latest":
             name = json.loads((self.layout / "index.json").read_text())["manifests"][0]["digest"]
         path = self.layout / "blobs" / name.replace(":", "/")
-        if "/blobs/" in self.path and path.is_file() and path.read_bytes().startswith(b'{"schemaVersion"'):
+        if (
+            "/blobs/" in self.path
+            and path.is_file()
+            and path.read_bytes().startswith(b'{"schemaVersion"')
+        ):
             return self.answer(404)  # a manifest is no blob
-        return self.answer(200, path.read_bytes()) if path.is_file() else self.answer(404 if name else 200)
+        return (
+            self.answer(200, path.read_bytes())
+            if path.is_file()
+            else self.answer(404 if name else 200)
+        )
 
     def answer(self, code: int, content: bytes = b"") -> None:
         self.send_response(code)
         if code == 401:
             host = f"http://{self.headers['Host']}"
-            asked = {"basic": 'Basic realm="here"', "bearer": f'Bearer realm="{host}/token",service="s",scope="x"'}
+            asked = {
+                "basic": 'Basic realm="here"',
+                "bearer": f'Bearer realm="{host}/token",service="s",scope="x"',
+            }
             self.send_header("WWW-Authenticate", asked[self.wants])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -202,7 +240,9 @@ def test_a_registry_that_wants_credentials_says_so_at_once(
     assert "docker login" in caught.value.hint
 
 
-def test_of_an_index_on_a_registry_the_image_of_the_platform_is_taken(host: str, tmp_path: Path) -> None:
+def test_of_an_index_on_a_registry_the_image_of_the_platform_is_taken(
+    host: str, tmp_path: Path
+) -> None:
     arm = Made((tar({"a": b"arm"}),), platform="linux/arm64")
     write(tmp_path / "out", ONE, arm)
     found = only(f"registry://{host}/toys/one:latest", "linux/arm64")
@@ -217,7 +257,9 @@ def test_what_a_registry_does_not_have_and_one_that_is_not_there(host: str) -> N
         only("registry://127.0.0.1:1/toys/one:latest")
 
 
-def test_an_engine_that_saves_no_layout_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_that_saves_no_layout_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text("[]")
     old = packed(tmp_path / "old")

@@ -1,4 +1,6 @@
-"""The download of wheels, inside a build and on the machine: verified, taken up where it broke, discreet."""
+"""The download of wheels, inside a build and on the machine: verified, taken up where it broke,
+discreet.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +77,15 @@ def test_a_server_that_cannot_take_up_starts_anew(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_an_index_that_may_recover_is_asked_five_times(status: int, index: Index, tmp_path: Path) -> None:
+def test_an_index_that_may_recover_is_asked_five_times(
+    status: int, index: Index, tmp_path: Path
+) -> None:
     index.breaks[NAME] = [status] * 4
     assert fetched(index, tmp_path / NAME) == index.files[NAME]
     index.breaks[NAME] = [status] * 5
-    with pytest.raises(FetchError, match=f"{NAME}: the index broke off 5 times: HTTP Error {status}"):
+    with pytest.raises(
+        FetchError, match=f"{NAME}: the index broke off 5 times: HTTP Error {status}"
+    ):
         fetched(index, tmp_path / "other" / NAME)
     assert len(index.asked) == 10 and list((tmp_path / "other").iterdir()) == []
 
@@ -92,10 +98,15 @@ def test_an_index_that_has_nothing_is_asked_once(status: int, index: Index, tmp_
     assert len(index.asked) == 1
 
 
-def test_a_file_that_is_not_what_the_lock_names_is_refused_and_not_kept(index: Index, tmp_path: Path) -> None:
+def test_a_file_that_is_not_what_the_lock_names_is_refused_and_not_kept(
+    index: Index, tmp_path: Path
+) -> None:
     with pytest.raises(FetchError) as caught:
         fetched(index, tmp_path / "x" / NAME, "0" * 64)
-    assert str(caught.value) == f"{NAME} is not what the lock names: sha256 {sha256(index)}, wanted {'0' * 64}"
+    assert (
+        str(caught.value)
+        == f"{NAME} is not what the lock names: sha256 {sha256(index)}, wanted {'0' * 64}"
+    )
     assert list((tmp_path / "x").iterdir()) == []
 
 
@@ -104,7 +115,7 @@ def test_nobody_there_is_said_with_the_file_s_name(index: Index, tmp_path: Path)
         download(f"http://127.0.0.1:9/{NAME}", tmp_path / NAME, "", opener((), None))
 
 
-# --- credentials -----------------------------------------------------------------------------------------------------
+# --- credentials
 
 
 def word(user: str) -> str:
@@ -125,7 +136,9 @@ def test_an_index_s_credentials_go_with_its_files(index: Index, tmp_path: Path) 
     assert sent(index) == [word("me:p@ss")]
 
 
-def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(index: Index, tmp_path: Path) -> None:
+def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(
+    index: Index, tmp_path: Path
+) -> None:
     open_ = opener([as_user(index, "me:one")], None)
     download(address(index, user="you:two@"), tmp_path / NAME, sha256(index), open_)
     assert sent(index) == [word("you:two")]
@@ -133,14 +146,24 @@ def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(index: Ind
 
 def test_nobody_else_is_told_who_we_are(index: Index, tmp_path: Path) -> None:
     with serving() as other:  # at another port of the same host
-        download(address(index), tmp_path / NAME, sha256(index), opener([as_user(other, "me:word")], None))
+        download(
+            address(index),
+            tmp_path / NAME,
+            sha256(index),
+            opener([as_user(other, "me:word")], None),
+        )
     assert sent(index) == [None]
 
 
 def test_where_an_index_sends_us_is_not_told_who_we_are_there(index: Index, tmp_path: Path) -> None:
     with serving() as front:
         front.redirects[NAME] = address(index)
-        download(address(front), tmp_path / NAME, sha256(index), opener([as_user(front, "me:word")], None))
+        download(
+            address(front),
+            tmp_path / NAME,
+            sha256(index),
+            opener([as_user(front, "me:word")], None),
+        )
         assert (sent(front), sent(index)) == ([word("me:word")], [None])
 
 
@@ -151,7 +174,9 @@ def test_an_index_that_sends_us_on_to_itself_is_told_again(index: Index, tmp_pat
     assert sent(index) == [word("me:word")] * 2
 
 
-def test_netrc_is_read_for_its_host_alone(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_read_for_its_host_alone(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "home").mkdir()
     netrc = tmp_path / "home/.netrc"
     netrc.write_text("machine 127.0.0.1 login me password word\n")
@@ -164,7 +189,7 @@ def test_netrc_is_read_for_its_host_alone(index: Index, tmp_path: Path, monkeypa
     assert sent(index) == [word("me:word"), None, None]
 
 
-# --- the program inside a build --------------------------------------------------------------------------------------
+# --- the program inside a build
 
 A, B = "a" * 64, "b" * 64
 
@@ -176,7 +201,11 @@ def test_a_lock_s_pins_are_read_with_their_hashes() -> None:
         f'intel==2 ; platform_machine == "x86_64" \\\n    --hash=sha256:{A}\n'
         "torch==2+cpu\n"
     )
-    assert fetch.locked(lock) == {("core", "1"): {A, B}, ("intel", "2"): {A}, ("torch", "2+cpu"): set()}
+    assert fetch.locked(lock) == {
+        ("core", "1"): {A, B},
+        ("intel", "2"): {A},
+        ("torch", "2+cpu"): set(),
+    }
 
 
 def found(url: str, digest: str = "") -> Found:
@@ -189,7 +218,9 @@ def test_of_what_fits_the_file_that_the_lock_names_is_taken() -> None:
     assert chosen([better, named], set()) == better
     local = found("file:///inside/find-links/core.whl")
     assert chosen([better, local], {B}) == local
-    with pytest.raises(FetchError, match=f"core: the index has better.whl with sha256 {A}, and the lock {B}"):
+    with pytest.raises(
+        FetchError, match=f"core: the index has better.whl with sha256 {A}, and the lock {B}"
+    ):
         chosen([better], {B})
 
 
@@ -208,7 +239,9 @@ def inside(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "inside"
 
 
-def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(index: Index, inside: Path, tmp_path: Path) -> None:
+def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(
+    index: Index, inside: Path, tmp_path: Path
+) -> None:
     lock = (inside / "lock.txt").read_text()
     fetch.fetch(lock, tmp_path / "wheels", "")
     assert (tmp_path / "wheels" / NAME).read_bytes() == index.files[NAME]
@@ -218,7 +251,11 @@ def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(index: Index
 
 
 def test_the_step_tells_what_is_wrong_in_one_line(
-    index: Index, inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    index: Index,
+    inside: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (inside / "lock.txt").write_text(f"core==1 \\\n    --hash=sha256:{A}\n")
     monkeypatch.setattr("sys.argv", ["fetch.py", str(tmp_path / "wheels")])
@@ -229,7 +266,9 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     )
 
 
-def test_the_step_takes_from_the_mounted_folder_what_no_index_has(index: Index, inside: Path, tmp_path: Path) -> None:
+def test_the_step_takes_from_the_mounted_folder_what_no_index_has(
+    index: Index, inside: Path, tmp_path: Path
+) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
     fetch.fetch("local==1+cpu\n", tmp_path / "wheels", "cpu")
     assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
@@ -242,5 +281,6 @@ def test_an_empty_lock_makes_an_empty_folder(inside: Path, tmp_path: Path) -> No
 
 def test_the_host_of_an_index_is_compared_with_its_port() -> None:
     assert fetch._origin(urlsplit("https://me:word@Index.example.com:8443/simple")) == (
-        "https", "index.example.com:8443",
-    )  # fmt: skip
+        "https",
+        "index.example.com:8443",
+    )

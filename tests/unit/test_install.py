@@ -41,7 +41,7 @@ def tell(inside: Path, *passes: dict[str, Any], explain: bool = True) -> None:
     (inside / "passes.json").write_text(json.dumps(told))
 
 
-# --- wheels ----------------------------------------------------------------------------------------------------------
+# --- wheels
 
 
 def test_debris_of_the_installer_is_removed_with_its_rows_and_nothing_else(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def uv(inside: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return calls
 
 
-def test_what_a_lock_names_is_installed_from_the_mounted_wheels_alone(inside: Path, uv: list[tuple[str, ...]]) -> None:
+def test_what_a_lock_names_is_installed_from_the_mounted_wheels_alone(
+    inside: Path, uv: list[tuple[str, ...]]
+) -> None:
     (inside / "lock.txt").write_text("torch==2.13.0+cpu\nhttpx==1\n")
     install.install()
     (call,) = uv
@@ -96,11 +98,15 @@ def test_an_empty_lock_installs_nothing(inside: Path, uv: list[tuple[str, ...]])
     assert uv == []
 
 
-def test_wheels_of_the_repository_are_installed_without_any_index(inside: Path, uv: list[tuple[str, ...]]) -> None:
+def test_wheels_of_the_repository_are_installed_without_any_index(
+    inside: Path, uv: list[tuple[str, ...]]
+) -> None:
     (inside / "lock.txt").write_text("")
     make_wheel(inside / "own/common", "common")
     install.install()
-    assert len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
+    assert (
+        len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
+    )
 
 
 def test_of_a_file_that_several_wheels_have_the_last_one_by_name_stays_whichever_uv_installed_last(
@@ -110,26 +116,41 @@ def test_of_a_file_that_several_wheels_have_the_last_one_by_name_stays_whichever
     for name, text in {"a": b"same", "b": b"other", "c": b"same"}.items():
         make_wheel(inside / "wheels", name, files={"LICENSE [1]": text, f"{name}.py": b""})
     (inside / "lock.txt").write_text("a==1\nb==1\nc==1\n")
-    monkeypatch.setattr(install, "uv", lambda *_, **__: (site / "LICENSE [1]").write_bytes(b"other"))
+    monkeypatch.setattr(
+        install, "uv", lambda *_, **__: (site / "LICENSE [1]").write_bytes(b"other")
+    )
     install.install()
     assert (site / "LICENSE [1]").read_bytes() == b"same"
     assert (site / "LICENSE [1]").stat().st_mtime == EPOCH
 
 
 def collide(inside: Path, first: dict[str, bytes], second: dict[str, bytes]) -> None:
-    wheels = [make_wheel(inside / "wheels", name, files=files) for name, files in (("a", first), ("b", second))]
+    wheels = [
+        make_wheel(inside / "wheels", name, files=files)
+        for name, files in (("a", first), ("b", second))
+    ]
     install.refuse_collisions(wheels)
 
 
-def test_modules_that_two_packages_would_put_in_one_place_are_named(inside: Path, uv: list[tuple[str, ...]]) -> None:
+def test_modules_that_two_packages_would_put_in_one_place_are_named(
+    inside: Path, uv: list[tuple[str, ...]]
+) -> None:
     with pytest.raises(LayerError) as caught:
-        collide(inside, {"shared/__init__.py": b"1", "a.py": b""}, {"shared/__init__.py": b"2", "b.py": b""})
-    assert str(caught.value) == (
-        "packages collide: shared/__init__.py is in a-1-py3-none-any.whl and, otherwise, in b-1-py3-none-any.whl"
+        collide(
+            inside,
+            {"shared/__init__.py": b"1", "a.py": b""},
+            {"shared/__init__.py": b"2", "b.py": b""},
+        )
+    assert (
+        str(caught.value)
+        == "packages collide: shared/__init__.py is in a-1-py3-none-any.whl and, otherwise, in"
+        " b-1-py3-none-any.whl"
     )
 
 
-def test_the_same_module_in_two_packages_does_no_harm(inside: Path, uv: list[tuple[str, ...]]) -> None:
+def test_the_same_module_in_two_packages_does_no_harm(
+    inside: Path, uv: list[tuple[str, ...]]
+) -> None:
     collide(inside, {"shared/__init__.py": b"1"}, {"shared/__init__.py": b"1"})
 
 
@@ -137,7 +158,10 @@ def test_other_files_in_one_place_are_named_and_left(
     inside: Path, uv: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     collide(inside, {"shared/LICENSE": b"1"}, {"shared/LICENSE": b"2"})
-    assert "shared/LICENSE is in a-1-py3-none-any.whl and, otherwise, in b-1-py3" in capsys.readouterr().out
+    assert (
+        "shared/LICENSE is in a-1-py3-none-any.whl and, otherwise, in b-1-py3"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
@@ -148,12 +172,14 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     (info / "RECORD").write_text("shared/__init__.py,sha256=x,1\nbelow-1.dist-info/RECORD,,\n")
     (inside / "lock.txt").write_text("a==1\n")
     make_wheel(inside / "wheels", "a", files={"shared/__init__.py": b"2"})
-    with pytest.raises(LayerError, match=r"shared/__init__.py is in below-1 and, otherwise, in a-1-py3"):
+    with pytest.raises(
+        LayerError, match=r"shared/__init__.py is in below-1 and, otherwise, in a-1-py3"
+    ):
         install.install()
     assert uv == [], "nothing was installed"
 
 
-# --- passes ----------------------------------------------------------------------------------------------------------
+# --- passes
 
 
 @pytest.fixture
@@ -173,7 +199,8 @@ def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_wheel(inside / "wheels", "keep", files={"keep/__init__.py": b"", "keep/data.bin": b"1234"})
     make_wheel(inside / "wheels", "Leave_Out", files={"leave.py": b"12"})
     (inside / "lock.txt").write_text(
-        "keep==1 \\\n    --hash=sha256:a\n    # via api\nleave-out==1 \\\n    --hash=sha256:b\n    # via api\n"
+        "keep==1 \\\n    --hash=sha256:a\n    # via api\nleave-out==1 \\\n    --hash=sha256:b\n   "
+        " # via api\n"
     )
     (inside / "explain.py").write_text("explains = True\n")
     return site
@@ -182,7 +209,9 @@ def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def laid(inside: Path) -> dict[str, tuple[str, float, bytes]]:
     """All that the layer has put below the prefix."""
     return {
-        path: what for path, what in state(inside.parent / "prefix").items() if path not in ("lib", "lib/python3.11")
+        path: what
+        for path, what in state(inside.parent / "prefix").items()
+        if path not in ("lib", "lib/python3.11")
     }
 
 
@@ -191,9 +220,18 @@ LEFT_OUT = {"name": "no.leave-out", "packages": ["leave-out"], "drop": ["leave-o
 
 
 def test_a_lock_less_a_package_has_none_of_its_lines() -> None:
-    lock = "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
-    assert install.without(lock, {"a"}) == "# of slimbake\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
-    assert install.without(lock, {"b", "c"}) == "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\n"
+    lock = (
+        "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\nb==2\n  # via c\nc==3 ;"
+        " python_version > '3'\n"
+    )
+    assert (
+        install.without(lock, {"a"})
+        == "# of slimbake\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
+    )
+    assert (
+        install.without(lock, {"b", "c"})
+        == "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\n"
+    )
     assert install.without(lock, ()) == lock
 
 
@@ -203,9 +241,15 @@ def test_passes_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_al
     tell(inside, DATA, LEFT_OUT, {"name": "keep.bare", "packages": ["keep"], "uncompiled": ["**"]})
     install.install()
     assert sorted(path.name for path in unpacking.iterdir()) == [
-        "__pycache__", "_slimbake_ledger.pth", "_slimbake_ledger.py", "keep", "keep-1.dist-info",
-    ]  # fmt: skip
-    assert [path.name for path in (unpacking / "keep").iterdir()] == ["__init__.py"], "no data, and no bytecode"
+        "__pycache__",
+        "_slimbake_ledger.pth",
+        "_slimbake_ledger.py",
+        "keep",
+        "keep-1.dist-info",
+    ]
+    assert [path.name for path in (unpacking / "keep").iterdir()] == ["__init__.py"], (
+        "no data, and no bytecode"
+    )
     entries = ledger(((inside.parent / "prefix") / "ledger/base-web.json.gz").read_bytes())
     assert Entry("keep/data.bin", 4, 0, "keep.data", "keep", "1") in entries
     assert Entry("leave.py", 2, 0, "no.leave-out", "leave-out", "1") in entries
@@ -225,7 +269,9 @@ def test_the_same_passes_give_the_same_layer(inside: Path, unpacking: Path, tmp_
 def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_that_came_into_it(
     inside: Path, unpacking: Path
 ) -> None:
-    make_wheel(inside / "wheels", "keep", files={"keep/__init__.py": b"", "shared/data.bin": b"1234"})
+    make_wheel(
+        inside / "wheels", "keep", files={"keep/__init__.py": b"", "shared/data.bin": b"1234"}
+    )
     (unpacking / "shared").mkdir()
     (unpacking / "shared/of-the-layer-below").touch()
     tell(inside, {"name": "keep.data", "packages": ["keep"], "remove": ["shared/*"]})
@@ -234,11 +280,17 @@ def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_tha
     assert (unpacking / "shared").stat().st_mtime == EPOCH
 
 
-def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(inside: Path, unpacking: Path) -> None:
+def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(
+    inside: Path, unpacking: Path
+) -> None:
     install.install()
     assert sorted(path.name for path in unpacking.iterdir()) == [
-        "Leave_Out-1.dist-info", "__pycache__", "keep", "keep-1.dist-info", "leave.py",
-    ]  # fmt: skip
+        "Leave_Out-1.dist-info",
+        "__pycache__",
+        "keep",
+        "keep-1.dist-info",
+        "leave.py",
+    ]
     assert not ((inside.parent / "prefix") / "ledger").exists()
 
 
@@ -246,7 +298,9 @@ def test_a_fleet_that_wants_no_ledger_gets_none(inside: Path, unpacking: Path) -
     tell(inside, DATA, explain=False)
     install.install()
     assert not (unpacking / "keep/data.bin").exists()
-    assert not ((inside.parent / "prefix") / "ledger").exists() and not list(unpacking.glob("_slimbake*"))
+    assert not ((inside.parent / "prefix") / "ledger").exists() and not list(
+        unpacking.glob("_slimbake*")
+    )
 
 
 def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(
@@ -265,26 +319,38 @@ def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
 ) -> None:
     tell(inside, {"name": "keep.all", "packages": ["keep"], "remove": ["**"]})
     assert install.main() == 1
-    assert capsys.readouterr().err.startswith("slimbake: keep.all would remove metadata or a licence: keep-1.dist-info")
+    assert capsys.readouterr().err.startswith(
+        "slimbake: keep.all would remove metadata or a licence: keep-1.dist-info"
+    )
 
 
-# --- programs of their own -------------------------------------------------------------------------------------------
+# --- programs of their own
 
 
 def missing(program: str, names: Iterable[str], folder: Path) -> str:
-    """The last words of a program that has exactly these beside it, and nothing of what it is to read."""
+    """The last words of a program that has exactly these beside it, and nothing of what it is to
+    read.
+    """
     folder.mkdir()
     for name in names:
         shutil.copy(Path(install.__file__).with_name(name), folder)
     done = subprocess.run(
-        [sys.executable, folder / program, "smoke"], input="", capture_output=True, text=True, check=False
+        [sys.executable, folder / program, "smoke"],
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stderr.splitlines()[-1]
 
 
 def test_programs_have_beside_them_what_they_import(tmp_path: Path) -> None:
-    golden = Path(__file__).parents[1] / "golden/cases/system/expected/dockerfiles/reader.Dockerfile"
+    golden = (
+        Path(__file__).parents[1] / "golden/cases/system/expected/dockerfiles/reader.Dockerfile"
+    )
     mounted = re.findall(r"target=/inside/(\w+\.py) ", golden.read_text())
     words = missing("install.py", mounted, tmp_path / "install")
     assert words == "FileNotFoundError: [Errno 2] No such file or directory: '/inside/passes.json'"
-    assert missing("trial.py", PROGRAMS, tmp_path / "trial").startswith("json.decoder.JSONDecodeError: ")
+    assert missing("trial.py", PROGRAMS, tmp_path / "trial").startswith(
+        "json.decoder.JSONDecodeError: "
+    )

@@ -24,7 +24,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inside/context"
 
 
-# --- settle ----------------------------------------------------------------------------------------------------------
+# --- settle
 
 
 def test_files_get_the_modes_that_git_has_and_one_time(tmp_path: Path) -> None:
@@ -76,11 +76,15 @@ def test_a_tree_is_walked_folders_after_what_they_hold_links_too(tmp_path: Path)
     assert paths.index("a/b/c") < paths.index("a/b") < paths.index("a") < paths.index(".")
 
 
-# --- copy and code ---------------------------------------------------------------------------------------------------
+# --- copy and code
 
 
-@pytest.mark.parametrize("link", ["../outside", "/etc/passwd", "folder/../../outside", "folder/up/../outside"])
-def test_a_link_that_leads_out_of_the_context_is_refused(link: str, context: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "link", ["../outside", "/etc/passwd", "folder/../../outside", "folder/up/../outside"]
+)
+def test_a_link_that_leads_out_of_the_context_is_refused(
+    link: str, context: Path, tmp_path: Path
+) -> None:
     (context / "folder").mkdir()
     (context / "folder/up").symlink_to("..")
     (context.parent / "outside").touch()
@@ -110,7 +114,9 @@ def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> N
     assert (tmp_path / "app/folder/up").read_text() == "text"
 
 
-def test_code_is_compiled_and_its_bytecode_does_not_go_by_times(context: Path, tmp_path: Path) -> None:
+def test_code_is_compiled_and_its_bytecode_does_not_go_by_times(
+    context: Path, tmp_path: Path
+) -> None:
     (context / "module.py").write_text("value = 1\n")
     (context / "broken.py").write_text("def:\n")
     layer.code(tmp_path / "app")
@@ -157,7 +163,10 @@ def test_files_are_copied_as_they_are(context: Path, tmp_path: Path) -> None:
         (lambda folder: (folder / "model.bin").write_bytes(b"other"), "model.bin"),
         (lambda folder: (folder / "model.bin").unlink(), "model.bin"),
         (lambda folder: (folder / "extra").touch(), "extra"),
-        (lambda folder: (folder / "deep/config.json").rename(folder / "config.json"), "config.json, deep/config.json"),
+        (
+            lambda folder: (folder / "deep/config.json").rename(folder / "config.json"),
+            "config.json, deep/config.json",
+        ),
     ],
     ids=["other bytes", "missing", "one more", "moved"],
 )
@@ -171,22 +180,29 @@ def test_weights_that_are_not_what_the_lock_names_are_refused_by_name(
     change(context)
     with pytest.raises(layer.LayerError) as caught:
         layer.files(tmp_path / "weights")
-    assert str(caught.value) == f"weights are not what the lock names: {named}; `slimbake lock` mends it"
+    assert (
+        str(caught.value)
+        == f"weights are not what the lock names: {named}; `slimbake lock` mends it"
+    )
 
 
 def locks(context: Path, text: str) -> None:
     (context.parent / "lock.txt").write_text(text)
 
 
-# --- volumes -------------------------------------------------------------------------------------------------------
+# --- volumes
 
 
-def test_a_volume_s_folder_belongs_to_the_user_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_volume_s_folder_belongs_to_the_user_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owners: dict[Path, tuple[int, int]] = {}
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
     (tmp_path / "there").mkdir()
     before = tmp_path.stat().st_mtime
     layer.volumes(tmp_path / "there/data/deep")
     assert owners == {tmp_path / "there/data/deep": (65532, 65532)}
-    assert {time for _, time, _ in state(tmp_path / "there").values()} == {EPOCH}, "new folders, and what got one"
+    assert {time for _, time, _ in state(tmp_path / "there").values()} == {EPOCH}, (
+        "new folders, and what got one"
+    )
     assert tmp_path.stat().st_mtime == before

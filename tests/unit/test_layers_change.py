@@ -17,7 +17,10 @@ NEW_TORCH = replace(TORCH, version="2.14.0", host=TORCH.host + 7, registry=TORCH
 
 def with_new_torch() -> Fleet:
     return fleet(
-        (image.service, [NEW_TORCH if key == TORCH.key else EIGHT.by_key[key] for key in sorted(image.items)])
+        (
+            image.service,
+            [NEW_TORCH if key == TORCH.key else EIGHT.by_key[key] for key in sorted(image.items)],
+        )
         for image in EIGHT.images
     )
 
@@ -53,7 +56,9 @@ def test_services_that_come_and_go_are_named() -> None:
 def test_an_image_whose_layers_alone_change_is_named() -> None:
     one, two = frozenset({TORCH.key}), frozenset({NUMPY.key})
     of = fleet([("one", [TORCH, NUMPY])])
-    change = what_if(of, of, LayerPlan((Chain("one", (one, two)),)), LayerPlan((Chain("one", (two, one)),)))
+    change = what_if(
+        of, of, LayerPlan((Chain("one", (one, two)),)), LayerPlan((Chain("one", (two, one)),))
+    )
     assert change.images == (ImageChange("one", (), 0, 0),)
 
 
@@ -78,7 +83,9 @@ def test_bases_and_own_layers_are_the_plan_again() -> None:
 def test_a_base_keeps_its_name_when_versions_change_and_most_of_it_stays() -> None:
     before = bases(EIGHT, OLD)
     after = with_new_torch()
-    renamed = replace(before, bases=tuple(replace(base, name=f"my-{base.name}") for base in before.bases))
+    renamed = replace(
+        before, bases=tuple(replace(base, name=f"my-{base.name}") for base in before.bases)
+    )
     found = bases(after, layer_plan(after, previous=OLD), renamed)
     assert {base.name for base in found.bases} == {base.name for base in renamed.bases}
 
@@ -96,7 +103,9 @@ def test_what_a_service_has_alone_is_one_layer_of_packages_and_its_weights() -> 
 def test_a_base_on_which_one_service_is_left_stays_while_its_items_do() -> None:
     web, torch = frozenset({FASTAPI.key}), frozenset({TORCH.key})
     two = fleet([("a", [FASTAPI, TORCH]), ("b", [FASTAPI, UVICORN])])
-    before = bases(two, LayerPlan((Chain("a", (web, torch)), Chain("b", (web, frozenset({UVICORN.key}))))))
+    before = bases(
+        two, LayerPlan((Chain("a", (web, torch)), Chain("b", (web, frozenset({UVICORN.key})))))
+    )
     one = fleet([("a", [FASTAPI, TORCH])])
     plan = LayerPlan((Chain("a", (web, torch)),))
     assert [base.name for base in bases(one, plan).bases] == []
@@ -110,7 +119,13 @@ def test_a_base_on_which_one_service_is_left_stays_while_its_items_do() -> None:
 def test_a_second_base_of_one_heaviest_item_gets_a_number() -> None:
     torch, web, more = (frozenset({item.key}) for item in (TORCH, FASTAPI, UVICORN))
     of = fleet(
-        [("a", [TORCH]), ("b", [TORCH]), ("c", [FASTAPI, TORCH]), ("d", [FASTAPI, TORCH]), ("e", [UVICORN, MODEL])]
+        [
+            ("a", [TORCH]),
+            ("b", [TORCH]),
+            ("c", [FASTAPI, TORCH]),
+            ("d", [FASTAPI, TORCH]),
+            ("e", [UVICORN, MODEL]),
+        ]
     )
     plan = LayerPlan(
         (

@@ -38,7 +38,10 @@ def test_every_byte_is_counted_where_it_lies(data: st.DataObject) -> None:
     assert counted.registry == sum(item[key].registry for blob in blobs for key in blob)
 
     used = [item[key] for key in {key for image in of.images for key in image.items}]
-    pulled = sum(each.rate * sum(item[k].registry for b in blobs if each.key in b for k in b) for each in used)
+    pulled = sum(
+        each.rate * sum(item[k].registry for b in blobs if each.key in b for k in b)
+        for each in used
+    )
     assert counted.pulled == pytest.approx(pulled / (sum(each.rate for each in used) or 1))
     assert counted.waste == 0
     assert counted.layers == max(len(chain.groups) for chain in made.chains)

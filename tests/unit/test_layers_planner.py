@@ -61,7 +61,9 @@ def test_the_same_fleet_gives_the_same_plan_in_whichever_order() -> None:
 def test_what_all_share_lies_below_and_what_is_heavy_alone() -> None:
     made = PLAN
     assert {frozenset({TORCH.key}), frozenset({NUMPY.key}), frozenset({MODEL.key})} <= made.groups
-    chains = {chain.groups[:3] for chain in made.chains if TORCH.key in frozenset().union(*chain.groups)}
+    chains = {
+        chain.groups[:3] for chain in made.chains if TORCH.key in frozenset().union(*chain.groups)
+    }
     assert len(chains) == 1
     assert cost(EIGHT, made).host == bound(EIGHT).host
     assert made.chain("client").groups == ()
@@ -95,14 +97,19 @@ def test_a_service_that_goes_changes_no_layer_of_the_others(gone: str) -> None:
     before = PLAN
     seven = some(EIGHT, *(image.service for image in EIGHT.images if image.service != gone))
     after = layer_plan(seven, previous=before)
-    assert [after.chain(chain.service) for chain in before.chains if chain.service != gone] == list(after.chains)
+    assert [after.chain(chain.service) for chain in before.chains if chain.service != gone] == list(
+        after.chains
+    )
 
 
 def test_a_new_version_changes_the_layer_that_holds_it_and_no_other() -> None:
     before = PLAN
     newer = replace(NUMPY, version="2.5.0")
     of = fleet(
-        (image.service, [newer if key == NUMPY.key else EIGHT.by_key[key] for key in sorted(image.items)])
+        (
+            image.service,
+            [newer if key == NUMPY.key else EIGHT.by_key[key] for key in sorted(image.items)],
+        )
         for image in EIGHT.images
     )
     after = layer_plan(of, previous=before)

@@ -1,4 +1,6 @@
-"""Who needs a package and why it lies where it does; CUDA in a family for CPUs; what conflicts, and the ways out."""
+"""Who needs a package and why it lies where it does; CUDA in a family for CPUs; what conflicts, and
+the ways out.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,12 @@ def test_a_package_s_owners_are_given_with_the_ways_from_a_requirement_down_to_i
 
 
 def test_what_lies_in_a_parent_is_followed_through_it() -> None:
-    locked = {"base-web": (pin("frame", ""),), "base-ml": (pin("deep", "frame"),), "rank": (), "api": ()}
+    locked = {
+        "base-web": (pin("frame", ""),),
+        "base-ml": (pin("deep", "frame"),),
+        "rank": (),
+        "api": (),
+    }
     assert owners("deep", FAMILY, locked)[0].chains == (("frame", "deep"),)
 
 
@@ -55,44 +62,62 @@ def test_packages_that_need_each_other_in_a_circle_have_an_end() -> None:
 
 def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> None:
     alone = Family((Layer("tool", "", (), ()),), "")
-    assert owners("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (("atlas-common", "a"),)
+    assert owners("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (
+        ("atlas-common", "a"),
+    )
 
 
 def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
-    assert explanation("core", [FAMILY], LOCKED) == (
-        "core 1 in base-web\n  frame -> core\n  frame -> mid -> core\n"
-        "  there, because base-web asks for it or for what needs it; so base-ml, rank, api have it from below"
+    assert (
+        explanation("core", [FAMILY], LOCKED)
+        == "core 1 in base-web\n  frame -> core\n  frame -> mid -> core\n  there, because base-web"
+        " asks for it or for what needs it; so base-ml, rank, api have it from below"
     )
-    assert explanation("numpy", [FAMILY], LOCKED) == (
-        "numpy 1 in base-ml\n  torch -> numpy\n"
+    assert (
+        explanation("numpy", [FAMILY], LOCKED) == "numpy 1 in base-ml\n  torch -> numpy\n"
         "  there, because base-ml asks for it or for what needs it; so rank have it from below\n"
         "numpy 1 in api\n  scipy -> numpy\n"
         "  there, because base-web below it does not need it\n"
         "  held 2 times: a base that these services stand on could hold it once"
     )
     alone = Family((Layer("tool", "", ("a",), ()),), "")
-    assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith("there, because it stands on no base")
+    assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith(
+        "there, because it stands on no base"
+    )
     assert explanation("absent", [FAMILY], LOCKED) == ""
 
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
     users = [f"user{number}" for number in range(9)]
     alone = Family((Layer("tool", "", tuple(users), ()),), "")
-    shown = explanation("a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))})
+    shown = explanation(
+        "a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))}
+    )
     assert shown.count("-> a") == 6 and "  and 3 more ways" in shown
 
 
 @pytest.mark.parametrize(
     ("name", "version"),
-    [("nvidia-cublas-cu12", "1"), ("cuda-bindings", "13"), ("triton", "3"), ("cupy-cuda12x", "13"),
-     ("onnxruntime-gpu", "1"), ("torch", "2.13.0+cu128"), ("jax-cuda12-plugin-cu12", "1")],
-)  # fmt: skip
-def test_cuda_in_a_family_for_cpus_is_an_error_that_names_the_requirement(name: str, version: str) -> None:
+    [
+        ("nvidia-cublas-cu12", "1"),
+        ("cuda-bindings", "13"),
+        ("triton", "3"),
+        ("cupy-cuda12x", "13"),
+        ("onnxruntime-gpu", "1"),
+        ("torch", "2.13.0+cu128"),
+        ("jax-cuda12-plugin-cu12", "1"),
+    ],
+)
+def test_cuda_in_a_family_for_cpus_is_an_error_that_names_the_requirement(
+    name: str, version: str
+) -> None:
     held = LOCKED | {"rank": (pin("scipy", ""), pin(name, "scipy", version=version))}
     with pytest.raises(ResolutionError) as caught:
         refuse_cuda(FAMILY, held)
-    assert str(caught.value) == (
-        f"a base with `torch: cpu` would hold CUDA packages\n  rank: {name}=={version}, required by scipy -> {name}"
+    assert (
+        str(caught.value)
+        == f"a base with `torch: cpu` would hold CUDA packages\n  rank: {name}=={version}, required"
+        f" by scipy -> {name}"
     )
     assert caught.value.exit_code == 2 and "torch: pypi" in caught.value.hint
     for torch in ("", "cu128"):
@@ -104,7 +129,7 @@ def test_what_only_sounds_like_cuda_is_none(name: str) -> None:
     refuse_cuda(FAMILY, LOCKED | {"rank": (pin(name, "", version="2.13.0+cpu"),)})
 
 
-# --- conflicts -------------------------------------------------------------------------------------------------------
+# --- conflicts
 
 
 def resolver(*conflicts: set[str]) -> object:
@@ -117,7 +142,10 @@ def resolver(*conflicts: set[str]) -> object:
     return resolve
 
 
-WORDS = "error: No solution found when resolving dependencies\n  cause: Because scipy>=2 needs frame<1, no."
+WORDS = (
+    "error: No solution found when resolving dependencies\n  cause: Because scipy>=2 needs"
+    " frame<1, no."
+)
 
 
 def conflict(words: str, family: Family, *conflicts: set[str]) -> ResolutionError:
@@ -132,15 +160,21 @@ def test_of_all_layers_only_those_that_conflict_are_named() -> None:
         "  api asks for scipy   (services/api/requirements.txt)",
         "Because scipy>=2 needs frame<1, no.",
     ]
-    assert error.hint == (
-        "relax one of these requirements; or split the base: give api a base of its own, which is a family of its own"
+    assert (
+        error.hint
+        == "relax one of these requirements; or split the base: give api a base of its own, which"
+        " is a family of its own"
     )
 
 
 def test_a_base_and_a_service_may_part_by_moving_the_package_to_the_delta() -> None:
     error = conflict(WORDS, FAMILY, {"base-web", "api"})
-    assert error.message.startswith("these have no solution together: base-web, api\n  base-web asks for frame")
-    assert "move the package out of base-web into the services that need it: their delta" in error.hint
+    assert error.message.startswith(
+        "these have no solution together: base-web, api\n  base-web asks for frame"
+    )
+    assert (
+        "move the package out of base-web into the services that need it: their delta" in error.hint
+    )
 
 
 def test_one_layer_that_contradicts_itself_can_only_be_relaxed() -> None:
@@ -150,9 +184,15 @@ def test_one_layer_that_contradicts_itself_can_only_be_relaxed() -> None:
 
 
 def test_a_package_without_a_wheel_has_another_way_out() -> None:
-    words = "  x No solution found:\n  ╰─▶ Because scipy==1 has no usable wheels, no.\n\nhint: Wheels are required"
+    words = (
+        "  x No solution found:\n  ╰─▶ Because scipy==1 has no usable wheels, no.\n\nhint: Wheels"
+        " are required"
+    )
     error = conflict(words, FAMILY, {"rank"})
-    assert error.message.splitlines()[-2:] == ["Because scipy==1 has no usable wheels, no.", "Wheels are required"]
+    assert error.message.splitlines()[-2:] == [
+        "Because scipy==1 has no usable wheels, no.",
+        "Wheels are required",
+    ]
     assert error.hint.startswith("ask for a version that has a wheel") and "relax" not in error.hint
     assert "relax" in conflict(words, FAMILY, {"rank", "api"}).hint
 
@@ -166,7 +206,10 @@ def test_a_name_is_recognised_however_it_is_written() -> None:
 def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
     specs = tuple(f"package{number}" for number in range(50))
     layers = tuple(Layer(f"s{number}", "", specs, ()) for number in range(3))
-    words = "cause: " + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
+    words = (
+        "cause: "
+        + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
+    )
     error = conflict(words, Family(layers, ""), {"s0", "s1", "s2"})
     assert len(error.message.splitlines()) + len(error.hint.splitlines()) <= 24
     assert "  and 142 more" in error.message
@@ -178,4 +221,7 @@ def test_a_large_family_is_not_searched() -> None:
     def never(*_: object) -> None:
         raise AssertionError("resolved")
 
-    assert "these have no solution together: s0, s1" in explained(Family(layers, ""), WORDS, never).message
+    assert (
+        "these have no solution together: s0, s1"
+        in explained(Family(layers, ""), WORDS, never).message
+    )

@@ -12,11 +12,19 @@ PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
 
 def shape(manifest: Manifest) -> list[list[tuple[str, str]]]:
-    return [[(layer.name, layer.parent) for layer in family.layers] for family in families(manifest)]
+    return [
+        [(layer.name, layer.parent) for layer in family.layers] for family in families(manifest)
+    ]
 
 
-def digests(manifest: Manifest, python: str = "3.11", projects: dict[str, str] = PROJECTS) -> dict[str, str]:
-    return {name: value for family in families(manifest) for name, value in inputs(family, python, projects).items()}
+def digests(
+    manifest: Manifest, python: str = "3.11", projects: dict[str, str] = PROJECTS
+) -> dict[str, str]:
+    return {
+        name: value
+        for family in families(manifest)
+        for name, value in inputs(family, python, projects).items()
+    }
 
 
 BASES = (
@@ -42,16 +50,32 @@ def test_a_family_is_a_root_base_and_everything_that_stands_on_it_parents_first(
 
 def test_a_service_without_a_base_is_a_family_and_one_without_requirements_has_no_layer() -> None:
     manifest = fleet(
-        service("tool", requirements=asks("rich")), service("bare"), service("thin", base="other"), bases=BASES[2:]
+        service("tool", requirements=asks("rich")),
+        service("bare"),
+        service("thin", base="other"),
+        bases=BASES[2:],
     )
     assert shape(manifest) == [[("base-other", "")], [("tool", "")]]
 
 
-def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is_to_be_found() -> None:
-    services = (service("a", requirements=asks("rich")), service("b", requirements=asks("click")), service("bare"))
-    assert shape(fleet(*services)) == shape(fleet(*services, layers="auto")) == [[("a", ""), ("b", "")]]
+def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is_to_be_found() -> (
+    None
+):
+    services = (
+        service("a", requirements=asks("rich")),
+        service("b", requirements=asks("click")),
+        service("bare"),
+    )
+    assert (
+        shape(fleet(*services))
+        == shape(fleet(*services, layers="auto"))
+        == [[("a", ""), ("b", "")]]
+    )
     assert shape(fleet(*services, layers="none")) == [[("a", "")], [("b", "")]]
-    assert [[family.found for family in families(fleet(*services, layers=each))] for each in ("auto", "none")] == [
+    assert [
+        [family.found for family in families(fleet(*services, layers=each))]
+        for each in ("auto", "none")
+    ] == [
         [True],
         [False, False],
     ]
@@ -66,7 +90,11 @@ def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
 def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
     model = Weights("package", "some-model")
     found = families(
-        fleet(service("a", weights=model), service("b", weights=model), service("c", weights=Weights("path", "x")))
+        fleet(
+            service("a", weights=model),
+            service("b", weights=model),
+            service("c", weights=Weights("path", "x")),
+        )
     )
     assert [(f.layers[0].name, f.layers[0].specs, f.dependencies) for f in found] == [
         ("weights-some-model", ("some-model",), False)
@@ -83,7 +111,10 @@ def test_order_changes_nothing_that_a_lock_depends_on() -> None:
         service("a", base="web", requirements=asks("httpx", "rich", packages=(COMMON, AUTH))),
         service("b", base="ml", requirements=asks("scipy")),
     )
-    turned = (services[1], service("a", base="web", requirements=asks("rich", "httpx", packages=(AUTH, COMMON))))
+    turned = (
+        services[1],
+        service("a", base="web", requirements=asks("rich", "httpx", packages=(AUTH, COMMON))),
+    )
     assert digests(fleet(*services, bases=BASES)) == digests(fleet(*turned, bases=BASES[::-1]))
 
 
@@ -95,11 +126,22 @@ ONE = fleet(service("a", base="web", requirements=asks("httpx", packages=(COMMON
     [
         digests(ONE, python="3.12"),
         digests(ONE, projects=PROJECTS | {"libs/common": "[project]\ndependencies = ['x']"}),
-        digests(fleet(service("a", base="web", requirements=asks("httpx>1", packages=(COMMON,))), bases=BASES)),
-        digests(fleet(service("a", base="web", requirements=asks("httpx")), bases=BASES)),
-        digests(fleet(service("a", base="ml", requirements=asks("httpx", packages=(COMMON,))), bases=BASES)),
         digests(
-            fleet(ONE.services[0], bases=(Base("web", requirements=asks("fastapi>1")), *BASES[::2])),
+            fleet(
+                service("a", base="web", requirements=asks("httpx>1", packages=(COMMON,))),
+                bases=BASES,
+            )
+        ),
+        digests(fleet(service("a", base="web", requirements=asks("httpx")), bases=BASES)),
+        digests(
+            fleet(
+                service("a", base="ml", requirements=asks("httpx", packages=(COMMON,))), bases=BASES
+            )
+        ),
+        digests(
+            fleet(
+                ONE.services[0], bases=(Base("web", requirements=asks("fastapi>1")), *BASES[::2])
+            ),
         ),
         digests(fleet(*ONE.services, bases=BASES, platforms=("linux/arm64",))),
     ],
@@ -123,36 +165,52 @@ def test_a_lock_depends_on_the_family_s_build_of_torch() -> None:
 
 
 def test_a_neighbour_in_the_family_changes_no_lock() -> None:
-    # Known pins are kept, so a service more in a family need not change what is locked for the others.
+    # Known pins are kept, so a service more in a family need not change what is locked for the
+    # others.
     with_b = fleet(*ONE.services, service("b", base="web", requirements=asks("rich")), bases=BASES)
     assert digests(with_b) == digests(ONE) | {"b": digests(with_b)["b"]}
 
 
 def test_another_family_changes_no_lock() -> None:
-    with_tool = fleet(*ONE.services, service("tool", base="other", requirements=asks("rich")), bases=BASES)
+    with_tool = fleet(
+        *ONE.services, service("tool", base="other", requirements=asks("rich")), bases=BASES
+    )
     assert digests(with_tool)["a"] == digests(ONE)["a"]
 
 
 def test_two_services_that_swap_their_names_are_locked_anew() -> None:
     one, two = asks("httpx"), asks("rich")
     before = digests(
-        fleet(service("a", base="web", requirements=one), service("b", base="web", requirements=two), bases=BASES)
+        fleet(
+            service("a", base="web", requirements=one),
+            service("b", base="web", requirements=two),
+            bases=BASES,
+        )
     )
     after = digests(
-        fleet(service("a", base="web", requirements=two), service("b", base="web", requirements=one), bases=BASES)
+        fleet(
+            service("a", base="web", requirements=two),
+            service("b", base="web", requirements=one),
+            bases=BASES,
+        )
     )
     assert before["a"] != after["a"]
     assert (before["a"], before["b"]) == (after["b"], after["a"])
 
 
 def test_two_services_that_swap_their_bases_are_locked_anew() -> None:
-    # What a service adds is what its base lacks: the same questions at the same depth have another answer.
+    # What a service adds is what its base lacks: the same questions at the same depth have another
+    # answer.
     bases = (Base("root"), Base("x", "root", asks("numpy")), Base("y", "root", asks("torch")))
 
     def found(of_a: str, of_b: str) -> dict[str, str]:
         numpy, torch = asks("numpy"), asks("torch")
         return digests(
-            fleet(service("a", base=of_a, requirements=numpy), service("b", base=of_b, requirements=torch), bases=bases)
+            fleet(
+                service("a", base=of_a, requirements=numpy),
+                service("b", base=of_b, requirements=torch),
+                bases=bases,
+            )
         )
 
     assert found("x", "y") != found("y", "x")
@@ -172,7 +230,12 @@ def wheel(tag: str) -> Wheel:
 
 def test_what_all_platforms_have_is_one_pin_with_the_wheels_of_each() -> None:
     one, other = wheel("linux_aarch64"), wheel("linux_x86_64")
-    found = merged({AMD64: [Pin("numpy", "2", (other,), ("", "x"))], ARM64: [Pin("numpy", "2", (one,), ("", "y"))]})
+    found = merged(
+        {
+            AMD64: [Pin("numpy", "2", (other,), ("", "x"))],
+            ARM64: [Pin("numpy", "2", (one,), ("", "y"))],
+        }
+    )
     assert found == (Pin("numpy", "2", (one, other), ("", "x", "y")),)
 
 

@@ -16,8 +16,8 @@ from slimbake.lock.text import HEADER, lock_text, parse_pins
 
 A, B = "a" * 64, "b" * 64
 
-LOCK = HEADER + (
-    "# asked for, via left, right\n"
+LOCK = (
+    HEADER + "# asked for, via left, right\n"
     "# numpy-2.4-cp311-cp311-manylinux_2_28_aarch64.whl 15000000\n"
     "# numpy-2.4-cp311-cp311-manylinux_2_28_x86_64.whl -\n"
     'numpy==2.4 ; platform_machine == "x86_64" \\\n'
@@ -38,7 +38,12 @@ PINS = (
         ("", "left", "right"),
         'platform_machine == "x86_64"',
     ),
-    Pin("torch", "2.13.0+cpu", (Wheel("torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl", 160_000_000, ""),), ("",)),
+    Pin(
+        "torch",
+        "2.13.0+cpu",
+        (Wheel("torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl", 160_000_000, ""),),
+        ("",),
+    ),
 )
 
 
@@ -61,7 +66,9 @@ PIN = st.builds(
     Pin,
     NAMES,
     st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}(rc1|\.post2)?(\+[a-z0-9]{1,6})?", fullmatch=True),
-    st.lists(WHEELS, max_size=3, unique=True).map(lambda wheels: tuple(sorted(wheels, key=lambda w: w.file))),
+    st.lists(WHEELS, max_size=3, unique=True).map(
+        lambda wheels: tuple(sorted(wheels, key=lambda w: w.file))
+    ),
     st.sets(st.just("") | NAMES, max_size=4).map(lambda names: tuple(sorted(names))),
     st.sampled_from(["", marker("linux/amd64"), marker("linux/arm64")]),
 )
@@ -83,22 +90,21 @@ def test_any_text_is_read_without_a_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# only==1 a comment\n", "--index-url https://index.example.com\n", "<<<<<<< HEAD\n"]
+    "text",
+    ["", "# only==1 a comment\n", "--index-url https://index.example.com\n", "<<<<<<< HEAD\n"],
 )
 def test_what_is_no_pin_is_passed_over(text: str) -> None:
     assert parse_pins(text) == ()
 
 
-# --- what uv answers -------------------------------------------------------------------------------------------------
+# --- what uv answers
 
 
 def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
     text = (
-        "# a comment\n"
-        "anyio==4.16.0             # via httpx, -r /scratch/family.api.in, -c /scratch/constraints.txt\n"
-        "httpx[http2]==0.28.1      # via -r /scratch/family.api.in\n"
-        'colorama==0.4 ; sys_platform == "win32"  # via click\n'
-        "alone==1\n"
+        "# a comment\nanyio==4.16.0             # via httpx, -r /scratch/family.api.in, -c"
+        " /scratch/constraints.txt\nhttpx[http2]==0.28.1      # via -r"
+        ' /scratch/family.api.in\ncolorama==0.4 ; sys_platform == "win32"  # via click\nalone==1\n'
     )
     assert parse_compiled(text) == (
         Needed("anyio", "4.16.0", ("", "httpx")),
@@ -110,23 +116,33 @@ def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
 
 def test_every_wheel_of_a_package_is_located_by_address_or_by_path() -> None:
     text = (
-        '[[packages]]\nname = "six"\nversion = "1"\nwheels = [\n'
-        f'  {{ url = "https://x.example.com/six-1%2Bx-py3-none-any.whl", size = 3, hashes = {{ sha256 = "{A}" }} }},\n'
-        '  { url = "https://index.example.com/6", name = "six-1-cp311-cp311-linux_x86_64.whl" },\n]\n'
-        '[[packages]]\nname = "torch"\nversion = "2"\nwheels = [{ path = "/srv/torch-2-py3-none-any.whl" }]\n'
-        '[[packages]]\nname = "source"\nversion = "1"\nsdist = { url = "https://index.example.com/source.tar.gz" }\n'
+        '[[packages]]\nname = "six"\nversion = "1"\nwheels = [\n  { url ='
+        f' "https://x.example.com/six-1%2Bx-py3-none-any.whl", size = 3, hashes = {{ sha256 = "{A}"'
+        ' } },\n  { url = "https://index.example.com/6", name ='
+        ' "six-1-cp311-cp311-linux_x86_64.whl" },\n]\n[[packages]]\nname = "torch"\nversion ='
+        ' "2"\nwheels = [{ path = "/srv/torch-2-py3-none-any.whl" }]\n[[packages]]\nname ='
+        ' "source"\nversion = "1"\nsdist = { url = "https://index.example.com/source.tar.gz" }\n'
     )
     assert parse_pylock(text) == {
         "six": (
-            Located(Wheel("six-1+x-py3-none-any.whl", 3, A), "https://x.example.com/six-1%2Bx-py3-none-any.whl"),
-            Located(Wheel("six-1-cp311-cp311-linux_x86_64.whl", None, ""), "https://index.example.com/6"),
+            Located(
+                Wheel("six-1+x-py3-none-any.whl", 3, A),
+                "https://x.example.com/six-1%2Bx-py3-none-any.whl",
+            ),
+            Located(
+                Wheel("six-1-cp311-cp311-linux_x86_64.whl", None, ""), "https://index.example.com/6"
+            ),
         ),
-        "torch": (Located(Wheel("torch-2-py3-none-any.whl", None, ""), "file:///srv/torch-2-py3-none-any.whl"),),
+        "torch": (
+            Located(
+                Wheel("torch-2-py3-none-any.whl", None, ""), "file:///srv/torch-2-py3-none-any.whl"
+            ),
+        ),
     }
     assert parse_pylock('lock-version = "1.0"\n') == {}
 
 
-# --- why a lock is stale ---------------------------------------------------------------------------------------------
+# --- why a lock is stale
 
 RECORDED = {"api": Record("asked", digest("text"))}
 
@@ -142,7 +158,9 @@ RECORDED = {"api": Record("asked", digest("text"))}
         ("api", "asked", "texts", "its file was edited", False),
     ],
 )
-def test_a_lock_is_stale_for_one_reason(name: str, asked: str, text: str | None, why: str, new: bool) -> None:
+def test_a_lock_is_stale_for_one_reason(
+    name: str, asked: str, text: str | None, why: str, new: bool
+) -> None:
     found = compare(name, asked, text, RECORDED)
     assert found == (Stale(name, why, new) if why else None)
     assert not found or str(found) == f"{name} ({why})"
@@ -160,12 +178,14 @@ def test_what_is_recorded_is_read_again_and_is_a_line_each() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "<<<<<<< HEAD\n{}", "[]", '{"a": 1}', '{"a": {"other": "x"}}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "<<<<<<< HEAD\n{}", "[]", '{"a": 1}', '{"a": {"other": "x"}}', "null"]
+)
 def test_what_is_no_record_records_nothing(text: str) -> None:
     assert parse(text) == {}
 
 
-# --- platforms -------------------------------------------------------------------------------------------------------
+# --- platforms
 
 
 @pytest.mark.parametrize(
@@ -186,7 +206,10 @@ def test_what_is_no_record_records_nothing(text: str) -> None:
     ],
 )
 def test_a_wheel_fits_where_its_tags_say(file: str, amd64: bool, arm64: bool) -> None:
-    assert (fit(file, "3.11", "linux/amd64") is not None, fit(file, "3.11", "linux/arm64") is not None) == (
+    assert (
+        fit(file, "3.11", "linux/amd64") is not None,
+        fit(file, "3.11", "linux/arm64") is not None,
+    ) == (
         amd64,
         arm64,
     )
@@ -203,14 +226,17 @@ def test_the_more_a_wheel_is_made_for_a_platform_the_better_it_fits() -> None:
         "a-1-py3-none-any.whl",
         "a-1-py2.py3-none-any.whl",
     ]
-    found = sorted(sorted(best_first), key=lambda file: str(fit(file, "3.11", "linux/amd64")).zfill(9))
+    found = sorted(
+        sorted(best_first), key=lambda file: str(fit(file, "3.11", "linux/amd64")).zfill(9)
+    )
     assert found[:6] == best_first[:6]  # what is for every platform is alike
 
 
 def test_each_platform_has_its_marker_and_uv_s_name() -> None:
     assert (marker("linux/arm64"), uv_platform("linux/arm64")) == (
-        'platform_machine == "aarch64"', "aarch64-manylinux_2_40",
-    )  # fmt: skip
+        'platform_machine == "aarch64"',
+        "aarch64-manylinux_2_40",
+    )
     assert set(tags("3.11", "linux/amd64").values()) == set(range(len(tags("3.11", "linux/amd64"))))
 
 

@@ -34,8 +34,13 @@ def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
 
 def test_pips_files_are_read_in_pips_order_and_the_later_wins(tmp_path: Path) -> None:
     files = {
-        "/etc/xdg/pip/pip.conf": "[global]\nindex-url = https://xdg.example/simple\ncert = /nowhere\n",
-        "/etc/pip.conf": "[global]\nindex-url = https://etc.example/simple\nextra-index-url =\n  https://a.example\n  https://b.example\n",
+        "/etc/xdg/pip/pip.conf": (
+            "[global]\nindex-url = https://xdg.example/simple\ncert = /nowhere\n"
+        ),
+        "/etc/pip.conf": (
+            "[global]\nindex-url = https://etc.example/simple\nextra-index-url =\n "
+            " https://a.example\n  https://b.example\n"
+        ),
         "/home/ann/.pip/pip.conf": "[global]\nfind-links = /legacy\n",
         "/home/ann/.config/pip/pip.conf": "[global]\nfind-links =\n    /one\n    two\n    /one\n",
         "/opt/venv/pip.conf": "[global]\nindex-url = https://venv.example/simple\n",
@@ -47,7 +52,10 @@ def test_pips_files_are_read_in_pips_order_and_the_later_wins(tmp_path: Path) ->
 
 
 def test_the_install_section_wins_over_global_even_from_an_earlier_file() -> None:
-    texts = ["[install]\nindex-url = https://install.example\n", "[global]\nindex_url = https://global.example\n"]
+    texts = [
+        "[install]\nindex-url = https://install.example\n",
+        "[global]\nindex_url = https://global.example\n",
+    ]
     assert pip_settings(texts, {})["index-url"] == "https://install.example"
 
 
@@ -87,7 +95,10 @@ def test_uvs_variables_win_over_pips() -> None:
 
 
 def test_credentials_are_neither_in_the_representation_nor_in_what_is_shown(tmp_path: Path) -> None:
-    environ = {"PIP_INDEX_URL": "https://ann:secret@pip.example/simple", "HTTP_PROXY": "http://ann:secret@proxy:1"}
+    environ = {
+        "PIP_INDEX_URL": "https://ann:secret@pip.example/simple",
+        "HTTP_PROXY": "http://ann:secret@proxy:1",
+    }
     here = read(tmp_path, {}, environ)
     assert here.packages.index_url == environ["PIP_INDEX_URL"]
     assert "secret" not in repr(here)
@@ -99,18 +110,30 @@ def test_the_ca_bundle_is_the_first_named_file_that_can_be_read(tmp_path: Path) 
     bundle.write_text("certificates")
     environ = {"PIP_CERT": str(tmp_path / "missing.pem"), "REQUESTS_CA_BUNDLE": str(bundle)}
     assert read(tmp_path / "a", {}, environ).ca_bundle == bundle
-    assert read(tmp_path / "b", {"/etc/pip.conf": f"[global]\ncert = {bundle}\n"}).ca_bundle == bundle
-    assert read(tmp_path / "c", {"/etc/pip.conf": f"[global]\ncert = {tmp_path}\n"}).ca_bundle is None
+    assert (
+        read(tmp_path / "b", {"/etc/pip.conf": f"[global]\ncert = {bundle}\n"}).ca_bundle == bundle
+    )
+    assert (
+        read(tmp_path / "c", {"/etc/pip.conf": f"[global]\ncert = {tmp_path}\n"}).ca_bundle is None
+    )
 
 
 def test_of_a_proxy_in_both_cases_the_lower_one_counts() -> None:
-    environ = {"HTTP_PROXY": "http://upper:1", "http_proxy": "http://lower:1", "NO_PROXY": "localhost"}
+    environ = {
+        "HTTP_PROXY": "http://upper:1",
+        "http_proxy": "http://lower:1",
+        "NO_PROXY": "localhost",
+    }
     assert proxies(environ) == (("HTTP_PROXY", "http://lower:1"), ("NO_PROXY", "localhost"))
 
 
 def test_os_release_is_read_without_its_quotes() -> None:
     text = 'PRETTY_NAME="Debian GNU/Linux"\n# a comment\nID=debian\nVERSION_ID="13"\nBROKEN\n'
-    assert parse_os_release(text) == {"PRETTY_NAME": "Debian GNU/Linux", "ID": "debian", "VERSION_ID": "13"}
+    assert parse_os_release(text) == {
+        "PRETTY_NAME": "Debian GNU/Linux",
+        "ID": "debian",
+        "VERSION_ID": "13",
+    }
 
 
 def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> None:
@@ -119,8 +142,12 @@ def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> 
         {
             "/etc/apt/sources.list": "deb http://main.example trixie main\n",
             "/etc/apt/sources.list.d/z.list": "deb http://z.example ./\n",
-            "/etc/apt/sources.list.d/a.sources": "Types: deb\nURIs: http://a.example\nSuites: trixie\n",
-            "/etc/apt/sources.list.d/a.sources.save": "Types: deb\nURIs: http://no.example\nSuites: trixie\n",
+            "/etc/apt/sources.list.d/a.sources": (
+                "Types: deb\nURIs: http://a.example\nSuites: trixie\n"
+            ),
+            "/etc/apt/sources.list.d/a.sources.save": (
+                "Types: deb\nURIs: http://no.example\nSuites: trixie\n"
+            ),
         },
     )
     assert [source.uris[0] for source in here.apt_sources] == [
@@ -144,7 +171,9 @@ def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> 
     ],
 )
 def test_a_line_of_sources_list(line: str, source: AptSource) -> None:
-    assert parse_list(f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n") == (source,)
+    assert parse_list(
+        f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
+    ) == (source,)
 
 
 def test_a_deb822_file_gives_its_enabled_binary_sources() -> None:
@@ -178,6 +207,10 @@ Suites: trixie
 
 def test_a_source_written_as_deb822_reads_back_as_itself() -> None:
     source = AptSource(
-        uris=("http://a.example",), suites=("x", "y"), components=("main",), signed_by="KEY\n.\nabc", trusted=True
+        uris=("http://a.example",),
+        suites=("x", "y"),
+        components=("main",),
+        signed_by="KEY\n.\nabc",
+        trusted=True,
     )
     assert parse_deb822(source.deb822()) == (source,)

@@ -37,7 +37,9 @@ def service(folder: Path, text: str, files: Mapping[str, str] | None = None) -> 
     """The only service of a manifest; `text` are its keys, `api` is its folder."""
     entry = "".join(f"    {line}\n" for line in text.splitlines())
     all_files = {"api/app.py": "", **(files or {})}
-    return read(folder, f"{HEAD}services:\n  api:\n    context: api\n{entry}", all_files).services[0]
+    return read(folder, f"{HEAD}services:\n  api:\n    context: api\n{entry}", all_files).services[
+        0
+    ]
 
 
 def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) -> list[str]:
@@ -56,7 +58,10 @@ def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None
     [
         ("proven", Optimize()),
         ("none", Optimize(none=True)),
-        ("{without: [torch.include, strip.debug]}", Optimize(without=("torch.include", "strip.debug"))),
+        (
+            "{without: [torch.include, strip.debug]}",
+            Optimize(without=("torch.include", "strip.debug")),
+        ),
         ("{explain: false}", Optimize(explain=False)),
         ("{explain: true, without: [a]}", Optimize(without=("a",), explain=True)),
     ],
@@ -142,7 +147,11 @@ services:
                 reference="checks/reference.json",
                 budget=Budget(1_200_000_000, 1000),
                 dockerfile="own.Dockerfile",
-                contexts=(("docs", "docs"), ("debian", "docker-image://debian:13"), ("hub", "target:hub")),
+                contexts=(
+                    ("docs", "docs"),
+                    ("debian", "docker-image://debian:13"),
+                    ("hub", "target:hub"),
+                ),
                 args=(("X", "y"),),
                 labels=(("org.example/team", "atlas"),),
                 platforms=("linux/amd64",),
@@ -169,7 +178,10 @@ def test_a_link_that_stays_inside_the_repository_is_followed(tmp_path: Path) -> 
     (tmp_path / "services").mkdir()
     (tmp_path / "api").mkdir()
     (tmp_path / "services" / "api").symlink_to("../api")
-    assert read(tmp_path, HEAD + "services:\n  api: {context: services/api}\n").services[0].context == "services/api"
+    assert (
+        read(tmp_path, HEAD + "services:\n  api: {context: services/api}\n").services[0].context
+        == "services/api"
+    )
 
 
 def test_links_that_go_round_in_circles_are_reported(tmp_path: Path) -> None:
@@ -198,7 +210,10 @@ def test_two_services_without_a_port_do_not_collide(tmp_path: Path) -> None:
 
 
 def test_a_base_may_carry_the_name_of_a_service(tmp_path: Path) -> None:
-    text = HEAD + "bases:\n  api: {requirements: [fastapi]}\nservices:\n  api: {context: api, base: api}\n"
+    text = (
+        HEAD
+        + "bases:\n  api: {requirements: [fastapi]}\nservices:\n  api: {context: api, base: api}\n"
+    )
     assert read(tmp_path, text, {"api/app.py": ""}).services[0].base == "api"
 
 
@@ -221,7 +236,15 @@ def test_layers_are_found_where_no_base_is_written_and_nobody_says_none(
 
 
 @pytest.mark.parametrize(
-    "written", ["layers: 8", "layers: yes", "layers: {limit: 3}", "layers: {limit: 101}", "layers: {}", "torch: cuda"]
+    "written",
+    [
+        "layers: 8",
+        "layers: yes",
+        "layers: {limit: 3}",
+        "layers: {limit: 101}",
+        "layers: {}",
+        "torch: cuda",
+    ],
 )
 def test_what_is_no_way_to_have_layers_is_refused(tmp_path: Path, written: str) -> None:
     with pytest.raises(ManifestError) as caught:
@@ -232,7 +255,13 @@ def test_what_is_no_way_to_have_layers_is_refused(tmp_path: Path, written: str) 
 
 @pytest.mark.parametrize(
     ("written", "size"),
-    [("640MB", 640_000_000), ("500 MiB", 524_288_000), ("1.2GB", 1_200_000_000), ("8 kB", 8_000), ("7", 7)],
+    [
+        ("640MB", 640_000_000),
+        ("500 MiB", 524_288_000),
+        ("1.2GB", 1_200_000_000),
+        ("8 kB", 8_000),
+        ("7", 7),
+    ],
 )
 def test_a_budget_is_kept_in_bytes(tmp_path: Path, written: str, size: int) -> None:
     assert service(tmp_path, f"budget: {{compressed: {written}}}").budget == Budget(compressed=size)
@@ -256,6 +285,8 @@ def test_a_long_or_unprintable_value_stays_one_short_line(tmp_path: Path) -> Non
 
 
 def test_a_value_that_may_be_the_secret_itself_is_not_repeated(tmp_path: Path) -> None:
-    found = problems(tmp_path, 'secrets: {a: {env: "s3cret word"}, b: s3cret, c: {value: s3cret}, d: [s3cret]}')
+    found = problems(
+        tmp_path, 'secrets: {a: {env: "s3cret word"}, b: s3cret, c: {value: s3cret}, d: [s3cret]}'
+    )
     assert len(found) == 4
     assert not any("s3cret" in each for each in found)

@@ -21,7 +21,9 @@ def fault(text: str) -> str:
     return only.message
 
 
-@pytest.mark.parametrize("text", ["api", "3.11.2", "100MB", "1.2GB", "-m", "10.0.0.1", "y", "1:x", "v1", "--", "0x"])
+@pytest.mark.parametrize(
+    "text", ["api", "3.11.2", "100MB", "1.2GB", "-m", "10.0.0.1", "y", "1:x", "v1", "--", "0x"]
+)
 def test_an_ordinary_word_is_a_text(text: str) -> None:
     assert plain(text) == text
 
@@ -54,7 +56,9 @@ def test_a_plain_whole_number_is_one(text: str, number: int) -> None:
         ("123456789012345678901234567890", "the number 1.2345678901234568e+29"),
     ],
 )
-def test_a_word_that_readers_take_for_something_else_is_kept_as_written(text: str, meaning: str) -> None:
+def test_a_word_that_readers_take_for_something_else_is_kept_as_written(
+    text: str, meaning: str
+) -> None:
     word = plain(text)
     assert isinstance(word, Word)
     assert (word.text, word.meaning) == (text, meaning)
@@ -96,13 +100,17 @@ def test_nesting_is_counted_through_aliases() -> None:
     half = MAX_DEPTH // 2 + 1
     deep = "[" * half + "]" * half
     assert document(f"{deep}\n").faults == ()
-    assert fault(f"- &a {deep}\n- {'[' * half}*a{']' * half}\n") == "nested more than 50 levels deep"
+    assert (
+        fault(f"- &a {deep}\n- {'[' * half}*a{']' * half}\n") == "nested more than 50 levels deep"
+    )
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 5_000, 100_000])
 def test_absurd_nesting_is_refused_before_it_costs_anything(depth: int) -> None:
     assert "nested" in fault("[" * depth)
-    assert "nested" in fault("".join(f"{' ' * level}k:\n" for level in range(min(depth, 2_000))) + "x")
+    assert "nested" in fault(
+        "".join(f"{' ' * level}k:\n" for level in range(min(depth, 2_000))) + "x"
+    )
 
 
 def test_a_bomb_of_aliases_is_refused_without_going_off() -> None:

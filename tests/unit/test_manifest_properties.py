@@ -57,11 +57,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def outcome(fleet: Path, data: bytes) -> Manifest | None:
-    """The manifest, or None when it is refused as it should be; anything else that is raised is a bug."""
+    """The manifest, or None when it is refused as it should be; anything else that is raised is a
+    bug.
+    """
     path = fleet / "services.yaml"
     path.write_bytes(data)
     try:
@@ -79,8 +83,14 @@ def test_arbitrary_bytes_are_refused_in_words(fleet: Path, data: bytes) -> None:
 
 
 @many
-@given(st.integers(0, len(SOUND)), st.integers(0, 20), st.text(":{}[]&*!|>'\"#%@`-?,\n\t \0é/~", max_size=4))
-def test_a_manifest_with_a_slip_is_read_or_refused_in_words(fleet: Path, at: int, cut: int, slip: str) -> None:
+@given(
+    st.integers(0, len(SOUND)),
+    st.integers(0, 20),
+    st.text(":{}[]&*!|>'\"#%@`-?,\n\t \0é/~", max_size=4),
+)
+def test_a_manifest_with_a_slip_is_read_or_refused_in_words(
+    fleet: Path, at: int, cut: int, slip: str
+) -> None:
     outcome(fleet, (SOUND[:at] + slip + SOUND[at + cut :]).encode("utf-8", "surrogatepass"))
 
 
@@ -98,7 +108,20 @@ def keys() -> list[str]:
 
 
 words = st.sampled_from(
-    ["api", "web", "ml", ".", "api/smoke.py", "target:api", "cpu", "3.11", "", "-r x", "1GB", *keys()]
+    [
+        "api",
+        "web",
+        "ml",
+        ".",
+        "api/smoke.py",
+        "target:api",
+        "cpu",
+        "3.11",
+        "",
+        "-r x",
+        "1GB",
+        *keys(),
+    ]
 )
 things = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 70_000) | words | st.text(max_size=8),
@@ -110,11 +133,20 @@ things = st.recursive(
 @many
 @given(
     st.fixed_dictionaries(
-        {"project": words, "python": words, "services": st.dictionaries(words, st.dictionaries(words, things))},
-        optional={"bases": st.dictionaries(words, st.dictionaries(words, things)), "platforms": things},
+        {
+            "project": words,
+            "python": words,
+            "services": st.dictionaries(words, st.dictionaries(words, things)),
+        },
+        optional={
+            "bases": st.dictionaries(words, st.dictionaries(words, things)),
+            "platforms": things,
+        },
     )
 )
-def test_any_shape_under_the_right_keys_is_read_or_refused_in_words(fleet: Path, shape: Any) -> None:
+def test_any_shape_under_the_right_keys_is_read_or_refused_in_words(
+    fleet: Path, shape: Any
+) -> None:
     outcome(fleet, json.dumps(shape).encode())
 
 

@@ -34,9 +34,13 @@ def problem(folder: Path, requirements: str, files: Mapping[str, str]) -> str:
 
 
 def test_a_list_holds_packages_and_folders_relative_to_the_manifest(tmp_path: Path) -> None:
-    written = '["httpx[http2]>=0.27,<1", libs/common, numpy==2.* , "tomli; python_version < \'3.12\'", ./libs/common]'
+    written = (
+        '["httpx[http2]>=0.27,<1", libs/common, numpy==2.* , "tomli; python_version < \'3.12\'",'
+        " ./libs/common]"
+    )
     assert read(tmp_path, written, {}) == Requirements(
-        specs=("httpx[http2]>=0.27,<1", "numpy==2.*", "tomli; python_version < '3.12'"), packages=(PACKAGE,)
+        specs=("httpx[http2]>=0.27,<1", "numpy==2.*", "tomli; python_version < '3.12'"),
+        packages=(PACKAGE,),
     )
 
 
@@ -58,7 +62,11 @@ def test_a_file_holds_folders_relative_to_itself_and_includes_others(tmp_path: P
     assert read(tmp_path, "requirements.txt", files) == Requirements(
         specs=("fastapi>=0.115", "numpy", "uvicorn >=0.30"),
         packages=(PACKAGE,),
-        files=("services/api/requirements.txt", "services/shared/more.txt", "services/shared/last.txt"),
+        files=(
+            "services/api/requirements.txt",
+            "services/shared/more.txt",
+            "services/shared/last.txt",
+        ),
     )
 
 
@@ -68,7 +76,11 @@ def test_a_hash_mark_inside_a_word_begins_no_comment(tmp_path: Path) -> None:
 
 
 def test_a_pyproject_gives_its_dependencies_and_not_itself(tmp_path: Path) -> None:
-    files = {"services/api/pyproject.toml": '[project]\nname = "api"\ndependencies = ["httpx>=0.27", "fastapi"]\n'}
+    files = {
+        "services/api/pyproject.toml": (
+            '[project]\nname = "api"\ndependencies = ["httpx>=0.27", "fastapi"]\n'
+        )
+    }
     assert read(tmp_path, "pyproject.toml", files) == Requirements(
         specs=("httpx>=0.27", "fastapi"), files=("services/api/pyproject.toml",)
     )
@@ -90,7 +102,9 @@ def test_the_sources_of_uv_place_a_dependency_in_the_repository(tmp_path: Path) 
 def test_a_member_of_the_workspace_is_found_from_below(tmp_path: Path) -> None:
     table = "[tool.uv.sources]\natlas-common = { workspace = true }\n"
     files = {
-        "services/api/pyproject.toml": f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}',
+        "services/api/pyproject.toml": (
+            f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}'
+        ),
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["services/*", "libs/*"]\n',
     }
     assert read(tmp_path, "pyproject.toml", files).packages == (PACKAGE,)
@@ -99,7 +113,9 @@ def test_a_member_of_the_workspace_is_found_from_below(tmp_path: Path) -> None:
 def test_a_workspace_that_reaches_out_of_the_repository_is_refused(tmp_path: Path) -> None:
     table = "[tool.uv.sources]\natlas-common = { workspace = true }\n"
     files = {
-        "services/api/pyproject.toml": f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}',
+        "services/api/pyproject.toml": (
+            f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}'
+        ),
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["../libs/*"]\n',
     }
     assert "'../libs/*' lies outside the repository" in problem(tmp_path, "pyproject.toml", files)
@@ -116,7 +132,9 @@ def test_a_file_that_two_services_name_is_reported_once(tmp_path: Path) -> None:
 def test_a_base_finds_its_file_beside_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("./libs/common\nnumpy\n")
     (tmp_path / "libs" / "common").mkdir(parents=True)
-    (tmp_path / "libs" / "common" / "pyproject.toml").write_text(COMMON["libs/common/pyproject.toml"])
+    (tmp_path / "libs" / "common" / "pyproject.toml").write_text(
+        COMMON["libs/common/pyproject.toml"]
+    )
     (tmp_path / "services.yaml").write_text(
         'project: atlas\npython: "3.11"\nbases:\n  web: {requirements: base.txt}\nservices: {}\n'
     )
@@ -124,15 +142,21 @@ def test_a_base_finds_its_file_beside_the_manifest(tmp_path: Path) -> None:
     assert base.requirements == Requirements(("numpy",), (PACKAGE,), ("base.txt",))
 
 
-@pytest.mark.parametrize("line", ["~/libs/common", "/libs/common", "file:../libs/common", "../../../libs/common"])
+@pytest.mark.parametrize(
+    "line", ["~/libs/common", "/libs/common", "file:../libs/common", "../../../libs/common"]
+)
 def test_nothing_outside_the_repository_can_be_required(tmp_path: Path, line: str) -> None:
     text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": f"{line}\n"})
     assert text.startswith(f"services/api/requirements.txt:1:1: '{line}' ")
 
 
-@pytest.mark.parametrize("line", ["-r", "-e", "--find-links ../wheels", "--no-binary=:all:", "-", "-x y"])
+@pytest.mark.parametrize(
+    "line", ["-r", "-e", "--find-links ../wheels", "--no-binary=:all:", "-", "-x y"]
+)
 def test_every_other_option_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
-    text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": f"numpy\n{line}\n"})
+    text = problem(
+        tmp_path, "requirements.txt", {"services/api/requirements.txt": f"numpy\n{line}\n"}
+    )
     assert text.startswith("services/api/requirements.txt:2:1: ")
 
 
@@ -190,12 +214,15 @@ def test_a_uv_lock_is_what_its_project_needs_at_the_versions_that_it_pins(tmp_pa
     found = read(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK})
     assert found == Requirements(
         specs=(
-            "uvicorn==0.54.0", "win==1 ; os_name == 'nt'", "click==8.5", "websockets==17.4",
+            "uvicorn==0.54.0",
+            "win==1 ; os_name == 'nt'",
+            "click==8.5",
+            "websockets==17.4",
             "colour==2 ; (os_name == 'nt') and (python_version > '3')",
         ),
         packages=(PACKAGE,),
         files=("services/api/uv.lock",),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,5 +237,7 @@ def test_a_uv_lock_is_what_its_project_needs_at_the_versions_that_it_pins(tmp_pa
         ),
     ],
 )
-def test_a_uv_lock_that_no_lock_can_follow_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_uv_lock_that_no_lock_can_follow_is_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
     assert said in problem(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK.replace(old, new)})

@@ -48,7 +48,11 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     [
         (SCHEMA, model.Manifest, {"file", "layer_limit"}),
         (SCHEMA["$defs"]["base"], model.Base, {"name", "weights", "variant", "copy_of", "exports"}),
-        (SCHEMA["$defs"]["service"], model.Service, {"name", "ignore", "torch", "variant", "copy_of"}),
+        (
+            SCHEMA["$defs"]["service"],
+            model.Service,
+            {"name", "ignore", "torch", "variant", "copy_of"},
+        ),
         (SCHEMA["$defs"]["service-variant"], model.Variant, {"name"}),
         (SCHEMA["$defs"]["precision"], model.Precision, set()),
         (SCHEMA["$defs"]["external"], model.External, {"name"}),
@@ -58,7 +62,9 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["$defs"]["optimize"], model.Optimize, {"none", "explain"}),
     ],
 )
-def test_the_schema_and_the_model_have_the_same_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:
+def test_the_schema_and_the_model_have_the_same_keys(
+    schema: dict[str, Any], value: Any, also: set[str]
+) -> None:
     keys = {key.replace("-", "_") for key in schema["properties"]}
     assert keys | also == {field.name for field in dataclasses.fields(value)}
     assert schema["additionalProperties"] is False
@@ -70,7 +76,9 @@ def test_in_a_checkout_everything_lies_at_the_root_of_the_repository() -> None:
     assert data.template_root() == root / "templates"
 
 
-def test_in_a_wheel_everything_lies_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_wheel_everything_lies_in_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "_data").mkdir()
     (tmp_path / "_data" / "services.schema.json").write_text("{}")
     monkeypatch.setattr(data, "_PACKAGE", tmp_path)

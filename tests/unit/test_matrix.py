@@ -35,11 +35,16 @@ def fleet(services: tuple[Service, ...], platforms: tuple[str, ...] = (), ci: Ci
     return plan(
         exporting(
             Manifest(
-                file=Path("/services.yaml"), project="toy", python="3.11", bases=(web, ml), services=services,
-                platforms=platforms, ci=ci,
+                file=Path("/services.yaml"),
+                project="toy",
+                python="3.11",
+                bases=(web, ml),
+                services=services,
+                platforms=platforms,
+                ci=ci,
             )
         )
-    )  # fmt: skip
+    )
 
 
 API = Service(name="api", context="api", base="web", smoke="smoke.py")
@@ -98,12 +103,16 @@ def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own(
 def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_against() -> None:
     parity = Parity("parity.py", "texts/a.jsonl")
     model = Weights("package", "m")
-    rank = Service(name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity)
+    rank = Service(
+        name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity
+    )
     found = fleet((API, rank))
     assert [job["targets"] for job in matrix(found, ("rank",))["bases"]["include"]] == [
         "runtime base-web base-ml-onnx weights-m-onnx-fp32 reference-m-a"
     ]
-    assert [job["targets"] for job in matrix(found, ("api",))["bases"]["include"]] == ["runtime base-web"]
+    assert [job["targets"] for job in matrix(found, ("api",))["bases"]["include"]] == [
+        "runtime base-web"
+    ]
 
 
 def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
@@ -127,7 +136,9 @@ def test_a_platform_with_runners_of_its_own_is_built_there_and_merged_in_the_end
 
 def test_a_platform_without_runners_is_emulated_and_one_job_builds_both() -> None:
     found = matrix(fleet((API,), BOTH), ("api",))
-    assert [(job["lane"], job["platform"]) for job in found["bases"]["include"]] == [("linux_amd64.linux_arm64", "")]
+    assert [(job["lane"], job["platform"]) for job in found["bases"]["include"]] == [
+        ("linux_amd64.linux_arm64", "")
+    ]
     assert len(found["services"]["include"]) == 1
     assert fleet((API,), BOTH).pipeline.lanes[0].emulates
     assert fleet((API,), ("linux/arm64",)).pipeline.lanes[0].emulates
@@ -143,7 +154,9 @@ def test_beyond_256_services_are_put_together_in_jobs_that_take_about_as_long() 
     assert {len(job) for job in jobs if job[0] in {f"s{n}" for n in range(10)}} == {1}
     loads = [sum(costs[name] for name in job) for job in jobs]
     assert max(loads) == 60  # the longest service alone: no spread takes less
-    assert next(job["name"] for job in found["services"]["include"] if " " in job["services"]).endswith(" more")
+    assert next(
+        job["name"] for job in found["services"]["include"] if " " in job["services"]
+    ).endswith(" more")
 
 
 def test_several_lanes_share_what_a_matrix_may_hold() -> None:
@@ -163,7 +176,11 @@ def test_groups_hold_each_name_once_and_none_takes_more_than_the_mean_and_the_lo
     costs: list[float], groups: int, unknown: set[int]
 ) -> None:
     names = [f"s{number}" for number in range(len(costs))]
-    known = {name: cost for number, (name, cost) in enumerate(zip(names, costs, strict=True)) if number not in unknown}
+    known = {
+        name: cost
+        for number, (name, cost) in enumerate(zip(names, costs, strict=True))
+        if number not in unknown
+    }
     made = balance(names, known, groups)
     assert sorted(itertools.chain(*made)) == sorted(names)
     assert len(made) == min(groups, len(names))
@@ -173,7 +190,13 @@ def test_groups_hold_each_name_once_and_none_takes_more_than_the_mean_and_the_lo
         assert longest <= sum(costs) / groups + max(costs) * (1 - 1 / groups) + 1e-6
 
 
-@given(st.lists(st.tuples(NAMES, NAMES, st.sampled_from(("linux_amd64", "linux_arm64", "linux_amd64.linux_arm64")))))
+@given(
+    st.lists(
+        st.tuples(
+            NAMES, NAMES, st.sampled_from(("linux_amd64", "linux_arm64", "linux_amd64.linux_arm64"))
+        )
+    )
+)
 def test_no_two_caches_have_one_scope(several: list[tuple[str, str, str]]) -> None:
     distinct = set(several)
     assert len({scope(*each) for each in distinct}) == len(distinct)
@@ -196,7 +219,9 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["services"] == {"include": []}
 
 
-@pytest.mark.parametrize(("command", "default"), [("matrix", "all"), ("parity", "all"), ("bake", "the first")])
+@pytest.mark.parametrize(
+    ("command", "default"), [("matrix", "all"), ("parity", "all"), ("bake", "the first")]
+)
 def test_help_says_which_variants_are_meant_where_none_is_named(command: str, default: str) -> None:
     done = CliRunner().invoke(slimbake, [command, "--help"])
     assert f"this one. [default: {default}]" in " ".join(done.stdout.split())
@@ -206,40 +231,70 @@ def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
     parent = {
         "variables": {"REGISTRY": "x"},
         "plan": {"script": ["no part of it"]},
-        **{f".{name}": {"script": [name]} for name in ("check", "bases", "services", "unchanged", "merge", "summary")},
+        **{
+            f".{name}": {"script": [name]}
+            for name in ("check", "bases", "services", "unchanged", "merge", "summary")
+        },
     }
     gitlab = Ci(provider="gitlab", runners=(("linux/arm64", "arm"),))
-    made = json.loads(child(parent, matrix(fleet((API, JOBS), BOTH, gitlab), ("api", "jobs"), ("jobs",))))
+    made = json.loads(
+        child(parent, matrix(fleet((API, JOBS), BOTH, gitlab), ("api", "jobs"), ("jobs",)))
+    )
     assert [name for name in made if not name.startswith(".")] == [
         *("stages", "variables", "check (linux_amd64)", "bases (linux_amd64)"),
-        *("check (linux_arm64)", "bases (linux_arm64)", "bake api (linux_amd64)", "bake api (linux_arm64)"),
+        *(
+            "check (linux_arm64)",
+            "bases (linux_arm64)",
+            "bake api (linux_amd64)",
+            "bake api (linux_arm64)",
+        ),
         *("unchanged", "merge", "summary"),
     ]
     assert made["bake api (linux_arm64)"] == {
         "extends": ".services",
         "variables": {
-            "SERVICES": "api", "RECORD": "linux_arm64-0", "LANE": "linux_arm64", "PLATFORM": "linux/arm64",
+            "SERVICES": "api",
+            "RECORD": "linux_arm64-0",
+            "LANE": "linux_arm64",
+            "PLATFORM": "linux/arm64",
         },
         "tags": ["arm"],
         "needs": ["bases (linux_arm64)"],
-    }  # fmt: skip
+    }
     assert "tags" not in made["bases (linux_amd64)"]
     assert made["merge"]["variables"] == {"MERGES": "api/linux_amd64,linux_arm64/"}
 
 
 def test_an_empty_matrix_leaves_a_child_pipeline_with_its_summary() -> None:
-    parent: dict[str, object] = {"variables": {}, ".check": {}, ".bases": {}, ".services": {}, ".summary": {}}
+    parent: dict[str, object] = {
+        "variables": {},
+        ".check": {},
+        ".bases": {},
+        ".services": {},
+        ".summary": {},
+    }
     made = json.loads(child(parent, matrix(fleet(()), ())))
     assert [name for name in made if not name.startswith(".")] == ["stages", "variables", "summary"]
-    assert json.loads(made["summary"]["variables"]["MATRIX"]["value"]) == {"services": {"include": []}, "unchanged": ""}
+    assert json.loads(made["summary"]["variables"]["MATRIX"]["value"]) == {
+        "services": {"include": []},
+        "unchanged": "",
+    }
 
 
 @pytest.mark.parametrize("text", [None, "- a list\n", "a: [", "plan: {}\n"])
-def test_a_child_pipeline_needs_the_file_that_lays_out_its_jobs(tmp_path: Path, text: str | None) -> None:
+def test_a_child_pipeline_needs_the_file_that_lays_out_its_jobs(
+    tmp_path: Path, text: str | None
+) -> None:
     (tmp_path / "services.yaml").write_text('project: toy\npython: "3.11"\nservices: {}\n')
     if text is not None:
         (tmp_path / ".gitlab-ci.yml").write_text(text)
-    words = ["matrix", "--manifest", str(tmp_path / "services.yaml"), "--gitlab", str(tmp_path / "child.yml")]
+    words = [
+        "matrix",
+        "--manifest",
+        str(tmp_path / "services.yaml"),
+        "--gitlab",
+        str(tmp_path / "child.yml"),
+    ]
     done = CliRunner().invoke(slimbake, words)
     assert isinstance(done.exception, UsageError)
     assert done.exception.message.startswith(".gitlab-ci.yml cannot be read: ")
@@ -253,6 +308,11 @@ def test_gitlabs_child_pipeline_is_yaml_too(tmp_path: Path) -> None:
     )
     where = ["--manifest", str(tmp_path / "services.yaml")]
     assert CliRunner().invoke(slimbake, ["generate", *where]).exit_code == 0
-    assert CliRunner().invoke(slimbake, ["matrix", *where, "--gitlab", str(tmp_path / "child.yml")]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(slimbake, ["matrix", *where, "--gitlab", str(tmp_path / "child.yml")])
+        .exit_code
+        == 0
+    )
     made = yaml.safe_load((tmp_path / "child.yml").read_text("utf-8"))
     assert made["check (linux_amd64)"]["extends"] == ".check"

@@ -15,7 +15,9 @@ import zstandard
 from slimbake import docker, measure
 from slimbake.measure.model import Layer
 
-BELOW = Layer(diff="sha256:" + "1" * 64, blob="sha256:" + "a" * 64, uncompressed=7, compressed=5, files=2)
+BELOW = Layer(
+    diff="sha256:" + "1" * 64, blob="sha256:" + "a" * 64, uncompressed=7, compressed=5, files=2
+)
 
 
 def tar(**files: bytes) -> bytes:
@@ -36,7 +38,9 @@ def written(layouts: Path, name: str, layer: bytes, kind: str = "zstd") -> str:
     """Put an image with one layer above BELOW where a build would; its id."""
 
     def put(content: bytes) -> str:
-        (layouts / name / "blobs" / "sha256" / digest(content).removeprefix("sha256:")).write_bytes(content)
+        (layouts / name / "blobs" / "sha256" / digest(content).removeprefix("sha256:")).write_bytes(
+            content
+        )
         return digest(content)
 
     stored = zstandard.compress(layer) if kind == "zstd" else layer
@@ -77,7 +81,9 @@ def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
     assert found["one"][0] == found["two"][0] == BELOW
     assert (found["one"][1].uncompressed, found["one"][1].files) == (5, 2)
     assert found["one"][1].compressed == len(zstandard.compress(one))
-    assert found["two"][1].compressed is None, "stored as it is: what it weighs compressed is not known"
+    assert found["two"][1].compressed is None, (
+        "stored as it is: what it weighs compressed is not known"
+    )
     assert not layouts.exists()
     again = measure.measure(images, cache, None)
     assert {image.name: image.layers for image in again.images} == found, "from the record alone"
@@ -93,7 +99,9 @@ def test_what_a_killed_bake_left_is_not_taken_for_a_layer(cache: Path) -> None:
     written(old, "one", tar(a=b"abc"))
     new = measure.known_layers(["one"], cache)
     assert new == old
-    assert [path.name for path in (new / "blobs" / "sha256").iterdir()] == [BELOW.blob.removeprefix("sha256:")]
+    assert [path.name for path in (new / "blobs" / "sha256").iterdir()] == [
+        BELOW.blob.removeprefix("sha256:")
+    ]
 
 
 def test_an_image_that_no_build_wrote_is_saved_by_the_engine(cache: Path) -> None:
@@ -110,10 +118,15 @@ def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
     assert layouts
     here, there = tar(a=b"1" * 10), tar(a=b"1" * 20)
     manifests = [
-        {"digest": written(layouts, "app", layer), "platform": {"os": "linux", "architecture": architecture}}
+        {
+            "digest": written(layouts, "app", layer),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
         for architecture, layer in (("arm64", there), ("amd64", here))
     ]
     index = json.dumps({"manifests": manifests}).encode()
-    (layouts / "app" / "blobs" / "sha256" / digest(index).removeprefix("sha256:")).write_bytes(index)
+    (layouts / "app" / "blobs" / "sha256" / digest(index).removeprefix("sha256:")).write_bytes(
+        index
+    )
     (image,) = measure.measure({"app": digest(index)}, cache, layouts).images
     assert [layer.diff for layer in image.layers] == [BELOW.diff, digest(here)]

@@ -1,4 +1,6 @@
-"""What a registry has of a fleet by fingerprint, and what counts as missing when it misbehaves in each of its ways."""
+"""What a registry has of a fleet by fingerprint, and what counts as missing when it misbehaves in
+each of its ways.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.registry.errors import RegistryError
 from slimbake.registry.session import Host
 
-IMAGE: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "config": {"digest": "sha256:0"}}
+IMAGE: dict[str, Any] = {
+    "schemaVersion": 2,
+    "mediaType": MANIFEST,
+    "layers": [],
+    "config": {"digest": "sha256:0"},
+}
 FINGERPRINT = "sha256:" + "5" * 64
 TAG = "fp-" + "5" * 40
 
@@ -36,7 +43,10 @@ def slept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     found: list[float] = []
-    monkeypatch.setattr("slimbake.registry.session.sleep", lambda seconds: found.append(seconds) if seconds else None)
+    monkeypatch.setattr(
+        "slimbake.registry.session.sleep",
+        lambda seconds: found.append(seconds) if seconds else None,
+    )
     return found
 
 
@@ -45,7 +55,10 @@ def ask(server: Registry, *names: str, seconds: float = 20) -> tuple[tuple[Found
     said: list[str] = []
     made = plan(fleet(*(service(name) for name in names or ("b",))))
     known = dict.fromkeys(names or ("b",), FINGERPRINT)
-    return missing(made, names or ("b",), known, f"{server.name}/a", said.append, seconds=seconds), said
+    return (
+        missing(made, names or ("b",), known, f"{server.name}/a", said.append, seconds=seconds),
+        said,
+    )
 
 
 def faulty(server: Registry, *faults: Fault, method: str = "HEAD") -> None:
@@ -63,13 +76,25 @@ def test_what_has_the_tag_is_held_and_all_else_is_absent() -> None:
 def test_a_service_costs_one_head_and_one_without_a_fingerprint_nothing() -> None:
     with registry() as server:
         made = plan(fleet(service("one"), service("two"), service("own")))
-        found = missing(made, ("two", "own", "one"), {"one": FINGERPRINT, "two": FINGERPRINT}, server.name, print)
-        assert sorted(server.asked) == ["GET /v2/", f"HEAD /v2/one/manifests/{TAG}", f"HEAD /v2/two/manifests/{TAG}"]
+        found = missing(
+            made,
+            ("two", "own", "one"),
+            {"one": FINGERPRINT, "two": FINGERPRINT},
+            server.name,
+            print,
+        )
+        assert sorted(server.asked) == [
+            "GET /v2/",
+            f"HEAD /v2/one/manifests/{TAG}",
+            f"HEAD /v2/two/manifests/{TAG}",
+        ]
     assert found == (Found("two", "absent"), Found("own", "absent"), Found("one", "absent"))
 
 
 def test_nothing_to_ask_for_asks_nobody() -> None:
-    assert missing(plan(fleet(service("own"))), ("own",), {}, "127.0.0.1:1", print) == (Found("own", "absent"),)
+    assert missing(plan(fleet(service("own"))), ("own",), {}, "127.0.0.1:1", print) == (
+        Found("own", "absent"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,13 +107,24 @@ def test_nothing_to_ask_for_asks_nobody() -> None:
         (Fault(200, {}), "answers with no manifest"),
         (Fault(204, {"Content-Type": MANIFEST}), "answers with no manifest"),
         (Fault(200, {"Content-Type": MANIFEST}), "gives no digest"),
-        (Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": "sha256:0"}), "gives no digest"),
-        (Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": f"md5:{'0' * 64}"}), "gives no digest"),
+        (
+            Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": "sha256:0"}),
+            "gives no digest",
+        ),
+        (
+            Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": f"md5:{'0' * 64}"}),
+            "gives no digest",
+        ),
         (Fault(401, {"WWW-Authenticate": "Bearer"}), "answers what cannot be read"),
-        (Fault(401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/"'}), "cannot be reached"),
+        (
+            Fault(401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/"'}),
+            "cannot be reached",
+        ),
     ],
 )
-def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(fault: Fault, why: str) -> None:
+def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
+    fault: Fault, why: str
+) -> None:
     with registry() as server:
         faulty(server, fault)
         found, said = ask(server)
@@ -104,7 +140,9 @@ def test_a_bad_moment_is_waited_for(status: int, slept: list[float]) -> None:
         faulty(server, Fault(status), Fault(status), Fault(status))
         assert ask(server) == ((Found("b", "held", digest),), [])
     assert len(slept) == 3
-    assert all(low <= seconds <= 2 * low for low, seconds in zip((0.25, 0.5, 1.0), slept, strict=True))
+    assert all(
+        low <= seconds <= 2 * low for low, seconds in zip((0.25, 0.5, 1.0), slept, strict=True)
+    )
 
 
 def test_a_connection_that_is_cut_is_made_again(slept: list[float]) -> None:
@@ -117,9 +155,15 @@ def test_a_connection_that_is_cut_is_made_again(slept: list[float]) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [(Fault(500), "answers 500"), (Fault(429), "answers 429"), (Fault(how="cut"), "cannot be reached")],
+    [
+        (Fault(500), "answers 500"),
+        (Fault(429), "answers 429"),
+        (Fault(how="cut"), "cannot be reached"),
+    ],
 )
-def test_a_bad_moment_that_does_not_pass_is_a_doubt(fault: Fault, why: str, slept: list[float]) -> None:
+def test_a_bad_moment_that_does_not_pass_is_a_doubt(
+    fault: Fault, why: str, slept: list[float]
+) -> None:
     with registry() as server:
         server.faults["HEAD"] = itertools.repeat(fault)
         assert ask(server)[0] == (Found("b", "doubt", why=why),)
@@ -135,7 +179,9 @@ def header(after: str | int) -> str:
 
 
 @pytest.mark.parametrize("after", ["7", 7])
-def test_who_is_told_when_to_come_back_comes_back_then(after: str | int, slept: list[float]) -> None:
+def test_who_is_told_when_to_come_back_comes_back_then(
+    after: str | int, slept: list[float]
+) -> None:
     with registry() as server:
         digest = server.put(TAG, MANIFEST, IMAGE)
         faulty(server, Fault(429, {"Retry-After": header(after)}))
@@ -158,7 +204,9 @@ def test_a_registry_that_does_not_come_to_an_end_is_left(how: Literal["never", "
     with registry() as server:
         server.faults["HEAD"] = itertools.repeat(Fault(how=how))
         found, said = ask(server, "one", "two", seconds=0.3)
-    assert found == tuple(Found(name, "doubt", why="gives no answer within 0.3 s") for name in ("one", "two"))
+    assert found == tuple(
+        Found(name, "doubt", why="gives no answer within 0.3 s") for name in ("one", "two")
+    )
     assert said == ["built to be sure: one, two: the registry gives no answer within 0.3 s"]
 
 
@@ -199,7 +247,9 @@ def test_a_redirect_is_followed_but_not_for_ever() -> None:
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
-def test_who_may_read_is_in_docker_s_configuration(auth: Literal["basic", "token"], tmp_path: Path) -> None:
+def test_who_may_read_is_in_docker_s_configuration(
+    auth: Literal["basic", "token"], tmp_path: Path
+) -> None:
     with registry(auth=auth) as server:
         digest = server.put(TAG, MANIFEST, IMAGE)
         assert ask(server)[0] == (Found("b", "doubt", why="answers 401"),)
@@ -228,20 +278,26 @@ def test_every_repository_has_a_token_of_its_own(tmp_path: Path) -> None:
     assert {each.state for each in found} == {"held"}
 
 
-# --- what a released image is known by -------------------------------------------------------------------------------
+# --- what a released image is known by
 
 PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")
 SMOKED = plan(fleet(service("one", smoke="smoke.py"), service("two")))
 
 
 def smoke_of(name: str) -> str:
-    return next(target.name for target in SMOKED.targets if target.kind == "smoke" and target.service == name)
+    return next(
+        target.name
+        for target in SMOKED.targets
+        if target.kind == "smoke" and target.service == name
+    )
 
 
 def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
     found = {"one": "sha256:1", smoke_of("one"): "sha256:2", "two": "sha256:3"}
     before = released(SMOKED, found)
-    budget = plan(fleet(service("one", smoke="smoke.py", budget=Budget(uncompressed=5)), service("two")))
+    budget = plan(
+        fleet(service("one", smoke="smoke.py", budget=Budget(uncompressed=5)), service("two"))
+    )
     others = [
         released(SMOKED, found | {"one": "sha256:9"}),
         released(SMOKED, found | {smoke_of("one"): "sha256:9"}),
@@ -255,7 +311,9 @@ def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
 def test_a_base_has_its_own() -> None:
     made = plan(fleet(service("one", base="ml"), bases=(Base("ml"),)))
     base = next(target for target in made.targets if target.kind == "base")
-    assert released(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {base.name: FINGERPRINT}
+    assert released(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {
+        base.name: FINGERPRINT
+    }
     with registry() as server:
         digest = server.put(TAG, MANIFEST, IMAGE)
         (found,) = missing(made, (base.name,), {base.name: FINGERPRINT}, server.name, print)
@@ -263,7 +321,9 @@ def test_a_base_has_its_own() -> None:
         assert server.asked[-1] == f"HEAD /v2/{base.repository}/manifests/{TAG}"
 
 
-def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> None:
+def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> (
+    None
+):
     model, parity = Weights("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
     made = plan(exporting(fleet(one, bases=(Base("ml"),))))
@@ -272,7 +332,9 @@ def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_ma
     with registry() as server:
         for name in PUSHED_ONCE:
             digest = server.put(tag(found[name]), MANIFEST, IMAGE)
-            assert missing(made, (name,), found, server.name, print) == (Found(name, "held", digest),)
+            assert missing(made, (name,), found, server.name, print) == (
+                Found(name, "held", digest),
+            )
             assert server.asked[-1] == f"HEAD /v2/{name}/manifests/{tag(found[name])}"
 
 

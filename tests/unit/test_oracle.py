@@ -1,4 +1,6 @@
-"""The oracle of a search: which traces are kept, and what is told of commands that cannot be traced."""
+"""The oracle of a search: which traces are kept, and what is told of commands that cannot be
+traced.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,21 @@ class Containers:
 @pytest.fixture
 def asked(tmp_path: Path) -> Oracle:
     smoke = Target(
-        name="api-smoke", kind="smoke", service="api", context="api", dockerfile="", recipe=None,
+        name="api-smoke",
+        kind="smoke",
+        service="api",
+        context="api",
+        dockerfile="",
+        recipe=None,
         args=(("SMOKE", "smoke.py"),),
-    )  # fmt: skip
+    )
     return Oracle([Subject("api", "sha256:1", smoke, tmp_path)], Kept(tmp_path / "kept"))
 
 
 @pytest.mark.parametrize("starts", [None, SERVES])
-def test_a_trace_is_kept(starts: dict[str, Start] | None, asked: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_is_kept(
+    starts: dict[str, Start] | None, asked: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Containers(used={"a.py": "open"})
     monkeypatch.setattr(oracle, "contained", engine)
     first, second = asked.traced((), starts), asked.traced((), starts)
@@ -59,7 +68,9 @@ def test_a_trace_of_what_does_not_hold_or_answer_is_not_kept(
         assert len(engine.asked) == 1
 
 
-@pytest.mark.parametrize("command", [("uvicorn", "app:app"), ("python", "app.py"), ("python", "-m", "app"), ("./run",)])
+@pytest.mark.parametrize(
+    "command", [("uvicorn", "app:app"), ("python", "app.py"), ("python", "-m", "app"), ("./run",)]
+)
 def test_every_command_is_asked_of_the_image(
     command: tuple[str, ...], asked: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,10 +85,15 @@ def test_a_command_that_slimbake_does_not_know_is_told_without_a_container(
     asked: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oracle, "contained", Containers())
-    assert asked.traced((), {"api": Start((), None)})["api"].unseen == "slimbake knows none that starts it"
+    assert (
+        asked.traced((), {"api": Start((), None)})["api"].unseen
+        == "slimbake knows none that starts it"
+    )
     assert asked.traced((), {}) == {}
 
 
-def test_a_server_that_does_not_answer_was_not_seen_to_its_end(asked: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_was_not_seen_to_its_end(
+    asked: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(oracle, "contained", Containers(held=False))
     assert asked.traced((), SERVES)["api"].unseen == "it did not answer at its port"

@@ -1,4 +1,6 @@
-"""What images say of their origin: the locks that they stand on, and the image that they were distilled from."""
+"""What images say of their origin: the locks that they stand on, and the image that they were
+distilled from.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def test_an_image_stands_on_the_locks_of_its_bases_its_weights_and_its_own() -> 
 
 def test_the_digest_of_locks_is_that_of_their_lines_less_comments() -> None:
     text = "httpx==1 \\\n    --hash=sha256:aa\ntorch==2\na-model==3\nsix==1\n"
-    assert label(plan(manifest(), LOCKS), "api") == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    assert (
+        label(plan(manifest(), LOCKS), "api")
+        == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    )
 
 
 def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
@@ -78,7 +83,11 @@ def test_images_name_what_they_were_distilled_from() -> None:
 
 
 def test_of_a_dockerfile_of_the_user_s_own_nothing_is_said() -> None:
-    assert [name for name, _ in plan(manifest(), LOCKS).target("own").labels if "base" in name or "lock" in name] == []
+    assert [
+        name
+        for name, _ in plan(manifest(), LOCKS).target("own").labels
+        if "base" in name or "lock" in name
+    ] == []
 
 
 def given(*standins: str) -> list[str]:

@@ -30,7 +30,9 @@ TEXTS = Parity("parity.py", "texts/a.jsonl")
 ML = Base("ml", requirements=asks("torch", "transformers"))
 
 
-def measured(name: str, parity: Parity | None = TEXTS, precision: str = "int8", **said: object) -> Service:
+def measured(
+    name: str, parity: Parity | None = TEXTS, precision: str = "int8", **said: object
+) -> Service:
     said = {"base": "ml", "weights": MODEL, "inference": "onnx", **said}
     return service(name, precision=Precision(precision), parity=parity, **said)  # type: ignore[arg-type]
 
@@ -47,12 +49,16 @@ def test_a_parity_is_measured_in_the_final_image_against_torch_on_the_base_of_ex
     found = decided(measured("embed"))
     target, reference = found.target("embed-parity"), found.target("reference-some-model-a")
     assert dict(target.contexts) == {
-        "inside": "target:inside", "image": "target:embed", "reference": "target:reference-some-model-a"
-    }  # fmt: skip
+        "inside": "target:inside",
+        "image": "target:embed",
+        "reference": "target:reference-some-model-a",
+    }
     assert (target.repository, reference.repository) == ("", "reference-some-model-a")
     assert dict(reference.contexts) == {
-        "inside": "target:inside", "base": "target:base-ml-export", "source": "target:weights-some-model"
-    }  # fmt: skip
+        "inside": "target:inside",
+        "base": "target:base-ml-export",
+        "source": "target:weights-some-model",
+    }
     assert (reference.context, reference.ignore) == ("texts", ("*", "!a.jsonl"))
     assert dict(reference.args) == {"TEXTS": "a.jsonl"}
     assert dict(target.args)["PARITY"] == "parity.py"
@@ -72,7 +78,9 @@ def test_other_texts_or_another_model_are_another_reference() -> None:
     )
     first, second, third = kinds(found, "reference")
     assert third == "reference-other-model-a"
-    assert first.startswith("reference-some-model-a-") and second.startswith("reference-some-model-a-")
+    assert first.startswith("reference-some-model-a-") and second.startswith(
+        "reference-some-model-a-"
+    )
     assert first != second
 
 
@@ -81,8 +89,12 @@ def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same()
     assert IMAGE.fullmatch(f"registry.example.com/toy/{name}")
 
 
-@pytest.mark.parametrize("said", [{"inference": "torch"}, {"parity": Parity("parity.py")}, {"parity": None}])
-def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(said: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "said", [{"inference": "torch"}, {"parity": Parity("parity.py")}, {"parity": None}]
+)
+def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(
+    said: dict[str, object],
+) -> None:
     found = decided(measured("embed", **said), measured("other", parity=None))  # type: ignore[arg-type]
     assert kinds(found, "parity") == kinds(found, "reference") == []
 
@@ -91,7 +103,10 @@ def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(sai
 def test_limits_are_those_of_the_precision_less_what_the_manifest_says(precision: str) -> None:
     limits = (("min-cosine", 0.5),)
     found = decided(measured("embed", Parity("parity.py", "a.jsonl", limits), precision))
-    assert json.loads(dict(found.target("embed-parity").args)["LIMITS"]) == {**LIMITS[precision], "min-cosine": 0.5}
+    assert json.loads(dict(found.target("embed-parity").args)["LIMITS"]) == {
+        **LIMITS[precision],
+        "min-cosine": 0.5,
+    }
 
 
 def test_a_coarser_precision_is_held_to_no_more_than_a_finer_one() -> None:
@@ -115,10 +130,11 @@ def written(root: Path) -> Path:
     (root / "code/parity.py").write_text("")
     (root / "code/own.jsonl").write_text((ROOT / "parity/prose.jsonl").read_text("utf-8"), "utf-8")
     (root / "services.yaml").write_text(
-        'project: atlas\npython: "3.11"\nbases:\n  ml: {requirements: [torch, transformers]}\nservices:\n  embed:\n'
-        "    base: ml\n    context: code\n    weights: {package: some-model}\n    parity: {min-cosine: 0.9, top10: 1}\n"
-        "    variants:\n      torch: {}\n      onnx:\n        inference: onnx\n"
-        "        parity: {check: parity.py, texts: code/own.jsonl, min-cosine: 0.95, perplexity: 1e-3}\n"
+        'project: atlas\npython: "3.11"\nbases:\n  ml: {requirements: [torch,'
+        " transformers]}\nservices:\n  embed:\n    base: ml\n    context: code\n    weights:"
+        " {package: some-model}\n    parity: {min-cosine: 0.9, top10: 1}\n    variants:\n     "
+        " torch: {}\n      onnx:\n        inference: onnx\n        parity: {check: parity.py,"
+        " texts: code/own.jsonl, min-cosine: 0.95, perplexity: 1e-3}\n"
     )
     return root / "services.yaml"
 
@@ -160,7 +176,11 @@ def test_an_image_is_known_by_its_parity_too() -> None:
 
 def test_a_shard_counts_a_parity_as_its_services_work() -> None:
     found = decided(measured("embed", smoke="smoke.py"))
-    costs = {target.name: 0.0 for target in found.targets} | {"embed": 1.0, "embed-smoke": 2.0, "embed-parity": 4.0}
+    costs = {target.name: 0.0 for target in found.targets} | {
+        "embed": 1.0,
+        "embed-smoke": 2.0,
+        "embed-parity": 4.0,
+    }
     assert next(job for job in jobs(found, ("embed",), costs) if job.name == "embed").own == 7
 
 
@@ -170,10 +190,19 @@ def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
     assert shared[-2:] == ["weights-some-model-onnx-int8", "reference-some-model-a"]
     given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
     assert [target.name for target in given.needed(given.with_checks(("one",)))] == [
-        "inside", "one", "one-smoke", "one-parity",
-    ]  # fmt: skip
-    made = jobs(found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0))
-    assert [job.name for job in made] == [*shared, "one", "two"], "each after what it and its checks stand on"
+        "inside",
+        "one",
+        "one-smoke",
+        "one-parity",
+    ]
+    made = jobs(
+        found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0)
+    )
+    assert [job.name for job in made] == [
+        *shared,
+        "one",
+        "two",
+    ], "each after what it and its checks stand on"
     assert all(set(shared[-2:]) <= set(job.needs) for job in made[-2:])
     assert all(job.private == ("inside",) for job in made[-2:])
 
@@ -184,12 +213,22 @@ def test_models_that_are_harmed_are_pushed_nowhere() -> None:
 
 
 FIGURES = {
-    "task": "embedding", "strings": 3, "different": ["x"], "min-cosine": 0.99, "mean-cosine": 0.999, "top10": 0.98,
-    "seconds": 2.5, "limits": {}, "holds": True, "worst": [],
-}  # fmt: skip
+    "task": "embedding",
+    "strings": 3,
+    "different": ["x"],
+    "min-cosine": 0.99,
+    "mean-cosine": 0.999,
+    "top10": 0.98,
+    "seconds": 2.5,
+    "limits": {},
+    "holds": True,
+    "worst": [],
+}
 
 
-def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is_a_machines_own(tmp_path: Path) -> None:
+def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is_a_machines_own(
+    tmp_path: Path,
+) -> None:
     place = tmp_path / ".slimbake/parity/embed/linux_amd64"
     place.mkdir(parents=True)
     (place / "parity.json").write_text(json.dumps(FIGURES))
@@ -202,8 +241,16 @@ def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is
 
 
 def test_figures_are_a_table_with_what_each_task_has() -> None:
-    generation = {"task": "generation", "strings": 3, "different": [], "tokens": 0.75, "reference": 40.0,
-                  "service": 41.0, "perplexity": 0.025, "seconds": 1.0}  # fmt: skip
+    generation = {
+        "task": "generation",
+        "strings": 3,
+        "different": [],
+        "tokens": 0.75,
+        "reference": 40.0,
+        "service": 41.0,
+        "perplexity": 0.025,
+        "seconds": 1.0,
+    }
     lines = table({"embed": FIGURES, "nlg": generation}).splitlines()
     assert lines[-2].split() == ["embed", "2", "of", "3", "0.99000", "0.99900", "0.9800", "2.5"]
     assert lines[-1].split() == ["nlg", "3", "of", "3", "0.7500", "41.0000", "(+2.500%)", "1.0"]

@@ -1,4 +1,6 @@
-"""The program that measures a service's answers, run as a process as the image does; and what is read of a model."""
+"""The program that measures a service's answers, run as a process as the image does; and what is
+read of a model.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,14 @@ GENERATION = {
     "prompts": [{"text": "one", "ids": [1, 2, 3, 4], "sure": 4}],
     "passages": [{"ids": [1, 2, 3], "logprobs": [-1.0, -1.0]}],
 }
-LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97, "tokens": 1.0, "perplexity": 0.01, "logprobs": 0.06}
+LIMITS = {
+    "min-cosine": 0.99,
+    "mean-cosine": 0.995,
+    "top10": 0.97,
+    "tokens": 1.0,
+    "perplexity": 0.01,
+    "logprobs": 0.06,
+}
 EMBEDS = """
     import math, subject
     def embed(texts):
@@ -57,55 +66,92 @@ GENERATES = """
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Measure with a file of this text; the service's code is the working directory, the file lies elsewhere."""
+    """Measure with a file of this text; the service's code is the working directory, the file lies
+    elsewhere.
+    """
     (tmp_path / "app").mkdir()
     (tmp_path / "app/subject.py").write_text("VALUE = 1\n")
     (tmp_path / "context").mkdir()
 
-    def call(text: str, reference: dict[str, Any], **limits: float) -> subprocess.CompletedProcess[str]:
+    def call(
+        text: str, reference: dict[str, Any], **limits: float
+    ) -> subprocess.CompletedProcess[str]:
         (tmp_path / "context/parity.py").write_text(dedent(text))
         (tmp_path / "reference.json").write_text(json.dumps(reference))
         environment = {
-            "PARITY": "parity.py", "PARITY_CONTEXT": str(tmp_path / "context"), "LIMITS": json.dumps(LIMITS | limits)
-        }  # fmt: skip
+            "PARITY": "parity.py",
+            "PARITY_CONTEXT": str(tmp_path / "context"),
+            "LIMITS": json.dumps(LIMITS | limits),
+        }
         return subprocess.run(
-            [sys.executable, "-S", parity.__file__, tmp_path / "reference.json", tmp_path / "out.json"],
-            cwd=tmp_path / "app", capture_output=True, text=True, check=False, timeout=60,
+            [
+                sys.executable,
+                "-S",
+                parity.__file__,
+                tmp_path / "reference.json",
+                tmp_path / "out.json",
+            ],
+            cwd=tmp_path / "app",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
             env={**os.environ, **environment},
-        )  # fmt: skip
+        )
 
     return call
 
 
 def verdict(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line.removeprefix("parity: ") for line in done.stderr.splitlines() if line.startswith("parity: ")]
+    return [
+        line.removeprefix("parity: ")
+        for line in done.stderr.splitlines()
+        if line.startswith("parity: ")
+    ]
 
 
-def test_an_embedding_that_is_the_same_holds_and_its_figures_are_kept(run: Run, tmp_path: Path) -> None:
+def test_an_embedding_that_is_the_same_holds_and_its_figures_are_kept(
+    run: Run, tmp_path: Path
+) -> None:
     done = run(EMBEDS, EMBEDDING)
     assert done.returncode == 0, done.stderr
     assert len(verdict(done)) == 5
     assert all(line.endswith(": holds") for line in verdict(done))
     figures = json.loads((tmp_path / "out.json").read_text())
-    assert (figures["texts"], figures["queries"], figures["top10"], figures["holds"]) == (COUNT, 20, 1, True)
+    assert (figures["texts"], figures["queries"], figures["top10"], figures["holds"]) == (
+        COUNT,
+        20,
+        1,
+        True,
+    )
     said = next(line for line in done.stderr.splitlines() if line.startswith("{"))
     assert json.loads(said)["min-cosine"] == figures["min-cosine"]
 
 
 def test_below_a_limit_it_fails_and_names_the_worst_cases_first(run: Run) -> None:
-    done = run(EMBEDS.replace("return [[math", 'return [[0.0, 1.0] if text == "text 3" else [math'), EMBEDDING)
+    done = run(
+        EMBEDS.replace("return [[math", 'return [[0.0, 1.0] if text == "text 3" else [math'),
+        EMBEDDING,
+    )
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[1].split(maxsplit=1)[1] == "'text 3'"
     assert [line.rsplit(": ")[-1] for line in verdict(done)] == [
-        "holds", "DOES NOT HOLD", "DOES NOT HOLD", "DOES NOT HOLD", "holds",
-    ]  # fmt: skip
+        "holds",
+        "DOES NOT HOLD",
+        "DOES NOT HOLD",
+        "DOES NOT HOLD",
+        "holds",
+    ]
     assert "minimum cosine 0.295520, at least 0.99: DOES NOT HOLD" in verdict(done)
 
 
 def test_the_manifest_says_what_holds(run: Run) -> None:
     broken = EMBEDS.replace("return [[math", 'return [[0.0, 1.0] if text == "text 3" else [math')
-    assert run(broken, EMBEDDING, **{"min-cosine": 0.2, "mean-cosine": 0.9, "top10": 0.5}).returncode == 0
+    assert (
+        run(broken, EMBEDDING, **{"min-cosine": 0.2, "mean-cosine": 0.9, "top10": 0.5}).returncode
+        == 0
+    )
 
 
 def test_a_generation_that_is_the_same_holds(run: Run, tmp_path: Path) -> None:
@@ -119,10 +165,22 @@ def test_a_generation_that_is_the_same_holds(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ("def generate(prompt, n): return [1, 2, 9, 4]", "equal greedy tokens 0.500000, at least 1: DOES NOT HOLD"),
-        ("def logprobs(ids): return [-1.1] * (len(ids) - 1)", "change of perplexity 0.105171, at most 0.01: DOES NOT"),
-        ("def logprobs(ids): return [-1.0] * len(ids)", "logprobs(ids) gave 3 numbers, and 2 are wanted"),
-        ("def ids(texts): return [[1], [2, 1]]", "token ids are equal on 1 of 2 strings: DOES NOT HOLD"),
+        (
+            "def generate(prompt, n): return [1, 2, 9, 4]",
+            "equal greedy tokens 0.500000, at least 1: DOES NOT HOLD",
+        ),
+        (
+            "def logprobs(ids): return [-1.1] * (len(ids) - 1)",
+            "change of perplexity 0.105171, at most 0.01: DOES NOT",
+        ),
+        (
+            "def logprobs(ids): return [-1.0] * len(ids)",
+            "logprobs(ids) gave 3 numbers, and 2 are wanted",
+        ),
+        (
+            "def ids(texts): return [[1], [2, 1]]",
+            "token ids are equal on 1 of 2 strings: DOES NOT HOLD",
+        ),
         ("def ids(texts): return [[1]]", "ids(texts) gave 1 lists, and 2 are wanted"),
         ("generate = None", "parity.py defines no generate()"),
         ("def generate(prompt, n): raise SystemExit(0)", "parity.py could not be run"),
@@ -140,9 +198,15 @@ def test_answers_that_are_others_or_none_fail(broken: str, words: str, run: Run)
     ("broken", "words"),
     [
         ("def embed(texts): return [[1.0, 0.0]]", "embed(texts) gave 1 vectors, and 16 are wanted"),
-        ("def embed(texts): return [[1.0] for _ in texts]", "vectors of [1] numbers, where torch's have 2"),
+        (
+            "def embed(texts): return [[1.0] for _ in texts]",
+            "vectors of [1] numbers, where torch's have 2",
+        ),
         ("del ids, embed", "parity.py defines no embed(), ids()"),
-        ("def embed(texts): return [[float('nan')] * 2 for _ in texts]", "minimum cosine -1.000000"),
+        (
+            "def embed(texts): return [[float('nan')] * 2 for _ in texts]",
+            "minimum cosine -1.000000",
+        ),
     ],
 )
 def test_vectors_that_are_others_or_none_fail(broken: str, words: str, run: Run) -> None:
@@ -169,11 +233,22 @@ def folder(root: Path, **files: object) -> Path:
     ("files", "expected"),
     [
         ({}, ("mean", True)),
-        ({"pooling": {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}}, ("mean", True)),
+        (
+            {"pooling": {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}},
+            ("mean", True),
+        ),
         ({"pooling": {"pooling_mode_cls_token": True}}, ("cls", True)),
         ({"pooling": {"pooling_mode": "max"}}, ("max", True)),
         ({"modules": [{"type": "a.Transformer"}, {"type": "a.Pooling"}]}, ("mean", False)),
-        ({"modules": [{"type": "a.Pooling"}, {"type": "sentence_transformers.models.Normalize"}]}, ("mean", True)),
+        (
+            {
+                "modules": [
+                    {"type": "a.Pooling"},
+                    {"type": "sentence_transformers.models.Normalize"},
+                ]
+            },
+            ("mean", True),
+        ),
     ],
 )
 def test_how_vectors_are_made_is_read_from_the_models_folder(
@@ -183,7 +258,9 @@ def test_how_vectors_are_made_is_read_from_the_models_folder(
 
 
 def test_a_pooling_that_is_not_known_makes_no_reference(tmp_path: Path) -> None:
-    with pytest.raises(NoReferenceError, match="pools by mean_sqrt_len, of which no reference can be made"):
+    with pytest.raises(
+        NoReferenceError, match="pools by mean_sqrt_len, of which no reference can be made"
+    ):
         pooling(folder(tmp_path, pooling={"pooling_mode_mean_sqrt_len_tokens": True}))
 
 
@@ -195,7 +272,9 @@ def test_a_pooling_that_is_not_known_makes_no_reference(tmp_path: Path) -> None:
         ({}, "embedding"),
     ],
 )
-def test_the_task_is_that_of_the_class_that_saved_the_model(config: object, task: str, tmp_path: Path) -> None:
+def test_the_task_is_that_of_the_class_that_saved_the_model(
+    config: object, task: str, tmp_path: Path
+) -> None:
     assert task_of(folder(tmp_path, config=config)) == task
 
 

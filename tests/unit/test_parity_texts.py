@@ -20,7 +20,9 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], pla
     lines = [json.dumps({kind: text}, ensure_ascii=plain) for kind, text in rows]
     found = read("\n".join(['{"source": []}', "", *lines]))
     for kind in KINDS:
-        assert getattr(found, kind) == tuple(dict.fromkeys(text for own, text in rows if own == kind))
+        assert getattr(found, kind) == tuple(
+            dict.fromkeys(text for own, text in rows if own == kind)
+        )
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,10 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], pla
         ("{", "line 2 is no JSON"),
         ("[]", "line 2 is no object with one key"),
         ('{"query": "a", "document": "b"}', "line 2 is no object with one key"),
-        ('{"sentense": "a"}', "line 2 has the unknown key 'sentense'; allowed: source, sentence, document"),
+        (
+            '{"sentense": "a"}',
+            "line 2 has the unknown key 'sentense'; allowed: source, sentence, document",
+        ),
         ('{"sentence": 1}', "line 2: a sentence is a text that is not empty"),
         ('{"sentence": " "}', "line 2: a sentence is a text that is not empty"),
     ],
@@ -41,7 +46,12 @@ def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
 
 def made(sentences: int, documents: int, queries: int) -> Texts:
     counts = {"sentence": sentences, "document": documents, "query": queries}
-    return Texts(**{kind: tuple(f"{kind} {number}" for number in range(count)) for kind, count in counts.items()})
+    return Texts(
+        **{
+            kind: tuple(f"{kind} {number}" for number in range(count))
+            for kind, count in counts.items()
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,9 +59,16 @@ def made(sentences: int, documents: int, queries: int) -> Texts:
     [
         (made(350, 100, 50), ""),
         (made(349, 100, 50), "499 sentences, documents and queries, at least 500 are wanted"),
-        (made(500, 99, 49), "99 documents, at least 100 are wanted; 49 queries, at least 50 are wanted"),
         (
-            Texts(sentence=("one",) * 350, document=made(0, 100, 0).document, query=made(0, 0, 50).query),
+            made(500, 99, 49),
+            "99 documents, at least 100 are wanted; 49 queries, at least 50 are wanted",
+        ),
+        (
+            Texts(
+                sentence=("one",) * 350,
+                document=made(0, 100, 0).document,
+                query=made(0, 0, 50).query,
+            ),
             "151 sentences, documents and queries, at least 500 are wanted",
         ),
     ],
@@ -73,17 +90,24 @@ def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() ->
     assert len(found) == len(set(found)) >= 30
     joined = "".join(found)
     assert "" in found
-    assert all(sign in joined for sign in ("🙂", "\0", "\u202e", "e\u0301", "[CLS]", "<pad>", "\ufeff", "東"))
+    assert all(
+        sign in joined
+        for sign in ("🙂", "\0", "\u202e", "e\u0301", "[CLS]", "<pad>", "\ufeff", "東")
+    )
     assert max(map(len, found)) >= 60_000
     for text in found:
         text.encode("utf-8")
 
 
-@pytest.mark.parametrize(("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")])
+@pytest.mark.parametrize(
+    ("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")]
+)
 def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
     text = (ROOT / "parity" / file).read_text("utf-8")
     assert too_small(read(text), task) == ""
     sources = json.loads(text.partition("\n")[0])["source"]
-    assert all({"package", "version", "sha256", "licence", "copyright"} == each.keys() for each in sources)
+    assert all(
+        {"package", "version", "sha256", "licence", "copyright"} == each.keys() for each in sources
+    )
     licences = (ROOT / "parity/README.md").read_text("utf-8")
     assert all(each["licence"] in licences and each["copyright"] in licences for each in sources)

@@ -1,4 +1,6 @@
-"""Passes on installed packages: what is removed, what is left, and that a build and a trial leave the same."""
+"""Passes on installed packages: what is removed, what is left, and that a build and a trial leave
+the same.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ from tests.wheels import make_wheel, wheel_bytes
 from slimbake.inside import passes
 from slimbake.inside.layer import compile_modules
 from slimbake.inside.ledger import Entry, ledger, ledger_bytes, left_out
-from slimbake.inside.passes import Packages, Pass, PassError, apply, compiles, read, removed, unwanted
+from slimbake.inside.passes import (
+    Packages,
+    Pass,
+    PassError,
+    apply,
+    compiles,
+    read,
+    removed,
+    unwanted,
+)
 
 PYC = "__pycache__/{}.cpython-311.pyc"
 TOOLS = Path("/nowhere")
@@ -32,8 +43,12 @@ THING = {
 OTHER = {"other/__init__.py": b"", "other/data/big.bin": b"y" * 10}
 
 
-def prefix(root: Path, packages: Mapping[str, Mapping[str, bytes]], *, compiled: bool = False) -> Packages:
-    """A prefix with these packages installed, each of version 1; `compiled`: each module has its bytecode."""
+def prefix(
+    root: Path, packages: Mapping[str, Mapping[str, bytes]], *, compiled: bool = False
+) -> Packages:
+    """A prefix with these packages installed, each of version 1; `compiled`: each module has its
+    bytecode.
+    """
     site = root / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
     for name, files in packages.items():
@@ -59,7 +74,11 @@ def looked(root: Path) -> Packages:
 
 def there(packages: Packages) -> list[str]:
     """What lies in site-packages, less metadata."""
-    found = (path.relative_to(packages.site).as_posix() for path in packages.site.rglob("*") if path.is_file())
+    found = (
+        path.relative_to(packages.site).as_posix()
+        for path in packages.site.rglob("*")
+        if path.is_file()
+    )
     return sorted(name for name in found if ".dist-info/" not in name)
 
 
@@ -72,31 +91,51 @@ def on(*names: str) -> tuple[str, ...]:
     return names or ("thing",)
 
 
-# --- remove and keep -------------------------------------------------------------------------------------------------
+# --- remove and keep
 
 
 def test_what_a_glob_names_is_removed_with_folders_that_are_empty_then(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    entries = apply(packages, [Pass("thing.data", on(), remove=("thing/data/**",))], TOOLS, compiled=False)
+    entries = apply(
+        packages, [Pass("thing.data", on(), remove=("thing/data/**",))], TOOLS, compiled=False
+    )
     assert entries == [
         Entry("thing/data/big.bin", 100, 0, "thing.data", "thing", "1"),
         Entry("thing/data/deep/small.bin", 1, 0, "thing.data", "thing", "1"),
     ]
-    assert there(packages) == ["thing/LICENSE", "thing/__init__.py", "thing/sub/__init__.py", "thing/sub/module.py"]
+    assert there(packages) == [
+        "thing/LICENSE",
+        "thing/__init__.py",
+        "thing/sub/__init__.py",
+        "thing/sub/module.py",
+    ]
     assert not (packages.site / "thing/data").exists() and (packages.site / "thing/sub").is_dir()
 
 
 def test_what_is_kept_stays_and_so_does_its_folder(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    apply(packages, [Pass("x", on(), remove=("**/*.bin",), keep=("thing/data/deep/**",))], TOOLS, compiled=False)
-    assert [name for name in there(packages) if name.endswith(".bin")] == ["thing/data/deep/small.bin"]
+    apply(
+        packages,
+        [Pass("x", on(), remove=("**/*.bin",), keep=("thing/data/deep/**",))],
+        TOOLS,
+        compiled=False,
+    )
+    assert [name for name in there(packages) if name.endswith(".bin")] == [
+        "thing/data/deep/small.bin"
+    ]
 
 
 def test_two_stars_are_any_number_of_folders_and_one_star_stays_in_its_own(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    assert removed(packages, Pass("x", on(), remove=("thing/*.bin", "thing/data/*")), False) == ["thing/data/big.bin"]
-    assert removed(packages, Pass("x", on(), remove=("**/module.py",)), False) == ["thing/sub/module.py"]
-    assert removed(packages, Pass("x", on(), remove=("**/thing/__init__.py",)), False) == ["thing/__init__.py"]
+    assert removed(packages, Pass("x", on(), remove=("thing/*.bin", "thing/data/*")), False) == [
+        "thing/data/big.bin"
+    ]
+    assert removed(packages, Pass("x", on(), remove=("**/module.py",)), False) == [
+        "thing/sub/module.py"
+    ]
+    assert removed(packages, Pass("x", on(), remove=("**/thing/__init__.py",)), False) == [
+        "thing/__init__.py"
+    ]
 
 
 def test_files_of_packages_that_a_pass_does_not_concern_are_not_touched(tmp_path: Path) -> None:
@@ -114,19 +153,33 @@ def test_files_of_packages_that_a_pass_does_not_concern_are_not_touched(tmp_path
 def test_files_of_a_layer_below_are_not_touched(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"below": OTHER, "thing": THING})
     new = [path for path in packages.files.values() if "thing" in path.as_posix()]
-    apply(Packages(tmp_path, new), [Pass("x", on("below", "thing"), remove=("**/*.bin",))], TOOLS, compiled=False)
+    apply(
+        Packages(tmp_path, new),
+        [Pass("x", on("below", "thing"), remove=("**/*.bin",))],
+        TOOLS,
+        compiled=False,
+    )
     assert [name for name in there(packages) if name.endswith(".bin")] == ["other/data/big.bin"]
 
 
-def test_files_outside_of_site_packages_are_named_by_the_prefix_and_owned_too(tmp_path: Path) -> None:
+def test_files_outside_of_site_packages_are_named_by_the_prefix_and_owned_too(
+    tmp_path: Path,
+) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     for path in ("share/man/man1/thing.1", "bin/thing"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("../../../share/man/man1/thing.1,,\n../../../bin/thing,,\n")
-    entries = apply(looked(tmp_path), [Pass("x", on(), remove=("/share/man/**", "bin/*"))], TOOLS, compiled=False)
-    assert [(entry.path, entry.package) for entry in entries] == [("/share/man/man1/thing.1", "thing")]
+    entries = apply(
+        looked(tmp_path),
+        [Pass("x", on(), remove=("/share/man/**", "bin/*"))],
+        TOOLS,
+        compiled=False,
+    )
+    assert [(entry.path, entry.package) for entry in entries] == [
+        ("/share/man/man1/thing.1", "thing")
+    ]
     assert recorded(packages, "thing")[-1] == "../../../bin/thing"
     assert not (tmp_path / "share/man").exists() and (tmp_path / "bin/thing").exists()
 
@@ -137,7 +190,10 @@ def test_a_link_is_removed_and_what_it_names_is_not(tmp_path: Path) -> None:
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("thing/lib.so,,\n")
     apply(looked(tmp_path), [Pass("x", on(), remove=("thing/lib.so",))], TOOLS, compiled=False)
-    assert not (packages.site / "thing/lib.so").is_symlink() and (packages.site / "thing/lib.so.1").exists()
+    assert (
+        not (packages.site / "thing/lib.so").is_symlink()
+        and (packages.site / "thing/lib.so.1").exists()
+    )
 
 
 def test_records_say_what_is_there_afterwards(tmp_path: Path) -> None:
@@ -145,40 +201,64 @@ def test_records_say_what_is_there_afterwards(tmp_path: Path) -> None:
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write('"thing/a, b.txt",,\n')
     before = (packages.site / "other-1.dist-info/RECORD").read_bytes()
-    apply(packages, [Pass("x", on("thing", "other"), remove=("thing/data/**", "thing/sub/**"))], TOOLS, compiled=False)
+    apply(
+        packages,
+        [Pass("x", on("thing", "other"), remove=("thing/data/**", "thing/sub/**"))],
+        TOOLS,
+        compiled=False,
+    )
     assert recorded(packages, "thing") == [
-        "thing/__init__.py", "thing/LICENSE", "thing-1.dist-info/METADATA", "thing-1.dist-info/WHEEL",
-        "thing-1.dist-info/RECORD", "thing/a, b.txt",
-    ]  # fmt: skip
+        "thing/__init__.py",
+        "thing/LICENSE",
+        "thing-1.dist-info/METADATA",
+        "thing-1.dist-info/WHEEL",
+        "thing-1.dist-info/RECORD",
+        "thing/a, b.txt",
+    ]
     assert (packages.site / "other-1.dist-info/RECORD").read_bytes() == before
 
 
-@pytest.mark.parametrize("glob", ["thing/LICENSE", "thing/*", "thing-1.dist-info/METADATA", "**/WHEEL", "**"])
-def test_a_pass_that_would_remove_a_licence_or_metadata_cannot_be_applied(glob: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "glob", ["thing/LICENSE", "thing/*", "thing-1.dist-info/METADATA", "**/WHEEL", "**"]
+)
+def test_a_pass_that_would_remove_a_licence_or_metadata_cannot_be_applied(
+    glob: str, tmp_path: Path
+) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     before = sorted(packages.files)
-    with pytest.raises(PassError, match=r"x would remove metadata or a licence: thing.*; `keep:` is for those"):
+    with pytest.raises(
+        PassError, match=r"x would remove metadata or a licence: thing.*; `keep:` is for those"
+    ):
         apply(packages, [Pass("x", on(), remove=(glob,))], TOOLS, compiled=False)
     assert sorted(looked(tmp_path).files) == before
 
 
 def test_what_two_passes_remove_is_told_once_of_the_first(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    both = [Pass("a", on(), remove=("thing/data/deep/**",)), Pass("b", on(), remove=("thing/data/**",))]
+    both = [
+        Pass("a", on(), remove=("thing/data/deep/**",)),
+        Pass("b", on(), remove=("thing/data/**",)),
+    ]
     entries = apply(packages, both, TOOLS, compiled=False)
     assert [(entry.by, entry.path) for entry in entries] == [
-        ("a", "thing/data/deep/small.bin"), ("b", "thing/data/big.bin"),
-    ]  # fmt: skip
+        ("a", "thing/data/deep/small.bin"),
+        ("b", "thing/data/big.bin"),
+    ]
 
 
-# --- bytecode --------------------------------------------------------------------------------------------------------
+# --- bytecode
 
 
 def test_bytecode_goes_with_its_module_and_is_owned_by_it(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING}, compiled=True)
-    entries = apply(packages, [Pass("x", on(), remove=("thing/sub/module.py",))], TOOLS, compiled=True)
+    entries = apply(
+        packages, [Pass("x", on(), remove=("thing/sub/module.py",))], TOOLS, compiled=True
+    )
     pyc = "thing/sub/" + PYC.format("module")
-    assert entries == [Entry(pyc, 8, 0, "x", "thing", "1"), Entry("thing/sub/module.py", 10, 0, "x", "thing", "1")]
+    assert entries == [
+        Entry(pyc, 8, 0, "x", "thing", "1"),
+        Entry("thing/sub/module.py", 10, 0, "x", "thing", "1"),
+    ]
 
 
 def test_bytecode_alone_is_met_by_no_glob_since_a_build_has_none_yet(tmp_path: Path) -> None:
@@ -201,12 +281,12 @@ def test_what_is_compiled_is_what_no_pass_leaves_bare(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING, "other": {"thing_too/sub/module.py": b""}})
     bare = Pass("x", on(), uncompiled=("**/sub/**",), keep=("thing/sub/__init__.py",))
     compiled = compiles(packages, [bare, Pass("y", on(), remove=("z",))])
-    assert [name for name, path in packages.files.items() if name.endswith(".py") and not compiled(path)] == [
-        "thing/sub/module.py"
-    ]
+    assert [
+        name for name, path in packages.files.items() if name.endswith(".py") and not compiled(path)
+    ] == ["thing/sub/module.py"]
 
 
-# --- drop ------------------------------------------------------------------------------------------------------------
+# --- drop
 
 
 def test_a_dropped_package_is_removed_whole_where_it_is_installed(tmp_path: Path) -> None:
@@ -215,11 +295,16 @@ def test_a_dropped_package_is_removed_whole_where_it_is_installed(tmp_path: Path
     assert unwanted([drop]) == {"thing": "x"}
     entries = apply(packages, [drop], TOOLS, compiled=True)
     assert {entry.package for entry in entries} == {"thing"} and len(entries) == 6 + 3 + 3
-    assert sorted({name.partition("/")[0] for name in looked(tmp_path).files}) == ["other", "other-1.dist-info"]
+    assert sorted({name.partition("/")[0] for name in looked(tmp_path).files}) == [
+        "other",
+        "other-1.dist-info",
+    ]
     assert sorted(path.name for path in packages.site.iterdir()) == ["other", "other-1.dist-info"]
 
 
-def test_in_a_build_a_dropped_package_was_never_there_and_one_that_is_was_not_dropped(tmp_path: Path) -> None:
+def test_in_a_build_a_dropped_package_was_never_there_and_one_that_is_was_not_dropped(
+    tmp_path: Path,
+) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     assert apply(packages, [Pass("x", on(), drop=("thing",))], TOOLS, compiled=False) == []
 
@@ -230,7 +315,7 @@ def test_all_of_a_layer_can_be_dropped_and_site_packages_stays(tmp_path: Path) -
     assert [*packages.site.iterdir()] == []
 
 
-# --- strip -----------------------------------------------------------------------------------------------------------
+# --- strip
 
 STRIP = """#!/bin/sh
 # strip FLAG -o MADE SOURCE
@@ -252,7 +337,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tools"
 
 
-def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(tmp_path: Path, tools: Path) -> None:
+def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(
+    tmp_path: Path, tools: Path
+) -> None:
     files = {
         "thing/lib.so": ELF + b"code.debug",
         "thing/program": ELF + b"code.debug",
@@ -262,13 +349,19 @@ def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(tmp_path: 
     }
     packages = prefix(tmp_path / "prefix", {"thing": files, "other": {"o.so": ELF + b"code.debug"}})
     (packages.site / "thing/program").chmod(0o755)
-    entries = apply(packages, [Pass("s", on(), strip="debug", keep=("**/kept.so",))], tools, compiled=False)
+    entries = apply(
+        packages, [Pass("s", on(), strip="debug", keep=("**/kept.so",))], tools, compiled=False
+    )
     assert entries == [
         Entry("thing/lib.so", 14, 9, "s", "thing", "1"),
         Entry("thing/program", 14, 9, "s", "thing", "1"),
     ]
     assert (packages.site / "thing/program").stat().st_mode & 0o777 == 0o755
-    assert (packages.site / "o.so").stat().st_size == (packages.site / "thing/kept.so").stat().st_size == 14
+    assert (
+        (packages.site / "o.so").stat().st_size
+        == (packages.site / "thing/kept.so").stat().st_size
+        == 14
+    )
     assert there(packages) == sorted([*files, "o.so"]), "nothing is left beside"
     assert recorded(packages, "thing")[:5] == list(files), "what was only changed stays recorded"
 
@@ -278,18 +371,27 @@ def test_a_file_that_cannot_be_stripped_is_told_and_left(
 ) -> None:
     packages = prefix(tmp_path / "prefix", {"thing": {"thing/broken.so": ELF + b"1234567890"}})
     assert apply(packages, [Pass("s", on(), strip="unneeded")], tools, compiled=False) == []
-    assert capsys.readouterr().err == "slimbake: thing/broken.so cannot be stripped: not an object\n"
+    assert (
+        capsys.readouterr().err == "slimbake: thing/broken.so cannot be stripped: not an object\n"
+    )
     assert there(packages) == ["thing/broken.so"]
 
 
-def test_what_a_pass_removes_no_other_strips_and_links_are_not_stripped(tmp_path: Path, tools: Path) -> None:
-    packages = prefix(tmp_path / "prefix", {"thing": {f"thing/{n}.so": ELF + b"1234567890" for n in "ab"}})
+def test_what_a_pass_removes_no_other_strips_and_links_are_not_stripped(
+    tmp_path: Path, tools: Path
+) -> None:
+    packages = prefix(
+        tmp_path / "prefix", {"thing": {f"thing/{n}.so": ELF + b"1234567890" for n in "ab"}}
+    )
     (packages.site / "thing/c.so").symlink_to("b.so")
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("thing/c.so,,\n")
     both = [Pass("s", on(), strip="unneeded"), Pass("t", on(), remove=("**/a.so",))]
     entries = apply(looked(tmp_path / "prefix"), both, tools, compiled=False)
-    assert [(entry.path, entry.after) for entry in entries] == [("thing/a.so", 0), ("thing/b.so", 5)]
+    assert [(entry.path, entry.after) for entry in entries] == [
+        ("thing/a.so", 0),
+        ("thing/b.so", 5),
+    ]
 
 
 def test_tools_without_binutils_are_named(tmp_path: Path) -> None:
@@ -298,7 +400,9 @@ def test_tools_without_binutils_are_named(tmp_path: Path) -> None:
         apply(packages, [Pass("s", on(), strip="debug")], tmp_path / "tools", compiled=False)
 
 
-def test_a_program_of_another_root_runs_with_that_root_s_loader_and_libraries(tmp_path: Path) -> None:
+def test_a_program_of_another_root_runs_with_that_root_s_loader_and_libraries(
+    tmp_path: Path,
+) -> None:
     for path in (
         "usr/bin/strip",
         "lib64/ld-linux-x86-64.so.2",
@@ -308,43 +412,56 @@ def test_a_program_of_another_root_runs_with_that_root_s_loader_and_libraries(tm
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert passes._program(tmp_path, "strip") == [
-        f"{tmp_path}/lib64/ld-linux-x86-64.so.2", "--library-path",
-        f"{tmp_path}/lib/x:{tmp_path}/usr/lib/x86_64-linux-gnu", f"{tmp_path}/usr/bin/strip",
-    ]  # fmt: skip
+        f"{tmp_path}/lib64/ld-linux-x86-64.so.2",
+        "--library-path",
+        f"{tmp_path}/lib/x:{tmp_path}/usr/lib/x86_64-linux-gnu",
+        f"{tmp_path}/usr/bin/strip",
+    ]
 
 
-# --- what a step is told ---------------------------------------------------------------------------------------------
+# --- what a step is told
 
 
 def test_passes_are_read_as_they_are_told() -> None:
     told = (
-        '{"about": "", "passes": [{"name": "a", "packages": ["x"], "remove": ["y"]}, {"name": "b", "packages": ["x"]}]}'
+        '{"about": "", "passes": [{"name": "a", "packages": ["x"], "remove": ["y"]}, {"name": "b",'
+        ' "packages": ["x"]}]}'
     )
     assert read(told) == (Pass("a", ("x",), remove=("y",)), Pass("b", ("x",)))
 
 
-# --- a build and a trial ---------------------------------------------------------------------------------------------
+# --- a build and a trial
 
 NAMES = st.sampled_from(["a", "b", "c", "tests"])
 PATHS = st.builds(
     lambda folders, name, end: "/".join((*folders, name + end)),
-    st.lists(NAMES, max_size=3), NAMES, st.sampled_from([".py", ".pyi", ".txt", ".so"]),
-)  # fmt: skip
+    st.lists(NAMES, max_size=3),
+    NAMES,
+    st.sampled_from([".py", ".pyi", ".txt", ".so"]),
+)
 PART = st.sampled_from(["a", "b", "c", "*", "**", "__pycache__", "?"])
 LAST = st.sampled_from(["*", "**", "*.py", "*.pyc", "a.py", "b.*", "**/__pycache__/**"])
-GLOBS = st.lists(st.builds(lambda p, last: "/".join((*p, last)), st.lists(PART, max_size=2), LAST), max_size=2)
+GLOBS = st.lists(
+    st.builds(lambda p, last: "/".join((*p, last)), st.lists(PART, max_size=2), LAST), max_size=2
+)
 PASS = st.builds(
     lambda concerns, remove, keep, drop, bare: Pass(
         "p", tuple(concerns), tuple(remove), (*keep, "*.dist-info/**"), tuple(drop), "", tuple(bare)
     ),
-    st.sets(st.sampled_from(["one", "two"]), min_size=1), GLOBS, GLOBS, st.sets(st.just("two")), GLOBS,
-)  # fmt: skip
+    st.sets(st.sampled_from(["one", "two"]), min_size=1),
+    GLOBS,
+    GLOBS,
+    st.sets(st.just("two")),
+    GLOBS,
+)
 
 
 def _left(root: Path) -> dict[str, bytes]:
     """Files, and folders that hold nothing; of bytecode that it is there."""
     return {
-        path.relative_to(root).as_posix(): b"" if path.is_dir() or path.suffix == ".pyc" else path.read_bytes()
+        path.relative_to(root).as_posix(): (
+            b"" if path.is_dir() or path.suffix == ".pyc" else path.read_bytes()
+        )
         for path in root.rglob("*")
         if not path.is_dir() or not any(path.iterdir())
     }
@@ -360,14 +477,18 @@ def _compiled(paths: Sequence[Path]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True), st.lists(PASS, max_size=3))
-def test_a_trial_leaves_exactly_the_files_that_a_build_leaves(paths: list[str], carried: list[Pass]) -> None:
+def test_a_trial_leaves_exactly_the_files_that_a_build_leaves(
+    paths: list[str], carried: list[Pass]
+) -> None:
     files: dict[str, dict[str, bytes]] = {"one": {}, "two": {}}
     for number, path in enumerate(paths):
         files["one" if number % 2 else "two"][path] = b"x"
     with tempfile.TemporaryDirectory() as scratch:
         build, trial = Path(scratch, "build"), Path(scratch, "trial")
         dropped = unwanted(carried)
-        packages = prefix(build, {name: held for name, held in files.items() if name not in dropped})
+        packages = prefix(
+            build, {name: held for name, held in files.items() if name not in dropped}
+        )
         apply(packages, carried, TOOLS, compiled=False)
         _compiled([*filter(compiles(packages, carried), packages.files.values())])
         _compiled([*prefix(trial, files).files.values()])
@@ -383,28 +504,43 @@ def test_the_property_s_own_compiler_compiles_what_builds_compile(tmp_path: Path
     shutil.copytree(site, tmp_path / "other")
     _compiled([*site.rglob("*")])
     compile_modules((tmp_path / "other").rglob("*"))
-    names = [sorted(path.parent.parent.name for path in root.rglob("*.pyc")) for root in (site, tmp_path / "other")]
+    names = [
+        sorted(path.parent.parent.name for path in root.rglob("*.pyc"))
+        for root in (site, tmp_path / "other")
+    ]
     assert names == [["b", "site"], ["b", "other"]]
 
 
-# --- the ledger ------------------------------------------------------------------------------------------------------
+# --- the ledger
 
 ENTRY = st.builds(
-    Entry, st.text("ab/.ü"), st.integers(0, 9), st.integers(0, 9), st.sampled_from(["p", "q.r"]),
-    st.sampled_from(["", "one", "two-three"]), st.sampled_from(["", "1", "2.0+cpu"]),
-)  # fmt: skip
+    Entry,
+    st.text("ab/.ü"),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.sampled_from(["p", "q.r"]),
+    st.sampled_from(["", "one", "two-three"]),
+    st.sampled_from(["", "1", "2.0+cpu"]),
+)
 
 
 @given(st.lists(ENTRY, max_size=8))
-def test_a_ledger_is_read_as_it_was_written_and_its_bytes_know_no_order_and_no_time(entries: list[Entry]) -> None:
+def test_a_ledger_is_read_as_it_was_written_and_its_bytes_know_no_order_and_no_time(
+    entries: list[Entry],
+) -> None:
     written = ledger_bytes(entries)
     assert sorted(ledger(written)) == sorted(entries)
     assert ledger_bytes(reversed(entries)) == written
     assert written[4:8] == bytes(4), "gzip holds a time there"
 
 
-def test_what_is_left_out_of_a_layer_is_told_as_its_wheel_would_have_laid_it(tmp_path: Path) -> None:
-    wheels = [make_wheel(tmp_path, "Not_Here", "2.0", files={"nothere.py": b"12345"}), make_wheel(tmp_path, "other")]
+def test_what_is_left_out_of_a_layer_is_told_as_its_wheel_would_have_laid_it(
+    tmp_path: Path,
+) -> None:
+    wheels = [
+        make_wheel(tmp_path, "Not_Here", "2.0", files={"nothere.py": b"12345"}),
+        make_wheel(tmp_path, "other"),
+    ]
     entries = [*left_out(wheels, {"not-here": "p"})]
     assert entries[0] == Entry("nothere.py", 5, 0, "p", "not-here", "2.0")
     assert [entry.path for entry in entries[1:]] == [

@@ -16,8 +16,12 @@ CHANCES = st.floats(0, 1)
 TRIES = st.integers(1, 9)
 
 
-@given(TRIES, CHANCES, st.sampled_from(["", "soon", "-1", "1.5", "٣", "Wed, 99 Nov 2026 12:00:00 GMT"]))
-def test_each_pause_is_twice_as_long_up_to_the_longest(tried: int, chance: float, said: str) -> None:
+@given(
+    TRIES, CHANCES, st.sampled_from(["", "soon", "-1", "1.5", "٣", "Wed, 99 Nov 2026 12:00:00 GMT"])
+)
+def test_each_pause_is_twice_as_long_up_to_the_longest(
+    tried: int, chance: float, said: str
+) -> None:
     found = pause(PATIENCE, tried, said, NOW, chance)
     most = min(30.0, 0.5 * 2 ** (tried - 1))
     assert found is not None
@@ -25,7 +29,9 @@ def test_each_pause_is_twice_as_long_up_to_the_longest(tried: int, chance: float
 
 
 @given(TRIES, CHANCES, st.integers(0, 30), st.booleans())
-def test_what_the_registry_asks_for_is_waited_whole(tried: int, chance: float, seconds: int, date: bool) -> None:
+def test_what_the_registry_asks_for_is_waited_whole(
+    tried: int, chance: float, seconds: int, date: bool
+) -> None:
     when = email.utils.format_datetime(NOW + datetime.timedelta(seconds=seconds), usegmt=True)
     found = pause(PATIENCE, tried, when if date else str(seconds), NOW, chance)
     assert found is not None

@@ -1,4 +1,6 @@
-"""The plan: every default resolved, every target after what it stands on, and only what somebody needs."""
+"""The plan: every default resolved, every target after what it stands on, and only what somebody
+needs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
 from slimbake.manifest import model as manifest
-from slimbake.manifest.model import Base, Budget, External, Manifest, Requirements, Secret, Service, Weights
+from slimbake.manifest.model import (
+    Base,
+    Budget,
+    External,
+    Manifest,
+    Requirements,
+    Secret,
+    Service,
+    Weights,
+)
 from slimbake.plan import plan
 from slimbake.plan.graph import standing
 from slimbake.plan.model import Compression, Install, Plan, Recipe
@@ -28,10 +39,17 @@ def names(of: Plan) -> list[str]:
 
 def test_what_the_manifest_leaves_open_has_one_default() -> None:
     decided = plan(fleet(service("api")))
-    assert (decided.manifest, decided.registry, decided.platforms) == ("services.yaml", "atlas", ("linux/amd64",))
+    assert (decided.manifest, decided.registry, decided.platforms) == (
+        "services.yaml",
+        "atlas",
+        ("linux/amd64",),
+    )
     assert [external.name for external in decided.externals] == ["python", "uv"]
     assert decided.externals[0].image == "python:3.11-slim-trixie"
-    assert decided.target("api").contexts == (("inside", "target:inside"), ("base", "target:runtime"))
+    assert decided.target("api").contexts == (
+        ("inside", "target:inside"),
+        ("base", "target:runtime"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,29 +61,53 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
         (manifest.Compression(type="gzip", level=1), Compression(type="gzip", level=1)),
     ],
 )
-def test_each_type_of_compression_has_a_level_of_its_own(said: manifest.Compression, used: Compression) -> None:
+def test_each_type_of_compression_has_a_level_of_its_own(
+    said: manifest.Compression, used: Compression
+) -> None:
     assert plan(fleet(service("api"), compression=said)).compression == used
 
 
 def test_what_the_manifest_says_is_kept() -> None:
     decided = plan(
         fleet(
-            service("api", platforms=("linux/arm64",), port=80, volumes=(("data", "/data"),), budget=Budget(1, 2)),
+            service(
+                "api",
+                platforms=("linux/arm64",),
+                port=80,
+                volumes=(("data", "/data"),),
+                budget=Budget(1, 2),
+            ),
             registry="registry.example.com/x",
             platforms=("linux/amd64", "linux/arm64"),
             externals=(External("uv", "mine/uv:1"),),
         )
     )
-    assert (decided.registry, decided.platforms) == ("registry.example.com/x", ("linux/amd64", "linux/arm64"))
+    assert (decided.registry, decided.platforms) == (
+        "registry.example.com/x",
+        ("linux/amd64", "linux/arm64"),
+    )
     assert [e.image for e in decided.externals] == ["python:3.11-slim-trixie", "mine/uv:1"]
     assert decided.target("api").platforms == ("linux/arm64",)
     running = decided.services[0]
-    assert (running.port, running.volumes, running.budget) == (80, (("data", "/data"),), Budget(1, 2))
+    assert (running.port, running.volumes, running.budget) == (
+        80,
+        (("data", "/data"),),
+        Budget(1, 2),
+    )
 
 
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     # A None that meant "default" would leave a decision to a template.
-    may_be_none = {"recipe", "install", "export", "port", "uncompressed", "compressed", "startup", "rss"}
+    may_be_none = {
+        "recipe",
+        "install",
+        "export",
+        "port",
+        "uncompressed",
+        "compressed",
+        "startup",
+        "rss",
+    }
 
     def walk(value: object) -> None:
         if isinstance(value, tuple):
@@ -83,12 +125,19 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
 def test_bases_come_after_the_bases_that_they_extend() -> None:
     bases = (Base("top", extends="middle"), Base("middle", extends="root"), Base("root"))
     assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
-        "inside", "runtime", "base-root", "base-middle", "base-top", "api",
-    ]  # fmt: skip
+        "inside",
+        "runtime",
+        "base-root",
+        "base-middle",
+        "base-top",
+        "api",
+    ]
 
 
 def test_groups_are_the_services_the_bases_and_the_smokes() -> None:
-    decided = plan(fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(Base("web"),)))
+    decided = plan(
+        fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(Base("web"),))
+    )
     assert {group.name: group.targets for group in decided.groups} == {
         "default": ("api", "job"),
         "bases": ("runtime", "base-web"),
@@ -108,13 +157,29 @@ def test_a_selected_service_needs_only_what_it_stands_on() -> None:
             bases=(Base("web"), Base("ml", extends="web")),
         )
     )
-    assert [t.name for t in decided.needed(("api",))] == ["inside", "runtime", "wheel-common", "base-web", "api"]
+    assert [t.name for t in decided.needed(("api",))] == [
+        "inside",
+        "runtime",
+        "wheel-common",
+        "base-web",
+        "api",
+    ]
     assert [t.name for t in decided.needed(("api-smoke",))] == [
-        "inside", "runtime", "wheel-common", "base-web", "api", "api-smoke",
-    ]  # fmt: skip
+        "inside",
+        "runtime",
+        "wheel-common",
+        "base-web",
+        "api",
+        "api-smoke",
+    ]
     assert [t.name for t in decided.needed(("embedding",))] == [
-        "inside", "runtime", "base-web", "base-ml", "weights-some-model", "embedding",
-    ]  # fmt: skip
+        "inside",
+        "runtime",
+        "base-web",
+        "base-ml",
+        "weights-some-model",
+        "embedding",
+    ]
     assert decided.needed(()) == ()
 
 
@@ -128,10 +193,12 @@ def test_a_target_that_is_not_there_is_a_key_error() -> None:
 
 def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> None:
     shared = plan(fleet(service("one", weights=MODEL), service("two", weights=MODEL)))
-    assert [(recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")] == [
-        (True, False)
-    ] * 2
-    assert [target.name for target in shared.targets if target.kind == "weights"] == ["weights-some-model"]
+    assert [
+        (recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")
+    ] == [(True, False)] * 2
+    assert [target.name for target in shared.targets if target.kind == "weights"] == [
+        "weights-some-model"
+    ]
     alone = recipe(plan(fleet(service("one", weights=MODEL), service("two"))), "one")
     assert (alone.shared_weights, alone.own_weights) == (False, True)
 
@@ -141,7 +208,11 @@ def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> No
         services = (service(f"s{number}", weights=each) for number, each in enumerate(weights))
         return [t.name for t in plan(fleet(*services)).targets if t.kind == "weights"]
 
-    dotted, dashed, package = Weights("path", "a.b"), Weights("path", "a-b"), Weights("package", "A_b")
+    dotted, dashed, package = (
+        Weights("path", "a.b"),
+        Weights("path", "a-b"),
+        Weights("package", "A_b"),
+    )
     found = targets(dotted, dashed, package)
     assert len(set(found)) == 3 and all(name.startswith("weights-a-b-") for name in found)
     assert targets(package, dashed, dotted) == found[::-1]
@@ -149,7 +220,9 @@ def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> No
 
 
 def test_weights_from_a_folder_are_its_context_and_need_no_network() -> None:
-    target = plan(fleet(service("one", weights=Weights("path", "models/small")))).target("weights-models-small")
+    target = plan(fleet(service("one", weights=Weights("path", "models/small")))).target(
+        "weights-models-small"
+    )
     assert (target.context, target.online) == ("models/small", False)
     assert "locks" not in dict(target.contexts)
 
@@ -175,7 +248,11 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
 
     assert sent(service("api")) == []
     assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "uv"]
-    assert sent(service("api"), service("web", requirements=asks("httpx"))) == ["locks", "passes", "uv"]
+    assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
+        "locks",
+        "passes",
+        "uv",
+    ]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
 
 
@@ -185,7 +262,10 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
             service("api", base="store", requirements=asks("httpx", packages=(COMMON, AUTH))),
             service("only-common", base="web", requirements=asks(packages=(COMMON,))),
             service("alone", requirements=asks(packages=(COMMON,))),
-            bases=(Base("web", requirements=asks(packages=(COMMON,))), Base("store", extends="web")),
+            bases=(
+                Base("web", requirements=asks(packages=(COMMON,))),
+                Base("store", extends="web"),
+            ),
         )
     )
     wheels = {
@@ -205,8 +285,12 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
     assert decided.target("api").needs == ("inside", "base-store", "runtime", "wheel-auth")
 
 
-@pytest.mark.parametrize(("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")])
-def test_a_family_has_one_build_of_torch_whichever_base_names_it(said: str | None, used: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")]
+)
+def test_a_family_has_one_build_of_torch_whichever_base_names_it(
+    said: str | None, used: str
+) -> None:
     bases = (
         Base("web", requirements=asks("httpx")),
         Base("ml", extends="web", requirements=asks("torch"), torch=said),
@@ -221,22 +305,42 @@ def test_a_family_has_one_build_of_torch_whichever_base_names_it(said: str | Non
         )
     )
     builds = {n: r.install.torch for n in names(decided) if (r := recipe(decided, n)).install}
-    assert builds == {"base-web": used, "base-ml": used, "base-vision": used, "see": used, "base-other": "", "rest": ""}
+    assert builds == {
+        "base-web": used,
+        "base-ml": used,
+        "base-vision": used,
+        "see": used,
+        "base-other": "",
+        "rest": "",
+    }
 
 
 def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> None:
-    decided = plan(fleet(service("api", base="db", system=("libpq5",)), bases=(Base("db", system=("libgomp1",)),)))
+    decided = plan(
+        fleet(
+            service("api", base="db", system=("libpq5",)), bases=(Base("db", system=("libgomp1",)),)
+        )
+    )
     for name in ("base-db", "api"):
         assert "python" in dict(decided.target(name).contexts)
-        assert len(decided.target(name).needs) == 2  # inside and the base: bake refuses two names of one target
+        # inside and the base: bake refuses two names of one target
+        assert len(decided.target(name).needs) == 2
         assert decided.target(name).online
 
 
 def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
     decided = plan(
-        fleet(service("odd", base="web", dockerfile="odd/Dockerfile", env=(("A", "b"),), labels=(("x", "y"),)),
-              bases=(Base("web"),))
-    )  # fmt: skip
+        fleet(
+            service(
+                "odd",
+                base="web",
+                dockerfile="odd/Dockerfile",
+                env=(("A", "b"),),
+                labels=(("x", "y"),),
+            ),
+            bases=(Base("web"),),
+        )
+    )
     target = decided.target("odd")
     assert (target.dockerfile, target.recipe) == ("odd/Dockerfile", None)
     assert target.needs == ("inside", "base-web")
@@ -265,20 +369,39 @@ def test_labels_are_sorted_and_a_service_s_own_win() -> None:
     )
 
 
-def test_values_of_variables_travel_as_arguments_and_only_their_names_reach_the_dockerfile() -> None:
-    decided = plan(fleet(service("api", env=(("A", "b"),), args=(("C", "d"),), secrets=(Secret("t", "env", "T"),))))
+def test_values_of_variables_travel_as_arguments_and_only_their_names_reach_the_dockerfile() -> (
+    None
+):
+    decided = plan(
+        fleet(
+            service(
+                "api", env=(("A", "b"),), args=(("C", "d"),), secrets=(Secret("t", "env", "T"),)
+            )
+        )
+    )
     assert decided.target("api").args == (("ENV_A", "b"), ("C", "d"))
     assert recipe(decided, "api").secrets == ("t",)
 
 
 def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
     decided = plan(
-        fleet(service("api", smoke="checks/smoke.py", reference="checks/answers.json", platforms=("linux/arm64",)))
+        fleet(
+            service(
+                "api",
+                smoke="checks/smoke.py",
+                reference="checks/answers.json",
+                platforms=("linux/arm64",),
+            )
+        )
     )
     smoke = decided.target("api-smoke")
     assert smoke.needs == ("inside", "api")
     assert smoke.args == (("SMOKE", "checks/smoke.py"), ("REFERENCE", "checks/answers.json"))
-    assert (smoke.repository, smoke.platforms, smoke.context) == ("", ("linux/arm64",), "services/api")
+    assert (smoke.repository, smoke.platforms, smoke.context) == (
+        "",
+        ("linux/arm64",),
+        "services/api",
+    )
 
 
 def ignored(**said: object) -> tuple[str, ...]:
@@ -290,13 +413,17 @@ def test_what_is_not_code_is_not_sent_to_the_build() -> None:
         smoke="smoke.py",
         reference="reference.json",
         weights=Weights("path", "services/api/model"),
-        requirements=Requirements(specs=("httpx",), files=("services/api/requirements.txt", "shared/more.txt")),
+        requirements=Requirements(
+            specs=("httpx",), files=("services/api/requirements.txt", "shared/more.txt")
+        ),
     )
     assert found[-4:] == ("model", "reference.json", "requirements.txt", "smoke.py")
     assert "**/tests" in found
 
 
-def test_a_context_s_own_ignore_file_comes_first_so_that_it_can_undo_nothing_of_slimbake_s() -> None:
+def test_a_context_s_own_ignore_file_comes_first_so_that_it_can_undo_nothing_of_slimbake_s() -> (
+    None
+):
     assert ignored(ignore=("data", "!tests"))[:2] == ("data", "!tests")
 
 
@@ -306,7 +433,11 @@ def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:
 
 def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> None:
     whole = service("app", context=".", weights=Weights("path", "weights"), smoke="checks/smoke.py")
-    assert plan(fleet(whole)).target("app").ignore[-3:] == ("checks/smoke.py", "reference.json", "weights")
+    assert plan(fleet(whole)).target("app").ignore[-3:] == (
+        "checks/smoke.py",
+        "reference.json",
+        "weights",
+    )
 
 
 def test_the_same_manifest_gives_the_same_plan() -> None:
@@ -319,12 +450,27 @@ def test_the_same_manifest_gives_the_same_plan() -> None:
 
 def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:
     above, middle = (("up", "target:b"),), (("up", "target:c"),)
-    found = plan(fleet(service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")))
-    assert [target.name for target in found.targets if target.kind == "service"] == ["c", "b", "a", "d"]
+    found = plan(
+        fleet(
+            service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")
+        )
+    )
+    assert [target.name for target in found.targets if target.kind == "service"] == [
+        "c",
+        "b",
+        "a",
+        "d",
+    ]
 
 
 def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
     links = (("later", "target:b-smoke"),)
-    found = plan(fleet(service("a", contexts=links), service("b", base="web", smoke="s.py"), bases=(Base("web"),)))
+    found = plan(
+        fleet(
+            service("a", contexts=links),
+            service("b", base="web", smoke="s.py"),
+            bases=(Base("web"),),
+        )
+    )
     below = standing(found.targets)
     assert below == {target.name: found.needed((target.name,)) for target in found.targets}

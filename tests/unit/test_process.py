@@ -1,4 +1,6 @@
-"""Processes of set-up and files of the state folder: what they leave behind when something goes wrong."""
+"""Processes of set-up and files of the state folder: what they leave behind when something goes
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def test_a_process_gives_its_code_and_both_its_streams() -> None:
 
 
 def test_the_environment_is_added_to_and_there_is_no_input() -> None:
-    assert run(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"}).stdout == f"more {os.environ['HOME']}\n"
+    assert (
+        run(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"}).stdout
+        == f"more {os.environ['HOME']}\n"
+    )
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:
@@ -37,7 +42,9 @@ def test_a_process_that_takes_too_long_ends_with_all_that_it_started(tmp_path: P
     assert _ended(int((tmp_path / "pid").read_text()))
 
 
-def test_a_detached_process_runs_on_in_a_session_of_its_own_and_writes_its_log(tmp_path: Path) -> None:
+def test_a_detached_process_runs_on_in_a_session_of_its_own_and_writes_its_log(
+    tmp_path: Path,
+) -> None:
     detached = detach(["sh", "-c", "echo started; exec sleep 60"], tmp_path / "log")
     try:
         assert detached.running
@@ -50,7 +57,9 @@ def test_a_detached_process_runs_on_in_a_session_of_its_own_and_writes_its_log(t
     assert _ended(detached.pid)
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "folder/file"
     write_atomically(path, b"first", 0o755)
     assert path.stat().st_mode & 0o777 == 0o755
@@ -64,7 +73,9 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert [file.read_bytes() for file in path.parent.iterdir()] == [b"first"]
 
 
-def test_the_lock_is_free_again_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_is_free_again_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     said: list[str] = []
     with pytest.raises(ZeroDivisionError), exclusively("engine", said.append):

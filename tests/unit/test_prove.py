@@ -38,14 +38,20 @@ def applied(name: str) -> Applied:
 
 
 class Checks:
-    """Checks that fail on any set of passes that holds one of these sets; they count what they are asked."""
+    """Checks that fail on any set of passes that holds one of these sets; they count what they are
+    asked.
+    """
 
     def __init__(self, *bad: Iterable[str]) -> None:
         self.bad = [frozenset(each) for each in bad]
         self.asked: list[tuple[set[str], bool]] = []
 
-    def __call__(self, sets: Sequence[tuple[str, Passes]], held_out: bool = False) -> Sequence[Tried]:
-        return [self._tried(frozenset(each.name for each in passes), held_out) for _, passes in sets]
+    def __call__(
+        self, sets: Sequence[tuple[str, Passes]], held_out: bool = False
+    ) -> Sequence[Tried]:
+        return [
+            self._tried(frozenset(each.name for each in passes), held_out) for _, passes in sets
+        ]
 
     def _tried(self, names: frozenset[str], held_out: bool) -> Tried:
         self.asked.append(({*names}, held_out))
@@ -58,7 +64,7 @@ def verdicts(found: dict[str, Finding]) -> dict[str, str]:
     return {name: finding.verdict for name, finding in sorted(found.items())}
 
 
-# --- ablation --------------------------------------------------------------------------------------------------------
+# --- ablation
 
 
 def test_what_holds_alone_and_together_is_proven_with_what_it_saves() -> None:
@@ -69,7 +75,9 @@ def test_what_holds_alone_and_together_is_proven_with_what_it_saves() -> None:
     assert checks.asked == [(set(), True), ({"a"}, False), ({"b"}, False), ({"a", "b"}, True)]
 
 
-def test_what_fails_alone_is_refuted_with_what_failed_and_keeps_no_other_from_being_proven() -> None:
+def test_what_fails_alone_is_refuted_with_what_failed_and_keeps_no_other_from_being_proven() -> (
+    None
+):
     checks = Checks("b")
     found = ablated([candidate("a"), candidate("b"), candidate("c")], checks)
     assert verdicts(found) == {"a": "proven", "b": "refuted", "c": "proven"}
@@ -86,7 +94,9 @@ def test_of_two_that_fail_only_together_the_one_that_saves_less_is_refuted_with_
 
 def test_what_matches_nothing_or_saves_nothing_compressed_is_idle_and_never_in_company() -> None:
     checks = Checks()
-    found = ablated([candidate("a"), candidate("none", files=0), candidate("bigger", saves=0)], checks)
+    found = ablated(
+        [candidate("a"), candidate("none", files=0), candidate("bigger", saves=0)], checks
+    )
     assert verdicts(found) == {"a": "proven", "bigger": "idle", "none": "idle"}
     assert matching_nothing(found) == ("none",)
     assert [names for names, _ in checks.asked] == [set(), {"a"}, {"bigger"}, {"a"}]
@@ -100,14 +110,18 @@ def test_what_cannot_be_applied_is_refuted_without_being_tried() -> None:
     checks = Checks()
     found = ablated([candidate("a", error="it would remove a licence")], checks)
     assert (found["a"].verdict, found["a"].level, found["a"].error) == (
-        "refuted", "apply", "it would remove a licence",
-    )  # fmt: skip
+        "refuted",
+        "apply",
+        "it would remove a licence",
+    )
     assert checks.asked == []
 
 
 def test_what_fails_without_any_pass_is_no_pass_s_fault() -> None:
     checks = Checks(())
-    with pytest.raises(CheckError, match="without any pass does not hold: api fails at load") as caught:
+    with pytest.raises(
+        CheckError, match="without any pass does not hold: api fails at load"
+    ) as caught:
         ablated([candidate("a"), candidate("b")], checks)
     assert "`slimbake smoke api`" in caught.value.hint
     assert checks.asked == [(set(), True)]
@@ -162,7 +176,9 @@ def test_exactly_those_are_refuted_that_break_alone_or_with_what_saves_more(
     for name in sorted(saves, key=lambda name: (-saves[name], name)):
         if not any(each <= kept | {name} for each in checks.bad):
             kept.add(name)
-    assert verdicts(found) == {name: "proven" if name in kept else "refuted" for name in sorted(saves)}
+    assert verdicts(found) == {
+        name: "proven" if name in kept else "refuted" for name in sorted(saves)
+    }
     assert checks.asked.pop(0) == (set(), True)
     alone = sum(not held_out for _, held_out in checks.asked)
     assert alone == len(saves)
@@ -172,7 +188,7 @@ def test_exactly_those_are_refuted_that_break_alone_or_with_what_saves_more(
     assert len(checks.asked) - alone <= refuted * (1 + halvings) + 1
 
 
-# --- what a pass alone removes ---------------------------------------------------------------------------------------
+# --- what a pass alone removes
 
 
 def finding(verdict: str) -> Finding:
@@ -187,7 +203,9 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
     }
     verdicts = {"a": finding("proven"), "b": finding("proven"), "refuted": finding("refuted")}
     question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
-    evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts)
+    evidence = Evidence(
+        layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
+    )
     layer = Layer(question, evidence, weighed, frozenset(weighed))
     assert layer.proven == ("a", "b")
     assert own("a", layer, ("a", "b")) == {"1", "3"}
@@ -195,10 +213,14 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
 
 
 def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() -> None:
-    weighed = {name: Weighed(frozenset({"1", "2"}), 0, 0) for name in ("strip.debug", "strip.unneeded")}
+    weighed = {
+        name: Weighed(frozenset({"1", "2"}), 0, 0) for name in ("strip.debug", "strip.unneeded")
+    }
     verdicts = {name: finding("proven") for name in weighed}
     question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
-    evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts)
+    evidence = Evidence(
+        layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
+    )
     layer = Layer(question, evidence, weighed, frozenset(weighed))
     assert own("strip.unneeded", layer, ("strip.unneeded",)) == {"1", "2"}
     assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
@@ -210,7 +232,9 @@ def layer_of(found: dict[str, Finding]) -> Layer:
     return Layer(question, evidence, {}, frozenset(found))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), CheckError("a smoke does not hold"), SetupError("no engine")])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), CheckError("a smoke does not hold"), SetupError("no engine")]
+)
 @pytest.mark.parametrize("before", [{"old": finding("proven")}, None])
 def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_was(
     error: BaseException, before: dict[str, Finding] | None, tmp_path: Path
@@ -232,7 +256,7 @@ def test_evidence_that_held_stays(tmp_path: Path) -> None:
     assert (found := committed(tmp_path, "api")) and found.passes["new"].verdict == "proven"
 
 
-# --- what is kept ----------------------------------------------------------------------------------------------------
+# --- what is kept
 
 HELD = Outcome(held=True, level="", error="", levels={"import": 0.5})
 
@@ -245,7 +269,8 @@ def test_an_outcome_is_kept_under_its_key_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b'{"held": true, "unknown": 1}', b"\xff"]
+    "content",
+    [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b'{"held": true, "unknown": 1}', b"\xff"],
 )
 def test_what_is_no_outcome_is_as_if_it_had_never_been_kept(content: bytes, tmp_path: Path) -> None:
     kept = Kept(tmp_path)
@@ -271,9 +296,14 @@ def subject(tmp_path: Path) -> Callable[..., Subject]:
     (tmp_path / "api").mkdir()
     (tmp_path / "api/smoke.py").write_text("def load(): ...\n")
     smoke = Target(
-        name="api-smoke", kind="smoke", service="api", context="api", dockerfile="", recipe=None,
+        name="api-smoke",
+        kind="smoke",
+        service="api",
+        context="api",
+        dockerfile="",
+        recipe=None,
         args=(("SMOKE", "smoke.py"),),
-    )  # fmt: skip
+    )
     return lambda image="sha256:1": Subject("api", image, smoke, tmp_path)
 
 
@@ -303,7 +333,9 @@ def test_starts_that_would_be_slow_are_refuted_together_as_alone_with_verifies_t
 
     monkeypatch.setattr(trials, "trial", tried)
     ask = trials.Trials([subject()], Kept(tmp_path), lambda _: None)
-    one, both = ask([("a", (applied("a"),)), ("a and b", (applied("a"), applied("b")))], held_out=True)
+    one, both = ask(
+        [("a", (applied("a"),)), ("a and b", (applied("a"), applied("b")))], held_out=True
+    )
     assert (one.level, both.level) == ("", "startup")
 
 

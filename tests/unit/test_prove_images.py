@@ -17,7 +17,9 @@ from slimbake.verify import Verdict
 
 
 def plan(verify: str = "") -> Any:
-    api = Running(service="api", host="api", variant="", port=8000, volumes=(), budget=Budget(), verify=verify)
+    api = Running(
+        service="api", host="api", variant="", port=8000, volumes=(), budget=Budget(), verify=verify
+    )
     return SimpleNamespace(services=[api])
 
 
@@ -48,13 +50,17 @@ def test_without_a_verify_an_image_has_to_start_where_the_one_without_passes_doe
         verified()
 
 
-def test_a_service_that_needs_another_one_to_start_is_not_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_needs_another_one_to_start_is_not_at_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(images, "started", starting())
     assert verified() == ["api: starts as it does without passes"]
 
 
 @pytest.mark.parametrize(("holds", "error"), [(True, ""), (False, "GET /health: 500")])
-def test_a_verify_decides_where_there_is_one(holds: bool, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verify_decides_where_there_is_one(
+    holds: bool, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verdict = Verdict(service="api", holds=holds, error=error, startup=None, rss=None, seconds=None)
     monkeypatch.setattr(images, "verify", lambda *_: verdict)
     if holds:
@@ -68,7 +74,10 @@ def test_images_are_measured_once(tmp_path: Path) -> None:
     bare, pruned = {"api": "1"}, {"api": "2"}
     assert not images.fresh(bare, pruned, tmp_path)
     fleet = {side: {"services": ["api"]} for side in ("without", "with")}
-    told = {"services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}}, "fleet": fleet}
+    told = {
+        "services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}},
+        "fleet": fleet,
+    }
     images.write(told, tmp_path)
     assert images.fresh(bare, pruned, tmp_path)
     assert not images.fresh({"api": "3"}, pruned, tmp_path)

@@ -1,4 +1,6 @@
-"""What a push attaches to what: each platform's SBOM to its own manifest, and nothing to somebody else's image."""
+"""What a push attaches to what: each platform's SBOM to its own manifest, and nothing to somebody
+else's image.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,28 @@ def image(server: Registry, tag: str, platform: str) -> dict[str, Any]:
     """An image in the registry, as an index lists it."""
     manifest = {"mediaType": MANIFEST, "config": {"digest": f"sha256:{tag}"}, "layers": []}
     words = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
-    return {"mediaType": MANIFEST, "digest": server.put(tag, MANIFEST, manifest), "size": 1, "platform": words}
+    return {
+        "mediaType": MANIFEST,
+        "digest": server.put(tag, MANIFEST, manifest),
+        "size": 1,
+        "platform": words,
+    }
 
 
-def send(server: Registry, digest: str, manifest: Manifest, fingerprints: Mapping[str, str] = {}) -> None:
+def send(
+    server: Registry, digest: str, manifest: Manifest, fingerprints: Mapping[str, str] = {}
+) -> None:
     names = {"api": f"{server.name}/a/b:latest"}
-    publish(plan(manifest), (Built("api", digest),), names, fingerprints, Path("/"), AROUND, Options(), print)
+    publish(
+        plan(manifest),
+        (Built("api", digest),),
+        names,
+        fingerprints,
+        Path("/"),
+        AROUND,
+        Options(),
+        print,
+    )
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
@@ -94,13 +112,17 @@ def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(
 
 
 @pytest.mark.parametrize("provenance", [True, False])
-def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[Mapping[str, str]]) -> None:
+def test_where_nothing_was_built_nothing_is_pushed(
+    provenance: bool, pushed: list[Mapping[str, str]]
+) -> None:
     options = Options(provenance=provenance)
-    publish(plan(fleet(service("api"))), (), {}, {"api": FINGERPRINT}, Path("/"), AROUND, options, print)
+    publish(
+        plan(fleet(service("api"))), (), {}, {"api": FINGERPRINT}, Path("/"), AROUND, options, print
+    )
     assert pushed == []
 
 
-# --- the tag of a fingerprint ----------------------------------------------------------------------------------------
+# --- the tag of a fingerprint
 
 FINGERPRINT = "sha256:" + "5" * 64
 TAG = "fp-" + "5" * 40
@@ -125,7 +147,9 @@ def test_last_of_all_the_same_manifest_gets_the_tag_of_the_fingerprint(referrers
         send(server, digest, fleet(service("api")), {"api": FINGERPRINT})
         assert server.manifests[TAG] == server.manifests["latest"]
         assert server.asked[-1] == f"PUT /v2/a/b/manifests/{TAG}"
-        assert [line for line in server.asked if line.startswith("POST")] == ["POST /v2/a/b/blobs/uploads/"] * 4
+        assert [line for line in server.asked if line.startswith("POST")] == [
+            "POST /v2/a/b/blobs/uploads/"
+        ] * 4
         assert known(server)
 
 

@@ -1,4 +1,6 @@
-"""What is attached to a manifest of a registry, with and without its list of referrers, and who may attach."""
+"""What is attached to a manifest of a registry, with and without its list of referrers, and who may
+attach.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
 
 
-def attach(server: Registry, content: bytes = b"{}", said: dict[str, str] = SAID) -> tuple[Descriptor, str]:
+def attach(
+    server: Registry, content: bytes = b"{}", said: dict[str, str] = SAID
+) -> tuple[Descriptor, str]:
     """Attach something to an image that the registry has: the image and what was made."""
     server.put("latest", MANIFEST, IMAGE)
     repository = Repository(f"{server.name}/a/b")
@@ -43,7 +47,11 @@ def test_it_is_an_artifact_whose_subject_is_the_image(referrers: bool) -> None:
         image, made = attach(server, b'{"a": 1}')
         manifest = json.loads(server.manifests[made][1])
     assert (manifest["artifactType"], manifest["annotations"]) == (KIND, SAID)
-    assert manifest["subject"] == {"mediaType": MANIFEST, "digest": image.digest, "size": len(json.dumps(IMAGE))}
+    assert manifest["subject"] == {
+        "mediaType": MANIFEST,
+        "digest": image.digest,
+        "size": len(json.dumps(IMAGE)),
+    }
     (layer,) = manifest["layers"]
     assert server.blobs[layer["digest"]] == b'{"a": 1}'
     assert layer["annotations"] == {"org.opencontainers.image.title": "b.cdx.json"}
@@ -94,7 +102,9 @@ def log_in(server: Registry, folder: Path, account: str = ACCOUNT) -> None:
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
-def test_who_may_is_in_docker_s_configuration(auth: Literal["basic", "token"], tmp_path: Path) -> None:
+def test_who_may_is_in_docker_s_configuration(
+    auth: Literal["basic", "token"], tmp_path: Path
+) -> None:
     with registry(auth=auth) as server:
         log_in(server, tmp_path)
         _, made = attach(server)
@@ -103,7 +113,9 @@ def test_who_may_is_in_docker_s_configuration(auth: Literal["basic", "token"], t
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
 @pytest.mark.parametrize("account", ["", "someone:wrong"])
-def test_without_an_account_it_says_so_at_once(auth: Literal["basic", "token"], account: str, tmp_path: Path) -> None:
+def test_without_an_account_it_says_so_at_once(
+    auth: Literal["basic", "token"], account: str, tmp_path: Path
+) -> None:
     with registry(auth=auth) as server:
         if account:
             log_in(server, tmp_path, account)
@@ -128,7 +140,14 @@ def test_a_manifest_that_is_not_there_is_none() -> None:
 
 
 def test_names_are_read_as_docker_reads_them() -> None:
-    names = ("atlas/api", "api", "example.com/api", "localhost/api", "localhost:5000/a/b", "[::1]:5000/api")
+    names = (
+        "atlas/api",
+        "api",
+        "example.com/api",
+        "localhost/api",
+        "localhost:5000/a/b",
+        "[::1]:5000/api",
+    )
     assert [host(name) for name in names] == [
         *("docker.io", "docker.io"),
         *("example.com", "localhost", "localhost:5000", "[::1]:5000"),

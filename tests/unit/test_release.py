@@ -1,4 +1,6 @@
-"""`--missing`: what the registry has is tagged and not built; what is built is pushed with its fingerprint."""
+"""`--missing`: what the registry has is tagged and not built; what is built is pushed with its
+fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Machine:
     """What stands for an engine, the disk and the network, and what was done with them."""
 
     root: Path
-    inputs: dict[str, str] = field(default_factory=lambda: {name: f"sha256:{name}" for name in SERVICES})
+    inputs: dict[str, str] = field(
+        default_factory=lambda: {name: f"sha256:{name}" for name in SERVICES}
+    )
     standins: tuple[str, ...] = ()
     over: Mapping[str, str] = field(default_factory=dict)
     failures: tuple[SlimbakeError, ...] = ()
@@ -53,12 +57,18 @@ class Machine:
     def fingerprints(self) -> dict[str, str]:
         return released(PLAN, self.inputs)
 
-    def release(self, server: Registry, *names: str, missing: bool = True, **options: Any) -> Released:
+    def release(
+        self, server: Registry, *names: str, missing: bool = True, **options: Any
+    ) -> Released:
         manifest = replace(fleet(*map(service, SERVICES)), file=self.root / "services.yaml")
         names = names or SERVICES
         given = Options(**({"push": True} | options))
         return release(
-            manifest, names, given, Release(registry=server.name, tag="v2", missing=missing), self.said.append
+            manifest,
+            names,
+            given,
+            Release(registry=server.name, tag="v2", missing=missing),
+            self.said.append,
         )
 
 
@@ -80,13 +90,21 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     def build(_: Any, services: tuple[str, ...], *rest: Any) -> Result:
         made.built += services
         made.inputs |= made.edited
-        return Result(tuple(Built(name, f"sha256:image of {name}") for name in services), made.failures)
+        return Result(
+            tuple(Built(name, f"sha256:image of {name}") for name in services), made.failures
+        )
 
-    def publish(_: Any, images: tuple[Built, ...], names: Any, fingerprints: Any, *rest: Any) -> None:
+    def publish(
+        _: Any, images: tuple[Built, ...], names: Any, fingerprints: Any, *rest: Any
+    ) -> None:
         made.pushed |= {image.name: names[image.name] for image in images}
-        made.marked |= {image.name: fingerprints[image.name] for image in images if image.name in fingerprints}
+        made.marked |= {
+            image.name: fingerprints[image.name] for image in images if image.name in fingerprints
+        }
 
-    def fingerprints(_: Any, root: Path, around: Surroundings, variables: Mapping[str, str]) -> dict[str, str]:
+    def fingerprints(
+        _: Any, root: Path, around: Surroundings, variables: Mapping[str, str]
+    ) -> dict[str, str]:
         made.asked_with.append(variables)
         return {name: f"{value}{around.standins or ''}" for name, value in made.inputs.items()}
 
@@ -199,7 +217,9 @@ def test_names_are_no_inputs(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, "x")
     with registry() as server:
         machine.release(server)
-    assert {name for name in ("TAG", "REGISTRY", "COMPRESSION") if name in machine.asked_with[0]} == {"COMPRESSION"}
+    assert {
+        name for name in ("TAG", "REGISTRY", "COMPRESSION") if name in machine.asked_with[0]
+    } == {"COMPRESSION"}
 
 
 def test_over_a_budget_no_tag_moves_not_even_of_what_is_there(machine: Machine) -> None:
@@ -246,7 +266,14 @@ def test_what_holds_is_told_although_something_fails(machine: Machine) -> None:
         names = Release(registry=server.name, tag="v2", missing=True)
         options = Options(push=True, keep_going=True)
         with pytest.raises(CheckError):
-            release(manifest, SERVICES, options, names, machine.said.append, lambda *each: told.append(each))
+            release(
+                manifest,
+                SERVICES,
+                options,
+                names,
+                machine.said.append,
+                lambda *each: told.append(each),
+            )
     [(released, failed)] = told
     assert failed == ("two",)
     assert [image.target for image in released.held] == ["three"]

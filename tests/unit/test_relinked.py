@@ -28,11 +28,21 @@ def fleet() -> Plan:
     web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
     ml = Base(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
     services = (
-        Service(name="api", context="api", base="web", smoke="smoke.py", requirements=Requirements(specs=("rich",))),
+        Service(
+            name="api",
+            context="api",
+            base="web",
+            smoke="smoke.py",
+            requirements=Requirements(specs=("rich",)),
+        ),
         Service(name="model", context="model", base="ml"),
         Service(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
     )
-    return plan(Manifest(file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services))
+    return plan(
+        Manifest(
+            file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services
+        )
+    )
 
 
 def settings(words: tuple[str, ...]) -> list[str]:
@@ -80,12 +90,18 @@ def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
 
 
 def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
-    words = arguments(fleet(), ("runtime", "base-web"), Surroundings(externals={}), Options(load=True))
+    words = arguments(
+        fleet(), ("runtime", "base-web"), Surroundings(externals={}), Options(load=True)
+    )
     assert {"runtime.output=type=docker", "base-web.output=type=docker"} <= set(settings(words))
 
 
 def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
-    assert [target.name for target in shared_by(fleet(), ("model",))] == ["runtime", "base-web", "base-ml"]
+    assert [target.name for target in shared_by(fleet(), ("model",))] == [
+        "runtime",
+        "base-web",
+        "base-ml",
+    ]
     assert [target.name for target in shared_by(fleet(), ("jobs",))] == ["runtime", "base-web"]
 
 
@@ -99,9 +115,15 @@ REFUSED = [
     ("{", "cannot be read"),
     ("[]", "holds something else than images by their digests"),
     ('{"runtime": 1}', "holds something else than images by their digests"),
-    ('{"runtime": "registry.example.com/toy/runtime:latest"}', "holds something else than images by their digests"),
+    (
+        '{"runtime": "registry.example.com/toy/runtime:latest"}',
+        "holds something else than images by their digests",
+    ),
     (f'{{"runtime": "x,dest=/etc@{DIGEST}"}}', "holds something else than images by their digests"),
-    (f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}', "names what services of s.yaml do not share: api"),
+    (
+        f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}',
+        "names what services of s.yaml do not share: api",
+    ),
 ]
 
 

@@ -7,19 +7,28 @@ import json
 from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.report.released import as_json, text
 
-MEASURED = Measurement((Image("api", "sha256:" + "a" * 64, (Layer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),)),))
+MEASURED = Measurement(
+    (Image("api", "sha256:" + "a" * 64, (Layer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),)),)
+)
 HELD = {"nlg": "sha256:" + "b" * 64}
 
 
 def test_what_was_not_built_has_no_sizes() -> None:
     _, api, nlg, summary = text(MEASURED, HELD).splitlines()
-    assert api.split() == ["api", "a" * 12, *("2.0", "MB", "1.0", "MB", "0.0", "MB", "2.0", "MB", "1.0", "MB")]
+    assert api.split() == [
+        "api",
+        "a" * 12,
+        *("2.0", "MB", "1.0", "MB", "0.0", "MB", "2.0", "MB", "1.0", "MB"),
+    ]
     assert nlg.split() == ["nlg", "b" * 12, "on", "the", "registry"]
     assert summary.startswith("together: 2.0 MB on a host")
 
 
 def test_where_nothing_was_built_there_is_no_sum() -> None:
-    assert [line.split()[0] for line in text(Measurement(()), HELD).splitlines()] == ["image", "nlg"]
+    assert [line.split()[0] for line in text(Measurement(()), HELD).splitlines()] == [
+        "image",
+        "nlg",
+    ]
 
 
 def test_scripts_are_told_too() -> None:

@@ -27,7 +27,10 @@ ATTESTATION = {
     "platform": {"os": "unknown"},
     "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
 }
-ATTESTED = {"mediaType": INDEX, "manifests": [{"digest": "sha256:1", "platform": {"os": "linux"}}, ATTESTATION]}
+ATTESTED = {
+    "mediaType": INDEX,
+    "manifests": [{"digest": "sha256:1", "platform": {"os": "linux"}}, ATTESTATION],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,9 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimbake.registry.session.sleep", lambda _: None)
 
 
-def release(server: Registry, manifest: dict[str, Any] = IMAGE, fingerprint: str = FINGERPRINT) -> str:
+def release(
+    server: Registry, manifest: dict[str, Any] = IMAGE, fingerprint: str = FINGERPRINT
+) -> str:
     """Have a registry hold an image that was released for a fingerprint; its digest."""
     digest = server.put(TAG, manifest["mediaType"], manifest)
     server.blobs["sha256:0"] = b"{}"
@@ -53,7 +58,12 @@ def release(server: Registry, manifest: dict[str, Any] = IMAGE, fingerprint: str
 def ask(server: Registry, provenance: bool = False) -> tuple[tuple[Held, ...], list[str]]:
     said: list[str] = []
     known = {"b": FINGERPRINT}
-    return held(PLAN, ("b",), known, f"{server.name}/a", said.append, provenance=provenance, seconds=20), said
+    return (
+        held(
+            PLAN, ("b",), known, f"{server.name}/a", said.append, provenance=provenance, seconds=20
+        ),
+        said,
+    )
 
 
 def version(server: Registry, images: tuple[Held, ...]) -> None:
@@ -62,7 +72,9 @@ def version(server: Registry, images: tuple[Held, ...]) -> None:
 
 @pytest.mark.parametrize("manifest", [IMAGE, ATTESTED], ids=["manifest", "index"])
 @pytest.mark.parametrize("referrers", [True, False])
-def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(manifest: dict[str, Any], referrers: bool) -> None:
+def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(
+    manifest: dict[str, Any], referrers: bool
+) -> None:
     with registry(referrers) as server:
         digest = release(server, manifest)
         images, said = ask(server)
@@ -70,7 +82,9 @@ def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(manifest: dict[
         assert server.manifests["v2"] == server.manifests[TAG] == server.manifests[digest]
         assert [image.digest for image in images] == [digest]
         assert [line for line in server.asked if "blobs" in line] == []
-        assert [line for line in server.asked if line.startswith("PUT")] == ["PUT /v2/a/b/manifests/v2"]
+        assert [line for line in server.asked if line.startswith("PUT")] == [
+            "PUT /v2/a/b/manifests/v2"
+        ]
         listed = Repository(f"{server.name}/a/b").referrers(digest)
     assert len(listed) == 1, "what is attached stays attached"
     assert said == []
@@ -95,7 +109,10 @@ def test_a_tag_that_somebody_moved_to_another_image_is_a_doubt(referrers: bool) 
         server.put(TAG, MANIFEST, {**IMAGE, "annotations": {"by": "somebody else"}})
         assert ask(server) == (
             (),
-            ["built to be sure: b: the registry has an image that does not say that it was released for this"],
+            [
+                "built to be sure: b: the registry has an image that does not say that it was"
+                " released for this"
+            ],
         )
 
 
@@ -146,7 +163,10 @@ def test_a_tag_that_moves_between_two_questions_does_not_move_us() -> None:
         (Fault(403), "answers 403"),
         (Fault(500), "answers 500"),
         (Fault(200, {"Content-Type": MANIFEST}, b"garbage"), "answers with another image"),
-        (Fault(200, {"Content-Type": MANIFEST}, json.dumps(IMAGE).encode()[:-9]), "answers with another image"),
+        (
+            Fault(200, {"Content-Type": MANIFEST}, json.dumps(IMAGE).encode()[:-9]),
+            "answers with another image",
+        ),
     ],
 )
 def test_an_image_that_cannot_be_read_is_a_doubt(fault: Fault, why: str) -> None:
@@ -156,7 +176,9 @@ def test_an_image_that_cannot_be_read_is_a_doubt(fault: Fault, why: str) -> None
         assert ask(server) == ((), [f"built to be sure: b: the registry {why}"])
 
 
-@pytest.mark.parametrize("listed", [b"garbage", b"[]", b'{"manifests": 5}', b'{"manifests": [[], {}]}', b"{}"])
+@pytest.mark.parametrize(
+    "listed", [b"garbage", b"[]", b'{"manifests": 5}', b'{"manifests": [[], {}]}', b"{}"]
+)
 def test_a_list_of_what_is_attached_that_cannot_be_read_is_a_doubt(listed: bytes) -> None:
     with registry(referrers=True) as server:
         digest = release(server)

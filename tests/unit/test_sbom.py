@@ -12,13 +12,24 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from slimbake.sbom.document import document
 from slimbake.sbom.lockfiles import read
-from slimbake.sbom.model import Contents, DebianPackage, Distribution, Folder, Locked, Locks, contents
+from slimbake.sbom.model import (
+    Contents,
+    DebianPackage,
+    Distribution,
+    Folder,
+    Locked,
+    Locks,
+    contents,
+)
 
 FOUND = Contents(
     python="3.11.2",
     system="debian",
     release="13",
-    debian=(DebianPackage("zlib1g", "1:1.3+really-1", "amd64"), DebianPackage("tzdata", "2026f", "all")),
+    debian=(
+        DebianPackage("zlib1g", "1:1.3+really-1", "amd64"),
+        DebianPackage("tzdata", "2026f", "all"),
+    ),
     distributions=(
         Distribution("torch", "2.13.0+cpu"),
         Distribution("setuptools", "80"),
@@ -38,7 +49,10 @@ PACKAGES = (
 
 LOCKED = Locks(
     PACKAGES,
-    {DebianPackage("tzdata", "2026f", "all"): "f" * 64, DebianPackage("libpq5", "17", "amd64"): "0" * 64},
+    {
+        DebianPackage("tzdata", "2026f", "all"): "f" * 64,
+        DebianPackage("libpq5", "17", "amd64"): "0" * 64,
+    },
     (Folder("models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))),),
 )
 
@@ -53,7 +67,12 @@ def component(of: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_it_is_cyclonedx() -> None:
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(document("atlas", "api", FOUND, LOCKED, "")) is None
+    assert (
+        JsonStrictValidator(SchemaVersion.V1_6).validate_str(
+            document("atlas", "api", FOUND, LOCKED, "")
+        )
+        is None
+    )
 
 
 def test_it_says_what_the_image_holds() -> None:
@@ -62,10 +81,14 @@ def test_it_says_what_the_image_holds() -> None:
         "CPython": "platform",
         "debian": "operating-system",
         **dict.fromkeys(("a-model", "models-small"), "machine-learning-model"),
-        **dict.fromkeys(("atlas-common", "packaging", "setuptools", "torch", "tzdata", "zlib1g"), "library"),
+        **dict.fromkeys(
+            ("atlas-common", "packaging", "setuptools", "torch", "tzdata", "zlib1g"), "library"
+        ),
     }
     assert document["metadata"]["component"]["name"] == "api"
-    assert document["metadata"]["component"]["properties"] == [{"name": "slimbake:lock", "value": "sha256:1"}]
+    assert document["metadata"]["component"]["properties"] == [
+        {"name": "slimbake:lock", "value": "sha256:1"}
+    ]
 
 
 def test_what_was_dropped_is_not_in_it() -> None:
@@ -83,10 +106,17 @@ def test_packages_are_called_as_scanners_call_them() -> None:
 
 def test_hashes_are_the_lock_s() -> None:
     document = made()
-    assert [h["content"] for h in component(document, "packaging")["hashes"]] == ["b" * 64, "c" * 64]
-    assert component(document, "packaging")["properties"] == [{"name": "slimbake:layer", "value": "base-ml"}]
+    assert [h["content"] for h in component(document, "packaging")["hashes"]] == [
+        "b" * 64,
+        "c" * 64,
+    ]
+    assert component(document, "packaging")["properties"] == [
+        {"name": "slimbake:layer", "value": "base-ml"}
+    ]
     assert "hashes" not in component(document, "torch"), "unresolved: upstream's could not be asked"
-    assert "hashes" not in component(document, "atlas-common"), "a package of the repository is in no lock"
+    assert "hashes" not in component(document, "atlas-common"), (
+        "a package of the repository is in no lock"
+    )
     assert [h["content"] for h in component(document, "tzdata")["hashes"]] == ["f" * 64]
     assert "hashes" not in component(document, "zlib1g"), "the external image brought it"
 
@@ -115,7 +145,9 @@ def test_same_contents_give_the_same_bytes_in_whatever_order() -> None:
     assert document("atlas", "api", other, locks, "") == document("atlas", "api", FOUND, LOCKED, "")
 
 
-@pytest.mark.parametrize("change", [{"lock": "sha256:2"}, {"locks": Locks()}, {"found": replace(FOUND, debian=())}])
+@pytest.mark.parametrize(
+    "change", [{"lock": "sha256:2"}, {"locks": Locks()}, {"found": replace(FOUND, debian=())}]
+)
 def test_the_serial_number_is_that_of_the_contents(change: dict[str, Any]) -> None:
     assert made()["serialNumber"] == made()["serialNumber"] != made(**change)["serialNumber"]
 
@@ -143,13 +175,20 @@ def test_what_an_image_says_of_itself_is_read() -> None:
 
 
 def test_locks_give_packages_models_debian_packages_and_files() -> None:
-    digest = {name: letter * 64 for name, letter in zip(("six", "model", "deb", "file"), "abcd", strict=True)}
+    digest = {
+        name: letter * 64
+        for name, letter in zip(("six", "model", "deb", "file"), "abcd", strict=True)
+    }
     wheel = "# six-1.17.0-py2.py3-none-any.whl 11050\n"
     found = read(
         {
-            "base-ml.txt": f"# words\n{wheel}six==1.17.0 \\\n    --hash=sha256:{digest['six']}\ntorch==2+cpu\n",
+            "base-ml.txt": (
+                f"# words\n{wheel}six==1.17.0 \\\n    --hash=sha256:{digest['six']}\ntorch==2+cpu\n"
+            ),
             "base-ml.system.txt": f"# words\nlibpq5 17.6-0 amd64 libpq5.deb 200 {digest['deb']}\n",
-            "weights-a-model.txt": f"# a_model-3.whl 5\na-model==3 \\\n    --hash=sha256:{digest['model']}\n",
+            "weights-a-model.txt": (
+                f"# a_model-3.whl 5\na-model==3 \\\n    --hash=sha256:{digest['model']}\n"
+            ),
             "weights-models-small.txt": f"# words\n{digest['file']}  config.json\n",
         }
     )
@@ -165,13 +204,22 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
 
 
 def test_a_model_in_another_form_is_told_with_what_it_was_made_from() -> None:
-    made_from = {"weights-a-model.txt": "a-model-onnx-int8", "weights-models-small.txt": "models-small-onnx-fp32"}
+    made_from = {
+        "weights-a-model.txt": "a-model-onnx-int8",
+        "weights-models-small.txt": "models-small-onnx-fp32",
+    }
     locks = read(
-        {"weights-a-model.txt": "a-model==3\n", "weights-models-small.txt": f"# words\n{'1' * 64}  config.json\n"},
+        {
+            "weights-a-model.txt": "a-model==3\n",
+            "weights-models-small.txt": f"# words\n{'1' * 64}  config.json\n",
+        },
         made_from,
     )
     whole = made(locks=locks)
-    for name, ancestor in (("a-model-onnx-int8", "a-model"), ("models-small-onnx-fp32", "models-small")):
+    for name, ancestor in (
+        ("a-model-onnx-int8", "a-model"),
+        ("models-small-onnx-fp32", "models-small"),
+    ):
         found = component(whole, name)
         assert found["type"] == "machine-learning-model"
         assert [each["name"] for each in found["pedigree"]["ancestors"]] == [ancestor]

@@ -26,7 +26,11 @@ def test_no_makespan_is_below_a_bound_and_closer_bounds_are_closer(case: Case, n
 
 def test_one_node_does_all_work_once_and_pulls_nothing() -> None:
     found = simulated(EXAMPLE, 1)
-    used = {target.name for name in EXAMPLE.services for target in EXAMPLE.plan.needed((name, f"{name}-smoke"))}
+    used = {
+        target.name
+        for name in EXAMPLE.services
+        for target in EXAMPLE.plan.needed((name, f"{name}-smoke"))
+    }
     assert found.makespan == pytest.approx(sum(EXAMPLE.seconds[name] for name in used))
     assert (found.pushed, found.pulled) == (sum(COSTS["bytes"].values()), 0)
 

@@ -55,18 +55,25 @@ class Images:
                     names.discard(name)
         return names
 
-    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
+    def holds(
+        self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()
+    ) -> list[bool]:
         self.asked += len(questions)
         return [self.needed <= self.left(passes) for passes in questions]
 
-    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+    def traced(
+        self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None
+    ) -> dict[str, Used]:
         left = self.left(passes)
         self.looked += starts is not None
         if starts and self.untraced:
             return {"one": Used(False, tuple(self.files), {}, {}, "", self.untraced)}
         names = self.started if starts else self.opened
         held = self.served or not passes if starts else self.needed <= left
-        said = "".join(f"OSError: no file at /opt/site-packages/{name}.\n" for name in sorted(self.needed - left)[:1])
+        said = "".join(
+            f"OSError: no file at /opt/site-packages/{name}.\n"
+            for name in sorted(self.needed - left)[:1]
+        )
         said = said if self.talks and not held else ""
         return {"one": Used(held, tuple(self.files), dict.fromkeys(names & left, "open"), {}, said)}
 
@@ -81,7 +88,9 @@ STARTS = {"one": Start(("python", "-m", "app"), 80)}
 
 def found(images: Images, options: Options | None = None) -> dict[str, Pass]:
     oracle: Any = images
-    made = search(oracle, (LAYER,), STARTS, options or Options(least=1), lambda _: None, images.warned.append)
+    made = search(
+        oracle, (LAYER,), STARTS, options or Options(least=1), lambda _: None, images.warned.append
+    )
     return {each.proposed.name: each.proposed for each in made.proposals}
 
 
@@ -89,14 +98,20 @@ PARTS = [f"many/models/{name}/modeling.py" for name in "abcdefghij"]
 
 
 def test_what_nothing_opens_goes_at_once() -> None:
-    images = Images(files("many/a.py", "many/b.py", "many/c/d.py"), frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    images = Images(
+        files("many/a.py", "many/b.py", "many/c/d.py"),
+        frozenset({"many/a.py"}),
+        frozenset({"many/a.py"}),
+    )
     (found_pass,) = found(images).values()
     assert found_pass.remove == ("many/b.py", "many/c/**")
     assert found_pass.packages == (("many", "==1.2"),)
 
 
 def test_what_is_only_looked_at_is_found_by_asking() -> None:
-    listed = files("many/a.py", *(f"many/bin/{name}" for name in ("manager", "one", "two", "three")))
+    listed = files(
+        "many/a.py", *(f"many/bin/{name}" for name in ("manager", "one", "two", "three"))
+    )
     images = Images(listed, frozenset({"many/a.py", "many/bin/manager"}), frozenset({"many/a.py"}))
     (found_pass,) = found(images).values()
     assert images.left([applied(found_pass)]) == {"many/a.py", "many/bin/manager"}
@@ -105,7 +120,9 @@ def test_what_is_only_looked_at_is_found_by_asking() -> None:
 def test_what_errors_name_is_found_in_few_questions() -> None:
     listed = files("many/a.py", *(f"many/bin/{number}" for number in range(200)))
     needed = frozenset({"many/a.py", "many/bin/7", "many/bin/123"})
-    silent, talking = (Images(listed, needed, frozenset({"many/a.py"}), talks=talks) for talks in (False, True))
+    silent, talking = (
+        Images(listed, needed, frozenset({"many/a.py"}), talks=talks) for talks in (False, True)
+    )
     assert found(silent) == found(talking)
     assert talking.asked < 15 < silent.asked
 
@@ -113,7 +130,10 @@ def test_what_errors_name_is_found_in_few_questions() -> None:
 @pytest.mark.parametrize(
     ("said", "names"),
     [
-        ("Unable to find manager at /opt/x/lib/python3.11/site-packages/t/bin/manager", {"t/bin/manager"}),
+        (
+            "Unable to find manager at /opt/x/lib/python3.11/site-packages/t/bin/manager",
+            {"t/bin/manager"},
+        ),
         ("ModuleNotFoundError: No module named 't.core'", {"t/core.py"}),
         ("ModuleNotFoundError: No module named 't.more'", {"t/more/__init__.py"}),
         ("ImportError: cannot import name 'core' from 't' (unknown location)", {"t/core.py"}),
@@ -133,7 +153,9 @@ def test_opened_is_not_needed_and_a_keep_set_is_what_stays() -> None:
 
 
 def test_small_folders_are_tried_where_most_of_the_large_ones_went() -> None:
-    listed = files("many/core.py", *PARTS, size=200_000) + files("many/models/x/a.py", "many/models/y/a.py", size=100)
+    listed = files("many/core.py", *PARTS, size=200_000) + files(
+        "many/models/x/a.py", "many/models/y/a.py", size=100
+    )
     names = frozenset(name for name, *_ in listed)
     images = Images(listed, frozenset({"many/core.py", PARTS[0], "many/models/y/a.py"}), names)
     (found_pass,) = found(images, Options(least=100_000)).values()
@@ -156,7 +178,9 @@ def test_a_package_of_which_nothing_is_used_is_not_installed() -> None:
 
 
 def test_a_package_whose_version_is_asked_for_keeps_its_metadata() -> None:
-    listed = files("many/a.py") + files("other/a.py", "other-1.2.dist-info/METADATA", package="other")
+    listed = files("many/a.py") + files(
+        "other/a.py", "other-1.2.dist-info/METADATA", package="other"
+    )
     opened = frozenset({"many/a.py", "other-1.2.dist-info/METADATA"})
     (found_pass,) = found(Images(listed, opened, opened)).values()
     assert (found_pass.drop, found_pass.remove) == ((), ("other/**",))
@@ -167,18 +191,30 @@ def test_licences_and_metadata_are_never_in_question() -> None:
     listed = files("many/a.py", "many/b.py", "many/c/d.py", "many-1.2.dist-info/RECORD", *licences)
     images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}))
     (found_pass,) = found(images).values()
-    assert images.left([applied(found_pass)]) == {"many/a.py", "many-1.2.dist-info/RECORD", *licences}
+    assert images.left([applied(found_pass)]) == {
+        "many/a.py",
+        "many-1.2.dist-info/RECORD",
+        *licences,
+    }
 
 
 def test_what_a_command_alone_uses_stays_with_the_data_of_its_package() -> None:
-    listed = files("many/a.py") + files("other/serve.py", "other/cacert.pem", "other/b.py", package="other")
-    images = Images(listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/serve.py"}))
+    listed = files("many/a.py") + files(
+        "other/serve.py", "other/cacert.pem", "other/b.py", package="other"
+    )
+    images = Images(
+        listed, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/serve.py"})
+    )
     (found_pass,) = found(images).values()
     assert images.left([applied(found_pass)]) == {"many/a.py", "other/serve.py", "other/cacert.pem"}
 
 
 def test_globs_of_the_caller_are_never_in_question() -> None:
-    images = Images(files("many/a.py", "many/b/c.py", "many/d.py"), frozenset({"many/a.py"}), frozenset({"many/a.py"}))
+    images = Images(
+        files("many/a.py", "many/b/c.py", "many/d.py"),
+        frozenset({"many/a.py"}),
+        frozenset({"many/a.py"}),
+    )
     (found_pass,) = found(images, Options(least=1, keep=("many/b/**",))).values()
     assert found_pass.remove == ("many/d.py",)
 
@@ -190,7 +226,9 @@ def test_a_smoke_that_fails_as_it_is_ends_the_search() -> None:
 
 
 def test_a_service_that_no_longer_answers_ends_the_search() -> None:
-    images = Images(files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False)
+    images = Images(
+        files("many/a.py", "many/b.py"), frozenset(), frozenset({"many/a.py"}), served=False
+    )
     with pytest.raises(CheckError, match="one no longer answers"):
         found(images)
 
@@ -208,14 +246,21 @@ def test_a_proposal_says_that_commands_use_none_of_it() -> None:
     assert {name: each.why for name, each in found(images).items()} == {
         "found.base-ml.packages": f"{hold} use nothing of them.",
         "found.base-ml": f"{hold} open none of it.",
-        "found.base-ml.bytecode": "Found by slimbake search: neither the smokes of one nor their commands import these "
-        "modules.",
+        "found.base-ml.bytecode": (
+            "Found by slimbake search: neither the smokes of one nor their commands import these "
+            "modules."
+        ),
     }
     assert images.warned == []
 
 
 def test_a_command_that_cannot_be_traced_is_named_and_no_proposal_claims_that_it_was() -> None:
-    images = Images(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}), untraced="/run is no script of Python")
+    images = Images(
+        UNUSED,
+        frozenset({"many/a.py"}),
+        frozenset({"many/a.py"}),
+        untraced="/run is no script of Python",
+    )
     claims = [each.why for each in found(images).values()]
     only = "What the command of one uses was not seen, or not all of it."
     assert claims == [
@@ -224,7 +269,9 @@ def test_a_command_that_cannot_be_traced_is_named_and_no_proposal_claims_that_it
         f"Found by slimbake search: the smokes of one do not import these modules. {only}",
     ]
     (said,) = images.warned
-    assert said.startswith("the command of one was not seen to its end: /run is no script of Python; ")
+    assert said.startswith(
+        "the command of one was not seen to its end: /run is no script of Python; "
+    )
     assert "--keep GLOB" in said
     assert images.looked == 1, "it is not tried again"
 
@@ -232,16 +279,24 @@ def test_a_command_that_cannot_be_traced_is_named_and_no_proposal_claims_that_it
 class Silent(Images):
     """A service whose command never answers, with passes or without."""
 
-    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+    def traced(
+        self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None
+    ) -> dict[str, Used]:
         (used,) = super().traced(passes, starts).values()
         return {"one": replace(used, held=used.held and starts is None)}
 
 
 def test_a_server_that_never_answers_is_named_and_what_it_used_until_then_stays() -> None:
-    images = Silent(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/a.py"}))
+    images = Silent(
+        UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}), frozenset({"other/a.py"})
+    )
     made = found(images)
-    assert "found.base-ml.packages" not in made and "their commands" not in made["found.base-ml"].why
-    assert images.warned[0].startswith("the command of one was not seen to its end: it did not answer at its port; ")
+    assert (
+        "found.base-ml.packages" not in made and "their commands" not in made["found.base-ml"].why
+    )
+    assert images.warned[0].startswith(
+        "the command of one was not seen to its end: it did not answer at its port; "
+    )
     assert images.looked > 1
 
 
@@ -252,13 +307,17 @@ class Company(Images):
     needs: Mapping[str, frozenset[str]] = {}
     trials: Mapping[str, list[int]] = {}
 
-    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
+    def holds(
+        self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()
+    ) -> list[bool]:
         whom = [subject.service for subject in subjects or self.subjects]
         for service in whom:
             self.trials[service].append(len(questions))
         return [all(self.needs[name] <= self.left(passes) for name in whom) for passes in questions]
 
-    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+    def traced(
+        self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None
+    ) -> dict[str, Used]:
         (used,) = super().traced(passes, starts).values()
         return {"one": used, "two": used}
 
@@ -267,7 +326,10 @@ def test_services_that_share_a_layer_keep_the_union_and_the_second_is_asked_litt
     listed = files("many/core.py", *PARTS)
     images = Company(listed, frozenset(), frozenset(name for name, *_ in listed))
     images.subjects = (Subject("one"), Subject("two"))
-    images.needs = {"one": frozenset({"many/core.py", *PARTS[:3]}), "two": frozenset({"many/core.py", PARTS[3]})}
+    images.needs = {
+        "one": frozenset({"many/core.py", *PARTS[:3]}),
+        "two": frozenset({"many/core.py", PARTS[3]}),
+    }
     images.trials = {"one": [], "two": []}
     (found_pass,) = found(images).values()
     assert found_pass.keep == tuple(f"many/models/{name}/**" for name in "abcd")
@@ -295,12 +357,18 @@ def test_by_directory_leaves_what_lies_beside_what_is_used() -> None:
 def applied(proposed: Pass) -> Applied:
     concerns = tuple(name for name, _ in proposed.packages)
     return Applied(
-        name=proposed.name, packages=concerns, remove=proposed.remove, keep=proposed.keep, drop=proposed.drop
+        name=proposed.name,
+        packages=concerns,
+        remove=proposed.remove,
+        keep=proposed.keep,
+        drop=proposed.drop,
     )
 
 
 def proposal(name: str, *remove: str) -> Proposal:
-    made = Pass(name=name, about="removes: much", why="w", costs="", packages=(("m", "==1"),), remove=remove)
+    made = Pass(
+        name=name, about="removes: much", why="w", costs="", packages=(("m", "==1"),), remove=remove
+    )
     return Proposal("base-ml", made, 3, 1_500_000)
 
 
@@ -361,7 +429,8 @@ def test_answers_are_kept_but_for_those_that_ran_out_of_time(tmp_path: Path) -> 
 
 def test_an_answer_is_of_what_passes_do_and_not_of_how_they_are_called() -> None:
     one, same, other = (
-        Applied(name=name, packages=("m",), remove=(glob,)) for name, glob in (("a", "x"), ("b", "x"), ("a", "y"))
+        Applied(name=name, packages=("m",), remove=(glob,))
+        for name, glob in (("a", "x"), ("b", "x"), ("a", "y"))
     )
     assert key("image", [one]) == key("image", [same]) != key("image", [other])
     assert key("image", [one]) != key("another", [one])

@@ -10,7 +10,9 @@ from slimbake.search.globs import Globs, compact
 
 PARTS = st.sampled_from(["a", "b", "models", "x.py", "y.py", "z.pyi", "LICENSE", "c.so.1", "d-e+f"])
 NAMES = st.builds(
-    lambda prefix, parts: prefix + "/".join(parts), st.sampled_from(["", "/"]), st.lists(PARTS, min_size=1, max_size=4)
+    lambda prefix, parts: prefix + "/".join(parts),
+    st.sampled_from(["", "/"]),
+    st.lists(PARTS, min_size=1, max_size=4),
 )
 
 
@@ -35,7 +37,9 @@ def test_globs_are_no_more_than_the_files(files: dict[str, bool]) -> None:
 
 
 def test_a_folder_of_which_little_is_needed_is_a_keep_set() -> None:
-    models = {f"t/models/{name}/modeling.py" for name in ("auto", "bert", "gpt", "llama", "t5", "vit")}
+    models = {
+        f"t/models/{name}/modeling.py" for name in ("auto", "bert", "gpt", "llama", "t5", "vit")
+    }
     needed = {"t/models/auto/modeling.py", "t/models/bert/modeling.py"}
     globs = compact(models | {"t/core.py"}, models - needed)
     assert globs == Globs(("t/models/**",), ("t/models/auto/**", "t/models/bert/**"))
@@ -43,7 +47,9 @@ def test_a_folder_of_which_little_is_needed_is_a_keep_set() -> None:
 
 def test_a_folder_of_which_little_goes_is_a_removal_list() -> None:
     names = {f"t/{name}.py" for name in "abcdefg"} | {"t/test/a.py", "t/test/b.py"}
-    assert compact(names, {"t/a.py", "t/test/a.py", "t/test/b.py"}) == Globs(("t/a.py", "t/test/**"), ())
+    assert compact(names, {"t/a.py", "t/test/a.py", "t/test/b.py"}) == Globs(
+        ("t/a.py", "t/test/**"), ()
+    )
 
 
 def test_a_kind_of_file_that_a_package_needs_nowhere_is_one_glob() -> None:
@@ -54,7 +60,9 @@ def test_a_kind_of_file_that_a_package_needs_nowhere_is_one_glob() -> None:
 
 
 def test_a_folder_that_is_called_alike_everywhere_is_one_glob() -> None:
-    names = {f"t/{folder}/{name}" for folder in "abc" for name in ("m.py", "tests/a.py", "tests/b.json")}
+    names = {
+        f"t/{folder}/{name}" for folder in "abc" for name in ("m.py", "tests/a.py", "tests/b.json")
+    }
     tests = {name for name in names if "tests" in name}
     assert compact(names, tests) == Globs(("**/tests/**",), ())
     assert compact(names | {"u/tests/needed.py"}, tests) == Globs(("t/**/tests/**",), ())
@@ -62,4 +70,6 @@ def test_a_folder_that_is_called_alike_everywhere_is_one_glob() -> None:
 
 def test_modules_are_never_named_by_their_kind() -> None:
     names = {f"t/{folder}/{name}" for folder in "abc" for name in ("m.py", "data.json")}
-    assert "t/**/*.py" not in compact(names, {name for name in names if name.endswith(".py")}).remove
+    assert (
+        "t/**/*.py" not in compact(names, {name for name in names if name.endswith(".py")}).remove
+    )

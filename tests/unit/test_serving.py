@@ -25,7 +25,9 @@ MB = 1_000_000
 
 def round_(start: float, rss: int, seconds: float, measured: bool = True) -> Round:
     held = Memory(rss * MB, rss * MB // 2, rss * MB, None) if measured else None
-    return Round(start, held, held, {"1 text": {4: Load(requests=100, seconds=seconds, p50=0.01, p99=0.02)}})
+    return Round(
+        start, held, held, {"1 text": {4: Load(requests=100, seconds=seconds, p50=0.01, p99=0.02)}}
+    )
 
 
 def test_a_ratio_is_that_within_a_round() -> None:
@@ -47,24 +49,37 @@ def test_replicas_are_whole_and_of_what_is_known() -> None:
 
 
 def test_the_first_side_is_what_the_others_are_compared_with() -> None:
-    sides = {"torch": [round_(4.0, 400, 10), round_(2.0, 400, 10)], "onnx": [round_(1.0, 100, 5), round_(1.0, 100, 5)]}
+    sides = {
+        "torch": [round_(4.0, 400, 10), round_(2.0, 400, 10)],
+        "onnx": [round_(1.0, 100, 5), round_(1.0, 100, 5)],
+    }
     found = summed(sides, {"torch": "sha256:1", "onnx": "sha256:2"})
     assert [found[side]["start"]["ratio"] for side in sides] == [1.0, 0.375]
-    assert found["onnx"]["loaded"]["rss"] == {"median": 100 * MB, "runs": [100 * MB] * 2, "ratio": 0.25}
+    assert found["onnx"]["loaded"]["rss"] == {
+        "median": 100 * MB,
+        "runs": [100 * MB] * 2,
+        "ratio": 0.25,
+    }
     assert found["onnx"]["replicas"] == NODE // (100 * MB)
     assert found["onnx"]["loaded"]["cgroup"]["median"] is None
     assert found["onnx"]["workloads"]["1 text"]["4"]["throughput"] == {
-        "median": 20.0, "runs": [20.0, 20.0], "ratio": 2.0,
-    }  # fmt: skip
+        "median": 20.0,
+        "runs": [20.0, 20.0],
+        "ratio": 2.0,
+    }
     json.dumps(found)
 
 
-HEAD = "response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset\n"
+HEAD = (
+    "response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset\n"
+)
 
 
 def said(*rows: tuple[float, int, float]) -> str:
     """hey's table, of time, status and offset."""
-    return HEAD + "".join(f"{took:.4f},0.0,0.0,0.0,0.0,0.0,{status},{offset:.4f}\n" for took, status, offset in rows)
+    return HEAD + "".join(
+        f"{took:.4f},0.0,0.0,0.0,0.0,0.0,{status},{offset:.4f}\n" for took, status, offset in rows
+    )
 
 
 def test_what_hey_says_is_counted_from_the_first_question_to_the_last_answer() -> None:
@@ -95,7 +110,8 @@ def test_a_request_that_fails_is_no_figure(rows: list[tuple[float, int, float]],
 
 
 @pytest.mark.parametrize(
-    ("seconds", "clients", "latency", "requests"), [(5, 1, 0.01, 500), (5, 4, 0.01, 500), (5, 16, 0.3, 128)]
+    ("seconds", "clients", "latency", "requests"),
+    [(5, 1, 0.01, 500), (5, 4, 0.01, 500), (5, 16, 0.3, 128)],
 )
 def test_requests_are_as_many_as_fill_the_time_and_eight_of_each_client(
     seconds: float, clients: int, latency: float, requests: int
@@ -105,14 +121,18 @@ def test_requests_are_as_many_as_fill_the_time_and_eight_of_each_client(
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kernel in which process 7 has a child, 8; and an engine that says that a container is process 7."""
+    """A kernel in which process 7 has a child, 8; and an engine that says that a container is
+    process 7.
+    """
     children = {7: "8 ", 8: ""}
     for pid, below in children.items():
         folder = tmp_path / "proc" / str(pid)
         (folder / "task" / str(pid)).mkdir(parents=True)
         (folder / "task" / str(pid) / "children").write_text(below)
         (folder / "cmdline").write_bytes(b"python\0-m\0nlg\0")
-        (folder / "status").write_text(f"Name:\tpython\nVmHWM:\t  30 kB\nVmRSS:\t{pid} kB\nRssAnon:\t2 kB\n")
+        (folder / "status").write_text(
+            f"Name:\tpython\nVmHWM:\t  30 kB\nVmRSS:\t{pid} kB\nRssAnon:\t2 kB\n"
+        )
         (folder / "cgroup").write_text("0::/docker/abc\n")
     (tmp_path / "cgroup" / "docker" / "abc").mkdir(parents=True)
     (tmp_path / "cgroup" / "docker" / "abc" / "memory.current").write_text("123456\n")
@@ -146,7 +166,7 @@ def test_a_service_is_asked_what_it_understands() -> None:
     assert known["hybrid"][0].path == "/search"
 
 
-# --- docs/results.md -------------------------------------------------------------------------------------------------
+# --- docs/results.md
 
 NOTHING = Inputs(writeup={}, passes=(), services=())
 
@@ -154,12 +174,18 @@ NOTHING = Inputs(writeup={}, passes=(), services=())
 def results(measured: bool = True) -> dict[str, Any]:
     sides = {"torch": [round_(4.0, 400, 10, measured)], "onnx": [round_(1.0, 100, 5, measured)]}
     head = {"tool": "hey", "rounds": 1, "seconds": 5, "node": NODE, "machine": "a box"}
-    return {**head, "services": {"embedding": {"sides": summed(sides, dict.fromkeys(sides, "sha256:1"))}}}
+    return {
+        **head,
+        "services": {"embedding": {"sides": summed(sides, dict.fromkeys(sides, "sha256:1"))}},
+    }
 
 
 def test_the_document_has_start_memory_density_and_throughput() -> None:
     shown = serving.figures(replace(NOTHING, serving=results()))
-    assert "| embedding | onnx | 1.00 | 0.25 | 100.0 | 0.25 | 100.0 | 0.25 | 50.0 | unmeasured | 171 | 4.07 |" in shown
+    assert (
+        "| embedding | onnx | 1.00 | 0.25 | 100.0 | 0.25 | 100.0 | 0.25 | 50.0 | unmeasured | 171 |"
+        " 4.07 |" in shown
+    )
     assert "| embedding | 1 text | 4 | onnx | 10.00 | 1.00 | 20.00 | 1.00 | 20.00 | 2.00 |" in shown
     assert "Measured on: a box." in shown
 

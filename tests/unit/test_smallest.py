@@ -1,4 +1,6 @@
-"""The smallest set that a search found: the least of all searches, while packages and checks are what they were."""
+"""The smallest set that a search found: the least of all searches, while packages and checks are
+what they were.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def manifest(tmp_path: Path) -> Manifest:
     for name in ("services.yaml", "locks", "services", "libs", "parity"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("tests", "train", "__pycache__"))
+            shutil.copytree(
+                source,
+                tmp_path / name,
+                ignore=shutil.ignore_patterns("tests", "train", "__pycache__"),
+            )
         else:
             shutil.copy(source, tmp_path / name)
     return read_manifest(tmp_path / "services.yaml")

@@ -27,27 +27,38 @@ ALL_HOLD = """
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a smoke of this text; the service's code is the working directory, the smoke lies elsewhere."""
+    """Run a smoke of this text; the service's code is the working directory, the smoke lies
+    elsewhere.
+    """
     (tmp_path / "app").mkdir()
     (tmp_path / "app/subject.py").write_text("VALUE = 1\n")
     (tmp_path / "context").mkdir()
 
-    def call(text: str, *arguments: str, stored: object = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        text: str, *arguments: str, stored: object = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         (tmp_path / "context/smoke.py").write_text(dedent(text))
         if stored is not None:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
         environment = {"SMOKE": "smoke.py", "SMOKE_CONTEXT": str(tmp_path / "context"), **variables}
         return subprocess.run(
-            [sys.executable, "-S", smoke.__file__, *arguments], cwd=tmp_path / "app", capture_output=True, text=True,
-            check=False, env={**os.environ, **environment}, timeout=30,
-        )  # fmt: skip
+            [sys.executable, "-S", smoke.__file__, *arguments],
+            cwd=tmp_path / "app",
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+            timeout=30,
+        )
 
     return call
 
 
 def levels(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [
-        " ".join(line.split()[1:3]) for line in (done.stdout + done.stderr).splitlines() if line.startswith("smoke: ")
+        " ".join(line.split()[1:3])
+        for line in (done.stdout + done.stderr).splitlines()
+        if line.startswith("smoke: ")
     ]
 
 
@@ -67,11 +78,16 @@ def test_levels_that_a_smoke_does_not_have_are_left_out(run: Run) -> None:
     [
         ('def imports(): raise ImportError("gone")', ["import failed"]),
         ("def load(): assert False", ["import holds", "load failed"]),
-        ("def parity(reference): assert reference == {}", ["import holds", "load holds", "parity failed"]),
+        (
+            "def parity(reference): assert reference == {}",
+            ["import holds", "load holds", "parity failed"],
+        ),
         ("def load(): raise RuntimeError", ["import holds", "load failed"]),
     ],
 )
-def test_the_first_level_that_fails_ends_the_smoke(broken: str, expected: list[str], run: Run) -> None:
+def test_the_first_level_that_fails_ends_the_smoke(
+    broken: str, expected: list[str], run: Run
+) -> None:
     done = run(f"{dedent(ALL_HOLD)}\n{broken}\n", stored={"value": 1})
     assert (done.returncode, levels(done)) == (1, expected)
     assert "Traceback" in done.stderr
@@ -86,7 +102,9 @@ def test_a_smoke_without_a_level_proves_nothing_and_fails(run: Run) -> None:
 def test_a_smoke_that_cannot_be_loaded_fails(run: Run) -> None:
     done = run("import nowhere_to_be_found")
     assert done.returncode == 1
-    assert "ModuleNotFoundError" in done.stderr and done.stderr.endswith("smoke: smoke.py could not be run\n")
+    assert "ModuleNotFoundError" in done.stderr and done.stderr.endswith(
+        "smoke: smoke.py could not be run\n"
+    )
 
 
 def test_a_smoke_that_exits_early_fails(run: Run) -> None:
@@ -102,7 +120,12 @@ def test_parity_without_a_stored_reference_fails_and_says_how_to_store_one(run: 
 
 def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:
     (tmp_path / "context/answers.json").write_text("[1, 2]")
-    assert run("def parity(reference): assert reference == [1, 2]", REFERENCE="answers.json").returncode == 0
+    assert (
+        run(
+            "def parity(reference): assert reference == [1, 2]", REFERENCE="answers.json"
+        ).returncode
+        == 0
+    )
 
 
 def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:

@@ -42,7 +42,8 @@ def images(processes: Processes, label: str | None) -> None:
         processes.answer("docker image inspect", stderr="No such image", code=1)
     else:
         processes.answer(
-            "docker image inspect --format {{json .Config.Labels}}", json.dumps({"slimbake.standin": label})
+            "docker image inspect --format {{json .Config.Labels}}",
+            json.dumps({"slimbake.standin": label}),
         )
         processes.answer("docker image inspect --format {{json .Id}}", '"sha256:1"')
 
@@ -70,11 +71,16 @@ def test_an_older_debian_gives_the_same_suites_from_its_own_mirror() -> None:
 
 def test_a_folder_of_packages_on_this_machine_is_no_mirror() -> None:
     folder = AptSource(uris=("file:/srv/packages",), suites=("trixie",), trusted=True)
-    assert "file:" not in recipe("3.11", debian(apt_sources=(folder, MIRROR, SECURITY)), "").build_sources
+    assert (
+        "file:"
+        not in recipe("3.11", debian(apt_sources=(folder, MIRROR, SECURITY)), "").build_sources
+    )
 
 
 def test_a_version_that_debian_lacks_is_refused_with_those_it_has() -> None:
-    with pytest.raises(SetupError, match=r"no stand-in for Python 3\.12: Debian has 3\.11 and 3\.13"):
+    with pytest.raises(
+        SetupError, match=r"no stand-in for Python 3\.12: Debian has 3\.11 and 3\.13"
+    ):
         recipe("3.12", DEBIAN, "")
 
 
@@ -112,7 +118,9 @@ def test_python3_is_linked_ahead_of_debians_own() -> None:
 def test_a_standin_whose_recipe_is_the_same_is_not_made_again(processes: Processes) -> None:
     images(processes, recipe("3.11", DEBIAN, DUMP).digest)
     assert python_standin("3.11", DEBIAN, print) == REFERENCE
-    assert not [line for line in processes.started if line.startswith(("mmdebstrap", "docker import"))]
+    assert not [
+        line for line in processes.started if line.startswith(("mmdebstrap", "docker import"))
+    ]
 
 
 def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(processes: Processes) -> None:
@@ -165,14 +173,19 @@ def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
     assert "apt-get install mmdebstrap" in caught.value.hint
 
 
-def test_mmdebstrap_is_installed_where_it_may_be(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mmdebstrap_is_installed_where_it_may_be(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     programs(monkeypatch, installed=False)
     monkeypatch.setattr("slimbake.aptget.may_install", lambda root: root)
     images(processes, None)
     for command in ("apt-get", "mmdebstrap", "docker import"):
         processes.answer(command)
     python_standin("3.11", DEBIAN, print, install=True)
-    assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == ["-qq", "mmdebstrap"]
+    assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == [
+        "-qq",
+        "mmdebstrap",
+    ]
 
 
 def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
@@ -183,8 +196,16 @@ def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
     processes.answer("mmdebstrap")
     processes.answer("docker import")
     assert python_standin("3.11", DEBIAN, print, platform="linux/arm64") == f"{REFERENCE}-arm64"
-    assert [line for line in processes.started if line.startswith("mmdebstrap") and "--architectures=arm64 " in line]
-    assert [line for line in processes.started if line.startswith("docker import") and "--platform=linux/arm64" in line]
+    assert [
+        line
+        for line in processes.started
+        if line.startswith("mmdebstrap") and "--architectures=arm64 " in line
+    ]
+    assert [
+        line
+        for line in processes.started
+        if line.startswith("docker import") and "--platform=linux/arm64" in line
+    ]
 
 
 def test_the_recipe_of_this_machine_s_platform_has_no_architecture_in_it() -> None:

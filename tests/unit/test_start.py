@@ -1,4 +1,6 @@
-"""The program that starts an image's command once, run on commands of this machine; durations as people write them."""
+"""The program that starts an image's command once, run on commands of this machine; durations as
+people write them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def asked(code: str, port: int | None = None, limit: float = 20) -> Any:
     """What the program says of `python -c CODE`."""
     given = {"command": [sys.executable, "-c", dedent(code)], "port": port, "limit": limit}
     done = subprocess.run(
-        [sys.executable, start.__file__, json.dumps(given)], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, start.__file__, json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -64,15 +70,23 @@ def test_a_command_without_a_port_is_run_with_help() -> None:
 def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
     ends = "import sys; print('a', file=sys.stderr); sys.exit('no model')"
     told = "a\nno model"
-    assert asked(ends, port) == {"error": f"ended with exit code 1 before it listened on port {port}", "words": told}
+    assert asked(ends, port) == {
+        "error": f"ended with exit code 1 before it listened on port {port}",
+        "words": told,
+    }
     assert asked(ends) == {"error": "ended with exit code 1 with --help", "words": told}
     hangs = "import time; print('loading', flush=True); time.sleep(60)"
     late = {"error": f"does not listen on port {port} within 0.5 s", "words": "loading"}
     assert asked(hangs, port, 0.5) == late
-    assert asked(hangs, None, 0.5) == {"error": "does not end within 0.5 s with --help", "words": "loading"}
+    assert asked(hangs, None, 0.5) == {
+        "error": "does not end within 0.5 s with --help",
+        "words": "loading",
+    }
 
 
-@pytest.mark.parametrize(("written", "meant"), [("3s", 3), (3, 3), ("3", 3), ("2500ms", 2.5), (" 1.5 s ", 1.5)])
+@pytest.mark.parametrize(
+    ("written", "meant"), [("3s", 3), (3, 3), ("3", 3), ("2500ms", 2.5), (" 1.5 s ", 1.5)]
+)
 def test_a_duration_is_kept_in_seconds(written: str | int, meant: float) -> None:
     assert seconds(written) == meant
 
@@ -83,7 +97,11 @@ def test_what_is_no_duration_is_refused(written: str) -> None:
         seconds(written)
 
 
-@pytest.mark.parametrize(("command", "port"), [(["/nowhere/uvicorn"], 8000), ([], 8000), ([], None)])
-def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(command: list[str], port: int | None) -> None:
+@pytest.mark.parametrize(
+    ("command", "port"), [(["/nowhere/uvicorn"], 8000), ([], 8000), ([], None)]
+)
+def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(
+    command: list[str], port: int | None
+) -> None:
     found = start.start(command, port, 1)
     assert found["error"].startswith("cannot be run: ") and found["words"] == ""

@@ -1,4 +1,6 @@
-"""What this machine brings to a build that asks an index: exactly the wheels of a lock that lie in its folders."""
+"""What this machine brings to a build that asks an index: exactly the wheels of a lock that lie in
+its folders.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,15 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
     folder = tmp_path / "folder"
     wanted = make_wheel(folder, "torch", "2+cpu", tag="cp311-cp311-linux_x86_64")
-    make_wheel(folder, "torch", "2+cpu", tag="cp312-cp312-linux_x86_64")  # the same version, for another Python
+    # the same version, for another Python
+    make_wheel(folder, "torch", "2+cpu", tag="cp312-cp312-linux_x86_64")
     make_wheel(folder, "other", "1")
-    here = dataclasses.replace(DEBIAN, packages=Packages(find_links=(str(folder), "https://pages.example.com")))
-    targets = plan(fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))).targets
+    here = dataclasses.replace(
+        DEBIAN, packages=Packages(find_links=(str(folder), "https://pages.example.com"))
+    )
+    targets = plan(
+        fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))
+    ).targets
     locks = {
         "a": (
             Pin("torch", "2+cpu", (Wheel(wanted.name, 1, ""),)),
@@ -42,7 +49,9 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     assert find_links(targets, locks, here) == found
 
 
-def test_a_build_that_asks_an_index_asks_the_machine_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_asks_an_index_asks_the_machine_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert uv_settings(Packages(find_links=("/srv/wheels",))) == ""
     said = uv_settings(

@@ -1,4 +1,6 @@
-"""What is found in layers: whose the bytes are, what lies twice, what is hidden, and how far the lower bound is."""
+"""What is found in layers: whose the bytes are, what lies twice, what is hidden, and how far the
+lower bound is.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,29 @@ from slimbake.report import sizes as report
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
 STATUS = {
     "var/lib/dpkg/status.d/libfoo1": b"Package: libfoo1\nVersion: 1.2-3\n",
-    "var/lib/dpkg/status.d/libfoo1.md5sums": b"0123  lib/x86_64-linux-gnu/libfoo.so.1\n0123  usr/share/doc/libfoo1/x\n",
+    "var/lib/dpkg/status.d/libfoo1.md5sums": (
+        b"0123  lib/x86_64-linux-gnu/libfoo.so.1\n0123  usr/share/doc/libfoo1/x\n"
+    ),
 }
-RUNTIME = tar({
-    **STATUS, "usr/lib/x86_64-linux-gnu/libfoo.so.1": b"f" * 100, "usr/share/doc/libfoo1/x": b"doc",
-    "usr/local/bin/other": b"12345", "lonely": b"1",
-})  # fmt: skip
-BASE = tar({
-    **record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf"),
-    f"{SITE}/some/__init__.py": b"x" * 10, f"{SITE}/some/__pycache__/__init__.cpython-311.pyc": b"y" * 20,
-    "opt/slimbake/bin/some": b"z", "etc/some.conf": b"c" * 3, f"{SITE}/stray.py": b"s" * 7,
-})  # fmt: skip
+RUNTIME = tar(
+    {
+        **STATUS,
+        "usr/lib/x86_64-linux-gnu/libfoo.so.1": b"f" * 100,
+        "usr/share/doc/libfoo1/x": b"doc",
+        "usr/local/bin/other": b"12345",
+        "lonely": b"1",
+    }
+)
+BASE = tar(
+    {
+        **record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf"),
+        f"{SITE}/some/__init__.py": b"x" * 10,
+        f"{SITE}/some/__pycache__/__init__.cpython-311.pyc": b"y" * 20,
+        "opt/slimbake/bin/some": b"z",
+        "etc/some.conf": b"c" * 3,
+        f"{SITE}/stray.py": b"s" * 7,
+    }
+)
 
 
 def surveyed(tmp_path: Path, *images: Made, **options: Any) -> Survey:
@@ -52,11 +66,19 @@ def image(name: str, *layers: bytes, **said: Any) -> Made:
     return Made(layers, name=f"registry.example.com/toys/{name}:latest", **said)
 
 
-def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_bytecode(tmp_path: Path) -> None:
+def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_bytecode(
+    tmp_path: Path,
+) -> None:
     found = surveyed(tmp_path, image("one", RUNTIME, BASE))
-    rows = {(row.kind, row.name, row.what): (row.uncompressed, row.files) for row in views.by_package(found)}
-    written = len(record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf")
-                  [f"{SITE}/some_pack.age-2.0.dist-info/RECORD"])  # fmt: skip
+    rows = {
+        (row.kind, row.name, row.what): (row.uncompressed, row.files)
+        for row in views.by_package(found)
+    }
+    written = len(
+        record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf")[
+            f"{SITE}/some_pack.age-2.0.dist-info/RECORD"
+        ]
+    )
     status = sum(map(len, STATUS.values()))
     assert rows == {
         ("python", "some-pack-age", "2.0"): (10 + 20 + 1 + 3 + written, 5),
@@ -70,10 +92,15 @@ def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_byteco
 
 
 def test_the_bytes_of_top_directories_add_up_to_the_image(tmp_path: Path) -> None:
-    found = surveyed(tmp_path, image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"})))
+    found = surveyed(
+        tmp_path, image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"}))
+    )
     rows = {row.name: row.files for row in views.by_directory(found)}
     assert rows == {"/opt": 5, "/usr": 3, "/var": 2, "/etc": 1, "/app": 1, "/weights": 1, "/": 1}
-    assert sum(row.uncompressed for row in views.by_directory(found)) == found.measurement.images[0].uncompressed
+    assert (
+        sum(row.uncompressed for row in views.by_directory(found))
+        == found.measurement.images[0].uncompressed
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,8 +122,16 @@ def test_whose_a_file_is(path: str, whose: Owner) -> None:
 
 
 def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Path) -> None:
-    layer = tar([folder("a"), Member("a/b", b"x" * 9), Member("a/c", type=b"1", link="a/b"),
-                 Member("a/d", type=b"2", link="b"), Member("a/.wh.gone"), Member("e/.wh..wh..opq")])  # fmt: skip
+    layer = tar(
+        [
+            folder("a"),
+            Member("a/b", b"x" * 9),
+            Member("a/c", type=b"1", link="a/b"),
+            Member("a/d", type=b"2", link="b"),
+            Member("a/.wh.gone"),
+            Member("e/.wh..wh..opq"),
+        ]
+    )
     found = surveyed(tmp_path, image("one", layer))
     contents = found.contents[digest(layer)]
     assert (contents.uncompressed, contents.files) == (9, 1)
@@ -106,16 +141,29 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Pat
 
 def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> None:
     found = surveyed(
-        tmp_path, image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000}))
+        tmp_path,
+        image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000})),
     )
     (duplicate,) = findings(found).duplicates
-    assert (duplicate.digest, duplicate.uncompressed, duplicate.waste) == (digest(MINUTES), 6300, 6300)
-    assert [(copy.path, copy.images) for copy in duplicate.copies] == [("a", ("one",)), ("c", ("one",))]
+    assert (duplicate.digest, duplicate.uncompressed, duplicate.waste) == (
+        digest(MINUTES),
+        6300,
+        6300,
+    )
+    assert [(copy.path, copy.images) for copy in duplicate.copies] == [
+        ("a", ("one",)),
+        ("c", ("one",)),
+    ]
     assert duplicate.reason == ""
 
 
-def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(tmp_path: Path) -> None:
-    assert findings(surveyed(tmp_path, image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates == ()
+def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
+    tmp_path: Path,
+) -> None:
+    assert (
+        findings(surveyed(tmp_path, image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,21 +178,32 @@ def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(tmp
 )
 def test_why_two_layers_hold_the_same(tmp_path: Path, first: str, second: str, reason: str) -> None:
     found = surveyed(
-        tmp_path, image("one", RUNTIME, tar({first: MINUTES})), image("two", RUNTIME, tar({second: MINUTES, "z": b""}))
+        tmp_path,
+        image("one", RUNTIME, tar({first: MINUTES})),
+        image("two", RUNTIME, tar({second: MINUTES, "z": b""})),
     )
     (duplicate,) = findings(found).duplicates
     assert reason in duplicate.reason
     assert bool(reason) == bool(duplicate.reason)
 
 
-def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_a_host(tmp_path: Path) -> None:
+def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_a_host(
+    tmp_path: Path,
+) -> None:
     shared = tar({"opt/x": MINUTES})
     found = surveyed(
-        tmp_path, image("one", RUNTIME, shared), image("two", BASE, shared), image("three", RUNTIME, shared)
+        tmp_path,
+        image("one", RUNTIME, shared),
+        image("two", BASE, shared),
+        image("three", RUNTIME, shared),
     )
     row = next(row for row in views.by_layer(found) if row.name == digest(shared))
     two = next(image for image in found.measurement.images if image.name == "two")
-    assert (row.uncompressed, row.on_host, row.on_registry) == (6300, 12600, len(zstandard.compress(shared)))
+    assert (row.uncompressed, row.on_host, row.on_registry) == (
+        6300,
+        12600,
+        len(zstandard.compress(shared)),
+    )
     assert set(row.images) == {"one", "two", "three"}
     assert found.measurement.own_on_registry(two) == len(zstandard.compress(BASE))
 
@@ -155,7 +214,12 @@ def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
     assert (row.gzip, row.zstd, row.on_registry) == (None, None, None)
     assert "unmeasured" in report.text(found, "layer", None, False)
     made = report.as_json(found)
-    assert made["images"]["one"]["compressed"] is made["images"]["one"]["zstd"] is made["unique_on_registry"] is None
+    assert (
+        made["images"]["one"]["compressed"]
+        is made["images"]["one"]["zstd"]
+        is made["unique_on_registry"]
+        is None
+    )
 
 
 def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> None:
@@ -169,7 +233,12 @@ def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> 
 def test_the_parts_of_a_layer_are_compressed_by_themselves_and_add_up(tmp_path: Path) -> None:
     noise = os.urandom(50_000)
     layer = tar(
-        {**record("a", "1", "a/x", "a/y"), f"{SITE}/a/x": noise, f"{SITE}/a/y": b"a" * 50_000, "app/z": b"b" * 50_000}
+        {
+            **record("a", "1", "a/x", "a/y"),
+            f"{SITE}/a/x": noise,
+            f"{SITE}/a/y": b"a" * 50_000,
+            "app/z": b"b" * 50_000,
+        }
     )
     found = surveyed(tmp_path, image("one", layer), compress=True)
     rows = {row.name: row for row in views.by_package(found)}
@@ -185,7 +254,9 @@ def test_the_parts_of_a_layer_are_compressed_by_themselves_and_add_up(tmp_path: 
 def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     noise, more = os.urandom(100_000), os.urandom(1000)
     one, two = tar({"a": noise, "b": more}), tar({"c": noise, "d": more, "e": b""})
-    found = surveyed(tmp_path, image("one", one), image("two", two), image("three", one), lower_bound=True)
+    found = surveyed(
+        tmp_path, image("one", one), image("two", two), image("three", one), lower_bound=True
+    )
     bound = found.bound
     assert bound
     assert (bound.files, bound.uncompressed) == (2, 101_000)
@@ -209,7 +280,9 @@ def test_what_is_on_the_shelf_is_not_read_again(tmp_path: Path) -> None:
         for layer in source.images[0].layers:
             (layout / "blobs" / "sha256" / layer.blob.removeprefix("sha256:")).unlink()
         assert survey([source], shelf, compress=True, lower_bound=True) == first
-        (tmp_path / "layers" / f"{digest(BASE).removeprefix('sha256:')}.json").write_text('{"format": 1, "x": 1}')
+        (tmp_path / "layers" / f"{digest(BASE).removeprefix('sha256:')}.json").write_text(
+            '{"format": 1, "x": 1}'
+        )
         with pytest.raises(Exception, match="lacks the blob"):
             survey([source], shelf)
 
@@ -218,7 +291,9 @@ def figures(found: Survey) -> Any:
     return json.loads(json.dumps(report.as_json(found)))
 
 
-def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(tmp_path: Path) -> None:
+def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
+    tmp_path: Path,
+) -> None:
     old, new, last = tar({"app/a": b"x" * 10}), tar({"app/a": b"x" * 30}), tar({"app/b": b"y"})
     before = figures(surveyed(tmp_path / "1", image("one", RUNTIME, old), image("gone", BASE)))
     after = surveyed(tmp_path / "2", image("one", RUNTIME, new, last), image("new", BASE))
@@ -294,7 +369,11 @@ def test_beside_a_manifest_what_was_read_is_kept(
             path.unlink()
     run("./out")
     assert capsys.readouterr().out == first
-    assert sorted(path.name for path in (tmp_path / ".slimbake").iterdir()) == [".gitignore", "layers", "measured.json"]
+    assert sorted(path.name for path in (tmp_path / ".slimbake").iterdir()) == [
+        ".gitignore",
+        "layers",
+        "measured.json",
+    ]
 
 
 @pytest.mark.parametrize("content", [None, "no json"])
@@ -307,8 +386,14 @@ def test_an_earlier_measurement_that_cannot_be_read(tmp_path: Path, content: str
 
 @pytest.mark.parametrize(
     ("size", "text", "change"),
-    [(None, "unmeasured", "unmeasured"), (0, "0 B", "+0 B"), (999, "999 B", "+999 B"), (-1500, "-1.5 kB", "-1.5 kB"),
-     (12_345_678, "12.3 MB", "+12.3 MB"), (1_234_000_000, "1,234.0 MB", "+1,234.0 MB")],
-)  # fmt: skip
+    [
+        (None, "unmeasured", "unmeasured"),
+        (0, "0 B", "+0 B"),
+        (999, "999 B", "+999 B"),
+        (-1500, "-1.5 kB", "-1.5 kB"),
+        (12_345_678, "12.3 MB", "+12.3 MB"),
+        (1_234_000_000, "1,234.0 MB", "+1,234.0 MB"),
+    ],
+)
 def test_bytes_are_told_in_a_unit_that_shows_them(size: int | None, text: str, change: str) -> None:
     assert (readable(size), readable(size, signed=True)) == (text, change)

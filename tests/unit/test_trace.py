@@ -47,7 +47,11 @@ def test_a_module_is_run_as_python_does(python: str, options: list[str], folder:
 
 def test_a_file_is_run_from_its_own_folder(folder: Path) -> None:
     (folder / "link.py").symlink_to("app/app.py")
-    assert program(["python", "app.py", "-m", "x"]) == (runpy.run_path, folder / "app", ["app.py", "-m", "x"])
+    assert program(["python", "app.py", "-m", "x"]) == (
+        runpy.run_path,
+        folder / "app",
+        ["app.py", "-m", "x"],
+    )
     assert program(["python", "../link.py"]) == (runpy.run_path, folder / "app", ["../link.py"])
 
 
@@ -71,7 +75,9 @@ def test_a_script_is_found_on_the_path_and_run_as_a_file(folder: Path) -> None:
         (["python", "missing.py"], "python missing.py names neither"),
     ],
 )
-def test_what_is_no_program_of_python_is_not_run_and_named(command: list[str], said: str, folder: Path) -> None:
+def test_what_is_no_program_of_python_is_not_run_and_named(
+    command: list[str], said: str, folder: Path
+) -> None:
     executable(folder / "bin/binary", b"\x7fELF" + bytes(range(256)))
     executable(folder / "bin/shell", b"#!/bin/sh\nexec python -m app\n")
     with pytest.raises(UntraceableError) as raised:
@@ -79,7 +85,8 @@ def test_what_is_no_program_of_python_is_not_run_and_named(command: list[str], s
     assert said in str(raised.value)
 
 
-# In a process of its own: a hook of Python's audit stays. The tests lie in /tmp, and run as whom they do.
+# In a process of its own: a hook of Python's audit stays. The tests lie in /tmp, and run as whom
+# they do.
 TRACED = """
 import sys, types
 from pathlib import Path
@@ -113,15 +120,21 @@ def test_what_a_script_uses_that_serves_is_seen(folder: Path) -> None:
         port = free.getsockname()[1]
     told = traced(folder, ["serve", str(port)], port)
     assert (told["held"], told["untraced"]) == (True, "")
-    assert {str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")} <= told["elsewhere"].keys()
+    assert {str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")} <= told[
+        "elsewhere"
+    ].keys()
 
 
 def test_what_a_file_uses_is_seen_to_its_end(folder: Path) -> None:
-    (folder / "app/job.py").write_text("import sys, app\nassert sys.argv == ['job.py', 'now']\nimport last\n")
+    (folder / "app/job.py").write_text(
+        "import sys, app\nassert sys.argv == ['job.py', 'now']\nimport last\n"
+    )
     (folder / "app/last.py").write_text("")
     told = traced(folder, ["python", "job.py", "now"])
     assert (told["held"], told["untraced"]) == (True, "")
-    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= told["elsewhere"].keys()
+    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= told[
+        "elsewhere"
+    ].keys()
 
 
 def test_an_answer_says_why_a_command_was_not_traced(folder: Path) -> None:

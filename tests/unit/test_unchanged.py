@@ -14,7 +14,9 @@ from slimbake.cli import slimbake
 
 def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:  # noqa: F811
     """The services that get a job, those that need none, and what is said."""
-    done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(root / "services.yaml"), "--since", revision])
+    done = CliRunner().invoke(
+        slimbake, ["matrix", "--manifest", str(root / "services.yaml"), "--since", revision]
+    )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     jobs = [job["services"] for job in found["services"]["include"]]

@@ -51,7 +51,9 @@ def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> Non
         "ml": ("web", "cpu"),
         "ml-cuda": ("web-cuda", "cu128"),
     }
-    assert [([layer.name for layer in family.layers], family.torch) for family in families(found)] == [
+    assert [
+        ([layer.name for layer in family.layers], family.torch) for family in families(found)
+    ] == [
         (["base-web", "base-ml", "rank"], "cpu"),
         (["base-web-cuda", "base-ml-cuda", "rank-cuda"], "cu128"),
     ]
@@ -73,7 +75,10 @@ def test_a_base_above_one_with_variants_may_add_to_them() -> None:
         "vision": (),
         "vision-cuda": ("cupy",),
     }
-    assert [(s.name, s.base) for s in found.services] == [("see", "vision"), ("see-cuda", "vision-cuda")]
+    assert [(s.name, s.base) for s in found.services] == [
+        ("see", "vision"),
+        ("see-cuda", "vision-cuda"),
+    ]
 
 
 def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None:
@@ -94,18 +99,25 @@ def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None
     )
     first, second = made(rank).services
     assert (first.requirements, first.env, first.platforms, first.budget) == (
-        asks("a"), rank.env, (), Budget(1, 2),
-    )  # fmt: skip
+        asks("a"),
+        rank.env,
+        (),
+        Budget(1, 2),
+    )
     assert (second.requirements, second.platforms, second.budget) == (
-        asks("a", "b"), ("linux/amd64",), Budget(1, 9),
-    )  # fmt: skip
+        asks("a", "b"),
+        ("linux/amd64",),
+        Budget(1, 9),
+    )
     assert second.env == (("MODE", "cuda"), ("KEEP", "1"), ("DEVICE", "0"))
 
 
 def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch() -> None:
     base = Base("ml", extends="web", requirements=asks("torch"), torch="cpu")
     rank = service("rank", base="ml", variants=(CPU, CUDA))
-    slim = service("slim", base="ml", variants=(Variant("thin"), Variant("fat", requirements=asks("rich"))))
+    slim = service(
+        "slim", base="ml", variants=(Variant("thin"), Variant("fat", requirements=asks("rich")))
+    )
     found = made(rank, slim, by=(WEB, base))
     assert bases(found) == {
         "web": (None, None),
@@ -114,20 +126,29 @@ def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch
         "ml-cuda": ("web-cuda", "cu128"),
     }
     assert [(s.name, s.base) for s in found.services] == [
-        ("rank", "ml"), ("rank-cuda", "ml-cuda"), ("slim", "ml"), ("slim-fat", "ml"),
-    ]  # fmt: skip
+        ("rank", "ml"),
+        ("rank-cuda", "ml-cuda"),
+        ("slim", "ml"),
+        ("slim-fat", "ml"),
+    ]
 
 
 def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
     base = Base("ml", requirements=asks("torch"), torch="cpu")
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
     assert [(s.name, s.base) for s in found.services] == [("rank", "ml-cuda"), ("rank-cpu", "ml")]
-    assert next(g.targets for g in plan(found).groups if g.name == "bases") == ("runtime", "base-ml", "base-ml-cuda")
+    assert next(g.targets for g in plan(found).groups if g.name == "bases") == (
+        "runtime",
+        "base-ml",
+        "base-ml-cuda",
+    )
 
 
 def test_files_that_variants_are_read_from_are_in_no_image() -> None:
     more = Variant("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
-    own = service("own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",)))
+    own = service(
+        "own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",))
+    )
     found = plan(made(replace(own, variants=(Variant("thin"), more)), by=()))
     for name in ("own", "own-fat"):
         assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
@@ -136,18 +157,26 @@ def test_files_that_variants_are_read_from_are_in_no_image() -> None:
 def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
     found = made(service("own", requirements=asks("torch"), variants=(CPU, CUDA)), by=(WEB,))
     assert [(family.layers[0].name, family.torch) for family in families(found)] == [
-        ("base-web", ""), ("own", "cpu"), ("own-cuda", "cu128"),
-    ]  # fmt: skip
+        ("base-web", ""),
+        ("own", "cpu"),
+        ("own-cuda", "cu128"),
+    ]
 
 
 def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
     base = Base("ml", requirements=asks("torch"))
-    found = made(service("rank", base="ml", variants=(Variant("index", torch="pypi"), CPU)), by=(base,))
+    found = made(
+        service("rank", base="ml", variants=(Variant("index", torch="pypi"), CPU)), by=(base,)
+    )
     assert [(s.name, s.base) for s in found.services] == [("rank", "ml"), ("rank-cpu", "ml-cpu")]
 
 
 FLEET = plan(
-    made(service("api", base="web", smoke="s.py"), service("rank", base="ml", smoke="s.py", port=8000), registry="r.io")
+    made(
+        service("api", base="web", smoke="s.py"),
+        service("rank", base="ml", smoke="s.py", port=8000),
+        registry="r.io",
+    )
 )
 
 
@@ -171,7 +200,11 @@ def test_default_is_one_image_of_each_service_and_a_variant_is_a_group() -> None
 
 
 def test_variants_of_a_service_answer_to_one_name_on_the_fleet_s_network() -> None:
-    assert [(s.service, s.host) for s in FLEET.services] == [("api", "api"), ("rank", "rank"), ("rank-cuda", "rank")]
+    assert [(s.service, s.host) for s in FLEET.services] == [
+        ("api", "api"),
+        ("rank", "rank"),
+        ("rank-cuda", "rank"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,10 +229,17 @@ def test_services_are_chosen_by_name_by_variant_or_both(
     [
         ((), "cud", "there is no variant 'cud' in services.yaml", "did you mean 'cuda'?"),
         (("api",), "cuda", "'api' has no variant 'cuda'", "these have: rank"),
-        (("rank-gpu",), "", "there is no service 'rank-gpu' in services.yaml", "did you mean 'rank-cuda'?"),
+        (
+            ("rank-gpu",),
+            "",
+            "there is no service 'rank-gpu' in services.yaml",
+            "did you mean 'rank-cuda'?",
+        ),
     ],
 )
-def test_a_choice_that_is_none_is_told(names: tuple[str, ...], variant: str, message: str, hint: str) -> None:
+def test_a_choice_that_is_none_is_told(
+    names: tuple[str, ...], variant: str, message: str, hint: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         select(FLEET, names, variant)
     assert str(caught.value) == message

@@ -1,4 +1,6 @@
-"""The program that runs a service's verify beside the service, run as a process as the container does it."""
+"""The program that runs a service's verify beside the service, run as a process as the container
+does it.
+"""
 
 from __future__ import annotations
 
@@ -51,18 +53,29 @@ http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a verify of this text on a service of that text; what was found, and what was said besides."""
+    """Run a verify of this text on a service of that text; what was found, and what was said
+    besides.
+    """
 
-    def call(check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 20.0) -> dict[str, Any]:
+    def call(
+        check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 20.0
+    ) -> dict[str, Any]:
         port = free_port()
         (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
         (tmp_path / "verify.py").write_text(dedent(check))
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
-        given = question(tmp_path / "verify.py", "app/verify.py", command, 3, port if listens else None, limit)
+        given = question(
+            tmp_path / "verify.py", "app/verify.py", command, 3, port if listens else None, limit
+        )
         done = subprocess.run(
-            [sys.executable, "-I", "-c", START], input=given, capture_output=True, text=True, check=False,
-            timeout=30, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
+            [sys.executable, "-I", "-c", START],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
         (line,) = done.stdout.splitlines()
         found = dict(json.loads(line))
         assert done.returncode == (0 if found["holds"] else 1)
@@ -73,8 +86,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         def verify(service):
             print("checking")
             assert service.get("/a").json() == {"path": "/a"}
@@ -83,8 +95,7 @@ def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(ru
             assert service.post("/", body=b"raw").body == b"raw"
             streamed = service.get("/stream")
             assert streamed.pieces == (b"one", b"two") and streamed.headers["transfer-encoding"] == "chunked"
-        """
-    )
+        """)
     assert found["error"] == ""
     assert 0 < found["startup"] < found["seconds"] < 20
     assert 5e6 < found["rss"] < 1e9
@@ -92,15 +103,13 @@ def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(ru
 
 
 def test_a_verify_that_fails_says_where(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         def verify(service):
             compare(service.get("/a").json())
 
         def compare(answer):
             assert answer == {"path": "/b"}, answer
-        """
-    )
+        """)
     assert [line for line in found["error"].splitlines() if set(line) - set(" ^~")] == [
         '  File "app/verify.py", line 3, in verify',
         '    compare(service.get("/a").json())',
@@ -131,9 +140,13 @@ def test_a_service_that_never_listens_is_told_from_a_check_that_hangs(run: Run) 
 
 
 def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: Run) -> None:
-    found = run("def verify(service): service.get('/')", "import sys\nsys.exit('DATABASE: is not set')")
+    found = run(
+        "def verify(service): service.get('/')", "import sys\nsys.exit('DATABASE: is not set')"
+    )
     first, *rest = found["error"].splitlines()
-    assert first.startswith("it does not start: the service ended by itself, with exit code 1 before it listened on")
+    assert first.startswith(
+        "it does not start: the service ended by itself, with exit code 1 before it listened on"
+    )
     assert rest == ["its last words:", "  DATABASE: is not set"]
 
 
@@ -149,14 +162,12 @@ def test_a_service_that_dies_on_a_request_is_reported_with_its_last_words(run: R
 
 
 def test_a_service_that_dies_behind_the_back_of_its_verify_is_found_out(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         import contextlib
         def verify(service):
             with contextlib.suppress(Exception):
                 service.get("/die")
-        """
-    )
+        """)
     assert found["error"].startswith("the service ended by itself, with exit code 3")
 
 
@@ -169,17 +180,21 @@ def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
     ("handler", "error"),
     [
         ("lambda *_: None", "it did not end within 5 s of SIGTERM"),
-        ("signal.SIG_DFL", "it has no handler for SIGTERM, which process 1 of a container then ignores"),
+        (
+            "signal.SIG_DFL",
+            "it has no handler for SIGTERM, which process 1 of a container then ignores",
+        ),
     ],
 )
-def test_a_service_that_would_not_end_with_its_container_is_found_out(handler: str, error: str, run: Run) -> None:
+def test_a_service_that_would_not_end_with_its_container_is_found_out(
+    handler: str, error: str, run: Run
+) -> None:
     serves = SERVES.replace("lambda *_: os._exit(0)", handler)
     assert run("def verify(service): service.get('/')", serves)["error"] == error
 
 
 def test_a_service_finds_its_upstreams_and_the_check_what_they_were_asked(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         import contextlib
         def verify(service):
             behind = service.upstream(lambda method, path, body: {"got": [method, path, body]}, "BEHIND_URL")
@@ -191,14 +206,12 @@ def test_a_service_finds_its_upstreams_and_the_check_what_they_were_asked(run: R
                 assert service.get("/behind").status != 200
             behind.up()
             assert service.get("/behind").json() == expected
-        """
-    )
+        """)
     assert found["error"] == ""
 
 
 def test_an_upstream_whose_expectation_fails_fails_the_verify(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         import contextlib
         def answer(method, path, body):
             assert body == {"n": 2}, body
@@ -206,22 +219,19 @@ def test_an_upstream_whose_expectation_fails_fails_the_verify(run: Run) -> None:
             service.upstream(answer, "BEHIND_URL")
             with contextlib.suppress(Exception):
                 service.get("/behind")
-        """
-    )
+        """)
     assert "line 4, in answer" in found["error"] and "AssertionError: {'n': 1}" in found["error"]
 
 
 def test_a_restart_makes_a_new_process_with_the_new_variables(run: Run) -> None:
-    found = run(
-        """
+    found = run("""
         def verify(service):
             before = service.get("/env").json()
             service.env["WORD"] = "new"
             service.restart()
             after = service.get("/env").json()
             assert before["pid"] != after["pid"] and (before["word"], after["word"]) == (None, "new")
-        """
-    )
+        """)
     assert found["error"] == ""
 
 

@@ -30,10 +30,12 @@ ALL = ("api", "nlg", "legacy")
 
 
 def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]:
-    return tuple(touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(MANIFEST)))
+    return tuple(
+        touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(MANIFEST))
+    )
 
 
-# --- which services --------------------------------------------------------------------------------------------------
+# --- which services
 
 
 @pytest.mark.parametrize(
@@ -91,30 +93,53 @@ def test_a_folder_that_goes_or_comes_touches_what_is_in_it_and_below(kind: str) 
 
 def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
     edited = replace(
-        MANIFEST, services=(replace(MANIFEST.services[0], port=9), *MANIFEST.services[1:], service("new", base="web"))
+        MANIFEST,
+        services=(
+            replace(MANIFEST.services[0], port=9),
+            *MANIFEST.services[1:],
+            service("new", base="web"),
+        ),
     )
     assert touched(PLAN, plan(edited), [Change("services.yaml")], {}, {}) == {
         "api": ("services.yaml",),
         "new": ("services.yaml",),
     }
-    rebased = replace(MANIFEST, bases=(replace(MANIFEST.bases[0], requirements=asks("flask")), MANIFEST.bases[1]))
-    assert tuple(touched(PLAN, plan(rebased, {"base-web.txt": "flask==1\n"}), [Change("services.yaml")], {}, {})) != ()
+    rebased = replace(
+        MANIFEST, bases=(replace(MANIFEST.bases[0], requirements=asks("flask")), MANIFEST.bases[1])
+    )
+    assert (
+        tuple(
+            touched(
+                PLAN,
+                plan(rebased, {"base-web.txt": "flask==1\n"}),
+                [Change("services.yaml")],
+                {},
+                {},
+            )
+        )
+        != ()
+    )
     fewer = replace(MANIFEST, services=MANIFEST.services[1:])
     assert touched(PLAN, plan(fewer), [Change("services.yaml")], {}, {}) == {}
 
 
-@pytest.mark.parametrize("path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "locks/api.txt"])
+@pytest.mark.parametrize(
+    "path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "locks/api.txt"]
+)
 def test_what_is_read_with_the_manifest_has_it_read_again(path: str) -> None:
     assert worth_reading([Change(path)], PLAN)
     assert not worth_reading([Change("README.md"), Change("services/api/app.py")], PLAN)
 
 
 def test_one_line_says_what_and_why() -> None:
-    assert line({"api": ("services/api/src/api/app.py",)}) == "services/api/src/api/app.py changed: api"
+    assert (
+        line({"api": ("services/api/src/api/app.py",)})
+        == "services/api/src/api/app.py changed: api"
+    )
     assert line({"api": ("a", "b"), "nlg": ("a",)}) == "a and 1 more changed: api, nlg"
 
 
-# --- the loop --------------------------------------------------------------------------------------------------------
+# --- the loop
 
 
 class Project:
@@ -143,9 +168,13 @@ class Project:
     def watch(self, changes: Iterator[frozenset[Change]]) -> list[tuple[str, ...]]:
         """What was built after the first build."""
         watch(
-            self.read, self.build, changes, self.root, self.said.append,
+            self.read,
+            self.build,
+            changes,
+            self.root,
+            self.said.append,
             lambda plan: tuple(each.service for each in plan.services),
-        )  # fmt: skip
+        )
         assert self.built[0] == ALL
         return self.built[1:]
 
@@ -163,13 +192,19 @@ API, NLG, YAML = edits("services/api/a.py"), edits("services/nlg/a.py"), edits("
 
 
 def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Project) -> None:
-    assert project.watch(iter([frozenset(), API, edits("README.md"), YAML, NLG])) == [("api",), ("nlg",)]
+    assert project.watch(iter([frozenset(), API, edits("README.md"), YAML, NLG])) == [
+        ("api",),
+        ("nlg",),
+    ]
     assert project.said[1:] == ["services/api/a.py changed: api", "services/nlg/a.py changed: nlg"]
 
 
 def test_what_a_build_writes_leads_to_no_further_build(project: Project) -> None:
     written = edits(
-        "dockerfiles/api.Dockerfile", "docker-bake.hcl", ".slimbake/baked.json", ".github/workflows/bake.yml"
+        "dockerfiles/api.Dockerfile",
+        "docker-bake.hcl",
+        ".slimbake/baked.json",
+        ".github/workflows/bake.yml",
     )
     assert project.watch(iter([API, written])) == [("api",)]
 
@@ -192,8 +227,12 @@ def test_edits_during_a_build_lead_to_one_more(project: Project) -> None:
     assert project.watch(changes()) == [("api",), ("api",)]
 
 
-def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not_lost(project: Project) -> None:
-    fault = ManifestError.of("services.yaml", [Problem("services.yaml", 3, 1, "services.api", "no such base 'wbe'")])
+def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not_lost(
+    project: Project,
+) -> None:
+    fault = ManifestError.of(
+        "services.yaml", [Problem("services.yaml", 3, 1, "services.api", "no such base 'wbe'")]
+    )
 
     def changes() -> Iterator[frozenset[Change]]:
         project.manifest = fault
@@ -205,13 +244,16 @@ def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not
 
     assert project.watch(changes()) == [("api",), ("nlg",)]
     told = [text for text in project.said if "no such base" in text]
-    assert told == ["services.yaml:3:1: services.api: no such base 'wbe'\n1 problem in services.yaml"]
+    assert told == [
+        "services.yaml:3:1: services.api: no such base 'wbe'\n1 problem in services.yaml"
+    ]
 
 
 def test_a_build_that_fails_is_reported_and_watching_goes_on(project: Project) -> None:
     project.fails = {"api": BuildError("api does not build", "try this")}
     assert project.watch(iter([API, NLG, API])) == [("api",), ("nlg",), ("api",)]
-    assert project.said.count("slimbake: api does not build\n  try this") == 3  # the first bake of all, too
+    # the first bake of all, too
+    assert project.said.count("slimbake: api does not build\n  try this") == 3
 
 
 def test_what_could_not_begin_is_built_with_the_next_edit(project: Project) -> None:
@@ -250,7 +292,7 @@ def test_an_interruption_ends_it(project: Project) -> None:
     assert project.built == [ALL, ("api",)]
 
 
-# --- real files ------------------------------------------------------------------------------------------------------
+# --- real files
 
 
 def test_edits_renames_and_removals_are_seen_as_paths_below_the_root(tmp_path: Path) -> None:

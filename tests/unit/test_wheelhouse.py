@@ -69,7 +69,9 @@ def test_what_does_not_belong_into_a_folder_is_removed_from_it(kept: Store) -> N
     assert names(kept.folder([a], "wheels")) == ["wheels", "wheels/a.whl"]
 
 
-def test_a_file_fetched_anew_takes_the_place_of_the_damaged_one_in_every_folder(kept: Store) -> None:
+def test_a_file_fetched_anew_takes_the_place_of_the_damaged_one_in_every_folder(
+    kept: Store,
+) -> None:
     a = put(kept, "a.whl", b"abc")
     folder = kept.folder([a], "wheels")
     a.path.write_bytes(b"xyz")  # through the link, the folder's too
@@ -86,7 +88,9 @@ def test_the_same_files_directly_and_in_a_folder_are_two_folders(kept: Store) ->
     assert kept.folder([a], "wheels") == one
 
 
-def test_a_file_system_without_links_gets_copies_once(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_links_gets_copies_once(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(*_: object) -> None:
         raise PermissionError("no links here")
 
@@ -100,7 +104,9 @@ def test_a_file_is_taken_in_by_its_hash_or_not_at_all(kept: Store, tmp_path: Pat
     (tmp_path / "a.whl").write_bytes(b"abc")
     sha256 = hashlib.sha256(b"abc").hexdigest()
     assert kept.take(tmp_path / "a.whl", sha256, "a.whl").read_bytes() == b"abc"
-    with pytest.raises(FetchError, match=f"a.whl is not what the lock names: sha256 {sha256}, wanted 0000"):
+    with pytest.raises(
+        FetchError, match=f"a.whl is not what the lock names: sha256 {sha256}, wanted 0000"
+    ):
         kept.take(tmp_path / "a.whl", "0" * 64, "a.whl")
     assert [path.name for path in kept.root.rglob("*.whl*") if path.is_file()] == ["a.whl"]
 
@@ -114,13 +120,16 @@ def test_what_breaks_half_way_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "other.whl").write_bytes(b"other")
-    (tmp_path / f".a.whl.{os.getpid()}").hardlink_to(tmp_path / "other.whl")  # a process of the same number
+    # a process of the same number
+    (tmp_path / f".a.whl.{os.getpid()}").hardlink_to(tmp_path / "other.whl")
     with half_of(tmp_path / "a.whl") as half:
         half.write_bytes(b"abc")
     assert (tmp_path / "other.whl").read_bytes() == b"other"
 
 
-def test_the_store_lies_where_the_machine_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_store_lies_where_the_machine_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "named"))
     assert store().root == tmp_path / "named"
     monkeypatch.delenv("SLIMBAKE_WHEELHOUSE")
@@ -128,20 +137,28 @@ def test_the_store_lies_where_the_machine_says(monkeypatch: pytest.MonkeyPatch, 
     assert store().root == tmp_path / "cache/slimbake/wheelhouse"
 
 
-# --- wheels whose upstream hash is unknown ---------------------------------------------------------------------------
+# --- wheels whose upstream hash is unknown
 
 
-def test_a_wheel_is_remembered_per_package_version_and_platform(kept: Store, tmp_path: Path) -> None:
+def test_a_wheel_is_remembered_per_package_version_and_platform(
+    kept: Store, tmp_path: Path
+) -> None:
     path = tmp_path / "torch.whl"
     path.write_bytes(b"torch")
     Unresolved(kept).take(TORCH, "linux/amd64", path)
     held = Unresolved(kept).held(TORCH, "linux/amd64")
-    assert held and held.path.read_bytes() == b"torch" and held.sha256 == hashlib.sha256(b"torch").hexdigest()
+    assert (
+        held
+        and held.path.read_bytes() == b"torch"
+        and held.sha256 == hashlib.sha256(b"torch").hexdigest()
+    )
     assert Unresolved(kept).held(TORCH, "linux/arm64") is None
     assert Unresolved(kept).held(Pin("torch", "3+cpu"), "linux/amd64") is None
 
 
-def test_a_wheel_that_is_now_another_is_not_held_and_one_that_is_gone_is(kept: Store, tmp_path: Path) -> None:
+def test_a_wheel_that_is_now_another_is_not_held_and_one_that_is_gone_is(
+    kept: Store, tmp_path: Path
+) -> None:
     path = tmp_path / "torch.whl"
     path.write_bytes(b"torch")
     known = Unresolved(kept)
@@ -152,7 +169,9 @@ def test_a_wheel_that_is_now_another_is_not_held_and_one_that_is_gone_is(kept: S
     assert known.held(TORCH, "linux/amd64") is not None
 
 
-def test_a_wheel_that_was_downloaded_has_no_place_that_could_change(kept: Store, tmp_path: Path) -> None:
+def test_a_wheel_that_was_downloaded_has_no_place_that_could_change(
+    kept: Store, tmp_path: Path
+) -> None:
     path = tmp_path / "torch.whl"
     path.write_bytes(b"torch")
     known = Unresolved(kept)
@@ -168,13 +187,17 @@ def test_a_record_that_cannot_be_read_holds_nothing(text: str, kept: Store) -> N
     assert Unresolved(kept).held(TORCH, "linux/amd64") is None
 
 
-def test_a_damaged_debian_package_is_named_and_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_debian_package_is_named_and_fetched_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from slimbake import debs as apt
     from slimbake.inside.debs import Deb
     from slimbake.wheelhouse import debs
 
     whole = b"whole"
-    deb = Deb("libx", "1", "amd64", "libx_1_amd64.deb", len(whole), hashlib.sha256(whole).hexdigest())
+    deb = Deb(
+        "libx", "1", "amd64", "libx_1_amd64.deb", len(whole), hashlib.sha256(whole).hexdigest()
+    )
     kept = Store(tmp_path / "store")
     kept.path(deb.sha256, deb.file).parent.mkdir(parents=True)
     kept.path(deb.sha256, deb.file).write_bytes(b"other")  # of the same length

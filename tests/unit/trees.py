@@ -18,6 +18,10 @@ def state(root: Path) -> dict[str, tuple[str, float, bytes]]:
         return path.read_bytes() if path.is_file() else b""
 
     return {
-        path.relative_to(root).as_posix(): (stat.filemode(path.lstat().st_mode), path.lstat().st_mtime, content(path))
+        path.relative_to(root).as_posix(): (
+            stat.filemode(path.lstat().st_mode),
+            path.lstat().st_mtime,
+            content(path),
+        )
         for path in (root, *root.rglob("*"))
     }

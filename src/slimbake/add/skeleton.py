@@ -34,9 +34,13 @@ class Skeleton:
     def files(self, root: Path, port: object) -> dict[str, str]:
         """Path in the service's folder -> text; the repository's own templates win, file by file."""
         values = {"name": self.service, "package": self.package, "port": port}
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701
+        environment = jinja2.Environment(  # noqa: S701 - no HTML
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+        )
         files = {
-            path.replace("package/", f"{self.package}/", 1): environment.from_string(text).render(values)
+            path.replace("package/", f"{self.package}/", 1): (
+                environment.from_string(text).render(values)
+            )
             for path, text in self._templates(root).items()
         }
         return dict(sorted(files.items()))
@@ -55,7 +59,9 @@ class Skeleton:
 
 
 def skeleton(manifest: Manifest, service: str, base: str | None) -> Skeleton:
-    """Choose the kind that needs nothing beyond the base, and a package name that hides no other module."""
+    """Choose the kind that needs nothing beyond the base, and a package name that hides no other
+    module.
+    """
     required = _required(manifest, base)
     package = service.replace("-", "_")
     hides = package in sys.stdlib_module_names | _LEFT_OUT or keyword.iskeyword(package)
@@ -70,6 +76,8 @@ def _required(manifest: Manifest, base: str | None) -> set[str]:
     names: set[str] = set()
     while base in by_name:
         asked = by_name[base].requirements
-        names |= {name_of(spec) for spec in asked.specs} | {package.name for package in asked.packages}
+        names |= {name_of(spec) for spec in asked.specs} | {
+            package.name for package in asked.packages
+        }
         base = by_name[base].extends
     return names

@@ -14,14 +14,18 @@ _LIMITS = "`slimbake limits --json > evidence/limits.json`"
 
 
 def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:
-    """What is left to do for each of these services: what saves most first, then what is unmeasured."""
+    """What is left to do for each of these services: what saves most first, then what is
+    unmeasured.
+    """
     return tuple(_image(each, facts) for each in facts.subjects if each.service in services)
 
 
 def fleet(facts: Facts) -> Advised:
     """What is left to do that no single image decides."""
     missing = (f"what lies in several places, since {facts.unlaid}",) if facts.unlaid else ()
-    return Advised(service="", advice=_ordered([*share(facts), *compression(facts)]), unmeasured=missing)
+    return Advised(
+        service="", advice=_ordered([*share(facts), *compression(facts)]), unmeasured=missing
+    )
 
 
 def _image(subject: Subject, facts: Facts) -> Advised:
@@ -37,8 +41,12 @@ def _image(subject: Subject, facts: Facts) -> Advised:
 
 
 def _ordered(found: list[Advice]) -> tuple[Advice, ...]:
-    """Equal ones in the order in which they were found: a figure that is not known is no figure, so it comes last."""
-    return tuple(sorted(found, key=lambda each: (each.saves[0].bytes is None, -(each.saves[0].bytes or 0))))
+    """Equal ones in the order in which they were found: a figure that is not known is no figure, so
+    it comes last.
+    """
+    return tuple(
+        sorted(found, key=lambda each: (each.saves[0].bytes is None, -(each.saves[0].bytes or 0)))
+    )
 
 
 def _unmeasured(subject: Subject) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Everything that advice is made of, read from the repository and from what this machine knows of it."""
+"""Everything that advice is made of, read from the repository and from what this machine knows of
+it.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,11 @@ _CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for
 
 
 def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
-    """What is known of a fleet whose locks are fresh; `whole_fleet`: also of its layers, which takes a planner's time.
+    """What is known of a fleet whose locks are fresh; `whole_fleet`: also of its layers, which
+    takes a planner's time.
 
-    Raises UsageError for a measurement that cannot be read, ManifestError for faults of `passes.yaml`.
+    Raises UsageError for a measurement that cannot be read, ManifestError for faults of
+    `passes.yaml`.
     """
     root = manifest.file.parent
     text = source(manifest.file)
@@ -66,9 +70,15 @@ def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
     )
 
 
-def _subjects(whole: Manifest, plan: Plan, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
+def _subjects(
+    whole: Manifest, plan: Plan, pins: Mapping[str, tuple[Pin, ...]]
+) -> Iterator[Subject]:
     root = whole.file.parent
-    weighed, limits, started = measured.weighed(plan, root), measured.limits(root), measured.started(root)
+    weighed, limits, started = (
+        measured.weighed(plan, root),
+        measured.limits(root),
+        measured.started(root),
+    )
     chains = {base.name: base.extends or "" for base in whole.bases}
     sources = weights_sources(whole)
     local = tuple((package.path, ("**/tests", "**/build")) for package in local_packages(whole))
@@ -91,7 +101,10 @@ def _subjects(whole: Manifest, plan: Plan, pins: Mapping[str, tuple[Pin, ...]]) 
             limits=limits.get(name),
             startup=startup,
             rss=rss,
-            imports=imports(root, ((service.context, ignored), *(each for each in local if _uses(service, each[0])))),
+            imports=imports(
+                root,
+                ((service.context, ignored), *(each for each in local if _uses(service, each[0]))),
+            ),
         )
 
 
@@ -100,7 +113,9 @@ def _uses(service: Service, path: str) -> bool:
 
 
 def _parity(service: Service) -> tuple[tuple[str, float], ...]:
-    """The thresholds that its answers are held to, as the plan decides them; () where nothing is measured."""
+    """The thresholds that its answers are held to, as the plan decides them; () where nothing is
+    measured.
+    """
     weights, parity = service.weights, service.parity
     if not (parity and parity.texts and weights and weights.export):
         return ()
@@ -109,7 +124,9 @@ def _parity(service: Service) -> tuple[tuple[str, float], ...]:
 
 def _torch(pins: tuple[Pin, ...]) -> bool:
     """Whether a base holds a build of torch for CPUs."""
-    return any(pin.name == TORCH for pin in pins) and not any(pin.name.startswith(_CUDA) for pin in pins)
+    return any(pin.name == TORCH for pin in pins) and not any(
+        pin.name.startswith(_CUDA) for pin in pins
+    )
 
 
 def _chain(base: str | None, parents: Mapping[str, str]) -> tuple[str, ...]:
@@ -141,7 +158,9 @@ def _layers(whole: Manifest, locks: Mapping[str, str], root: Path) -> Iterator[L
             if each.applied(question.pins):
                 finding = evidence.passes.get(each.name) if evidence else None
                 why = stale(question, evidence, each) if finding else ""
-                passes.append(Tried(each, finding, why, _left_out(each.name, entry.optimize, whole, own)))
+                passes.append(
+                    Tried(each, finding, why, _left_out(each.name, entry.optimize, whole, own))
+                )
         yield Layer(
             name=question.layer,
             services=_standing(question),

@@ -11,10 +11,16 @@ BEST = 9  # BuildKit's zstd does not compress better at any level above
 
 
 def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
-    """For a service that can do without its nearest base: its code imports none of what the base asks for, and its
-    workload opens less than the image holds beside the base's layer."""
+    """For a service that can do without its nearest base: its code imports none of what the base
+    asks for, and its workload opens less than the image holds beside the base's layer.
+    """
     path = ("services", subject.entry, "base")
-    if path not in facts.keys or subject.image is None or subject.limits is None or subject.limits.opened is None:
+    if (
+        path not in facts.keys
+        or subject.image is None
+        or subject.limits is None
+        or subject.limits.opened is None
+    ):
         return
     base = subject.bases[0]
     layer = subject.image.of(f"base-{base}")
@@ -38,12 +44,19 @@ def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
             facts.at(path, f"base: {parent}") if parent else facts.at(path, "", "take it away"),
             Step(command="slimbake lock"),
         ),
-        costs=("what it needs of that base after all becomes a layer of its own, which it shares with nobody",),
+        costs=(
+            (
+                "what it needs of that base after all becomes a layer of its own, which it shares"
+                " with nobody"
+            ),
+        ),
     )
 
 
 def share(facts: Facts) -> Iterator[Advice]:
-    """What lies in several places, by the base that could hold it once; and what the planner would lay otherwise."""
+    """What lies in several places, by the base that could hold it once; and what the planner would
+    lay otherwise.
+    """
     groups: dict[str, list[Doubled]] = {}
     for each in facts.doubled:
         groups.setdefault(each.base, []).append(each)
@@ -54,7 +67,11 @@ def share(facts: Facts) -> Iterator[Advice]:
             continue
         names = [each.key for each in found]
         step = (
-            facts.at(("bases", base, "requirements"), "", f"add {', '.join(name.partition('==')[0] for name in names)}")
+            facts.at(
+                ("bases", base, "requirements"),
+                "",
+                f"add {', '.join(name.partition('==')[0] for name in names)}",
+            )
             if ("bases", base) in facts.keys
             else Step(command="slimbake layers")
         )
@@ -76,7 +93,9 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
     if relaid is None:
         return
     changes = (relaid.host, relaid.registry, relaid.pulled)
-    if not any(-change >= WORTH * now for change, now in zip(changes, relaid.before, strict=True) if now):
+    if not any(
+        -change >= WORTH * now for change, now in zip(changes, relaid.before, strict=True) if now
+    ):
         return
     yield Advice(
         kind="share",
@@ -89,9 +108,16 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
         source="`slimbake layers`, by wheels in the locks and measured packages",
         steps=(
             Step(command="slimbake layers"),
-            facts.at(("bases",), "", "without it, and without each `base`, slimbake finds the layers"),
+            facts.at(
+                ("bases",), "", "without it, and without each `base`, slimbake finds the layers"
+            ),
         ),
-        costs=(f"up to {relaid.layers[1]} layers of packages and weights in an image, {relaid.layers[0]} now",),
+        costs=(
+            (
+                f"up to {relaid.layers[1]} layers of packages and weights in an image,"
+                f" {relaid.layers[0]} now"
+            ),
+        ),
     )
 
 
@@ -103,7 +129,9 @@ def compression(facts: Facts) -> Iterator[Advice]:
     step = facts.at(key, f"compression: {{type: zstd, level: {BEST}}}")
     slower = f"a longer export at level {BEST} than at 7: docs/measuring.md#compression"
     if now.type == "gzip":
-        parts = {p.diff: p for each in facts.subjects if each.image for p in each.image.parts}.values()
+        parts = {
+            p.diff: p for each in facts.subjects if each.image for p in each.image.parts
+        }.values()
         pairs = [(part.gzip, part.zstd) for part in parts]
         known = bool(pairs) and all(gzip is not None and zstd is not None for gzip, zstd in pairs)
         saved = sum((gzip or 0) - (zstd or 0) for gzip, zstd in pairs) if known else None
@@ -120,7 +148,10 @@ def compression(facts: Facts) -> Iterator[Advice]:
             kind="compression",
             what=f"zstd {BEST} in place of zstd {now.level}",
             saves=(Saving("on a registry", None),),
-            source=f"`COMPRESSION_LEVEL={BEST} slimbake bake --no-cache`, then `slimbake sizes` measures it",
+            source=(
+                f"`COMPRESSION_LEVEL={BEST} slimbake bake --no-cache`, then `slimbake sizes`"
+                " measures it"
+            ),
             steps=(step,),
             costs=(slower,),
         )

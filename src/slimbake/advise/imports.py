@@ -10,10 +10,13 @@ from pathlib import Path
 from slimbake.fingerprint.ignore import Ignore, Matched
 
 
-def imports(root: Path, contexts: Iterable[tuple[str, tuple[str, ...]]]) -> Mapping[str, tuple[str, ...]]:
+def imports(
+    root: Path, contexts: Iterable[tuple[str, tuple[str, ...]]]
+) -> Mapping[str, tuple[str, ...]]:
     """Top-level module -> the files that import it, relative to `root`.
 
-    `contexts`: folders and what of each is not sent to a build. What cannot be read as Python imports nothing.
+    `contexts`: folders and what of each is not sent to a build. What cannot be read as Python
+    imports nothing.
     """
     found: dict[str, list[str]] = {}
     for context, ignored in contexts:

@@ -16,10 +16,16 @@ from slimbake.manifest.model import Manifest
 
 
 def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubled, ...]:
-    """The items that lie in several places of a host. `chains`: service -> its bases, the nearest first."""
+    """The items that lie in several places of a host. `chains`: service -> its bases, the nearest
+    first.
+    """
     found = []
     for key, copies in duplicated(hand.plan):
-        having = [chain.service for chain in hand.plan.chains if any(key in group for group in chain.groups)]
+        having = [
+            chain.service
+            for chain in hand.plan.chains
+            if any(key in group for group in chain.groups)
+        ]
         common = Counter(base for service in having for base in chains[service])
         base = next((base for base in chains[having[0]] if common[base] == len(having)), "")
         found.append(Doubled(key, hand.fleet.by_key[key].host, copies, tuple(having), base))
@@ -27,7 +33,9 @@ def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubl
 
 
 def relaid(hand: Written, manifest: Manifest) -> Relaid | None:
-    """What the planner's layers would change; None where they are no better, or no plan keeps the limit."""
+    """What the planner's layers would change; None where they are no better, or no plan keeps the
+    limit.
+    """
     limits = Limits(manifest.layer_limit or Limits().layers)
     if limits.free < 1:
         return None

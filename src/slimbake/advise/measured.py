@@ -24,7 +24,8 @@ IMAGES = f"{FOLDER}/images.json"
 
 
 def weighed(plan: Plan, root: Path) -> dict[str, Weighed]:
-    """Each service's image as it was last baked here, else as it is committed; not there where it was never measured.
+    """Each service's image as it was last baked here, else as it is committed; not there where it
+    was never measured.
 
     Raises UsageError for a file that `slimbake sizes --compress --json` did not write.
     """
@@ -32,13 +33,19 @@ def weighed(plan: Plan, root: Path) -> dict[str, Weighed]:
     try:
         packed = {part["diff"]: part for image in committed.values() for part in image["layers"]}
         known = {
-            service.service: _weighed(plan, service.service, image["digest"], image["layers"], packed, SIZES)
+            service.service: _weighed(
+                plan, service.service, image["digest"], image["layers"], packed, SIZES
+            )
             for service in plan.services
             if (image := committed.get(service.service))
         }
     except (TypeError, KeyError, AttributeError) as error:
         raise _foreign(SIZES, "slimbake sizes --compress --json", error) from None
-    last = {name: image for name, image in images(root / BAKED).items() if name in {s.service for s in plan.services}}
+    last = {
+        name: image
+        for name, image in images(root / BAKED).items()
+        if name in {s.service for s in plan.services}
+    }
     for image in remembered(last, root / MEASURED).images:
         if image.name not in known or known[image.name].digest != image.digest:
             parts = [layer.as_json() for layer in image.layers]
@@ -70,24 +77,33 @@ def limits(root: Path) -> dict[str, Limits]:
     """What images hold against what is used of it. Raises UsageError for a file of another kind."""
     names = [field.name for field in fields(Limits)]
     try:
-        return {name: _limits({key: known[key] for key in names}) for name, known in _read(root, LIMITS).items()}
+        return {
+            name: _limits({key: known[key] for key in names})
+            for name, known in _read(root, LIMITS).items()
+        }
     except (TypeError, KeyError, AttributeError) as error:
         raise _foreign(LIMITS, "slimbake limits --json", error) from None
 
 
 def _limits(known: dict[str, Any]) -> Limits:
     left = known.pop("left")
-    return Limits(**known, left=None if left is None else tuple(Action(**action) for action in left))
+    return Limits(
+        **known, left=None if left is None else tuple(Action(**action) for action in left)
+    )
 
 
 def started(root: Path) -> dict[str, tuple[float | None, int | None]]:
-    """Start-up in seconds and resident bytes of each image with its passes, as `slimbake prove` measured them."""
+    """Start-up in seconds and resident bytes of each image with its passes, as `slimbake prove`
+    measured them.
+    """
     known = _read(root, IMAGES).get("services", {})
     try:
         sides = {name: sides.get("with", {}) for name, sides in known.items()}
         return {name: (side.get("startup"), side.get("rss")) for name, side in sides.items()}
     except AttributeError as error:
-        raise UsageError(f"{IMAGES} holds no measurement ({error})", "`slimbake prove` writes one") from None
+        raise UsageError(
+            f"{IMAGES} holds no measurement ({error})", "`slimbake prove` writes one"
+        ) from None
 
 
 def _read(root: Path, file: str) -> dict[str, Any]:
@@ -96,7 +112,9 @@ def _read(root: Path, file: str) -> dict[str, Any]:
     try:
         return dict(json.loads((root / file).read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "take it from Git again, or measure anew") from None
+        raise UsageError(
+            f"{file} cannot be read: {error}", "take it from Git again, or measure anew"
+        ) from None
 
 
 def _foreign(file: str, command: str, error: Exception) -> UsageError:

@@ -1,4 +1,6 @@
-"""What is known of a fleet, and what there is to do about its bytes, as values. What is unmeasured is None. Pure."""
+"""What is known of a fleet, and what there is to do about its bytes, as values. What is unmeasured
+is None. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from slimbake.plan.model import Compression
 
 Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]
 Bound = Literal["", "at least", "at most", "about"]
-Unit = Literal["uncompressed", "compressed", "on a host", "on a registry", "pulled by a typical update"]
+Unit = Literal[
+    "uncompressed", "compressed", "on a host", "on a registry", "pulled by a typical update"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Advice:
     kind: Kind
     what: str
     saves: tuple[Saving, ...]  # the first is what it is ordered by
-    source: str  # of the savings: which measurement, which files; of what is unmeasured, what would measure it
+    # of the savings: which measurement, which files; of what is unmeasured, what would measure it
+    source: str
     steps: tuple[Step, ...]
     costs: tuple[str, ...]
     also: tuple[str, ...] = ()  # other services whose images change with it
@@ -72,7 +77,9 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advised:
-    """All that is left to do for one image, or for the fleet as a whole (`service` is ""): what saves most first."""
+    """All that is left to do for one image, or for the fleet as a whole (`service` is ""): what
+    saves most first.
+    """
 
     service: str
     uncompressed: int | None = None
@@ -91,7 +98,9 @@ class Advised:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One layer of an image, under the name of the target that lays it ("" where that is not known). Bytes."""
+    """One layer of an image, under the name of the target that lays it ("" where that is not
+    known). Bytes.
+    """
 
     target: str
     diff: str
@@ -119,7 +128,9 @@ class Weighed:
         return None if None in known else sum(size for size in known if size is not None)
 
     def of(self, target: str) -> Part | None:
-        """All that a target lays in this image, as one part; None where it lays nothing that is known."""
+        """All that a target lays in this image, as one part; None where it lays nothing that is
+        known.
+        """
         found = [part for part in self.parts if part.target == target]
         if not found:
             return None
@@ -145,7 +156,8 @@ class Subject:
     limits: Limits | None = None
     startup: float | None = None  # seconds until it listens
     rss: int | None = None
-    imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> the files of its code with it
+    # module -> the files of its code with it
+    imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -205,8 +217,10 @@ class Facts:
     subjects: tuple[Subject, ...]
     compression: Compression
     layers: tuple[Layer, ...] = ()
-    parents: Mapping[str, str] = field(default_factory=dict)  # base -> the one that it extends, "" for none
-    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # base -> the packages that it asks for
+    # base -> the one that it extends, "" for none
+    parents: Mapping[str, str] = field(default_factory=dict)
+    # base -> the packages that it asks for
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=dict)  # lock -> its packages
     packages: Sizes = field(default_factory=dict)  # measured
     doubled: tuple[Doubled, ...] = ()
@@ -216,15 +230,24 @@ class Facts:
 
     def at(self, path: KeyPath, line: str, note: str = "") -> Step:
         """A place of the manifest: a key, and the line that is to stand there or below it."""
-        return Step(place=f"{self.file}:{self.places.key(path).line}", key=dotted(path), line=line, note=note)
+        return Step(
+            place=f"{self.file}:{self.places.key(path).line}",
+            key=dotted(path),
+            line=line,
+            note=note,
+        )
 
     def subject(self, service: str) -> Subject:
         """KeyError where there is none."""
-        return next((each for each in self.subjects if each.service == service), None) or _missing(service)
+        return next((each for each in self.subjects if each.service == service), None) or _missing(
+            service
+        )
 
     def variants(self, subject: Subject) -> tuple[Subject, ...]:
         """The other variants of the same entry."""
-        return tuple(each for each in self.subjects if each.entry == subject.entry and each is not subject)
+        return tuple(
+            each for each in self.subjects if each.entry == subject.entry and each is not subject
+        )
 
 
 def worth(size: int | None, subject: Subject) -> bool:

@@ -1,4 +1,6 @@
-"""What passes could still take: those that are left out, stale or untried, and what no smoke uses. Pure."""
+"""What passes could still take: those that are left out, stale or untried, and what no smoke uses.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,16 @@ def prune(subject: Subject, facts: Facts) -> Iterator[Advice]:
 
 def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
     proven = [each for each in layer.passes if each.finding and each.finding.verdict == "proven"]
-    proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))  # the first ones are named
+    # the first ones are named
+    proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))
     also = tuple(name for name in layer.services if name != subject.service)
     if layer.unchecked:
         names = ", ".join(layer.unchecked)
         if layer.passes:
-            steps = tuple(facts.at(("services", _entry(name, facts)), "smoke: smoke.py") for name in layer.unchecked)
+            steps = tuple(
+                facts.at(("services", _entry(name, facts)), "smoke: smoke.py")
+                for name in layer.unchecked
+            )
             what = f"{layer.name} carries no pass while {names} has no smoke"
             yield _advice(what, proven, (*steps, _prove(layer)), also, layer)
     elif layer.off:
@@ -52,16 +58,23 @@ def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
 
 def _untried(each: Tried) -> bool:
     """Neither carried nor refuted by evidence that answers now."""
-    return not each.left_out and (each.finding is None or bool(each.stale and each.finding.verdict != "proven"))
+    return not each.left_out and (
+        each.finding is None or bool(each.stale and each.finding.verdict != "proven")
+    )
 
 
 def _advice(
-    what: str, known: Sequence[Tried], steps: tuple[Step, ...], also: tuple[str, ...], layer: Layer,
+    what: str,
+    known: Sequence[Tried],
+    steps: tuple[Step, ...],
+    also: tuple[str, ...],
+    layer: Layer,
     passes: Sequence[Tried] = (),
-) -> Advice:  # fmt: skip
+) -> Advice:
     """`known`: passes that save what was measured; `passes`: others, for what they cost."""
     found = [each.finding for each in known if each.finding]
-    # Files that two passes take count in both; the largest pass, or what each takes beside all others, goes at least.
+    # Files that two passes take count in both; the largest pass, or what each takes beside all
+    # others, goes at least.
     size = max(max((f.bytes for f in found), default=0), sum(f.marginal or 0 for f in found))
     packed = max((f.zstd for f in found), default=0)
     bound: Bound = "" if len(found) == 1 and found[0].marginal is None else "at least"
@@ -88,11 +101,19 @@ def _unused(subject: Subject, facts: Facts) -> Iterator[Advice]:
     together = _together(subject, facts)
     for action in subject.limits.left or ():
         if action.kind == "prune":
-            what, command = "files that no smoke and no verify opens", f"slimbake search {' '.join(together)}"
+            what, command = (
+                "files that no smoke and no verify opens",
+                f"slimbake search {' '.join(together)}",
+            )
             costs: tuple[str, ...] = ("every feature that no smoke uses",)
         elif action.kind == "strip":
-            what, command = "symbols of shared libraries", f"slimbake prove {subject.service} --pass {STRIP}"
-            costs = tuple(each.carries.costs for each in _of(STRIP, subject, facts) if each.carries.costs)[:1]
+            what, command = (
+                "symbols of shared libraries",
+                f"slimbake prove {subject.service} --pass {STRIP}",
+            )
+            costs = tuple(
+                each.carries.costs for each in _of(STRIP, subject, facts) if each.carries.costs
+            )[:1]
         else:
             continue
         yield Advice(
@@ -114,7 +135,13 @@ def _together(subject: Subject, facts: Facts) -> tuple[str, ...]:
 
 
 def _of(name: str, subject: Subject, facts: Facts) -> Iterable[Tried]:
-    return (e for layer in facts.layers if layer.name in subject.layers for e in layer.passes if e.carries.name == name)
+    return (
+        e
+        for layer in facts.layers
+        if layer.name in subject.layers
+        for e in layer.passes
+        if e.carries.name == name
+    )
 
 
 def _entry(service: str, facts: Facts) -> str:
@@ -128,4 +155,7 @@ def _prove(layer: Layer) -> Step:
 def _passes(found: Sequence[Tried]) -> str:
     names = [each.carries.name for each in found]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} {'pass' if len(names) == 1 else 'passes'} ({', '.join(names[:_NAMED])}{more})"
+    return (
+        f"{len(names)} {'pass' if len(names) == 1 else 'passes'}"
+        f" ({', '.join(names[:_NAMED])}{more})"
+    )

@@ -1,4 +1,6 @@
-"""Another runtime for a model, and another precision: what that saves, from what was measured of this fleet. Pure."""
+"""Another runtime for a model, and another precision: what that saves, from what was measured of
+this fleet. Pure.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,14 @@ def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
 
 
 def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
-    """`precision: int8` for a model that is not in int8 yet, nor in a variant that `swap` advises already."""
-    if not subject.weights or subject.precision == "int8" or not (subject.runtime or subject.inference == ONNX):
+    """`precision: int8` for a model that is not in int8 yet, nor in a variant that `swap` advises
+    already.
+    """
+    if (
+        not subject.weights
+        or subject.precision == "int8"
+        or not (subject.runtime or subject.inference == ONNX)
+    ):
         return
     variant = _variant(subject, facts)
     if subject.inference != ONNX and variant and variant.precision == "int8":
@@ -70,7 +78,10 @@ def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
         saves=saves,
         source=source,
         steps=(*onnx, step),
-        costs=(_parity(of, "int8"), "another speed on CPUs without instructions for int8: unmeasured"),
+        costs=(
+            _parity(of, "int8"),
+            "another speed on CPUs without instructions for int8: unmeasured",
+        ),
     )
 
 
@@ -78,28 +89,42 @@ def _variant(subject: Subject, facts: Facts) -> Subject | None:
     """The variant of the same service that runs with onnx: the smallest precision first."""
     found = [each for each in facts.variants(subject) if each.inference == ONNX]
     order = ("int8", "fp16", "fp32")
-    return min(found, key=lambda each: order.index(each.precision) if each.precision in order else 3, default=None)
+    return min(
+        found,
+        key=lambda each: order.index(each.precision) if each.precision in order else 3,
+        default=None,
+    )
 
 
 def _difference(subject: Subject, variant: Subject) -> Savings:
     if subject.image is None or variant.image is None:
         missing = " and ".join(each.service for each in (subject, variant) if each.image is None)
-        return (Saving("uncompressed", None),), f"`slimbake bake {missing}`, then `slimbake sizes` measures it"
+        return (
+            Saving("uncompressed", None),
+        ), f"`slimbake bake {missing}`, then `slimbake sizes` measures it"
     size = subject.image.uncompressed - variant.image.uncompressed
     packed = _less(subject.image.compressed, variant.image.compressed)
     return _both(size, packed, ""), f"both images, {_files(subject, variant)}"
 
 
 def _estimate(subject: Subject, facts: Facts) -> Savings:
-    """From a base that another service of the fleet has swapped already, else from packages, else from wheels."""
+    """From a base that another service of the fleet has swapped already, else from packages, else
+    from wheels.
+    """
     now = subject.image.of(f"base-{subject.runtime}") if subject.image else None
     onnx = f"base-{derived(subject.runtime, ONNX)}"
     for other in facts.subjects:
         then = other.image.of(onnx) if other.image and other.inference == ONNX else None
         if now and then and other.image:
-            size, packed = now.uncompressed - then.uncompressed, _less(now.compressed, then.compressed)
+            size, packed = (
+                now.uncompressed - then.uncompressed,
+                _less(now.compressed, then.compressed),
+            )
             source = f"an estimate: base-{subject.runtime} here less {onnx} in {other.service}"
-            return _both(size, packed, "about"), f"{source}, {_files(subject, other)}; the same weights"
+            return (
+                _both(size, packed, "about"),
+                f"{source}, {_files(subject, other)}; the same weights",
+            )
     return _packages(subject, facts)
 
 
@@ -110,21 +135,30 @@ def _packages(subject: Subject, facts: Facts) -> Savings:
     measured = [facts.packages.get(f"{pin.name}=={pin.version}") for pin in going]
     known = [each for each in measured if each]
     if known:
-        # What is not among the measured packages was dropped by a pass, so that nothing of it is there to go.
+        # What is not among the measured packages was dropped by a pass, so that nothing of it is
+        # there to go.
         size, parts = sum(host for host, _ in known), [packed for _, packed in known]
         packed = None if None in parts else sum(part for part in parts if part is not None)
         told = f"packages of {lock} that onnxruntime does without, evidence/sizes.json"
     else:
         wheels = [_wheel(pin) for pin in going]
         if not going or None in wheels:
-            return (Saving("uncompressed", None),), "`slimbake sizes --compress --json > evidence/sizes.json`"
+            return (
+                Saving("uncompressed", None),
+            ), "`slimbake sizes --compress --json > evidence/sizes.json`"
         packed = sum(wheel for wheel in wheels if wheel)
         size = int(packed * UNPACKED)
         told = f"wheels in locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
     more = _onnx(facts)
     if more is None:
-        return _both(size, packed, "at most"), f"an estimate: {told}; onnxruntime itself is unmeasured and comes in"
-    return _both(size - more[0], _less(packed, more[1]), "about"), f"an estimate: {told}; less onnxruntime as locked"
+        return (
+            _both(size, packed, "at most"),
+            f"an estimate: {told}; onnxruntime itself is unmeasured and comes in",
+        )
+    return (
+        _both(size - more[0], _less(packed, more[1]), "about"),
+        f"an estimate: {told}; less onnxruntime as locked",
+    )
 
 
 def _going(pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
@@ -137,7 +171,9 @@ def _going(pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
 
 
 def _onnx(facts: Facts) -> tuple[int, int | None] | None:
-    """Bytes of onnxruntime on a host and compressed, measured or by its wheel; None where nothing tells."""
+    """Bytes of onnxruntime on a host and compressed, measured or by its wheel; None where nothing
+    tells.
+    """
     for pins in facts.pins.values():
         for pin in pins:
             if pin.name == RUNTIME:
@@ -190,32 +226,47 @@ def _key(subject: Subject, facts: Facts) -> KeyPath:
 
 
 def _base(subject: Subject, facts: Facts) -> Iterator[Step]:
-    """What comes before `inference`: a model is exported on the service's own base, which asks for torch itself."""
+    """What comes before `inference`: a model is exported on the service's own base, which asks for
+    torch itself.
+    """
     own: KeyPath = ("services", subject.entry, "base")
     if own not in facts.keys:
         yield facts.at(own, "", "needs a base of its own that requires torch")
     elif subject.bases[0] != subject.runtime:
         yield facts.at(own, f"base: {subject.runtime}", "with what is between them required here")
     if own in facts.keys and "torch" not in facts.asked.get(subject.runtime, ()):
-        yield facts.at(("bases", subject.runtime, "requirements"), "", "add torch, which another package brings now")
+        yield facts.at(
+            ("bases", subject.runtime, "requirements"),
+            "",
+            "add torch, which another package brings now",
+        )
 
 
 def _code(subject: Subject) -> Iterator[str]:
     """What of its code knows torch alone."""
     files = sorted({file for module in TORCH for file in subject.imports.get(module, ())})
     if files and RUNTIME not in subject.imports:
-        yield f"{', '.join(files)}: imports torch or transformers, and has to load the exported model too"
+        yield (
+            f"{', '.join(files)}: imports torch or transformers, and has to load the exported"
+            " model too"
+        )
 
 
 def _parity(subject: Subject, precision: str) -> str:
     """`precision`: what it would have; the variant's own says more, where it is in that already."""
     held = LIMITS[precision]
     if subject.parity and subject.precision != precision:
-        return f"answers change within what `parity` says; by default {precision} is held to {_limits(held.items())}"
+        return (
+            f"answers change within what `parity` says; by default {precision} is held to"
+            f" {_limits(held.items())}"
+        )
     if subject.parity:
         return f"answers change within {_limits(subject.parity)}, or the bake ends with 6"
     line = "`parity: {check: FILE.py, texts: FILE.jsonl}`"
-    return f"answers change, and nothing compares them; {line} would hold them to {_limits(held.items())}"
+    return (
+        f"answers change, and nothing compares them; {line} would hold them to"
+        f" {_limits(held.items())}"
+    )
 
 
 def _limits(found: Iterable[tuple[str, float]]) -> str:

@@ -39,7 +39,8 @@ class Result:
 
     built: tuple[Built, ...]
     failures: tuple[SlimbakeError, ...]  # of targets that were left out, with `keep_going`
-    seconds: Mapping[str, float] = field(default_factory=dict)  # of each target that was built from its first step on
+    # of each target that was built from its first step on
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +74,64 @@ def bake(
     options: Options,
     smokes: bool = True,
 ) -> Result:
-    """Build these services and run their smokes, without moving a tag. Nothing is in the way of running it again.
+    """Build these services and run their smokes, without moving a tag. Nothing is in the way of
+    running it again.
 
-    Raises SetupError for secrets that are missing, BuildError where a target does not build and CheckError where a
-    smoke does not hold; with `options.keep_going`, those two are left out with all that stands on them, and returned.
+    Raises SetupError for secrets that are missing, BuildError where a target does not build and
+    CheckError where a smoke does not hold; with `options.keep_going`, those two are left out with
+    all that stands on them, and returned.
     """
     services, run, failures = _until_built(plan, services, root, around, options, smokes=smokes)
     return Result(_built(plan.project, services, run.digests), failures, run.seconds)
 
 
-def run_checks(plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options) -> None:
+def run_checks(
+    plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options
+) -> None:
     """Build targets that are no images. Raises as `bake` does."""
     _until_built(plan, targets, root, around, options, smokes=False)
 
 
 def bake_and_push(
-    plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options, shown: Show
+    plan: Plan,
+    targets: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    shown: Show,
 ) -> Pushed:
     """Build these targets on any builder, run the smokes of those that are services, and push them.
 
-    They are pushed under the names that `options.names` gives, which nobody uses before the smokes hold. Raises as
-    `bake` does, and NodeLost where no target is at fault.
+    They are pushed under the names that `options.names` gives, which nobody uses before the smokes
+    hold. Raises as `bake` does, and NodeLost where no target is at fault.
     """
     targets, run, failures = _until_built(plan, targets, root, around, options, shown=shown)
-    return Pushed({name: run.digests[name][0] for name in targets if run.digests.get(name)}, failures, run.seconds)
+    return Pushed(
+        {name: run.digests[name][0] for name in targets if run.digests.get(name)},
+        failures,
+        run.seconds,
+    )
 
 
 def _until_built(
-    plan: Plan, services: tuple[str, ...], root: Path, around: Surroundings, options: Options,
-    smokes: bool = True, shown: Show | None = None,
-) -> tuple[tuple[str, ...], _Run, tuple[SlimbakeError, ...]]:  # fmt: skip
-    """Build, with `options.keep_going` less and less, until nothing fails: what was built, how, and what failed.
+    plan: Plan,
+    services: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    smokes: bool = True,
+    shown: Show | None = None,
+) -> tuple[tuple[str, ...], _Run, tuple[SlimbakeError, ...]]:
+    """Build, with `options.keep_going` less and less, until nothing fails: what was built, how, and
+    what failed.
 
     `shown`: where the build is on another machine, which can be lost.
     """
     if missing := missing_secrets(plan, services, root):
-        raise SetupError("the build wants secrets that are not there\n" + "\n".join(f"  {each}" for each in missing))
+        raise SetupError(
+            "the build wants secrets that are not there\n"
+            + "\n".join(f"  {each}" for each in missing)
+        )
     steps = Steps(plan, _dockerfiles(plan, root))
     failures: list[SlimbakeError] = []
     while services:
@@ -122,14 +145,23 @@ def _until_built(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        services = tuple(s for s in services if culprit not in {t.name for t in plan.needed(plan.with_checks((s,)))})
+        services = tuple(
+            s
+            for s in services
+            if culprit not in {t.name for t in plan.needed(plan.with_checks((s,)))}
+        )
     return (), _Run({}, None, "", {}), tuple(failures)
 
 
 def _patiently(
-    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps,
+    plan: Plan,
+    names: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    steps: Steps,
     shown: Show | None = None,
-) -> _Run:  # fmt: skip
+) -> _Run:
     run = _build(plan, names, root, around, options, steps, shown)
     for _ in range(RETRIES):
         if run.broken is None or not transient(run.broken, run.text):
@@ -139,10 +171,17 @@ def _patiently(
 
 
 def _build(
-    plan: Plan, names: tuple[str, ...], root: Path, around: Surroundings, options: Options, steps: Steps,
+    plan: Plan,
+    names: tuple[str, ...],
+    root: Path,
+    around: Surroundings,
+    options: Options,
+    steps: Steps,
     shown: Show | None = None,
-) -> _Run:  # fmt: skip
-    """One `docker buildx bake`; `shown`: takes its changes, where they are not a display of their own."""
+) -> _Run:
+    """One `docker buildx bake`; `shown`: takes its changes, where they are not a display of their
+    own.
+    """
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
@@ -162,12 +201,16 @@ def _build(
 
 
 def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
-    """How an engine may call an image: by its manifest with the containerd store, by its configuration without."""
+    """How an engine may call an image: by its manifest with the containerd store, by its
+    configuration without.
+    """
     keys = ("containerimage.digest", "containerimage.config.digest")
     return tuple(entry[key] for key in keys if entry.get(key))
 
 
-def _built(project: str, services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]) -> tuple[Built, ...]:
+def _built(
+    project: str, services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]
+) -> tuple[Built, ...]:
     missing = [service for service in services if not identifiers.get(service)]
     if missing:
         raise BuildError(
@@ -181,7 +224,9 @@ def _built(project: str, services: tuple[str, ...], identifiers: Mapping[str, tu
         for digest in [digest for digest in identifiers[service] if digest in held][:1]
     )
     if lost := [service for service in services if service not in {image.name for image in built}]:
-        raise SetupError("the engine does not hold what was just built", f"looked for {', '.join(lost)}")
+        raise SetupError(
+            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
+        )
     return built
 
 
@@ -200,25 +245,43 @@ def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> di
 
 
 def push_with_provenance(
-    plan: Plan, images: tuple[Built, ...], names: Mapping[str, str], root: Path, around: Surroundings, options: Options
+    plan: Plan,
+    images: tuple[Built, ...],
+    names: Mapping[str, str],
+    root: Path,
+    around: Surroundings,
+    options: Options,
 ) -> None:
-    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`) beside it.
+    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`)
+    beside it.
 
-    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it under their names.
-    Raises BuildError, also where that build made anything but what was checked; then nothing is pushed.
+    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it
+    under their names. Raises BuildError, also where that build made anything but what was checked;
+    then nothing is pushed.
     """
     called = {image.name: f"slimbake/{plan.project}/{image.name}:provenance" for image in images}
     options = replace(options, provenance=True, names=called, layouts="", no_cache=False)
-    around = replace(around, proxies=())  # with their passwords they would stand in it, and what is cached needs none
+    # with their passwords they would stand in it, and what is cached needs none
+    around = replace(around, proxies=())
     run = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
     if run.broken is not None:
         raise BuildError(f"buildx makes no provenance\n{run.text.strip() or run.broken.error}")
     try:
         for image in images:
             form = "--format={{json .RootFS}} {{json .Config}}"
-            if len(set(docker.call("image", "inspect", form, image.digest, called[image.name]).splitlines())) != 1:
+            if (
+                len(
+                    set(
+                        docker.call(
+                            "image", "inspect", form, image.digest, called[image.name]
+                        ).splitlines()
+                    )
+                )
+                != 1
+            ):
                 raise BuildError(
-                    f"{image.name}: with provenance, buildx built another image than the one that was checked"
+                    f"{image.name}: with provenance, buildx built another image than the one that"
+                    " was checked"
                 )
         for image in images:
             docker.call("image", "tag", called[image.name], names[image.name])
@@ -239,11 +302,16 @@ def push(names: Mapping[str, str]) -> None:
             docker.client().image.push(reference, quiet=True)
         except DockerException as error:
             raise BuildError(
-                f"{name} was built and checked, but {reference} could not be pushed\n{(error.stderr or '').strip()}",
+                f"{name} was built and checked, but {reference} could not be"
+                f" pushed\n{(error.stderr or '').strip()}",
                 "once the registry answers, the same command goes on from here",
             ) from None
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
     paths = {target.dockerfile for target in plan.targets}
-    return {path: (root / path).read_text("utf-8", errors="replace") for path in paths if (root / path).is_file()}
+    return {
+        path: (root / path).read_text("utf-8", errors="replace")
+        for path in paths
+        if (root / path).is_file()
+    }

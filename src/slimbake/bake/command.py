@@ -1,4 +1,6 @@
-"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it. Pure."""
+"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
 
 FIGURES = ".slimbake/parity"
-"""A folder beside the manifest, ignored by Git: what was last measured of each service, in a folder of its own."""
+"""A folder beside the manifest, ignored by Git: what was last measured of each service, in a folder
+of its own.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +23,17 @@ class Surroundings:
     """What a machine brings to a build; nothing of it stays in a layer."""
 
     externals: Mapping[str, str]  # python, uv -> context value
-    digests: Mapping[str, str] = field(default_factory=dict)  # python, uv -> changes when what it stands for does
+    # python, uv -> changes when what it stands for does
+    digests: Mapping[str, str] = field(default_factory=dict)
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
-    wheels: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its lock's wheels
-    debs: Mapping[str, str] = field(default_factory=dict)  # target -> folder of the wheelhouse with its Debian packages
-    find_links: Mapping[str, str] = field(default_factory=dict)  # target -> folder with what no index has of them
-    pushed: Mapping[str, str] = field(default_factory=dict)  # target -> REPOSITORY@DIGEST, where it is not built here
+    # target -> folder of the wheelhouse with its lock's wheels
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    # target -> folder of the wheelhouse with its Debian packages
+    debs: Mapping[str, str] = field(default_factory=dict)
+    # target -> folder with what no index has of them
+    find_links: Mapping[str, str] = field(default_factory=dict)
+    # target -> REPOSITORY@DIGEST, where it is not built here
+    pushed: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
@@ -38,15 +47,20 @@ class Options:
     sets: tuple[str, ...] = ()
     no_cache: bool = False
     keep_going: bool = False
-    load: bool = False  # the builder is not the engine's own: what it builds has to be brought there
+    # the builder is not the engine's own: what it builds has to be brought there
+    load: bool = False
     provenance: bool = False  # what is built carries BuildKit's own account of it, in full
-    names: Mapping[str, str] = field(default_factory=dict)  # target -> what its image is called, if not as staged
+    # target -> what its image is called, if not as staged
+    names: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""  # build for this one alone; "" = as the bake file says
     builder: str = ""  # the buildx builder, if not the one that is in use
-    layouts: str = ""  # the folder in which each service has a folder for an OCI layout of its image
+    # the folder in which each service has a folder for an OCI layout of its image
+    layouts: str = ""
 
 
-def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options) -> tuple[str, ...]:
+def arguments(
+    plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options
+) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
     words = ["--file", BAKE_FILE]
@@ -58,19 +72,29 @@ def arguments(plan: Plan, names: tuple[str, ...], around: Surroundings, options:
         if options.platform:
             words += ["--set", f"{target.name}.platform={options.platform}"]
         if target.repository and target.name in names:
-            # Checked before it is released: until then it has a name of ours, which also serves `slimbake debug`.
-            words += ["--set", f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}"]
+            # Checked before it is released: until then it has a name of ours, which also serves
+            # `slimbake debug`.
+            words += [
+                "--set",
+                f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}",
+            ]
             if options.provenance:
                 words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
         elif target.repository:
-            words += ["--set", f"{target.name}.tags=", "--set", f"{target.name}.output=type=cacheonly"]
+            words += [
+                "--set",
+                f"{target.name}.tags=",
+                "--set",
+                f"{target.name}.output=type=cacheonly",
+            ]
         elif target.kind == "parity" and target.name in names:
             words += ["--set", f"{target.name}.output=type=local,dest={FIGURES}/{target.service}"]
         if options.load and target.name in names and target.repository:
             words += ["--set", f"{target.name}.output=type=docker"]
     for override in options.sets:
         words += ["--set", override]
-    # All by name: buildx loads a target that is only linked as an image of its own, and compresses it with gzip.
+    # All by name: buildx loads a target that is only linked as an image of its own, and compresses
+    # it with gzip.
     return (*words, *(target.name for target in targets))
 
 
@@ -95,11 +119,17 @@ def environment(around: Surroundings, options: Options) -> dict[str, str]:
 def _overrides(target: Target, around: Surroundings) -> list[str]:
     used = dict(target.contexts)
     found = [
-        f"contexts.{name}={value}" for name, value in around.externals.items() if name in used and used[name] != value
+        f"contexts.{name}={value}"
+        for name, value in around.externals.items()
+        if name in used and used[name] != value
     ]
     given = {f"{IMAGE}{image}" for image in around.pushed.values()}
     found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
-    for name, folders in (("wheels", around.wheels), ("debs", around.debs), ("find-links", around.find_links)):
+    for name, folders in (
+        ("wheels", around.wheels),
+        ("debs", around.debs),
+        ("find-links", around.find_links),
+    ):
         if target.name in folders:
             found.append(f"contexts.{name}={folders[target.name]}")
     if target.online:
@@ -109,5 +139,7 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     if is_ours(target) and (digest := around.digests.get("python")):
         found.append(f"labels.{BASE_DIGEST}={digest}")
         if "python" in around.standins:
-            found.append(f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}")
+            found.append(
+                f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}"
+            )
     return found

@@ -8,7 +8,9 @@ from slimbake.bake.events import Vertex
 
 
 def measured(vertices: Iterable[Vertex]) -> dict[str, float]:
-    """Seconds of each target that one build built from its first step on; what came from a cache tells nothing."""
+    """Seconds of each target that one build built from its first step on; what came from a cache
+    tells nothing.
+    """
     seconds: dict[str, float] = {}
     cached = set()
     for vertex in vertices:

@@ -1,4 +1,6 @@
-"""What a running build says, as a state that grows with each of BuildKit's events. Pure but for that state."""
+"""What a running build says, as a state that grows with each of BuildKit's events. Pure but for
+that state.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Vertex:
     seconds: float = 0.0
     error: str = ""
     log: list[str] = field(default_factory=list)
-    unended: dict[int, bytes] = field(default_factory=dict)  # stream -> what it wrote after its last newline
+    # stream -> what it wrote after its last newline
+    unended: dict[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,16 @@ class Progress:
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
-                yield from _lines(known, log.get("stream", 1), base64.b64decode(log.get("data", "")))
+                yield from _lines(
+                    known, log.get("stream", 1), base64.b64decode(log.get("data", ""))
+                )
 
     @property
     def failed(self) -> Vertex | None:
         """The step that broke the build: of those that failed, the one that ended first.
 
-        What runs beside it is cancelled then, and a process that is killed may end as one that failed of itself.
+        What runs beside it is cancelled then, and a process that is killed may end as one that
+        failed of itself.
         """
         failed = (vertex for vertex in self.vertices.values() if vertex.state == "failed")
         return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
@@ -63,7 +69,9 @@ class Progress:
     def _vertex(self, event: dict[str, Any]) -> Iterator[Change]:
         known = self.vertices.get(event["digest"])
         if known is None:
-            known = self.vertices[event["digest"]] = Vertex(self._steps.step(event["name"], self._only))
+            known = self.vertices[event["digest"]] = Vertex(
+                self._steps.step(event["name"], self._only)
+            )
         known.started = _seconds(event["started"])
         state: State = "running"
         if "completed" in event:
@@ -81,7 +89,9 @@ class Progress:
 
 
 def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[Change]:
-    """The lines that end with these bytes: BuildKit sends what a process writes, whole lines or not."""
+    """The lines that end with these bytes: BuildKit sends what a process writes, whole lines or
+    not.
+    """
     *ended, rest = (vertex.unended.pop(stream, b"") + written).split(b"\n")
     if rest:
         vertex.unended[stream] = rest

@@ -12,7 +12,10 @@ from slimbake.state import write_atomically
 def read_costs(file: Path) -> dict[str, float]:
     """Seconds by target, as they were last measured; nothing where the file cannot be read."""
     try:
-        return {str(name): float(seconds) for name, seconds in json.loads(file.read_text("utf-8")).items()}
+        return {
+            str(name): float(seconds)
+            for name, seconds in json.loads(file.read_text("utf-8")).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -1,4 +1,6 @@
-"""Shows a running build: a live table of targets on a terminal, plain lines elsewhere. Always on stderr."""
+"""Shows a running build: a live table of targets on a terminal, plain lines elsewhere. Always on
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def show(targets: tuple[str, ...]) -> Iterator[Show]:
 
 
 def plain(change: Change, whose: str = "") -> None:
-    """One line for each step that ends, and what checks say; quiet about what is cached or transferred.
+    """One line for each step that ends, and what checks say; quiet about what is cached or
+    transferred.
 
     `whose`: what each line begins with, where several builds run at once.
     """
@@ -47,7 +50,9 @@ def plain(change: Change, whose: str = "") -> None:
     if change.line:
         if change.line.startswith(("smoke:", "parity:", "control:")):
             _say(f"{name}: {change.line}")
-    elif vertex.state == "done" and (vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)):
+    elif vertex.state == "done" and (
+        vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)
+    ):
         _say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")
     elif vertex.state == "failed":
         _say(f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s")
@@ -73,7 +78,10 @@ class _Row:
     @property
     def state(self) -> str:
         states = {vertex.state for vertex in self.vertices.values()}
-        return next((state for state in ("failed", "running", "cancelled", "done") if state in states), "cached")
+        return next(
+            (state for state in ("failed", "running", "cancelled", "done") if state in states),
+            "cached",
+        )
 
     @property
     def seconds(self) -> float:
@@ -98,7 +106,9 @@ def _live(targets: tuple[str, ...]) -> Iterator[Show]:
             row.vertices[id(change.vertex)] = change.vertex
             row.line = change.line or row.line
 
-    with Live(get_renderable=lambda: _table(rows), console=Console(stderr=True), refresh_per_second=5):
+    with Live(
+        get_renderable=lambda: _table(rows), console=Console(stderr=True), refresh_per_second=5
+    ):
         yield take
 
 

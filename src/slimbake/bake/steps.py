@@ -1,4 +1,6 @@
-"""Which target a build step belongs to: buildx names a shared step after any dependant, the plan knows. Pure."""
+"""Which target a build step belongs to: buildx names a shared step after any dependant, the plan
+knows. Pure.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Steps:
                 self._owners.setdefault(instruction, []).append(target.name)
 
     def step(self, name: str, only: str = "") -> Step:
-        """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx then leaves out."""
+        """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx
+        then leaves out.
+        """
         match = _NAME.match(name)
         if not match:
             return Step("", name, "")
@@ -47,7 +51,9 @@ class Steps:
         if label not in self._names or label == "internal":
             return Step("", text, "")
         if match_stage.startswith(("internal", "context")):
-            return Step(label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, "")
+            return Step(
+                label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, ""
+            )
         below = {target.name for target in self._plan.needed((label,))}
         owners = [owner for owner in self._owners.get(text, ()) if owner in below]
         return Step(owners[0] if owners else label, title(text), text if owners else "")

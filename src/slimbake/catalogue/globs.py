@@ -29,18 +29,29 @@ def fault(glob: str) -> Told | None:
         return f"'{found[0]}' in '{glob}'", hint
     nothing = f"'{glob}' matches nothing"
     if site := _SITE.fullmatch(glob):
-        return nothing, f"globs without '/' in front are below site-packages: did you mean '{site['rest']}'?"
+        return (
+            nothing,
+            f"globs without '/' in front are below site-packages: did you mean '{site['rest']}'?",
+        )
     if glob.startswith(_PREFIX):
-        return nothing, f"the leading '/' is the prefix: did you mean '/{glob.removeprefix(_PREFIX)}'?"
+        return (
+            nothing,
+            f"the leading '/' is the prefix: did you mean '/{glob.removeprefix(_PREFIX)}'?",
+        )
     if glob.endswith("/") and glob.strip("/"):
         return f"{nothing}: globs are of files", f"did you mean '{glob.rstrip('/')}/**'?"
     if "" in parts or "." in parts:
-        mended = "/" * glob.startswith("/") + "/".join(part for part in parts if part not in ("", "."))
+        mended = "/" * glob.startswith("/") + "/".join(
+            part for part in parts if part not in ("", ".")
+        )
         return nothing, f"did you mean '{mended}'?" if mended.strip("/") else "name files"
     for part in parts:
         if "**" in part and part != "**":
             mended = glob.replace(part, re.sub(r"\*\*+", "**/*", part) if part.strip("*") else "**")
-            return f"'{part}' in '{glob}': '**' stands for folders, alone between slashes", f"did you mean '{mended}'?"
+            return (
+                f"'{part}' in '{glob}': '**' stands for folders, alone between slashes",
+                f"did you mean '{mended}'?",
+            )
     return None
 
 
@@ -48,7 +59,10 @@ def protected(glob: str) -> Told | None:
     """Whether it names outright what no pass removes: metadata of packages, and licences."""
     parts = glob.removeprefix("/").split("/")
     if any(_METADATA.fullmatch(part) for part in parts):
-        return f"'{glob}' names metadata, which no pass removes", "a package goes with its metadata: `drop: [NAME]`"
+        return (
+            f"'{glob}' names metadata, which no pass removes",
+            "a package goes with its metadata: `drop: [NAME]`",
+        )
     named = [part for part in parts if part.strip("*")]
     if named and LICENCE.fullmatch(named[-1].replace("*", "")):
         return f"'{glob}' names a licence, which no pass removes", "remove this glob"

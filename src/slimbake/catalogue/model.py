@@ -17,15 +17,17 @@ Strip = Literal["", "debug", "unneeded"]
 class Pass:
     """One named size optimisation of the catalogue, for whoever has the packages that it names.
 
-    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix (`/bin/*`); `*` and
-    `?` stay within a folder, `**` stands for any number of folders. Whatever removes a module removes its bytecode.
+    Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix
+    (`/bin/*`); `*` and `?` stay within a folder, `**` stands for any number of folders. Whatever
+    removes a module removes its bytecode.
     """
 
     name: str  # torch.headers
     about: str  # what it removes or changes
     why: str  # why it should be safe
     costs: str  # which features are lost; "" = none
-    packages: Pairs = ()  # normalised name -> PEP 440 specifier, "" for any; () = of all, or of those that it drops
+    # normalised name -> PEP 440 specifier, "" for any; () = of all, or of those that it drops
+    packages: Pairs = ()
     remove: tuple[str, ...] = ()  # globs
     keep: tuple[str, ...] = ()  # globs: exceptions from `remove`, `strip` and `uncompiled`
     drop: tuple[str, ...] = ()  # packages that are not installed at all
@@ -42,22 +44,41 @@ class Pass:
     @property
     def digest(self) -> str:
         """Changes with what it does, and with nothing that is said about it."""
-        does = [self.packages, self.remove, self.keep, self.drop, self.strip, self.uncompiled, self.env]
+        does = [
+            self.packages,
+            self.remove,
+            self.keep,
+            self.drop,
+            self.strip,
+            self.uncompiled,
+            self.env,
+        ]
         return "sha256:" + hashlib.sha256(json.dumps(does).encode()).hexdigest()
 
     def applies(self, pins: Pairs) -> tuple[str, ...]:
-        """The packages of a layer, name and version, that it concerns; () where it does not apply to the layer."""
+        """The packages of a layer, name and version, that it concerns; () where it does not apply
+        to the layer.
+        """
         wanted = dict.fromkeys(self.drop, "") | dict(self.packages)
         if not wanted:
             return tuple(name for name, _ in pins)
-        return tuple(name for name, version in pins if name in wanted and _within(version, wanted[name]))
+        return tuple(
+            name for name, version in pins if name in wanted and _within(version, wanted[name])
+        )
 
     def applied(self, pins: Pairs) -> Applied | None:
-        """What a layer of these packages, name and version, is told of it; None where it does not apply to it."""
+        """What a layer of these packages, name and version, is told of it; None where it does not
+        apply to it.
+        """
         names = self.applies(pins)
         if not names or not self.carried:
             return None
-        kinds = {"remove": self.remove, "keep": self.keep, "drop": self.drop, "uncompiled": self.uncompiled}
+        kinds = {
+            "remove": self.remove,
+            "keep": self.keep,
+            "drop": self.drop,
+            "uncompiled": self.uncompiled,
+        }
         return Applied(name=self.name, packages=names, strip=self.strip, **kinds)
 
 

@@ -19,7 +19,8 @@ OWN = "passes.yaml"
 
 
 def catalogue(root: Path) -> tuple[Pass, ...]:
-    """Every pass by name: slimbake's own, and those of `passes.yaml` in `root`, which replace those of the same name.
+    """Every pass by name: slimbake's own, and those of `passes.yaml` in `root`, which replace those
+    of the same name.
 
     Raises ManifestError with every problem of that file, each with its place.
     """
@@ -57,7 +58,9 @@ def _pass(name: str, raw: Raw) -> Pass:
         about=raw["about"],
         why=raw["why"],
         costs=raw.get("costs", ""),
-        packages=_ordered((normalised(package), spec.strip()) for package, spec in raw.get("packages", {}).items()),
+        packages=_ordered(
+            (normalised(package), spec.strip()) for package, spec in raw.get("packages", {}).items()
+        ),
         remove=tuple(raw.get("remove", ())),
         keep=tuple(raw.get("keep", ())),
         drop=tuple(map(normalised, raw.get("drop", ()))),

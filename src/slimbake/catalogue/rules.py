@@ -22,7 +22,8 @@ _SHORT = "a sentence of one line; longer ones fold with '>-'"
 def rules(raw: Raw, report: Report, *, shipped: bool = False) -> None:
     """Report every fault of passes whose structure is sound.
 
-    `shipped`: slimbake's own, among which are some that try to remove metadata, in order to be refuted.
+    `shipped`: slimbake's own, among which are some that try to remove metadata, in order to be
+    refuted.
     """
     for name, entry in raw.get("passes", {}).items():
         at: KeyPath = ("passes", name)
@@ -43,7 +44,11 @@ def _texts(entry: Raw, at: KeyPath, report: Report) -> None:
         if not text.isprintable():
             found = next(each for each in text if not each.isprintable())
             name = "a line break" if found == "\n" else f"the control character U+{ord(found):04X}"
-            report.value(path, f"{name} in a text", _SHORT if path[2] in ("about", "why", "costs") else "remove it")
+            report.value(
+                path,
+                f"{name} in a text",
+                _SHORT if path[2] in ("about", "why", "costs") else "remove it",
+            )
 
 
 def _all(value: Any, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -58,15 +63,24 @@ def _all(value: Any, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _kind(entry: Raw, at: KeyPath, report: Report) -> None:
-    kinds = [kind for kind in KINDS if kind in entry or report.has_value((*at, kind))]  # refused, but meant
+    # refused, but meant
+    kinds = [kind for kind in KINDS if kind in entry or report.has_value((*at, kind))]
     if not kinds:
         report.key(at, "this pass does nothing", f"give it one of: {', '.join(KINDS)}")
     elif len(kinds) > 1 and kinds != ["remove", "drop"]:
         message = f"{' and '.join(f'`{kind}`' for kind in kinds)} in one pass"
-        report.key((*at, kinds[1]), message, "a pass does one thing, so that evidence is of one thing: make two of it")
+        report.key(
+            (*at, kinds[1]),
+            message,
+            "a pass does one thing, so that evidence is of one thing: make two of it",
+        )
     if "keep" in entry and not any(kind in entry for kind in _EXCEPTED):
         message = "nothing to make an exception from"
-        report.key((*at, "keep"), message, f"`keep` goes with {', '.join(f'`{kind}`' for kind in _EXCEPTED)}")
+        report.key(
+            (*at, "keep"),
+            message,
+            f"`keep` goes with {', '.join(f'`{kind}`' for kind in _EXCEPTED)}",
+        )
 
 
 def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
@@ -82,13 +96,19 @@ def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
     dropped = [normalised(name or "") for name in entry.get("drop", ())]
     for index, name in enumerate(dropped):
         if name and name in dropped[:index] and entry["drop"][index] not in entry["drop"][:index]:
-            report.value((*at, "drop", index), f"'{entry['drop'][index]}' stands here twice", "remove one of the two")
+            report.value(
+                (*at, "drop", index),
+                f"'{entry['drop'][index]}' stands here twice",
+                "remove one of the two",
+            )
     if not dropped:
         return
     others = {known[name]: name for name in known if name not in dropped}
     if "remove" in entry and not others:
         message = "what is dropped has no files that could be removed"
-        report.key((*at, "remove"), message, "`packages` says whose files these are, or `drop` is enough")
+        report.key(
+            (*at, "remove"), message, "`packages` says whose files these are, or `drop` is enough"
+        )
     elif "remove" not in entry:
         for written, name in others.items():
             message = f"'{written}' is not dropped, and this pass only drops"
@@ -103,7 +123,11 @@ def _specifier(name: str, specifier: str, path: KeyPath, report: Report) -> None
     except InvalidSpecifier:
         hint = "versions as PEP 440 writes them: '>=2.5,<3', or \"\" for any"
         try:
-            checked(f"{name} {specifier.strip()}" if specifier.strip()[:1].isalnum() else f"{name}{specifier.strip()}")
+            checked(
+                f"{name} {specifier.strip()}"
+                if specifier.strip()[:1].isalnum()
+                else f"{name}{specifier.strip()}"
+            )
         except RefusedError as error:
             hint = re.sub(rf"\b{re.escape(name)}(?=[<>=!~])", "", error.hint)
         report.value(path, f"'{specifier}' is no range of versions", hint)

@@ -16,7 +16,8 @@ class Listed:
 
     carries: Pass
     layers: tuple[tuple[str, tuple[str, ...]], ...]
-    verdicts: Pairs = ()  # by layer: proven, refuted, idle; with "stale" behind it where the evidence is
+    # by layer: proven, refuted, idle; with "stale" behind it where the evidence is
+    verdicts: Pairs = ()
 
 
 # A column more is a line more.
@@ -35,12 +36,19 @@ def listed(
 ) -> tuple[Listed, ...]:
     """Each pass beside the layers that it applies to.
 
-    `pins`: name and version of each layer's packages; `found`: layer and pass -> the verdict of its evidence.
+    `pins`: name and version of each layer's packages; `found`: layer and pass -> the verdict of its
+    evidence.
     """
     made = []
     for each in passes:
-        layers = tuple((layer, concerns) for layer, packages in pins.items() if (concerns := each.applies(packages)))
-        known = ((layer, found[layer, each.name]) for layer, _ in layers if (layer, each.name) in found)
+        layers = tuple(
+            (layer, concerns)
+            for layer, packages in pins.items()
+            if (concerns := each.applies(packages))
+        )
+        known = (
+            (layer, found[layer, each.name]) for layer, _ in layers if (layer, each.name) in found
+        )
         made.append(Listed(each, layers, tuple(known)))
     return tuple(made)
 

@@ -1,4 +1,6 @@
-"""The command line: turns words into calls of the stages, results into text, failures into exit codes."""
+"""The command line: turns words into calls of the stages, results into text, failures into exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import click
 from slimbake import __version__
 from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
 
-# Each command lies in a module of its own, loaded only when it is called: start-up is part of every command's time.
+# Each command lies in a module of its own, loaded only when it is called: start-up is part of every
+# command's time.
 COMMANDS = {
     "validate": "read and check the manifest",
     "lock": "resolve the exact packages of each layer",
@@ -84,7 +87,8 @@ def slimbake() -> None:
 
 def main() -> int:
     """Run the command line; the exit code says what happened (docs/design.md)."""
-    # A build is a process of its own that has to be ended with us, whether a person or a CI system ends us.
+    # A build is a process of its own that has to be ended with us, whether a person or a CI system
+    # ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(slimbake.main(standalone_mode=False) or 0)
@@ -108,7 +112,9 @@ def main() -> int:
         sys.stderr.close()  # whoever read us has gone; Python would complain once more at exit
         return 0
     except Exception as error:
-        with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".log", delete=False) as log:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="slimbake-", suffix=".log", delete=False
+        ) as log:
             traceback.print_exc(file=log)
         click.echo(f"slimbake: a bug: {type(error).__name__}: {error}", err=True)
         click.echo(f"  please report it with {log.name}", err=True)

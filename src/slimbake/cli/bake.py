@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, json_option, manifest_option, services_argument, variant_option
+from slimbake.cli.common import (
+    image_options,
+    json_option,
+    manifest_option,
+    services_argument,
+    variant_option,
+)
 
 
 @click.command("bake")
@@ -15,20 +21,42 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @variant_option
 @manifest_option
 @json_option
-@click.option("--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM.")
-@click.option("--missing", is_flag=True, help="With --push: what the registry has is not built, only tagged.")
-@click.option("--provenance", type=click.Choice(["max"]), help="Push BuildKit's own account of the build too.")
-@click.option("--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder.")
+@click.option(
+    "--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM."
+)
+@click.option(
+    "--missing", is_flag=True, help="With --push: what the registry has is not built, only tagged."
+)
+@click.option(
+    "--provenance", type=click.Choice(["max"]), help="Push BuildKit's own account of the build too."
+)
+@click.option(
+    "--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder."
+)
 @image_options
 @click.option("--builder", default="", help="The buildx builder.")
-@click.option("--set", "sets", multiple=True, metavar="TARGET.KEY=VALUE", help="An override, as buildx bake takes it.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="TARGET.KEY=VALUE",
+    help="An override, as buildx bake takes it.",
+)
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option(
-    "--on", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
+    "--on",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
     help="Stand on what `slimbake bases --record` wrote into this file, and build none of it.",
-)  # fmt: skip
-@click.option("--platform", default="", help="Build for this platform alone.  [default: as the manifest says]")
-@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write how it ended, for `summary`.")
+)
+@click.option(
+    "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write how it ended, for `summary`.",
+)
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
 @click.option(
     "--packages",
@@ -36,20 +64,53 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
     help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
 )
 @click.option("--watch", is_flag=True, help="Then build again what an edit touches, until Ctrl-C.")
-@click.option("--shards", type=click.IntRange(1, 256), help="Build in so many bakes at once, and push (docs/scale.md).")
-@click.option("--node", "nodes", multiple=True, metavar="BUILDER", help="A builder for shards, or Docker context.")
-@click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 256),
+    help="Build in so many bakes at once, and push (docs/scale.md).",
+)
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="BUILDER",
+    help="A builder for shards, or Docker context.",
+)
+@click.option(
+    "--frozen",
+    is_flag=True,
+    help="As in CI: stale locks or generated files are an error, not mended.",
+)
 @click.option(
     "--install-engine",
     is_flag=True,
     help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
 )
 def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, tag: str, registry: str, frozen: bool,
-    install_engine: bool, push: bool, missing: bool, provenance: str | None, sbom: Path | None, builder: str,
-    sets: tuple[str, ...], no_cache: bool, keep_going: bool, packages: str | None, on: tuple[Path, ...],
-    platform: str, record: Path | None, watch: bool, shards: int | None, nodes: tuple[str, ...],
-) -> None:  # fmt: skip
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    as_json: bool,
+    tag: str,
+    registry: str,
+    frozen: bool,
+    install_engine: bool,
+    push: bool,
+    missing: bool,
+    provenance: str | None,
+    sbom: Path | None,
+    builder: str,
+    sets: tuple[str, ...],
+    no_cache: bool,
+    keep_going: bool,
+    packages: str | None,
+    on: tuple[Path, ...],
+    platform: str,
+    record: Path | None,
+    watch: bool,
+    shards: int | None,
+    nodes: tuple[str, ...],
+) -> None:
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.bake.command import Options
@@ -61,16 +122,25 @@ def command(
 
     manifest, plan = read(file)
     if provenance and not push:
-        raise UsageError("provenance goes to a registry, beside an image", "--push --provenance max")
+        raise UsageError(
+            "provenance goes to a registry, beside an image", "--push --provenance max"
+        )
     if missing:
         _check_missing(push, no_cache, sets)
     unsharded = {"--missing": missing, "--on": on, "--record": record}
     refuse_together(
-        watch=watch, shards=shards or nodes, push=push, sbom=sbom, provenance=provenance, unsharded=unsharded
+        watch=watch,
+        shards=shards or nodes,
+        push=push,
+        sbom=sbom,
+        provenance=provenance,
+        unsharded=unsharded,
     )
     if builder:
         docker.use_builder(builder)
-    options = Options(push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch, platform=platform)
+    options = Options(
+        push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch, platform=platform
+    )
     names = Release(
         registry=registry or plan.registry,
         tag=tag,
@@ -84,7 +154,14 @@ def command(
     if shards or nodes:
         from slimbake.cli.shards import bake_in_shards
 
-        bake_in_shards(manifest, select(plan, services, variant), options, names, (shards, nodes, builder), as_json)
+        bake_in_shards(
+            manifest,
+            select(plan, services, variant),
+            options,
+            names,
+            (shards, nodes, builder),
+            as_json,
+        )
         return
     if watch:
         from slimbake.cli.watch import bake_and_watch
@@ -99,7 +176,9 @@ def command(
         built = {image.name: image.digest for image in released.measurement.images}
         write_sboms(plan, built, manifest.file.parent, sbom)
         for image in released.held:
-            say(f"{image.target}: not built here, its SBOM is attached to its image on the registry")
+            say(
+                f"{image.target}: not built here, its SBOM is attached to its image on the registry"
+            )
     print_released(released, as_json)
 
 
@@ -110,17 +189,28 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
     if not push:
         raise UsageError("what is missing is missing on a registry", "--push --missing")
     if no_cache:
-        raise UsageError("--missing builds nothing that is there, --no-cache everything", "leave out one of them")
+        raise UsageError(
+            "--missing builds nothing that is there, --no-cache everything", "leave out one of them"
+        )
     if sets:
         raise UsageError(
-            "what --set changes is in no fingerprint, so --missing cannot know it", "leave out one of them"
+            "what --set changes is in no fingerprint, so --missing cannot know it",
+            "leave out one of them",
         )
 
 
 def refuse_together(
-    *, watch: bool, shards: object, push: bool, sbom: object, provenance: object, unsharded: Mapping[str, object]
+    *,
+    watch: bool,
+    shards: object,
+    push: bool,
+    sbom: object,
+    provenance: object,
+    unsharded: Mapping[str, object],
 ) -> None:
-    """Raise UsageError for options of which one leaves another out. `unsharded`: those that shards do nothing with."""
+    """Raise UsageError for options of which one leaves another out. `unsharded`: those that shards
+    do nothing with.
+    """
     from slimbake.errors import UsageError
 
     if watch and shards:
@@ -128,10 +218,16 @@ def refuse_together(
     if watch and sbom:
         raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
     if shards and not push:
-        raise UsageError("shards share images through a registry", "--push, and --registry if the manifest names none")
+        raise UsageError(
+            "shards share images through a registry",
+            "--push, and --registry if the manifest names none",
+        )
     if shards and (sbom or provenance):
         raise UsageError(
-            "shards make no SBOM and no provenance", "leave out --sbom and --provenance: a bake without shards has them"
+            "shards make no SBOM and no provenance",
+            "leave out --sbom and --provenance: a bake without shards has them",
         )
     if shards and (given := " and ".join(name for name, value in unsharded.items() if value)):
-        raise UsageError(f"shards do nothing with {given}", f"leave out {given}, or --shards and --node")
+        raise UsageError(
+            f"shards do nothing with {given}", f"leave out {given}, or --shards and --node"
+        )

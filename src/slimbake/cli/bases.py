@@ -13,23 +13,49 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
 @services_argument
 @manifest_option
 @json_option
-@click.option("--push", is_flag=True, help="Push them, without which nothing is done: `slimbake bake` builds them too.")
-@click.option("--missing", is_flag=True, help="Take those that the registry has as they would be built.")
 @click.option(
-    "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write what was pushed, for `bake --on`."
+    "--push",
+    is_flag=True,
+    help="Push them, without which nothing is done: `slimbake bake` builds them too.",
 )
-@click.option("--platform", default="", help="Build for this platform alone.  [default: as the manifest says]")
-@image_options
-@click.option("--frozen", is_flag=True, help="As in CI: stale locks or generated files are an error, not mended.")
 @click.option(
-    "--packages", type=click.Choice(["wheelhouse", "index"]),
+    "--missing", is_flag=True, help="Take those that the registry has as they would be built."
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was pushed, for `bake --on`.",
+)
+@click.option(
+    "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
+)
+@image_options
+@click.option(
+    "--frozen",
+    is_flag=True,
+    help="As in CI: stale locks or generated files are an error, not mended.",
+)
+@click.option(
+    "--packages",
+    type=click.Choice(["wheelhouse", "index"]),
     help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
-)  # fmt: skip
+)
 def command(
-    services: tuple[str, ...], file: Path, as_json: bool, push: bool, missing: bool, record: Path | None,
-    platform: str, tag: str, registry: str, frozen: bool, packages: str | None,
-) -> None:  # fmt: skip
-    """Build once what services share - runtime, bases, exported models - of all or of those named, and push it."""
+    services: tuple[str, ...],
+    file: Path,
+    as_json: bool,
+    push: bool,
+    missing: bool,
+    record: Path | None,
+    platform: str,
+    tag: str,
+    registry: str,
+    frozen: bool,
+    packages: str | None,
+) -> None:
+    """Build once what services share - runtime, bases, exported models - of all or of those named,
+    and push it.
+    """
     from slimbake import pushed
     from slimbake.bake.command import Options
     from slimbake.bases import bases
@@ -39,13 +65,21 @@ def command(
 
     manifest, plan = read(file)
     if not push:
-        raise UsageError("what services share is built alone for those that are built elsewhere", "--push")
+        raise UsageError(
+            "what services share is built alone for those that are built elsewhere", "--push"
+        )
     found = bases(
         manifest,
         plan,
         select(plan, services or tuple(service.service for service in plan.services)),
         Options(push=push, platform=platform),
-        Release(registry=registry or plan.registry, tag=tag, frozen=frozen, packages=packages or "", missing=missing),
+        Release(
+            registry=registry or plan.registry,
+            tag=tag,
+            frozen=frozen,
+            packages=packages or "",
+            missing=missing,
+        ),
         say,
     )
     if record:

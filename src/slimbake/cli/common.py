@@ -24,9 +24,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def manifest_option(command: F) -> F:
     """`--manifest`: which file to read."""
     return click.option(
-        "-f", "--manifest", "file", type=click.Path(path_type=Path), default=Path("services.yaml"),
-        show_default=True, envvar="SLIMBAKE_MANIFEST", help="The manifest.",
-    )(command)  # fmt: skip
+        "-f",
+        "--manifest",
+        "file",
+        type=click.Path(path_type=Path),
+        default=Path("services.yaml"),
+        show_default=True,
+        envvar="SLIMBAKE_MANIFEST",
+        help="The manifest.",
+    )(command)
 
 
 def services_argument(command: F) -> F:
@@ -45,7 +51,11 @@ def all_variants_option(command: F) -> F:
 
 
 def _variant_option(default: str) -> Callable[[F], F]:
-    return click.option("--variant", default="", help=f"Of services that have variants, this one. [default: {default}]")
+    return click.option(
+        "--variant",
+        default="",
+        help=f"Of services that have variants, this one. [default: {default}]",
+    )
 
 
 def json_option(command: F) -> F:
@@ -55,9 +65,9 @@ def json_option(command: F) -> F:
 
 def image_options(command: F) -> F:
     """`--tag` and `--registry`: which images."""
-    command = click.option("--tag", default=lambda: os.environ.get("TAG", "latest"), help="[default: $TAG, or latest]")(
-        command
-    )
+    command = click.option(
+        "--tag", default=lambda: os.environ.get("TAG", "latest"), help="[default: $TAG, or latest]"
+    )(command)
     return click.option(
         "--registry",
         default=lambda: os.environ.get("REGISTRY", ""),
@@ -73,14 +83,19 @@ def platform_option(command: F) -> F:
 
         return this_platform()
 
-    return click.option("--platform", default=here, help="Of an index, which image. [default: this machine's]")(command)
+    return click.option(
+        "--platform", default=here, help="Of an index, which image. [default: this machine's]"
+    )(command)
 
 
 def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
     from slimbake.bake import references
 
-    return {s.service: references(plan.target(s.service), registry or plan.registry, tag) for s in plan.services}
+    return {
+        s.service: references(plan.target(s.service), registry or plan.registry, tag)
+        for s in plan.services
+    }
 
 
 def read(file: Path) -> tuple[Manifest, Plan]:
@@ -93,16 +108,22 @@ def read(file: Path) -> tuple[Manifest, Plan]:
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
-    """The services named, in the plan's order; where none is, the first variant of each, or all of `variant`.
+    """The services named, in the plan's order; where none is, the first variant of each, or all of
+    `variant`.
 
-    With a variant, a name stands for that variant of the service. Raises UsageError and NothingSelected.
+    With a variant, a name stands for that variant of the service. Raises UsageError and
+    NothingSelected.
     """
     known = [service.service for service in plan.services]
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no service '{name}' in {plan.manifest}", _near(name, "services", known))
+            raise UsageError(
+                f"there is no service '{name}' in {plan.manifest}", _near(name, "services", known)
+            )
     if variant:
-        variants = list(dict.fromkeys(service.variant for service in plan.services if service.variant))
+        variants = list(
+            dict.fromkeys(service.variant for service in plan.services if service.variant)
+        )
         if variant not in variants:
             hint = _near(variant, "variants", variants)
             raise UsageError(f"there is no variant '{variant}' in {plan.manifest}", hint)
@@ -116,7 +137,9 @@ def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, 
 
 def _variant(plan: Plan, name: str, variant: str) -> str:
     having = [service for service in plan.services if service.variant == variant]
-    if found := next((service.service for service in having if name in {service.service, service.host}), None):
+    if found := next(
+        (service.service for service in having if name in {service.service, service.host}), None
+    ):
         return found
     names = ", ".join(service.host for service in having)
     raise UsageError(f"'{name}' has no variant '{variant}'", f"these have: {names}")

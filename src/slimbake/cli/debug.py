@@ -10,14 +10,21 @@ import click
 from slimbake.cli.common import images, manifest_option, read, say, select
 
 
-@click.command("debug", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    "debug", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.argument("service")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option
-@click.option("--tag", default="", help="The released image of this tag.  [default: what the folder gives now]")
+@click.option(
+    "--tag",
+    default="",
+    help="The released image of this tag.  [default: what the folder gives now]",
+)
 @click.option("--registry", default="", help="Where that image is.  [default: the manifest's]")
 def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Open a shell (or run a command) in a derived image with a shell and tools; it is never pushed.
+    """Open a shell (or run a command) in a derived image with a shell and tools; it is never
+    pushed.
 
     The image is built first, checked or not: after a smoke that failed, it is that very one.
     """
@@ -34,7 +41,9 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
         image = images(plan, registry, tag or "latest")[service]
     else:
         with prepared(manifest, (service,), say) as ready:
-            bake.bake(ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False)
+            bake.bake(
+                ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False
+            )
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
     python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]

@@ -13,10 +13,12 @@ from slimbake.cli.common import json_option, platform_option, print_json
 @json_option
 @platform_option
 def command(a: str, b: str, as_json: bool, platform: str) -> int:
-    """Compare two images: the first file of each layer that differs, and how; then their configurations.
+    """Compare two images: the first file of each layer that differs, and how; then their
+    configurations.
 
-    A and B are registry://HOST/NAME:TAG, an OCI layout (a folder or a file as a path, or oci-layout://PATH[:TAG]), or
-    the name or id of an image of the engine. Ends with 0 where both are the same image, and with 8 where they differ.
+    A and B are registry://HOST/NAME:TAG, an OCI layout (a folder or a file as a path, or
+    oci-layout://PATH[:TAG]), or the name or id of an image of the engine. Ends with 0 where both
+    are the same image, and with 8 where they differ.
     """
     from slimbake.diff import diff
     from slimbake.errors import DIFFERENT

@@ -16,7 +16,9 @@ from slimbake.errors import SETUP
 @manifest_option
 @json_option
 def command(file: Path, as_json: bool) -> None:
-    """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a bake cannot work."""
+    """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a
+    bake cannot work.
+    """
     from slimbake.doctor import doctor
     from slimbake.report import text_table
 
@@ -24,7 +26,13 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:
-        click.echo(text_table(("check", "state", "found"), [(r.check, r.state, r.found) for r in report.rows], left=3))
+        click.echo(
+            text_table(
+                ("check", "state", "found"),
+                [(r.check, r.state, r.found) for r in report.rows],
+                left=3,
+            )
+        )
         for row in report.rows:
             if row.advice:
                 click.echo(f"{row.check}: {row.advice}")

@@ -13,7 +13,9 @@ from slimbake.errors import StaleFiles
 @click.command("fetch")
 @manifest_option
 @json_option
-@click.option("--verify", is_flag=True, help="Hash again whatever is there; what is damaged is fetched anew.")
+@click.option(
+    "--verify", is_flag=True, help="Hash again whatever is there; what is damaged is fetched anew."
+)
 def command(file: Path, as_json: bool, verify: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
     from slimbake.lock import stale
@@ -31,7 +33,15 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:
-        layers = {name: [str(held.path) for held in layer] for name, layer in (wheels.by_layer | debs).items()}
-        print_json({"folder": str(kept.root), "fetched": wheels.fetched, "bytes": total, "layers": layers})
+        layers = {
+            name: [str(held.path) for held in layer]
+            for name, layer in (wheels.by_layer | debs).items()
+        }
+        print_json(
+            {"folder": str(kept.root), "fetched": wheels.fetched, "bytes": total, "layers": layers}
+        )
     else:
-        click.echo(f"{len(files)} files, {total / 1e6:,.1f} MB, {wheels.fetched} wheels fetched now: {kept.root}")
+        click.echo(
+            f"{len(files)} files, {total / 1e6:,.1f} MB, {wheels.fetched} wheels fetched now:"
+            f" {kept.root}"
+        )

@@ -24,12 +24,22 @@ if TYPE_CHECKING:
 @manifest_option
 @json_option
 @click.option("--explain", is_flag=True, help="List what each target depends on.")
-@click.option("--since", default="", metavar="REV", help="Compare the work tree, as it is, with a commit.")
-@click.option("--local", is_flag=True, help="With the externals that this machine has, stand-ins too: asks the engine.")
-def command(words: tuple[str, ...], file: Path, as_json: bool, explain: bool, since: str, local: bool) -> None:
-    """Print the fingerprint of each target; with A..B, say what changed between two commits, and what it rebuilds.
+@click.option(
+    "--since", default="", metavar="REV", help="Compare the work tree, as it is, with a commit."
+)
+@click.option(
+    "--local",
+    is_flag=True,
+    help="With the externals that this machine has, stand-ins too: asks the engine.",
+)
+def command(
+    words: tuple[str, ...], file: Path, as_json: bool, explain: bool, since: str, local: bool
+) -> None:
+    """Print the fingerprint of each target; with A..B, say what changed between two commits, and
+    what it rebuilds.
 
-    A fingerprint is a hash of all that a target's content depends on: the same everywhere for the same inputs.
+    A fingerprint is a hash of all that a target's content depends on: the same everywhere for the
+    same inputs.
     """
     from slimbake.errors import UsageError
     from slimbake.fingerprint.changes import changed, changed_in, range_of
@@ -40,9 +50,15 @@ def command(words: tuple[str, ...], file: Path, as_json: bool, explain: bool, si
     if len(ranges) + bool(since) > 1:
         raise UsageError("one comparison at a time: A..B, or --since REV", "leave one out")
     if (ranges or since) and (explain or local):
-        raise UsageError("a comparison takes neither --explain nor --local", "it always says why, from Git alone")
+        raise UsageError(
+            "a comparison takes neither --explain nor --local", "it always says why, from Git alone"
+        )
     if ranges or since:
-        found = changed_in(file, ranges[0], os.environ) if ranges else changed(file, since, None, os.environ)
+        found = (
+            changed_in(file, ranges[0], os.environ)
+            if ranges
+            else changed(file, since, None, os.environ)
+        )
         _check(names, [each.target for each in found])
         _print_changes([each for each in found if not names or each.target in names], as_json)
         return
@@ -64,7 +80,8 @@ def _check(names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no target '{name}'", near(name, known) or f"the targets are: {', '.join(known)}"
+                f"there is no target '{name}'",
+                near(name, known) or f"the targets are: {', '.join(known)}",
             )
 
 
@@ -81,13 +98,21 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
     from slimbake.report import text_table
 
     if as_json:
-        services = of_services(plan, {each.target: each.fingerprint for each in told if each.fingerprint})
+        services = of_services(
+            plan, {each.target: each.fingerprint for each in told if each.fingerprint}
+        )
         targets: dict[str, Any] = {each.target: _as_json(each, explain) for each in told}
-        print_json({"targets": targets, "tags": {name: tag(value) for name, value in services.items()}})
+        print_json(
+            {"targets": targets, "tags": {name: tag(value) for name, value in services.items()}}
+        )
         return
     if not explain:
         click.echo(
-            text_table(("target", "fingerprint"), [(e.target, e.fingerprint or "unknown") for e in told], left=2)
+            text_table(
+                ("target", "fingerprint"),
+                [(e.target, e.fingerprint or "unknown") for e in told],
+                left=2,
+            )
         )
         for reason, names in _unknown(told).items():
             say(f"{', '.join(names)}: {reason}")
@@ -101,7 +126,9 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
 
 
 def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
-    """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands on those."""
+    """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands
+    on those.
+    """
     from slimbake.fingerprint.model import BELOW
 
     found: dict[str, list[str]] = {}
@@ -114,7 +141,9 @@ def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
 def _as_json(each: Account, explain: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"fingerprint": each.fingerprint or None, "unknown": list(each.unknown)}
     if explain:
-        found["inputs"] = [{"kind": one.kind, "name": one.name, "digest": one.digest} for one in each.inputs]
+        found["inputs"] = [
+            {"kind": one.kind, "name": one.name, "digest": one.digest} for one in each.inputs
+        ]
     return found
 
 
@@ -122,7 +151,14 @@ def _print_changes(found: Sequence[Change], as_json: bool) -> None:
     from slimbake.report import text_table
 
     if as_json:
-        print_json({e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)} for e in found})
+        print_json(
+            {
+                e.target: {"status": e.status, "rebuilt": e.rebuilt, "reasons": list(e.reasons)}
+                for e in found
+            }
+        )
         return
-    rows = [(each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found]
+    rows = [
+        (each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found
+    ]
     click.echo(text_table(("target", "state", "why"), rows, left=3))

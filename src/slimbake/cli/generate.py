@@ -12,7 +12,9 @@ from slimbake.errors import StaleFiles
 
 @click.command("generate")
 @manifest_option
-@click.option("--check", is_flag=True, help="Write nothing; end with 4 if something is not as generated.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; end with 4 if something is not as generated."
+)
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 def command(file: Path, check: bool, diff: bool) -> None:
     """Write docker-bake.hcl, dockerfiles/ and the workflow; remove what is no longer generated."""

@@ -22,21 +22,37 @@ if TYPE_CHECKING:
 @manifest_option
 @json_option
 @click.option(
-    "--limit", type=click.IntRange(1), help="Layers of an image at most.  [default: the manifest's `layers`, or 10]"
+    "--limit",
+    type=click.IntRange(1),
+    help="Layers of an image at most.  [default: the manifest's `layers`, or 10]",
 )
 @click.option(
-    "--reserved", type=click.IntRange(0), default=3, show_default=True, help="Of these, for the runtime and the code."
+    "--reserved",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    help="Of these, for the runtime and the code.",
 )
 @click.option(
     "--what-if",
     "requirement",
     metavar="REQUIREMENT",
-    help="Which images and bytes change if the fleet had this requirement too, such as 'torch>=2.13'.",
+    help=(
+        "Which images and bytes change if the fleet had this requirement too, such as"
+        " 'torch>=2.13'."
+    ),
 )
-@click.option("--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed.")
+@click.option(
+    "--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed."
+)
 def command(
-    file: Path, as_json: bool, limit: int | None, reserved: int, measured: Path | None, requirement: str | None
-) -> None:  # fmt: skip
+    file: Path,
+    as_json: bool,
+    limit: int | None,
+    reserved: int,
+    measured: Path | None,
+    requirement: str | None,
+) -> None:
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake import report
     from slimbake.closures import sizes, written
@@ -52,7 +68,9 @@ def command(
     manifest, _ = read(file)
     limit = limit or manifest.layer_limit or Limits().layers
     if reserved >= limit:
-        raise UsageError(f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit")
+        raise UsageError(
+            f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit"
+        )
     if old := stale(manifest):
         raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     bytes_ = sizes(measured) if measured else {}
@@ -72,7 +90,11 @@ def command(
             {
                 "written": _json(fleet, hand.plan, costs["written"], hand.names),
                 "planned": _json(fleet, planned, costs["planned"], {}),
-                "bound": {"host": least.host, "registry": least.registry, "pulled": round(least.pulled)},
+                "bound": {
+                    "host": least.host,
+                    "registry": least.registry,
+                    "pulled": round(least.pulled),
+                },
             }
         )
         return
@@ -87,7 +109,9 @@ def command(
     click.echo("\n" + shown.verdict(costs["written"], costs["planned"], prices))
 
 
-def _what_if(manifest: Manifest, before: Written, requirement: str, bytes_: Sizes, as_json: bool) -> None:
+def _what_if(
+    manifest: Manifest, before: Written, requirement: str, bytes_: Sizes, as_json: bool
+) -> None:
     from dataclasses import asdict
 
     from slimbake import report
@@ -104,11 +128,15 @@ def _what_if(manifest: Manifest, before: Written, requirement: str, bytes_: Size
         print_json(asdict(change))
         return
     if change.images:
-        click.echo(report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n")
+        click.echo(
+            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n"
+        )
     click.echo(shown.change_summary(change, len(manifest.services)))
 
 
-def _json(fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]) -> dict[str, Any]:
+def _json(
+    fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]
+) -> dict[str, Any]:
     """Bytes; the layers of each image, bottom first."""
     from dataclasses import asdict
 

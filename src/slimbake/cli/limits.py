@@ -33,14 +33,21 @@ from slimbake.cli.common import (
 )
 @image_options
 def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, again: bool, at_most: float | None, tag: str,
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    as_json: bool,
+    again: bool,
+    at_most: float | None,
+    tag: str,
     registry: str,
-) -> None:  # fmt: skip
-    """Compare images with what their workloads need: files opened, pages touched, the smallest set found to work.
+) -> None:
+    """Compare images with what their workloads need: files opened, pages touched, the smallest set
+    found to work.
 
-    Runs every service's smoke in a container of its image from a cold page cache, one after the other: what lies in
-    a layer is used if any service on it opens it. Says which kind of action is left: prune, strip, another
-    runtime, quantise. What was found is kept in .slimbake/limits.
+    Runs every service's smoke in a container of its image from a cold page cache, one after the
+    other: what lies in a layer is used if any service on it opens it. Says which kind of action is
+    left: prune, strip, another runtime, quantise. What was found is kept in .slimbake/limits.
     """
     from slimbake import docker
     from slimbake.errors import CheckError, SetupError
@@ -52,10 +59,14 @@ def command(
     manifest, plan = read(file)
     chosen = select(plan, services, variant)
     fleet = {*select(plan, (), variant), *chosen}
-    names = {name: reference for name, reference in images(plan, registry, tag).items() if name in fleet}
+    names = {
+        name: reference for name, reference in images(plan, registry, tag).items() if name in fleet
+    }
     client = docker.client()
     if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
-        raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
+        raise SetupError(
+            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
+        )
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
     root = manifest.file.parent
     every = measured(plan, ids, root, root / MEASURED, say, smallest(manifest), again=again)

@@ -14,10 +14,19 @@ from slimbake.errors import StaleFiles, UsageError
 @manifest_option
 @click.option("--check", is_flag=True, help="Resolve nothing; end with 4 if a lock is stale.")
 @click.option(
-    "--upgrade", "-U", metavar="[PACKAGE]", is_flag=False, flag_value="*", multiple=True,
+    "--upgrade",
+    "-U",
+    metavar="[PACKAGE]",
+    is_flag=False,
+    flag_value="*",
+    multiple=True,
     help="Take the newest version that fits, of this package or of all; repeatable.",
-)  # fmt: skip
-@click.option("--explain", metavar="PACKAGE", help="Say who needs a package, in which layer it is, and why there.")
+)
+@click.option(
+    "--explain",
+    metavar="PACKAGE",
+    help="Say who needs a package, in which layer it is, and why there.",
+)
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into locks/."""
     from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
@@ -31,14 +40,18 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
     manifest, _ = read(file)
     if check:
         if old := stale(manifest):
-            raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
+            raise StaleFiles(
+                f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it"
+            )
         click.echo("the locks are fresh")
     elif explain:
         found = found_layers(manifest) if is_auto(manifest) else None
         on = sharers(found) if found else None
         text = explanation(normalised(explain), families(settled(manifest)), locked(manifest), on)
         if not text:
-            raise UsageError(f"no lock holds {explain}", "`slimbake lock` brings the locks up to date")
+            raise UsageError(
+                f"no lock holds {explain}", "`slimbake lock` brings the locks up to date"
+            )
         click.echo(text)
     else:
         names = tuple(name if name in ALL else normalised(name) for name in upgrade)
@@ -46,7 +59,10 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
         held |= {deb.name for debs in system_locks(manifest).values() for deb in debs}
         if unknown := [name for name in names if name not in {*held, *ALL}]:
             raise UsageError(
-                f"no lock holds {', '.join(unknown)}", "`slimbake lock --upgrade` without a name takes all"
+                f"no lock holds {', '.join(unknown)}",
+                "`slimbake lock --upgrade` without a name takes all",
             )
         changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
-        click.echo("\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh")
+        click.echo(
+            "\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh"
+        )

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import all_variants_option, manifest_option, read, say, select, services_argument
+from slimbake.cli.common import (
+    all_variants_option,
+    manifest_option,
+    read,
+    say,
+    select,
+    services_argument,
+)
 
 if TYPE_CHECKING:
     from slimbake.matrix.model import Matrix
@@ -20,29 +27,49 @@ if TYPE_CHECKING:
 @services_argument
 @all_variants_option
 @manifest_option
-@click.option("--missing", is_flag=True, help="Leave out what the registry has as it would be built.")
-@click.option("--since", default="", metavar="REV", help="Leave out what has not changed since a commit.")
 @click.option(
-    "--registry", default=lambda: os.environ.get("REGISTRY", ""), help="[default: $REGISTRY, or the manifest's]"
+    "--missing", is_flag=True, help="Leave out what the registry has as it would be built."
 )
 @click.option(
-    "--known", type=click.Path(path_type=Path, dir_okay=False), envvar="SLIMBAKE_KNOWN",
-    help="What `slimbake summary --write` wrote: how long builds take, to spread them over jobs.",
-)  # fmt: skip
+    "--since", default="", metavar="REV", help="Leave out what has not changed since a commit."
+)
 @click.option(
-    "--gitlab", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--registry",
+    default=lambda: os.environ.get("REGISTRY", ""),
+    help="[default: $REGISTRY, or the manifest's]",
+)
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SLIMBAKE_KNOWN",
+    help="What `slimbake summary --write` wrote: how long builds take, to spread them over jobs.",
+)
+@click.option(
+    "--gitlab",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
     help="Also write GitLab's child pipeline, of the jobs that .gitlab-ci.yml lays out.",
-)  # fmt: skip
+)
 def command(
-    services: tuple[str, ...], variant: str, file: Path, missing: bool, since: str, registry: str,
-    known: Path | None, gitlab: Path | None,
-) -> None:  # fmt: skip
-    """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or those named."""
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    missing: bool,
+    since: str,
+    registry: str,
+    known: Path | None,
+    gitlab: Path | None,
+) -> None:
+    """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or
+    those named.
+    """
     from slimbake.matrix import matrix
     from slimbake.records import known as read_known
 
     manifest, plan = read(file)
-    wanted = services if services or variant else tuple(service.service for service in plan.services)
+    wanted = (
+        services if services or variant else tuple(service.service for service in plan.services)
+    )
     # No service at all is no error here: the workflow looks for an empty list.
     selected = select(plan, wanted, variant) if wanted or variant else ()
     unchanged = _unchanged(manifest.file, plan, selected, missing, since, registry)
@@ -65,7 +92,9 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
     try:
         text = child(yaml.safe_load((root / GITLAB).read_text("utf-8")), made)
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{GITLAB} cannot be read: {type(error).__name__}: {error}", hint) from None
+        raise UsageError(
+            f"{GITLAB} cannot be read: {type(error).__name__}: {error}", hint
+        ) from None
     write_atomically(file, text.encode())
 
 

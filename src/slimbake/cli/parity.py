@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import all_variants_option, json_option, manifest_option, read, say, select, services_argument
+from slimbake.cli.common import (
+    all_variants_option,
+    json_option,
+    manifest_option,
+    read,
+    say,
+    select,
+    services_argument,
+)
 
 
 @click.command("parity")
@@ -16,8 +24,14 @@ from slimbake.cli.common import all_variants_option, json_option, manifest_optio
 @manifest_option
 @json_option
 @click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
-@click.option("--control", is_flag=True, help="Measure models that are harmed instead, and see whether it is noticed.")
-def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool) -> None:
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Measure models that are harmed instead, and see whether it is noticed.",
+)
+def command(
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
+) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
     from slimbake import bake, parity
     from slimbake.bake.command import Options
@@ -31,7 +45,9 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool, 
     if services or variant:
         chosen = select(plan, services, variant)
         if services and (missing := [name for name in chosen if name not in able]):
-            raise UsageError(f"no parity: {', '.join(missing)}", "give the service a `parity:` in the manifest")
+            raise UsageError(
+                f"no parity: {', '.join(missing)}", "give the service a `parity:` in the manifest"
+            )
         chosen = tuple(name for name in chosen if name in able)
     else:  # of all variants: the default one of most services is torch itself
         chosen = tuple(service.service for service in plan.services if service.service in able)

@@ -13,7 +13,9 @@ from slimbake.cli.common import json_option, manifest_option, print_json
 @manifest_option
 @json_option
 def command(file: Path, as_json: bool) -> None:
-    """List the size optimisations that slimbake knows, yours among them, and the layers that they apply to."""
+    """List the size optimisations that slimbake knows, yours among them, and the layers that they
+    apply to.
+    """
     from slimbake import report
     from slimbake.catalogue import show
     from slimbake.catalogue.read import catalogue
@@ -24,7 +26,8 @@ def command(file: Path, as_json: bool) -> None:
     from slimbake.manifest.names import PREFIXES
 
     checked = manifest(file)
-    others = tuple(prefix for prefix, kind in PREFIXES.items() if kind != "bases")  # no layers of installed packages
+    # no layers of installed packages
+    others = tuple(prefix for prefix, kind in PREFIXES.items() if kind != "bases")
     pins = {
         layer: tuple((pin.name, pin.version) for pin in found)
         for layer, found in locked(checked).items()

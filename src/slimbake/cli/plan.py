@@ -24,7 +24,9 @@ from slimbake.cli.common import (
 @manifest_option
 @json_option
 def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
-    """Show what is decided: every target, what it stands on, and what it adds; of all services or those named."""
+    """Show what is decided: every target, what it stands on, and what it adds; of all services or
+    those named.
+    """
     from slimbake.report import text_table
 
     _, plan = read(file)

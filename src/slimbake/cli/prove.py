@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, say, select, services_argument, variant_option
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    say,
+    select,
+    services_argument,
+    variant_option,
+)
 
 if TYPE_CHECKING:
     from slimbake.plan.model import Plan
@@ -21,19 +29,43 @@ if TYPE_CHECKING:
 @variant_option
 @manifest_option
 @json_option
-@click.option("--pass", "names", multiple=True, metavar="NAME", help="Only this pass; may be given several times.")
+@click.option(
+    "--pass",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this pass; may be given several times.",
+)
 @click.option("--stale", is_flag=True, help="Only what has no fresh evidence.")
-@click.option("--control", is_flag=True, help="Break the images instead, and see whether the smokes notice.")
-@click.option("--verify", is_flag=True, help="Find out anew what the evidence says of some passes, drawn by chance.")
+@click.option(
+    "--control", is_flag=True, help="Break the images instead, and see whether the smokes notice."
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Find out anew what the evidence says of some passes, drawn by chance.",
+)
 @click.option("--sample", default=3, show_default=True, help="With --verify: of how many.")
 @click.option("--seed", type=int, help="With --verify: draw the same ones again.")
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, names: tuple[str, ...], stale: bool,
-    control: bool, verify: bool, sample: int, seed: int | None, environment: bool, install_engine: bool,
-) -> None:  # fmt: skip
-    """Try passes on the layers of these services, with every smoke on them; what is found goes to evidence/."""
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    as_json: bool,
+    names: tuple[str, ...],
+    stale: bool,
+    control: bool,
+    verify: bool,
+    sample: int,
+    seed: int | None,
+    environment: bool,
+    install_engine: bool,
+) -> None:
+    """Try passes on the layers of these services, with every smoke on them; what is found goes to
+    evidence/.
+    """
     from slimbake import prove as proving
     from slimbake.cli.common import read
     from slimbake.errors import CheckError
@@ -44,23 +76,39 @@ def command(
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if control:
         caught = proving.controls(manifest, checked, say)
-        click.echo(json.dumps([asdict(each) for each in caught], indent=2) if as_json else control_table(caught))
+        click.echo(
+            json.dumps([asdict(each) for each in caught], indent=2)
+            if as_json
+            else control_table(caught)
+        )
         if fault := control_fault(caught):
             raise CheckError(fault)
         return
     if verify:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
         compared = proving.check(manifest, chosen, say, sample, drawn_by, every=not services)
-        click.echo(json.dumps([asdict(each) for each in compared], indent=2) if as_json else sample_table(compared))
+        click.echo(
+            json.dumps([asdict(each) for each in compared], indent=2)
+            if as_json
+            else sample_table(compared)
+        )
         if wrong := [each for each in compared if each.differs]:
             names_ = ", ".join(f"{each.name} on {each.layer}" for each in wrong)
-            raise CheckError(f"the evidence is wrong: {names_}", f"--seed {drawn_by} draws these again")
+            raise CheckError(
+                f"the evidence is wrong: {names_}", f"--seed {drawn_by} draws these again"
+            )
         return
     if environment:
         proving.measure_environment(manifest, checked, say, names=names, only_stale=stale)
         return
     found = proving.prove(
-        manifest, chosen, say, names=names, only_stale=stale, every=not services, install=install_engine
+        manifest,
+        chosen,
+        say,
+        names=names,
+        only_stale=stale,
+        every=not services,
+        install=install_engine,
     )
     if as_json:
         print_json({each.layer: each.as_json() for each in found})

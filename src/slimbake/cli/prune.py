@@ -12,9 +12,16 @@ from slimbake.cli.common import manifest_option, read
 @click.command("prune")
 @manifest_option
 @click.option(
-    "--wheelhouse", is_flag=True, help="Also every wheel and Debian package that was fetched, of all projects."
+    "--wheelhouse",
+    is_flag=True,
+    help="Also every wheel and Debian package that was fetched, of all projects.",
 )
-@click.option("--all", "everything", is_flag=True, help="Also the tagged images and the containers of this project.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also the tagged images and the containers of this project.",
+)
 def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     """Remove what slimbake left in the engine for this project, and never what is another's."""
     from slimbake import containers

@@ -10,7 +10,9 @@ import click
 from slimbake.cli.common import image_options, images, manifest_option, read, select
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.argument("service")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option

@@ -23,10 +23,20 @@ from slimbake.cli.common import (
 @variant_option
 @manifest_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder: SERVICE.cdx.json for each."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder: SERVICE.cdx.json for each.",
 )
 @image_options
-def command(services: tuple[str, ...], variant: str, file: Path, output: Path | None, tag: str, registry: str) -> None:
+def command(
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    output: Path | None,
+    tag: str,
+    registry: str,
+) -> None:
     """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
     from slimbake import docker
     from slimbake.errors import SetupError, UsageError
@@ -35,11 +45,15 @@ def command(services: tuple[str, ...], variant: str, file: Path, output: Path | 
     manifest, plan = read(file)
     names = select(plan, services, variant)
     if output is None and len(names) > 1:
-        raise UsageError("stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER")
+        raise UsageError(
+            "stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER"
+        )
     references = images(plan, registry, tag)
     client = docker.client()
     if missing := [name for name in names if not client.image.exists(references[name])]:
-        raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
+        raise SetupError(
+            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
+        )
     if output is None:
         click.echo(sbom(plan, names[0], references[names[0]], manifest.file.parent), nl=False)
     else:

@@ -29,9 +29,16 @@ EVERY = 10.0  # seconds between lines of progress where there is no terminal
 @manifest_option
 @json_option
 @click.option(
-    "--write", is_flag=True, help=f"Put what is found into {OWN}, beside the manifest, instead of printing it."
+    "--write",
+    is_flag=True,
+    help=f"Put what is found into {OWN}, beside the manifest, instead of printing it.",
 )
-@click.option("--layer", "only", multiple=True, help="Propose for this layer: base-ml, embedding.  [default: all]")
+@click.option(
+    "--layer",
+    "only",
+    multiple=True,
+    help="Propose for this layer: base-ml, embedding.  [default: all]",
+)
 @click.option(
     "--package",
     "packages",
@@ -40,21 +47,42 @@ EVERY = 10.0  # seconds between lines of progress where there is no terminal
 )
 @click.option("--keep", multiple=True, metavar="GLOB", help="Files that are never in question.")
 @click.option(
-    "--by", type=click.Choice(["file", "directory"]), default="file", show_default=True, help="What goes at the least."
+    "--by",
+    type=click.Choice(["file", "directory"]),
+    default="file",
+    show_default=True,
+    help="What goes at the least.",
 )
 @click.option(
-    "--small", type=click.IntRange(0), default=8000, show_default=True, metavar="BYTES",
+    "--small",
+    type=click.IntRange(0),
+    default=8000,
+    show_default=True,
+    metavar="BYTES",
     help="Modules with less source stay in folders of which most are used.",
-)  # fmt: skip
+)
 @click.option(
-    "--least", type=click.IntRange(1), default=500_000, show_default=True, metavar="BYTES",
+    "--least",
+    type=click.IntRange(1),
+    default=500_000,
+    show_default=True,
+    metavar="BYTES",
     help="Of what is opened, lighter folders and files are not tried on their own.",
-)  # fmt: skip
+)
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
-    services: tuple[str, ...], file: Path, as_json: bool, write: bool, only: tuple[str, ...], packages: tuple[str, ...],
-    keep: tuple[str, ...], by: str, small: int, least: int, install_engine: bool,
-) -> None:  # fmt: skip
+    services: tuple[str, ...],
+    file: Path,
+    as_json: bool,
+    write: bool,
+    only: tuple[str, ...],
+    packages: tuple[str, ...],
+    keep: tuple[str, ...],
+    by: str,
+    small: int,
+    least: int,
+    install_engine: bool,
+) -> None:
     """Find what else can go from the layers of these services, with their smokes as the oracle.
 
     The same command goes on where it was interrupted.
@@ -72,7 +100,9 @@ def command(
     layers = _layers(manifest, plan, chosen, only, packages)
     root = manifest.file.parent
     recipes = {name: plan.target(name).recipe for name in chosen}
-    starts = {name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()}
+    starts = {
+        name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()
+    }
     options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
     with subjects(manifest, chosen, say, install_engine) as found:
         oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
@@ -93,7 +123,11 @@ def command(
 
 
 def _layers(
-    manifest: Manifest, plan: Plan, chosen: tuple[str, ...], only: tuple[str, ...], packages: tuple[str, ...]
+    manifest: Manifest,
+    plan: Plan,
+    chosen: tuple[str, ...],
+    only: tuple[str, ...],
+    packages: tuple[str, ...],
 ) -> tuple[Layer, ...]:
     """The layers of packages that these services stand on; others that stand there too are named."""
     from slimbake.errors import UsageError
@@ -101,17 +135,34 @@ def _layers(
     from slimbake.search.propose import Layer
 
     pins = locked(manifest)
-    stands = {service.service: [t.name for t in plan.held((service.service,))] for service in plan.services}
-    under = [t.name for t in plan.held(chosen) if t.kind in ("base", "service") and t.recipe and t.recipe.install]
+    stands = {
+        service.service: [t.name for t in plan.held((service.service,))]
+        for service in plan.services
+    }
+    under = [
+        t.name
+        for t in plan.held(chosen)
+        if t.kind in ("base", "service") and t.recipe and t.recipe.install
+    ]
     if unknown := [name for name in only if name not in under]:
-        raise UsageError(f"{', '.join(unknown)}: no layer of {', '.join(chosen)}", f"they are: {', '.join(under)}")
+        raise UsageError(
+            f"{', '.join(unknown)}: no layer of {', '.join(chosen)}",
+            f"they are: {', '.join(under)}",
+        )
     layers = []
     for name in (each for each in under if not only or each in only):
         recipe = plan.target(name).recipe
         own = recipe.install.wheels if recipe and recipe.install else ()
-        layers.append(Layer(name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages)))))
-        if others := [service for service, below in stands.items() if name in below and service not in chosen]:
-            say(f"{name} carries {', '.join(others)} too: search with them, or what is proposed for it may be refuted")
+        layers.append(
+            Layer(name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages))))
+        )
+        if others := [
+            service for service, below in stands.items() if name in below and service not in chosen
+        ]:
+            say(
+                f"{name} carries {', '.join(others)} too: search with them, or what is proposed for"
+                " it may be refuted"
+            )
     known = {package for layer in layers for package in layer.packages}
     if missing := [name for name in packages if name not in known]:
         raise UsageError(f"no layer of {', '.join(chosen)} has {', '.join(missing)}")
@@ -161,16 +212,26 @@ def _as_usage_error(name: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise UsageError(f"{name}: {error}", "without --write it is printed, to be put there by hand") from None
+        raise UsageError(
+            f"{name}: {error}", "without --write it is printed, to be put there by hand"
+        ) from None
 
 
 def _json(found: Found) -> dict[str, object]:
     from slimbake.search.propose import entry
 
-    passes = {each.proposed.name: {**entry(each), "bytes": each.bytes, "files": each.files} for each in found.proposals}
+    passes = {
+        each.proposed.name: {**entry(each), "bytes": each.bytes, "files": each.files}
+        for each in found.proposals
+    }
     return {
         "services": found.services,
-        "bytes": {"before": found.before, "after": found.after, "used": found.used, "guarded": found.guarded},
+        "bytes": {
+            "before": found.before,
+            "after": found.after,
+            "used": found.used,
+            "guarded": found.guarded,
+        },
         "passes": passes,
     }
 
@@ -184,7 +245,8 @@ def _summarise(found: Found, oracle: Oracle) -> None:
         say("nothing else can go")
     least = found.used + found.guarded
     say(
-        f"packages of {', '.join(found.services)} together: {found.before / 1e6:.1f} MB, then {found.after / 1e6:.1f}: "
-        f"{found.after / least:.2f} times what is used, licences and metadata ({least / 1e6:.1f})"
+        f"packages of {', '.join(found.services)} together: {found.before / 1e6:.1f} MB, then"
+        f" {found.after / 1e6:.1f}: {found.after / least:.2f} times what is used, licences and"
+        f" metadata ({least / 1e6:.1f})"
     )
     say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")

@@ -16,7 +16,11 @@ from slimbake.cli.common import manifest_option, read, say
     is_flag=True,
     help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
 )
-@click.option("--stop-engine", is_flag=True, help="Stop the engine that slimbake started, and do nothing else.")
+@click.option(
+    "--stop-engine",
+    is_flag=True,
+    help="Stop the engine that slimbake started, and do nothing else.",
+)
 def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     """Find the engine, or start or install one, and get the external images or stand-ins for them."""
     from slimbake import engine
@@ -24,11 +28,17 @@ def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     from slimbake.machine import machine
 
     if stop_engine:
-        click.echo("stopped" if engine.stop_engine(say) else "slimbake started no engine that still runs")
+        click.echo(
+            "stopped" if engine.stop_engine(say) else "slimbake started no engine that still runs"
+        )
         return
     found = engine.setup(install_engine, say)
     click.echo(f"engine {found.version}, {found.store} store, buildx {engine.dotted(found.buildx)}")
     if file.is_file():
         _, plan = read(file)
-        for external in resolve(plan.externals, plan.python, found, machine(), say, install_engine).resolved:
-            click.echo(f"{external.name}: {external.context}{' (stand-in)' if external.standin else ''}")
+        for external in resolve(
+            plan.externals, plan.python, found, machine(), say, install_engine
+        ).resolved:
+            click.echo(
+                f"{external.name}: {external.context}{' (stand-in)' if external.standin else ''}"
+            )

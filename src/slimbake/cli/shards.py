@@ -15,14 +15,25 @@ from slimbake.shards.release import released
 
 
 def bake_in_shards(
-    manifest: Manifest, services: tuple[str, ...], options: Options, names: Release,
-    where: tuple[int | None, tuple[str, ...], str], as_json: bool,
-) -> None:  # fmt: skip
-    """Bake in shards and print what was pushed. `where`: how many, on which builders, on which one otherwise."""
+    manifest: Manifest,
+    services: tuple[str, ...],
+    options: Options,
+    names: Release,
+    where: tuple[int | None, tuple[str, ...], str],
+    as_json: bool,
+) -> None:
+    """Bake in shards and print what was pushed. `where`: how many, on which builders, on which one
+    otherwise.
+    """
     shards, nodes, builder = where
     turns = nodes or (builder,)
     images = released(
-        manifest, services, options, names, tuple(turns[i % len(turns)] for i in range(shards or len(turns))), say
+        manifest,
+        services,
+        options,
+        names,
+        tuple(turns[i % len(turns)] for i in range(shards or len(turns))),
+        say,
     )
     if as_json:
         print_json({"images": {each.name: asdict(each) for each in images}})

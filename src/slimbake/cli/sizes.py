@@ -35,29 +35,58 @@ if TYPE_CHECKING:
 @json_option
 @click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
 @click.option(
-    "--by", type=click.Choice(["image", "layer", "package", "directory"]), default="image", show_default=True,
+    "--by",
+    type=click.Choice(["image", "layer", "package", "directory"]),
+    default="image",
+    show_default=True,
     help="What a row of the table stands for.",
-)  # fmt: skip
+)
 @click.option(
-    "--from", "place", type=click.Choice(["engine", "registry"]), default="engine", show_default=True,
+    "--from",
+    "place",
+    type=click.Choice(["engine", "registry"]),
+    default="engine",
+    show_default=True,
     help="Where the services' images are read.",
-)  # fmt: skip
-@click.option("--compress", is_flag=True, help="Also as gzip and zstd: compresses every layer, once, for minutes.")
-@click.option("--lower-bound", is_flag=True, help="Also against each distinct file once: compresses all, for a minute.")
+)
 @click.option(
-    "--against", type=click.Path(path_type=Path), help="A file of an earlier `sizes --json`: what has changed."
+    "--compress",
+    is_flag=True,
+    help="Also as gzip and zstd: compresses every layer, once, for minutes.",
+)
+@click.option(
+    "--lower-bound",
+    is_flag=True,
+    help="Also against each distinct file once: compresses all, for a minute.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="A file of an earlier `sizes --json`: what has changed.",
 )
 @image_options
 @platform_option
 def command(
-    names: tuple[str, ...], variant: str, file: Path, as_json: bool, markdown: bool, by: str, place: str,
-    compress: bool, lower_bound: bool, against: Path | None, tag: str, registry: str, platform: str,
-) -> None:  # fmt: skip
-    """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without need.
+    names: tuple[str, ...],
+    variant: str,
+    file: Path,
+    as_json: bool,
+    markdown: bool,
+    by: str,
+    place: str,
+    compress: bool,
+    lower_bound: bool,
+    against: Path | None,
+    tag: str,
+    registry: str,
+    platform: str,
+) -> None:
+    """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without
+    need.
 
-    Without a name, all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI layout (a folder or
-    file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the engine with a '/' or ':' in it.
-    What is in a layer is read once and kept in .slimbake/layers.
+    Without a name, all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI
+    layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
+    engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
     from slimbake.images import this_platform
     from slimbake.measure import remember
@@ -68,8 +97,8 @@ def command(
     from slimbake.report import sizes as report
 
     earlier = _earlier(against) if against else None
-    # Images that are named by their address need no manifest; where there is one, its folder keeps what was read.
-    # An image for several platforms is kept as this machine's.
+    # Images that are named by their address need no manifest; where there is one, its folder keeps
+    # what was read. An image for several platforms is kept as this machine's.
     cache = file.parent / MEASURED if file.is_file() and platform == this_platform() else None
     with contextlib.ExitStack() as stack:
         wanted = _sources(names, variant, file, place, registry, tag, platform, cache)
@@ -100,7 +129,9 @@ def _sources(
     from slimbake.images import opened
     from slimbake.images.model import address
 
-    services = tuple(name for name in names if not ("/" in name or ":" in name or name.endswith(".tar")))
+    services = tuple(
+        name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
+    )
     for name in names:
         if name not in services:
             yield opened(address(name), platform)
@@ -118,7 +149,9 @@ def _sources(
 
 @contextlib.contextmanager
 def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
-    """A service's image on its registry, called after the service: its variants differ by their tags alone."""
+    """A service's image on its registry, called after the service: its variants differ by their
+    tags alone.
+    """
     from slimbake.images import opened
     from slimbake.images.model import Address
 
@@ -128,7 +161,9 @@ def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
 
 @contextlib.contextmanager
 def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterator[Source]:
-    """The services' images in the engine, which saves them only if something is to be read that is not known."""
+    """The services' images in the engine, which saves them only if something is to be read that is
+    not known.
+    """
     from slimbake import docker
     from slimbake.errors import SetupError
     from slimbake.images import Engine, Source
@@ -136,7 +171,9 @@ def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterato
 
     client = docker.client()
     if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
-        raise SetupError(f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them")
+        raise SetupError(
+            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
+        )
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
     engine = Engine(ids, platform)
     with contextlib.closing(engine):
@@ -149,4 +186,6 @@ def _earlier(file: Path) -> Any:
     try:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "`slimbake sizes --json > FILE` writes one") from None
+        raise UsageError(
+            f"{file} cannot be read: {error}", "`slimbake sizes --json > FILE` writes one"
+        ) from None

@@ -15,15 +15,26 @@ from slimbake.cli.common import manifest_option, read
 @click.argument("records", nargs=-1, type=click.Path(path_type=Path))
 @manifest_option
 @click.option(
-    "--matrix", "jobs", type=click.Path(path_type=Path, dir_okay=False), required=True,
+    "--matrix",
+    "jobs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
     help="What `slimbake matrix` printed: the jobs that were to run.",
-)  # fmt: skip
+)
 @click.option(
-    "--known", type=click.Path(path_type=Path, dir_okay=False), envvar="SLIMBAKE_KNOWN",
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SLIMBAKE_KNOWN",
     help="What `--write` wrote on the main branch: what sizes are compared with.",
-)  # fmt: skip
-@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Write what is known after this run.")
-def command(records: tuple[Path, ...], file: Path, jobs: Path, known: Path | None, write: Path | None) -> None:
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what is known after this run.",
+)
+def command(
+    records: tuple[Path, ...], file: Path, jobs: Path, known: Path | None, write: Path | None
+) -> None:
     """Say in Markdown what a pipeline built: sizes, changes, budgets, smokes.
 
     RECORDS are files that `slimbake bake --record` wrote, or folders of them.
@@ -47,7 +58,9 @@ def _jobs(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         said: Any = json.loads(file.read_text("utf-8"))
         jobs = said["services"]["include"]
-        return tuple(name for job in jobs for name in job["services"].split()), tuple(said["unchanged"].split())
+        return tuple(name for job in jobs for name in job["services"].split()), tuple(
+            said["unchanged"].split()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "`slimbake matrix > FILE` writes one"
         raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}", hint) from None

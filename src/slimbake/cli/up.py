@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, manifest_option, read, say, select, services_argument
+from slimbake.cli.common import (
+    image_options,
+    images,
+    manifest_option,
+    read,
+    say,
+    select,
+    services_argument,
+)
 
 
 @click.command("up")
@@ -14,7 +22,9 @@ from slimbake.cli.common import image_options, images, manifest_option, read, sa
 @manifest_option
 @image_options
 def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Run the services that listen on a port: one network, no root, read-only roots, no capabilities."""
+    """Run the services that listen on a port: one network, no root, read-only roots, no
+    capabilities.
+    """
     from slimbake import containers
 
     _, plan = read(file)

@@ -15,5 +15,6 @@ def command(file: Path) -> None:
     """Read and check the manifest and every file that it names; all problems at once."""
     manifest, plan = read(file)
     click.echo(
-        f"{file.name}: {len(manifest.services)} services, {len(manifest.bases)} bases, {len(plan.targets)} targets"
+        f"{file.name}: {len(manifest.services)} services, {len(manifest.bases)} bases,"
+        f" {len(plan.targets)} targets"
     )

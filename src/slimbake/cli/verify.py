@@ -29,16 +29,30 @@ if TYPE_CHECKING:
 @variant_option
 @manifest_option
 @image_options
-@click.option("--limit", type=click.FloatRange(1), default=300, show_default=True, help="Seconds for each service.")
+@click.option(
+    "--limit",
+    type=click.FloatRange(1),
+    default=300,
+    show_default=True,
+    help="Seconds for each service.",
+)
 @click.option("--memory", default="4GB", show_default=True, help="What each container may have.")
 @json_option
 def command(
-    services: tuple[str, ...], variant: str, file: Path, tag: str, registry: str, limit: float, memory: str,
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    tag: str,
+    registry: str,
+    limit: float,
+    memory: str,
     as_json: bool,
-) -> None:  # fmt: skip
-    """Call every route or command of the running images, from beside them: no network, no root, read-only.
+) -> None:
+    """Call every route or command of the running images, from beside them: no network, no root,
+    read-only.
 
-    Each service's `verify` says what must hold. Services run one after another, in containers that are removed.
+    Each service's `verify` says what must hold. Services run one after another, in containers that
+    are removed.
     """
     from slimbake import docker
     from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
@@ -48,9 +62,13 @@ def command(
     having = [service.service for service in plan.services if service.verify]
     chosen = tuple(name for name in select(plan, services, variant) if services or name in having)
     if missing := [name for name in chosen if name not in having]:
-        raise UsageError(f"no verify: {', '.join(missing)}", "give the service a `verify:` in the manifest")
+        raise UsageError(
+            f"no verify: {', '.join(missing)}", "give the service a `verify:` in the manifest"
+        )
     if not chosen:
-        raise NothingSelected(f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one")
+        raise NothingSelected(
+            f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one"
+        )
     names, limits = images(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
     engine = docker.client()
     if absent := [service for service in chosen if not engine.image.exists(names[service])]:
@@ -66,7 +84,11 @@ def command(
     if as_json:
         print_json([verdict.as_json() for verdict in found])
     if failed := [verdict.service for verdict in found if not verdict.holds]:
-        of = f"1 verify of {len(found)} does" if len(failed) == 1 else f"{len(failed)} verifies of {len(found)} do"
+        of = (
+            f"1 verify of {len(found)} does"
+            if len(failed) == 1
+            else f"{len(failed)} verifies of {len(found)} do"
+        )
         raise CheckError(f"{of} not hold: {', '.join(failed)}")
 
 
@@ -77,7 +99,10 @@ def _line(verdict: Verdict) -> str:
         f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
     )
     told = ", ".join(filter(None, figures))
-    return f"{verdict.service}: {'holds' if verdict.holds else 'does not hold'}{f' ({told})' if told else ''}"
+    return (
+        f"{verdict.service}:"
+        f" {'holds' if verdict.holds else 'does not hold'}{f' ({told})' if told else ''}"
+    )
 
 
 def _bytes(memory: str) -> int:

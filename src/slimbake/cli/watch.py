@@ -14,7 +14,11 @@ from slimbake.watch import changes_of, watch
 
 
 def bake_and_watch(
-    file: Path, services: Callable[[Plan], tuple[str, ...]], options: Options, names: Release, as_json: bool
+    file: Path,
+    services: Callable[[Plan], tuple[str, ...]],
+    options: Options,
+    names: Release,
+    as_json: bool,
 ) -> None:
     """Bake, then bake what edits touch; ends with KeyboardInterrupt only."""
     root = file.parent.resolve()

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, json_option, manifest_option, print_json, read, select
+from slimbake.cli.common import (
+    image_options,
+    images,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    select,
+)
 
 SHOWN = 20  # files of one pass, before they are counted
 
@@ -17,8 +25,12 @@ SHOWN = 20  # files of one pass, before they are counted
 @manifest_option
 @image_options
 @json_option
-def command(path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool) -> None:
-    """Say which pass removed or changed PATH: a file, folder or glob of packages, or a module such as torch.fx."""
+def command(
+    path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool
+) -> None:
+    """Say which pass removed or changed PATH: a file, folder or glob of packages, or a module such
+    as torch.fx.
+    """
     from slimbake.catalogue.read import catalogue
     from slimbake.errors import NothingSelected
     from slimbake.inside.ledger import Entry
@@ -30,7 +42,12 @@ def command(path: str, services: tuple[str, ...], file: Path, tag: str, registry
     found = {name: why(ledgers(named[name]), path) for name in select(plan, services)}
     found = {name: files for name, files in found.items() if files}
     if as_json:
-        print_json({n: [{"layer": w.layer, **w.entry.as_json()} for w in files] for n, files in found.items()})
+        print_json(
+            {
+                n: [{"layer": w.layer, **w.entry.as_json()} for w in files]
+                for n, files in found.items()
+            }
+        )
         return
     if not found:
         raise NothingSelected(f"no pass removed or changed {path} in these images")
@@ -45,13 +62,19 @@ def command(path: str, services: tuple[str, ...], file: Path, tag: str, registry
         click.echo(f"{by}, on {layer}, in {', '.join(dict.fromkeys(names))}")
         if each_pass := known.get(by):
             click.echo(
-                f"  {each_pass.about}: {each_pass.why}" + (f"; costs {each_pass.costs}" if each_pass.costs else "")
+                f"  {each_pass.about}: {each_pass.why}"
+                + (f"; costs {each_pass.costs}" if each_pass.costs else "")
             )
         removed = list(entries[by, layer].values())
         for entry in removed[:SHOWN]:
-            now = f"{megabytes(entry.before)} -> {megabytes(entry.after)}" if entry.after else megabytes(entry.before)
+            now = (
+                f"{megabytes(entry.before)} -> {megabytes(entry.after)}"
+                if entry.after
+                else megabytes(entry.before)
+            )
             click.echo(f"  {entry.path}  {now}  {entry.package} {entry.version}")
         if len(removed) > SHOWN:
             click.echo(
-                f"  and {len(removed) - SHOWN} more files, {megabytes(sum(e.before - e.after for e in removed))} in all"
+                f"  and {len(removed) - SHOWN} more files,"
+                f" {megabytes(sum(e.before - e.after for e in removed))} in all"
             )

@@ -1,4 +1,6 @@
-"""Compares two images: which file is the first to differ, and how; for finding out why a build is not reproducible."""
+"""Compares two images: which file is the first to differ, and how; for finding out why a build is
+not reproducible.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +11,40 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import IO
 
-from slimbake.diff.model import MISSING, Diff, Difference, Entry, LayerDifference, configurations, manifests
+from slimbake.diff.model import (
+    MISSING,
+    Diff,
+    Difference,
+    Entry,
+    LayerDifference,
+    configurations,
+    manifests,
+)
 from slimbake.errors import UsageError
 from slimbake.images import Source, opened, streams
 from slimbake.images.layout import Blobs, read
 from slimbake.images.model import StoredImage, StoredLayer, address
 
 _TYPES = {
-    tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link",
-    tarfile.LNKTYPE: "hard link", tarfile.CHRTYPE: "character device", tarfile.BLKTYPE: "block device",
+    tarfile.REGTYPE: "file",
+    tarfile.AREGTYPE: "file",
+    tarfile.DIRTYPE: "directory",
+    tarfile.SYMTYPE: "link",
+    tarfile.LNKTYPE: "hard link",
+    tarfile.CHRTYPE: "character device",
+    tarfile.BLKTYPE: "block device",
     tarfile.FIFOTYPE: "pipe",
-}  # fmt: skip
+}
 _XATTR = "SCHILY.xattr."
 
 
 def diff(a: str, b: str, platform: str) -> Diff:
-    """Compare two images, each by its address: layer by layer, in tar order, then configurations and manifests.
+    """Compare two images, each by its address: layer by layer, in tar order, then configurations
+    and manifests.
 
-    A layer is read only if the digests of its tars differ; both are then read side by side, and of each only what the
-    other has not had yet is kept, as digests. Raises UsageError where an address is not that of one image, and
-    SetupError where a layer cannot be read.
+    A layer is read only if the digests of its tars differ; both are then read side by side, and of
+    each only what the other has not had yet is kept, as digests. Raises UsageError where an address
+    is not that of one image, and SetupError where a layer cannot be read.
     """
     with opened(address(a), platform) as one, opened(address(b), platform) as other:
         x, y = _single(one, a), _single(other, b)
@@ -47,7 +63,9 @@ def diff(a: str, b: str, platform: str) -> Diff:
             ),
             configuration=configurations(read(one.blobs, x.config), read(other.blobs, y.config)),
             manifest=manifests(read(one.blobs, x.manifest), read(other.blobs, y.manifest)),
-            stored=tuple(n for n, (p, q) in pairs if p and q and p.diff == q.diff and p.blob != q.blob),
+            stored=tuple(
+                n for n, (p, q) in pairs if p and q and p.diff == q.diff and p.blob != q.blob
+            ),
         )
 
 
@@ -55,7 +73,10 @@ def _single(source: Source, text: str) -> StoredImage:
     if len(source.images) == 1:
         return source.images[0]
     names = ", ".join(sorted(image.name for image in source.images))
-    raise UsageError(f"{text} holds {len(source.images)} images: {names}", "name one of them: oci-layout://PATH:NAME")
+    raise UsageError(
+        f"{text} holds {len(source.images)} images: {names}",
+        "name one of them: oci-layout://PATH:NAME",
+    )
 
 
 def _layer(
@@ -66,9 +87,12 @@ def _layer(
     return LayerDifference(number, a.diff if a else "", b.diff if b else "", first, paths)
 
 
-def _compared(from_a: Iterator[Entry], from_b: Iterator[Entry]) -> tuple[tuple[Difference, ...], int]:
+def _compared(
+    from_a: Iterator[Entry], from_b: Iterator[Entry]
+) -> tuple[tuple[Difference, ...], int]:
     """In which ways the first path that differs does so, and how many paths do."""
-    ahead: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})  # of each side, what the other has not had yet
+    # of each side, what the other has not had yet
+    ahead: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})
     place: dict[str, int] = {}
     found: dict[str, tuple[Difference, ...]] = {}
     for number, pair in enumerate(zip_longest(from_a, from_b)):
@@ -81,8 +105,14 @@ def _compared(from_a: Iterator[Entry], from_b: Iterator[Entry]) -> tuple[tuple[D
                 ahead[side][entry.path] = entry
             elif ways := (entry.differs(theirs) if side == 0 else theirs.differs(entry)):
                 found[entry.path] = ways
-    found |= {path: (Difference(path, "only in A", entry.type, MISSING),) for path, entry in ahead[0].items()}
-    found |= {path: (Difference(path, "only in B", MISSING, entry.type),) for path, entry in ahead[1].items()}
+    found |= {
+        path: (Difference(path, "only in A", entry.type, MISSING),)
+        for path, entry in ahead[0].items()
+    }
+    found |= {
+        path: (Difference(path, "only in B", MISSING, entry.type),)
+        for path, entry in ahead[1].items()
+    }
     first = min(found, key=place.__getitem__, default="")
     return found.get(first, ()), len(found)
 
@@ -110,5 +140,7 @@ def _entry(member: tarfile.TarInfo, content: IO[bytes] | None) -> Entry:
         link=member.linkname,
         content=f"sha256:{digest.hexdigest()}" if content else "",
         bytes=member.size,
-        extended=tuple(sorted((k, v) for k, v in member.pax_headers.items() if k.startswith(_XATTR))),
+        extended=tuple(
+            sorted((k, v) for k, v in member.pax_headers.items() if k.startswith(_XATTR))
+        ),
     )

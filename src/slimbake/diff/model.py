@@ -30,7 +30,10 @@ class Entry:
         """In which ways it differs from another entry of the same path."""
         pairs: dict[How, tuple[str, str]] = {
             "type": (self.type, other.type),
-            "content": (f"{self.content} ({self.bytes} bytes)", f"{other.content} ({other.bytes} bytes)"),
+            "content": (
+                f"{self.content} ({self.bytes} bytes)",
+                f"{other.content} ({other.bytes} bytes)",
+            ),
             "mode": (f"{self.mode:04o}", f"{other.mode:04o}"),
             "owner": (self.owner, other.owner),
             "mtime": (_time(self.mtime), _time(other.mtime)),
@@ -55,12 +58,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class LayerDifference:
-    """A layer that is not the same in both: the first path that differs, in tar order, and how many do."""
+    """A layer that is not the same in both: the first path that differs, in tar order, and how many
+    do.
+    """
 
     number: int  # from the bottom, beginning with 1
     a: str  # digest of its tar; "" = B has more layers
     b: str
-    first: tuple[Difference, ...]  # all ways in which the first path differs; () = the tars are written differently
+    # all ways in which the first path differs; () = the tars are written differently
+    first: tuple[Difference, ...]
     paths: int  # that differ
 
 
@@ -72,7 +78,8 @@ class Diff:
     layers: tuple[LayerDifference, ...] = ()
     configuration: tuple[Difference, ...] = ()
     manifest: tuple[Difference, ...] = ()  # annotations and media types
-    stored: tuple[int, ...] = ()  # layers, by number, that hold the same and are compressed differently
+    # layers, by number, that hold the same and are compressed differently
+    stored: tuple[int, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -84,7 +91,9 @@ class Diff:
 
 
 def configurations(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """The keys of two image configurations that differ, with both values; layers are compared elsewhere."""
+    """The keys of two image configurations that differ, with both values; layers are compared
+    elsewhere.
+    """
     return tuple(_differences("", {**a, "rootfs": None}, {**b, "rootfs": None}))
 
 
@@ -95,7 +104,9 @@ def manifests(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference, .
 
 def _nameless(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _nameless(each) for key, each in value.items() if key not in ("digest", "size")}
+        return {
+            key: _nameless(each) for key, each in value.items() if key not in ("digest", "size")
+        }
     return [_nameless(each) for each in value] if isinstance(value, list) else value
 
 
@@ -103,7 +114,9 @@ def _time(mtime: str) -> str:
     """As people read it, and as it is where that says less."""
     seconds = float(mtime)
     try:
-        shown = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        shown = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
     except (ValueError, OverflowError):
         return mtime
     return shown if seconds.is_integer() else f"{shown} ({mtime})"
@@ -114,9 +127,19 @@ def _differences(path: str, a: Any, b: Any) -> list[Difference]:
         return []
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         keys = list(dict.fromkeys((*a, *b)))
-        inner = [(f"{path}.{key}" if path else key, a.get(key, MISSING), b.get(key, MISSING)) for key in keys]
-    elif isinstance(a, Sequence) and isinstance(b, Sequence) and not isinstance(a, str) and not isinstance(b, str):
-        inner = [(f"{path}[{i}]", *pair) for i, pair in enumerate(zip_longest(a, b, fillvalue=MISSING))]
+        inner = [
+            (f"{path}.{key}" if path else key, a.get(key, MISSING), b.get(key, MISSING))
+            for key in keys
+        ]
+    elif (
+        isinstance(a, Sequence)
+        and isinstance(b, Sequence)
+        and not isinstance(a, str)
+        and not isinstance(b, str)
+    ):
+        inner = [
+            (f"{path}[{i}]", *pair) for i, pair in enumerate(zip_longest(a, b, fillvalue=MISSING))
+        ]
     else:
         return [Difference(path, "value", str(a), str(b))]
     return [found for each in inner for found in _differences(*each)]

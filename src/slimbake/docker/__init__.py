@@ -18,21 +18,32 @@ from slimbake.errors import SetupError
 if TYPE_CHECKING:  # importing it costs 0.3 s, which `generate` need not pay
     from python_on_whales import DockerClient
 
-# Provenance would give each build another digest; the bake file says so too, but not to a linked target of 0.13.
-# For provenance too, buildx asks Git seven times for each target: a quarter of the time of a bake that builds nothing.
+# Provenance would give each build another digest; the bake file says so too, but not to a linked
+# target of 0.13. For provenance too, buildx asks Git seven times for each target: a quarter of the
+# time of a bake that builds nothing.
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
 
 
 def use_builder(name: str) -> None:
-    """Build with this builder from here on; one that is another engine's own makes that engine the one to talk to."""
+    """Build with this builder from here on; one that is another engine's own makes that engine the
+    one to talk to.
+    """
     os.environ |= _reached(name)
 
 
 def _reached(builder: str) -> dict[str, str]:
-    """The variables by which a builder is reached; buildx uses another engine's own from its context only."""
-    contexts = subprocess.run(["docker", "context", "ls", "-q"], capture_output=True, text=True, check=False).stdout
+    """The variables by which a builder is reached; buildx uses another engine's own from its
+    context only.
+    """
+    contexts = subprocess.run(
+        ["docker", "context", "ls", "-q"], capture_output=True, text=True, check=False
+    ).stdout
     found = {"BUILDX_BUILDER": builder}
-    return found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""} if builder in contexts.split() else found
+    return (
+        found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""}
+        if builder in contexts.split()
+        else found
+    )
 
 
 def client() -> DockerClient:
@@ -54,24 +65,40 @@ def cancel_builds() -> None:
 class Bake:
     """A running `docker buildx bake`: its raw events, then its exit code and what it wrote besides."""
 
-    def __init__(self, arguments: Sequence[str], root: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], root: Path, environment: Mapping[str, str]
+    ) -> None:
         self.code: int | None = None
         self.text = ""  # lines that are no events: buildx's own errors
         self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
         builder = environment.get("BUILDX_BUILDER", "")
         reached = _reached(builder) if builder else {}
-        self._root, self._environment = root, {**os.environ, **BUILD_ENVIRONMENT, **environment, **reached}
+        self._root, self._environment = (
+            root,
+            {**os.environ, **BUILD_ENVIRONMENT, **environment, **reached},
+        )
 
     def events(self) -> Generator[dict[str, Any], None, None]:
-        """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it cancels the build."""
+        """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
+        cancels the build.
+        """
         try:
             process = subprocess.Popen(
-                self._arguments, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+                self._arguments,
+                cwd=self._root,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
                 start_new_session=True,
-            )  # fmt: skip
+            )
         except FileNotFoundError:
-            raise SetupError("docker is not installed", "`slimbake setup --install-engine` installs it") from None
+            raise SetupError(
+                "docker is not installed", "`slimbake setup --install-engine` installs it"
+            ) from None
         lines: list[str] = []
         _builds.add(process)
         try:
@@ -95,7 +122,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
-    """Objects that stand one after the other, indented, as rawjson writes them; other lines go to `rest`."""
+    """Objects that stand one after the other, indented, as rawjson writes them; other lines go to
+    `rest`.
+    """
     block: list[str] = []
     for line in stream:
         if not block and not line.startswith("{"):
@@ -116,12 +145,20 @@ def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
     rest.extend(block)
 
 
-def bake_print(arguments: Sequence[str], root: Path, environment: Mapping[str, str] = {}) -> dict[str, Any]:
-    """What `docker buildx bake --print` resolves; needs no engine. Raises SetupError with buildx's words."""
+def bake_print(
+    arguments: Sequence[str], root: Path, environment: Mapping[str, str] = {}
+) -> dict[str, Any]:
+    """What `docker buildx bake --print` resolves; needs no engine. Raises SetupError with buildx's
+    words.
+    """
     done = subprocess.run(
         ["docker", "buildx", "bake", "--print", *arguments],
-        cwd=root, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SetupError("buildx does not read the bake file", done.stderr.strip())
     return dict(json.loads(done.stdout))
@@ -129,8 +166,12 @@ def bake_print(arguments: Sequence[str], root: Path, environment: Mapping[str, s
 
 @contextlib.contextmanager
 def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
-    """The images as one OCI layout in a tar stream, each shared blob once. Raises SetupError with Docker's words."""
-    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    """The images as one OCI layout in a tar stream, each shared blob once. Raises SetupError with
+    Docker's words.
+    """
+    with subprocess.Popen(
+        ["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for the type checker
         try:
             yield process.stdout
@@ -150,15 +191,21 @@ def held(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
     form = "--format={{.ID}} {{.Repository}}:{{.Tag}}"
     found: dict[str, tuple[str, ...]] = {}
-    for line in call("image", "ls", "--no-trunc", f"--filter=label=slimbake.project={project}", form).splitlines():
+    for line in call(
+        "image", "ls", "--no-trunc", f"--filter=label=slimbake.project={project}", form
+    ).splitlines():
         image, name = line.split(" ", 1)
         found[image] = (*found.get(image, ()), name)
     return found
 
 
 def call(*arguments: str, stdin: str = "") -> str:
-    """A docker command to its end: what it wrote on stdout. Raises SetupError with Docker's own words."""
-    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    """A docker command to its end: what it wrote on stdout. Raises SetupError with Docker's own
+    words.
+    """
+    done = subprocess.run(
+        ["docker", *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout
@@ -170,11 +217,17 @@ def foreground(*arguments: str) -> int:
 
 
 def export(
-    dockerfile: str, contexts: Mapping[str, str], arguments: Mapping[str, str], target: Path, platform: str = ""
+    dockerfile: str,
+    contexts: Mapping[str, str],
+    arguments: Mapping[str, str],
+    target: Path,
+    platform: str = "",
 ) -> None:
-    """Build a Dockerfile without a context of its own and put the files of its last stage into the folder `target`.
+    """Build a Dockerfile without a context of its own and put the files of its last stage into the
+    folder `target`.
 
-    `contexts`: name -> folder or image, as bake takes them. Raises SetupError with the build's last words.
+    `contexts`: name -> folder or image, as bake takes them. Raises SetupError with the build's last
+    words.
     """
     with tempfile.TemporaryDirectory(prefix="slimbake-export-") as scratch:
         file = Path(scratch) / "Dockerfile"
@@ -191,9 +244,13 @@ def export(
             f"--output=type=local,dest={target}",
         ]
         done = subprocess.run(
-            [*command, *words, scratch], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            [*command, *words, scratch],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
             env={**os.environ, **BUILD_ENVIRONMENT},
-        )  # fmt: skip
+        )
     if done.returncode:
         said = [line.partition(" ")[2] for line in done.stderr.splitlines() if "slimbake: " in line]
         raise SetupError("\n".join(said[-4:]) or f"the build failed\n{done.stderr.strip()[-2000:]}")

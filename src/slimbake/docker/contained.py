@@ -30,15 +30,22 @@ class Contained:
 
 
 def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
-    """Run a container of this name to its end, or for so many seconds; it has gone afterwards, interrupted or not.
+    """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
+    interrupted or not.
 
     Raises SetupError with Docker's own words where it could not be run.
     """
     process = subprocess.Popen(
-        ["docker", "run", "--interactive", f"--name={name}", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
-        start_new_session=True,  # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
-    )  # fmt: skip
+        ["docker", "run", "--interactive", f"--name={name}", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
+        start_new_session=True,
+    )
     code, starved = None, False
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -64,24 +71,41 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
 def _quiet(*arguments: str) -> str:
     """What a docker command writes on stdout, whether it succeeds or not."""
     words = ["docker", *arguments]
-    return subprocess.run(words, capture_output=True, text=True, check=False, start_new_session=True).stdout
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, start_new_session=True
+    ).stdout
 
 
 @contextlib.contextmanager
 def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
-    """What a container of this name writes to the pipe OUT; it is removed when it ends, and when nobody reads on.
+    """What a container of this name writes to the pipe OUT; it is removed when it ends, and when
+    nobody reads on.
 
-    It is not its standard output: of a long one that is read slowly Docker loses pieces of 16 KiB (26.1.5, on a busy
-    machine), and says nothing. Raises SetupError with the container's last words.
+    It is not its standard output: of a long one that is read slowly Docker loses pieces of 16 KiB
+    (26.1.5, on a busy machine), and says nothing. Raises SetupError with the container's last
+    words.
     """
-    with tempfile.TemporaryDirectory(prefix="slimbake-stream-") as folder, tempfile.TemporaryFile() as said:
+    with (
+        tempfile.TemporaryDirectory(prefix="slimbake-stream-") as folder,
+        tempfile.TemporaryFile() as said,
+    ):
         pipe = Path(folder, "pipe")
         os.mkfifo(pipe)
         reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        command = ["docker", "run", "--rm", "--interactive", f"--name={name}", f"--volume={pipe}:{OUT}", *words]
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "--interactive",
+            f"--name={name}",
+            f"--volume={pipe}:{OUT}",
+            *words,
+        ]
         with (
             os.fdopen(reading, "rb") as stream,
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said) as process,
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+            ) as process,
         ):
             assert process.stdin is not None  # noqa: S101 - for the type checker
             try:
@@ -96,7 +120,8 @@ def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]
                 while stream.read(1 << 20):
                     pass
             except BaseException as error:
-                with contextlib.suppress(subprocess.TimeoutExpired):  # what broke off tells less than the container
+                # what broke off tells less than the container
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(2 if isinstance(error, Exception) else 0)
                 if not process.returncode:
                     process.kill()
@@ -104,17 +129,24 @@ def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]
                     raise
             if process.wait():
                 said.seek(0)
-                raise SetupError("a container failed", said.read().decode(errors="replace").strip()[-2000:])
+                raise SetupError(
+                    "a container failed", said.read().decode(errors="replace").strip()[-2000:]
+                )
 
 
 @contextlib.contextmanager
 def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
-    """A file or folder of an image as a tar stream; None where it has none there. Raises SetupError."""
+    """A file or folder of an image as a tar stream; None where it has none there. Raises
+    SetupError.
+    """
     container = call("create", "--network=none", image).strip()
     try:
         with tempfile.TemporaryFile() as stream:
             done = subprocess.run(
-                ["docker", "cp", f"{container}:{path}", "-"], stdout=stream, stderr=subprocess.PIPE, check=False
+                ["docker", "cp", f"{container}:{path}", "-"],
+                stdout=stream,
+                stderr=subprocess.PIPE,
+                check=False,
             )
             stream.seek(0)
             yield None if done.returncode else stream

@@ -1,4 +1,6 @@
-"""Which passes the layers of a fleet carry: those that have fresh evidence, less what is not wanted."""
+"""Which passes the layers of a fleet carry: those that have fresh evidence, less what is not
+wanted.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from slimbake.plan.sources import origin, weights_sources
 
 FOLDER = "evidence"
 _INSIDE = Path(__file__).parents[1] / "inside"  # the programs of steps
-_LAYER = "1"  # of how a layer without passes is made from its locks: another one makes all evidence stale
+# of how a layer without passes is made from its locks: another one makes all evidence stale
+_LAYER = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Carried:
 def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
     """Decide for every layer of a settled manifest. `locks`: lock file -> its text.
 
-    Raises UsageError where `optimize` leaves out what is no pass, ManifestError for faults of `passes.yaml`.
+    Raises UsageError where `optimize` leaves out what is no pass, ManifestError for faults of
+    `passes.yaml`.
     """
     root = manifest.file.parent
     if not (root / FOLDER).is_dir():  # nothing was ever proven here
@@ -83,15 +87,22 @@ def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
 
 
 def _left_out(manifest: Manifest, known: Collection[str]) -> None:
-    own = (*(base.optimize for base in manifest.bases), *(service.optimize for service in manifest.services))
+    own = (
+        *(base.optimize for base in manifest.bases),
+        *(service.optimize for service in manifest.services),
+    )
     for name in (name for optimize in (manifest.optimize, *own) for name in optimize.without):
         if name not in known:
             hint = near(name, known) or "`slimbake passes` lists them"
-            raise UsageError(f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint)
+            raise UsageError(
+                f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint
+            )
 
 
 def needed(carries: Collection[Applied]) -> Iterator[Applied]:
-    """Passes less those that strip less of what another one strips: each would read and write every file."""
+    """Passes less those that strip less of what another one strips: each would read and write every
+    file.
+    """
     strong = [each for each in carries if each.strip == "unneeded"]
     for each in carries:
         if each.strip != "debug" or not any(_covers(other, each) for other in strong):
@@ -103,34 +114,51 @@ def _covers(strong: Applied, weak: Applied) -> bool:
 
 
 def committed(root: Path, layer: str) -> Evidence | None:
-    """The evidence of a layer as it lies in the repository, None where there is none. Raises UsageError for no such."""
+    """The evidence of a layer as it lies in the repository, None where there is none. Raises
+    UsageError for no such.
+    """
     file = root / FOLDER / f"{layer}.json"
     if not file.is_file():
         return None
     if found := parse(file.read_text("utf-8")):
         return found
     raise UsageError(
-        f"{FOLDER}/{file.name} cannot be read as evidence: a merge, or another version of slimbake?",
+        f"{FOLDER}/{file.name} cannot be read as evidence: a merge, or another version of"
+        " slimbake?",
         "take it from Git again, or remove it and run `slimbake prove`",
     )
 
 
 def questions(manifest: Manifest, locks: Mapping[str, str]) -> Iterator[tuple[Question, Optimize]]:
-    """What evidence has to answer for each layer of packages of a settled manifest, and what is wanted of it."""
+    """What evidence has to answer for each layer of packages of a settled manifest, and what is
+    wanted of it.
+    """
     bases = {base.name: base for base in manifest.bases}
     on: dict[str, list[Service]] = {}
     for service in manifest.services:
         for base in _below(service, bases):
             on.setdefault(base.name, []).append(service)
-    checks = {service.name: _check(service, manifest, locks) for service in manifest.services if service.smoke}
+    checks = {
+        service.name: _check(service, manifest, locks)
+        for service in manifest.services
+        if service.smoke
+    }
     platforms = of_bases(manifest)
-    entries: list[Base | Service] = [*manifest.bases, *(s for s in manifest.services if s.dockerfile is None)]
+    entries: list[Base | Service] = [
+        *manifest.bases,
+        *(s for s in manifest.services if s.dockerfile is None),
+    ]
     for entry in entries:
         standing = on.get(entry.name, []) if isinstance(entry, Base) else [entry]
         if standing and _lock(entry) in locks:
-            built_for = platforms[entry.name] if isinstance(entry, Base) else of_service(entry, manifest)
+            built_for = (
+                platforms[entry.name] if isinstance(entry, Base) else of_service(entry, manifest)
+            )
             chain = (entry, *_below(entry, bases))
-            yield _question(chain, built_for, standing, checks, manifest, locks), _wanted(entry.optimize, manifest)
+            yield (
+                _question(chain, built_for, standing, checks, manifest, locks),
+                _wanted(entry.optimize, manifest),
+            )
 
 
 def _wanted(own: Optimize, manifest: Manifest) -> Optimize:
@@ -157,23 +185,33 @@ def _system(entry: Base | Service) -> str:
 
 
 def _question(
-    chain: tuple[Base | Service, ...], platforms: tuple[str, ...], standing: list[Service],
-    checks: Mapping[str, str], manifest: Manifest, locks: Mapping[str, str],
-) -> Question:  # fmt: skip
+    chain: tuple[Base | Service, ...],
+    platforms: tuple[str, ...],
+    standing: list[Service],
+    checks: Mapping[str, str],
+    manifest: Manifest,
+    locks: Mapping[str, str],
+) -> Question:
     """Of the layer of the first of a chain."""
-    texts = tuple(locks[name] for entry in chain for name in (_lock(entry), _system(entry)) if name in locks)
+    texts = tuple(
+        locks[name] for entry in chain for name in (_lock(entry), _system(entry)) if name in locks
+    )
     return Question(
         layer=_lock(chain[0]).removesuffix(".txt"),
         pins=tuple((pin.name, pin.version) for pin in parse_pins(locks[_lock(chain[0])])),
         inputs=_digest(_LAYER, manifest.python, lock_digest(texts)),
         platforms=platforms,
-        checks={service.name: checks[service.name] for service in standing if service.name in checks},
+        checks={
+            service.name: checks[service.name] for service in standing if service.name in checks
+        },
         unchecked=tuple(service.name for service in standing if service.name not in checks),
     )
 
 
 def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> str:
-    """Changes with what a service is checked by, and with its weights and packages; not with its code."""
+    """Changes with what a service is checked by, and with its weights and packages; not with its
+    code.
+    """
     context = manifest.file.parent / service.context
     files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [_content(context / name) if name else b"" for name in files]
@@ -183,10 +221,18 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
     texts += [text for text in (locks.get(_system(service)),) if text]
     if weights and weights.export:
         precision = weights.export.precision
-        texts += [json.dumps(settings(precision), sort_keys=True), locks.get(f"base-{weights.export.base}.txt", "")]
-        calibration = manifest.file.parent / precision.calibration if precision.calibration else None
-        # What exports decides about the model as much as what is exported: all of it, as its step mounts it.
-        contents += [_content(each) for each in (calibration, *(_INSIDE / name for name in PROGRAMS)) if each]
+        texts += [
+            json.dumps(settings(precision), sort_keys=True),
+            locks.get(f"base-{weights.export.base}.txt", ""),
+        ]
+        calibration = (
+            manifest.file.parent / precision.calibration if precision.calibration else None
+        )
+        # What exports decides about the model as much as what is exported: all of it, as its step
+        # mounts it.
+        contents += [
+            _content(each) for each in (calibration, *(_INSIDE / name for name in PROGRAMS)) if each
+        ]
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 
 

@@ -1,4 +1,6 @@
-"""Evidence as values: what a pass saves in a layer, and whether every smoke on that layer held without it. Pure."""
+"""Evidence as values: what a pass saves in a layer, and whether every smoke on that layer held
+without it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from typing import Any, Literal
 from slimbake.catalogue.model import Pass
 
 Verdict = Literal["proven", "refuted", "idle"]
-"""`proven`: all held, and it saves bytes compressed; `refuted`: something failed; `idle`: it changes nothing here."""
+"""`proven`: all held, and it saves bytes compressed; `refuted`: something failed; `idle`: it
+changes nothing here.
+"""
 
 FORMAT = 1
 
@@ -26,7 +30,8 @@ class Finding:
     zstd: int  # bytes that these files weigh less by, compressed by themselves: zstd 7
     marginal: int | None = None  # bytes that it saves beside all other proven passes
     service: str = ""  # whose check failed
-    level: str = ""  # apply, import, load, parity, verify, time, memory; of all passes together: together
+    # apply, import, load, parity, verify, time, memory; of all passes together: together
+    level: str = ""
     error: str = ""  # its last words; of a proven pass: what fails with all others and without it
 
 
@@ -37,8 +42,10 @@ class Evidence:
     layer: str  # as its lock is called
     platform: str
     inputs: str  # digest of what the layer without passes is made from: its locks, Python's version
-    unpruned: str  # digest of the layer without passes (its tar), as it was built where this was found out
-    checks: Mapping[str, str]  # service -> digest of its smoke, reference, verify, weights and own packages
+    # digest of the layer without passes (its tar), as it was built where this was found out
+    unpruned: str
+    # service -> digest of its smoke, reference, verify, weights and own packages
+    checks: Mapping[str, str]
     passes: Mapping[str, Finding] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -46,8 +53,13 @@ class Evidence:
 
     def text(self) -> str:
         """The file, with a line for each pass: made to be committed and reviewed."""
-        head = {"format": FORMAT, **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "passes"}}
-        lines = [f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in head.items()]
+        head = {
+            "format": FORMAT,
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "passes"},
+        }
+        lines = [
+            f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in head.items()
+        ]
         found = ",".join(
             f"\n {json.dumps(name)}: {json.dumps(_short(finding), ensure_ascii=False)}"
             for name, finding in sorted(self.passes.items())
@@ -93,7 +105,9 @@ def stale(question: Question, evidence: Evidence | None, each: Pass) -> str:
         return "the pass has changed"
     if others := [platform for platform in question.platforms if platform != evidence.platform]:
         return f"it was tried for {evidence.platform}, not for {', '.join(others)}"
-    if new := sorted(name for name, digest in question.checks.items() if evidence.checks.get(name) != digest):
+    if new := sorted(
+        name for name, digest in question.checks.items() if evidence.checks.get(name) != digest
+    ):
         return f"the check of {', '.join(new)} has changed"
     return ""
 

@@ -1,7 +1,8 @@
-"""Fingerprints: one hash of all that a target's content depends on, to know what need not be built again.
+"""Fingerprints: one hash of all that a target's content depends on, to know what need not be built
+again.
 
-Whatever is in doubt counts as a change: BuildKit then finds out, and takes what it can from its cache. What counts, and
-what does not, is told in docs/fingerprints.md.
+Whatever is in doubt counts as a change: BuildKit then finds out, and takes what it can from its
+cache. What counts, and what does not, is told in docs/fingerprints.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def fingerprints(
     variables: Mapping[str, str] = {},
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The fingerprint of each target by its name; a target that depends on what cannot be known here has none.
+    """The fingerprint of each target by its name; a target that depends on what cannot be known
+    here has none.
 
     Arguments and errors are those of `accounts`, which also says why.
     """
@@ -33,7 +35,8 @@ def fingerprints(
 
 
 def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
-    """Of each service the one fingerprint that covers its image and its checks: an image that has it was checked.
+    """Of each service the one fingerprint that covers its image and its checks: an image that has
+    it was checked.
 
     `found`: of the targets. A check stands on the image, so that its fingerprint says both.
     """
@@ -41,7 +44,12 @@ def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     for target in plan.targets:
         if target.kind in CHECKS:
             last[target.service].append(target.name)
-    of = {service: [found.get(name, "") for name in names or [service]] for service, names in last.items()}
+    of = {
+        service: [found.get(name, "") for name in names or [service]]
+        for service, names in last.items()
+    }
     return {
-        service: each[0] if len(each) == 1 else digest("\0".join(each)) for service, each in of.items() if all(each)
+        service: each[0] if len(each) == 1 else digest("\0".join(each))
+        for service, each in of.items()
+        if all(each)
     }

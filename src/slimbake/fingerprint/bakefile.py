@@ -1,7 +1,7 @@
 """A bake file taken apart: what of its text one target's content depends on. Pure.
 
-A rendered file has each block's first line, and its closing brace, at the margin. What does not, whoever wrote the
-template, belongs to every target: then too much counts, and never too little.
+A rendered file has each block's first line, and its closing brace, at the margin. What does not,
+whoever wrote the template, belongs to every target: then too much counts, and never too little.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# Where images and caches go, and what this machine brings as secrets: nothing of what is in an image.
+# Where images and caches go, and what this machine brings as secrets: nothing of what is in an
+# image.
 _PLACES = re.compile(r"^[ \t]+(?:tags|cache-from|cache-to)[ \t]*=[^\n]*[\])][ \t]*\n", re.MULTILINE)
 _ELSEWHERE = frozenset({"LAYOUTS", "CA_BUNDLE", "UV_SETTINGS"})
 
@@ -30,7 +31,12 @@ class BakeFile:
 
     def __init__(self, text: str, variables: Mapping[str, str]) -> None:
         text = _COMMENT.sub("", text if text.endswith("\n") else f"{text}\n")
-        self._blocks: dict[str, dict[str, str]] = {"target": {}, "variable": {}, "function": {}, "group": {}}
+        self._blocks: dict[str, dict[str, str]] = {
+            "target": {},
+            "variable": {},
+            "function": {},
+            "group": {},
+        }
         for block in _BLOCK.finditer(text):
             kind = self._blocks[block[1]]
             kind[block[2]] = kind.get(block[2], "") + block[0]  # bake merges blocks of one name

@@ -1,4 +1,6 @@
-"""What changed between two states of a repository, target by target, from Git alone: no registry, no engine."""
+"""What changed between two states of a repository, target by target, from Git alone: no registry,
+no engine.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,16 @@ from slimbake.manifest import manifest
 from slimbake.planned import planned
 
 
-def changed(file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}) -> tuple[Change, ...]:
-    """Compare the targets of two commits; `after` None: with the work tree as it is, committed or not.
+def changed(
+    file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}
+) -> tuple[Change, ...]:
+    """Compare the targets of two commits; `after` None: with the work tree as it is, committed or
+    not.
 
-    `file`: the manifest in the work tree. Externals that no lock pins are taken to be the same under the same name.
-    The targets are in the plan's order, with those that have gone at the end. Raises UsageError for what is no commit,
-    SetupError where a clone is too shallow, ManifestError for faults of the work tree's own manifest.
+    `file`: the manifest in the work tree. Externals that no lock pins are taken to be the same
+    under the same name. The targets are in the plan's order, with those that have gone at the end.
+    Raises UsageError for what is no commit, SetupError where a clone is too shallow, ManifestError
+    for faults of the work tree's own manifest.
     """
     folder = file.parent.resolve()
     repository = Repository(folder)
@@ -49,20 +55,29 @@ def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[
         raise UsageError(f"{name} as of {revision}: {error.message}", hint) from None
 
 
-def _state(file: Path, variables: Mapping[str, str], submodules: Mapping[str, str], committed: bool) -> State:
+def _state(
+    file: Path, variables: Mapping[str, str], submodules: Mapping[str, str], committed: bool
+) -> State:
     checked = manifest(file)
     plan, _ = planned(checked)
     root = checked.file.parent
     texts = {each.path: each.text for each in generate(plan, root)}
     if committed:
-        # As the slimbake of that commit wrote them, for its builds had them; this one would hide that it changed.
-        texts |= {path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()}
+        # As the slimbake of that commit wrote them, for its builds had them; this one would hide
+        # that it changed.
+        texts |= {
+            path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()
+        }
     found = accounts(plan, root, unpinned(plan), variables, texts, submodules)
-    return State(found, plan.targets, {service.service: service.budget for service in plan.services})
+    return State(
+        found, plan.targets, {service.service: service.budget for service in plan.services}
+    )
 
 
 def range_of(word: str) -> tuple[str, str, bool] | None:
-    """The two ends of `A..B`, and whether it is `A...B`, which begins where they part; None for what is no range."""
+    """The two ends of `A..B`, and whether it is `A...B`, which begins where they part; None for
+    what is no range.
+    """
     before, dots, after = word.partition("...") if "..." in word else word.partition("..")
     if not dots:
         return None

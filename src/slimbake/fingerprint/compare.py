@@ -20,7 +20,8 @@ class State:
 
     accounts: tuple[Account, ...] = ()
     targets: tuple[Target, ...] = ()
-    budgets: Mapping[str, Budget] = field(default_factory=dict)  # service -> the limits of its image
+    # service -> the limits of its image
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,11 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
     later = {name: target for target, name in earlier.items()}
     found = [
         _checked(
-            Change(each.target, target.service, *_change(each, old.get(each.target), earlier.get(each.target, ""))),
+            Change(
+                each.target,
+                target.service,
+                *_change(each, old.get(each.target), earlier.get(each.target, "")),
+            ),
             before,
             after,
         )
@@ -60,7 +65,9 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
 
 
 def _checked(change: Change, before: State, after: State) -> Change:
-    """The image of a service may be the same under another budget, which has to be measured against all the same."""
+    """The image of a service may be the same under another budget, which has to be measured against
+    all the same.
+    """
     name = change.target
     if change.status == "same" and before.budgets.get(name) != after.budgets.get(name):
         return replace(change, status="changed", reasons=("its budget changed",))
@@ -92,7 +99,9 @@ def _reason(old: Input | None, new: Input | None) -> str:
     if either is None:
         raise ValueError("an input of neither state")
     if either.kind == "target":
-        return f"{either.name} " + ("changed" if old and new else "was added below it" if new else "was below it")
+        return f"{either.name} " + (
+            "changed" if old and new else "was added below it" if new else "was below it"
+        )
     name = f"{either.kind} {either.name}"
     if not old or not new:
         return f"{name} " + ("was added" if new else "was removed")
@@ -106,7 +115,9 @@ def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     for path in paths[:_NAMED]:
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        yield shown + (" added" if path not in old else " removed" if path not in new else " edited")
+        yield shown + (
+            " added" if path not in old else " removed" if path not in new else " edited"
+        )
     if len(paths) > _NAMED:
         yield f"{len(paths) - _NAMED} more"
 
@@ -114,7 +125,9 @@ def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
 def _renamed(
     gone: Mapping[str, Target], before: State, after: State, old: Mapping[str, Account]
 ) -> Iterator[tuple[str, str]]:
-    """Targets that seem to be others' successors: of the same kind, from the same folder or the same files."""
+    """Targets that seem to be others' successors: of the same kind, from the same folder or the
+    same files.
+    """
     known = {target.name for target in before.targets}
     left = dict(gone)
     for account, target in zip(after.accounts, after.targets, strict=True):

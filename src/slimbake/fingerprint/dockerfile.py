@@ -1,4 +1,6 @@
-"""What the steps of a Dockerfile read: the build context, other contexts, images, what no digest stands for. Pure."""
+"""What the steps of a Dockerfile read: the build context, other contexts, images, what no digest
+stands for. Pure.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,11 @@ def _instructions(text: str, escape: str) -> Iterator[str]:
             continue
         whole += line
         yield whole.strip()
-        for end in _HEREDOC.findall(whole) if re.match(r"\s*(RUN|COPY|ADD)\b", whole, re.IGNORECASE) else ():
+        for end in (
+            _HEREDOC.findall(whole)
+            if re.match(r"\s*(RUN|COPY|ADD)\b", whole, re.IGNORECASE)
+            else ()
+        ):
             for body in lines:
                 if body.strip() == end:
                     break
@@ -94,7 +100,10 @@ class _Reader:
 
     def _from(self, instruction: str, rest: str) -> None:
         words = _flags(rest)[1].split()
-        image = _VARIABLE.sub(lambda found: self._values.get(found[1] or found[2], found[0]), words[0] if words else "")
+        image = _VARIABLE.sub(
+            lambda found: self._values.get(found[1] or found[2], found[0]),
+            words[0] if words else "",
+        )
         self._refer(image, instruction)
         self._stages += 1
         if len(words) > 2:  # FROM image AS name
@@ -134,7 +143,9 @@ class _Reader:
 @functools.cache
 def _said(mount: str) -> Mapping[str, str]:
     """The keys of a mount; the same mounts stand in every Dockerfile of a fleet."""
-    return {key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))}
+    return {
+        key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))
+    }
 
 
 def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:

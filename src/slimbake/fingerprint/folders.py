@@ -1,4 +1,6 @@
-"""Folders of the repository as a build is sent them: what of them is sent, with Git's modes, and one digest for all."""
+"""Folders of the repository as a build is sent them: what of them is sent, with Git's modes, and
+one digest for all.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Folder:
     """What of a folder is sent."""
 
     digest: str
-    parts: Parts  # path -> kind and content of each file, link and empty folder; undecodable bytes as surrogates
+    # path -> kind and content of each file, link and empty folder; undecodable bytes as surrogates
+    parts: Parts
     unknown: tuple[str, ...]  # paths that are sent and differ in every checkout
 
 
@@ -62,8 +65,12 @@ class Folders:
             self._known[key] = Folder(f"sha256:{whole}", tuple(parts), tuple(unknown))
         return self._known[key]
 
-    def _collect(self, parts: list[tuple[str, str]], folder: str, below: str, ignore: Ignore, above: Matched) -> None:
-        """Add path and content of what is sent; a folder only where nothing in it is, since Git has none of those."""
+    def _collect(
+        self, parts: list[tuple[str, str]], folder: str, below: str, ignore: Ignore, above: Matched
+    ) -> None:
+        """Add path and content of what is sent; a folder only where nothing in it is, since Git has
+        none of those.
+        """
         contents, plain = self._contents, ignore.plain
         within = -1  # the folder, open as soon as something in it is read
         try:
@@ -74,7 +81,9 @@ class Folders:
                     if out:
                         continue
                     if here not in contents:
-                        within = os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if within < 0 else within
+                        within = (
+                            os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if within < 0 else within
+                        )
                         contents[here] = self._content(here, found, name, within)
                     if what := contents[here]:
                         parts.append((path, what))
@@ -85,7 +94,13 @@ class Folders:
                 os.close(within)
 
     def _folder(
-        self, parts: list[tuple[str, str]], here: str, path: str, out: bool, ignore: Ignore, matched: Matched
+        self,
+        parts: list[tuple[str, str]],
+        here: str,
+        path: str,
+        out: bool,
+        ignore: Ignore,
+        matched: Matched,
     ) -> None:
         if self._submodules and (commit := self._submodules.get(os.path.relpath(here, self._root))):
             if not out:
@@ -99,7 +114,9 @@ class Folders:
     def _entries(self, folder: str) -> list[_Entry]:
         if folder not in self._listed:
             with os.scandir(folder) as found:
-                listed = [(each.name, each.path, each.stat(follow_symlinks=False)) for each in found]
+                listed = [
+                    (each.name, each.path, each.stat(follow_symlinks=False)) for each in found
+                ]
             self._listed[folder] = sorted(listed, key=operator.itemgetter(0))
         return self._listed[folder]
 
@@ -108,7 +125,10 @@ class Folders:
         mode = found.st_mode
         if stat.S_ISREG(mode):
             # Git knows one bit of a file's mode.
-            return f"{'program' if mode & stat.S_IXUSR else 'file'} {self._hashes(path, found, name, within)}"
+            return (
+                f"{'program' if mode & stat.S_IXUSR else 'file'}"
+                f" {self._hashes(path, found, name, within)}"
+            )
         if stat.S_ISLNK(mode):
             return f"link {os.readlink(path)}"  # noqa: PTH115 - its bytes, not a path made of them
         return "" if stat.S_ISSOCK(mode) else "special"

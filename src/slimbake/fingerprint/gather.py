@@ -23,9 +23,15 @@ from slimbake.render import BAKE_FILE
 RECORD = ".slimbake/hashes.json"
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
-# Of `inside`, a step mounts single files. That holds as long as its Dockerfile only puts them in place.
-_PLACES = {"FROM scratch", "COPY --from=uv /uv /uv", "COPY . /", "COPY --from=locks . /locks/",
-           "COPY --from=passes . /passes/"}  # fmt: skip
+# Of `inside`, a step mounts single files. That holds as long as its Dockerfile only puts them in
+# place.
+_PLACES = {
+    "FROM scratch",
+    "COPY --from=uv /uv /uv",
+    "COPY . /",
+    "COPY --from=locks . /locks/",
+    "COPY --from=passes . /passes/",
+}
 
 Found = Iterator[Input | str]
 """Inputs; and in words, why something cannot be known."""
@@ -41,9 +47,10 @@ def accounts(
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
 
-    `around`: where externals come from on this machine, if not from where the locks say. `variables`: the environment,
-    of which those count that the bake file reads. `texts`: generated files by path, if those on disk may be old.
-    `submodules`: folder -> commit, of those whose files are not there. Raises OSError for a file that cannot be read.
+    `around`: where externals come from on this machine, if not from where the locks say.
+    `variables`: the environment, of which those count that the bake file reads. `texts`: generated
+    files by path, if those on disk may be old. `submodules`: folder -> commit, of those whose files
+    are not there. Raises OSError for a file that cannot be read.
     """
     return _Gatherer(plan, root, around, variables, texts, submodules).accounts()
 
@@ -62,7 +69,9 @@ class _Gatherer:
         self._root = root
         self._texts = texts
         self._standins = around.standins if around else ()
-        self._externals = {each.name: _external(each.name, each.image, around) for each in plan.externals}
+        self._externals = {
+            each.name: _external(each.name, each.image, around) for each in plan.externals
+        }
         self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
         self._hashes = Hashes(root / RECORD)
         self._folders = Folders(str(root), self._hashes, submodules)
@@ -78,7 +87,9 @@ class _Gatherer:
         for target in self._plan.targets:
             found = list(self._inputs(target))
             inputs = (each for each in found if isinstance(each, Input))
-            self._found[target.name] = account(target.name, inputs, (each for each in found if isinstance(each, str)))
+            self._found[target.name] = account(
+                target.name, inputs, (each for each in found if isinstance(each, str))
+            )
         self._hashes.keep()
         return tuple(self._found.values())
 
@@ -113,7 +124,9 @@ class _Gatherer:
 
     def _context(self, target: Target) -> Found:
         # As BuildKit looks for it: beside the Dockerfile, and only then in the context.
-        beside = self._text(f"{target.dockerfile}.dockerignore", generated=target.recipe is not None)
+        beside = self._text(
+            f"{target.dockerfile}.dockerignore", generated=target.recipe is not None
+        )
         yield from self._sent("context", target.context, beside)
 
     def _sent(self, kind: str, path: str, ignore: str | None) -> Found:
@@ -128,7 +141,10 @@ class _Gatherer:
         else:
             yield Input(kind, path, folder.digest, folder.parts)
             for name in folder.unknown:
-                yield f"{name} would be sent with {path}, and differs in every checkout: name it in .dockerignore"
+                yield (
+                    f"{name} would be sent with {path}, and differs in every checkout: name it in"
+                    " .dockerignore"
+                )
 
     def _patterns(self, text: str | None) -> Ignore:
         if (text := text or "") not in self._ignores:
@@ -158,7 +174,10 @@ class _Gatherer:
         known = self._externals[name]
         image = self._images[name].removeprefix("docker-image://")
         if not known:
-            return f"{name} is {image}, and no lock has its digest: `slimbake lock` where its registry can be reached"
+            return (
+                f"{name} is {image}, and no lock has its digest: `slimbake lock` where its registry"
+                " can be reached"
+            )
         return Input("external", f"{name} {image.partition('@')[0]}", known)
 
     def _inside(self, read: Reads) -> Found:
@@ -175,7 +194,9 @@ class _Gatherer:
         return not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
 
     def _mounted(self, path: str) -> Input | str | None:
-        """One file of `inside`; None for what is no file. Most are every target's, and are hashed once."""
+        """One file of `inside`; None for what is no file. Most are every target's, and are hashed
+        once.
+        """
         if path not in self._inputs_inside:
             kind, place = _place(path)
             text = self._text(place) if path else None
@@ -191,7 +212,9 @@ class _Gatherer:
             return self._texts.get(path)
         if path not in self._content:
             file = self._root / path
-            self._content[path] = file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None
+            self._content[path] = (
+                file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None
+            )
         return self._content[path]
 
 
@@ -219,6 +242,8 @@ def _without_comments(lock: str) -> str:
 
 
 def unpinned(plan: Plan) -> Surroundings:
-    """For a comparison of two states: an external without a digest is taken for the same if its name is."""
+    """For a comparison of two states: an external without a digest is taken for the same if its
+    name is.
+    """
     digests = {each.name: each.image for each in plan.externals}
     return Surroundings(externals={}, digests=digests)

@@ -1,4 +1,6 @@
-"""The hashes of large files, kept from run to run: weights need not be read for every bake that has nothing to do."""
+"""The hashes of large files, kept from run to run: weights need not be read for every bake that has
+nothing to do.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,29 @@ _Seen = tuple[int, int, int, int]
 
 
 class Hashes:
-    """Hashes of files, each read once; of large ones, only if they differ from what `record` says of them.
+    """Hashes of files, each read once; of large ones, only if they differ from what `record` says
+    of them.
 
-    A record holds for the same path, size, inode, time of content and time of change. As in Git's index, a file that
-    changed just before it was read is not recorded: it may change again without any of these changing.
+    A record holds for the same path, size, inode, time of content and time of change. As in Git's
+    index, a file that changed just before it was read is not recorded: it may change again without
+    any of these changing.
     """
 
     def __init__(self, record: Path) -> None:
-        """`record`: where hashes are kept, in a folder of the root; one that cannot be read is empty."""
+        """`record`: where hashes are kept, in a folder of the root; one that cannot be read is
+        empty.
+        """
         self._record = record
         self._known = _read(record)
         self._kept: dict[str, tuple[_Seen, str]] = {}
 
-    def __call__(self, path: str, found: os.stat_result, name: str = "", within: int | None = None) -> str:
+    def __call__(
+        self, path: str, found: os.stat_result, name: str = "", within: int | None = None
+    ) -> str:
         """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError.
 
-        `name`, `within`: the same file in a folder that is open, which the kernel finds in less time.
+        `name`, `within`: the same file in a folder that is open, which the kernel finds in less
+        time.
         """
         seen = _seen(found)
         if found.st_size >= LARGE and (before := self._known.get(path)) and before[0] == seen:
@@ -59,13 +68,20 @@ class Hashes:
         return digest
 
     def keep(self) -> None:
-        """Write the record, if it has changed; where it cannot be written, the next run reads the files again."""
+        """Write the record, if it has changed; where it cannot be written, the next run reads the
+        files again.
+        """
         if self._kept == self._known:
             return
         root = f"{self._record.parent.parent}/"
-        files = {path.removeprefix(root): [*seen, digest] for path, (seen, digest) in sorted(self._kept.items())}
+        files = {
+            path.removeprefix(root): [*seen, digest]
+            for path, (seen, digest) in sorted(self._kept.items())
+        }
         with contextlib.suppress(OSError):
-            write_atomically(self._record, json.dumps({"format": _FORMAT, "files": files}, indent=0).encode())
+            write_atomically(
+                self._record, json.dumps({"format": _FORMAT, "files": files}, indent=0).encode()
+            )
 
 
 def _seen(found: os.stat_result) -> _Seen:
@@ -79,6 +95,9 @@ def _read(record: Path) -> dict[str, tuple[_Seen, str]]:
             return {}
         root = record.parent.parent
         lines = said["files"].items()
-        return {f"{root}/{path}": ((int(a), int(b), int(c), int(d)), str(e)) for path, (a, b, c, d, e) in lines}
+        return {
+            f"{root}/{path}": ((int(a), int(b), int(c), int(d)), str(e))
+            for path, (a, b, c, d, e) in lines
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

@@ -1,8 +1,9 @@
 """Which files of a build context are sent: `.dockerignore` as BuildKit reads it. Pure.
 
-The rules are those of moby/patternmatcher, and not Git's: a pattern is held against the whole path, and that of each
-folder above, `*` stops at '/', the last pattern that matches decides, and `!` brings back what lies in a folder that
-is left out. No library that is well kept has them: pathspec's are Git's, and docker-py brings a whole client.
+The rules are those of moby/patternmatcher, and not Git's: a pattern is held against the whole path,
+and that of each folder above, `*` stops at '/', the last pattern that matches decides, and `!`
+brings back what lies in a folder that is left out. No library that is well kept has them:
+pathspec's are Git's, and docker-py brings a whole client.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ Matched = tuple[bool, ...]
 
 
 class Ignore:
-    """The patterns of one `.dockerignore`. Raises ValueError, with the pattern, for one that BuildKit refuses."""
+    """The patterns of one `.dockerignore`. Raises ValueError, with the pattern, for one that
+    BuildKit refuses.
+    """
 
     def __init__(self, text: str) -> None:
         self._rules = tuple(_rules(text))
@@ -29,8 +32,8 @@ class Ignore:
     def __call__(self, path: str, above: Matched) -> tuple[bool, Matched]:
         """Whether a path is left out, and what to give as `above` for what lies in it.
 
-        Paths are relative to the context, with '/'. `above`: of the folder that it lies in, () at the top. Without
-        exceptions nothing in a folder that is left out is ever asked for.
+        Paths are relative to the context, with '/'. `above`: of the folder that it lies in, () at
+        the top. Without exceptions nothing in a folder that is left out is ever asked for.
         """
         if self.plain:
             return self.plain(path) is not None, ()
@@ -73,12 +76,17 @@ _PIECE = re.compile(r"\*\*/?|\*|\?|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
 
 def _expression(pattern: str) -> str:
     """A regular expression for the whole path."""
-    # As moby has it: without another special character, `**` at an end stands for any text, in names too.
+    # As moby has it: without another special character, `**` at an end stands for any text, in
+    # names too.
     if pattern.startswith("**") and not _SPECIAL.search(rest := pattern[2:]):
-        return rf"(?s:.*){re.escape(rest)}" + (f"|{re.escape(rest[1:])}" if rest.startswith("/") else "")
+        return rf"(?s:.*){re.escape(rest)}" + (
+            f"|{re.escape(rest[1:])}" if rest.startswith("/") else ""
+        )
     if pattern.endswith("**") and not _SPECIAL.search(rest := pattern[:-2]):
         return rf"{re.escape(rest)}(?s:.*)"
-    return "".join(_piece(found[0], found.end() == len(pattern)) for found in _PIECE.finditer(pattern))
+    return "".join(
+        _piece(found[0], found.end() == len(pattern)) for found in _PIECE.finditer(pattern)
+    )
 
 
 def _piece(text: str, last: bool) -> str:

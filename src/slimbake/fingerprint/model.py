@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-FORMAT = "2"  # of layers as slimbake lays them out, and of what is hashed here: another one builds everything anew
+# of layers as slimbake lays them out, and of what is hashed here: another one builds everything
+# anew
+FORMAT = "2"
 BELOW = "it stands on "  # how a reason begins that is another target's
 _TAG_DIGITS = 40
 
@@ -15,17 +17,24 @@ Parts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Input:
-    """One thing that a target depends on: what it is, which one, and a digest that changes with its content."""
+    """One thing that a target depends on: what it is, which one, and a digest that changes with its
+    content.
+    """
 
-    kind: str  # Dockerfile, settings, variable, lock, passes, program, context, folder, external, image, target...
+    # Dockerfile, settings, variable, lock, passes, program, context, folder, external, image,
+    # target...
+    kind: str
     name: str
     digest: str
-    parts: Parts = field(default=(), compare=False, repr=False)  # of a folder: each path in it, and its own digest
+    # of a folder: each path in it, and its own digest
+    parts: Parts = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """All that one target depends on, in a stable order; and why it cannot be known, where it cannot."""
+    """All that one target depends on, in a stable order; and why it cannot be known, where it
+    cannot.
+    """
 
     target: str
     inputs: tuple[Input, ...]
@@ -36,7 +45,8 @@ class Account:
 def account(target: str, inputs: Iterable[Input], unknown: Iterable[str]) -> Account:
     """The account of a target, with its fingerprint if all of it is known."""
     ordered, reasons = tuple(sorted(set(inputs))), tuple(dict.fromkeys(unknown))
-    # No name and no digest holds a NUL, and each input has three words: no two lists come to the same bytes.
+    # No name and no digest holds a NUL, and each input has three words: no two lists come to the
+    # same bytes.
     words = [FORMAT, *(word for each in ordered for word in (each.kind, each.name, each.digest))]
     return Account(target, ordered, reasons, "" if reasons else digest("\0".join(words)))
 
@@ -48,7 +58,9 @@ def digest(content: str | bytes) -> str:
 
 
 def tag(value: str) -> str:
-    """The tag of images with this fingerprint: `fp-` and 40 hex digits. ValueError for what is no fingerprint."""
+    """The tag of images with this fingerprint: `fp-` and 40 hex digits. ValueError for what is no
+    fingerprint.
+    """
     kind, _, digits = value.partition(":")
     if kind != "sha256" or len(digits) != hashlib.sha256().digest_size * 2:
         raise ValueError(f"no fingerprint: {value!r}")

@@ -36,7 +36,9 @@ def this_platform() -> str:
 
 @contextlib.contextmanager
 def opened(address: Address, platform: str) -> Iterator[Source]:
-    """What lies at an address: one image, or all of a layout. Raises UsageError where nothing does, and SetupError."""
+    """What lies at an address: one image, or all of a layout. Raises UsageError where nothing does,
+    and SetupError.
+    """
     if address.kind == "registry":
         with contextlib.closing(registry.Registered(address.place)) as registered:
             yield Source((registry.image(registered, address, platform),), registered)
@@ -62,9 +64,11 @@ def identity(name: str) -> str:
 
 
 class Engine:
-    """Images of the engine, by id, each under a name of the caller's; saved when the first of them is read.
+    """Images of the engine, by id, each under a name of the caller's; saved when the first of them
+    is read.
 
-    An engine gives out whole images only, in an order of its own: they lie in a folder until `close`.
+    An engine gives out whole images only, in an order of its own: they lie in a folder until
+    `close`.
     """
 
     def __init__(self, ids: Mapping[str, str], platform: str) -> None:
@@ -73,7 +77,9 @@ class Engine:
 
     @functools.cached_property
     def _layout(self) -> Layout:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="slimbake-saved-")))
+        folder = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="slimbake-saved-"))
+        )
         try:
             with (
                 docker.saved(sorted(set(self._ids.values()))) as stream,
@@ -81,16 +87,22 @@ class Engine:
             ):
                 tar.extractall(folder, filter="data")
         except OSError as error:
-            raise SetupError(f"images could not be written to {folder}: {error.strerror}", "TMPDIR is where") from None
+            raise SetupError(
+                f"images could not be written to {folder}: {error.strerror}", "TMPDIR is where"
+            ) from None
         if not (folder / "index.json").is_file():
-            raise SetupError("this engine saves images in an old form", "Docker 25 and newer save OCI layouts")
+            raise SetupError(
+                "this engine saves images in an old form", "Docker 25 and newer save OCI layouts"
+            )
         return self._stack.enter_context(layout.opened(folder))
 
     @functools.cached_property
     def images(self) -> tuple[StoredImage, ...]:
         """The images. Raises SetupError where the engine cannot save one."""
         listed = layout.images(self._layout, Address("layout", "the engine"), self._platform)
-        by_id = {key: image for image in listed for key in (image.digest, image.manifest, image.config)}
+        by_id = {
+            key: image for image in listed for key in (image.digest, image.manifest, image.config)
+        }
         return tuple(replace(by_id[id_], name=name, digest=id_) for name, id_ in self._ids.items())
 
     def open(self, digest: str) -> contextlib.AbstractContextManager[IO[bytes]]:

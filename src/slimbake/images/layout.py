@@ -46,7 +46,10 @@ class Layout:
             with self._open("index.json") as file:
                 return dict(json.load(file))
         except (OSError, KeyError, ValueError):
-            hint = "`docker buildx build --output type=oci,dest=FILE.tar` and `docker save` of Docker 25 write them"
+            hint = (
+                "`docker buildx build --output type=oci,dest=FILE.tar` and `docker save` of Docker"
+                " 25 write them"
+            )
             raise UsageError(f"{self._path} is no OCI layout: it has no index.json", hint) from None
 
 
@@ -59,7 +62,11 @@ def opened(path: Path) -> Iterator[Layout]:
     try:
         archive = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
     except (OSError, tarfile.TarError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no uncompressed tar file"
+        reason = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else "it is no uncompressed tar file"
+        )
         raise UsageError(f"{path} is no OCI layout: {reason}") from None
     with archive:
         members = {member.name.removeprefix("./"): member for member in archive}
@@ -75,11 +82,19 @@ def images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage
     for entry in layout.index().get("manifests", ()):
         notes = entry.get("annotations") or {}
         _, names = listed.setdefault(entry["digest"], (entry, set()))
-        names |= {notes.get("io.containerd.image.name", ""), notes.get("org.opencontainers.image.ref.name", "")} - {""}
-    wanted = {d: each for d, each in listed.items() if not address.name or address.name in (d, *each[1])}
+        names |= {
+            notes.get("io.containerd.image.name", ""),
+            notes.get("org.opencontainers.image.ref.name", ""),
+        } - {""}
+    wanted = {
+        d: each for d, each in listed.items() if not address.name or address.name in (d, *each[1])
+    }
     if not wanted:
         held = sorted({name for _, names in listed.values() for name in names})
-        raise UsageError(f"{address.place} holds no image '{address.name}'", f"it holds: {', '.join(held) or 'none'}")
+        raise UsageError(
+            f"{address.place} holds no image '{address.name}'",
+            f"it holds: {', '.join(held) or 'none'}",
+        )
     return tuple(
         replace(found, name=name)
         for digest, (entry, names) in wanted.items()
@@ -90,37 +105,50 @@ def images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage
 
 def _short_names(names: set[str], address: Address) -> list[str]:
     """Tags alone are no names; of what is named by an address, one is enough."""
-    found = sorted({short_name(name) for name in names if "/" in name}) or [Path(address.place).stem]
+    found = sorted({short_name(name) for name in names if "/" in name}) or [
+        Path(address.place).stem
+    ]
     return found[:1] if address.name else found
 
 
-def image(blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, platform: str) -> StoredImage:
+def image(
+    blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, platform: str
+) -> StoredImage:
     """The image that a manifest, or an index that lists it for a platform, describes.
 
-    `document`: what is known of it, its media type at least. Raises UsageError where the index has none for the
-    platform, and SetupError where a document is missing or broken.
+    `document`: what is known of it, its media type at least. Raises UsageError where the index has
+    none for the platform, and SetupError where a document is missing or broken.
     """
     manifest = read(blobs, digest)
     if "manifests" in manifest:
         if not (held := sorted(_platforms(manifest))):
             raise UsageError(f"{name} is an index without an image")
         if not (chosen := for_platform(manifest, platform)):
-            raise UsageError(f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(held)}")
+            raise UsageError(
+                f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(held)}"
+            )
         entry = next(each for each in manifest["manifests"] if each["digest"] == chosen)
         return replace(image(blobs, chosen, entry, name, platform), digest=digest)
     if "config" not in manifest:
-        raise UsageError(f"{name or digest} is no image", f"its media type is {document.get('mediaType', 'unknown')}")
+        raise UsageError(
+            f"{name or digest} is no image",
+            f"its media type is {document.get('mediaType', 'unknown')}",
+        )
     config = manifest["config"]["digest"]
     diffs = read(blobs, config).get("rootfs", {}).get("diff_ids", [])
     layers = tuple(
-        StoredLayer(diff, each["digest"], each["size"], each["mediaType"].endswith(("gzip", "zstd")))
+        StoredLayer(
+            diff, each["digest"], each["size"], each["mediaType"].endswith(("gzip", "zstd"))
+        )
         for each, diff in zip(manifest["layers"], diffs, strict=True)
     )
     return StoredImage(name, digest, digest, config, layers)
 
 
 def for_platform(index: Mapping[str, Any], platform: str) -> str:
-    """The digest of the manifest that an index has for a platform, or of its only one; "" where it has none."""
+    """The digest of the manifest that an index has for a platform, or of its only one; "" where it
+    has none.
+    """
     found = _platforms(index)
     return str(found.get(platform) or (next(iter(found.values())) if len(found) == 1 else ""))
 
@@ -130,12 +158,16 @@ def _platforms(index: Mapping[str, Any]) -> dict[str, str]:
     for each in index["manifests"]:
         of = each.get("platform") or {}
         if of.get("os") != "unknown":  # an attestation of another image
-            found["/".join(filter(None, (of.get("os"), of.get("architecture"), of.get("variant"))))] = each["digest"]
+            found[
+                "/".join(filter(None, (of.get("os"), of.get("architecture"), of.get("variant"))))
+            ] = each["digest"]
     return found
 
 
 def read(blobs: Blobs, digest: str) -> dict[str, Any]:
-    """A document that is a blob: a manifest, an index or a configuration. Raises SetupError where it is none."""
+    """A document that is a blob: a manifest, an index or a configuration. Raises SetupError where
+    it is none.
+    """
     with blobs.open(digest) as file:
         try:
             return dict(json.loads(file.read(_DOCUMENT_LIMIT)))

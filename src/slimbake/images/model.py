@@ -35,18 +35,22 @@ class StoredLayer:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    name: str  # the last part of its repository, which for a service of a fleet is the service's name
-    digest: str  # what it is called by: its manifest's, its index's, or that of its configuration on some engines
+    # the last part of its repository, which for a service of a fleet is the service's name
+    name: str
+    # what it is called by: its manifest's, its index's, or that of its configuration on some
+    # engines
+    digest: str
     manifest: str  # digest of its manifest, the one for the platform
     config: str  # digest of its configuration
     layers: tuple[StoredLayer, ...]  # bottom first
 
 
 def address(text: str) -> Address:
-    """What a person means: `registry://HOST/NAME:TAG`, `oci-layout://PATH[:TAG]`, a path, or an engine's image.
+    """What a person means: `registry://HOST/NAME:TAG`, `oci-layout://PATH[:TAG]`, a path, or an
+    engine's image.
 
-    A path begins with `/`, `./` or `../`, or ends in `.tar`. As BuildKit reads them, a layout's tag follows the last
-    colon, or is a digest behind an `@`.
+    A path begins with `/`, `./` or `../`, or ends in `.tar`. As BuildKit reads them, a layout's tag
+    follows the last colon, or is a digest behind an `@`.
     """
     if text.startswith(REGISTRY):
         return Address("registry", text.removeprefix(REGISTRY))

@@ -22,9 +22,13 @@ class Registered:
         name, at, digest = reference.partition("@")
         last = name.rpartition("/")[2]
         tag = last.partition(":")[2]
-        self._name, self._reference = name.removesuffix(f":{tag}") if tag else name, digest if at else tag or "latest"
+        self._name, self._reference = (
+            name.removesuffix(f":{tag}") if tag else name,
+            digest if at else tag or "latest",
+        )
         self._documents: dict[str, bytes] = {}
-        self._listed: set[str] = set()  # manifests that an index lists: a registry does not give them out as blobs
+        # manifests that an index lists: a registry does not give them out as blobs
+        self._listed: set[str] = set()
         with _told():
             self._repository = Repository(self._name)
 
@@ -54,7 +58,9 @@ class Registered:
             raise UsageError(f"the registry has no {self._name}:{reference}")
         descriptor, document = found
         if reference.startswith("sha256:") and reference != descriptor.digest:
-            raise SetupError(f"the registry answers {self._name}@{reference} with {descriptor.digest}")
+            raise SetupError(
+                f"the registry answers {self._name}@{reference} with {descriptor.digest}"
+            )
         self._listed |= {each["digest"] for each in document.get("manifests", ())}
         self._documents[descriptor.digest] = json.dumps(document).encode()
         return descriptor.digest
@@ -62,7 +68,9 @@ class Registered:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Nothing is built here: a registry that cannot be read is a matter of the network or of credentials."""
+    """Nothing is built here: a registry that cannot be read is a matter of the network or of
+    credentials.
+    """
     try:
         yield
     except BuildError as error:

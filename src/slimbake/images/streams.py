@@ -24,7 +24,9 @@ CHUNK = 1 << 20
 
 def plain(stored: Any) -> Any:
     """The uncompressed stream of a blob, whichever way it is compressed."""
-    reader = stored if hasattr(stored, "peek") else io.BufferedReader(cast(io.RawIOBase, stored), CHUNK)
+    reader = (
+        stored if hasattr(stored, "peek") else io.BufferedReader(cast(io.RawIOBase, stored), CHUNK)
+    )
     head = reader.peek(4)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         return zstandard.ZstdDecompressor().stream_reader(reader, read_across_frames=True)
@@ -46,7 +48,9 @@ class Tee:
 
 @contextlib.contextmanager
 def layer(blobs: Blobs, stored: StoredLayer) -> Iterator[Tee]:
-    """The uncompressed tar of a layer; raises SetupError where it cannot be read or is not what its image names."""
+    """The uncompressed tar of a layer; raises SetupError where it cannot be read or is not what its
+    image names.
+    """
     found = hashlib.sha256()
     try:
         with blobs.open(stored.blob) as blob:
@@ -57,11 +61,16 @@ def layer(blobs: Blobs, stored: StoredLayer) -> Iterator[Tee]:
     except (zstandard.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise SetupError(f"the layer {stored.blob} cannot be read: {error}") from None
     if f"sha256:{found.hexdigest()}" != stored.diff:
-        raise SetupError(f"the layer {stored.blob} holds other content than its image names", f"expected {stored.diff}")
+        raise SetupError(
+            f"the layer {stored.blob} holds other content than its image names",
+            f"expected {stored.diff}",
+        )
 
 
 def members(tar: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """The members of a tar stream in their order, each regular file with its content, to be read before the next."""
+    """The members of a tar stream in their order, each regular file with its content, to be read
+    before the next.
+    """
     with tarfile.open(fileobj=tar, mode="r|", bufsize=CHUNK) as archive:
         while member := archive.next():
             archive.members = []  # type: ignore[attr-defined]  # a layer of torch has 30,000 of them: nobody asks twice

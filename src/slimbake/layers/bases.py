@@ -35,16 +35,21 @@ class Bases:
 
 
 def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases:
-    """Every layer that two services or more have, in the same place, is a base; the rest is each service's own.
+    """Every layer that two services or more have, in the same place, is a base; the rest is each
+    service's own.
 
-    What a service has alone is one layer of packages, whatever the plan: a base for each of them would be a target that
-    nothing shares. A base that one service alone still stands on stays one while its items do.
+    What a service has alone is one layer of packages, whatever the plan: a base for each of them
+    would be a target that nothing shares. A base that one service alone still stands on stays one
+    while its items do.
 
-    A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a previous result, a
-    base keeps the name of the one whose items, by bytes on a host and whatever their versions, are more than half of
-    what the two hold together: names change only where layers do.
+    A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a
+    previous result, a base keeps the name of the one whose items, by bytes on a host and whatever
+    their versions, are more than half of what the two hold together: names change only where layers
+    do.
     """
-    users = Counter(chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups)))
+    users = Counter(
+        chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups))
+    )
     stays = {names(base.items) for base in previous.bases} if previous else set()
     depth = {chain.service: _depth(chain.groups, users, stays) for chain in plan.chains}
     places = {chain.groups[: at + 1] for chain in plan.chains for at in range(depth[chain.service])}
@@ -75,7 +80,10 @@ def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases
 def laid(found: Bases) -> LayerPlan:
     """The plan that these bases are."""
     return LayerPlan(
-        tuple(Chain(s.service, (*(base.items for base in below(s.base, found)), *s.own)) for s in found.stands)
+        tuple(
+            Chain(s.service, (*(base.items for base in below(s.base, found)), *s.own))
+            for s in found.stands
+        )
     )
 
 
@@ -89,25 +97,39 @@ def below(name: str, found: Bases) -> tuple[PlannedBase, ...]:
     return tuple(chain)
 
 
-def _depth(groups: tuple[Group, ...], users: Mapping[tuple[Group, ...], int], stays: Collection[Group]) -> int:
+def _depth(
+    groups: tuple[Group, ...], users: Mapping[tuple[Group, ...], int], stays: Collection[Group]
+) -> int:
     """How many layers of a chain are bases."""
-    own = (at for at, group in enumerate(groups) if users[groups[: at + 1]] == 1 and names(group) not in stays)
+    own = (
+        at
+        for at, group in enumerate(groups)
+        if users[groups[: at + 1]] == 1 and names(group) not in stays
+    )
     return next(own, len(groups))
 
 
 def _own(fleet: Fleet, groups: tuple[Group, ...]) -> tuple[Group, ...]:
-    models = tuple(group for group in groups if all(fleet.by_key[key].kind == "weights" for key in group))
+    models = tuple(
+        group for group in groups if all(fleet.by_key[key].kind == "weights" for key in group)
+    )
     packages = frozenset[str]().union(*(group for group in groups if group not in models))
     return (*models, packages) if packages else models
 
 
 def _order(fleet: Fleet, place: tuple[Group, ...]) -> tuple[int, int, list[list[str]]]:
     """Parents first, then the heaviest."""
-    return len(place), -sum(fleet.by_key[key].host for key in place[-1]), [sorted(group) for group in place]
+    return (
+        len(place),
+        -sum(fleet.by_key[key].host for key in place[-1]),
+        [sorted(group) for group in place],
+    )
 
 
 def _alike(fleet: Fleet, one: Group, other: Group) -> float:
-    """The part that two groups have in common of what both hold together, by bytes; items without any count as one."""
+    """The part that two groups have in common of what both hold together, by bytes; items without
+    any count as one.
+    """
     weight: dict[str, int] = {}
     for item in fleet.items:
         weight[item.name] = max(weight.get(item.name, 1), item.host)
@@ -118,4 +140,6 @@ def _alike(fleet: Fleet, one: Group, other: Group) -> float:
 def _free(name: str, taken: set[str]) -> str:
     if name not in taken:
         return name
-    return next(f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken)
+    return next(
+        f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken
+    )

@@ -13,7 +13,8 @@ class ImageChange:
     """One image that is not what it was."""
 
     service: str
-    items: tuple[tuple[str, str, str], ...]  # name, version before, version after; "" where it was or is not there
+    # name, version before, version after; "" where it was or is not there
+    items: tuple[tuple[str, str, str], ...]
     host: int  # more bytes unpacked; negative: fewer
     pulled: int  # bytes on a registry of its layers that the fleet did not have
 
@@ -38,9 +39,17 @@ def what_if(before: Fleet, after: Fleet, old: LayerPlan, new: LayerPlan) -> Chan
         gone, come = had.get(service, frozenset()), has.get(service, frozenset())
         layers = new.chain(service).groups if service in has else ()
         pulled = sum(_registry(after, group) for group in layers if group not in there)
-        if gone != come or pulled or (service in had and service in has and old.chain(service).groups != layers):
-            host = sum(after.by_key[key].host for key in come) - sum(before.by_key[key].host for key in gone)
-            images.append(ImageChange(service, _items(before, after, gone - come, come - gone), host, pulled))
+        if (
+            gone != come
+            or pulled
+            or (service in had and service in has and old.chain(service).groups != layers)
+        ):
+            host = sum(after.by_key[key].host for key in come) - sum(
+                before.by_key[key].host for key in gone
+            )
+            images.append(
+                ImageChange(service, _items(before, after, gone - come, come - gone), host, pulled)
+            )
     costs = cost(before, old), cost(after, new)
     return Change(
         tuple(images),
@@ -54,7 +63,9 @@ def _registry(fleet: Fleet, group: frozenset[str]) -> int:
     return sum(fleet.by_key[key].registry for key in group)
 
 
-def _items(before: Fleet, after: Fleet, gone: frozenset[str], come: frozenset[str]) -> tuple[tuple[str, str, str], ...]:
+def _items(
+    before: Fleet, after: Fleet, gone: frozenset[str], come: frozenset[str]
+) -> tuple[tuple[str, str, str], ...]:
     old = {name(key): before.by_key[key].version for key in gone}
     new = {name(key): after.by_key[key].version for key in come}
     return tuple((each, old.get(each, ""), new.get(each, "")) for each in sorted({*old, *new}))

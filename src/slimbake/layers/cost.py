@@ -1,4 +1,6 @@
-"""What a plan costs, counted from the plan alone: whoever made it, it is measured with the same rule. Pure."""
+"""What a plan costs, counted from the plan alone: whoever made it, it is measured with the same
+rule. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,13 @@ from slimbake.layers.model import Fleet, Group, LayerPlan, Limits, Prices
 class Cost:
     """Bytes of a whole fleet, and the layers of the image that has most.
 
-    host: each distinct chain of layers once, unpacked. The same layer on two different parents lies there twice.
-    registry: each distinct layer once, compressed, wherever it lies.
-    pulled: compressed bytes that a host with the whole fleet pulls when one item changes, on average over items by
-    their rates: each distinct layer that holds the item. Layers above get other chains, but their blobs are there.
-    unpacked: bytes that the same host then unpacks: the changed layers and all that stand on them.
-    waste: unpacked bytes that images carry and do not need, or have twice, summed over the images.
+    host: each distinct chain of layers once, unpacked. The same layer on two different parents lies
+    there twice. registry: each distinct layer once, compressed, wherever it lies. pulled:
+    compressed bytes that a host with the whole fleet pulls when one item changes, on average over
+    items by their rates: each distinct layer that holds the item. Layers above get other chains,
+    but their blobs are there. unpacked: bytes that the same host then unpacks: the changed layers
+    and all that stand on them. waste: unpacked bytes that images carry and do not need, or have
+    twice, summed over the images.
     """
 
     host: int
@@ -28,7 +31,9 @@ class Cost:
     layers: int
 
     def value(self, prices: Prices) -> float:
-        """The planner's objective, in bytes; less is better. `unpacked` is not in it: it is time, not room."""
+        """The planner's objective, in bytes; less is better. `unpacked` is not in it: it is time,
+        not room.
+        """
         return (
             prices.host * self.host
             + prices.registry * self.registry
@@ -46,11 +51,15 @@ class Bound:
     pulled: float
 
     def value(self, prices: Prices) -> float:
-        return prices.host * self.host + prices.registry * self.registry + prices.pulled * self.pulled
+        return (
+            prices.host * self.host + prices.registry * self.registry + prices.pulled * self.pulled
+        )
 
 
 def cost(fleet: Fleet, plan: LayerPlan) -> Cost:
-    """Count a plan's bytes. Raises KeyError where it names an item or a service that the fleet does not have."""
+    """Count a plan's bytes. Raises KeyError where it names an item or a service that the fleet does
+    not have.
+    """
     items = fleet.by_key
     needs = {image.service: image.items for image in fleet.images}
     host: dict[Group, int] = {}
@@ -61,16 +70,20 @@ def cost(fleet: Fleet, plan: LayerPlan) -> Cost:
         registry[group] = sum(items[key].registry for key in group)
         rate[group] = sum(items[key].rate for key in group)
     rates = sum(items[key].rate for key in _used(fleet)) or 1.0
-    placed = {chain.groups[: depth + 1] for chain in plan.chains for depth in range(len(chain.groups))}
+    placed = {
+        chain.groups[: depth + 1] for chain in plan.chains for depth in range(len(chain.groups))
+    }
     waste = sum(
-        sum(host[group] for group in chain.groups) - sum(items[key].host for key in needs[chain.service])
+        sum(host[group] for group in chain.groups)
+        - sum(items[key].host for key in needs[chain.service])
         for chain in plan.chains
     )
     return Cost(
         host=sum(host[groups[-1]] for groups in placed),
         registry=sum(registry.values()),
         pulled=sum(registry[group] * rate[group] for group in registry) / rates,
-        unpacked=sum(host[groups[-1]] * sum(rate[group] for group in groups) for groups in placed) / rates,
+        unpacked=sum(host[groups[-1]] * sum(rate[group] for group in groups) for groups in placed)
+        / rates,
         waste=waste,
         layers=max((len(chain.groups) for chain in plan.chains), default=0),
     )
@@ -88,8 +101,10 @@ def bound(fleet: Fleet) -> Bound:
 
 
 def moved(fleet: Fleet, plan: LayerPlan, previous: LayerPlan) -> int:
-    """Compressed bytes that hosts pull again although nothing in them changed: what the previous plan had too, but
-    lies in a layer that it had not. A layer is the same if its names are: a new version is no move."""
+    """Compressed bytes that hosts pull again although nothing in them changed: what the previous
+    plan had too, but lies in a layer that it had not. A layer is the same if its names are: a new
+    version is no move.
+    """
     items = fleet.by_key
     before = {names(group) for group in previous.groups}
     known = frozenset[str]().union(*before)
@@ -103,7 +118,9 @@ def moved(fleet: Fleet, plan: LayerPlan, previous: LayerPlan) -> int:
 
 
 def faults(fleet: Fleet, plan: LayerPlan, limits: Limits) -> tuple[str, ...]:
-    """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers, mixed weights."""
+    """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers,
+    mixed weights.
+    """
     found = []
     needs = {image.service: image.items for image in fleet.images}
     for chain in plan.chains:

@@ -1,4 +1,6 @@
-"""A fleet and its layers as values. Bytes are of two kinds, and say which: on a host and on a registry. Pure."""
+"""A fleet and its layers as values. Bytes are of two kinds, and say which: on a host and on a
+registry. Pure.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """The layers of a fleet. Chains that begin alike share: images stand on each other like the branches of a tree."""
+    """The layers of a fleet. Chains that begin alike share: images stand on each other like the
+    branches of a tree.
+    """
 
     chains: tuple[Chain, ...]
 

@@ -14,8 +14,8 @@ from slimbake.layers.stable import carried, keep
 from slimbake.layers.tree import Ground, agglomerate, divide
 
 EFFORT = 200_000
-"""Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as long as a small
-one.
+"""Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as
+long as a small one.
 """
 _SMALL = 16
 """Distinct images up to which there are drafts for the fleet without one class of items, too."""
@@ -34,11 +34,12 @@ def layer_plan(
     previous: LayerPlan | None = None,
     effort: int = EFFORT,
 ) -> LayerPlan:
-    """The best plan found for a fleet: without waste, within the limit, and the same for the same fleet.
+    """The best plan found for a fleet: without waste, within the limit, and the same for the same
+    fleet.
 
-    `previous`: the plan as it was before the fleet changed. What it has and a new plan moves counts (`Prices.moved`),
-    so a layer changes only where that saves more than it costs. Raises ValueError where no plan keeps the limit: it
-    leaves no layer, or fewer than an image has weights.
+    `previous`: the plan as it was before the fleet changed. What it has and a new plan moves counts
+    (`Prices.moved`), so a layer changes only where that saves more than it costs. Raises ValueError
+    where no plan keeps the limit: it leaves no layer, or fewer than an image has weights.
     """
     if not fleet.images:
         return LayerPlan(())
@@ -56,11 +57,15 @@ def layer_plan(
 
 
 def drafts(space: Space) -> Iterator[list[Path]]:
-    """Plans to start from: trees from the leaves up and from the root down, each fitted into the limit and cut."""
+    """Plans to start from: trees from the leaves up and from the root down, each fitted into the
+    limit and cut.
+    """
     yield from _trees(space)
     if len(space.images) <= _SMALL:
         ground = Ground(space, 1.0)
-        for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[:_CLASSES]:
+        for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[
+            :_CLASSES
+        ]:
             yield from _without(space, members)
 
 
@@ -72,15 +77,18 @@ def _trees(space: Space) -> Iterator[list[Path]]:
         if count <= _MANY:
             trees.append(agglomerate(ground))
         for tree in trees:
-            for layers in range(1 if count <= _MIDDLE else max(1, most - 2), most + 1 - (count > _MIDDLE)):
+            for layers in range(
+                1 if count <= _MIDDLE else max(1, most - 2), most + 1 - (count > _MIDDLE)
+            ):
                 small = contract(ground, tree, layers)
                 yield split(space, ground, small)
                 yield split(space, ground, improve(ground, small, layers, 3))
 
 
 def _without(space: Space, members: int) -> Iterator[list[Path]]:
-    """Drafts for the fleet without some items, which are then put where they cost least: a tree would put what all have
-    in common at its root, and sometimes a layer is worth more than that."""
+    """Drafts for the fleet without some items, which are then put where they cost least: a tree
+    would put what all have in common at its root, and sometimes a layer is worth more than that.
+    """
     left_out = {key for key in space.keys if space.bit[key] & members}
     images = tuple(Image(image.service, image.items - left_out) for image in space.fleet.images)
     reduced = Space(replace(space.fleet, images=images), space.prices, space.limits)

@@ -1,5 +1,5 @@
-"""Better a plan step by step, with its true value: what trees and cuts, one after the other, cannot see together.
-Pure.
+"""Better a plan step by step, with its true value: what trees and cuts, one after the other, cannot
+see together. Pure.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _FEWEST = 300
 
 
 def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
-    """Take whatever step betters the plan, until none does or so many plans have been weighed: O(images * layers)
-    each.
+    """Take whatever step betters the plan, until none does or so many plans have been weighed:
+    O(images * layers) each.
     """
     if tries < _FEWEST or sum(image.bit_count() for image in space.images) < 2:
         return paths
@@ -60,14 +60,18 @@ class Search:
             pass
 
     def kick(self, dice: Random) -> None:
-        """Take a few steps that may make the plan worse: from there the way may lead to a better one."""
+        """Take a few steps that may make the plan worse: from there the way may lead to a better
+        one.
+        """
         for _ in range(1 + int(dice.random() * 3)):
             for _ in range(20):
                 parts = list(loose(self.space, self.paths)) if dice.random() < 0.5 else []
                 ways = [] if parts else list(steps(self.space, self.paths))
                 if parts:
                     part, images = _one(dice, parts)
-                    paths = self.put_back(part, images, _one(dice, (0, *self.paths[_one(dice, images)])))
+                    paths = self.put_back(
+                        part, images, _one(dice, (0, *self.paths[_one(dice, images)]))
+                    )
                 elif ways:
                     step = _one(dice, ways)
                     paths = [step.get(image, path) for image, path in enumerate(self.paths)]
@@ -90,7 +94,9 @@ class Search:
                 return False
             if self._take(self.put_back(part, images)):
                 return True
-            for layer in dict.fromkeys(layer for image in images for layer in self.paths[image] if not layer & part):
+            for layer in dict.fromkeys(
+                layer for image in images for layer in self.paths[image] if not layer & part
+            ):
                 if self.tries > 0 and self._take(self.put_back(part, images, layer)):
                     return True
         return False
@@ -103,7 +109,8 @@ class Search:
         return True
 
     def put_back(self, part: int, images: list[int], into: int = 0) -> list[Path]:
-        """Take some items out of these images, then give them to one after the other, each time where it costs least.
+        """Take some items out of these images, then give them to one after the other, each time
+        where it costs least.
 
         `into`: a layer that takes them wherever it lies.
         """
@@ -119,7 +126,9 @@ class Search:
             ways += [replaced(path, at, (layer | part,)) for at, layer in enumerate(path)]
             if len(path) == self.space.limits.free:
                 merged = [moved(path, at, at + 1, path[at]) for at in range(len(path) - 1)]
-                ways += [(*way[:at], part, *way[at:]) for way in merged for at in range(len(way) + 1)]
+                ways += [
+                    (*way[:at], part, *way[at:]) for way in merged for at in range(len(way) + 1)
+                ]
             best, path = IMPOSSIBLE, ways[0]
             for way in ways:
                 paths[image] = way

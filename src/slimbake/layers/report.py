@@ -28,12 +28,18 @@ def group_rows(fleet: Fleet, plan: LayerPlan, names: Mapping[Group, str]) -> lis
             if place[:-1] == above:
                 group = place[-1]
                 heavy = sorted(group, key=lambda key: (-fleet.by_key[key].host, key))
-                holds = ", ".join(fleet.by_key[key].name for key in heavy[:_NAMED]) + ", ..." * (len(heavy) > _NAMED)
+                holds = ", ".join(fleet.by_key[key].name for key in heavy[:_NAMED]) + ", ..." * (
+                    len(heavy) > _NAMED
+                )
                 name = "  " * len(above) + (names.get(group) or fleet.by_key[heavy[0]].name)
                 host = sum(fleet.by_key[key].host for key in group)
                 registry = sum(fleet.by_key[key].registry for key in group)
-                shared = ", ".join(services[:4]) + (f" and {len(services) - 4} more" if len(services) > 4 else "")
-                rows.append((name, shared, holds, str(len(group)), _megabytes(host), _megabytes(registry)))
+                shared = ", ".join(services[:4]) + (
+                    f" and {len(services) - 4} more" if len(services) > 4 else ""
+                )
+                rows.append(
+                    (name, shared, holds, str(len(group)), _megabytes(host), _megabytes(registry))
+                )
                 rows.extend(below(place))
         return rows
 
@@ -49,8 +55,13 @@ def duplicated(plan: LayerPlan) -> list[tuple[str, int]]:
 
 def duplicates(fleet: Fleet, plan: LayerPlan) -> list[str]:
     """A line for each item that lies twice or more on a host, the heaviest first."""
-    found = sorted(duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0]))
-    return [f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each\n" for key, count in found]
+    found = sorted(
+        duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0])
+    )
+    return [
+        f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each\n"
+        for key, count in found
+    ]
 
 
 def change_rows(change: Change) -> list[tuple[str, ...]]:
@@ -58,7 +69,8 @@ def change_rows(change: Change) -> list[tuple[str, ...]]:
     return [
         (
             image.service,
-            ", ".join(f"{name} {old or 'new'} -> {new or 'gone'}" for name, old, new in image.items) or "same packages",
+            ", ".join(f"{name} {old or 'new'} -> {new or 'gone'}" for name, old, new in image.items)
+            or "same packages",
             f"{image.host / 1e6:+,.1f} MB",
             _megabytes(image.pulled),
         )
@@ -69,8 +81,8 @@ def change_rows(change: Change) -> list[tuple[str, ...]]:
 def change_summary(change: Change, services: int) -> str:
     """What a change comes to for the fleet."""
     return (
-        f"{len(change.images)} of {services} images change: {change.host / 1e6:+,.1f} MB on a host, "
-        f"{change.registry / 1e6:+,.1f} MB on a registry, {_megabytes(change.pulled)} to pull"
+        f"{len(change.images)} of {services} images change: {change.host / 1e6:+,.1f} MB on a host,"
+        f" {change.registry / 1e6:+,.1f} MB on a registry, {_megabytes(change.pulled)} to pull"
     )
 
 
@@ -87,7 +99,15 @@ def cost_rows(costs: Mapping[str, Cost], least: Bound) -> list[tuple[str, ...]]:
         )
         for name, each in costs.items()
     ]
-    return [*rows, ("lower bound", *map(_megabytes, (least.host, least.registry, least.pulled)), _megabytes(0), "")]
+    return [
+        *rows,
+        (
+            "lower bound",
+            *map(_megabytes, (least.host, least.registry, least.pulled)),
+            _megabytes(0),
+            "",
+        ),
+    ]
 
 
 def verdict(written: Cost, planned: Cost, prices: Prices) -> str:
@@ -99,7 +119,10 @@ def verdict(written: Cost, planned: Cost, prices: Prices) -> str:
         (planned.registry - written.registry, "on a registry"),
         (planned.pulled - written.pulled, "pulled by a typical update"),
     ]
-    said = [f"{_megabytes(abs(change))} {'more' if change > 0 else 'less'} {where}" for change, where in parts]
+    said = [
+        f"{_megabytes(abs(change))} {'more' if change > 0 else 'less'} {where}"
+        for change, where in parts
+    ]
     return f"The planner's layers: {', '.join(said)}."
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from slimbake.layers.tree import Classes, Ground, Node
 
 _DEEPEST = 60
-"""Levels of a tree that are looked at: what lies between deeper ones saves least and is left out first."""
+"""Levels of a tree that are looked at: what lies between deeper ones saves least and is left out
+first.
+"""
 
 
 def contract(ground: Ground, root: Node, layers: int) -> Node:
-    """The best tree with at most so many layers per image that leaving out inner nodes of this one gives.
+    """The best tree with at most so many layers per image that leaving out inner nodes of this one
+    gives.
 
-    Exact for the given tree, by going through (node, the nearest node above that stays, layers left): O(n * depth *
-    layers).
+    Exact for the given tree, by going through (node, the nearest node above that stays, layers
+    left): O(n * depth * layers).
     """
     known: dict[tuple[int, int, int], tuple[float, bool]] = {}
     weight: dict[int, float] = {}
@@ -35,7 +38,9 @@ def contract(ground: Ground, root: Node, layers: int) -> Node:
             stay = leave = float("inf")
             if need <= left and (not node.children or depth < _DEEPEST):
                 stay = weight[id(node)] - weight[id(above)]
-                stay += sum(solve(child, node, left - need, depth + 1)[0] for child in node.children)
+                stay += sum(
+                    solve(child, node, left - need, depth + 1)[0] for child in node.children
+                )
             if node.children:
                 leave = sum(solve(child, above, left, depth + 1)[0] for child in node.children)
             known[key] = (stay, True) if stay <= leave else (leave, False)
@@ -47,14 +52,18 @@ def contract(ground: Ground, root: Node, layers: int) -> Node:
             return [new for child in node.children for new in build(child, above, left, depth + 1)]
         (models, others), (models_above, others_above) = count[id(node)], count[id(above)]
         need = models - models_above + (others > others_above)
-        children = [new for child in node.children for new in build(child, node, left - need, depth + 1)]
+        children = [
+            new for child in node.children for new in build(child, node, left - need, depth + 1)
+        ]
         return [Node(node.common, children, node.image)]
 
     return settled(Node(frozenset(), build(root, nothing, layers, 0)))
 
 
 def settled(root: Node) -> Node:
-    """The tree below a root that holds nothing, without inner nodes that add nothing or have a single child."""
+    """The tree below a root that holds nothing, without inner nodes that add nothing or have a
+    single child.
+    """
 
     def settle(node: Node, above: Classes) -> list[Node]:
         if not node.children:
@@ -69,7 +78,9 @@ def settled(root: Node) -> Node:
 
 
 def improve(ground: Ground, root: Node, layers: int, rounds: int) -> Node:
-    """Take out one branch after the other and put each where it shares most; until a round gains nothing."""
+    """Take out one branch after the other and put each where it shares most; until a round gains
+    nothing.
+    """
     root = settled(root)
     for _ in range(rounds):
         gained = 0.0
@@ -80,7 +91,8 @@ def improve(ground: Ground, root: Node, layers: int, rounds: int) -> Node:
         root = settled(root)
         if gained <= 0:
             break
-    return contract(ground, root, layers)  # what all below a node share has grown since it was looked at
+    # what all below a node share has grown since it was looked at
+    return contract(ground, root, layers)
 
 
 def _replant(ground: Ground, root: Node, parent: Node, branch: Node, layers: int) -> float:

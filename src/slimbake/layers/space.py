@@ -82,7 +82,9 @@ class Space:
             rate = sum(self.rate[index] for index in held)
             once = registry * (self.prices.registry + self.prices.pulled * rate)
             if mask not in self.kept:
-                once += self.prices.moved * sum(self.registry[index] for index in bits(mask & self.known))
+                once += self.prices.moved * sum(
+                    self.registry[index] for index in bits(mask & self.known)
+                )
             if mask & self.weights and len(held) > 1:
                 once = IMPOSSIBLE
             known = self._sums[mask] = (sum(self.host[index] for index in held), once)
@@ -107,7 +109,9 @@ class Space:
 
     def plan(self, paths: Sequence[Path]) -> LayerPlan:
         """Paths as a plan, in the fleet's order."""
-        group = {mask: frozenset(self.keys[i] for i in bits(mask)) for path in paths for mask in path}
+        group = {
+            mask: frozenset(self.keys[i] for i in bits(mask)) for path in paths for mask in path
+        }
         chains = {
             service: Chain(service, tuple(group[mask] for mask in path))
             for services, path in zip(self.services, paths, strict=True)

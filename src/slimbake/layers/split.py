@@ -1,5 +1,5 @@
-"""Spend the layers that a tree leaves free: cut its nodes so that layers are alike, and what is heavy changes alone.
-Pure.
+"""Spend the layers that a tree leaves free: cut its nodes so that layers are alike, and what is
+heavy changes alone. Pure.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class _Place:
 def split(space: Space, ground: Ground, root: Node) -> list[Path]:
     """The paths of a tree's images, with as many layers as pay.
 
-    What a tree holds at several nodes costs a registry once for each, unless it is there a layer of its own; and every
-    change pulls the whole layer. The cut that saves most is made first, at all its nodes that have a layer to spare,
-    until none saves anything.
+    What a tree holds at several nodes costs a registry once for each, unless it is there a layer of
+    its own; and every change pulls the whole layer. The cut that saves most is made first, at all
+    its nodes that have a layer to spare, until none saves anything.
     """
     places: list[_Place] = []
     _settle(space, ground, root, frozenset(), None, places)
@@ -61,7 +61,12 @@ def split(space: Space, ground: Ground, root: Node) -> list[Path]:
 
 
 def _settle(
-    space: Space, ground: Ground, node: Node, above: Classes, parent: _Place | None, places: list[_Place]
+    space: Space,
+    ground: Ground,
+    node: Node,
+    above: Classes,
+    parent: _Place | None,
+    places: list[_Place],
 ) -> None:
     held = sum(ground.members[number] for number in node.common - above)
     models = [1 << index for index in bits(held & space.weights)]
@@ -113,8 +118,8 @@ class _Cutter:
             heapq.heappush(self.heap, (-gain, cut))
 
     def _candidates(self, layers: Iterable[int]) -> list[int]:
-        """What might be worth a layer of its own: items that lie at the same several nodes, and the heavy end of each
-        layer.
+        """What might be worth a layer of its own: items that lie at the same several nodes, and the
+        heavy end of each layer.
         """
         nodes: defaultdict[int, int] = defaultdict(int)
         for number, layer in enumerate(layers):
@@ -128,9 +133,13 @@ class _Cutter:
         return [*found, *(self._heavy(layer) for layer in layers)]
 
     def _heavy(self, layer: int) -> int:
-        """The part of a layer to cut off so that least is pulled: parts are sorted by bytes for each change."""
+        """The part of a layer to cut off so that least is pulled: parts are sorted by bytes for
+        each change.
+        """
         space = self.space
-        order = sorted(bits(layer), key=lambda item: -space.registry[item] / (space.rate[item] or 1e-12))
+        order = sorted(
+            bits(layer), key=lambda item: -space.registry[item] / (space.rate[item] or 1e-12)
+        )
         best, part, taken = float("inf"), 0, 0
         for item in order[:-1]:
             taken |= 1 << item

@@ -13,7 +13,9 @@ from slimbake.layers.space import Path, Space, bits
 
 
 def keep(space: Space, previous: LayerPlan) -> None:
-    """Have the space count what a plan moves, compared with an earlier one. A new version of an item is no move."""
+    """Have the space count what a plan moves, compared with an earlier one. A new version of an
+    item is no move.
+    """
     kept = set()
     for image, chain in _chains(space, previous):
         for group in chain.groups:
@@ -26,16 +28,19 @@ def keep(space: Space, previous: LayerPlan) -> None:
 
 
 def carried(space: Space, previous: LayerPlan) -> list[Path]:
-    """The earlier plan for the fleet as it is: services that are new stand where they cost least, and so do new
-    items.
+    """The earlier plan for the fleet as it is: services that are new stand where they cost least,
+    and so do new items.
     """
     paths: list[Path] = [()] * len(space.images)
     for image, chain in _chains(space, previous):
         layers = (_mask(space, image, group) for group in chain.groups)
         path = tuple(layer for layer in layers if layer)
-        if sum(path) == reduce(or_, path, 0) and len(path) <= space.limits.free:  # else an earlier rule: begin anew
+        # else an earlier rule: begin anew
+        if sum(path) == reduce(or_, path, 0) and len(path) <= space.limits.free:
             paths[image] = path
-    missing = {image: needs & ~reduce(or_, paths[image], 0) for image, needs in enumerate(space.images)}
+    missing = {
+        image: needs & ~reduce(or_, paths[image], 0) for image, needs in enumerate(space.images)
+    }
     for image in [image for image, path in enumerate(paths) if not path]:
         paths[image] = _stand(space, paths, image)
         del missing[image]
@@ -52,17 +57,25 @@ def carried(space: Space, previous: LayerPlan) -> list[Path]:
 
 
 def _stand(space: Space, paths: list[Path], image: int) -> Path:
-    """A path for a new image: on layers that are there, and the rest in layers that are there or in one of its own."""
+    """A path for a new image: on layers that are there, and the rest in layers that are there or in
+    one of its own.
+    """
     needs, most = space.images[image], space.limits.free
     ways: list[Path] = [_filled(space, (), needs)]
-    layers = sorted({layer for path in paths for layer in path}, key=lambda layer: (-space.sums(layer)[1], layer))
+    layers = sorted(
+        {layer for path in paths for layer in path},
+        key=lambda layer: (-space.sums(layer)[1], layer),
+    )
     for prefix in dict.fromkeys(path[:depth] for path in paths for depth in range(len(path) + 1)):
         held = reduce(or_, prefix, 0)
         if held & needs == held:
             ways.append(_filled(space, prefix, needs ^ held))
             rest, way = needs ^ held, prefix
             for layer in layers:
-                if layer & rest == layer and len(_filled(space, (*way, layer), rest ^ layer)) <= most:
+                if (
+                    layer & rest == layer
+                    and len(_filled(space, (*way, layer), rest ^ layer)) <= most
+                ):
                     way, rest = (*way, layer), rest ^ layer
             ways.append(_filled(space, way, rest))
     return min(ways, key=lambda way: space.value([*paths, way]))

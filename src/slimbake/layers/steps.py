@@ -18,10 +18,21 @@ Step = dict[int, Path]
 
 
 def loose(space: Space, paths: list[Path]) -> Iterator[tuple[int, list[int]]]:
-    """What may be worth a new place: each part of each layer, for all images with the part, or with the layer."""
+    """What may be worth a new place: each part of each layer, for all images with the part, or with
+    the layer.
+    """
     layers = dict.fromkeys(layer for path in paths for layer in path)
-    for part in dict.fromkeys(part for layer in layers for part in (*_parts(space, paths, layer), layer)):
-        yield part, [image for image, path in enumerate(paths) if any(layer & part == part for layer in path)]
+    for part in dict.fromkeys(
+        part for layer in layers for part in (*_parts(space, paths, layer), layer)
+    ):
+        yield (
+            part,
+            [
+                image
+                for image, path in enumerate(paths)
+                if any(layer & part == part for layer in path)
+            ],
+        )
     for layer in layers:
         images = [image for image, path in enumerate(paths) if layer in path]
         for part in _parts(space, paths, layer):
@@ -44,8 +55,8 @@ def steps(space: Space, paths: list[Path]) -> Iterator[Step]:
 
 
 def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> Iterator[Step]:
-    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another layer of the
-    image.
+    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another
+    layer of the image.
     """
     at, layer = len(prefix) - 1, prefix[-1]
     everywhere = [image for image, path in enumerate(paths) if layer in path]
@@ -54,7 +65,10 @@ def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> I
         for pair in ((part, rest), (rest, part)):
             yield {image: _fit(space, replaced(paths[image], at, pair)) for image in images}
             if len(everywhere) > len(images):
-                yield {i: _fit(space, replaced(paths[i], paths[i].index(layer), pair)) for i in everywhere}
+                yield {
+                    i: _fit(space, replaced(paths[i], paths[i].index(layer), pair))
+                    for i in everywhere
+                }
         yield {i: _fit(space, (*replaced(paths[i], at, (rest,)), part), 1) for i in images}
         for other in range(at):
             yield {i: moved(paths[i], at, other, part) for i in images}
@@ -65,8 +79,8 @@ def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> I
 
 
 def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
-    """What may be better elsewhere: what other images need of a layer, what other layers hold of it, its heaviest
-    items.
+    """What may be better elsewhere: what other images need of a layer, what other layers hold of
+    it, its heaviest items.
     """
     heavy = heapq.nlargest(_HEAVY, bits(layer), key=lambda item: sum(space.sums(1 << item)))
     found = dict.fromkeys(1 << item for item in heavy)
@@ -76,7 +90,9 @@ def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
 
 
 def _merges(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
-    """A layer and the next one become one: for all images above, or only for those of the upper layer."""
+    """A layer and the next one become one: for all images above, or only for those of the upper
+    layer.
+    """
     for prefix, images in through.items():
         if prefix:
             at = len(prefix) - 1
@@ -122,7 +138,10 @@ def _shares(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> 
             if len(group) > 1:
                 common = reduce(and_, (rests[image] for image in group))
                 packages = common & ~space.weights
-                for shared in {packages: None, **{1 << model: None for model in bits(common & space.weights)}}:
+                for shared in {
+                    packages: None,
+                    **{1 << model: None for model in bits(common & space.weights)},
+                }:
                     if shared:
                         yield {i: _fit(space, _lifted(paths[i], at, shared)) for i in group}
 
@@ -137,7 +156,9 @@ def replaced(path: Path, at: int, layers: Path) -> Path:
 
 
 def moved(path: Path, at: int, to: int, part: int) -> Path:
-    """A part of one layer in another one of the same image; as it was, where there is no such layer."""
+    """A part of one layer in another one of the same image; as it was, where there is no such
+    layer.
+    """
     if to >= len(path):
         return path
     layers = list(path)

@@ -1,8 +1,9 @@
 """Trees over images: which of them have their bottom layers in common, and how deep. Pure.
 
-Each inner node stands for a layer that all images below it share, and holds all that these have in common. What a tree
-costs on a host is the sum over its nodes of what a node adds to its parent; which tree is best is NP-hard to know (it
-is a minimal trie with weights), so two greedy ways are tried: from the leaves up and from the root down.
+Each inner node stands for a layer that all images below it share, and holds all that these have in
+common. What a tree costs on a host is the sum over its nodes of what a node adds to its parent;
+which tree is best is NP-hard to know (it is a minimal trie with weights), so two greedy ways are
+tried: from the leaves up and from the root down.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Ground:
         self.models = [len(items) if weights else 0 for (_, weights), items in users.items()]
         """How many layers a class needs by itself: weights lie alone."""
         self.weight = [
-            sum(space.host[item] + part * space.prices.registry * space.registry[item] for item in items)
+            sum(
+                space.host[item] + part * space.prices.registry * space.registry[item]
+                for item in items
+            )
             for items in users.values()
         ]
         held: list[set[int]] = [set() for _ in space.images]
@@ -69,9 +73,10 @@ class Ground:
 def agglomerate(ground: Ground) -> Node:
     """From the leaves up: join the two that have most in common, again and again.
 
-    Two nodes that are joined store what they have in common once instead of twice, so this takes the largest saving
-    first. What two have in common can only shrink when one of them is joined to a third: a value in the heap is never
-    too small. O(n^2) intersections of sets for n images, and as many again for each stale value that comes to the top.
+    Two nodes that are joined store what they have in common once instead of twice, so this takes
+    the largest saving first. What two have in common can only shrink when one of them is joined to
+    a third: a value in the heap is never too small. O(n^2) intersections of sets for n images, and
+    as many again for each stale value that comes to the top.
     """
     alive = {number: ground.leaf(number) for number in range(len(ground.images))}
     heap: list[tuple[float, int, int]] = []
@@ -104,8 +109,12 @@ def agglomerate(ground: Ground) -> Node:
 
 
 def divide(ground: Ground, depth: int) -> Node:
-    """From the root down: below each node, the images that share most get a node of their own, until none share any."""
-    return _divide(ground, [ground.leaf(number) for number in range(len(ground.images))], frozenset(), depth)
+    """From the root down: below each node, the images that share most get a node of their own,
+    until none share any.
+    """
+    return _divide(
+        ground, [ground.leaf(number) for number in range(len(ground.images))], frozenset(), depth
+    )
 
 
 def _divide(ground: Ground, leaves: list[Node], above: Classes, depth: int) -> Node:
@@ -119,7 +128,12 @@ def _divide(ground: Ground, leaves: list[Node], above: Classes, depth: int) -> N
             for number in leaf.common - common:
                 counts[number] += 1
         tried = heapq.nlargest(
-            12, ((ground.weight[c] * (count - 1), c) for c, count in counts.items() if count > 1 and len(rest) > count)
+            12,
+            (
+                (ground.weight[c] * (count - 1), c)
+                for c, count in counts.items()
+                if count > 1 and len(rest) > count
+            ),
         )
         best, chosen = 0.0, list[Node]()
         for _, number in tried:

@@ -11,7 +11,8 @@ from slimbake.measure.shelf import Shelf
 
 
 def files(source: Source, shelf: Shelf) -> Mapping[str, Mapping[str, int]]:
-    """Of each layer of these images, by the digest of its tar, path -> bytes. Hard links hold none of their own.
+    """Of each layer of these images, by the digest of its tar, path -> bytes. Hard links hold none
+    of their own.
 
     Raises SetupError where a layer cannot be read.
     """
@@ -26,7 +27,9 @@ def files(source: Source, shelf: Shelf) -> Mapping[str, Mapping[str, int]]:
                 with streams.layer(source.blobs, layer) as tar:
                     known = {
                         "files": {
-                            clean(member.name): member.size for member, content in streams.members(tar) if content
+                            clean(member.name): member.size
+                            for member, content in streams.members(tar)
+                            if content
                         }
                     }
                 shelf.put(key, known)

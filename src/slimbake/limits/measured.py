@@ -20,15 +20,22 @@ RUNTIME = "runtime"
 
 
 def measured(
-    plan: Plan, ids: Mapping[str, str], root: Path, cache: Path, say: Callable[[str], None],
-    smallest: Mapping[str, int], *, again: bool = False,
-) -> tuple[Limits, ...]:  # fmt: skip
-    """Observe the smokes of these images, one after the other, and say what each could not go below.
+    plan: Plan,
+    ids: Mapping[str, str],
+    root: Path,
+    cache: Path,
+    say: Callable[[str], None],
+    smallest: Mapping[str, int],
+    *,
+    again: bool = False,
+) -> tuple[Limits, ...]:
+    """Observe the smokes of these images, one after the other, and say what each could not go
+    below.
 
-    `ids`: service -> image id, of the whole fleet; `cache`: that of `measure`, beside which lies what was found;
-    `smallest`: service -> bytes below the prefix that a search left; `again`: smokes are observed anew. A service
-    without a smoke is not observed. Raises CheckError where one does not hold, SetupError where an image cannot
-    be read.
+    `ids`: service -> image id, of the whole fleet; `cache`: that of `measure`, beside which lies
+    what was found; `smallest`: service -> bytes below the prefix that a search left; `again`:
+    smokes are observed anew. A service without a smoke is not observed. Raises CheckError where one
+    does not hold, SetupError where an image cannot be read.
     """
     shelf = Shelf(cache.with_name("limits"))
     smokes = {target.service: target for target in plan.targets if target.kind == "smoke"}
@@ -39,15 +46,26 @@ def measured(
             say(f"observing {name}")
             found[name] = observed(ids[name], service, smokes[name], root, shelf, again)
     if others := docker.call("ps", "--quiet").split():
-        say(f"other containers run ({len(others)}): pages that they touch are not told apart where they share a layer")
+        say(
+            f"other containers run ({len(others)}): pages that they touch are not told apart where"
+            " they share a layer"
+        )
     with contextlib.closing(Engine(ids, this_platform())) as engine:
         source = Source(stored(ids, cache) or engine.images, engine)
         laid = _laid(plan, source, files(source, shelf))
-        return limits(laid, found, {n: s + beside_prefix(laid[n][1]) for n, s in smallest.items() if n in laid})
+        return limits(
+            laid,
+            found,
+            {n: s + beside_prefix(laid[n][1]) for n, s in smallest.items() if n in laid},
+        )
 
 
-def _laid(plan: Plan, source: Source, held: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[str, tuple[Laid, ...]]]:
-    """Each image's layers. Those of the runtime are known from any image that slimbake has laid out itself."""
+def _laid(
+    plan: Plan, source: Source, held: Mapping[str, Mapping[str, int]]
+) -> dict[str, tuple[str, tuple[Laid, ...]]]:
+    """Each image's layers. Those of the runtime are known from any image that slimbake has laid out
+    itself.
+    """
     named = {image.name: layers(plan, image.name) for image in source.images}
     runtime = {
         layer.diff
@@ -59,7 +77,9 @@ def _laid(plan: Plan, source: Source, held: Mapping[str, Mapping[str, int]]) -> 
     return {
         image.name: (
             image.digest,
-            tuple(Laid(layer.diff, held[layer.diff], layer.diff in runtime) for layer in image.layers),
+            tuple(
+                Laid(layer.diff, held[layer.diff], layer.diff in runtime) for layer in image.layers
+            ),
         )
         for image in source.images
     }

@@ -1,4 +1,6 @@
-"""What an image holds against what its workload needs, as values. Bytes; what is unmeasured is None, never 0. Pure."""
+"""What an image holds against what its workload needs, as values. Bytes; what is unmeasured is
+None, never 0. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,23 @@ Kind = Literal["prune", "strip", "other runtime", "quantise"]
 
 # Of an image, below which an action is not worth naming.
 WORTH = 0.02
-# Of what is opened, what the shared libraries of one package have to be to be called the runtime of its model.
+# Of what is opened, what the shared libraries of one package have to be to be called the runtime of
+# its model.
 MOSTLY = 0.5
 INT8 = 0.75  # of fp32, what int8 saves
 
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
-_METADATA = re.compile(r"(^|/)[^/]+\.(dist|egg)-info/|^var/lib/dpkg/|(^|/)_slimbake[^/]*$|/ledger/[^/]+\.json\.gz$")
+_METADATA = re.compile(
+    r"(^|/)[^/]+\.(dist|egg)-info/|^var/lib/dpkg/|(^|/)_slimbake[^/]*$|/ledger/[^/]+\.json\.gz$"
+)
 _LIBRARY = re.compile(r".*/(?:site|dist)-packages/(?P<package>[^/]+)/.*\.so(\.[^/]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of an image that its workload opens, or of which something could be stripped or be smaller."""
+    """A file of an image that its workload opens, or of which something could be stripped or be
+    smaller.
+    """
 
     path: str
     bytes: int
@@ -76,12 +83,14 @@ class Limits:
     digest: str
     image: int  # uncompressed
     opened: int | None
-    smallest: int | None  # of the smallest set that was found to work, by a search or as the image itself
+    # of the smallest set that was found to work, by a search or as the image itself
+    smallest: int | None
     touched: int | None  # of pages
     resident: int | None
     disturbed: int | None
     above: int  # above the runtime
-    used: int | None  # of these, what the workloads of all services on the same layers open, licences, metadata
+    # of these, what the workloads of all services on the same layers open, licences, metadata
+    used: int | None
     left: tuple[Action, ...] | None
 
     @property
@@ -104,7 +113,12 @@ def times(whole: int, part: int | None) -> float | None:
 
 def beside_prefix(layers: Iterable[Laid]) -> int:
     """The bytes of an image that are no package's: the runtime, code, weights."""
-    return sum(n for layer in layers for path, n in layer.files.items() if not path.startswith("opt/slimbake/"))
+    return sum(
+        n
+        for layer in layers
+        for path, n in layer.files.items()
+        if not path.startswith("opt/slimbake/")
+    )
 
 
 def limits(
@@ -114,8 +128,9 @@ def limits(
 ) -> tuple[Limits, ...]:
     """What each image could not go below.
 
-    `images`: service -> digest and layers, of the whole fleet: what lies in a layer is used if any service on it opens
-    it. A service that was not observed leaves the use of all its layers unmeasured.
+    `images`: service -> digest and layers, of the whole fleet: what lies in a layer is used if any
+    service on it opens it. A service that was not observed leaves the use of all its layers
+    unmeasured.
     """
     opened: dict[str, frozenset[str] | None] = {}
     for service, (_, layers) in images.items():
@@ -123,18 +138,29 @@ def limits(
         for layer in layers:
             before = opened.get(layer.diff, frozenset())
             opened[layer.diff] = None if own is None or before is None else before | own
-    return tuple(_limits(name, *image, observed.get(name), opened, smallest) for name, image in images.items())
+    return tuple(
+        _limits(name, *image, observed.get(name), opened, smallest)
+        for name, image in images.items()
+    )
 
 
 def is_used(path: str, opened: frozenset[str]) -> bool:
-    """Whether a file is opened; licences and metadata are used, and so is the source of bytecode that is opened."""
+    """Whether a file is opened; licences and metadata are used, and so is the source of bytecode
+    that is opened.
+    """
     return path in opened or is_licence(path) or _METADATA.search(path) is not None
 
 
 def with_sources(opened: Iterable[str]) -> frozenset[str]:
-    """These files, and the modules whose bytecode is among them: Python loads it only while they are there."""
+    """These files, and the modules whose bytecode is among them: Python loads it only while they
+    are there.
+    """
     paths = frozenset(opened)
-    return paths | {f"{match['folder']}{match['module']}.py" for path in paths if (match := _PYC.fullmatch(path))}
+    return paths | {
+        f"{match['folder']}{match['module']}.py"
+        for path in paths
+        if (match := _PYC.fullmatch(path))
+    }
 
 
 def _limits(
@@ -155,12 +181,23 @@ def _limits(
     read = None if found is None else sum(file.bytes for file in found.files if file.opened)
     touched = None if found is None else sum(file.touched for file in found.files)
     # An image whose workload was observed works itself.
-    worked = [size for size in (smallest.get(service), image if found else None) if size is not None]
+    worked = [
+        size for size in (smallest.get(service), image if found else None) if size is not None
+    ]
     left = None if found is None else _left(found, image, above if used is None else above - used)
     return Limits(
-        service, digest, image, read, min(worked, default=None), touched,
-        found.resident if found else None, found.disturbed if found else None, above, used, left,
-    )  # fmt: skip
+        service,
+        digest,
+        image,
+        read,
+        min(worked, default=None),
+        touched,
+        found.resident if found else None,
+        found.disturbed if found else None,
+        above,
+        used,
+        left,
+    )
 
 
 def _used(layer: Laid, opened: frozenset[str]) -> int:
@@ -178,7 +215,9 @@ def _left(found: Observed, image: int, unused: int) -> tuple[Action, ...]:
 
 
 def _other_runtime(found: Observed) -> Iterable[Action]:
-    """Where most of what is opened are one package's shared libraries, and most of their pages are never touched."""
+    """Where most of what is opened are one package's shared libraries, and most of their pages are
+    never touched.
+    """
     groups: dict[str, list[File]] = {}
     for file in found.files:
         if file.opened and (match := _LIBRARY.fullmatch(file.path)):

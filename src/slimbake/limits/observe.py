@@ -1,4 +1,6 @@
-"""Observes a service's workload in a container of its image: what it opens, and which pages it touches."""
+"""Observes a service's workload in a container of its image: what it opens, and which pages it
+touches.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,20 @@ from slimbake.verify import START, given
 PROGRAMS = ("touched.py", "native.py", "smoke.py")
 LIMIT = 300.0  # seconds for the workload, from a cold page cache
 _GRACE = 120.0  # seconds to look at all files twice
-# To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and to see what is
-# mapped by a process of another user.
+# To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and
+# to see what is mapped by a process of another user.
 _RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE")
 _INSIDE = Path(__file__).parents[1] / "inside"
 
 
-def observed(image: str, service: Running, smoke: Target, root: Path, shelf: Shelf, again: bool = False) -> Observed:
-    """Run a service's smoke and verify in a container of its image, from a cold page cache, and say what that took.
+def observed(
+    image: str, service: Running, smoke: Target, root: Path, shelf: Shelf, again: bool = False
+) -> Observed:
+    """Run a service's smoke and verify in a container of its image, from a cold page cache, and say
+    what that took.
 
-    `shelf`: what was observed before, by image, checks and programs; `again`: not to be used. Raises CheckError where
-    the smoke does not hold, SetupError where it could not be run.
+    `shelf`: what was observed before, by image, checks and programs; `again`: not to be used.
+    Raises CheckError where the smoke does not hold, SetupError where it could not be run.
     """
     workloads = _workloads(image, service, root)
     key = "observed-" + _digest(image, smoke, root, workloads)
@@ -50,24 +55,40 @@ def _digest(image: str, smoke: Target, root: Path, workloads: list[dict[str, Any
 
 
 def _workloads(image: str, service: Running, root: Path) -> list[dict[str, Any]]:
-    """What is run in the container, in this order: the smoke, which gives up root itself, and the service's verify."""
+    """What is run in the container, in this order: the smoke, which gives up root itself, and the
+    service's verify.
+    """
     smoke = {"words": ["python", "/inside/smoke.py", "--as-nonroot"], "stdin": "", "nonroot": False}
     if not service.verify:
         return [smoke]
-    verify = {"words": ["python", "-I", "-c", START], "stdin": given(service, image, root), "nonroot": True}
+    verify = {
+        "words": ["python", "-I", "-c", START],
+        "stdin": given(service, image, root),
+        "nonroot": True,
+    }
     return [smoke, verify]
 
 
-def _run(image: str, service: Running, smoke: Target, root: Path, workloads: list[dict[str, Any]]) -> dict[str, Any]:
+def _run(
+    image: str, service: Running, smoke: Target, root: Path, workloads: list[dict[str, Any]]
+) -> dict[str, Any]:
     asked = {"workloads": workloads, "limit": LIMIT}
     words = (
-        "--network=none", "--user=0:0", "--read-only", "--cap-drop=ALL", *(f"--cap-add={each}" for each in _RIGHTS),
-        "--security-opt=no-new-privileges", "--tmpfs=/tmp:mode=1777",
+        "--network=none",
+        "--user=0:0",
+        "--read-only",
+        "--cap-drop=ALL",
+        *(f"--cap-add={each}" for each in _RIGHTS),
+        "--security-opt=no-new-privileges",
+        "--tmpfs=/tmp:mode=1777",
         *(f"--tmpfs={path}:mode=1777" for _, path in service.volumes),
         *(f"--env={key}={value}" for key, value in smoke.args if key in ("SMOKE", "REFERENCE")),
         *(f"--volume={_INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
-        f"--volume={root / smoke.context}:/inside/context:ro", "--entrypoint=python", image, "/inside/touched.py",
-    )  # fmt: skip
+        f"--volume={root / smoke.context}:/inside/context:ro",
+        "--entrypoint=python",
+        image,
+        "/inside/touched.py",
+    )
     name = f"slimbake-limits-{secrets.token_hex(6)}"
     done = contained(name, (*words, json.dumps(asked)), "", LIMIT + _GRACE)
     if done.code is None:
@@ -75,7 +96,11 @@ def _run(image: str, service: Running, smoke: Target, root: Path, workloads: lis
     try:
         found = dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):
-        raise SetupError(f"{service.service} could not be observed", done.stderr.strip()[-2000:]) from None
+        raise SetupError(
+            f"{service.service} could not be observed", done.stderr.strip()[-2000:]
+        ) from None
     if found["code"]:
-        raise CheckError(f"a check of {service.service} does not hold while it is observed\n{found['words']}")
+        raise CheckError(
+            f"a check of {service.service} does not hold while it is observed\n{found['words']}"
+        )
     return found

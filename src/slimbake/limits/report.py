@@ -8,30 +8,52 @@ from slimbake.limits.model import Action, Limits, times
 from slimbake.report import UNMEASURED, megabytes, text_table
 
 HEADINGS = (
-    "image", "left", "bytes", "opened", "ratio", "smallest found", "ratio", "pages touched", "ratio",
-    "above the runtime", "used", "ratio",
-)  # fmt: skip
+    "image",
+    "left",
+    "bytes",
+    "opened",
+    "ratio",
+    "smallest found",
+    "ratio",
+    "pages touched",
+    "ratio",
+    "above the runtime",
+    "used",
+    "ratio",
+)
 
 
 def text(found: Sequence[Limits]) -> str:
     """A table, and a line for each image whose pages others touched too."""
     lines = [text_table(HEADINGS, [_row(each) for each in found])]
     lines += [
-        f"{each.service}: others read {megabytes(each.disturbed)} of its files meanwhile, or kept them: not counted"
+        f"{each.service}: others read {megabytes(each.disturbed)} of its files meanwhile, or kept"
+        " them: not counted"
         for each in found
-        if each.disturbed is not None and each.touched is not None and each.disturbed > each.touched / 20
+        if each.disturbed is not None
+        and each.touched is not None
+        and each.disturbed > each.touched / 20
     ]
     return "\n".join(lines)
 
 
 def above(found: Sequence[Limits], most: float) -> tuple[str, ...]:
-    """The images that are not known to keep to so many times what is used, each with what was found."""
-    return tuple(_above(each, most) for each in found if each.above and (each.ratio is None or each.ratio > most))
+    """The images that are not known to keep to so many times what is used, each with what was
+    found.
+    """
+    return tuple(
+        _above(each, most)
+        for each in found
+        if each.above and (each.ratio is None or each.ratio > most)
+    )
 
 
 def _above(each: Limits, most: float) -> str:
     if each.ratio is None:
-        return f"{each.service}: what is used of its {megabytes(each.above)} above the runtime is unmeasured"
+        return (
+            f"{each.service}: what is used of its {megabytes(each.above)} above the runtime is"
+            " unmeasured"
+        )
     return (
         f"{each.service}: {megabytes(each.above)} above the runtime are {_times(each.ratio)} "
         f"the {megabytes(each.used)} that are used, {most:g}x at most"

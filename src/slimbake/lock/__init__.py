@@ -1,4 +1,6 @@
-"""The lock stage: exact, hash-verified contents of each layer, in files made to be committed and reviewed."""
+"""The lock stage: exact, hash-verified contents of each layer, in files made to be committed and
+reviewed.
+"""
 
 from __future__ import annotations
 
@@ -49,17 +51,22 @@ def stale(manifest: Manifest) -> tuple[Stale, ...]:
     return tuple(each for each in found if each)
 
 
-def lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str] = ()) -> tuple[str, ...]:
-    """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of changed files.
+def lock(
+    manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
+    changed files.
 
-    Known pins are kept where they still fit. Raises ResolutionError where requirements contradict each other,
-    SetupError where uv or an index fails; nothing is written then.
+    Known pins are kept where they still fit. Raises ResolutionError where requirements contradict
+    each other, SetupError where uv or an index fails; nothing is written then.
     """
     with exclusively(f"lock-{manifest.project}", say):
         return _lock(manifest, machine, say, upgrade)
 
 
-def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]) -> tuple[str, ...]:
+def _lock(
+    manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]
+) -> tuple[str, ...]:
     recorded = parse(text(manifest, FILE) or "")
     old = {each.name for each in stale(manifest)}
     texts = packages.resolved(manifest, machine, old, upgrade, say)
@@ -74,25 +81,39 @@ def _lock(manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[st
     asked[EXTERNALS] = _asked_externals(manifest)
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
-    records = {n: Record(d, digest(texts[n])) if n in texts else recorded[n] for n, d in asked.items()}
-    files = {packages.file(name): content for name, content in (*texts.items(), (FILE, render(records)))}
-    return _written(manifest.file.parent / LOCKS, files, {packages.file(name) for name in (*asked, FILE)})
+    records = {
+        n: Record(d, digest(texts[n])) if n in texts else recorded[n] for n, d in asked.items()
+    }
+    files = {
+        packages.file(name): content for name, content in (*texts.items(), (FILE, render(records)))
+    }
+    return _written(
+        manifest.file.parent / LOCKS, files, {packages.file(name) for name in (*asked, FILE)}
+    )
 
 
 def _written(folder: Path, files: Mapping[str, str], live: Collection[str]) -> tuple[str, ...]:
     """Write what differs and remove locks of ours that nothing asks for any more."""
-    changed = tuple(n for n, t in files.items() if not (folder / n).is_file() or (folder / n).read_text("utf-8") != t)
+    changed = tuple(
+        n
+        for n, t in files.items()
+        if not (folder / n).is_file() or (folder / n).read_text("utf-8") != t
+    )
     for name in changed:
         write_atomically(folder / name, files[name].encode())
     arranged = folder / packages.file(packages.LAYERS)
     for path in (*folder.glob("*.txt"), *([arranged] if arranged.is_file() else [])):
-        if path.name not in live and (path == arranged or path.read_text("utf-8").startswith(_HEADERS)):
+        if path.name not in live and (
+            path == arranged or path.read_text("utf-8").startswith(_HEADERS)
+        ):
             path.unlink()
     return changed
 
 
 def locked(manifest: Manifest) -> dict[str, tuple[Pin, ...]]:
-    """The pins of every layer by its name, as the committed locks have them; a layer without a lock has none."""
+    """The pins of every layer by its name, as the committed locks have them; a layer without a lock
+    has none.
+    """
     names = [layer.name for family in families(settled(manifest)) for layer in family.layers]
     return {name: parse_pins(text(manifest, name) or "") for name in names}
 
@@ -114,14 +135,18 @@ def system_locks(manifest: Manifest) -> dict[str, tuple[Deb, ...]]:
 
 
 def settled(manifest: Manifest) -> Manifest:
-    """The manifest as its locks settle it: with the bases that slimbake found, and externals at their digests."""
+    """The manifest as its locks settle it: with the bases that slimbake found, and externals at
+    their digests.
+    """
     if is_auto(manifest) and (found := packages.found_layers(manifest)):
         manifest = auto.applied(manifest, found)
     digests = parse_externals(text(manifest, EXTERNALS) or "")
     images = (
-        replace(external, image=f"{external.image}@{digests[external.image]}")
-        if external.image in digests and "@" not in external.image
-        else external
+        (
+            replace(external, image=f"{external.image}@{digests[external.image]}")
+            if external.image in digests and "@" not in external.image
+            else external
+        )
         for external in externals(manifest)
     )
     return replace(manifest, externals=tuple(images))
@@ -136,7 +161,9 @@ def _externals_text(manifest: Manifest) -> str:
 
 
 def _asked_externals(manifest: Manifest) -> str:
-    return digest("\n".join(f"{external.name} {external.image}" for external in externals(manifest)))
+    return digest(
+        "\n".join(f"{external.name} {external.image}" for external in externals(manifest))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,5 +197,11 @@ def _system_text(name: str, system: _System, manifest: Manifest, machine: Machin
 def _weights(manifest: Manifest) -> dict[str, str]:
     """The locks of weights that lie in the repository, as they are now."""
     root = manifest.file.parent
-    found = {f"weights-{source.name}": weights for weights, source in weights_sources(manifest).items()}
-    return {n: weights_text(root / w.value) for n, w in found.items() if w.source == "path" and not w.export}
+    found = {
+        f"weights-{source.name}": weights for weights, source in weights_sources(manifest).items()
+    }
+    return {
+        n: weights_text(root / w.value)
+        for n, w in found.items()
+        if w.source == "path" and not w.export
+    }

@@ -11,7 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 from slimbake.lock.model import Wheel
 
-_LINE = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)[^#]*(?:# via (?P<via>.*))?$")
+_LINE = re.compile(
+    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)[^#]*(?:# via"
+    r" (?P<via>.*))?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +42,29 @@ class Located:
 def parse_compiled(text: str) -> tuple[Needed, ...]:
     """`uv pip compile --annotation-style line`: `anyio==4.16.0  # via httpx, -r api.in`."""
     found = (_LINE.match(line) for line in text.splitlines())
-    return tuple(Needed(line["name"], line["version"], _via(line["via"] or "")) for line in found if line)
+    return tuple(
+        Needed(line["name"], line["version"], _via(line["via"] or "")) for line in found if line
+    )
 
 
 def _via(text: str) -> tuple[str, ...]:
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
-    named = {"" if entry.startswith("-r ") else entry for entry in entries if not entry.startswith("-c ")}
+    named = {
+        "" if entry.startswith("-r ") else entry for entry in entries if not entry.startswith("-c ")
+    }
     return tuple(sorted(named))
 
 
 def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:
-    """The wheels of each package, by the package's name, of a resolution for one platform: all that fit there."""
+    """The wheels of each package, by the package's name, of a resolution for one platform: all that
+    fit there.
+    """
     packages = tomllib.loads(text).get("packages", [])
-    return {package["name"]: tuple(map(_located, package["wheels"])) for package in packages if package.get("wheels")}
+    return {
+        package["name"]: tuple(map(_located, package["wheels"]))
+        for package in packages
+        if package.get("wheels")
+    }
 
 
 def _located(wheel: Mapping[str, Any]) -> Located:

@@ -1,6 +1,7 @@
 """`layers: auto`: the planner's layers as generated bases, and the file that keeps them. Pure.
 
-`locks/layers.json` holds names only; versions are the locks'. It is the earlier plan for the next one.
+`locks/layers.json` holds names only; versions are the locks'. It is the earlier plan for the next
+one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from slimbake.lock.model import Pin
 from slimbake.manifest.model import Base, Manifest, Requirements, Service
 from slimbake.plan.sources import local_packages, weights_sources
 
-UNPACKED = 4.5  # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages (docs/layers.md)
-LOCAL = 50_000  # bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
+# bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
+# (docs/layers.md)
+UNPACKED = 4.5
+# bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
+LOCAL = 50_000
 UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
 
 _NAME = re.compile(r"[a-z0-9-]+")
@@ -26,8 +30,11 @@ _NAME = re.compile(r"[a-z0-9-]+")
 Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
 
 
-def arrange(manifest: Manifest, closures: Closures, weights: Mapping[str, int], previous: Bases | None) -> Bases:
-    """The layers of a fleet. `weights`: their name -> bytes. `previous`: how it was; what need not move stays.
+def arrange(
+    manifest: Manifest, closures: Closures, weights: Mapping[str, int], previous: Bases | None
+) -> Bases:
+    """The layers of a fleet. `weights`: their name -> bytes. `previous`: how it was; what need not
+    move stays.
 
     Raises ValueError where no plan keeps the limit.
     """
@@ -48,7 +55,13 @@ def arrange(manifest: Manifest, closures: Closures, weights: Mapping[str, int], 
 
     found = fleet((service.name, items(service)) for service in manifest.services if _asks(service))
     limits = Limits(manifest.layer_limit) if manifest.layer_limit else Limits()
-    return _names(bases(found, layer_plan(found, limits, previous=laid(previous) if previous else None), previous))
+    return _names(
+        bases(
+            found,
+            layer_plan(found, limits, previous=laid(previous) if previous else None),
+            previous,
+        )
+    )
 
 
 def _by_name(pins: Iterable[Pin]) -> dict[str, list[Pin]]:
@@ -77,16 +90,20 @@ def installing(manifest: Manifest, found: Bases | None) -> tuple[PlannedBase, ..
 def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
     """The pins of every generated base and every service, by the lock's name.
 
-    What needs a package is told within the base's own chain, so that no service's change is one of a base.
+    What needs a package is told within the base's own chain, so that no service's change is one of
+    a base.
     """
     pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))
     held = {
-        base.name: frozenset[str]().union(*(each.items for each in below(base.name, found))) for base in found.bases
+        base.name: frozenset[str]().union(*(each.items for each in below(base.name, found)))
+        for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
     for base in installing(manifest, found):
         own = (pin for name in sorted(base.items) for pin in pins.get(name, ()))
-        locks[f"base-{base.name}"] = tuple(replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own)
+        locks[f"base-{base.name}"] = tuple(
+            replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own
+        )
     weighted = {service.name for service in manifest.services if service.weights}
     for stand in found.stands:
         shared = held.get(stand.base, frozenset())
@@ -97,7 +114,9 @@ def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple
 
 
 def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
-    """Each version once, wherever any of the services needs it: one may on every platform, another on one alone."""
+    """Each version once, wherever any of the services needs it: one may on every platform, another
+    on one alone.
+    """
     together: dict[tuple[str, str], list[Pin]] = {}
     for pin in pins:
         together.setdefault((pin.name, pin.version), []).append(pin)
@@ -121,7 +140,9 @@ def sharers(found: Bases) -> dict[str, tuple[str, ...]]:
 
 
 def kept(manifest: Manifest, known: Bases) -> Bases:
-    """The layers without services that are gone, and without bases that none of the others stands on."""
+    """The layers without services that are gone, and without bases that none of the others stands
+    on.
+    """
     services = {service.name for service in manifest.services if _asks(service)}
     stands = tuple(stand for stand in known.stands if stand.service in services)
     served = {base for stand in stands for base in below(stand.base, known)}
@@ -142,7 +163,8 @@ def applied(manifest: Manifest, found: Bases) -> Manifest:
     def asked(items: Iterable[str]) -> Requirements:
         names = sorted(name for name in items if name not in weights)
         return Requirements(
-            tuple(name for name in names if name not in local), tuple(local[name] for name in names if name in local)
+            tuple(name for name in names if name not in local),
+            tuple(local[name] for name in names if name in local),
         )
 
     def service(each: Service) -> Service:
@@ -150,26 +172,37 @@ def applied(manifest: Manifest, found: Bases) -> Manifest:
         if stand is None:  # it is newer than the locks, or needs nothing
             return each
         own = asked(name for group in stand.own for name in group)
-        return replace(each, base=stand.base or None, requirements=replace(own, files=each.requirements.files))
+        return replace(
+            each, base=stand.base or None, requirements=replace(own, files=each.requirements.files)
+        )
 
     made = (
         Base(
             name=base.name,
             extends=base.parent or None,
             requirements=asked(base.items),
-            torch=manifest.torch,  # which of them holds it, if any does, is nothing that the others' wheels depend on
+            # which of them holds it, if any does, is nothing that the others' wheels depend on
+            torch=manifest.torch,
             weights=next((weights[name] for name in base.items if name in weights), None),
         )
         for base in known.bases
     )
-    return replace(manifest, bases=tuple(made), services=tuple(service(each) for each in manifest.services))
+    return replace(
+        manifest, bases=tuple(made), services=tuple(service(each) for each in manifest.services)
+    )
 
 
 def text(found: Bases) -> str:
-    """The file: a line for each base and each service, so that a change of one is a change of one line."""
-    rows = [f"  {json.dumps(b.name)}: {_json({'on': b.parent, 'holds': sorted(b.items)})}" for b in found.bases]
+    """The file: a line for each base and each service, so that a change of one is a change of one
+    line.
+    """
+    rows = [
+        f"  {json.dumps(b.name)}: {_json({'on': b.parent, 'holds': sorted(b.items)})}"
+        for b in found.bases
+    ]
     own = [
-        f"  {json.dumps(s.service)}: {_json({'on': s.base, 'holds': [sorted(group) for group in s.own]})}"
+        f"  {json.dumps(s.service)}:"
+        f" {_json({'on': s.base, 'holds': [sorted(group) for group in s.own]})}"
         for s in sorted(found.stands, key=lambda stand: stand.service)
     ]
     join = ",\n".join
@@ -180,14 +213,21 @@ def parse(content: str) -> Bases | None:
     """Read the file; None where it is none, or says what cannot be."""
     try:
         found = json.loads(content)
-        made = tuple(PlannedBase(name, base["on"], _group(base["holds"])) for name, base in found["bases"].items())
+        made = tuple(
+            PlannedBase(name, base["on"], _group(base["holds"]))
+            for name, base in found["bases"].items()
+        )
         stands = tuple(
-            Stand(name, stand["on"], tuple(map(_group, stand["holds"]))) for name, stand in found["services"].items()
+            Stand(name, stand["on"], tuple(map(_group, stand["holds"])))
+            for name, stand in found["services"].items()
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     names = ["", *(base.name for base in made)]
-    sound = all(_NAME.fullmatch(base.name) and base.parent in names[: at + 1] for at, base in enumerate(made))
+    sound = all(
+        _NAME.fullmatch(base.name) and base.parent in names[: at + 1]
+        for at, base in enumerate(made)
+    )
     return Bases(made, stands) if sound and all(stand.base in names for stand in stands) else None
 
 

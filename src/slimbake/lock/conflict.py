@@ -1,4 +1,6 @@
-"""Explains in one screen why the layers of a family cannot be resolved together, and the ways out. Pure."""
+"""Explains in one screen why the layers of a family cannot be resolved together, and the ways out.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,13 @@ Resolve = Callable[[Sequence[Layer], Mapping[str, str], str], Any]
 
 
 def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
-    """The error for a family that has no solution; `words` are uv's, `resolve` raises where layers have none."""
+    """The error for a family that has no solution; `words` are uv's, `resolve` raises where layers
+    have none.
+    """
     alone, culprits = _culprits(family, resolve)
-    mentioned = {normalised(word) for word in re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", words)}
+    mentioned = {
+        normalised(word) for word in re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", words)
+    }
     asked = [
         f"  {layer.name} asks for {spec}   ({', '.join(layer.files) or 'in the manifest'})"
         for layer in culprits
@@ -33,23 +39,41 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
     if more := asked[_ASKED:]:
         asked[_ASKED:] = [f"  and {len(more)} more"]
     names = ", ".join(layer.name for layer in culprits)
-    head = "these have no solution together" if len(culprits) > 1 else "these requirements have no solution"
+    head = (
+        "these have no solution together"
+        if len(culprits) > 1
+        else "these requirements have no solution"
+    )
     lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
-    ways = [] if len(culprits) == 1 and _NO_WHEEL.search(words) else [_ways_out(alone, culprits, family.found)]
+    ways = (
+        []
+        if len(culprits) == 1 and _NO_WHEEL.search(words)
+        else [_ways_out(alone, culprits, family.found)]
+    )
     if _NO_WHEEL.search(words):
         ways.insert(0, "ask for a version that has a wheel for this Python and platform")
-        ways.insert(1, "keep its source in the repository and require that folder: a stage of its own builds the wheel")
+        ways.insert(
+            1,
+            "keep its source in the repository and require that folder: a stage of its own builds"
+            " the wheel",
+        )
     return ResolutionError("\n".join(lines), "; or ".join(ways))
 
 
 def _derivation(words: str) -> list[str]:
     """uv's reason, and its hint, in lines of a readable length."""
     reason = re.split(r"╰─▶|^\s*cause:", words, maxsplit=1, flags=re.MULTILINE)[-1]
-    return [line for part in reason.split("\nhint:") for line in textwrap.wrap(" ".join(part.split()), 110)]
+    return [
+        line
+        for part in reason.split("\nhint:")
+        for line in textwrap.wrap(" ".join(part.split()), 110)
+    ]
 
 
 def _culprits(family: Family, resolve: Resolve) -> tuple[bool, tuple[Layer, ...]]:
-    """The fewest layers that conflict, found by leaving out one after the other; whether it is one by itself."""
+    """The fewest layers that conflict, found by leaving out one after the other; whether it is one
+    by itself.
+    """
     if len(family.layers) > _TRIALS:
         return False, family.layers
 
@@ -82,12 +106,21 @@ def _ways_out(alone: bool, culprits: Sequence[Layer], found: bool) -> str:
     bases = [layer.name for layer in culprits if layer.name.startswith("base-")]
     ways = ["relax one of these requirements"]
     if found:
-        ways.append(f"write `bases` by hand, without one for {culprits[-1].name}: each base is a family of its own")
+        ways.append(
+            f"write `bases` by hand, without one for {culprits[-1].name}: each base is a family of"
+            " its own"
+        )
         ways.append("say `layers: none`, and nothing is shared")
         return "; or ".join(ways)
     if bases:
-        ways.append(f"move the package out of {' and '.join(bases)} into the services that need it: their delta")
+        ways.append(
+            f"move the package out of {' and '.join(bases)} into the services that need it: their"
+            " delta"
+        )
     services = [layer for layer in culprits if layer.name not in bases]
     if services:
-        ways.append(f"split the base: give {services[-1].name} a base of its own, which is a family of its own")
+        ways.append(
+            f"split the base: give {services[-1].name} a base of its own, which is a family of"
+            " its own"
+        )
     return "; or ".join(ways)

@@ -13,8 +13,11 @@ _SHOWN = 6  # chains of one package
 
 Locked = Mapping[str, tuple[Pin, ...]]  # layer -> the pins that it adds
 
-# What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and harmless.
-_CUDA = re.compile(r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|triton|tensorrt.*|onnxruntime-gpu|.*-cu1\d")
+# What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and
+# harmless.
+_CUDA = re.compile(
+    r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|triton|tensorrt.*|onnxruntime-gpu|.*-cu1\d"
+)
 
 
 class ResolutionError(SlimbakeError):
@@ -25,7 +28,9 @@ class ResolutionError(SlimbakeError):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A layer that holds a package, and the ways that lead there: each from a requirement down to the package."""
+    """A layer that holds a package, and the ways that lead there: each from a requirement down to
+    the package.
+    """
 
     layer: str
     pin: Pin
@@ -38,15 +43,24 @@ def owners(package: str, family: Family, locked: Locked) -> tuple[Owner, ...]:
     for layer in family.layers:
         pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
         if pin:
-            known = {p.name: p for part in family.closure(layer.name) for p in locked.get(part.name, ())}
-            found.append(Owner(layer.name, pin, tuple(sorted(_chains(pin, known, ()), key=lambda c: (len(c), c)))))
+            known = {
+                p.name: p for part in family.closure(layer.name) for p in locked.get(part.name, ())
+            }
+            found.append(
+                Owner(
+                    layer.name,
+                    pin,
+                    tuple(sorted(_chains(pin, known, ()), key=lambda c: (len(c), c))),
+                )
+            )
     return tuple(found)
 
 
 def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The shortest way to each requirement; packages may need each other in a circle."""
     way = (pin.name, *below)
-    chains = [way] if "" in pin.via or not pin.via else []  # a base that was found does not say who asks
+    # a base that was found does not say who asks
+    chains = [way] if "" in pin.via or not pin.via else []
     for name in pin.via:
         if name and name not in way:
             # What is no pin is a package of the repository.
@@ -55,7 +69,10 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
 
 
 def explanation(
-    package: str, families: Iterable[Family], locked: Locked, sharers: Mapping[str, tuple[str, ...]] | None = None
+    package: str,
+    families: Iterable[Family],
+    locked: Locked,
+    sharers: Mapping[str, tuple[str, ...]] | None = None,
 ) -> str:
     """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
 
@@ -63,26 +80,37 @@ def explanation(
     """
     lines = []
     everywhere = [(family, owners(package, family, locked)) for family in families]
-    copies = sum(not each.layer.startswith(("weights-", "wheel-")) for _, held in everywhere for each in held)
+    copies = sum(
+        not each.layer.startswith(("weights-", "wheel-")) for _, held in everywhere for each in held
+    )
     for family, held in everywhere:
         for owner in held:
             lines.append(f"{package} {owner.pin.version} in {owner.layer}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}")
+            lines.append(
+                f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}"
+            )
         times = sum(not _layer(owner, family).outside for owner in held)
         if times > 1 and sharers is None:
-            lines.append(f"  held {times} times: a base that these services stand on could hold it once")
+            lines.append(
+                f"  held {times} times: a base that these services stand on could hold it once"
+            )
     return "\n".join(lines)
 
 
 def _found(owner: Owner, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
     """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
     if owner.layer in sharers:
-        return f"there, where {', '.join(sharers[owner.layer])} have it in common (locks/layers.json)"
+        return (
+            f"there, where {', '.join(sharers[owner.layer])} have it in common (locks/layers.json)"
+        )
     if copies > 1:
-        return "there, because a layer shared with the others that need it would cost more (locks/layers.json)"
+        return (
+            "there, because a layer shared with the others that need it would cost more"
+            " (locks/layers.json)"
+        )
     return f"there, because {owner.layer} alone needs it"
 
 
@@ -90,11 +118,20 @@ def _why(owner: Owner, family: Family) -> str:
     layer = _layer(owner, family)
     if layer.outside:
         return "there, because models are exported with it; no image holds it"
-    above = [other.name for other in family.layers if any(each is layer for each in family.closure(other.name)[:-1])]
+    above = [
+        other.name
+        for other in family.layers
+        if any(each is layer for each in family.closure(other.name)[:-1])
+    ]
     if above:
-        return f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)} have it from below"
+        return (
+            f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)}"
+            " have it from below"
+        )
     below = family.closure(layer.name)[:-1]
-    return "there, because " + (f"{below[-1].name} below it does not need it" if below else "it stands on no base")
+    return "there, because " + (
+        f"{below[-1].name} below it does not need it" if below else "it stands on no base"
+    )
 
 
 def _layer(owner: Owner, family: Family) -> Layer:
@@ -102,7 +139,9 @@ def _layer(owner: Owner, family: Family) -> Layer:
 
 
 def refuse_cuda(family: Family, locked: Locked) -> None:
-    """Raise ResolutionError where a family with `torch: cpu` holds a CUDA package, with the requirement behind it."""
+    """Raise ResolutionError where a family with `torch: cpu` holds a CUDA package, with the
+    requirement behind it.
+    """
     if family.torch != "cpu":
         return
     lines = []
@@ -121,7 +160,9 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
 
 
 def refuse_torch(family: Family, locked: Locked) -> None:
-    """Raise ResolutionError where a service that runs on ONNX Runtime would hold torch, with what requires it."""
+    """Raise ResolutionError where a service that runs on ONNX Runtime would hold torch, with what
+    requires it.
+    """
     lines = []
     for layer in family.layers:
         below = {each.name for each in family.closure(layer.name)} if layer.onnx else frozenset()
@@ -131,6 +172,7 @@ def refuse_torch(family: Family, locked: Locked) -> None:
                 lines.append(f"{layer.name}: torch in {owner.layer}, required by {way}")
     if lines:
         raise ResolutionError(
-            "services with `inference: onnx` would hold torch\n" + "\n".join(f"  {line}" for line in lines),
+            "services with `inference: onnx` would hold torch\n"
+            + "\n".join(f"  {line}" for line in lines),
             "require what runs without it, or stay on torch: remove `inference`",
         )

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from slimbake.manifest.exports import ONNX
 from slimbake.manifest.model import LocalPackage, Manifest, Requirements
 from slimbake.plan.bases import parents_first, roots, torch_builds
-from slimbake.plan.platforms import DEFAULT_PLATFORMS, of_all, of_bases, of_package, of_service, of_weights
+from slimbake.plan.platforms import (
+    DEFAULT_PLATFORMS,
+    of_all,
+    of_bases,
+    of_package,
+    of_service,
+    of_weights,
+)
 from slimbake.plan.sources import local_packages, weights_sources
 
 FORMAT = 2  # of lock files: another one makes every lock stale
@@ -32,7 +39,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A root base and everything that stands on it: resolved together, so that a shared package has one version."""
+    """A root base and everything that stands on it: resolved together, so that a shared package has
+    one version.
+    """
 
     layers: tuple[Layer, ...]  # parents first
     torch: str  # "cpu", "cu128"; "" = as the index has it
@@ -46,8 +55,12 @@ class Family:
         return tuple(sorted({platform for layer in self.layers for platform in layer.platforms}))
 
     def on(self, platform: str) -> Family:
-        """The family less what is not built for a platform; whatever a layer stands on is built for all of its own."""
-        return replace(self, layers=tuple(layer for layer in self.layers if platform in layer.platforms))
+        """The family less what is not built for a platform; whatever a layer stands on is built for
+        all of its own.
+        """
+        return replace(
+            self, layers=tuple(layer for layer in self.layers if platform in layer.platforms)
+        )
 
     def closure(self, name: str) -> tuple[Layer, ...]:
         """A layer and all that it stands on, itself last."""
@@ -65,7 +78,8 @@ class Wheel:
 
     file: str
     bytes: int | None  # None where the index does not say
-    sha256: str  # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
+    # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,7 +89,8 @@ class Pin:
     name: str
     version: str
     wheels: tuple[Wheel, ...] = ()
-    via: tuple[str, ...] = ()  # the packages of the layer's closure that need it; "" = asked for there
+    # the packages of the layer's closure that need it; "" = asked for there
+    via: tuple[str, ...] = ()
     marker: str = ""  # PEP 508, where a platform alone needs it
 
     @property
@@ -84,7 +99,9 @@ class Pin:
 
 
 def families(manifest: Manifest) -> tuple[Family, ...]:
-    """The manifest's families; what carries weights, and what builds a local package, are families of their own."""
+    """The manifest's families; what carries weights, and what builds a local package, are families
+    of their own.
+    """
     by_root: dict[str, list[Layer]] = {}
     root_of, torch, on = roots(manifest), torch_builds(manifest), of_bases(manifest)
     for base in parents_first(manifest):
@@ -92,28 +109,50 @@ def families(manifest: Manifest) -> tuple[Family, ...]:
         layer = replace(layer, outside=bool(base.exports))
         by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
     for service in manifest.services:
-        # Services whose layers slimbake finds are one family: what they have in common can only be shared so.
-        root = f"base-{root_of[service.base]}" if service.base else "" if is_auto(manifest) else service.name
+        # Services whose layers slimbake finds are one family: what they have in common can only be
+        # shared so.
+        root = (
+            f"base-{root_of[service.base]}"
+            if service.base
+            else ""
+            if is_auto(manifest)
+            else service.name
+        )
         platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
         layer = _layer(service.name, service.base, service.requirements, platforms)
         layer = replace(layer, onnx=service.inference == ONNX)
         if layer.specs or layer.packages:
             by_root.setdefault(root, []).append(layer)
     weights = (
-        Family((Layer(f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)),), "", False)
+        Family(
+            (
+                Layer(
+                    f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)
+                ),
+            ),
+            "",
+            False,
+        )
         for model, each in weights_sources(manifest).items()
         if model.source == "package" and not model.export
     )
     builders = (
-        Family((Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), "")
+        Family(
+            (Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), ""
+        )
         for each in local_packages(manifest)
     )
-    bases = (Family(tuple(layers), torch[layers[0].name], found=not root) for root, layers in by_root.items())
+    bases = (
+        Family(tuple(layers), torch[layers[0].name], found=not root)
+        for root, layers in by_root.items()
+    )
     return (*bases, *weights, *builders)
 
 
 def _layer(name: str, base: str | None, asked: Requirements, platforms: tuple[str, ...]) -> Layer:
-    return Layer(name, f"base-{base}" if base else "", asked.specs, asked.packages, asked.files, platforms)
+    return Layer(
+        name, f"base-{base}" if base else "", asked.specs, asked.packages, asked.files, platforms
+    )
 
 
 def is_auto(manifest: Manifest) -> bool:
@@ -124,14 +163,24 @@ def is_auto(manifest: Manifest) -> bool:
 def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str, str]:
     """Of each layer by its name: the digest of all that its lock answers, less the indexes.
 
-    The names of layers count for nothing, nor does their order; what they ask for and what they stand on does.
-    `projects`: the path of each local package -> the text of its pyproject.toml.
+    The names of layers count for nothing, nor does their order; what they ask for and what they
+    stand on does. `projects`: the path of each local package -> the text of its pyproject.toml.
     """
     # A service's lock holds all that it needs, or what the bases that were found leave of it.
-    whole = [FORMAT, family.torch, family.dependencies, family.platforms, python, *(["found"] if family.found else [])]
+    whole = [
+        FORMAT,
+        family.torch,
+        family.dependencies,
+        family.platforms,
+        python,
+        *(["found"] if family.found else []),
+    ]
     stands_on: dict[str, str] = {"": _digest(whole)}
     for layer in family.layers:  # parents first
-        asked: list[object] = [sorted(layer.specs), sorted((p.name, projects[p.path]) for p in layer.packages)]
+        asked: list[object] = [
+            sorted(layer.specs),
+            sorted((p.name, projects[p.path]) for p in layer.packages),
+        ]
         if layer.platforms != family.platforms:
             asked.append(list(layer.platforms))
         stands_on[layer.name] = _digest([asked, stands_on[layer.parent]])

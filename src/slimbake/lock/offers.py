@@ -1,7 +1,9 @@
-"""Wheels of one build of torch that this machine's own settings lead to: folders, pages of links, indexes.
+"""Wheels of one build of torch that this machine's own settings lead to: folders, pages of links,
+indexes.
 
-uv knows PyTorch's own indexes and no others (`--torch-backend`), so a mirror of them is found here: by any setting of
-pip or uv that leads to wheels with the build's local version, such as `2.13.0+cu128`.
+uv knows PyTorch's own indexes and no others (`--torch-backend`), so a mirror of them is found here:
+by any setting of pip or uv that leads to wheels with the build's local version, such as
+`2.13.0+cu128`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Offer(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What makes uv take the wheels of one build of torch: constraints, and indexes that it is to ask first."""
+    """What makes uv take the wheels of one build of torch: constraints, and indexes that it is to
+    ask first.
+    """
 
     constraints: tuple[str, ...]
     indexes: tuple[str, ...]
@@ -44,28 +48,42 @@ class Choice(NamedTuple):
 
 
 def offers(machine: Machine, names: Iterable[str]) -> tuple[Offer, ...]:
-    """The wheels of these packages in the machine's folders and pages, and of PyTorch's ones on its indexes.
+    """The wheels of these packages in the machine's folders and pages, and of PyTorch's ones on its
+    indexes.
 
     What does not answer offers nothing: uv, which asks it next, tells why.
     """
     packages = machine.packages
-    indexes = () if packages.no_index else tuple(filter(None, (*packages.extra_index_urls, packages.index_url)))
+    indexes = (
+        ()
+        if packages.no_index
+        else tuple(filter(None, (*packages.extra_index_urls, packages.index_url)))
+    )
     asked = sorted(name for name in names if name.startswith(_ECOSYSTEM))
     pages = [("", entry) for entry in packages.find_links if asked and not entry.startswith("/")]
     pages += [(index, f"{index.rstrip('/')}/{name}/") for index in indexes for name in asked]
     open_ = opener(indexes, machine.ca_bundle)
     there = (folder for folder in packages.find_links_folders if folder.is_dir())
     local = [Offer(file.name) for folder in there for file in folder.glob("*.whl")]
-    return (*sorted(local), *(Offer(file, index) for index, page in pages for file in _linked(page, open_)))
+    return (
+        *sorted(local),
+        *(Offer(file, index) for index, page in pages for file in _linked(page, open_)),
+    )
 
 
 def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -> Choice:
-    """Of what is offered, the newest wheels that are built for the family's kind of torch and fit its requirements.
+    """Of what is offered, the newest wheels that are built for the family's kind of torch and fit
+    its requirements.
 
-    Without a constraint the resolver would take the CUDA build from PyPI, or whichever build sorts highest. A family
-    that has torch as the index has it wants no such wheel, unless a requirement names its version.
+    Without a constraint the resolver would take the CUDA build from PyPI, or whichever build sorts
+    highest. A family that has torch as the index has it wants no such wheel, unless a requirement
+    names its version.
     """
-    wanted = {canonicalize_name(r.name): r for layer in family.layers for r in map(Requirement, layer.specs)}
+    wanted = {
+        canonicalize_name(r.name): r
+        for layer in family.layers
+        for r in map(Requirement, layer.specs)
+    }
     newest: dict[str, tuple[Version, str]] = {}
     others: dict[str, None] = {}
     for offer in found:
@@ -78,7 +96,9 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
         if version.local == family.torch:
             fits = fit(offer.file, python, platform) is not None
             if fits and wanted[name].specifier.contains(version, prereleases=True):
-                newest[name] = max((version, offer.source), newest.get(name, (version, offer.source)))
+                newest[name] = max(
+                    (version, offer.source), newest.get(name, (version, offer.source))
+                )
         elif not family.torch and "+" not in str(wanted[name].specifier):
             others[f"{name}!={version}"] = None
     exact = tuple(f"{name}=={version}" for name, (version, _) in newest.items())

@@ -1,4 +1,6 @@
-"""The locks of Python packages: of hand-written layers, each family cut by ownership, and of layers that are found."""
+"""The locks of Python packages: of hand-written layers, each family cut by ownership, and of layers
+that are found.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,20 @@ Say = Callable[[str], None]
 
 
 def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
-    """Of each of these locks by its name: the digest of all that it answers. `texts`: locks as they are to become."""
+    """Of each of these locks by its name: the digest of all that it answers. `texts`: locks as they
+    are to become.
+    """
     all_ = families(manifest)
     found = {name: value for family in all_ for name, value in _inputs(family, manifest).items()}
     if any(family.found for family in all_):
         known = auto.parse(texts.get(LAYERS) or text(manifest, LAYERS) or "")
-        for name, weights in _weighted(manifest).items():  # a base may hold them: which ones is a part of the question
+        # a base may hold them: which ones is a part of the question
+        for name, weights in _weighted(manifest).items():
             found[name] = digest(f"{found.get(name, '')} {weights}")
-        found |= {f"base-{base.name}": _asked_layers(manifest) for base in auto.installing(manifest, known)}
+        found |= {
+            f"base-{base.name}": _asked_layers(manifest)
+            for base in auto.installing(manifest, known)
+        }
         found[LAYERS] = _asked_layers(manifest)
     return found
 
@@ -39,16 +47,25 @@ def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
 def resolved(
     manifest: Manifest, machine: Machine, old: Collection[str], upgrade: Collection[str], say: Say
 ) -> dict[str, str]:
-    """The texts of these locks that are stale or hold a package of `upgrade`, by the lock's name. Raises as `lock`."""
+    """The texts of these locks that are stale or hold a package of `upgrade`, by the lock's name.
+    Raises as `lock`.
+    """
     texts: dict[str, str] = {}
-    for family in reversed(families(manifest)):  # weights first: the layers that are found depend on their bytes
+    # weights first: the layers that are found depend on their bytes
+    for family in reversed(families(manifest)):
         known = pinned(family, manifest)
         wanted = known.keys() if upgrade == ALL else known.keys() & set(upgrade)
         if not wanted and _names(family, manifest).isdisjoint(old):
             if family.found and (layers := found_layers(manifest)):
                 texts[LAYERS] = auto.text(auto.kept(manifest, layers))
             continue
-        found = _resolve(family, manifest, machine, [pin for name, pin in known.items() if name not in wanted], say)
+        found = _resolve(
+            family,
+            manifest,
+            machine,
+            [pin for name, pin in known.items() if name not in wanted],
+            say,
+        )
         if family.found:
             if text(manifest, LAYERS) and not found_layers(manifest):
                 say(f"{LOCKS}/{file(LAYERS)} cannot be read: the layers are found anew")
@@ -59,7 +76,9 @@ def resolved(
 
 
 def pinned(family: Family, manifest: Manifest) -> dict[str, Pin]:
-    """What the locks pin of a family, by the package's name: also in bases that it has no more, or that were found."""
+    """What the locks pin of a family, by the package's name: also in bases that it has no more, or
+    that were found.
+    """
     layers = {layer.name for each in families(manifest) for layer in each.layers}
     apart = family.layers[0].name.startswith(("weights-", "wheel-"))
     bases = () if apart else (manifest.file.parent / LOCKS).glob("base-*.txt")
@@ -73,12 +92,17 @@ def _names(family: Family, manifest: Manifest) -> frozenset[str]:
     own = {layer.name for layer in family.layers}
     if family.found:
         known = found_layers(manifest)
-        own |= {f"base-{base.name}" for base in auto.installing(manifest, known)} | {LAYERS, *_weighted(manifest)}
+        own |= {f"base-{base.name}" for base in auto.installing(manifest, known)} | {
+            LAYERS,
+            *_weighted(manifest),
+        }
     return frozenset(own)
 
 
 def found_layers(manifest: Manifest) -> Bases | None:
-    """The layers that were found, as they are committed; None where there are none, or where they cannot be read."""
+    """The layers that were found, as they are committed; None where there are none, or where they
+    cannot be read.
+    """
     return auto.parse(text(manifest, LAYERS) or "")
 
 
@@ -86,7 +110,9 @@ def _weighted(manifest: Manifest) -> dict[str, str]:
     """The weights of each service that has some: where they come from, and what they are called."""
     sources = weights_sources(manifest)
     return {
-        service.name: f"{service.weights.source}:{service.weights.value} {sources[service.weights].name}"
+        service.name: (
+            f"{service.weights.source}:{service.weights.value} {sources[service.weights].name}"
+        )
         for service in manifest.services
         if service.weights
     }
@@ -95,24 +121,29 @@ def _weighted(manifest: Manifest) -> dict[str, str]:
 def _resolve(
     family: Family, manifest: Manifest, machine: Machine, known: list[Pin], say: Say
 ) -> Mapping[str, tuple[Pin, ...]]:
-    from slimbake.lock.resolve import resolve  # packaging and uv cost time that a fresh lock need not spend
+    # packaging and uv cost time that a fresh lock need not spend
+    from slimbake.lock.resolve import resolve
 
     say(f"locking {', '.join(layer.name for layer in family.layers)}")
     return resolve(family, manifest.file.parent, manifest.python, machine, known, say)
 
 
 def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> Bases:
-    """The layers that the planner finds for what each service needs. `texts`: locks as they are to become.
+    """The layers that the planner finds for what each service needs. `texts`: locks as they are to
+    become.
 
     Raises ResolutionError where no plan keeps the manifest's limit.
     """
     try:
-        return auto.arrange(manifest, closures, dict(_weights(manifest, texts)), found_layers(manifest))
+        return auto.arrange(
+            manifest, closures, dict(_weights(manifest, texts)), found_layers(manifest)
+        )
     except ValueError as error:
         limit = manifest.layer_limit or Limits().layers
         raise ResolutionError(
             f"layers: {{limit: {limit}}} is too few: {error}",
-            "raise the limit: the runtime has two layers, the code one, weights and packages one each at least",
+            "raise the limit: the runtime has two layers, the code one, weights and packages one"
+            " each at least",
         ) from None
 
 

@@ -24,13 +24,21 @@ def uv_platform(platform: str) -> str:
 
 @cache
 def tags(python: str, platform: str) -> Mapping[Tag, int]:
-    """The tags of wheels that CPython `python` ("3.11") loads there; the lower its number, the better one fits."""
+    """The tags of wheels that CPython `python` ("3.11") loads there; the lower its number, the
+    better one fits.
+    """
     major, minor = (int(part) for part in python.split("."))
     machine = MACHINES[platform]
     platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1))]
-    platforms += [*(f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")), f"linux_{machine}"]
+    platforms += [
+        *(f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")),
+        f"linux_{machine}",
+    ]
     version = (major, minor)
-    found = (*cpython_tags(version, platforms=platforms), *compatible_tags(version, f"cp{major}{minor}", platforms))
+    found = (
+        *cpython_tags(version, platforms=platforms),
+        *compatible_tags(version, f"cp{major}{minor}", platforms),
+    )
     return {tag: place for place, tag in reversed(tuple(enumerate(found)))}
 
 
@@ -38,6 +46,8 @@ def fit(file: str, python: str, platform: str) -> int | None:
     """How well a wheel fits there, by its name: the lower, the better; None where it does not."""
     known = tags(python, platform)
     try:
-        return min((known[tag] for tag in parse_wheel_filename(file)[3] if tag in known), default=None)
+        return min(
+            (known[tag] for tag in parse_wheel_filename(file)[3] if tag in known), default=None
+        )
     except InvalidWheelFilename:
         return None

@@ -34,11 +34,19 @@ def digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def compare(name: str, asked: str, text: str | None, recorded: Mapping[str, Record]) -> Stale | None:
-    """Why the lock `name` with this text, None where there is no file, is stale; None where it is not."""
+def compare(
+    name: str, asked: str, text: str | None, recorded: Mapping[str, Record]
+) -> Stale | None:
+    """Why the lock `name` with this text, None where there is no file, is stale; None where it is
+    not.
+    """
     record = recorded.get(name)
     if record is None:
-        return Stale(name, "it was never locked" if text is None else "nothing says what it answers", new=text is None)
+        return Stale(
+            name,
+            "it was never locked" if text is None else "nothing says what it answers",
+            new=text is None,
+        )
     if text is None:
         return Stale(name, "its file is missing")
     if record.asked != asked:
@@ -58,5 +66,8 @@ def parse(text: str) -> dict[str, Record]:
 
 def render(records: Mapping[str, Record]) -> str:
     """A line for each lock file, so that a change of one is a change of one line."""
-    lines = (f' {json.dumps(n)}: {{"asked": "{r.asked}", "lock": "{r.lock}"}}' for n, r in sorted(records.items()))
+    lines = (
+        f' {json.dumps(n)}: {{"asked": "{r.asked}", "lock": "{r.lock}"}}'
+        for n, r in sorted(records.items())
+    )
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -19,13 +19,18 @@ from slimbake.machine import Machine
 
 
 def resolve(
-    family: Family, root: Path, python: str, machine: Machine, known: Sequence[Pin], say: Callable[[str], None]
+    family: Family,
+    root: Path,
+    python: str,
+    machine: Machine,
+    known: Sequence[Pin],
+    say: Callable[[str], None],
 ) -> dict[str, tuple[Pin, ...]]:
     """The name of each layer -> the pins that it adds to what it stands on.
 
-    `known`: pins of an earlier lock, kept where they still fit. Raises ResolutionError where requirements contradict
-    each other, a family for CPUs would hold CUDA, or a service on ONNX Runtime torch; SetupError where uv or an index
-    fails.
+    `known`: pins of an earlier lock, kept where they still fit. Raises ResolutionError where
+    requirements contradict each other, a family for CPUs would hold CUDA, or a service on ONNX
+    Runtime torch; SetupError where uv or an index fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     for platform in family.platforms:
@@ -39,7 +44,9 @@ def resolve(
             for warning in sorted(uv.warnings):
                 say(warning)
     locked = {
-        layer.name: merged({on: pins[layer.name] for on, pins in found.items() if layer.name in pins})
+        layer.name: merged(
+            {on: pins[layer.name] for on, pins in found.items() if layer.name in pins}
+        )
         for layer in family.layers
     }
     refuse_cuda(family, locked)
@@ -53,18 +60,28 @@ def _pinned(found: Located) -> Wheel:
 
 
 def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[Pin, ...]]:
-    versions = {needed.name: needed.version for needed in uv.resolve(family.layers, known, "family")}
+    versions = {
+        needed.name: needed.version for needed in uv.resolve(family.layers, known, "family")
+    }
 
     def needed_by(layer: Layer) -> dict[str, tuple[str, ...]]:
         found = uv.resolve(family.closure(layer.name), versions, layer.name)
         return {needed.name: needed.via for needed in found}
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        closures = dict(zip((layer.name for layer in family.layers), pool.map(needed_by, family.layers), strict=True))
+        closures = dict(
+            zip(
+                (layer.name for layer in family.layers),
+                pool.map(needed_by, family.layers),
+                strict=True,
+            )
+        )
         wheels = uv.locate(versions.items(), "wheels") if versions else {}
     owned: dict[str, tuple[Pin, ...]] = {}
     for layer in family.layers:
-        below = frozenset().union(*(closures[parent.name] for parent in family.closure(layer.name)[:-1]))
+        below = frozenset().union(
+            *(closures[parent.name] for parent in family.closure(layer.name)[:-1])
+        )
         owned[layer.name] = tuple(
             sorted(
                 Pin(name, versions[name], (_pinned(wheels[name][0]),), via)

@@ -18,9 +18,11 @@ from slimbake.manifest.specs import checked, name_of
 def supposed(
     manifest: Manifest, machine: Machine, requirement: str, say: Callable[[str], None]
 ) -> tuple[Manifest, dict[str, tuple[Pin, ...]]]:
-    """The manifest as it would be settled and its locks, if the fleet had this requirement (`torch>=2.13`) too.
+    """The manifest as it would be settled and its locks, if the fleet had this requirement
+    (`torch>=2.13`) too.
 
-    Only what the requirement moves is moved. Raises UsageError where no lock holds the package, and as `lock` does.
+    Only what the requirement moves is moved. Raises UsageError where no lock holds the package, and
+    as `lock` does.
     """
     name = name_of(checked(requirement))
     locks, after = locked(manifest), settled(manifest)
@@ -38,5 +40,7 @@ def supposed(
             after, pins = auto.applied(manifest, layers), auto.cut(manifest, layers, pins)
         locks |= pins
     if not touched:
-        raise UsageError(f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package")
+        raise UsageError(
+            f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package"
+        )
     return after, locks

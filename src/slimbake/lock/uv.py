@@ -1,4 +1,6 @@
-"""The one module that starts uv on this machine: to resolve requirements, and to find where a wheel can be had."""
+"""The one module that starts uv on this machine: to resolve requirements, and to find where a wheel
+can be had.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,22 @@ class NoSolution(SlimbakeError):
 class Uv:
     """`uv pip compile` for one family on one platform."""
 
-    def __init__(self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path) -> None:
+    def __init__(
+        self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path
+    ) -> None:
         self._root, self._python, self._platform = root, python, platform
         self._family, self._machine, self._work = family, machine, work
-        names = {canonicalize_name(Requirement(spec).name) for layer in family.layers for spec in layer.specs}
+        names = {
+            canonicalize_name(Requirement(spec).name)
+            for layer in family.layers
+            for spec in layer.specs
+        }
         self._torch = chosen(offers(machine, names), python, platform, family)
         self.warnings: set[str] = set()
 
-    def resolve(self, layers: Sequence[Layer], known: Mapping[str, str], name: str) -> tuple[Needed, ...]:
+    def resolve(
+        self, layers: Sequence[Layer], known: Mapping[str, str], name: str
+    ) -> tuple[Needed, ...]:
         """What these layers need together; `known`: versions that are kept where they still fit.
 
         Raises NoSolution and SetupError.
@@ -45,16 +55,24 @@ class Uv:
         asked = []
         for layer in layers:
             asked.append(self._work / f"{name}.{layer.name}.in")
-            local = (f"{package.name} @ {(self._root / package.path).as_uri()}" for package in layer.packages)
+            local = (
+                f"{package.name} @ {(self._root / package.path).as_uri()}"
+                for package in layer.packages
+            )
             asked[-1].write_text("".join(f"{line}\n" for line in (*layer.specs, *local)))
         own = {package.name for layer in layers for package in layer.packages}
-        words = [word for each in sorted(own) for word in ("--no-binary", each, "--no-emit-package", each)]
+        words = [
+            word
+            for each in sorted(own)
+            for word in ("--no-binary", each, "--no-emit-package", each)
+        ]
         words += [] if self._family.dependencies else ["--no-deps"]
         self._compile(asked, output, ["--annotation-style", "line", *words])
         return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
 
     def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, tuple[Located, ...]]:
-        """The wheels of each of these packages (name, version) for the platform, by the package's name; best first.
+        """The wheels of each of these packages (name, version) for the platform, by the package's
+        name; best first.
 
         Raises SetupError.
         """
@@ -62,7 +80,10 @@ class Uv:
         asked.write_text("".join(f"{package}=={version}\n" for package, version in pins))
         self._compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
         found = parse_pylock(output.read_text())
-        return {package: tuple(map(_weighed, sorted(wheels, key=self._fit))) for package, wheels in found.items()}
+        return {
+            package: tuple(map(_weighed, sorted(wheels, key=self._fit)))
+            for package, wheels in found.items()
+        }
 
     def _fit(self, found: Located) -> tuple[int, str]:
         place = fit(found.wheel.file, self._python, self._platform)
@@ -78,13 +99,28 @@ class Uv:
         elsewhere = self._family.torch and not self._torch.found
         done = process.run(
             [
-                find_uv_bin(), "pip", "compile", *asked, "--output-file", output, "--python", sys.executable,
-                "--python-version", self._python, "--python-platform", uv_platform(self._platform),
-                "--only-binary", ":all:", "--no-header", "--no-emit-index-url", "--no-emit-find-links",
-                *(("--torch-backend", self._family.torch) if elsewhere else ()), *words,
+                find_uv_bin(),
+                "pip",
+                "compile",
+                *asked,
+                "--output-file",
+                output,
+                "--python",
+                sys.executable,
+                "--python-version",
+                self._python,
+                "--python-platform",
+                uv_platform(self._platform),
+                "--only-binary",
+                ":all:",
+                "--no-header",
+                "--no-emit-index-url",
+                "--no-emit-find-links",
+                *(("--torch-backend", self._family.torch) if elsewhere else ()),
+                *words,
             ],
             env=settings(self._machine, self._torch.indexes),
-        )  # fmt: skip
+        )
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:
             raise _explained(done.stderr.strip(), self._family.torch if elsewhere else "")
@@ -96,10 +132,12 @@ def _explained(text: str, torch: str) -> SlimbakeError:
         return NoSolution(text)
     return SetupError(
         f"uv could not resolve the requirements\n{text}",
-        f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a wheel; a mirror is named "
-        f"as any index is: UV_INDEX=https://HOST/{torch}"
-        if torch and f"/{torch}/" in text
-        else "`slimbake doctor` shows the indexes that this machine uses",
+        (
+            f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a"
+            f" wheel; a mirror is named as any index is: UV_INDEX=https://HOST/{torch}"
+            if torch and f"/{torch}/" in text
+            else "`slimbake doctor` shows the indexes that this machine uses"
+        ),
     )
 
 
@@ -112,7 +150,8 @@ def _weighed(found: Located) -> Located:
 
 
 def settings(machine: Machine, first: Sequence[str] = ()) -> dict[str, str]:
-    """The machine's package settings, as uv's variables; `first`: of its indexes, those that come before the others.
+    """The machine's package settings, as uv's variables; `first`: of its indexes, those that come
+    before the others.
 
     uv takes a package from the first index that has it at all, and asks the default one last.
     """

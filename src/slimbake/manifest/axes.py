@@ -1,4 +1,6 @@
-"""What is wrong with variants and with the builds of torch that they choose; nothing here reads a file."""
+"""What is wrong with variants and with the builds of torch that they choose; nothing here reads a
+file.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class _Choice(NamedTuple):
 
 
 def axes(raw: Raw, report: Report) -> None:
-    """Report what is wrong with the variants of a manifest whose bases stand on one another in no circle."""
+    """Report what is wrong with the variants of a manifest whose bases stand on one another in no
+    circle.
+    """
     entries = tuple(_entries(raw))
     for entry in entries:
         _own(entry, raw, report)
@@ -88,13 +92,23 @@ def _own(entry: _Entry, raw: Raw, report: Report) -> None:
     for name in variants:
         path = (*entry.path, "variants", name)
         if name not in known:
-            message = f"unknown variant '{name}': bases.{owner}, on which it stands, decides which there are"
+            message = (
+                f"unknown variant '{name}': bases.{owner}, on which it stands, decides which"
+                " there are"
+            )
             report.key(path, message, near(name, known))
     if not raw.get("bases") and raw.get("layers") != "none":
         for name, variant in variants.items():
             if "torch" in variant:
-                message = "slimbake finds the layers of this fleet, as those of one family, which has one torch"
-                report.key((*entry.path, "variants", name, "torch"), message, "write bases, or `layers: none`")
+                message = (
+                    "slimbake finds the layers of this fleet, as those of one family, which has one"
+                    " torch"
+                )
+                report.key(
+                    (*entry.path, "variants", name, "torch"),
+                    message,
+                    "write bases, or `layers: none`",
+                )
 
 
 def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
@@ -105,7 +119,10 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
                 message = f"'{name}' is a name of slimbake's own, and cannot be that of a variant"
             elif name in raw.get("services", {}):
                 where = report.where(("services", name))
-                message = f"the variant '{name}' has the name of a service ({where}), and bake builds it as a group"
+                message = (
+                    f"the variant '{name}' has the name of a service ({where}), and bake builds it"
+                    " as a group"
+                )
             else:
                 continue
             report.key((*entry.path, "variants", name), message, _OTHER)
@@ -119,9 +136,15 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
             name = derived(entry.name, variant)
             owner = owners.setdefault((entry.kind, name), entry.path)
             if owner != entry.path:
-                path = (*entry.path, "variants", variant) if entry.raw.get("variants") else entry.path
+                path = (
+                    (*entry.path, "variants", variant) if entry.raw.get("variants") else entry.path
+                )
                 whose = f"{'.'.join(map(str, owner))} ({report.where(owner)})"
-                report.key(path, f"its variant '{variant}' is called '{name}', as is that of {whose}", _OTHER)
+                report.key(
+                    path,
+                    f"its variant '{variant}' is called '{name}', as is that of {whose}",
+                    _OTHER,
+                )
                 continue
             for parent in entry.below:
                 copied = derived(parent, variant)
@@ -131,7 +154,9 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
 
 
 def _torch(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
-    """A family is resolved as one, so it has one torch; a variant with another is a family that has one."""
+    """A family is resolved as one, so it has one torch; a variant with another is a family that has
+    one.
+    """
     choices = [choice for entry in entries for choice in _choices(entry, raw)]
     own: dict[str, str] = {}  # root -> the torch of its family
     for choice in choices:
@@ -143,10 +168,14 @@ def _torch(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
             continue  # it stands on the family's own bases
         other = first.setdefault((choice.root, choice.variant), choice)
         if other.build != choice.build:
-            whose = ".".join(map(str, other.path[:2])) + (f", variant '{choice.variant}'," if choice.variant else "")
+            whose = ".".join(map(str, other.path[:2])) + (
+                f", variant '{choice.variant}'," if choice.variant else ""
+            )
             message = f"'{choice.build}', but {whose} of the same family has '{other.build}'"
             hint = "a family has one torch: a base without `extends` begins another"
-            report.value(choice.path, message, "give this variant another name" if choice.variant else hint)
+            report.value(
+                choice.path, message, "give this variant another name" if choice.variant else hint
+            )
 
 
 def _choices(entry: _Entry, raw: Raw) -> Iterator[_Choice]:
@@ -154,12 +183,16 @@ def _choices(entry: _Entry, raw: Raw) -> Iterator[_Choice]:
         return  # a family of its own, and each of its variants another
     root = (*entry.below, entry.name)[0]
     names, variants = _axis(entry, raw), entry.raw.get("variants", {})
-    # The first variant of a base is the base itself; that of a service may stand on bases of its own.
+    # The first variant of a base is the base itself; that of a service may stand on bases of its
+    # own.
     default = names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
     for name, variant in variants.items():
         if "torch" in variant:
             yield _Choice(
-                root, "" if name == default else name, (*entry.path, "variants", name, "torch"), variant["torch"]
+                root,
+                "" if name == default else name,
+                (*entry.path, "variants", name, "torch"),
+                variant["torch"],
             )
     if "torch" in entry.raw and "torch" not in variants.get(default, {}):
         yield _Choice(root, "", (*entry.path, "torch"), entry.raw["torch"])

@@ -36,24 +36,36 @@ def _validator(name: str) -> Draft202012Validator:
     from jsonschema.validators import extend
 
     types = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"boolean": lambda _, value: value in TRUTH, "number": lambda _, value: _number(value) is not None}
+        {
+            "boolean": lambda _, value: value in TRUTH,
+            "number": lambda _, value: _number(value) is not None,
+        }
     )
-    bounds = {key: _of_words(Draft202012Validator.VALIDATORS[key]) for key in ("minimum", "maximum")}
+    bounds = {
+        key: _of_words(Draft202012Validator.VALIDATORS[key]) for key in ("minimum", "maximum")
+    }
     schema = json.loads(schema_text(name))
-    # Following a $ref takes jsonschema longer than checking what it names: half of the time for large fleets.
+    # Following a $ref takes jsonschema longer than checking what it names: half of the time for
+    # large fleets.
     made: type[Draft202012Validator] = extend(Draft202012Validator, bounds, type_checker=types)  # type: ignore[no-untyped-call]
     return made(_inlined(schema, schema["$defs"]))
 
 
 def _number(value: Any) -> float | None:
     """The number that a value is, written with a fraction or without."""
-    return value.number if isinstance(value, Word) else value if type(value) in (int, float) else None
+    return (
+        value.number if isinstance(value, Word) else value if type(value) in (int, float) else None
+    )
 
 
-def _of_words(keyword: Callable[..., Iterable[ValidationError] | None]) -> Callable[..., Iterator[ValidationError]]:
+def _of_words(
+    keyword: Callable[..., Iterable[ValidationError] | None],
+) -> Callable[..., Iterator[ValidationError]]:
     """A keyword of the schema that compares numbers, for those that are still words."""
 
-    def checked(validator: Any, bound: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    def checked(
+        validator: Any, bound: Any, instance: Any, schema: Any
+    ) -> Iterator[ValidationError]:
         number = _number(instance)
         yield from keyword(validator, bound, instance if number is None else number, schema) or ()
 
@@ -65,7 +77,11 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
         return [_inlined(each, definitions) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    own = {key: _inlined(each, definitions) for key, each in schema.items() if key not in ("$ref", "$defs", "$id")}
+    own = {
+        key: _inlined(each, definitions)
+        for key, each in schema.items()
+        if key not in ("$ref", "$defs", "$id")
+    }
     if isinstance(pattern := own.get("pattern"), str):
         # Python's `$` lets a newline pass at the end, JSON Schema's does not.
         own["pattern"] = pattern.removesuffix("$") + r"\Z"
@@ -75,12 +91,18 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath]:
-    """Report one of jsonschema's errors; gives the key paths of what is not to be looked at any more."""
+    """Report one of jsonschema's errors; gives the key paths of what is not to be looked at any
+    more.
+    """
     path: KeyPath = tuple(error.absolute_path)
     found: Any = error.instance
     schema: Any = error.schema
     if "propertyNames" in error.absolute_schema_path:
-        twin = path in (("bases",), ("services",)) and found != found.lower() and found.lower() in root[path[0]]
+        twin = (
+            path in (("bases",), ("services",))
+            and found != found.lower()
+            and found.lower() in root[path[0]]
+        )
         if not twin:  # the rules say so
             report.key((*path, found), *wording.bad_name(path, found, error.validator, schema))
         return ()
@@ -93,14 +115,19 @@ def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath
         case "uniqueItems":
             twins = (index for index, item in enumerate(found) if item in found[:index])
             for index in twins:
-                report.value((*path, index), f"'{found[index]}' stands here twice", "remove one of the two")
+                report.value(
+                    (*path, index), f"'{found[index]}' stands here twice", "remove one of the two"
+                )
             return ()
-        case _ if not report.has_value(path):  # one complaint for one value: its tag, its type, then the rest
+        # one complaint for one value: its tag, its type, then the rest
+        case _ if not report.has_value(path):
             report.value(path, *wording.bad_value(path, found, str(error.validator), schema))
     return [path]
 
 
-def _unknown(path: KeyPath, found: dict[str, Any], known: dict[str, Any], report: Report) -> list[KeyPath]:
+def _unknown(
+    path: KeyPath, found: dict[str, Any], known: dict[str, Any], report: Report
+) -> list[KeyPath]:
     unknown = [key for key in found if key not in known]
     for key in unknown:
         if not report.has_key((*path, key)):  # a key that is no text is reported as such
@@ -126,7 +153,8 @@ def _without(value: Any, path: KeyPath, level: int = 0) -> Any:
     elif isinstance(copy, list):
         copy[key] = None
     elif level == 1 and path[0] in ("bases", "services"):
-        copy[key] = {}  # others may name it: to call it unknown would be a second message for one fault
+        # others may name it: to call it unknown would be a second message for one fault
+        copy[key] = {}
     else:
         del copy[key]
     return copy

@@ -1,7 +1,8 @@
-"""A YAML text as plain values: dicts, lists, strings, ints, None, and Words where quotes are missing.
+"""A YAML text as plain values: dicts, lists, strings, ints, None, and Words where quotes are
+missing.
 
-libyaml's events are turned into values directly: no node objects, no recursion, no tags, and an alias is
-the value that it repeats, so a file costs what its text costs.
+libyaml's events are turned into values directly: no node objects, no recursion, no tags, and an
+alias is the value that it repeats, so a file costs what its text costs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from slimbake.manifest.syntax import explained
 from slimbake.manifest.words import Word, plain
 
 MAX_DEPTH = 50
-MAX_COPIES = 100_000  # nodes after aliases are written out; more only if the text itself is of that order
+# nodes after aliases are written out; more only if the text itself is of that order
+MAX_COPIES = 100_000
 _TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", None)
 _MERGE = "<<"
 
@@ -64,7 +66,9 @@ class _StopError(Exception):
 
 
 class _Weight(NamedTuple):
-    """What an anchor stands for, with its number of values and levels once all aliases are written out."""
+    """What an anchor stands for, with its number of values and levels once all aliases are written
+    out.
+    """
 
     value: Any
     size: int = 1
@@ -168,8 +172,16 @@ class _Builder:
         if merge:
             return
         if not isinstance(value, str):
-            meaning = value.meaning if isinstance(value, Word) else "nothing" if value is None else f"the number {text}"
-            self._fault(event, f"the key {text} is read as {meaning}", f'write it in quotes: "{text}"')
+            meaning = (
+                value.meaning
+                if isinstance(value, Word)
+                else "nothing"
+                if value is None
+                else f"the number {text}"
+            )
+            self._fault(
+                event, f"the key {text} is read as {meaning}", f'write it in quotes: "{text}"'
+            )
         if text in frame.value:
             frame.twice = True
             self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
@@ -200,21 +212,29 @@ class _Builder:
         if all(isinstance(each, dict) for each in mappings):
             frame.merged += mappings
         else:
-            self._fault(source, "'<<' takes a mapping, or a list of mappings", "for example: <<: *defaults")
+            self._fault(
+                source, "'<<' takes a mapping, or a list of mappings", "for example: <<: *defaults"
+            )
 
     def _check_tag(self, event: Any) -> None:
         if event.tag not in _TAGS:
             short = event.tag.replace("tag:yaml.org,2002:", "!!")
             kind = "Python tag" if short.startswith("!!python") else "tag"
-            self._fault(event, f"the {kind} {short} is not allowed", "a manifest is plain data: remove it")
+            self._fault(
+                event, f"the {kind} {short} is not allowed", "a manifest is plain data: remove it"
+            )
 
     def _check_depth(self, event: Any, height: int) -> None:
         if len(self._stack) + height > MAX_DEPTH:
-            self._stop(event, f"nested more than {MAX_DEPTH} levels deep", "a manifest has six at most")
+            self._stop(
+                event, f"nested more than {MAX_DEPTH} levels deep", "a manifest has six at most"
+            )
 
     def _path(self) -> KeyPath:
         return tuple(
-            len(f.value) if f.key is None else f.key for f in self._stack if f.key is not None or type(f.value) is list
+            len(f.value) if f.key is None else f.key
+            for f in self._stack
+            if f.key is not None or type(f.value) is list
         )
 
     def _fault(self, source: Any, message: str, hint: str = "", *, twin: bool = False) -> None:

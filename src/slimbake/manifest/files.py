@@ -20,7 +20,9 @@ class Repository:
         self._folders: dict[str, str] = {"": self._root}  # relative path -> real path
 
     def folder(self, text: str, within: str = "") -> str:
-        """The folder `text`, written relative to `within`; RefusedError when the repository has none."""
+        """The folder `text`, written relative to `within`; RefusedError when the repository has
+        none.
+        """
         relative = self.inside(text, within)
         if relative == ".":
             return relative
@@ -44,12 +46,19 @@ class Repository:
     def inside(self, text: str, within: str = "") -> str:
         """The normalised path of `text`; RefusedError when it points out of the repository."""
         if "\\" in text:
-            raise RefusedError(f"'{text}' holds a backslash", "paths are written with '/' on every system")
+            raise RefusedError(
+                f"'{text}' holds a backslash", "paths are written with '/' on every system"
+            )
         if text.startswith(("/", "~")):
-            raise RefusedError(f"'{text}' is absolute", "write it relative, so that it holds on every machine")
+            raise RefusedError(
+                f"'{text}' is absolute", "write it relative, so that it holds on every machine"
+            )
         relative = posixpath.normpath(posixpath.join(within, text))
         if relative == ".." or relative.startswith("../"):
-            raise RefusedError(f"'{text}' lies outside the repository", "it must lie in or below the manifest's folder")
+            raise RefusedError(
+                f"'{text}' lies outside the repository",
+                "it must lie in or below the manifest's folder",
+            )
         return relative
 
     def exists(self, relative: str) -> bool:
@@ -57,7 +66,9 @@ class Repository:
         return os.path.lexists(f"{self._root}/{relative}")
 
     def folders(self, pattern: str) -> list[str]:
-        """The folders that a glob pattern matches, sorted; RefusedError when it points out of the repository."""
+        """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
+        repository.
+        """
         matches = (each for each in Path(self._root).glob(self.inside(pattern)) if each.is_dir())
         return sorted(each.relative_to(self._root).as_posix() for each in matches)
 
@@ -69,7 +80,9 @@ class Repository:
             raise RefusedError(f"'{relative}' cannot be read: {_reason(error)}") from error
 
     def _find(self, relative: str, text: str) -> tuple[str, int]:
-        """Real path and file mode, links followed one folder at a time so that none leads out on the way."""
+        """Real path and file mode, links followed one folder at a time so that none leads out on
+        the way.
+        """
         parent, _, name = relative.rpartition("/")
         folder = self._folders.get(parent) or self._parent(parent, text)
         path = f"{folder}/{name}"
@@ -127,8 +140,14 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         good = data[: error.start].decode("utf-8-sig")
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        message = "UTF-16, and UTF-8 is wanted" if utf16 else f"the byte 0x{data[error.start]:02x} is no UTF-8"
-        raise NotTextError(Place.offset(good, len(good)), message, "save the file as UTF-8") from error
+        message = (
+            "UTF-16, and UTF-8 is wanted"
+            if utf16
+            else f"the byte 0x{data[error.start]:02x} is no UTF-8"
+        )
+        raise NotTextError(
+            Place.offset(good, len(good)), message, "save the file as UTF-8"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

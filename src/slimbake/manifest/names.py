@@ -18,7 +18,8 @@ PREFIXES = {
     "wheel-": "packages in the repository",
 }
 SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
-# What the plan links, and the stages of the templates: a context of the same name would take their place.
+# What the plan links, and the stages of the templates: a context of the same name would take their
+# place.
 LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
@@ -34,12 +35,18 @@ IMAGE_FORM = "allowed: [host/]name[:tag][@sha256:...], the name in lower case, w
 
 
 def names(kind: str, listed: Collection[str], report: Report) -> None:
-    """Report names of `kind` (bases, services) that derive the target of another, or one of slimbake's."""
+    """Report names of `kind` (bases, services) that derive the target of another, or one of
+    slimbake's.
+    """
     for name in listed:
         twin = name.lower()
         if twin != name and twin in listed:
             other = report.where((kind, twin))
-            report.key((kind, name), f"differs only by case from '{twin}' ({other})", "give it another name")
+            report.key(
+                (kind, name),
+                f"differs only by case from '{twin}' ({other})",
+                "give it another name",
+            )
         elif kind == "services":
             _derived(name, listed, report)
 
@@ -52,7 +59,11 @@ def _derived(name: str, services: Collection[str], report: Report) -> None:
         message = f"names that begin with '{prefix}' are for {PREFIXES[prefix]}"
     elif end := next((each for each in CHECKS if name.endswith(each)), ""):
         owner, check = name.removesuffix(end), end.removeprefix("-")
-        whose = f"the {check} of services.{owner}" if owner in services else f"the {_PLURAL[check]} of services"
+        whose = (
+            f"the {check} of services.{owner}"
+            if owner in services
+            else f"the {_PLURAL[check]} of services"
+        )
         message = f"names that end with '{end}' are for {whose}"
     else:
         return

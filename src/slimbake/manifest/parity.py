@@ -1,4 +1,6 @@
-"""What is wrong with `parity`, and how a variant's goes together with its service's; nothing here opens a file."""
+"""What is wrong with `parity`, and how a variant's goes together with its service's; nothing here
+opens a file.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,15 @@ def parity(raw: Raw, report: Report) -> None:
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
         runs = dict(_runs(service, at))
-        said = {(*at, "variants", each): variant for each, variant in service.get("variants", {}).items()}
+        said = {
+            (*at, "variants", each): variant
+            for each, variant in service.get("variants", {}).items()
+        }
         for path, entry in {at: service, **said}.items():
             if "parity" in entry and path not in runs and (path != at or not runs):
-                message = "parity is that of an exported model with torch's, and nothing here is exported"
+                message = (
+                    "parity is that of an exported model with torch's, and nothing here is exported"
+                )
                 report.key((*path, "parity"), message, "add `inference: onnx`, or remove this key")
         for path, whole in runs.items():
             own = path if "parity" in said.get(path, {}) else at
@@ -52,13 +59,16 @@ def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
 def limits(said: Raw) -> tuple[tuple[str, float], ...]:
     """The limits that are written."""
     numbers = ((key, said[key]) for key in LIMITS if key in said)
-    return tuple((key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers)
+    return tuple(
+        (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
+    )
 
 
 def together(service: Service, own: Variant) -> Parity | None:
     """What a variant of a service is held to: its own, key by key before the service's.
 
-    A check that only another variant is measured with is kept without texts: it is no code of this one either.
+    A check that only another variant is measured with is kept without texts: it is no code of this
+    one either.
     """
     told = [each for each in (own.parity, service.parity) if each]
     others = [variant.parity for variant in service.variants if variant.parity]
@@ -66,7 +76,9 @@ def together(service: Service, own: Variant) -> Parity | None:
     if not check:
         return None
     merged = {key: value for each in reversed(told) for key, value in each.limits}
-    return Parity(check, next((each.texts for each in told if each.texts), ""), tuple(merged.items()))
+    return Parity(
+        check, next((each.texts for each in told if each.texts), ""), tuple(merged.items())
+    )
 
 
 def refuse_texts(text: str) -> None:

@@ -1,4 +1,6 @@
-"""Where each key and value of a YAML text stands; asked only when there is something to complain about."""
+"""Where each key and value of a YAML text stands; asked only when there is something to complain
+about.
+"""
 
 from __future__ import annotations
 

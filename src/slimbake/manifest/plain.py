@@ -18,7 +18,9 @@ def optimize(raw: Raw) -> Optimize:
 
 
 def precision(said: Raw | str, calibration: str | None) -> Precision:
-    """A type alone, or with settings. `calibration`: the path of the file that they name, relative to the root."""
+    """A type alone, or with settings. `calibration`: the path of the file that they name, relative
+    to the root.
+    """
     if isinstance(said, str):
         said = {"type": said}
     return Precision(

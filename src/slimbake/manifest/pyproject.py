@@ -1,4 +1,6 @@
-"""What a `pyproject.toml` in the repository says: a package's name, its dependencies, their sources."""
+"""What a `pyproject.toml` in the repository says: a package's name, its dependencies, their
+sources.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,15 @@ class Pyprojects:
         self._owners: dict[str, str] = {}  # package -> its folder
 
     def package(self, text: str, within: str = "") -> LocalPackage | None:
-        """The package in the folder `text`, None when its file is faulty; RefusedError when it is none."""
+        """The package in the folder `text`, None when its file is faulty; RefusedError when it is
+        none.
+        """
         folder = self._repository.folder(text, within)
         file = posixpath.normpath(f"{folder}/{FILE}")
         if not self._repository.exists(file):
             raise RefusedError(
-                f"'{text}' is no Python package: it has no {FILE}", f"add '{file}' with a [project] name"
+                f"'{text}' is no Python package: it has no {FILE}",
+                f"add '{file}' with a [project] name",
             )
         data = self.table(file)
         if data is None:
@@ -41,7 +46,9 @@ class Pyprojects:
         package = LocalPackage(normalised(name), folder, self._build(file, data))
         owner = self._owners.setdefault(package.name, folder)
         if owner != folder:
-            raise RefusedError(f"'{text}' is a package called '{name}', and so is '{owner}'", "rename one of them")
+            raise RefusedError(
+                f"'{text}' is a package called '{name}', and so is '{owner}'", "rename one of them"
+            )
         return package
 
     def _build(self, file: str, data: dict[str, Any]) -> tuple[str, ...]:
@@ -62,12 +69,19 @@ class Pyprojects:
             return specs, packages
         project = _table(data, "project")
         if "dependencies" in _strings(project.get("dynamic")):
-            self._fault(file, "dynamic", "its dependencies are dynamic", "list them under [project] dependencies")
+            self._fault(
+                file,
+                "dynamic",
+                "its dependencies are dynamic",
+                "list them under [project] dependencies",
+            )
         listed = project.get("dependencies", [])
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             self._fault(file, "dependencies", "[project] dependencies is no list of texts")
             return specs, packages
-        sources = {normalised(key): value for key, value in _table(data, "tool", "uv", "sources").items()}
+        sources = {
+            normalised(key): value for key, value in _table(data, "tool", "uv", "sources").items()
+        }
         for spec in listed:
             try:
                 name = name_of(checked(spec))
@@ -126,7 +140,8 @@ class Pyprojects:
                             return package
             if workspace or not folder:
                 raise RefusedError(
-                    f"'{name}' is no member of the workspace", "add its folder to [tool.uv.workspace] members"
+                    f"'{name}' is no member of the workspace",
+                    "add its folder to [tool.uv.workspace] members",
                 )
             folder = posixpath.dirname(folder)
 
@@ -134,7 +149,9 @@ class Pyprojects:
         """Report at the first place of `near`: tomllib keeps no positions."""
         text = self._repository.read(file)
         index = text.find(near)
-        self._report.elsewhere(file, Place.offset(text, index) if index >= 0 else None, message, hint)
+        self._report.elsewhere(
+            file, Place.offset(text, index) if index >= 0 else None, message, hint
+        )
 
 
 def _table(data: dict[str, Any], *keys: str) -> dict[str, Any]:

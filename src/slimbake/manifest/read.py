@@ -66,7 +66,9 @@ class Reader:
                 if "image" in external
             ),
             bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
-            services=tuple(self._service(name, service) for name, service in raw.get("services", {}).items()),
+            services=tuple(
+                self._service(name, service) for name, service in raw.get("services", {}).items()
+            ),
         )
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
             without_torch(made, self._report)
@@ -111,7 +113,9 @@ class Reader:
             context=folder,
             base=raw.get("base"),
             requirements=self._required(
-                has if isinstance(raw.get("requirements"), str) else raw, (*at, "requirements"), folder
+                has if isinstance(raw.get("requirements"), str) else raw,
+                (*at, "requirements"),
+                folder,
             ),
             command=tuple(raw.get("command", ())),
             port=raw.get("port"),
@@ -202,7 +206,9 @@ class Reader:
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):
             return None
-        return precision(said, None if isinstance(said, str) else self._root_file(said, at, "calibration"))
+        return precision(
+            said, None if isinstance(said, str) else self._root_file(said, at, "calibration")
+        )
 
     def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
         said = raw.get("parity")

@@ -59,7 +59,9 @@ class Report:
         self._add(self.file, place, subject, message, hint)
 
     def elsewhere(self, file: str, place: Place | None, message: str, hint: str = "") -> None:
-        """A fault in another file, relative to the manifest's folder; no place: the file as a whole."""
+        """A fault in another file, relative to the manifest's folder; no place: the file as a
+        whole.
+        """
         self._add(file, place or Place(0, 0), "", message, hint)
 
     def _add(self, file: str, place: Place, subject: str, message: str, hint: str) -> None:

@@ -1,4 +1,6 @@
-"""What a base or service requires, from a list in the manifest, a requirements file or a pyproject.toml."""
+"""What a base or service requires, from a list in the manifest, a requirements file or a
+pyproject.toml.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class RequirementsReader:
         self._files: dict[str, Requirements | None] = {}  # None: being read
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
-        """What is `written` at the key `path`; a file is relative to `folder`, a list to the manifest."""
+        """What is `written` at the key `path`; a file is relative to `folder`, a list to the
+        manifest.
+        """
         if isinstance(written, list):
             return self._list(written, path)
         try:
@@ -105,7 +109,9 @@ class RequirementsReader:
             specs, folders = uvlock.requirements(data)
             found.specs.update(dict.fromkeys(specs))
             for folder in folders:
-                found.packages.update(dict.fromkeys(self._package(f"./{folder}", posixpath.dirname(file))))
+                found.packages.update(
+                    dict.fromkeys(self._package(f"./{folder}", posixpath.dirname(file)))
+                )
         except RefusedError as error:
             self._report.elsewhere(file, None, error.message, error.hint)
 
@@ -134,14 +140,18 @@ class RequirementsReader:
         if is_path(item):
             found.packages.update(dict.fromkeys(self._package(item, folder)))
         elif item.endswith((".txt", ".toml", ".lock")):
-            hint = f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
+            hint = (
+                f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
+            )
             raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
             found.specs[checked(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> list[LocalPackage]:
         if mend := re.fullmatch(r"([^\[;]*[^\[;\s])\s*(\[[^]]*\]|;.*)", text):
-            raise RefusedError(f"'{text}': a folder takes neither extras nor markers", f"write '{mend[1]}'")
+            raise RefusedError(
+                f"'{text}': a folder takes neither extras nor markers", f"write '{mend[1]}'"
+            )
         package = self._pyprojects.package(text, folder)
         return [package] if package else []
 
@@ -156,24 +166,36 @@ class RequirementsReader:
             found.add(self._file(file))
         elif name in _EDITABLE and value:
             if not is_path(value):
-                raise RefusedError(f"'{value}' is no folder of the repository", "for example: -e ./libs/name")
+                raise RefusedError(
+                    f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
+                )
             found.packages.update(dict.fromkeys(self._package(value, folder)))
         elif name in _ADDRESS:
             raise RefusedError(
                 f"the option {name} does not belong here",
-                "addresses of indexes are the machine's: set them in the environment, as for pip or uv",
+                "addresses of indexes are the machine's: set them in the environment, as for pip"
+                " or uv",
             )
         elif name == "--hash":
-            raise RefusedError("the option --hash does not belong here", "the lock holds the hashes: remove it")
+            raise RefusedError(
+                "the option --hash does not belong here", "the lock holds the hashes: remove it"
+            )
         elif name in _CONSTRAINT:
-            raise RefusedError(f"the option {name} is not supported", "give the version where the package is required")
+            raise RefusedError(
+                f"the option {name} is not supported",
+                "give the version where the package is required",
+            )
         else:
             known = "-r and -e are the options that a requirements file may hold here"
-            raise RefusedError(f"the option {name} is not supported" if not value or match else f"'{line}'", known)
+            raise RefusedError(
+                f"the option {name} is not supported" if not value or match else f"'{line}'", known
+            )
 
 
 def _logical_lines(text: str) -> Iterator[tuple[Place, str]]:
-    """Lines without comments, a backslash at the end joining two; each with the place where it begins."""
+    """Lines without comments, a backslash at the end joining two; each with the place where it
+    begins.
+    """
     joined, start = "", Place(1, 1)
     for number, raw in enumerate(text.splitlines(), 1):
         line = _COMMENT.sub("", raw)

@@ -23,7 +23,10 @@ def size(written: str | int) -> int:
     whole, _, fraction = found[1].partition(".")
     result: int = int(whole) * unit + int(fraction or 0) * unit // int("1" + "0" * len(fraction))
     if result < 1:
-        raise RefusedError(f"'{written}' is less than one byte", "write a number and a unit, such as 640MB or 1.2GB")
+        raise RefusedError(
+            f"'{written}' is less than one byte",
+            "write a number and a unit, such as 640MB or 1.2GB",
+        )
     return result
 
 
@@ -33,14 +36,23 @@ def seconds(written: str | int) -> float:
         return float(written)
     found = _DURATION.fullmatch(written.strip())
     if found is None:
-        raise RefusedError(f"'{written}' is no duration", "such as 3s or 2500ms; a number alone is seconds")
+        raise RefusedError(
+            f"'{written}' is no duration", "such as 3s or 2500ms; a number alone is seconds"
+        )
     result = float(found[1]) / (1000 if found[2] == "ms" else 1)
     if result < _SHORTEST:
-        raise RefusedError(f"'{written}' is less than a millisecond", "write a number and a unit, such as 3s or 2500ms")
+        raise RefusedError(
+            f"'{written}' is less than a millisecond",
+            "write a number and a unit, such as 3s or 2500ms",
+        )
     return result
 
 
 def _advice(text: str) -> str:
     letter = re.fullmatch(r"([0-9.]+)([kKmMgG])[a-zA-Z]?", text)
     units = "units are B, kB, MB, GB (decimal) and KiB, MiB, GiB"
-    return f"did you mean '{letter[1]}{letter[2].upper()}B'? {units}" if letter else f"such as 640MB or 1.2GB; {units}"
+    return (
+        f"did you mean '{letter[1]}{letter[2].upper()}B'? {units}"
+        if letter
+        else f"such as 640MB or 1.2GB; {units}"
+    )

@@ -10,7 +10,9 @@ from slimbake.manifest.files import NotTextError, decoded
 from slimbake.manifest.places import Place
 
 # Everything but YAML's printable characters; libyaml refuses it too, but without a line and column.
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def source(path: Path) -> str:
@@ -20,7 +22,9 @@ def source(path: Path) -> str:
     except NotTextError as error:
         raise refused(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
-        raise refused(path, "no such file", "go to the folder of your manifest, or name the file") from error
+        raise refused(
+            path, "no such file", "go to the folder of your manifest, or name the file"
+        ) from error
     except OSError as error:
         raise refused(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
@@ -28,7 +32,9 @@ def source(path: Path) -> str:
     if found := _CONTROL.search(text):
         code = f"{ord(found[0]):04X}"
         hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
-        raise refused(path, f"the control character U+{code}", hint, Place.offset(text, found.start()))
+        raise refused(
+            path, f"the control character U+{code}", hint, Place.offset(text, found.start())
+        )
     return text
 
 

@@ -11,7 +11,10 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 _FORM = "write a name, extras, versions: httpx, httpx[http2], httpx>=0.27,<1"
-_BUILT = "put the package into the repository as a folder (./libs/name), or on the package index that you use"
+_BUILT = (
+    "put the package into the repository as a folder (./libs/name), or on the package index that"
+    " you use"
+)
 
 
 def normalised(name: str) -> str:
@@ -35,8 +38,14 @@ def checked(spec: str) -> str:
     """The requirement itself, when it is one that a lock can hold; otherwise RefusedError."""
     if _NAME.fullmatch(spec) and not spec.endswith(_ARCHIVES):
         return spec  # the most frequent form; the parser below costs 30 ms to import
-    if "://" in spec or re.search(r"\s@|^[\w.-]+(\[[^]]*\])?@", spec) or spec.startswith(("git+", "file:")):
-        raise RefusedError(f"'{spec}' is an address, and only names and folders can be locked", _BUILT)
+    if (
+        "://" in spec
+        or re.search(r"\s@|^[\w.-]+(\[[^]]*\])?@", spec)
+        or spec.startswith(("git+", "file:"))
+    ):
+        raise RefusedError(
+            f"'{spec}' is an address, and only names and folders can be locked", _BUILT
+        )
     if spec.endswith(_ARCHIVES):
         raise RefusedError(f"'{spec}' is a built package", _BUILT)
     from packaging.requirements import InvalidRequirement, Requirement
@@ -53,7 +62,9 @@ def _advice(spec: str) -> str:
         return f"versions are compared with '==': {mend[1]}=={mend[2]}"
     if "=>" in spec or "=<" in spec:
         return f"the '=' comes last: {spec.replace('=>', '>=').replace('=<', '<=')}"
-    if mend := re.fullmatch(r"([\w.-]+)\s*((?:[<>=!~]=?)\s*[\w.*]+)\s+((?:[<>=!~]=?)\s*[\w.*]+)", spec):
+    if mend := re.fullmatch(
+        r"([\w.-]+)\s*((?:[<>=!~]=?)\s*[\w.*]+)\s+((?:[<>=!~]=?)\s*[\w.*]+)", spec
+    ):
         return f"put a comma between versions: {mend[1]}{mend[2]},{mend[3]}"
     if mend := re.fullmatch(r"([\w.-]+)\s*\^\s*([0-9]+)([\w.]*)", spec):
         return f"'^' is Poetry's: {mend[1]}>={mend[2]}{mend[3]},<{int(mend[2]) + 1}"

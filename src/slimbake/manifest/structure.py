@@ -14,8 +14,8 @@ from slimbake.manifest.source import refused, source
 def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], Report]:
     """What of a file is sound, and the report of what is not, for rules to go on with.
 
-    `schema`: the name of its file; `begins`: what to tell who left the file empty. Raises ManifestError where the
-    file cannot be read to its end.
+    `schema`: the name of its file; `begins`: what to tell who left the file empty. Raises
+    ManifestError where the file cannot be read to its end.
     """
     text = source(path)
     report = Report(path.name, text)

@@ -19,7 +19,10 @@ _WORDS = {
         "a key without its ':'",
         "write it as `key: value`, and close quotes on the line that opens them",
     ),
-    "did not find expected '-' indicator": ("this does not continue the list above it", "begin it with '- '"),
+    "did not find expected '-' indicator": (
+        "this does not continue the list above it",
+        "begin it with '- '",
+    ),
     "block sequence entries are not allowed in this context": (
         "a list item where no list can begin",
         "begin the list on a line of its own, below its key",
@@ -36,12 +39,18 @@ _WORDS = {
         "an escape that is no character",
         "write '\\\\' for a backslash, or use single quotes",
     ),
-    "found a tab character that violates indentation": ("a tab in the indentation", "indent with spaces"),
+    "found a tab character that violates indentation": (
+        "a tab in the indentation",
+        "indent with spaces",
+    ),
     "did not find expected <document start>": (
         "this stands outside the manifest's mapping",
         "every top-level key begins in the first column",
     ),
-    "exceeded maximum nesting depth": ("nested too deep to be read", "a manifest has six levels at most"),
+    "exceeded maximum nesting depth": (
+        "nested too deep to be read",
+        "a manifest has six levels at most",
+    ),
     "found undefined tag handle": (
         "an unknown tag",
         "a manifest is plain data: put a text that begins with '!' in quotes",
@@ -56,7 +65,10 @@ _UNCLOSED = {
         "a mapping that is not closed",
         "close it with '}', and put ',' between entries",
     ),
-    "found unexpected end of stream": ("a quote that is not closed", "close it with the same quote"),
+    "found unexpected end of stream": (
+        "a quote that is not closed",
+        "close it with the same quote",
+    ),
 }
 _CHARACTER = "found character that cannot start any token"
 

@@ -24,7 +24,9 @@ def without_torch(manifest: Manifest, report: Report) -> None:
         if entry.torch and not requires_torch([entry.requirements]):
             _told((*path, "torch"), entry.torch, kind[:-1], report)
         for variant in entry.variants:
-            if variant.torch and not requires_torch([*below, entry.requirements, variant.requirements]):
+            if variant.torch and not requires_torch(
+                [*below, entry.requirements, variant.requirements]
+            ):
                 _told((*path, "variants", variant.name, "torch"), variant.torch, kind[:-1], report)
 
 

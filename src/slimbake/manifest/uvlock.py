@@ -13,10 +13,11 @@ Package = Mapping[str, Any]
 
 
 def requirements(lock: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The pins of a `uv.lock` (`name==version`, with a marker where it has one), and the folders of local packages.
+    """The pins of a `uv.lock` (`name==version`, with a marker where it has one), and the folders of
+    local packages.
 
-    Folders are relative to the lock. Development groups and extras that nobody asks for are left out. Raises
-    RefusedError for what no lock of ours can hold.
+    Folders are relative to the lock. Development groups and extras that nobody asks for are left
+    out. Raises RefusedError for what no lock of ours can hold.
     """
     packages = [each for each in lock.get("package", []) if isinstance(each, dict)]
     roots = [each for each in packages if _folder(each) == "."]
@@ -34,7 +35,11 @@ def requirements(lock: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         own = dependency.get("marker", "")
         marker = f"({outer}) and ({own})" if outer and own else outer or own
         package = _find(dependency, packages)
-        key = (package["name"], package.get("version", ""), f"{marker} {dependency.get('extra', ())}")
+        key = (
+            package["name"],
+            package.get("version", ""),
+            f"{marker} {dependency.get('extra', ())}",
+        )
         if key in seen:
             continue
         seen.add(key)
@@ -70,4 +75,6 @@ def _find(dependency: Mapping[str, Any], packages: list[dict[str, Any]]) -> Pack
 
 def _folder(package: Package) -> str:
     source = package.get("source", {})
-    return next((source[kind] for kind in ("virtual", "editable", "directory") if kind in source), "")
+    return next(
+        (source[kind] for kind in ("virtual", "editable", "directory") if kind in source), ""
+    )

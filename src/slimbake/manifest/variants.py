@@ -1,6 +1,8 @@
-"""Variants: each becomes a base or service of its own here, so that what follows knows bases and services alone. Pure.
+"""Variants: each becomes a base or service of its own here, so that what follows knows bases and
+services alone. Pure.
 
-The first variant of a base or service keeps the name; the others are copies, named after the entry and the variant.
+The first variant of a base or service keeps the name; the others are copies, named after the entry
+and the variant.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from dataclasses import fields, replace
 from slimbake.manifest.model import Base, Budget, Manifest, Pairs, Requirements, Service, Variant
 from slimbake.manifest.parity import together
 
-INDEX = "pypi"  # the build of torch that the index of everything else has; so it is where nothing is said
+# the build of torch that the index of everything else has; so it is where nothing is said
+INDEX = "pypi"
 
 
 def derived(name: str, variant: str) -> str:
@@ -22,15 +25,18 @@ def derived(name: str, variant: str) -> str:
 def expanded(manifest: Manifest) -> Manifest:
     """The manifest with a base or service for each variant, and none that has several.
 
-    What stands on a base with variants has the same ones. A variant with another build of torch than the family's is
-    a family of its own, so what it stands on is copied too; without one, it stands on the very same bases.
+    What stands on a base with variants has the same ones. A variant with another build of torch
+    than the family's is a family of its own, so what it stands on is copied too; without one, it
+    stands on the very same bases.
     """
     return _Expansion(manifest).manifest()
 
 
 def axis(chain: Sequence[Base | Service]) -> tuple[str, ...]:
     """The variants of the last of a chain, root first: those of the first that has some."""
-    return next((tuple(variant.name for variant in each.variants) for each in chain if each.variants), ())
+    return next(
+        (tuple(variant.name for variant in each.variants) for each in chain if each.variants), ()
+    )
 
 
 def said(entry: Base | Service, variant: str) -> Variant:
@@ -94,9 +100,13 @@ class _Expansion:
         names = axis((*chain, service))
         if not names:
             return [service]
-        return [self._service(service, chain, variant, first=variant == names[0]) for variant in names]
+        return [
+            self._service(service, chain, variant, first=variant == names[0]) for variant in names
+        ]
 
-    def _service(self, service: Service, chain: Sequence[Base], variant: str, *, first: bool) -> Service:
+    def _service(
+        self, service: Service, chain: Sequence[Base], variant: str, *, first: bool
+    ) -> Service:
         own = said(service, variant)
         base = service.base
         if base and axis(chain):
@@ -108,7 +118,9 @@ class _Expansion:
             name=service.name if first else derived(service.name, variant),
             base=base,
             # What another variant is read from is no code either.
-            requirements=replace(_added(service.requirements, own.requirements), files=_files(service)),
+            requirements=replace(
+                _added(service.requirements, own.requirements), files=_files(service)
+            ),
             env=_over(service.env, own.env),
             platforms=own.platforms or service.platforms,
             budget=_limits(service.budget, own.budget),
@@ -125,14 +137,22 @@ class _Expansion:
 def _base(base: Base, own: Variant, copy_of: str = "") -> Base:
     requirements = _added(base.requirements, own.requirements)
     torch = own.torch or base.torch
-    return replace(base, requirements=requirements, torch=torch, variants=(), variant=own.name, copy_of=copy_of)
+    return replace(
+        base, requirements=requirements, torch=torch, variants=(), variant=own.name, copy_of=copy_of
+    )
 
 
 def _added(asked: Requirements, more: Requirements) -> Requirements:
     return Requirements(
-        *(tuple(dict.fromkeys((*own, *further))) for own, further in (
-            (asked.specs, more.specs), (asked.packages, more.packages), (asked.files, more.files)))
-    )  # fmt: skip
+        *(
+            tuple(dict.fromkeys((*own, *further)))
+            for own, further in (
+                (asked.specs, more.specs),
+                (asked.packages, more.packages),
+                (asked.files, more.files),
+            )
+        )
+    )
 
 
 def _limits(budget: Budget, own: Budget) -> Budget:

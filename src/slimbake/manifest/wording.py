@@ -105,7 +105,11 @@ def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]
         return f"a name of {len(name)} characters", f"{schema['maxLength']} at most"
     allowed = f"allowed: {schema.get('patternErrorMessage', 'one character or more')}"
     mended = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    if kind in ("base", "service") and mended != name and re.fullmatch(schema.get("pattern", ""), mended):
+    if (
+        kind in ("base", "service")
+        and mended != name
+        and re.fullmatch(schema.get("pattern", ""), mended)
+    ):
         allowed = f"did you mean '{mended}'?\n{allowed}"
     return f"'{name}' cannot be the name of {article} {kind}", allowed
 
@@ -118,7 +122,10 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
         return _choice(path, found, schema["enum"])
     if validator == "pattern":
         if path[2:3] == ("secrets",):  # it may be the secret
-            return "this is not the name of a variable", f"{_SECRET[1]}\nallowed: {schema['patternErrorMessage']}"
+            return (
+                "this is not the name of a variable",
+                f"{_SECRET[1]}\nallowed: {schema['patternErrorMessage']}",
+            )
         return f"'{found}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
     if validator in ("minLength", "minItems", "minProperties"):
         return _empty(validator, schema)
@@ -139,10 +146,17 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
     if path[2:3] == ("secrets",) and len(path) == 4 and found is not None:
         return _SECRET
     if found is None:
-        mend = "give it keys, or remove it" if types == ["object"] else "give it a value, or remove the key"
+        mend = (
+            "give it keys, or remove it"
+            if types == ["object"]
+            else "give it a value, or remove the key"
+        )
         return f"nothing stands here, and {wanted} is wanted", mend
     if types == ["boolean"] and isinstance(found, str | Word | int):
-        return f"{getattr(found, 'text', found)!r} is neither true nor false", "write true or false, without quotes"
+        return (
+            f"{getattr(found, 'text', found)!r} is neither true nor false",
+            "write true or false, without quotes",
+        )
     if isinstance(found, Word | int):
         text = found.text if isinstance(found, Word) else str(found)
         meaning = found.meaning if isinstance(found, Word) else f"the number {found}"
@@ -150,10 +164,14 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
         if "string" in types:
             supported = f"\nsupported: {', '.join(schema['enum'])}" if "enum" in schema else ""
             return message, f'write it in quotes: "{text}"{supported}'
-        return message, "write a plain number, such as 8000" if types == ["integer"] else _form(path, schema)
+        return message, "write a plain number, such as 8000" if types == ["integer"] else _form(
+            path, schema
+        )
     if isinstance(found, str):
         return f"the text '{found}', and {wanted} is wanted", _unquoted(path, found, types, schema)
-    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", _form(path, schema)
+    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", _form(
+        path, schema
+    )
 
 
 def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any]) -> str:
@@ -163,7 +181,11 @@ def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any
         return f"write it without quotes: {found}"
     if types == ["array"]:
         try:
-            words = shlex.split(found) if path[-1:] == ("command",) else re.split(r"[\s,]+", found.strip())
+            words = (
+                shlex.split(found)
+                if path[-1:] == ("command",)
+                else re.split(r"[\s,]+", found.strip())
+            )
         except ValueError:  # an unclosed quote
             words = found.split()
         return f"write a list: [{', '.join(map(_flow, words))}]"
@@ -201,4 +223,7 @@ def _empty(validator: str, schema: dict[str, Any]) -> Told:
     if validator == "minItems":
         return "an empty list", "give it an item, or remove the key"
     keys = schema.get("properties")
-    return "an empty mapping", f"one of: {', '.join(keys)}" if keys else "give it an entry, or remove the key"
+    return (
+        "an empty mapping",
+        f"one of: {', '.join(keys)}" if keys else "give it an entry, or remove the key",
+    )

@@ -1,7 +1,9 @@
-"""What an unquoted YAML word means: a text, a plain whole number, nothing, or something that needs quotes.
+"""What an unquoted YAML word means: a text, a plain whole number, nothing, or something that needs
+quotes.
 
-YAML 1.1 and 1.2 disagree about `no`, `0123`, `1e3`, `1:30` and more, and so do editors and parsers. The
-manifest has no use for any of them, so they are kept as written and refused with a word about quotes.
+YAML 1.1 and 1.2 disagree about `no`, `0123`, `1e3`, `1:30` and more, and so do editors and parsers.
+The manifest has no use for any of them, so they are kept as written and refused with a word about
+quotes.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ import re
 from dataclasses import dataclass
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset(word for base in ("true", "yes", "on") for word in (base, base.title(), base.upper()))
-_FALSE = frozenset(word for base in ("false", "no", "off") for word in (base, base.title(), base.upper()))
+_TRUE = frozenset(
+    word for base in ("true", "yes", "on") for word in (base, base.title(), base.upper())
+)
+_FALSE = frozenset(
+    word for base in ("false", "no", "off") for word in (base, base.title(), base.upper())
+)
 _BOOLS = _TRUE | _FALSE
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -20,7 +26,9 @@ _RADIX = re.compile(r"[-+]?0(?:b_*[01][01_]*|o[0-7]+|x_*[0-9a-fA-F][0-9a-fA-F_]*
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
-_NUMERIC = re.compile("|".join(f"(?:{each.pattern})" for each in (_SEXAGESIMAL, _RADIX, _FLOAT, _SPECIAL, _DATE)))
+_NUMERIC = re.compile(
+    "|".join(f"(?:{each.pattern})" for each in (_SEXAGESIMAL, _RADIX, _FLOAT, _SPECIAL, _DATE))
+)
 _FIRST = frozenset("0123456789+-.")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
@@ -42,7 +50,9 @@ class Word:
 
     @property
     def number(self) -> float | None:
-        """The number that every reader of YAML or JSON takes it for; None where it is none, or they disagree."""
+        """The number that every reader of YAML or JSON takes it for; None where it is none, or they
+        disagree.
+        """
         return float(self.text) if _DECIMAL.fullmatch(self.text) else None
 
 

@@ -1,8 +1,10 @@
-"""The jobs of a pipeline in waves, from the plan's graph: what is shared is built once, and before what stands on it.
+"""The jobs of a pipeline in waves, from the plan's graph: what is shared is built once, and before
+what stands on it.
 
-Wave 1 is one job for each lane, not one for each base: a base that extends another waits for it anyway, those that do
-not are built side by side by BuildKit, and no base has to be pulled to build the next. All exports and references are
-made on one base, which the job has and which is not pushed.
+Wave 1 is one job for each lane, not one for each base: a base that extends another waits for it
+anyway, those that do not are built side by side by BuildKit, and no base has to be pulled to build
+the next. All exports and references are made on one base, which the job has and which is not
+pushed.
 """
 
 from __future__ import annotations
@@ -17,29 +19,44 @@ MOST_JOBS = 256  # of one matrix: GitHub's limit
 
 
 def matrix(
-    plan: Plan, selected: tuple[str, ...], unchanged: tuple[str, ...] = (), costs: Mapping[str, float] = {}
+    plan: Plan,
+    selected: tuple[str, ...],
+    unchanged: tuple[str, ...] = (),
+    costs: Mapping[str, float] = {},
 ) -> Matrix:
     """The jobs that build these services.
 
-    `unchanged`: those of them that need no job. `costs`: how long a service took when it was last built, in any unit;
-    beyond 256 jobs, services are put together in jobs that take about as long as one another.
+    `unchanged`: those of them that need no job. `costs`: how long a service took when it was last
+    built, in any unit; beyond 256 jobs, services are put together in jobs that take about as long
+    as one another.
     """
     wanted = tuple(name for name in selected if name not in unchanged)
-    lanes = {lane: tuple(name for name in wanted if _platforms(plan, name, lane)) for lane in plan.pipeline.lanes}
+    lanes = {
+        lane: tuple(name for name in wanted if _platforms(plan, name, lane))
+        for lane in plan.pipeline.lanes
+    }
     lanes = {lane: names for lane, names in lanes.items() if names}
     shared = max(1, MOST_JOBS // max(1, len(lanes)))
     return {
         "bases": {"include": [_bases(plan, lane, names) for lane, names in lanes.items()]},
         "services": {
-            "include": [job for lane, names in lanes.items() for job in _services(plan, lane, names, costs, shared)]
+            "include": [
+                job
+                for lane, names in lanes.items()
+                for job in _services(plan, lane, names, costs, shared)
+            ]
         },
-        "merges": [_merge(plan, name, lanes) for name in wanted] if len(plan.pipeline.lanes) > 1 else [],
+        "merges": [_merge(plan, name, lanes) for name in wanted]
+        if len(plan.pipeline.lanes) > 1
+        else [],
         "unchanged": " ".join(name for name in selected if name in unchanged),
     }
 
 
 def shared_by(plan: Plan, services: tuple[str, ...]) -> tuple[Target, ...]:
-    """What is shared of all that these services and their checks stand on, each after what it stands on itself."""
+    """What is shared of all that these services and their checks stand on, each after what it
+    stands on itself.
+    """
     return tuple(target for target in plan.needed(plan.with_checks(services)) if target.shared)
 
 

@@ -1,4 +1,5 @@
-"""The child pipeline of GitLab: the jobs that the generated .gitlab-ci.yml lays out, each as often as the plan has it.
+"""The child pipeline of GitLab: the jobs that the generated .gitlab-ci.yml lays out, each as often
+as the plan has it.
 
 Pure. The result is JSON, which is YAML: no text in it can be anything but a text.
 """
@@ -15,11 +16,15 @@ STAGES = ("bases", "services", "merge", "summary")
 
 
 def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
-    """The child pipeline. `parent`: what .gitlab-ci.yml says. Its last job is always there: a pipeline needs one."""
+    """The child pipeline. `parent`: what .gitlab-ci.yml says. Its last job is always there: a
+    pipeline needs one.
+    """
     laid_out = {name: job for name, job in parent.items() if name.startswith(".")}
     made: dict[str, Any] = {"stages": list(STAGES), "variables": parent["variables"], **laid_out}
     for base in matrix["bases"]["include"]:
-        made[f"check ({base['lane']})"] = _job("check", base, {"SERVICES": base["services"], "RECORD": base["lane"]})
+        made[f"check ({base['lane']})"] = _job(
+            "check", base, {"SERVICES": base["services"], "RECORD": base["lane"]}
+        )
         if ".bases" in laid_out:
             made[f"bases ({base['lane']})"] = _job("bases", base, {"SERVICES": base["services"]})
     for job in matrix["services"]["include"] if ".services" in laid_out else ():
@@ -28,10 +33,16 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
         said = _job("services", job, {"SERVICES": job["services"], "RECORD": job["id"]})
         made[f"bake {job['name']} ({job['lane']})"] = {**said, **needs}
     if matrix["unchanged"] and ".unchanged" in laid_out:
-        made["unchanged"] = {"extends": ".unchanged", "variables": {"SERVICES": matrix["unchanged"]}}
+        made["unchanged"] = {
+            "extends": ".unchanged",
+            "variables": {"SERVICES": matrix["unchanged"]},
+        }
     if matrix["merges"] and ".merge" in laid_out:
         made["merge"] = {"extends": ".merge", "variables": {"MERGES": " ".join(matrix["merges"])}}
-    made["summary"] = {"extends": ".summary", "variables": {"MATRIX": {"value": _short(matrix), "expand": False}}}
+    made["summary"] = {
+        "extends": ".summary",
+        "variables": {"MATRIX": {"value": _short(matrix), "expand": False}},
+    }
     return json.dumps(made, indent=1)
 
 
@@ -44,4 +55,6 @@ def _job(kind: str, of: Any, variables: Mapping[str, str]) -> dict[str, Any]:
 def _short(matrix: Matrix) -> str:
     """What the summary reads of a matrix: a variable holds no more than 128 KiB."""
     jobs = [{"services": job["services"]} for job in matrix["services"]["include"]]
-    return json.dumps({"services": {"include": jobs}, "unchanged": matrix["unchanged"]}, separators=(",", ":"))
+    return json.dumps(
+        {"services": {"include": jobs}, "unchanged": matrix["unchanged"]}, separators=(",", ":")
+    )

@@ -1,4 +1,6 @@
-"""The jobs of a pipeline as data, in waves: small enough for one line of a job's output, and with no word of shell."""
+"""The jobs of a pipeline as data, in waves: small enough for one line of a job's output, and with
+no word of shell.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ from typing import TypedDict
 
 
 class BasesJob(TypedDict):
-    """Wave 1, once for each lane: build and push what services share: bases, exported models, references."""
+    """Wave 1, once for each lane: build and push what services share: bases, exported models,
+    references.
+    """
 
     lane: str  # the name of the lane: of its digests, and of the scope of its caches
     runner: str
@@ -39,5 +43,8 @@ class Matrix(TypedDict):
 
     bases: Bases
     services: Services
-    merges: list[str]  # with several lanes: REPOSITORY/LANE,LANE/SUFFIX of each service; its tag's suffix may be empty
-    unchanged: str  # services that need no job, separated by spaces: a registry holds them, or nothing of them changed
+    # with several lanes: REPOSITORY/LANE,LANE/SUFFIX of each service; its tag's suffix may be empty
+    merges: list[str]
+    # services that need no job, separated by spaces: a registry holds them, or nothing of them
+    # changed
+    unchanged: str

@@ -17,16 +17,17 @@ from slimbake.images.model import StoredImage, StoredLayer
 from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.state import write_atomically
 
-_JSON_LIMIT = 4_000_000  # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
+# bytes; manifests and configurations are far smaller, layers that start like them are not JSON
+_JSON_LIMIT = 4_000_000
 _KEPT = 1000  # images in the cache, the latest ones
 
 
 def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None) -> Measurement:
     """Measure images that the engine holds; of one for several platforms, that for this machine's.
 
-    `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is addressed by its
-    content, so that never ages. `layouts`: what `known_layers` gave, once a build has filled it; it is removed.
-    Raises SetupError where the engine cannot save an image.
+    `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is
+    addressed by its content, so that never ages. `layouts`: what `known_layers` gave, once a build
+    has filled it; it is removed. Raises SetupError where the engine cannot save an image.
     """
     known = _load(cache)
     unknown = sorted({image for image in images.values() if image not in known})
@@ -39,15 +40,19 @@ def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None)
         _store(cache, known)
     if layouts:
         shutil.rmtree(layouts, ignore_errors=True)
-    return Measurement(tuple(Image(name=name, digest=image, layers=known[image]) for name, image in images.items()))
+    return Measurement(
+        tuple(Image(name=name, digest=image, layers=known[image]) for name, image in images.items())
+    )
 
 
 def known_layers(names: Iterable[str], cache: Path) -> Path | None:
-    """A folder beside `cache` into which a build can put OCI layouts of these images, less the layers known by now.
+    """A folder beside `cache` into which a build can put OCI layouts of these images, less the
+    layers known by now.
 
-    To save an image of torch takes seconds; of a change to its service only the layer that is new is written here.
-    The known layers lie there as files without content, which is what keeps them from being written. None where
-    nothing is known: an engine saves what images share once, builds would write it once for each.
+    To save an image of torch takes seconds; of a change to its service only the layer that is new
+    is written here. The known layers lie there as files without content, which is what keeps them
+    from being written. None where nothing is known: an engine saves what images share once, builds
+    would write it once for each.
     """
     layers = _layers(_load(cache))
     if not layers:
@@ -65,7 +70,9 @@ def known_layers(names: Iterable[str], cache: Path) -> Path | None:
 
 
 def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | None:
-    """The images as they were measured before, so that an engine need not save them; None where one is unknown."""
+    """The images as they were measured before, so that an engine need not save them; None where one
+    is unknown.
+    """
     known = _load(cache)
     if not all(image in known for image in images.values()):
         return None
@@ -76,7 +83,9 @@ def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | 
             "",
             "",
             tuple(
-                StoredLayer(layer.diff, layer.blob, layer.compressed or 0, layer.compressed is not None)
+                StoredLayer(
+                    layer.diff, layer.blob, layer.compressed or 0, layer.compressed is not None
+                )
                 for layer in known[image]
             ),
         )
@@ -87,13 +96,17 @@ def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | 
 def remembered(images: Mapping[str, str], cache: Path) -> Measurement:
     """Those of these images, name -> id, that were measured before."""
     known = _load(cache)
-    return Measurement(tuple(Image(name, image, known[image]) for name, image in images.items() if image in known))
+    return Measurement(
+        tuple(Image(name, image, known[image]) for name, image in images.items() if image in known)
+    )
 
 
 def remember(measured: Measurement, cache: Path) -> None:
     """Keep what images weigh where `measure` and `stored` find it."""
     known = _load(cache)
-    if new := {image.digest: image.layers for image in measured.images if image.digest not in known}:
+    if new := {
+        image.digest: image.layers for image in measured.images if image.digest not in known
+    }:
         _store(cache, known | new)
 
 
@@ -107,7 +120,9 @@ def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
 
 def _store(cache: Path, known: Mapping[str, tuple[Layer, ...]]) -> None:
     kept = list(known.items())[-_KEPT:]
-    text = json.dumps({image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1)
+    text = json.dumps(
+        {image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1
+    )
     write_atomically(cache, text.encode())
     write_atomically(cache.with_name(".gitignore"), b"*\n")
 
@@ -118,7 +133,9 @@ def _layers(known: Mapping[str, tuple[Layer, ...]]) -> dict[str, Layer]:
 
 
 class _Blobs:
-    """The blobs of one or more images in a format of OCI, in any order; of those that are known, only the names."""
+    """The blobs of one or more images in a format of OCI, in any order; of those that are known,
+    only the names.
+    """
 
     def __init__(self, known: Mapping[str, Layer]) -> None:
         self._documents: dict[str, Any] = {}
@@ -142,8 +159,12 @@ class _Blobs:
             if "layers" not in manifest:
                 continue
             diffs = self._documents[manifest["config"]["digest"]]["rootfs"]["diff_ids"]
-            layers = tuple(self._layer(blob, diff) for blob, diff in zip(manifest["layers"], diffs, strict=True))
-            # Engines with the containerd store call an image by its manifest, those without by its configuration.
+            layers = tuple(
+                self._layer(blob, diff)
+                for blob, diff in zip(manifest["layers"], diffs, strict=True)
+            )
+            # Engines with the containerd store call an image by its manifest, those without by its
+            # configuration.
             found[digest] = found[manifest["config"]["digest"]] = layers
         return found | {
             digest: found[chosen]
@@ -165,7 +186,9 @@ class _Blobs:
 
 
 def _saved(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
-    """The layers of these images, as the engine saves them: in the stream, blobs may come before what names them."""
+    """The layers of these images, as the engine saves them: in the stream, blobs may come before
+    what names them.
+    """
     blobs = _Blobs(known)
     with docker.saved(images) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:

@@ -14,12 +14,15 @@ from slimbake.measure.compressed import Weight
 from slimbake.measure.contents import clean
 from slimbake.measure.detail import Bound, Contents
 
-LEVEL = 3  # both sides of the comparison have the same: a stronger one takes five times as long and tells the same
+# both sides of the comparison have the same: a stronger one takes five times as long and tells the
+# same
+LEVEL = 3
 _WHOLE = 1 << 22  # bytes; what is larger has to have a digest already, so that it need not be held
 
 
 def bound(layers: Mapping[StoredLayer, Blobs], contents: Mapping[str, Contents]) -> Bound:
-    """Read every distinct layer once more: each layer's tar, and one tar of each content that is new, are compressed.
+    """Read every distinct layer once more: each layer's tar, and one tar of each content that is
+    new, are compressed.
 
     Raises SetupError where a layer cannot be read.
     """
@@ -27,7 +30,10 @@ def bound(layers: Mapping[StoredLayer, Blobs], contents: Mapping[str, Contents])
     seen: set[bytes] = set()
     uncompressed = apart = 0
     for layer, blobs in layers.items():
-        digests = {file.path: bytes.fromhex(file.digest.partition(":")[2]) for file in contents[layer.diff].large}
+        digests = {
+            file.path: bytes.fromhex(file.digest.partition(":")[2])
+            for file in contents[layer.diff].large
+        }
         alone = Weight("zstd", LEVEL)
         with streams.layer(blobs, layer) as tar:
             for member, content in streams.members(streams.Tee(tar, alone.write)):
@@ -50,7 +56,9 @@ def bound(layers: Mapping[StoredLayer, Blobs], contents: Mapping[str, Contents])
     return Bound(len(seen), uncompressed, everything.end(), apart)
 
 
-def _digest(member: tarfile.TarInfo, content: IO[bytes], known: Mapping[str, bytes]) -> tuple[bytes, bytes | None]:
+def _digest(
+    member: tarfile.TarInfo, content: IO[bytes], known: Mapping[str, bytes]
+) -> tuple[bytes, bytes | None]:
     """A file's digest, and its content if that had to be read for it."""
     path = clean(member.name)
     if member.size > _WHOLE and path in known:

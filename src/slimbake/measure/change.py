@@ -16,7 +16,9 @@ COUNTED = ("uncompressed", "compressed", "gzip", "zstd")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure before and after, in bytes; None where it was not measured, or where there is no such image or layer."""
+    """A figure before and after, in bytes; None where it was not measured, or where there is no
+    such image or layer.
+    """
 
     before: int | None
     after: int | None
@@ -35,12 +37,17 @@ class Changed:
 
     name: str  # of the image
     only: str  # "before" or "after"; "" = in both
-    layer: tuple[str | None, str | None] | None  # digests of its tar before and after; None: the image as a whole
+    # digests of its tar before and after; None: the image as a whole
+    layer: tuple[str | None, str | None] | None
     figures: tuple[tuple[str, Change], ...]
 
     def as_json(self) -> dict[str, Any]:
         place = {} if self.layer is None else {"before": self.layer[0], "after": self.layer[1]}
-        return {"only": self.only, **place, **{name: change.as_json() for name, change in self.figures}}
+        return {
+            "only": self.only,
+            **place,
+            **{name: change.as_json() for name, change in self.figures},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,9 @@ class Changes:
             "images": {
                 image.name: {
                     **image.as_json(),
-                    "layers": [layer.as_json() for layer in self.layers if layer.name == image.name],
+                    "layers": [
+                        layer.as_json() for layer in self.layers if layer.name == image.name
+                    ],
                 }
                 for image in self.images
             },
@@ -66,13 +75,16 @@ class Changes:
 def changes(before: Any, after: Any, file: str) -> Changes:
     """Compare two measurements as `slimbake sizes --json` prints them.
 
-    Layers are told apart by the digests of their tars; where some differ at one place, they are paired in their order.
-    Raises UsageError where `before`, read from `file`, is no such measurement.
+    Layers are told apart by the digests of their tars; where some differ at one place, they are
+    paired in their order. Raises UsageError where `before`, read from `file`, is no such
+    measurement.
     """
     try:
         return _changes(before, after)
     except (KeyError, TypeError, AttributeError):
-        raise UsageError(f"{file} is no measurement", "`slimbake sizes --json` prints one") from None
+        raise UsageError(
+            f"{file} is no measurement", "`slimbake sizes --json` prints one"
+        ) from None
 
 
 def _changes(before: Any, after: Any) -> Changes:
@@ -87,7 +99,9 @@ def _changes(before: Any, after: Any) -> Changes:
             digests = (one["diff"] if one else None, other["diff"] if other else None)
             layers.append(Changed(name, _only(one, other), digests, _figures(one, other)))
     keys = ("unique_on_registry", "unique_on_host")
-    return Changes(tuple(images), tuple(layers), tuple((key, Change(before[key], after[key])) for key in keys))
+    return Changes(
+        tuple(images), tuple(layers), tuple((key, Change(before[key], after[key])) for key in keys)
+    )
 
 
 def _only(before: object, after: object) -> str:
@@ -96,12 +110,18 @@ def _only(before: object, after: object) -> str:
 
 def _figures(before: Figures | None, after: Figures | None) -> tuple[tuple[str, Change], ...]:
     old, new = before or {}, after or {}
-    return tuple((key, Change(old.get(key), new.get(key))) for key in COUNTED if key in old or key in new)
+    return tuple(
+        (key, Change(old.get(key), new.get(key))) for key in COUNTED if key in old or key in new
+    )
 
 
-def _pairs(before: list[Figures], after: list[Figures]) -> list[tuple[Figures | None, Figures | None]]:
+def _pairs(
+    before: list[Figures], after: list[Figures]
+) -> list[tuple[Figures | None, Figures | None]]:
     found: list[tuple[Figures | None, Figures | None]] = []
-    matcher = SequenceMatcher(None, [each["diff"] for each in before], [each["diff"] for each in after], autojunk=False)
+    matcher = SequenceMatcher(
+        None, [each["diff"] for each in before], [each["diff"] for each in after], autojunk=False
+    )
     for kind, low, high, start, end in matcher.get_opcodes():
         if kind == "equal":
             continue

@@ -1,4 +1,6 @@
-"""What layers weigh as gzip and as zstd, found out by compressing them: a store holds one of the two at most."""
+"""What layers weigh as gzip and as zstd, found out by compressing them: a store holds one of the
+two at most.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,9 @@ class Runs:
 def compressed(layer: Callable[[], AbstractContextManager[Tee]], known: Contents) -> Contents:
     """A layer's contents with the bytes of its tar, and of each part of it, as gzip and zstd.
 
-    A part is compressed by itself, as a tar for each unbroken run of its files, so that parts add up to packages and
-    directories; together they weigh a little more than the layer. Levels: GZIP and ZSTD. Reads the layer twice.
+    A part is compressed by itself, as a tar for each unbroken run of its files, so that parts add
+    up to packages and directories; together they weigh a little more than the layer. Levels: GZIP
+    and ZSTD. Reads the layer twice.
     """
     with layer() as tar:
         whose = owners(
@@ -87,8 +90,13 @@ def compressed(layer: Callable[[], AbstractContextManager[Tee]], known: Contents
         for member, content in members(Tee(tar, gzip.write, zstd.write)):
             if content is not None:
                 path = clean(member.name)
-                runs.file((top(path), owner(path, whose)), member.tobuf(), chunks(content), member.size)
+                runs.file(
+                    (top(path), owner(path, whose)), member.tobuf(), chunks(content), member.size
+                )
         runs.end()
-    parts = (replace(part, gzip=sums[0], zstd=sums[1]) for part in known.parts
-             for sums in [runs.sums[part.directory, part.owner]])  # fmt: skip
+    parts = (
+        replace(part, gzip=sums[0], zstd=sums[1])
+        for part in known.parts
+        for sums in [runs.sums[part.directory, part.owner]]
+    )
     return replace(known, parts=tuple(parts), gzip=gzip.end(), zstd=zstd.end())

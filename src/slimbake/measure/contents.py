@@ -1,4 +1,6 @@
-"""What is in a layer: bytes by owner and directory, whiteouts, and a digest of each file that is worth one."""
+"""What is in a layer: bytes by owner and directory, whiteouts, and a digest of each file that is
+worth one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from slimbake.images.streams import chunks
 from slimbake.measure.detail import Contents, File, Part
 from slimbake.measure.owners import Owner, is_record, owner, owners
 
-LARGE = 4000  # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
+# bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
+LARGE = 4000
 _WHITEOUT = ".wh."
 _RECORD_LIMIT = 32_000_000  # bytes
 
@@ -55,7 +58,9 @@ def _digest(content: IO[bytes]) -> str:
     return found.hexdigest()
 
 
-def _sorted_out(files: list[tuple[str, int, str]], known: Mapping[str, Owner], whiteouts: tuple[str, ...]) -> Contents:
+def _sorted_out(
+    files: list[tuple[str, int, str]], known: Mapping[str, Owner], whiteouts: tuple[str, ...]
+) -> Contents:
     sums: dict[tuple[str, Owner], tuple[int, int]] = {}
     large = []
     for path, size, digest in files:
@@ -65,5 +70,7 @@ def _sorted_out(files: list[tuple[str, int, str]], known: Mapping[str, Owner], w
         sums[key] = (total + size, count + 1)
         if digest:
             large.append(File(path, size, f"sha256:{digest}"))
-    parts = tuple(Part(directory, whose, *each) for (directory, whose), each in sorted(sums.items()))
+    parts = tuple(
+        Part(directory, whose, *each) for (directory, whose), each in sorted(sums.items())
+    )
     return Contents(sum(size for _, size, _ in files), len(files), whiteouts, parts, tuple(large))

@@ -1,4 +1,6 @@
-"""A measurement in all detail, as values: what is in each layer. Bytes; what was not measured is None, never 0."""
+"""A measurement in all detail, as values: what is in each layer. Bytes; what was not measured is
+None, never 0.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +51,16 @@ class Contents:
         """From what `as_json` gave. Raises KeyError and TypeError for anything else."""
         parts = tuple(Part(**{**part, "owner": Owner(**part["owner"])}) for part in found["parts"])
         large = tuple(File(**file) for file in found["large"])
-        return cls(**{**found, "whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large})
+        return cls(
+            **{**found, "whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a fleet cannot go below, and what its layers are; all by one compressor at one level (zstd 3)."""
+    """What a fleet cannot go below, and what its layers are; all by one compressor at one level
+    (zstd 3).
+    """
 
     files: int  # distinct contents
     uncompressed: int  # of distinct contents: the bound of a host

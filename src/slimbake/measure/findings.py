@@ -1,4 +1,6 @@
-"""What a fleet carries without need: whiteouts, contents that lie in two layers, bytes above the lower bound. Pure."""
+"""What a fleet carries without need: whiteouts, contents that lie in two layers, bytes above the
+lower bound. Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import Any
 from slimbake.measure.detail import Survey
 
 _LICENCE = re.compile(
-    r"(^|/)(common-licenses|licenses?)/|(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.IGNORECASE
+    r"(^|/)(common-licenses|licenses?)/|(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$",
+    re.IGNORECASE,
 )
 
 
@@ -32,7 +35,9 @@ class Duplicate:
 
     @property
     def waste(self) -> int:
-        """Bytes beyond one copy for each layer; a layer with two copies is the package's own affair."""
+        """Bytes beyond one copy for each layer; a layer with two copies is the package's own
+        affair.
+        """
         return self.uncompressed * (len({copy.layer for copy in self.copies}) - 1)
 
 
@@ -54,7 +59,8 @@ class Findings:
     whiteouts: tuple[Copy, ...]
     duplicates: tuple[Duplicate, ...]  # the largest waste first
     registry: Distance | None = None  # as stored, against one tar
-    layers: Distance | None = None  # the same layers by the compressor of the bound: only what lies where differs
+    # the same layers by the compressor of the bound: only what lies where differs
+    layers: Distance | None = None
     host: Distance | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -62,7 +68,11 @@ class Findings:
         found = asdict(self)
         for made, duplicate in zip(found["duplicates"], self.duplicates, strict=True):
             made["waste"] = duplicate.waste
-        for key, distance in (("registry", self.registry), ("layers", self.layers), ("host", self.host)):
+        for key, distance in (
+            ("registry", self.registry),
+            ("layers", self.layers),
+            ("host", self.host),
+        ):
             if distance:
                 found[key]["above"] = distance.above
         return found
@@ -74,7 +84,9 @@ def findings(survey: Survey) -> Findings:
     for image in survey.measurement.images:
         for diff in dict.fromkeys(layer.diff for layer in image.layers):
             users[diff] = (*users.get(diff, ()), image.name)
-    whiteouts = tuple(Copy(d, path, users[d]) for d, found in survey.contents.items() for path in found.whiteouts)
+    whiteouts = tuple(
+        Copy(d, path, users[d]) for d, found in survey.contents.items() for path in found.whiteouts
+    )
     bound = survey.bound
     if bound is None:
         return Findings(whiteouts, _duplicates(survey, users))
@@ -111,7 +123,11 @@ def _reason(copies: list[Copy]) -> str:
     if all(is_licence(copy.path) for copy in copies):
         return "a licence, which each package has to carry"
     by_layer = {copy.layer: set(copy.images) for copy in copies}
-    together = [one & other for one in by_layer.values() for other in by_layer.values() if one is not other]
+    together = [
+        one & other for one in by_layer.values() for other in by_layer.values() if one is not other
+    ]
     if not any(together) and len({copy.path for copy in copies}) == 1:
-        return "in layers that no image has both of: a base that their images share would hold it once"
+        return (
+            "in layers that no image has both of: a base that their images share would hold it once"
+        )
     return ""

@@ -39,17 +39,21 @@ class Growth:
     packages: tuple[Package, ...]  # the largest changes first; () where the layers were not read
 
 
-def grown(before: Held, after: Held, kind: Kind, contents: Mapping[str, Contents] | None) -> tuple[Growth, ...]:
+def grown(
+    before: Held, after: Held, kind: Kind, contents: Mapping[str, Contents] | None
+) -> tuple[Growth, ...]:
     """The targets whose layers changed in bytes, the one that grew most first.
 
-    `contents`: what is in the layers of both, by digest; None where one of them cannot be read any more. A layer that
-    nobody knows a name of is named by its digest.
+    `contents`: what is in the layers of both, by digest; None where one of them cannot be read any
+    more. A layer that nobody knows a name of is named by its digest.
     """
     old, new = _by_name(before), _by_name(after)
     found = []
     for name in dict.fromkeys((*old, *new)):
         change = _bytes(new.get(name, ()), kind) - _bytes(old.get(name, ()), kind)
-        packages = () if contents is None else _packages(old.get(name, ()), new.get(name, ()), contents)
+        packages = (
+            () if contents is None else _packages(old.get(name, ()), new.get(name, ()), contents)
+        )
         if change:
             found.append(Growth(name, change, packages))
     return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
@@ -57,7 +61,11 @@ def grown(before: Held, after: Held, kind: Kind, contents: Mapping[str, Contents
 
 def _by_name(image: Held) -> dict[str, tuple[Layer, ...]]:
     named = len(image.names) == len(image.layers)
-    names = image.names if named else tuple(f"layer {each.diff.removeprefix('sha256:')[:12]}" for each in image.layers)
+    names = (
+        image.names
+        if named
+        else tuple(f"layer {each.diff.removeprefix('sha256:')[:12]}" for each in image.layers)
+    )
     found: dict[str, tuple[Layer, ...]] = {}
     for name, layer in zip(names, image.layers, strict=True):
         found[name] = (*found.get(name, ()), layer)
@@ -65,18 +73,29 @@ def _by_name(image: Held) -> dict[str, tuple[Layer, ...]]:
 
 
 def _bytes(layers: Sequence[Layer], kind: Kind) -> int:
-    return sum((layer.uncompressed if kind == "uncompressed" else layer.compressed) or 0 for layer in layers)
+    return sum(
+        (layer.uncompressed if kind == "uncompressed" else layer.compressed) or 0
+        for layer in layers
+    )
 
 
-def _packages(before: Sequence[Layer], after: Sequence[Layer], contents: Mapping[str, Contents]) -> tuple[Package, ...]:
+def _packages(
+    before: Sequence[Layer], after: Sequence[Layer], contents: Mapping[str, Contents]
+) -> tuple[Package, ...]:
     old, new = _by_package(before, contents), _by_package(after, contents)
     found = (
         Package(
-            name, new.get(name, 0) - old.get(name, 0), "new" if name not in old else "gone" if name not in new else ""
+            name,
+            new.get(name, 0) - old.get(name, 0),
+            "new" if name not in old else "gone" if name not in new else "",
         )
         for name in dict.fromkeys((*old, *new))
     )
-    return tuple(sorted((each for each in found if each.bytes), key=lambda each: (-abs(each.bytes), each.name)))
+    return tuple(
+        sorted(
+            (each for each in found if each.bytes), key=lambda each: (-abs(each.bytes), each.name)
+        )
+    )
 
 
 def _by_package(layers: Sequence[Layer], contents: Mapping[str, Contents]) -> dict[str, int]:

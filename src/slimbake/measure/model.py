@@ -1,4 +1,6 @@
-"""A measurement as values. Sizes are bytes and never just "size"; what was not measured is None, never 0."""
+"""A measurement as values. Sizes are bytes and never just "size"; what was not measured is None,
+never 0.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,17 @@ class Measurement:
     def shared(self, image: Image) -> tuple[Layer, ...]:
         """The layers that another image stands on too, by chain: identical from the bottom up."""
         users = Counter(chain for each in self.images for chain in chains(each))
-        return tuple(layer for layer, chain in zip(image.layers, chains(image), strict=True) if users[chain] > 1)
+        return tuple(
+            layer
+            for layer, chain in zip(image.layers, chains(image), strict=True)
+            if users[chain] > 1
+        )
 
     def own_on_registry(self, image: Image) -> int | None:
         """Bytes of the blobs that no other image has."""
-        users = Counter(blob for each in self.images for blob in {layer.blob for layer in each.layers})
+        users = Counter(
+            blob for each in self.images for blob in {layer.blob for layer in each.layers}
+        )
         own = {layer.blob: layer.compressed for layer in image.layers if users[layer.blob] == 1}
         return total(own.values())
 
@@ -57,13 +65,19 @@ class Measurement:
         """Bytes on a registry: each distinct blob once."""
         return total(
             layer.compressed
-            for layer in {layer.blob: layer for image in self.images for layer in image.layers}.values()
+            for layer in {
+                layer.blob: layer for image in self.images for layer in image.layers
+            }.values()
         )
 
     @property
     def host(self) -> int:
         """Bytes on a host: each distinct chain of layers once."""
-        distinct = {chain: layer for i in self.images for layer, chain in zip(i.layers, chains(i), strict=True)}
+        distinct = {
+            chain: layer
+            for i in self.images
+            for layer, chain in zip(i.layers, chains(i), strict=True)
+        }
         return sum(layer.uncompressed for layer in distinct.values())
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Whose a file of a layer is: a Python package's, a Debian package's, weights, code, or nobody's. Pure."""
+"""Whose a file of a layer is: a Python package's, a Debian package's, weights, code, or nobody's.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,18 @@ def is_record(path: str) -> bool:
 
 
 def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
-    """The owner of each file that the records of packages name: dist-info's RECORD, dpkg's status.d."""
+    """The owner of each file that the records of packages name: dist-info's RECORD, dpkg's
+    status.d.
+    """
     found: dict[str, Owner] = {}
     for path, text in records.items():
         if match := _RECORD.fullmatch(path):
             owner = _package(match)
             for row in csv.reader(text.splitlines()):
                 if row:
-                    found[posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")] = owner
+                    found[
+                        posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")
+                    ] = owner
         elif match := _DEBIAN.fullmatch(path):
             status = records.get(path.removesuffix(".md5sums"), "")
             version = re.search(r"^Version: *(.+)$", status, re.MULTILINE)
@@ -46,7 +52,9 @@ def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
             if match["sums"]:
                 for line in text.splitlines():
                     named = line.partition(" ")[2].strip().lstrip("/")
-                    found[_MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named] = owner
+                    found[
+                        _MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named
+                    ] = owner
     return found
 
 

@@ -1,4 +1,6 @@
-"""How long an image takes to start, and what it has resident then: its own command, run as it is meant to be run."""
+"""How long an image takes to start, and what it has resident then: its own command, run as it is
+meant to be run.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ _KEPT = 1000
 class Started:
     """Medians of some starts, one after the other, each in a container of its own."""
 
-    startup: float  # seconds until its port accepts a connection; of a command, until `--help` has ended
-    rss: int  # the most bytes resident by then, in all its processes; of a command, in the largest of them
+    # seconds until its port accepts a connection; of a command, until `--help` has ended
+    startup: float
+    # the most bytes resident by then, in all its processes; of a command, in the largest of them
+    rss: int
     runs: int
 
     def as_json(self) -> dict[str, Any]:
@@ -41,11 +45,14 @@ class NotStarted(CheckError):
     """The command ended, or did not listen, or knows no `--help`."""
 
 
-def started(image: str, service: Running, runs: int = RUNS, environment: Mapping[str, str] = {}) -> Started:
-    """Start an image so many times, without a network, read-only, without root; `environment` comes on top of its own.
+def started(
+    image: str, service: Running, runs: int = RUNS, environment: Mapping[str, str] = {}
+) -> Started:
+    """Start an image so many times, without a network, read-only, without root; `environment` comes
+    on top of its own.
 
-    `image`: its id. The caller sees to it that nothing else keeps the machine busy. Raises NotStarted where the
-    command does not come so far, SetupError where the engine cannot run it.
+    `image`: its id. The caller sees to it that nothing else keeps the machine busy. Raises
+    NotStarted where the command does not come so far, SetupError where the engine cannot run it.
     """
     command = _command(image)
     found = [_once(image, command, service, environment) for _ in range(runs)]
@@ -59,8 +66,8 @@ def started(image: str, service: Running, runs: int = RUNS, environment: Mapping
 def budgeted(image: str, service: Running, cache: Path) -> Started | None:
     """What a service whose budget names start-up or RSS takes; None for others.
 
-    `cache`: a file with what held before, by image. What did not is measured again: the machine may have been busy.
-    Raises as `started` does.
+    `cache`: a file with what held before, by image. What did not is measured again: the machine may
+    have been busy. Raises as `started` does.
     """
     limits = service.budget
     if limits.startup is None and limits.rss is None:
@@ -71,7 +78,9 @@ def budgeted(image: str, service: Running, cache: Path) -> Started | None:
     found = started(image, service, BUDGET_RUNS)
     if holds(found, service):
         kept = list({**known, image: found}.items())[-_KEPT:]
-        write_atomically(cache, json.dumps({key: each.as_json() for key, each in kept}, indent=1).encode())
+        write_atomically(
+            cache, json.dumps({key: each.as_json() for key, each in kept}, indent=1).encode()
+        )
     return found
 
 
@@ -84,7 +93,9 @@ def holds(found: Started, service: Running) -> bool:
 
 def _load(cache: Path) -> dict[str, Started]:
     try:
-        return {image: Started(**each) for image, each in json.loads(cache.read_text("utf-8")).items()}
+        return {
+            image: Started(**each) for image, each in json.loads(cache.read_text("utf-8")).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -94,13 +105,20 @@ def _command(image: str) -> list[str]:
     return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
 
 
-def _once(image: str, command: list[str], service: Running, environment: Mapping[str, str]) -> dict[str, Any]:
+def _once(
+    image: str, command: list[str], service: Running, environment: Mapping[str, str]
+) -> dict[str, Any]:
     asked = {"command": command, "port": service.port, "limit": LIMIT}
     words = (
-        "--network=none", *HARDENED, *(f"--tmpfs={path}:mode=1777" for path in _paths(service)),
+        "--network=none",
+        *HARDENED,
+        *(f"--tmpfs={path}:mode=1777" for path in _paths(service)),
         *(f"--env={key}={value}" for key, value in environment.items()),
-        "--entrypoint=python", image, "-IB", "-",
-    )  # fmt: skip
+        "--entrypoint=python",
+        image,
+        "-IB",
+        "-",
+    )
     name = f"slimbake-start-{secrets.token_hex(6)}"
     text = Path(program.__file__).read_text("utf-8")
     done = contained(name, (*words, json.dumps(asked)), text, LIMIT + _GRACE)
@@ -109,7 +127,9 @@ def _once(image: str, command: list[str], service: Running, environment: Mapping
     try:
         found = dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):
-        raise SetupError(f"{service.service} could not be started", done.stderr.strip()[-2000:]) from None
+        raise SetupError(
+            f"{service.service} could not be started", done.stderr.strip()[-2000:]
+        ) from None
     if "error" in found:
         told = f"{service.service}: its command {found['error']}"
         raise NotStarted("\n".join((told, *(f"  {line}" for line in found["words"].splitlines()))))

@@ -1,4 +1,6 @@
-"""Measures images in all detail, wherever they lie: what is in their layers, and what that comes to."""
+"""Measures images in all detail, wherever they lie: what is in their layers, and what that comes
+to.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,15 @@ from slimbake.measure.model import Image, Layer, Measurement
 from slimbake.measure.shelf import Shelf
 
 
-def survey(sources: Iterable[Source], shelf: Shelf, *, compress: bool = False, lower_bound: bool = False) -> Survey:
-    """Measure the images of open sources; only layers that are not on the shelf are read, each once.
+def survey(
+    sources: Iterable[Source], shelf: Shelf, *, compress: bool = False, lower_bound: bool = False
+) -> Survey:
+    """Measure the images of open sources; only layers that are not on the shelf are read, each
+    once.
 
-    `compress`: also as gzip and zstd; `lower_bound`: also how far the fleet is from each file once. Both compress all
-    that is not on the shelf, at some 20 MB a second. Raises SetupError where a layer cannot be read.
+    `compress`: also as gzip and zstd; `lower_bound`: also how far the fleet is from each file once.
+    Both compress all that is not on the shelf, at some 20 MB a second. Raises SetupError where a
+    layer cannot be read.
     """
     images: list[StoredImage] = []
     layers: dict[StoredLayer, Blobs] = {}
@@ -32,7 +38,9 @@ def survey(sources: Iterable[Source], shelf: Shelf, *, compress: bool = False, l
             for layer in image.layers:
                 layers.setdefault(layer, source.blobs)
     distinct = {layer.diff: (layer, blobs) for layer, blobs in layers.items()}
-    found = {diff: _contents(layer, blobs, shelf, compress) for diff, (layer, blobs) in distinct.items()}
+    found = {
+        diff: _contents(layer, blobs, shelf, compress) for diff, (layer, blobs) in distinct.items()
+    }
     measurement = Measurement(tuple(_image(image, found) for image in images))
     floor = _bound(dict(distinct.values()), found, shelf) if lower_bound else None
     return Survey(measurement, found, floor)
@@ -65,7 +73,9 @@ def _image(image: StoredImage, found: Mapping[str, Contents]) -> Image:
     return Image(name=image.name, digest=image.digest, layers=tuple(layers))
 
 
-def _bound(layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], shelf: Shelf) -> Bound:
+def _bound(
+    layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], shelf: Shelf
+) -> Bound:
     digests = f"zstd {LEVEL} " + " ".join(layer.diff for layer in layers)
     key = "bound-" + hashlib.sha256(digests.encode()).hexdigest()
     if known := shelf.get(key):

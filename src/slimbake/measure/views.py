@@ -23,7 +23,9 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A layer, package or directory of the fleet, in bytes; where nothing else is said, distinct layers count once."""
+    """A layer, package or directory of the fleet, in bytes; where nothing else is said, distinct
+    layers count once.
+    """
 
     kind: str  # layer, python, debian, weights, code, directory
     name: str  # digest, name or path
@@ -63,7 +65,9 @@ def by_layer(survey: Survey) -> tuple[Row, ...]:
 
 def by_package(survey: Survey) -> tuple[Row, ...]:
     """Each package, weights, code, and what belongs to none by its directory; the largest first."""
-    return _largest_first(_grouped(survey, _parts(lambda p: (p.owner.kind, p.owner.name, p.owner.version))))
+    return _largest_first(
+        _grouped(survey, _parts(lambda p: (p.owner.kind, p.owner.name, p.owner.version)))
+    )
 
 
 def by_directory(survey: Survey) -> tuple[Row, ...]:
@@ -88,7 +92,9 @@ def described(found: Contents) -> str:
     return first + (f" and {len(others)} more" if others else "")
 
 
-def _parts(key: Callable[[Part], _Key]) -> Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]:
+def _parts(
+    key: Callable[[Part], _Key],
+) -> Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]:
     def split(_: Layer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
         groups: dict[_Key, list[Part]] = {}
         for part in found.parts:
@@ -96,13 +102,18 @@ def _parts(key: Callable[[Part], _Key]) -> Callable[[Layer, Contents], Iterable[
         for name, parts in groups.items():
             zstd = total(part.zstd for part in parts)
             gzip = total(part.gzip for part in parts)
-            size, files = sum(part.uncompressed for part in parts), sum(part.files for part in parts)
+            size, files = (
+                sum(part.uncompressed for part in parts),
+                sum(part.files for part in parts),
+            )
             yield name, Amount(size, files, gzip, zstd, zstd)
 
     return split
 
 
-def _grouped(survey: Survey, split: Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]) -> tuple[Row, ...]:
+def _grouped(
+    survey: Survey, split: Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]
+) -> tuple[Row, ...]:
     sums: dict[_Key, _Sum] = {}
     for image in survey.measurement.images:
         for layer, chain in zip(image.layers, chains(image), strict=True):

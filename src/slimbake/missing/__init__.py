@@ -39,29 +39,46 @@ class Found:
 
 
 def missing(
-    plan: Plan, targets: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
-    ca_bundle: str = "", seconds: float = SECONDS,
-) -> tuple[Found, ...]:  # fmt: skip
-    """Ask a registry for the images of these services and bases, and give what it says of each, in order.
+    plan: Plan,
+    targets: Iterable[str],
+    fingerprints: Mapping[str, str],
+    registry: str,
+    say: Say,
+    ca_bundle: str = "",
+    seconds: float = SECONDS,
+) -> tuple[Found, ...]:
+    """Ask a registry for the images of these services and bases, and give what it says of each, in
+    order.
 
-    One HEAD for each, several at once. `fingerprints`: what `released` gives; what has none is absent. All but
-    `held` is to be built. Doubts are said, in one line; nothing that the registry does or leaves undone is raised.
+    One HEAD for each, several at once. `fingerprints`: what `released` gives; what has none is
+    absent. All but `held` is to be built. Doubts are said, in one line; nothing that the registry
+    does or leaves undone is raised.
     """
     names = tuple(targets)
     found = {name: Found(name, "absent") for name in names}
-    asked = {name: f"{registry}/{plan.target(name).repository}" for name in names if name in fingerprints}
-    for name, answer in answers(asked, lambda name, at: at.digest(tag(fingerprints[name])), ca_bundle, seconds).items():
-        found[name] = doubted(name, answer) if isinstance(answer, RegistryError) else _found(name, answer)
+    asked = {
+        name: f"{registry}/{plan.target(name).repository}" for name in names if name in fingerprints
+    }
+    for name, answer in answers(
+        asked, lambda name, at: at.digest(tag(fingerprints[name])), ca_bundle, seconds
+    ).items():
+        found[name] = (
+            doubted(name, answer) if isinstance(answer, RegistryError) else _found(name, answer)
+        )
     told(found.values(), say)
     return tuple(found.values())
 
 
 def answers(
-    repositories: Mapping[str, str], ask: Callable[[str, Repository], T], ca_bundle: str, seconds: float
+    repositories: Mapping[str, str],
+    ask: Callable[[str, Repository], T],
+    ca_bundle: str,
+    seconds: float,
 ) -> dict[str, T | RegistryError]:
     """What a registry answers for each image, or why it gives no answer that can be used.
 
-    `repositories`: target -> repository, all of one registry; `ask`: what is asked of each, on one of many threads.
+    `repositories`: target -> repository, all of one registry; `ask`: what is asked of each, on one
+    of many threads.
     """
     from slimbake.registry.session import Host
 
@@ -72,7 +89,10 @@ def answers(
     if isinstance(host, RegistryError):
         return dict.fromkeys(repositories, host)
     with contextlib.closing(host):
-        calls = [partial(_asked, ask, name, repository, host) for name, repository in repositories.items()]
+        calls = [
+            partial(_asked, ask, name, repository, host)
+            for name, repository in repositories.items()
+        ]
         return dict(zip(repositories, together(calls, seconds, THREADS), strict=True))
 
 

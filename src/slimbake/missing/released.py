@@ -11,11 +11,12 @@ from slimbake.plan.model import CHECKS, Plan
 
 
 def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
-    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there is none.
+    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there
+    is none.
 
-    `found`: target -> fingerprint. A service has one of its image, its checks and its budget together. The budget is in
-    it since a pushed image held to one: a tighter one is to be checked, which needs the image here, though it changes
-    nothing in the image.
+    `found`: target -> fingerprint. A service has one of its image, its checks and its budget
+    together. The budget is in it since a pushed image held to one: a tighter one is to be checked,
+    which needs the image here, though it changes nothing in the image.
     """
     made = {t.name: found[t.name] for t in plan.targets if t.shared and t.name in found}
     for service in plan.services:
@@ -23,7 +24,9 @@ def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
         names = (service.service, *checks)
         if all(name in found for name in names):
             words = [*(found[name] for name in names), asdict(service.budget)]
-            made[service.service] = "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            made[service.service] = (
+                "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            )
     return made
 
 

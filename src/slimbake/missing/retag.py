@@ -1,4 +1,6 @@
-"""From what a registry has to a new version: the same bytes under another tag, nothing pulled and nothing built."""
+"""From what a registry has to a new version: the same bytes under another tag, nothing pulled and
+nothing built.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,28 @@ class Held:
 
 
 def held(
-    plan: Plan, targets: Iterable[str], fingerprints: Mapping[str, str], registry: str, say: Say,
-    ca_bundle: str = "", provenance: bool = False, seconds: float = SECONDS,
-) -> tuple[Held, ...]:  # fmt: skip
-    """The targets that a registry has released images of, read and checked; what is in doubt is left out, and said.
+    plan: Plan,
+    targets: Iterable[str],
+    fingerprints: Mapping[str, str],
+    registry: str,
+    say: Say,
+    ca_bundle: str = "",
+    provenance: bool = False,
+    seconds: float = SECONDS,
+) -> tuple[Held, ...]:
+    """The targets that a registry has released images of, read and checked; what is in doubt is
+    left out, and said.
 
-    As `missing`, and with what a matrix need not know: the image under the tag has the digest that the tag gave,
-    and states the target's fingerprint (see `statement`). `provenance`: an image without counts as absent.
+    As `missing`, and with what a matrix need not know: the image under the tag has the digest that
+    the tag gave, and states the target's fingerprint (see `statement`). `provenance`: an image
+    without counts as absent.
     """
     asked = missing(plan, targets, fingerprints, registry, lambda _: None, ca_bundle, seconds)
     found = {each.target: each for each in asked}
     repositories = {
-        name: f"{registry}/{plan.target(name).repository}" for name, each in found.items() if each.state == "held"
+        name: f"{registry}/{plan.target(name).repository}"
+        for name, each in found.items()
+        if each.state == "held"
     }
 
     def read(target: str, repository: Repository) -> Document | None:
@@ -52,27 +64,44 @@ def held(
         except (ValueError, TypeError, AttributeError, KeyError):
             raise RegistryError("no JSON of the OCI", why="answers what cannot be read") from None
         if not ours:
-            raise RegistryError("no statement", why="has an image that does not say that it was released for this")
+            raise RegistryError(
+                "no statement", why="has an image that does not say that it was released for this"
+            )
         return image if attested or not provenance else None
 
     read_ones = answers(repositories, read, ca_bundle, seconds)
-    unread = (doubted(name, each) for name, each in read_ones.items() if isinstance(each, RegistryError))
+    unread = (
+        doubted(name, each) for name, each in read_ones.items() if isinstance(each, RegistryError)
+    )
     told((*asked, *unread), say)
-    return tuple(Held(name, repositories[name], each) for name, each in read_ones.items() if isinstance(each, Document))
+    return tuple(
+        Held(name, repositories[name], each)
+        for name, each in read_ones.items()
+        if isinstance(each, Document)
+    )
 
 
-def retag(images: Iterable[Held], names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS) -> None:
+def retag(
+    images: Iterable[Held], names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
+) -> None:
     """Give images that a registry has their names of this version, target -> REPOSITORY:TAG.
 
-    Digests stay, so what is attached to the images stays attached. Raises BuildError with the registry's words.
+    Digests stay, so what is attached to the images stays attached. Raises BuildError with the
+    registry's words.
     """
     by_name = {image.target: image for image in images}
 
     def put(target: str, repository: Repository) -> None:
         repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
-    done = answers({name: image.repository for name, image in by_name.items()}, put, ca_bundle, seconds)
-    if failed := [f"{names[name]}: {error}" for name, error in done.items() if isinstance(error, RegistryError)]:
+    done = answers(
+        {name: image.repository for name, image in by_name.items()}, put, ca_bundle, seconds
+    )
+    if failed := [
+        f"{names[name]}: {error}"
+        for name, error in done.items()
+        if isinstance(error, RegistryError)
+    ]:
         raise BuildError(
             "\n".join(("images that the registry has could not be tagged", *failed)),
             "the same command goes on from here; without `--missing` it builds and pushes them",

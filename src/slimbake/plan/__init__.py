@@ -25,12 +25,17 @@ DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
 
 
-def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str, tuple[Applied, ...]] = {}) -> Plan:
+def plan(
+    manifest: Manifest,
+    locks: Mapping[str, str] = {},
+    passes: Mapping[str, tuple[Applied, ...]] = {},
+) -> Plan:
     """Decide everything that the manifest leaves open, for the whole fleet.
 
-    Targets: one for what steps mount, one runtime, one per base, per local package, per distinct weights, per
-    service, per smoke and per parity, each after all that it stands on. `locks`: lock file -> its text, for the images'
-    labels; `passes`: layer, called as its lock is -> what it carries.
+    Targets: one for what steps mount, one runtime, one per base, per local package, per distinct
+    weights, per service, per smoke and per parity, each after all that it stands on. `locks`: lock
+    file -> its text, for the images' labels; `passes`: layer, called as its lock is -> what it
+    carries.
     """
     manifest = layered(manifest)
     sources, torch = weights_sources(manifest), torch_builds(manifest)
@@ -39,10 +44,24 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
         make.inside(manifest),
         make.runtime(manifest),
         *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(make.weights(source, manifest) for weights, source in sources.items() if weights in below),
-        *(make.base(base, manifest, sources, torch[f"base-{base.name}"]) for base in manifest.bases),
-        *(_weights(source, sources, manifest) for weights, source in sources.items() if weights not in below),
-        *(make.service(service, manifest, sources, torch[service.name]) for service in manifest.services),
+        *(
+            make.weights(source, manifest)
+            for weights, source in sources.items()
+            if weights in below
+        ),
+        *(
+            make.base(base, manifest, sources, torch[f"base-{base.name}"])
+            for base in manifest.bases
+        ),
+        *(
+            _weights(source, sources, manifest)
+            for weights, source in sources.items()
+            if weights not in below
+        ),
+        *(
+            make.service(service, manifest, sources, torch[service.name])
+            for service in manifest.services
+        ),
         *(make.smoke(service) for service in manifest.services if service.smoke),
         *parities(manifest, sources),
     )
@@ -64,8 +83,14 @@ def plan(manifest: Manifest, locks: Mapping[str, str] = {}, passes: Mapping[str,
     return with_origin(decided, locks)
 
 
-def _weights(source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest) -> Target:
-    return exported(source, sources, manifest) if source.weights.export else make.weights(source, manifest)
+def _weights(
+    source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest
+) -> Target:
+    return (
+        exported(source, sources, manifest)
+        if source.weights.export
+        else make.weights(source, manifest)
+    )
 
 
 def _compression(manifest: Manifest) -> Compression:
@@ -74,13 +99,19 @@ def _compression(manifest: Manifest) -> Compression:
 
 
 def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
-    """Where nothing is named, one image of each service is built; every variant is a group of its own."""
+    """Where nothing is named, one image of each service is built; every variant is a group of its
+    own.
+    """
     variants = dict.fromkeys(service.variant for service in manifest.services if service.variant)
     chosen = {"default": [s.name for s in manifest.services if not s.copy_of]}
-    chosen |= {variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants}
+    chosen |= {
+        variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants
+    }
     checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in CHECKS}
     below = needed(targets, chosen["default"])
-    bases = [t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)]
+    bases = [
+        t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)
+    ]
     groups = {"default": chosen["default"], "bases": bases}
     for name, services in chosen.items():
         if name != "default":
@@ -88,7 +119,9 @@ def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
         for kind, named in checks.items():
             group = kind if name == "default" else f"{name}-{kind}"
             groups[group] = [named[service] for service in services if service in named]
-    return tuple(Group(name=name, targets=tuple(members)) for name, members in groups.items() if members)
+    return tuple(
+        Group(name=name, targets=tuple(members)) for name, members in groups.items() if members
+    )
 
 
 def _running(service: Service) -> Running:

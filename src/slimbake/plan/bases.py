@@ -1,4 +1,6 @@
-"""What bases and what stands on them have from below: read once, so that each layer is given only what it adds."""
+"""What bases and what stands on them have from below: read once, so that each layer is given only
+what it adds.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from slimbake.manifest.variants import INDEX
 
 
 def parents_first(manifest: Manifest) -> tuple[Base, ...]:
-    """The bases, each after the one that it extends or exports for; otherwise in the manifest's order."""
+    """The bases, each after the one that it extends or exports for; otherwise in the manifest's
+    order.
+    """
     by_name = {base.name: base for base in manifest.bases}
     ordered: dict[str, Base] = {}
 
@@ -24,7 +28,9 @@ def parents_first(manifest: Manifest) -> tuple[Base, ...]:
 
 
 def roots(manifest: Manifest) -> dict[str, str]:
-    """The root of each base's family, by the base's name: what exports is resolved with what it exports for."""
+    """The root of each base's family, by the base's name: what exports is resolved with what it
+    exports for.
+    """
     found: dict[str, str] = {}
     for base in parents_first(manifest):
         kin = base.extends or base.exports
@@ -38,15 +44,21 @@ def torch_builds(manifest: Manifest) -> dict[str, str]:
     A family has one, whichever of its bases names it.
     """
     root = roots(manifest)
-    named = {root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != INDEX}
+    named = {
+        root[base.name]: base.torch for base in manifest.bases if base.torch and base.torch != INDEX
+    }
     bases = {f"base-{name}": named.get(root[name], "") for name in root}
     own = {service.name: service.torch or manifest.torch or INDEX for service in manifest.services}
-    services = {s.name: bases[f"base-{s.base}"] if s.base else own[s.name] for s in manifest.services}
+    services = {
+        s.name: bases[f"base-{s.base}"] if s.base else own[s.name] for s in manifest.services
+    }
     return bases | {name: "" if build == INDEX else build for name, build in services.items()}
 
 
 def layered(manifest: Manifest) -> Manifest:
-    """The manifest with each local package asked for once: what a base has, nothing above it installs again."""
+    """The manifest with each local package asked for once: what a base has, nothing above it
+    installs again.
+    """
     below: dict[str, frozenset[LocalPackage]] = {}
     bases = []
     for base in parents_first(manifest):
@@ -54,7 +66,9 @@ def layered(manifest: Manifest) -> Manifest:
         below[base.name] = inherited.union(base.requirements.packages)
         bases.append(replace(base, requirements=_without(base.requirements, inherited)))
     services = tuple(
-        replace(service, requirements=_without(service.requirements, below[service.base])) if service.base else service
+        replace(service, requirements=_without(service.requirements, below[service.base]))
+        if service.base
+        else service
         for service in manifest.services
     )
     return replace(manifest, bases=tuple(bases), services=services)

@@ -13,14 +13,20 @@ from slimbake.plan.targets import external
 TOOLS = "tools"
 
 
-def carrying(target: Target, manifest: Manifest, passes: Mapping[str, tuple[Applied, ...]]) -> Target:
-    """A target with the passes that its own layer of packages carries; `passes`: by the name of the layer's lock."""
+def carrying(
+    target: Target, manifest: Manifest, passes: Mapping[str, tuple[Applied, ...]]
+) -> Target:
+    """A target with the passes that its own layer of packages carries; `passes`: by the name of the
+    layer's lock.
+    """
     if target.recipe is None or target.recipe.install is None:
         return target
     told = manifest.optimize.explain is not False
     install = replace(target.recipe.install, passes=passes.get(target.lock, ()), explain=told)
     tools = (external(manifest, TOOLS),) if install.strips else ()
-    return replace(target, recipe=replace(target.recipe, install=install), contexts=(*target.contexts, *tools))
+    return replace(
+        target, recipe=replace(target.recipe, install=install), contexts=(*target.contexts, *tools)
+    )
 
 
 def used(externals: Sequence[External], targets: Sequence[Target]) -> tuple[External, ...]:

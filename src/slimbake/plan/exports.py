@@ -13,14 +13,22 @@ from slimbake.plan.targets import FROM_INSIDE, GENERATED, INSIDE, RUNTIME, label
 SETTINGS = "exports"  # a folder in INSIDE: what each step is told
 PROGRAMS = (
     "export.py",
-    *("export_decoder.py", "export_encoder.py", "export_quantise.py", "export_torch.py", "export_weights.py"),
+    *(
+        "export_decoder.py",
+        "export_encoder.py",
+        "export_quantise.py",
+        "export_torch.py",
+        "export_weights.py",
+    ),
 )
 """All of them, for every model: what its task is, only its files say."""
 
 _CONTEXT = "/inside/context"  # where a step has its context
 
 
-def exported(source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest) -> Target:
+def exported(
+    source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest
+) -> Target:
     """The target of weights that are an export."""
     name, made = f"weights-{source.name}", source.weights.export
     assert made is not None  # noqa: S101 - for the type checker
@@ -42,7 +50,12 @@ def exported(source: WeightsSource, sources: dict[Weights, WeightsSource], manif
             ),
             lock=f"{below}.txt",  # it is those weights, in another form
         ),
-        contexts=(FROM_INSIDE, RUNTIME, ("base", f"target:base-{made.base}"), ("source", f"target:{below}")),
+        contexts=(
+            FROM_INSIDE,
+            RUNTIME,
+            ("base", f"target:base-{made.base}"),
+            ("source", f"target:{below}"),
+        ),
         labels=labels(manifest, name),
         repository=name,
         ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),

@@ -23,11 +23,14 @@ def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
 
 
 def standing(targets: Sequence[Target], links: Links = needing) -> dict[str, tuple[Target, ...]]:
-    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands has no time else.
+    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands
+    has no time else.
 
     `targets`: each after all that it stands on.
     """
     found: dict[str, frozenset[int]] = {}
     for place, target in enumerate(targets):
         found[target.name] = frozenset((place,)).union(*(found[name] for name in links(target)))
-    return {name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()}
+    return {
+        name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()
+    }

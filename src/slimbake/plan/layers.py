@@ -6,9 +6,11 @@ from slimbake.plan.model import Plan, Target
 
 
 def layers(plan: Plan, service: str) -> tuple[str, ...]:
-    """The name of the target that lays each layer, bottom first: runtime, bases, weights, the service itself.
+    """The name of the target that lays each layer, bottom first: runtime, bases, weights, the
+    service itself.
 
-    () where a Dockerfile or a template of the user's own lays some of them: their number is not known here.
+    () where a Dockerfile or a template of the user's own lays some of them: their number is not
+    known here.
     """
     found: list[str] = []
     for target in plan.held((service,)):

@@ -1,7 +1,8 @@
-"""The plan as values: every target with everything decided, so that templates and bake only lay it out.
+"""The plan as values: every target with everything decided, so that templates and bake only lay it
+out.
 
-Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. A tuple that is empty, or a
-text that is empty, means "has none": nothing here means "default".
+Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. A tuple that is
+empty, or a text that is empty, means "has none": nothing here means "default".
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ from slimbake.catalogue.model import Applied
 from slimbake.manifest.model import Budget, External, Pairs, Precision, Secret
 
 Kind = Literal[
-    "inside", "runtime", "base", "export", "wheel", "weights", "reference", "service", "smoke", "parity", "control"
+    "inside",
+    "runtime",
+    "base",
+    "export",
+    "wheel",
+    "weights",
+    "reference",
+    "service",
+    "smoke",
+    "parity",
+    "control",
 ]
-"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is measured against;
-`control`: what parity must notice, which nothing stands on and nobody builds who does not ask for it."""
+"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is
+measured against; `control`: what parity must notice, which nothing stands on and nobody builds who
+does not ask for it.
+"""
 
 CHECKS: tuple[Kind, ...] = ("smoke", "parity")
 """Of a service: what is built after its image, and before it has a name."""
@@ -29,8 +42,10 @@ class Install:
     """One step that installs the locked wheels of one layer."""
 
     lock: str  # file name under locks/
-    wheels: tuple[str, ...] = ()  # the names of local packages, each built by its target `wheel-<name>`
-    torch: str = ""  # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
+    # the names of local packages, each built by its target `wheel-<name>`
+    wheels: tuple[str, ...] = ()
+    # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
+    torch: str = ""
     passes: tuple[Applied, ...] = ()  # by name, sorted
     explain: bool = True  # the layer holds the ledger of what they removed
 
@@ -59,9 +74,11 @@ class Export:
 class Recipe:
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
-    template: str  # file name under templates/; a service's own: "./" and its path, relative to the root
+    # file name under templates/; a service's own: "./" and its path, relative to the root
+    template: str
     system: tuple[str, ...] = ()  # Debian packages
-    shared_weights: bool = False  # weights that several services share lie before what is not shared
+    # weights that several services share lie before what is not shared
+    shared_weights: bool = False
     install: Install | None = None
     own_weights: bool = False
     export: Export | None = None
@@ -90,7 +107,8 @@ class Target:
     suffix: str = ""  # "-cuda" of a variant that is not the first
     platforms: tuple[str, ...] = ()  # () = the variable PLATFORMS
     secrets: tuple[Secret, ...] = ()
-    online: bool = False  # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
+    # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
+    online: bool = False
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
 
     @property
@@ -104,16 +122,24 @@ class Target:
     @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
-        return tuple(value.removeprefix("target:") for _, value in self.contexts if value.startswith("target:"))
+        return tuple(
+            value.removeprefix("target:")
+            for _, value in self.contexts
+            if value.startswith("target:")
+        )
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """Of these, the ones whose layers lie in its image: what files alone are taken from stays outside."""
+        """Of these, the ones whose layers lie in its image: what files alone are taken from stays
+        outside.
+        """
         return () if self.kind in ("weights", "wheel", "reference") else self.needs
 
     @property
     def shared(self) -> bool:
-        """Whether it is built once in all and pushed, and whoever stands on it takes it from there by its digest."""
+        """Whether it is built once in all and pushed, and whoever stands on it takes it from there
+        by its digest.
+        """
         return bool(self.repository) and self.kind != "service"
 
 
@@ -140,7 +166,9 @@ class Compression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Targets that are asked for together: `default`, `bases`, `smoke`; and for each variant `cuda`, `cuda-smoke`."""
+    """Targets that are asked for together: `default`, `bases`, `smoke`; and for each variant
+    `cuda`, `cuda-smoke`.
+    """
 
     name: str
     targets: tuple[str, ...]
@@ -156,13 +184,17 @@ class Lane:
 
     @property
     def name(self) -> str:
-        """Its platforms as a word that no other lane has, fit for a tag: `linux_amd64`, `linux_amd64.linux_arm64`."""
+        """Its platforms as a word that no other lane has, fit for a tag: `linux_amd64`,
+        `linux_amd64.linux_arm64`.
+        """
         return ".".join(platform.replace("/", "_") for platform in self.platforms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """The pipeline of a CI system; with several lanes, each pushes its own images, which are merged in the end."""
+    """The pipeline of a CI system; with several lanes, each pushes its own images, which are merged
+    in the end.
+    """
 
     provider: Literal["github", "gitlab", "none"]
     cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
@@ -196,7 +228,10 @@ class Plan:
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
         """These services and all that checks them, as targets."""
         chosen = frozenset(services)
-        return (*services, *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen))
+        return (
+            *services,
+            *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen),
+        )
 
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
@@ -212,7 +247,9 @@ needing: Links = attrgetter("needs")
 holding: Links = attrgetter("holds")
 
 
-def needed(targets: Sequence[Target], names: Iterable[str], links: Links = needing) -> tuple[Target, ...]:
+def needed(
+    targets: Sequence[Target], names: Iterable[str], links: Links = needing
+) -> tuple[Target, ...]:
     """Of these targets, those named and all that they are linked to, each once, in the same order."""
     by_name = {target.name: target for target in targets}
     wanted: set[str] = set()

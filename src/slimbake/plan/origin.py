@@ -1,4 +1,6 @@
-"""What images say of their origin, as labels: the external that they were distilled from, and their locks. Pure."""
+"""What images say of their origin, as labels: the external that they were distilled from, and their
+locks. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 def locks(plan: Plan, target: str) -> tuple[str, ...]:
-    """The lock files of what lies in a target's image, bottom first: its bases', its weights', its own.
+    """The lock files of what lies in a target's image, bottom first: its bases', its weights', its
+    own.
 
     Not those of what builds a local package: that stays outside.
     """
@@ -27,12 +30,17 @@ def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     for each in targets:
         if each.recipe and each.kind != "wheel":
             system = f"{each.name}.system.txt" if each.recipe.system else ""
-            found += filter(None, (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock))
+            found += filter(
+                None,
+                (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock),
+            )
     return tuple(found)
 
 
 def exports(plan: Plan, target: str) -> dict[str, str]:
-    """Of these, the locks of weights that lie in the image in another form: lock file -> what that is called."""
+    """Of these, the locks of weights that lie in the image in another form: lock file -> what that
+    is called.
+    """
     found = (each for each in plan.held((target,)) if each.recipe and each.recipe.export)
     return {each.recipe.lock: each.name.removeprefix("weights-") for each in found if each.recipe}
 
@@ -40,16 +48,22 @@ def exports(plan: Plan, target: str) -> dict[str, str]:
 def lock_digest(texts: tuple[str, ...]) -> str:
     """The SHA-256 of these locks one after the other, without their comments."""
     lines = (line for text in texts for line in text.splitlines(keepends=True))
-    return "sha256:" + hashlib.sha256("".join(line for line in lines if line[0] != "#").encode()).hexdigest()
+    return (
+        "sha256:"
+        + hashlib.sha256("".join(line for line in lines if line[0] != "#").encode()).hexdigest()
+    )
 
 
 def is_ours(target: Target) -> bool:
-    """Whether a target is an image of Python that slimbake lays out; of the user's own Dockerfiles nothing is known."""
+    """Whether a target is an image of Python that slimbake lays out; of the user's own Dockerfiles
+    nothing is known.
+    """
     return bool(target.recipe) and target.kind in ("runtime", "base", "service")
 
 
 def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
-    """The plan with these labels on its images. `texts`: lock file -> its text; without one of them, no digest.
+    """The plan with these labels on its images. `texts`: lock file -> its text; without one of
+    them, no digest.
 
     Which digest the external has is known when it is baked, and is given to it then.
     """

@@ -41,18 +41,24 @@ class _Reference:
 
 
 def parities(manifest: Manifest, sources: dict[Weights, WeightsSource]) -> tuple[Target, ...]:
-    """The references, each once for all that are measured against it; the parity of each service that has one.
+    """The references, each once for all that are measured against it; the parity of each service
+    that has one.
 
-    And, built only where somebody asks for them, its negative controls: the same with models that are harmed.
+    And, built only where somebody asks for them, its negative controls: the same with models that
+    are harmed.
     """
     measured = {service: made for service in manifest.services if (made := _of(service))}
     names = _names(dict.fromkeys(measured.values()), sources)
     references = (_reference(each, name, sources, manifest) for each, name in names.items())
     exports = dict.fromkeys(service.weights for service in measured if service.weights)
-    harmed = {weights: _harmed(exported(sources[weights], sources, manifest)) for weights in exports}
+    harmed = {
+        weights: _harmed(exported(sources[weights], sources, manifest)) for weights in exports
+    }
     checks = [_parity(service, names[made]) for service, made in measured.items()]
     controls = [
-        _controls(check, harmed[s.weights].name) for s, check in zip(measured, checks, strict=True) if s.weights
+        _controls(check, harmed[s.weights].name)
+        for s, check in zip(measured, checks, strict=True)
+        if s.weights
     ]
     return (*references, *checks, *harmed.values(), *controls)
 
@@ -64,8 +70,13 @@ def _of(service: Service) -> _Reference | None:
     return _Reference(origin(weights), parity.texts, weights.export.base)
 
 
-def _names(found: dict[_Reference, None], sources: dict[Weights, WeightsSource]) -> dict[_Reference, str]:
-    slugs = {each: f"reference-{sources[each.weights].name}-{_slug(each.texts) or short(each.texts)}" for each in found}
+def _names(
+    found: dict[_Reference, None], sources: dict[Weights, WeightsSource]
+) -> dict[_Reference, str]:
+    slugs = {
+        each: f"reference-{sources[each.weights].name}-{_slug(each.texts) or short(each.texts)}"
+        for each in found
+    }
     taken = Counter(slugs.values())
     return {
         each: slug if taken[slug] == 1 else f"{slug}-{short(f'{each.texts}:{each.base}')}"
@@ -77,7 +88,9 @@ def _slug(texts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", PurePosixPath(texts).stem.lower()).strip("-")
 
 
-def _reference(made: _Reference, name: str, sources: dict[Weights, WeightsSource], manifest: Manifest) -> Target:
+def _reference(
+    made: _Reference, name: str, sources: dict[Weights, WeightsSource], manifest: Manifest
+) -> Target:
     texts = PurePosixPath(made.texts)
     return Target(
         name=name,
@@ -109,7 +122,11 @@ def _parity(service: Service, reference: str) -> Target:
         context=service.context,
         dockerfile=f"{GENERATED}/parity.Dockerfile",
         recipe=Recipe(template="parity.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, ("image", f"target:{service.name}"), ("reference", f"target:{reference}")),
+        contexts=(
+            FROM_INSIDE,
+            ("image", f"target:{service.name}"),
+            ("reference", f"target:{reference}"),
+        ),
         args=(("PARITY", parity.check), ("LIMITS", json.dumps(limits))),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
@@ -121,7 +138,9 @@ def _harmed(weights: Target) -> Target:
     name = f"{weights.name}-controls"
     recipe = weights.recipe
     assert recipe and recipe.export  # noqa: S101 - for the type checker
-    export = replace(recipe.export, programs=tuple(dict.fromkeys((*_HARMS, *recipe.export.programs))))
+    export = replace(
+        recipe.export, programs=tuple(dict.fromkeys((*_HARMS, *recipe.export.programs)))
+    )
     return replace(
         weights,
         name=name,

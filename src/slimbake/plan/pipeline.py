@@ -11,7 +11,9 @@ ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
 
 
 def pipeline(manifest: Manifest) -> Pipeline:
-    """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates all others."""
+    """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates
+    all others.
+    """
     provider = manifest.ci.provider or "github"
     platforms = tuple(dict.fromkeys((*of_fleet(manifest), *of_all(manifest))))
     labels = {HOST: ANY[provider], **dict(manifest.ci.runners)}
@@ -21,7 +23,10 @@ def pipeline(manifest: Manifest) -> Pipeline:
         first, *others = native
         lanes = (
             Lane(platforms=(first, *rest), runner=labels[first], emulates=bool(rest)),
-            *(Lane(platforms=(platform,), runner=labels[platform], emulates=False) for platform in others),
+            *(
+                Lane(platforms=(platform,), runner=labels[platform], emulates=False)
+                for platform in others
+            ),
         )
     else:
         lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)

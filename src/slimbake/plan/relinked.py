@@ -1,4 +1,6 @@
-"""A plan whose targets stand on images that a registry holds already, in place of targets that would be built. Pure."""
+"""A plan whose targets stand on images that a registry holds already, in place of targets that
+would be built. Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ IMAGE = "docker-image://"
 
 
 def relinked(plan: Plan, pushed: Mapping[str, str]) -> Plan:
-    """The plan without the targets that are `pushed`, target -> REPOSITORY@DIGEST: what was linked to them has these.
+    """The plan without the targets that are `pushed`, target -> REPOSITORY@DIGEST: what was linked
+    to them has these.
 
     What is decided of the others, and their order, stays.
     """

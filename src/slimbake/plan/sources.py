@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from slimbake.manifest.model import External, LocalPackage, Manifest, Weights
 
 DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
-DEFAULT_TOOLS = f"buildpack-deps:{DEBIAN}"  # the smallest official image of Debian that has binutils
+# the smallest official image of Debian that has binutils
+DEFAULT_TOOLS = f"buildpack-deps:{DEBIAN}"
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 
 
@@ -27,13 +28,22 @@ class WeightsSource:
 def externals(manifest: Manifest) -> tuple[External, ...]:
     """The images from outside: the manifest's, or the defaults."""
     given = {external.name: external for external in manifest.externals}
-    defaults = {"python": f"python:{manifest.python}-slim-{DEBIAN}", "uv": DEFAULT_UV, "tools": DEFAULT_TOOLS}
-    return tuple(given.get(name, External(name=name, image=image)) for name, image in defaults.items())
+    defaults = {
+        "python": f"python:{manifest.python}-slim-{DEBIAN}",
+        "uv": DEFAULT_UV,
+        "tools": DEFAULT_TOOLS,
+    }
+    return tuple(
+        given.get(name, External(name=name, image=image)) for name, image in defaults.items()
+    )
 
 
 def local_packages(manifest: Manifest) -> tuple[LocalPackage, ...]:
     """Every package inside the repository that somebody requires, once, by name."""
-    asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
+    asked = (
+        *(b.requirements for b in manifest.bases),
+        *(s.requirements for s in manifest.services),
+    )
     return tuple(sorted({p for r in asked for p in r.packages}, key=lambda package: package.name))
 
 
@@ -43,13 +53,17 @@ def origin(weights: Weights) -> Weights:
 
 
 def weights_sources(manifest: Manifest) -> dict[Weights, WeightsSource]:
-    """Distinct weights in the manifest's order, each export after what it is made from, with names that differ."""
+    """Distinct weights in the manifest's order, each export after what it is made from, with names
+    that differ.
+    """
     users = Counter(s.weights for s in manifest.services if s.weights)
     every = dict.fromkeys(each for weights in users for each in (origin(weights), weights))
     slugs = {weights: _slug(weights) for weights in every}
     taken = Counter(slugs.values())
     return {
-        weights: WeightsSource(weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights])
+        weights: WeightsSource(
+            weights, slug if taken[slug] == 1 else f"{slug}-{_short(weights)}", users[weights]
+        )
         for weights, slug in slugs.items()
     }
 

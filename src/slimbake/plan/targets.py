@@ -22,15 +22,22 @@ NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
 
 
 def inside(manifest: Manifest) -> Target:
-    """What steps mount and no image holds: our programs and, where something is installed, the locks and uv.
+    """What steps mount and no image holds: our programs and, where something is installed, the
+    locks and uv.
 
-    One target, so that these are sent to the engine once and not once for each target: of a bake that finds
-    everything built, that was a fifth of the time. A step mounts single files of it and is cached by their content.
+    One target, so that these are sent to the engine once and not once for each target: of a bake
+    that finds everything built, that was a fifth of the time. A step mounts single files of it and
+    is cached by their content.
     """
-    asked = (*(b.requirements for b in manifest.bases), *(s.requirements for s in manifest.services))
+    asked = (
+        *(b.requirements for b in manifest.bases),
+        *(s.requirements for s in manifest.services),
+    )
     packages = any(r.specs or r.packages for r in asked)
     installs = (
-        packages or any(s.weights or s.system for s in manifest.services) or any(b.system for b in manifest.bases)
+        packages
+        or any(s.weights or s.system for s in manifest.services)
+        or any(b.system for b in manifest.bases)
     )
     return Target(
         name="inside",
@@ -39,7 +46,11 @@ def inside(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), *((("passes", PASSES),) if packages else ()), external(manifest, "uv"))
+        contexts=(
+            ("locks", LOCKS),
+            *((("passes", PASSES),) if packages else ()),
+            external(manifest, "uv"),
+        )
         if installs
         else (),
         labels=labels(manifest, "inside"),
@@ -77,7 +88,9 @@ def wheel(package: LocalPackage, manifest: Manifest) -> Target:
     )
 
 
-def base(base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
+def base(
+    base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
+) -> Target:
     name = f"base-{base.name}"
     source = sources[base.weights] if base.weights else None
     return Target(
@@ -122,8 +135,14 @@ def weights(source: WeightsSource, manifest: Manifest) -> Target:
     )
 
 
-def service(service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str) -> Target:
-    source = sources[service.weights] if service.weights and service.weights not in _held(service, manifest) else None
+def service(
+    service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
+) -> Target:
+    source = (
+        sources[service.weights]
+        if service.weights and service.weights not in _held(service, manifest)
+        else None
+    )
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
@@ -192,7 +211,9 @@ def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
 
 
 def _below(base: str | None, asker: Base | Service) -> Pairs:
-    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each linked target."""
+    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each
+    linked target.
+    """
     if not base:
         return (("base", "target:runtime"),)
     return (("base", f"target:base-{base}"), *((RUNTIME,) if _installs(asker) else ()))
@@ -233,14 +254,24 @@ def labels(manifest: Manifest, target: str, extra: Pairs = ()) -> Pairs:
 
 
 def _ignore(service: Service) -> tuple[str, ...]:
-    """The context less what is not code: the user's .dockerignore first, so that nothing there can undo the rest."""
+    """The context less what is not code: the user's .dockerignore first, so that nothing there can
+    undo the rest.
+    """
     context = PurePosixPath(service.context)
-    weights = [service.weights.value] if service.weights and service.weights.source == "path" else []
+    weights = (
+        [service.weights.value] if service.weights and service.weights.source == "path" else []
+    )
     parity = service.parity or Parity()
-    named = (PurePosixPath(path) for path in (*service.requirements.files, *weights, parity.texts) if path)
+    named = (
+        PurePosixPath(path)
+        for path in (*service.requirements.files, *weights, parity.texts)
+        if path
+    )
     inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
-    beside = [path for path in (service.smoke, service.verify, parity.check, reference, *inside) if path]
+    beside = [
+        path for path in (service.smoke, service.verify, parity.check, reference, *inside) if path
+    ]
     return (*service.ignore, *NOT_CODE, *sorted(map(literal, beside)))
 
 

@@ -1,4 +1,6 @@
-"""The prove stage: what each pass saves, and whether everything still works without what it removes."""
+"""The prove stage: what each pass saves, and whether everything still works without what it
+removes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ from slimbake.prepare import lock_new, refreshed
 from slimbake.prove import control, environment, images, sample
 from slimbake.prove.company import all_but_each
 from slimbake.prove.kept import Kept
-from slimbake.prove.layers import KEPT, Layer, expect_nothing_lost, prove_layer, unless_it_holds, work_of, write
+from slimbake.prove.layers import (
+    KEPT,
+    Layer,
+    expect_nothing_lost,
+    prove_layer,
+    unless_it_holds,
+    work_of,
+    write,
+)
 from slimbake.prove.model import Caught, Compared
 from slimbake.prove.subjects import Workbench, unpruned_layer, workbench
 from slimbake.prove.subjects import subjects as subjects_of
@@ -41,13 +51,15 @@ def prove(
     every: bool = False,
     install: bool = False,
 ) -> tuple[Evidence, ...]:
-    """Try passes on every layer of packages that these services stand on, with the smokes of all that stand on it.
+    """Try passes on every layer of packages that these services stand on, with the smokes of all
+    that stand on it.
 
-    Each pass alone, all that hold together, and, on the images as they are then built, all but each. `names`: these
-    passes only; `only_stale`: those without fresh evidence; `every`: nobody named the services, so layers that cannot
-    be asked about are left out. What was found lies in `evidence/`, once images that are built with it hold. Raises
-    UsageError for a name that is no pass, NothingSelected where no layer is left, CheckError where images that are
-    built with what held in every trial do not hold, and as `workbench` does.
+    Each pass alone, all that hold together, and, on the images as they are then built, all but
+    each. `names`: these passes only; `only_stale`: those without fresh evidence; `every`: nobody
+    named the services, so layers that cannot be asked about are left out. What was found lies in
+    `evidence/`, once images that are built with it hold. Raises UsageError for a name that is no
+    pass, NothingSelected where no layer is left, CheckError where images that are built with what
+    held in every trial do not hold, and as `workbench` does.
     """
     root = manifest.file.parent
     passes = _catalogue(manifest, names)
@@ -106,10 +118,16 @@ def _put_back_unless_it_holds(manifest: Manifest, wanted: Sequence[Question]) ->
 
 def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
     """What the proven passes of a layer do to its packages."""
-    return {e.name: a for e in passes if e.name in layer.proven and (a := e.applied(layer.question.pins))}
+    return {
+        e.name: a
+        for e in passes
+        if e.name in layer.proven and (a := e.applied(layer.question.pins))
+    }
 
 
-def _below(question: Question, layers: Sequence[Layer], passes: Sequence[Pass]) -> tuple[Applied, ...]:
+def _below(
+    question: Question, layers: Sequence[Layer], passes: Sequence[Pass]
+) -> tuple[Applied, ...]:
     """What is proven, and not stale, on the layers that all services of a layer stand on as well."""
     return tuple(
         applied
@@ -122,40 +140,61 @@ def _below(question: Question, layers: Sequence[Layer], passes: Sequence[Pass]) 
 
 
 def check(
-    manifest: Manifest, services: Sequence[str], say: Say, count: int, seed: int, *, every: bool = False
+    manifest: Manifest,
+    services: Sequence[str],
+    say: Say,
+    count: int,
+    seed: int,
+    *,
+    every: bool = False,
 ) -> tuple[Compared, ...]:
-    """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as `workbench`."""
+    """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as
+    `workbench`.
+    """
     wanted = layers_of(manifest, services, say, every=every)
     drawn = sample.draw(wanted, catalogue(manifest.file.parent), manifest.file.parent, count, seed)
     if not drawn:
-        raise NothingSelected("there is no fresh evidence to try again", "`slimbake prove --stale` makes it")
+        raise NothingSelected(
+            "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"
+        )
     needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
     with subjects_of(manifest, needed, say) as subjects:
         return sample.compared(drawn, {subject.service: subject for subject in subjects}, say)
 
 
 def controls(manifest: Manifest, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
-    """Break the images of these services, each in several ways, and see whether their smokes notice."""
+    """Break the images of these services, each in several ways, and see whether their smokes
+    notice.
+    """
     with workbench(manifest, services, say) as bench:
         return control.controls(bench.ready.plan, bench.subjects, say)
 
 
 def measure_environment(
-    manifest: Manifest, services: Sequence[str], say: Say, *, names: Collection[str] = (), only_stale: bool = False
+    manifest: Manifest,
+    services: Sequence[str],
+    say: Say,
+    *,
+    names: Collection[str] = (),
+    only_stale: bool = False,
 ) -> None:
-    """Measure variables of the running image on the images of these services; into `evidence/images.json`.
+    """Measure variables of the running image on the images of these services; into
+    `evidence/images.json`.
 
-    `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass, NothingSelected where
-    there is no service, and as `workbench` does.
+    `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass,
+    NothingSelected where there is no service, and as `workbench` does.
     """
     root = manifest.file.parent
     passes = [each for each in _catalogue(manifest, names) if not names or each.name in names]
     if others := [each.name for each in passes if names and not each.env]:
         raise UsageError(
-            f"no variables: {', '.join(others)}", "`slimbake passes` lists those that set some: environment.*"
+            f"no variables: {', '.join(others)}",
+            "`slimbake passes` lists those that set some: environment.*",
         )
     if not services:
-        raise NothingSelected("no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`")
+        raise NothingSelected(
+            "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
+        )
     with workbench(manifest, services, say) as bench:
         built = tuple(_pruned(manifest, tuple(services), bench, say).values())
         environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)
@@ -166,19 +205,25 @@ def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
     known = {each.name for each in passes}
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them")
+            raise UsageError(
+                f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them"
+            )
     return passes
 
 
-def layers_of(manifest: Manifest, services: Sequence[str], say: Say, *, every: bool = False) -> tuple[Question, ...]:
+def layers_of(
+    manifest: Manifest, services: Sequence[str], say: Say, *, every: bool = False
+) -> tuple[Question, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
-    Layers that cannot be asked about, since something without a smoke stands on them or they are built for several
-    platforms, are left out in a line where `every` service is meant. Raises UsageError for one where services are
-    named, and NothingSelected where none is left.
+    Layers that cannot be asked about, since something without a smoke stands on them or they are
+    built for several platforms, are left out in a line where `every` service is meant. Raises
+    UsageError for one where services are named, and NothingSelected where none is left.
     """
     found = questions(settled(manifest), lock_texts(manifest))
-    meant = [q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}]
+    meant = [
+        q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}
+    ]
     chosen = []
     for question in meant:
         why, hint = _unasked(question)
@@ -196,7 +241,10 @@ def layers_of(manifest: Manifest, services: Sequence[str], say: Say, *, every: b
 def _unasked(question: Question) -> tuple[str, str]:
     """Why nothing can be proven on a layer, and the way out; "" where it can."""
     if question.unchecked:
-        return f"no smoke: {', '.join(question.unchecked)}", "what nothing checks cannot be proven: give it a `smoke:`"
+        return (
+            f"no smoke: {', '.join(question.unchecked)}",
+            "what nothing checks cannot be proven: give it a `smoke:`",
+        )
     if question.platforms != (this_platform(),):
         built = " and ".join(question.platforms)
         return (
@@ -206,15 +254,26 @@ def _unasked(question: Question) -> tuple[str, str]:
     return "", ""
 
 
-def _pruned(manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say) -> dict[str, Subject]:
-    """Build the services as their evidence says now, with their smokes. Raises CheckError where one does not hold."""
+def _pruned(
+    manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say
+) -> dict[str, Subject]:
+    """Build the services as their evidence says now, with their smokes. Raises CheckError where one
+    does not hold.
+    """
     plan = refreshed(manifest, say)
-    around = replace(bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools})
+    around = replace(
+        bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools}
+    )
     try:
         built = bake.bake(plan, services, manifest.file.parent, around, Options()).built
     except CheckError as error:
-        words = f"what held in every trial does not hold in the images that are built\n{error.message}"
-        hint = "leave a pass out that has to do with it: `optimize: {without: [NAME]}`, and prove again"
+        words = (
+            f"what held in every trial does not hold in the images that are built\n{error.message}"
+        )
+        hint = (
+            "leave a pass out that has to do with it: `optimize: {without: [NAME]}`, and prove"
+            " again"
+        )
         raise CheckError(words, hint) from None
     bare = {subject.service: subject for subject in bench.subjects}
     return {image.name: replace(bare[image.name], image=image.digest) for image in built}

@@ -1,4 +1,6 @@
-"""One layer's passes, tried: each alone, then all together. Which trials those are is decided here. Pure."""
+"""One layer's passes, tried: each alone, then all together. Which trials those are is decided here.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,19 @@ Passes = tuple[Applied, ...]
 _WAYS_OUT = {
     "verify": "`slimbake verify` shows whether it holds on the image as it is",
     "time": "make the check shorter, or prove where nothing else keeps the machine busy",
-    "startup": "what does not compile has no bytecode: ask for other versions of packages, or say `optimize: none`",
+    "startup": (
+        "what does not compile has no bytecode: ask for other versions of packages, or say"
+        " `optimize: none`"
+    ),
     "memory": "prove on a machine with more memory, or with a smaller check",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """Of one pass; what it removes and changes is compressed by itself, as a tar, apart from the rest of the layer."""
+    """Of one pass; what it removes and changes is compressed by itself, as a tar, apart from the
+    rest of the layer.
+    """
 
     names: frozenset[str]  # of the files
     bytes: int  # saved
@@ -49,18 +56,26 @@ class Tried:
 
 
 class Ask(Protocol):
-    """Tries several sets of passes, as many at once as the machine bears; each is named for whoever watches."""
+    """Tries several sets of passes, as many at once as the machine bears; each is named for whoever
+    watches.
+    """
 
-    def __call__(self, sets: Sequence[tuple[str, Passes]], held_out: bool = False) -> Sequence[Tried]:
-        """What came of each; `held_out`: also with the checks that no search and no single pass is tried with."""
+    def __call__(
+        self, sets: Sequence[tuple[str, Passes]], held_out: bool = False
+    ) -> Sequence[Tried]:
+        """What came of each; `held_out`: also with the checks that no search and no single pass is
+        tried with.
+        """
 
 
 def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
-    """What is found out about each pass, by its name. `known`: other passes that are proven, here and on layers below.
+    """What is found out about each pass, by its name. `known`: other passes that are proven, here
+    and on layers below.
 
-    Proven are those that hold alone and with all other proven ones, and save bytes compressed. One that holds alone
-    and fails in company is refuted with what failed; of two that do so together, the one that saves less. Raises
-    CheckError where the known ones do not hold, or the checks without any pass.
+    Proven are those that hold alone and with all other proven ones, and save bytes compressed. One
+    that holds alone and fails in company is refuted with what failed; of two that do so together,
+    the one that saves less. Raises CheckError where the known ones do not hold, or the checks
+    without any pass.
     """
     found: dict[str, Finding] = {}
     trying = []
@@ -76,7 +91,9 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
     if trying:
         _expect_bare_to_hold(ask)
     held = []
-    for candidate, tried in zip(trying, ask([(f"{c.each.name} alone", (c.applied,)) for c in trying]), strict=True):
+    for candidate, tried in zip(
+        trying, ask([(f"{c.each.name} alone", (c.applied,)) for c in trying]), strict=True
+    ):
         if tried.level:
             found[candidate.each.name] = _finding(candidate, "refuted", tried)
         elif candidate.weighed.zstd <= 0:
@@ -85,12 +102,17 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
             held.append(candidate)
     held.sort(key=lambda candidate: (-candidate.weighed.zstd, candidate.each.name))
     refuted = _in_company(held, ask, known)
-    found |= {c.each.name: _finding(c, "refuted", t, error=f"together with others: {t.error}") for c, t in refuted}
+    found |= {
+        c.each.name: _finding(c, "refuted", t, error=f"together with others: {t.error}")
+        for c, t in refuted
+    }
     return found | {candidate.each.name: _finding(candidate, "proven") for candidate in held}
 
 
 def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Candidate, Tried]]:
-    """Take out of `held` what does not hold with what stands before it, found by halving; it is given back."""
+    """Take out of `held` what does not hold with what stands before it, found by halving; it is
+    given back.
+    """
     refuted: list[tuple[Candidate, Tried]] = []
     while held or known:
         tried = ask([("all together", _passes(held, known))], held_out=True)[0]
@@ -110,20 +132,30 @@ def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Ca
 
 
 def _expect_bare_to_hold(ask: Ask) -> None:
-    """No pass is to blame for what fails without any: a limit of trials, a verify that is wrong. Raises CheckError."""
+    """No pass is to blame for what fails without any: a limit of trials, a verify that is wrong.
+    Raises CheckError.
+    """
     tried = ask([("without any pass", ())], held_out=True)[0]
     if tried.level:
         raise CheckError(
-            f"a trial without any pass does not hold: {tried.service} fails at {tried.level}\n{tried.error}",
-            _WAYS_OUT.get(tried.level, f"`slimbake smoke {tried.service}` shows whether its image holds"),
+            f"a trial without any pass does not hold: {tried.service} fails at"
+            f" {tried.level}\n{tried.error}",
+            _WAYS_OUT.get(
+                tried.level, f"`slimbake smoke {tried.service}` shows whether its image holds"
+            ),
         )
 
 
 def _expect_to_hold(known: Passes, ask: Ask) -> None:
-    """No new pass is to blame for what was proven before and does not hold any more. Raises CheckError."""
+    """No new pass is to blame for what was proven before and does not hold any more. Raises
+    CheckError.
+    """
     tried = ask([("those proven before", _passes((), known))], held_out=True)[0]
     if tried.level:
-        words = f"passes that were proven before do not hold any more: {tried.service} fails at {tried.level}"
+        words = (
+            f"passes that were proven before do not hold any more: {tried.service} fails at"
+            f" {tried.level}"
+        )
         raise CheckError(
             f"{words}\n{tried.error}",
             "`slimbake prove` without --stale and --pass tries all of them anew",
@@ -131,10 +163,17 @@ def _expect_to_hold(known: Passes, ask: Ask) -> None:
 
 
 def _passes(candidates: Sequence[Candidate], known: Passes) -> Passes:
-    return tuple(sorted((*(candidate.applied for candidate in candidates), *known), key=lambda applied: applied.name))
+    return tuple(
+        sorted(
+            (*(candidate.applied for candidate in candidates), *known),
+            key=lambda applied: applied.name,
+        )
+    )
 
 
-def _finding(candidate: Candidate, verdict: Verdict, tried: Tried = Tried(), *, error: str = "") -> Finding:
+def _finding(
+    candidate: Candidate, verdict: Verdict, tried: Tried = Tried(), *, error: str = ""
+) -> Finding:
     return Finding(
         digest=candidate.each.digest,
         verdict=verdict,
@@ -149,4 +188,8 @@ def _finding(candidate: Candidate, verdict: Verdict, tried: Tried = Tried(), *, 
 
 def matching_nothing(found: Mapping[str, Finding]) -> tuple[str, ...]:
     """The passes that change nothing on the layer though they apply to it."""
-    return tuple(name for name, finding in sorted(found.items()) if finding.verdict == "idle" and not finding.files)
+    return tuple(
+        name
+        for name, finding in sorted(found.items())
+        if finding.verdict == "idle" and not finding.files
+    )

@@ -1,7 +1,8 @@
-"""All passes but each: on the image with all of them, what one alone takes is put back, and the smokes run.
+"""All passes but each: on the image with all of them, what one alone takes is put back, and the
+smokes run.
 
-That is the image without the pass, made from its other end: to take all others away again would take three times as
-long. What another pass takes too stays away.
+That is the image without the pass, made from its other end: to take all others away again would
+take three times as long. What another pass takes too stays away.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ def all_but_each(
 ) -> dict[str, Finding]:
     """The findings of the passes that were tried now, with what each saves beside all others.
 
-    `bare`: an image without passes, from which files are put back; `pruned`: the images with all that are proven. A
-    smoke that fails without a pass is told with it. Raises SetupError where the engine fails.
+    `bare`: an image without passes, from which files are put back; `pruned`: the images with all
+    that are proven. A smoke that fails without a pass is told with it. Raises SetupError where the
+    engine fails.
     """
     carries = frozenset(each.name for each in needed([applied[name] for name in layer.proven]))
     alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
     found: dict[str, Finding] = {}
-    with tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch, ThreadPoolExecutor(workers()) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch,
+        ThreadPoolExecutor(workers()) as pool,
+    ):
 
         def tried(name: str) -> tuple[str, Finding]:
             finding, names = layer.evidence.passes[name], alone[name]
@@ -49,13 +54,21 @@ def all_but_each(
             marginal = _copied(bare, applied[name], names, tar)
             error = ""
             for subject in pruned:
-                at = key(subject.digest, (), "all but", key(bare.digest, (applied[name],)), *sorted(names))
+                at = key(
+                    subject.digest,
+                    (),
+                    "all but",
+                    key(bare.digest, (applied[name],)),
+                    *sorted(names),
+                )
                 outcome = kept.get(at)
                 if outcome is None:
                     outcome = trial(subject, (), restored=tar)
                     kept.put(at, outcome)
                 if not outcome.held and outcome.level not in SCARCE and not error:
-                    error = f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
+                    error = (
+                        f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
+                    )
             tar.unlink()
             say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
             return name, replace(finding, marginal=marginal, error=error)
@@ -69,7 +82,9 @@ def all_but_each(
 
 
 def own(name: str, layer: Layer, carries: Collection[str]) -> frozenset[str]:
-    """The files that a pass alone removes or changes, of those that the layer `carries`; none if it is not."""
+    """The files that a pass alone removes or changes, of those that the layer `carries`; none if it
+    is not.
+    """
     others = (layer.weighed[other].names for other in carries if other != name)
     return layer.weighed[name].names.difference(*others) if name in carries else frozenset()
 

@@ -1,4 +1,6 @@
-"""Negative controls: images that are broken on purpose, on which a smoke that proves anything fails."""
+"""Negative controls: images that are broken on purpose, on which a smoke that proves anything
+fails.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,18 @@ print(json.dumps({path: os.path.getsize(path) for path in paths if not os.path.i
 
 
 def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught, ...]:
-    """Run every control of every service. Raises CheckError where a smoke does not hold on an image that is whole."""
+    """Run every control of every service. Raises CheckError where a smoke does not hold on an image
+    that is whole.
+    """
     with ThreadPoolExecutor(workers()) as pool:
         try:
             whole = tuple(pool.map(lambda subject: trial(subject, ()), subjects))
             for subject, outcome in zip(subjects, whole, strict=True):
                 if not outcome.held:
-                    words = f"the smoke of {subject.service} fails at {outcome.level} before anything is broken"
+                    words = (
+                        f"the smoke of {subject.service} fails at {outcome.level} before anything"
+                        " is broken"
+                    )
                     raise CheckError(f"{words}\n{outcome.error}")
             jobs = [
                 (subject, control)
@@ -43,10 +50,13 @@ def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught,
             raise
 
 
-def controls_of(plan: Plan, service: str, whole: Outcome, weights: Mapping[str, int]) -> tuple[Control, ...]:
+def controls_of(
+    plan: Plan, service: str, whole: Outcome, weights: Mapping[str, int]
+) -> tuple[Control, ...]:
     """The controls that there are for a service.
 
-    `whole`: what its smoke did where nothing is broken; `weights`: the files of its model, each with its bytes.
+    `whole`: what its smoke did where nothing is broken; `weights`: the files of its model, each
+    with its bytes.
     """
     found = []
     for package in _largest(whole.packages):
@@ -54,7 +64,11 @@ def controls_of(plan: Plan, service: str, whole: Outcome, weights: Mapping[str, 
         found.append(Control(f"{package} removed", Damage("remove", package), advice))
     for library in _largest(whole.libraries):
         advice = "call in `load()` what needs it, as a request would"
-        found.append(Control(f"{library} replaced by nothing", Damage("replace", f"{SITE}/{library}"), advice))
+        found.append(
+            Control(
+                f"{library} replaced by nothing", Damage("replace", f"{SITE}/{library}"), advice
+            )
+        )
     if weights:
         advice = "load the model in `load()` from where the service does"
         found.append(Control("the model removed", Damage("remove", "/weights/**"), advice))
@@ -68,15 +82,27 @@ def controls_of(plan: Plan, service: str, whole: Outcome, weights: Mapping[str, 
 
 
 def weights(plan: Plan, subject: Subject) -> dict[str, int]:
-    """The files of a service's model, each with its bytes; none where it has none of slimbake's. Raises SetupError."""
+    """The files of a service's model, each with its bytes; none where it has none of slimbake's.
+    Raises SetupError.
+    """
     if not _recipes(plan, subject.service) or plan.target(subject.service).recipe is None:
         return {}
-    words = ("--network=none", f"--label={TRIAL}=true", "--entrypoint=python", subject.image, "-I", "-c", LIST)
+    words = (
+        "--network=none",
+        f"--label={TRIAL}=true",
+        "--entrypoint=python",
+        subject.image,
+        "-I",
+        "-c",
+        LIST,
+    )
     said = contained(f"slimbake-weights-{secrets.token_hex(6)}", words, "", TIME_LIMIT)
     try:
         return dict(json.loads(said.stdout.splitlines()[-1]))
     except (IndexError, ValueError):
-        raise SetupError(f"weights of {subject.service} could not be listed", said.stderr.strip()[-2000:]) from None
+        raise SetupError(
+            f"weights of {subject.service} could not be listed", said.stderr.strip()[-2000:]
+        ) from None
 
 
 def _recipes(plan: Plan, service: str) -> list[Recipe]:
@@ -84,9 +110,11 @@ def _recipes(plan: Plan, service: str) -> list[Recipe]:
 
 
 def _numbers(plan: Plan, service: str, weights: Mapping[str, int]) -> str:
-    """A glob of the files that hold the numbers of a model: of any other format than these two, the largest file.
+    """A glob of the files that hold the numbers of a model: of any other format than these two, the
+    largest file.
 
-    Not of all files: a changed byte of a configuration is noticed by smokes that would never notice one of the numbers.
+    Not of all files: a changed byte of a configuration is noticed by smokes that would never notice
+    one of the numbers.
     """
     if any(recipe.export for recipe in _recipes(plan, service)):
         return "/weights/model.onnx*"

@@ -28,12 +28,15 @@ SHELF = ".slimbake/layers"
 RUNS = 5
 
 
-def measured(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say) -> dict[str, Any]:
-    """Both images of each service, and both fleets. `bare`, `pruned`: service -> image id. Raises SetupError.
+def measured(
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+) -> dict[str, Any]:
+    """Both images of each service, and both fleets. `bare`, `pruned`: service -> image id. Raises
+    SetupError.
 
-    Bytes are those of the layers, `weights` those of them that are a model's; start-up (seconds) and rss (bytes) are
-    medians of RUNS starts, one after the other, None of a service that does not start by itself. `measured` says where,
-    and the load of the machine before its starts.
+    Bytes are those of the layers, `weights` those of them that are a model's; start-up (seconds)
+    and rss (bytes) are medians of RUNS starts, one after the other, None of a service that does not
+    start by itself. `measured` says where, and the load of the machine before its starts.
     """
     shelf = Shelf(root / SHELF)
     running = {service.service: service for service in plan.services}
@@ -43,21 +46,33 @@ def measured(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], roo
         say(f"measuring the images {side} passes")
         with contextlib.closing(Engine(ids, this_platform())) as engine:
             found = survey([Source(engine.images, engine)], shelf, compress=True)
-        fleets[side] = {"host": found.measurement.host, "registry": found.measurement.registry, "services": sorted(ids)}
+        fleets[side] = {
+            "host": found.measurement.host,
+            "registry": found.measurement.registry,
+            "services": sorted(ids),
+        }
         for image in found.measurement.images:
             services[image.name][side] = _bytes(image, found.contents)
-    for name, sides in services.items():  # both sides of a service in one go: a machine is busier at times
+    # both sides of a service in one go: a machine is busier at times
+    for name, sides in services.items():
         sides["measured"] = {"machine": hardware(), "load": round(os.getloadavg()[0], 1)}
         try:
             for side, ids in (("without", bare), ("with", pruned)):
                 start = started(ids[name], running[name], RUNS)
-                sides[side] |= {"image": ids[name], "startup": round(start.startup, 3), "rss": start.rss}
+                sides[side] |= {
+                    "image": ids[name],
+                    "startup": round(start.startup, 3),
+                    "rss": start.rss,
+                }
         except NotStarted as error:
             say(f"{name}: start-up and memory are not measured: {error.message}")
             for side, ids in (("without", bare), ("with", pruned)):
                 sides[side] |= {"image": ids[name], "startup": None, "rss": None}
             continue
-        say(f"{name}: starts in {sides['with']['startup']:.2f} s, without passes {sides['without']['startup']:.2f} s")
+        say(
+            f"{name}: starts in {sides['with']['startup']:.2f} s, without passes"
+            f" {sides['without']['startup']:.2f} s"
+        )
     return {"services": services, "fleet": fleets}
 
 
@@ -78,14 +93,20 @@ def _bytes(image: Image, contents: Mapping[str, Contents]) -> dict[str, int]:
         "uncompressed": image.uncompressed,
         "gzip": sum(layer.gzip or 0 for layer in layers),
         "zstd": sum(layer.zstd or 0 for layer in layers),
-        "weights": sum(p.uncompressed for layer in layers for p in layer.parts if p.owner.kind == "weights"),
+        "weights": sum(
+            p.uncompressed for layer in layers for p in layer.parts if p.owner.kind == "weights"
+        ),
     }
 
 
-def verified(plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say) -> None:
-    """Run the verify of every service on its image, or start it where it has none. Raises CheckError with all faults.
+def verified(
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+) -> None:
+    """Run the verify of every service on its image, or start it where it has none. Raises
+    CheckError with all faults.
 
-    A service that does not start by itself without passes either, since it needs another one, is not at fault.
+    A service that does not start by itself without passes either, since it needs another one, is
+    not at fault.
     """
     failed = []
     for service in plan.services:

@@ -1,4 +1,6 @@
-"""Outcomes of trials by what was tried: a prove or a search that was interrupted goes on where it stopped."""
+"""Outcomes of trials by what was tried: a prove or a search that was interrupted goes on where it
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ SCARCE = ("time", "memory")  # levels at which the machine may be to blame
 
 
 def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
-    """Of a trial: the same subject (its digest), passes that do the same, and whatever else there is about it."""
+    """Of a trial: the same subject (its digest), passes that do the same, and whatever else there
+    is about it.
+    """
     does = [each.as_json() | {"name": ""} for each in passes]
     return hashlib.sha256(json.dumps([subject, does, more], sort_keys=True).encode()).hexdigest()
 
 
 class Kept:
-    """A folder of answers, a file for each. What is kept never ages: its key holds all that it depends on."""
+    """A folder of answers, a file for each. What is kept never ages: its key holds all that it
+    depends on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,7 +41,9 @@ class Kept:
         return None
 
     def put(self, key: str, outcome: Outcome) -> None:
-        """Keep what came of a trial, but for one that ran out of time or memory: that may be the machine's fault."""
+        """Keep what came of a trial, but for one that ran out of time or memory: that may be the
+        machine's fault.
+        """
         if outcome.level not in SCARCE:
             self.put_json(key, outcome.as_json())
 

@@ -30,15 +30,22 @@ class Layer:
     question: Question
     evidence: Evidence
     weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
-    new: frozenset[str]  # the passes that were tried now, and those of which it is not known what is without them
+    # the passes that were tried now, and those of which it is not known what is without them
+    new: frozenset[str]
 
     @property
     def proven(self) -> tuple[str, ...]:
-        return tuple(name for name, finding in sorted(self.evidence.passes.items()) if finding.verdict == "proven")
+        return tuple(
+            name
+            for name, finding in sorted(self.evidence.passes.items())
+            if finding.verdict == "proven"
+        )
 
     def with_findings(self, findings: Mapping[str, Finding]) -> Layer:
         """The layer with more said of some passes."""
-        return replace(self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings}))
+        return replace(
+            self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings})
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +54,67 @@ class Work:
 
     question: Question
     before: Evidence | None
-    applying: Mapping[str, tuple[Pass, Applied]]  # every pass that applies to the layer, by its name
+    # every pass that applies to the layer, by its name
+    applying: Mapping[str, tuple[Pass, Applied]]
     known: Mapping[str, Finding]  # what is fresh, and not tried again
     wanted: tuple[str, ...]  # the passes that are tried
 
     @property
     def unfinished(self) -> frozenset[str]:
-        """Those of the known that were proven by a run that broke off before it asked what fails without them."""
-        return frozenset(n for n, found in self.known.items() if found.verdict == "proven" and found.marginal is None)
+        """Those of the known that were proven by a run that broke off before it asked what fails
+        without them.
+        """
+        return frozenset(
+            n
+            for n, found in self.known.items()
+            if found.verdict == "proven" and found.marginal is None
+        )
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """What was proven of another state of the layer: it cannot stand in one file beside what is tried now."""
+        """What was proven of another state of the layer: it cannot stand in one file beside what is
+        tried now.
+        """
         before = self.before.passes if self.before and self.wanted else {}
         left = self.applying.keys() - self.known.keys() - {*self.wanted}
-        return tuple(sorted(name for name in left if name in before and before[name].verdict == "proven"))
+        return tuple(
+            sorted(name for name in left if name in before and before[name].verdict == "proven")
+        )
 
 
 def work_of(
-    question: Question, passes: Sequence[Pass], root: Path, names: Collection[str] = (), *, only_stale: bool = False
+    question: Question,
+    passes: Sequence[Pass],
+    root: Path,
+    names: Collection[str] = (),
+    *,
+    only_stale: bool = False,
 ) -> Work:
-    """What is to be tried on a layer. `names`: only these; `only_stale`: only those without fresh evidence.
+    """What is to be tried on a layer. `names`: only these; `only_stale`: only those without fresh
+    evidence.
 
     The others stay as they were found, if that is fresh.
     """
     before = committed(root, question.layer)
-    applying = {each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))}
-    fresh = {n: before.passes[n] for n, (each, _) in applying.items() if before and not stale(question, before, each)}
-    wanted = tuple(n for n in applying if (not names or n in names) and not (only_stale and n in fresh))
+    applying = {
+        each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))
+    }
+    fresh = {
+        n: before.passes[n]
+        for n, (each, _) in applying.items()
+        if before and not stale(question, before, each)
+    }
+    wanted = tuple(
+        n for n in applying if (not names or n in names) and not (only_stale and n in fresh)
+    )
     known = {n: found for n, found in fresh.items() if n not in wanted}
     return Work(question, before, applying, known, wanted)
 
 
 def expect_nothing_lost(works: Sequence[Work]) -> None:
-    """Raises UsageError where some passes alone are wanted, and the evidence of others would go with them."""
+    """Raises UsageError where some passes alone are wanted, and the evidence of others would go
+    with them.
+    """
     if lost := {work.question.layer: work.lost for work in works if work.lost}:
         told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in lost.items())
         raise UsageError(
@@ -90,25 +124,43 @@ def expect_nothing_lost(works: Sequence[Work]) -> None:
 
 
 def prove_layer(
-    work: Work, subjects: Mapping[str, Subject], root: Path, say: Say, *, unpruned: str, below: Passes = ()
+    work: Work,
+    subjects: Mapping[str, Subject],
+    root: Path,
+    say: Say,
+    *,
+    unpruned: str,
+    below: Passes = (),
 ) -> Layer:
-    """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold together.
+    """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
+    together.
 
-    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that it stands on.
-    Raises SetupError where the engine fails, and as `ablated` does; the same call goes on from there.
+    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that
+    it stands on. Raises SetupError where the engine fails, and as `ablated` does; the same call
+    goes on from there.
     """
     question, applying, known, wanted = work.question, work.applying, work.known, work.wanted
     trying = [subjects[name] for name in question.checks]
-    say(f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of {', '.join(question.checks)}")
+    say(
+        f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
+        f" {', '.join(question.checks)}"
+    )
     new = frozenset({*wanted, *work.unfinished})
-    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True)) if new else {}
+    weighed = (
+        dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
+        if new
+        else {}
+    )
     if not wanted and work.before:
         return Layer(question, work.before, weighed, new)
     trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
         trials,
-        (*below, *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven")),
+        (
+            *below,
+            *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
+        ),
     )
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
@@ -136,7 +188,9 @@ def write(layer: Layer, root: Path) -> None:
 
 @contextlib.contextmanager
 def unless_it_holds(questions: Sequence[Question], root: Path) -> Iterator[None]:
-    """Put the evidence of layers back as it was where the block does not come to its end: images are built with it."""
+    """Put the evidence of layers back as it was where the block does not come to its end: images
+    are built with it.
+    """
     files = [file_of(question, root) for question in questions]
     before = {file: file.read_bytes() if file.is_file() else None for file in files}
     try:

@@ -24,7 +24,10 @@ class Control:
 
 
 _ENDED = {"time": "not known: it ran out of time", "memory": "not known: it ran out of memory"}
-AGAIN = "try again on an idle machine; a smoke that waits or grows when something is missing has to raise instead"
+AGAIN = (
+    "try again on an idle machine; a smoke that waits or grows when something is missing has to"
+    " raise instead"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class Caught:
 
     @property
     def undecided(self) -> bool:
-        """Whether its trial was ended before the smoke said anything: that may be the machine's fault."""
+        """Whether its trial was ended before the smoke said anything: that may be the machine's
+        fault.
+        """
         return self.level in _ENDED
 
     @property

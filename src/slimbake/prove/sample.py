@@ -19,7 +19,8 @@ from slimbake.prove.trials import Trials
 from slimbake.prove.weigh import weigh
 
 Say = Callable[[str], None]
-NEARLY = 0.02  # by which compressed bytes may differ: compressors of two versions do not agree to the byte
+# by which compressed bytes may differ: compressors of two versions do not agree to the byte
+NEARLY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ class Drawn:
     finding: Finding
 
 
-def draw(questions: Sequence[Question], passes: Sequence[Pass], root: Path, count: int, seed: int) -> list[Drawn]:
+def draw(
+    questions: Sequence[Question], passes: Sequence[Pass], root: Path, count: int, seed: int
+) -> list[Drawn]:
     """So many findings of fresh evidence, by chance; the same seed draws the same."""
     urn = []
     for question in questions:
@@ -44,7 +47,9 @@ def draw(questions: Sequence[Question], passes: Sequence[Pass], root: Path, coun
     return random.Random(seed).sample(urn, min(count, len(urn)))  # noqa: S311 - no secret
 
 
-def compared(drawn: Sequence[Drawn], subjects: Mapping[str, Subject], say: Say) -> tuple[Compared, ...]:
+def compared(
+    drawn: Sequence[Drawn], subjects: Mapping[str, Subject], say: Say
+) -> tuple[Compared, ...]:
     """Weigh and try each again, alone, with nothing that is kept. Raises SetupError."""
     found = []
     with tempfile.TemporaryDirectory(prefix="slimbake-sample-") as scratch:
@@ -59,11 +64,17 @@ def compared(drawn: Sequence[Drawn], subjects: Mapping[str, Subject], say: Say) 
 
 def difference(before: Finding, now: Finding) -> str:
     """How a finding differs from the one that is committed; "" where it does not."""
-    in_company = before.verdict == "refuted" and before.error.startswith("together ")  # alone it held
+    # alone it held
+    in_company = before.verdict == "refuted" and before.error.startswith("together ")
     if before.verdict != now.verdict and not in_company:
-        return f"{before.verdict} in the evidence, now {now.verdict}: {now.error.strip()[-300:]}".rstrip(": ")
+        return f"{before.verdict} in the evidence, now {now.verdict}: {now.error.strip()[-300:]}".rstrip(
+            ": "
+        )
     if (before.files, before.bytes) != (now.files, now.bytes):
-        return f"{before.files} files and {before.bytes} bytes in the evidence, now {now.files} and {now.bytes}"
+        return (
+            f"{before.files} files and {before.bytes} bytes in the evidence, now {now.files} and"
+            f" {now.bytes}"
+        )
     if abs(before.zstd - now.zstd) > NEARLY * max(abs(before.zstd), abs(now.zstd), 1000):
         return f"{before.zstd} bytes compressed in the evidence, now {now.zstd}"
     return ""

@@ -38,23 +38,35 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def workbench(manifest: Manifest, services: Sequence[str], say: Say, *, install: bool = False) -> Iterator[Workbench]:
-    """Build the images of these services without any pass, see that their smokes hold, and hold the project.
+def workbench(
+    manifest: Manifest, services: Sequence[str], say: Say, *, install: bool = False
+) -> Iterator[Workbench]:
+    """Build the images of these services without any pass, see that their smokes hold, and hold the
+    project.
 
-    Raises UsageError for a service without a smoke, CheckError where one does not hold, and as `prepared` does.
+    Raises UsageError for a service without a smoke, CheckError where one does not hold, and as
+    `prepared` does.
     """
     root = manifest.file.parent
     with prepared(manifest, tuple(services), say, install=install) as ready:
         smokes = {target.service: target for target in ready.plan.targets if target.kind == "smoke"}
         if missing := [name for name in services if name not in smokes]:
             raise UsageError(
-                f"no smoke: {', '.join(missing)}", "what is not checked cannot be proven: give it a `smoke:`"
+                f"no smoke: {', '.join(missing)}",
+                "what is not checked cannot be proven: give it a `smoke:`",
             )
         built = without_passes(ready, tuple(services), root)
         tools = tools_folder(manifest, ready, say, install)
         running = {service.service: service for service in ready.plan.services}
         subjects = (
-            Subject(i.name, i.digest, smokes[i.name], root, tools, _verify(running[i.name], i.digest, root))
+            Subject(
+                i.name,
+                i.digest,
+                smokes[i.name],
+                root,
+                tools,
+                _verify(running[i.name], i.digest, root),
+            )
             for i in built
         )
         yield Workbench(ready, tuple(subjects), tools)
@@ -68,13 +80,19 @@ def _verify(service: Running, image: str, root: Path) -> str:
 def subjects(
     manifest: Manifest, services: Sequence[str], say: Say, install: bool = False
 ) -> Iterator[tuple[Subject, ...]]:
-    """The images of these services without passes, each with its smoke, while the project is held. Raises as above."""
+    """The images of these services without passes, each with its smoke, while the project is held.
+    Raises as above.
+    """
     with workbench(manifest, services, say, install=install) as bench:
         yield bench.subjects
 
 
-def without_passes(ready: Prepared, services: tuple[str, ...], root: Path, *, smokes: bool = True) -> tuple[Built, ...]:
-    """Build these services without any pass, and run their smokes. Raises BuildError and CheckError."""
+def without_passes(
+    ready: Prepared, services: tuple[str, ...], root: Path, *, smokes: bool = True
+) -> tuple[Built, ...]:
+    """Build these services without any pass, and run their smokes. Raises BuildError and
+    CheckError.
+    """
     texts = unpruned(ready.plan)  # none where no service has packages
     for name, text in texts.items():
         write_atomically(root / UNPRUNED / name, text.encode())
@@ -84,13 +102,27 @@ def without_passes(ready: Prepared, services: tuple[str, ...], root: Path, *, sm
 
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
-    """The digest of one layer of packages in an image without passes; "" where the engine's history does not tell."""
-    installing = [t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock]
-    history = docker.call("history", "--no-trunc", "--format={{.CreatedBy}}", subject.image).splitlines()
-    steps = [step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))]
-    layers = json.loads(docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image))
+    """The digest of one layer of packages in an image without passes; "" where the engine's history
+    does not tell.
+    """
+    installing = [
+        t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock
+    ]
+    history = docker.call(
+        "history", "--no-trunc", "--format={{.CreatedBy}}", subject.image
+    ).splitlines()
+    steps = [
+        step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
+    ]
+    layers = json.loads(
+        docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image)
+    )
     installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
-    return installs[installing.index(layer)] if len(steps) == len(layers) and len(installs) == len(installing) else ""
+    return (
+        installs[installing.index(layer)]
+        if len(steps) == len(layers) and len(installs) == len(installing)
+        else ""
+    )
 
 
 def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -> str:

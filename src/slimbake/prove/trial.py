@@ -1,7 +1,9 @@
-"""Trials: passes, or damage, on the writable layer of a container of an image without passes, then its smoke.
+"""Trials: passes, or damage, on the writable layer of a container of an image without passes, then
+its smoke.
 
-A container of its own for each trial is an overlay of its own, which the engine makes and removes. To build each
-image instead takes some twenty times as long, most of it for what no trial looks at (docs/proving.md).
+A container of its own for each trial is an overlay of its own, which the engine makes and removes.
+To build each image instead takes some twenty times as long, most of it for what no trial looks at
+(docs/proving.md).
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from slimbake.prove.model import Damage
 from slimbake.verify import START
 
 PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
-TIME_LIMIT = 300.0  # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
+# seconds for one trial; the smoke's own limit is shorter, and says where it hangs
+TIME_LIMIT = 300.0
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
-MEMORY = 4_000_000_000  # bytes that a trial may take: a machine of 8 GB lives when a smoke eats all of them
+# bytes that a trial may take: a machine of 8 GB lives when a smoke eats all of them
+MEMORY = 4_000_000_000
 END = "end"  # the last member of what is weighed
 TRIAL = "slimbake.trial"  # the label of its container
 _RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
@@ -44,14 +48,20 @@ class Subject:
     smoke: Target
     root: Path
     tools: str = ""  # a folder with binutils, for passes that strip
-    verify: str = ""  # what its verify is given, as `slimbake.verify.question` says it; "" where it has none
+    # what its verify is given, as `slimbake.verify.question` says it; "" where it has none
+    verify: str = ""
 
     @property
     def digest(self) -> str:
-        """Changes with the image, the smoke, what it is compared with, and the programs that try it."""
+        """Changes with the image, the smoke, what it is compared with, and the programs that try
+        it.
+        """
         arguments = dict(self.smoke.args)
         context = self.root / self.smoke.context
-        files = [context / arguments["SMOKE"], context / arguments.get("REFERENCE", "reference.json")]
+        files = [
+            context / arguments["SMOKE"],
+            context / arguments.get("REFERENCE", "reference.json"),
+        ]
         files += [self.root / INSIDE / name for name in PROGRAMS]
         whole = hashlib.sha256(self.image.encode())
         for file in files:
@@ -64,12 +74,16 @@ class Outcome:
     """What came of a trial."""
 
     held: bool
-    level: str  # that failed: apply, import, load, parity, run (it could not be run), time, memory; "" where it held
+    # that failed: apply, import, load, parity, run (it could not be run), time, memory; "" where it
+    # held
+    level: str
     error: str  # the last words of what failed
     levels: Mapping[str, float]  # those that held, in seconds
-    compiled: float = 0.0  # of the sources of packages that it imports, by bytes, the part that has no bytecode
+    # of the sources of packages that it imports, by bytes, the part that has no bytecode
+    compiled: float = 0.0
     packages: Mapping[str, int] = field(default_factory=dict)  # that it imports: bytes
-    libraries: Mapping[str, int] = field(default_factory=dict)  # the extension modules that it imports: bytes
+    # the extension modules that it imports: bytes
+    libraries: Mapping[str, int] = field(default_factory=dict)
     files: int = 0  # that the passes removed or changed
     bytes: int = 0
 
@@ -90,19 +104,23 @@ def trial(
 ) -> Outcome:
     """Apply passes to a subject, harm it, run its smoke. Raises SetupError where the engine fails.
 
-    `restored`: a tar of files that are put back before, as `weighed` gives them for one pass; `held_out`: where the
-    smoke holds, the service's verify runs as well.
+    `restored`: a tar of files that are put back before, as `weighed` gives them for one pass;
+    `held_out`: where the smoke holds, the service's verify runs as well.
     """
     asked = {
         "passes": [each.as_json() for each in passes],
         "damage": [asdict(each) for each in damage],
         "env": dict(environment),
         "restore": restored is not None,
-        "verify": {"program": START, "given": subject.verify} if held_out and subject.verify else None,
+        "verify": {"program": START, "given": subject.verify}
+        if held_out and subject.verify
+        else None,
     }
     mounted = (f"--volume={restored}:/inside/restored.tar:ro",) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
-    said = contained(name, (*mounted, *words(subject, memory=memory), "smoke"), json.dumps(asked), time_limit)
+    said = contained(
+        name, (*mounted, *words(subject, memory=memory), "smoke"), json.dumps(asked), time_limit
+    )
     if said.code is None:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
     if said.out_of_memory:
@@ -111,7 +129,9 @@ def trial(
     try:
         return Outcome(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
-        raise SetupError(f"a trial of {subject.service} could not be run", said.stderr.strip()[-2000:]) from None
+        raise SetupError(
+            f"a trial of {subject.service} could not be run", said.stderr.strip()[-2000:]
+        ) from None
 
 
 def workers() -> int:
@@ -129,9 +149,11 @@ Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
 
 @contextlib.contextmanager
 def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
-    """What each pass removes or changes, as members of a tar (`inside/trial.py` says how they are called).
+    """What each pass removes or changes, as members of a tar (`inside/trial.py` says how they are
+    called).
 
-    Raises SetupError where the container fails, and where what it tells breaks off: tarfile takes that for the end.
+    Raises SetupError where the container fails, and where what it tells breaks off: tarfile takes
+    that for the end.
     """
     asked = json.dumps({"passes": [each.as_json() for each in passes]})
     name = f"slimbake-weigh-{secrets.token_hex(6)}"
@@ -139,7 +161,9 @@ def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
         with streamed(name, (*words(subject), "weigh"), asked) as stream:
             yield _members(stream)
     except tarfile.TarError as error:
-        raise SetupError(f"what passes do to {subject.service} was not told to the end: {error}", "try again") from None
+        raise SetupError(
+            f"what passes do to {subject.service} was not told to the end: {error}", "try again"
+        ) from None
 
 
 def _members(stream: IO[bytes]) -> Members:
@@ -153,16 +177,31 @@ def _members(stream: IO[bytes]) -> Members:
 
 
 def words(subject: Subject, program: Path | None = None, memory: int = MEMORY) -> tuple[str, ...]:
-    """What `docker run` is told for a trial of a subject, or for another program beside those of a trial."""
+    """What `docker run` is told for a trial of a subject, or for another program beside those of a
+    trial.
+    """
     arguments = dict(subject.smoke.args)
     return (
-        "--network=none", "--user=0:0", "--cap-drop=ALL", *(f"--cap-add={right}" for right in _RIGHTS),
-        "--security-opt=no-new-privileges", f"--memory={memory}", f"--memory-swap={memory}", "--pids-limit=1024",
-        "--tmpfs=/tmp:mode=1777", f"--label={TRIAL}=true",
-        *(f"--env={key}={value}" for key, value in arguments.items() if key in ("SMOKE", "REFERENCE")),
+        "--network=none",
+        "--user=0:0",
+        "--cap-drop=ALL",
+        *(f"--cap-add={right}" for right in _RIGHTS),
+        "--security-opt=no-new-privileges",
+        f"--memory={memory}",
+        f"--memory-swap={memory}",
+        "--pids-limit=1024",
+        "--tmpfs=/tmp:mode=1777",
+        f"--label={TRIAL}=true",
+        *(
+            f"--env={key}={value}"
+            for key, value in arguments.items()
+            if key in ("SMOKE", "REFERENCE")
+        ),
         *(f"--volume={subject.root / INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
         *((f"--volume={subject.tools}:/inside/tools:ro",) if subject.tools else ()),
         *((f"--volume={program}:/inside/{program.name}:ro",) if program else ()),
-        "--entrypoint=python", subject.image, f"/inside/{program.name if program else 'trial.py'}",
-    )  # fmt: skip
+        "--entrypoint=python",
+        subject.image,
+        f"/inside/{program.name if program else 'trial.py'}",
+    )

@@ -18,24 +18,36 @@ from slimbake.prove.trial import Subject, weighed
 class _Scale:
     names: set[str] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
-    weights: dict[str, Weight] = field(default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")})
+    weights: dict[str, Weight] = field(
+        default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")}
+    )
     error: str = ""
     near: str = ""
 
-    def take(self, when: str, name: str, header: bytes, content: IO[bytes] | None, size: int) -> None:
+    def take(
+        self, when: str, name: str, header: bytes, content: IO[bytes] | None, size: int
+    ) -> None:
         self.names.add(name)
         self.sizes[when] += size
-        for piece in itertools.chain((header,), chunks(content) if content else (), (bytes(-size % 512),)):
+        for piece in itertools.chain(
+            (header,), chunks(content) if content else (), (bytes(-size % 512),)
+        ):
             self.weights[when].write(piece)
 
     def weighed(self) -> Weighed:
-        zstd = {when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()}
+        zstd = {
+            when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()
+        }
         saved = self.sizes["before"] - self.sizes["after"]
-        return Weighed(frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error, self.near)
+        return Weighed(
+            frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error, self.near
+        )
 
 
 def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:
-    """Weigh each pass on a subject, in one container that reads what they remove. Raises SetupError."""
+    """Weigh each pass on a subject, in one container that reads what they remove. Raises
+    SetupError.
+    """
     scales = [_Scale() for _ in passes]
     with weighed(subject, passes) as members:
         for member, content in members:

@@ -1,4 +1,6 @@
-"""One repository of a registry: reads manifests, and attaches artifacts to them as the OCI's referrers."""
+"""One repository of a registry: reads manifests, and attaches artifacts to them as the OCI's
+referrers.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from slimbake.registry.address import address
-from slimbake.registry.documents import DOCUMENTS, INDEX, MANIFEST, Descriptor, Document, described, document, is_digest
+from slimbake.registry.documents import (
+    DOCUMENTS,
+    INDEX,
+    MANIFEST,
+    Descriptor,
+    Document,
+    described,
+    document,
+    is_digest,
+)
 from slimbake.registry.errors import RegistryError, said
 
 if TYPE_CHECKING:  # requests costs 0.1 s
@@ -20,11 +31,14 @@ _LOGIN = "`docker login` gives it an account that may push"
 
 
 class Repository:
-    """One repository, with the credentials of Docker's configuration. Every call raises RegistryError."""
+    """One repository, with the credentials of Docker's configuration. Every call raises
+    RegistryError.
+    """
 
     def __init__(self, name: str, ca_bundle: str = "", at: Host | None = None) -> None:
-        """`name`: of an image without its tag; `ca_bundle`: a file, "" for requests' own; `at`: where it is asked
-        through connections that others use too."""
+        """`name`: of an image without its tag; `ca_bundle`: a file, "" for requests' own; `at`:
+        where it is asked through connections that others use too.
+        """
         from slimbake.registry.session import Host
 
         where = address(name)
@@ -39,12 +53,16 @@ class Repository:
 
     def document(self, reference: str) -> Document | None:
         """The manifest or index under a tag or digest, as it is stored; None where there is none."""
-        answer = self._ask("GET", f"manifests/{reference}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,))
+        answer = self._ask(
+            "GET", f"manifests/{reference}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,)
+        )
         if answer.status_code == 404:
             return None
         found = document(_media_type(answer, MANIFEST), answer.content)
         if is_digest(reference) and reference != found.descriptor.digest:
-            raise self._unusable(reference, f"answers with {found.descriptor.digest}", "answers with another image")
+            raise self._unusable(
+                reference, f"answers with {found.descriptor.digest}", "answers with another image"
+            )
         return found
 
     def digest(self, tag: str) -> str | None:
@@ -52,14 +70,22 @@ class Repository:
 
         What a registry must say of a manifest it has to say: its digest, and that it is a manifest.
         """
-        answer = self._ask("HEAD", f"manifests/{tag}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,))
+        answer = self._ask(
+            "HEAD", f"manifests/{tag}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,)
+        )
         if answer.status_code == 404:
             return None
         given = str(answer.headers.get("docker-content-digest", ""))
         if answer.status_code != 200 or _media_type(answer) not in DOCUMENTS:
-            raise self._unusable(tag, f"answers with {answer.status_code} and no manifest", "answers with no manifest")
+            raise self._unusable(
+                tag,
+                f"answers with {answer.status_code} and no manifest",
+                "answers with no manifest",
+            )
         if not is_digest(given):
-            raise self._unusable(tag, f"gives the digest {given or 'of nothing'}", "gives no digest")
+            raise self._unusable(
+                tag, f"gives the digest {given or 'of nothing'}", "gives no digest"
+            )
         return given
 
     def put(self, tag: str, found: Document) -> None:
@@ -68,7 +94,9 @@ class Repository:
         given = answer.headers.get("docker-content-digest", found.descriptor.digest)
         # A redirect may have made a GET of it, which a 200 answers too.
         if answer.request.method != "PUT" or given != found.descriptor.digest:
-            raise self._unusable(tag, f"did not take {found.descriptor.digest}", "does not take a tag")
+            raise self._unusable(
+                tag, f"did not take {found.descriptor.digest}", "does not take a tag"
+            )
 
     @contextlib.contextmanager
     def blob(self, digest: str) -> Iterator[IO[bytes]]:
@@ -88,8 +116,16 @@ class Repository:
         """End the connections, also those that others use."""
         self._host.close()
 
-    def attach(self, subject: Descriptor, kind: str, title: str, content: bytes, annotations: Mapping[str, str]) -> str:
-        """Attach an artifact to a manifest, and give the artifact's digest; one with that content stays as it is.
+    def attach(
+        self,
+        subject: Descriptor,
+        kind: str,
+        title: str,
+        content: bytes,
+        annotations: Mapping[str, str],
+    ) -> str:
+        """Attach an artifact to a manifest, and give the artifact's digest; one with that content
+        stays as it is.
 
         `kind`: its media type; `title`: its file name.
         """
@@ -105,14 +141,21 @@ class Repository:
             "mediaType": MANIFEST,
             "artifactType": kind,
             "config": config.as_json(),
-            "layers": [{**layer.as_json(), "annotations": {"org.opencontainers.image.title": title}}],
+            "layers": [
+                {**layer.as_json(), "annotations": {"org.opencontainers.image.title": title}}
+            ],
             "subject": subject.as_json(),
             "annotations": dict(annotations),
         }
         made = _written(manifest)
         answer = self._put(made)
-        if "oci-subject" not in answer.headers:  # the registry does not keep the list of referrers: then its clients do
-            entry = {**made.descriptor.as_json(), "artifactType": kind, "annotations": dict(annotations)}
+        # the registry does not keep the list of referrers: then its clients do
+        if "oci-subject" not in answer.headers:
+            entry = {
+                **made.descriptor.as_json(),
+                "artifactType": kind,
+                "annotations": dict(annotations),
+            }
             index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]}
             self._put(_written(index), _fallback(subject.digest))
         return made.descriptor.digest
@@ -122,7 +165,9 @@ class Repository:
         return bool(self._holding(self.referrers(digest), described(kind, content)))
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
-        """The descriptors of what is attached to a manifest: from the registry's list, or from the fallback tag."""
+        """The descriptors of what is attached to a manifest: from the registry's list, or from the
+        fallback tag.
+        """
         answer = self._ask("GET", f"referrers/{digest}", {"Accept": INDEX}, allowed=(400, 404, 405))
         if answer.status_code == 200 and _media_type(answer) == INDEX:
             listed = self.read(document(INDEX, answer.content))
@@ -132,9 +177,15 @@ class Repository:
         return [each for each in listed.get("manifests") or [] if isinstance(each, dict)]
 
     def _holding(self, others: list[dict[str, Any]], layer: Descriptor) -> str:
-        """The digest of the one of these artifacts that holds exactly that layer; "" where none does."""
+        """The digest of the one of these artifacts that holds exactly that layer; "" where none
+        does.
+        """
         for other in others:
-            found = self.manifest(str(other.get("digest"))) if other.get("artifactType") == layer.media_type else None
+            found = (
+                self.manifest(str(other.get("digest")))
+                if other.get("artifactType") == layer.media_type
+                else None
+            )
             if found and [each["digest"] for each in found[1].get("layers", [])] == [layer.digest]:
                 return found[0].digest
         return ""
@@ -147,7 +198,12 @@ class Repository:
 
     def _put(self, made: Document, tag: str = "") -> Any:
         called = made.descriptor
-        return self._ask("PUT", f"manifests/{tag or called.digest}", {"Content-Type": called.media_type}, made.content)
+        return self._ask(
+            "PUT",
+            f"manifests/{tag or called.digest}",
+            {"Content-Type": called.media_type},
+            made.content,
+        )
 
     def read(self, found: Document) -> dict[str, Any]:
         """What a manifest says."""
@@ -162,31 +218,44 @@ class Repository:
         return RegistryError(f"{self._name}: asked for {reference}, the registry {what}", why=why)
 
     def _ask(
-        self, method: str, path: str, headers: Mapping[str, str] = {}, data: bytes | None = None,
-        allowed: tuple[int, ...] = (), stream: bool = False,
-    ) -> Any:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] = {},
+        data: bytes | None = None,
+        allowed: tuple[int, ...] = (),
+        stream: bool = False,
+    ) -> Any:
         import requests
 
         url = path if "://" in path else f"{self._url}/{path}"
         try:
             answer = self._send(method, url, headers, data, stream)
-        except (requests.RequestException, ValueError, AttributeError) as error:  # the last two: no token
+        # the last two: no token
+        except (requests.RequestException, ValueError, AttributeError) as error:
             words = f"{self._name}: the registry refuses {method} {path}\n{error}"
             raise RegistryError(words, _LOGIN, why=said(error)) from None
         if answer.ok or answer.status_code in allowed:
             return answer
         raise RegistryError(
-            f"{self._name}: the registry answers {method} {path} with {answer.status_code}\n{answer.text}".strip(),
+            f"{self._name}: the registry answers {method} {path} with"
+            f" {answer.status_code}\n{answer.text}".strip(),
             _LOGIN if answer.status_code in {401, 403} else "",
             why=f"answers {answer.status_code}",
         )
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, stream: bool) -> Any:
-        """Ask, and where that is refused once more: with another token, since the one at hand may be for reading."""
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, stream: bool
+    ) -> Any:
+        """Ask, and where that is refused once more: with another token, since the one at hand may
+        be for reading.
+        """
 
         def send(headers: Mapping[str, str]) -> Any:
             session, verify = self._host.session, self._host.verify
-            return session.request(method, url, data=data, headers=headers, stream=stream, verify=verify)
+            return session.request(
+                method, url, data=data, headers=headers, stream=stream, verify=verify
+            )
 
         answer = send({**headers, **self._auth.known()})
         if answer.status_code not in {401, 403}:
@@ -204,5 +273,7 @@ def _media_type(answer: Any, otherwise: str = "") -> str:
 
 
 def _fallback(digest: str) -> str:
-    """The tag under which clients keep the list of a manifest's referrers where the registry does not."""
+    """The tag under which clients keep the list of a manifest's referrers where the registry does
+    not.
+    """
     return digest.replace(":", "-")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from slimbake.loopback import is_loopback
 
-_HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"  # Docker's own names
+# Docker's own names
+_HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
 _HUB_NAMES = (_HUB, "index.docker.io")
 
 
@@ -46,7 +47,9 @@ def address(name: str) -> Address:
 
 
 def _first(name: str) -> str:
-    """The first part of a name, if it is a host: a user's name has no dot, no colon and no capital letter."""
+    """The first part of a name, if it is a host: a user's name has no dot, no colon and no capital
+    letter.
+    """
     first, slash, _ = name.partition("/")
     is_host = first == "localhost" or "." in first or ":" in first or first != first.lower()
     return first if slash and is_host else ""

@@ -1,4 +1,6 @@
-"""How one repository is opened: a password for each call, or a token that a password, or nobody's name, is given."""
+"""How one repository is opened: a password for each call, or a token that a password, or nobody's
+name, is given.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,13 @@ from slimbake.registry.credentials import Account
 
 
 class Auth:
-    """oras' own ways, through our session: the library's sets no limit to a call and sleeps minutes over a password."""
+    """oras' own ways, through our session: the library's sets no limit to a call and sleeps minutes
+    over a password.
+    """
 
     def __init__(
         self, session: Any, verify: str | bool, account: Account | None, *, basic: bool, plain: bool
-    ) -> None:  # fmt: skip
+    ) -> None:
         import oras.auth
 
         name = "basic" if basic else "token"
@@ -31,8 +35,8 @@ class Auth:
     def opened(self, refusal: Any) -> dict[str, str]:
         """The headers that what was refused wants, none where nothing more can be given.
 
-        A token that was refused may have been for reading. Raises ValueError and AttributeError where what gives out
-        tokens says something else, and requests' RequestException.
+        A token that was refused may have been for reading. Raises ValueError and AttributeError
+        where what gives out tokens says something else, and requests' RequestException.
         """
         if self._basic:
             return {}  # it was given already

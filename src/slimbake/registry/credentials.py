@@ -1,7 +1,8 @@
-"""The account that Docker's configuration has for a registry, from the file itself or from a credential helper.
+"""The account that Docker's configuration has for a registry, from the file itself or from a
+credential helper.
 
-oras reads the same file, but lets a helper hang, breaks over one that answers no JSON, and takes what the file says
-where Docker asks the helper.
+oras reads the same file, but lets a helper hang, breaks over one that answers no JSON, and takes
+what the file says where Docker asks the helper.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ _HELPER_SECONDS = 30.0  # some ask a cloud for a token; none can ask a person
 class Account:
     name: str
     password: str = field(repr=False)
-    identity: bool = False  # the password is none, but a token that passwords for single repositories are given for
+    # the password is none, but a token that passwords for single repositories are given for
+    identity: bool = False
 
 
 def account(registry: str) -> Account | None:
-    """The account for a registry, by the name that Docker's configuration has for it; None where there is none.
+    """The account for a registry, by the name that Docker's configuration has for it; None where
+    there is none.
 
     A helper that is missing or fails counts as none: the registry then says what it thinks of that.
     """
@@ -64,7 +67,9 @@ def _helper(configuration: Mapping[str, Any], name: str) -> str:
 
 def _from_helper(helper: str, name: str) -> Account | None:
     try:
-        done = process.run([f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS)
+        done = process.run(
+            [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
+        )
         said = json.loads(done.stdout) if done.ok else {}
     except (SetupError, ValueError):
         return None

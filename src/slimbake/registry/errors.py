@@ -1,4 +1,6 @@
-"""What a registry did not do, at length for a person and in a few words for a line about many images. Pure."""
+"""What a registry did not do, at length for a person and in a few words for a line about many
+images. Pure.
+"""
 
 from __future__ import annotations
 

@@ -21,11 +21,13 @@ class Patience:
     read: float = 30.0  # without a byte; a call as a whole is limited by whoever makes it
 
 
-def pause(patience: Patience, tried: int, retry_after: str, now: datetime.datetime, chance: float) -> float | None:
+def pause(
+    patience: Patience, tried: int, retry_after: str, now: datetime.datetime, chance: float
+) -> float | None:
     """Seconds until the next try, or None: there is none.
 
-    `tried`: how often so far; `retry_after`: that header, seconds or an HTTP date, "" where there was none; `chance`: 0
-    to 1, so that many who were turned away at once do not come back at once.
+    `tried`: how often so far; `retry_after`: that header, seconds or an HTTP date, "" where there
+    was none; `chance`: 0 to 1, so that many who were turned away at once do not come back at once.
     """
     if tried >= patience.tries:
         return None

@@ -1,4 +1,6 @@
-"""One registry: a pool of connections for all of its repositories, time limits, and patience with its bad moments."""
+"""One registry: a pool of connections for all of its repositories, time limits, and patience with
+its bad moments.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ class Host:
             asked = self.session.get(at.root, verify=self.verify)
         except requests.RequestException as error:
             self.session.close()
-            raise RegistryError(f"{at.host}: the registry does not answer\n{error}", why=said(error)) from None
+            raise RegistryError(
+                f"{at.host}: the registry does not answer\n{error}", why=said(error)
+            ) from None
         self._basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
         self._account = account(at.login)
 

@@ -13,11 +13,14 @@ from slimbake.registry.errors import RegistryError
 T = TypeVar("T")
 
 
-def together(calls: Sequence[Callable[[], T]], seconds: float, threads: int) -> list[T | RegistryError]:
+def together(
+    calls: Sequence[Callable[[], T]], seconds: float, threads: int
+) -> list[T | RegistryError]:
     """What each call gives, in order, or why it gives nothing.
 
-    A call that has not ended after so many `seconds` counts as a RegistryError. Its thread is left behind: Python can
-    end none, and none keeps the process from ending, which is why this is no ThreadPoolExecutor.
+    A call that has not ended after so many `seconds` counts as a RegistryError. Its thread is left
+    behind: Python can end none, and none keeps the process from ending, which is why this is no
+    ThreadPoolExecutor.
     """
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
@@ -42,10 +45,15 @@ def together(calls: Sequence[Callable[[], T]], seconds: float, threads: int) -> 
 
 
 def _collected(
-    done: queue.SimpleQueue[tuple[int, T | Exception]], count: int, seconds: float, over: threading.Event
+    done: queue.SimpleQueue[tuple[int, T | Exception]],
+    count: int,
+    seconds: float,
+    over: threading.Event,
 ) -> list[T | RegistryError]:
     why = f"gives no answer within {seconds:g} s"
-    found: list[T | RegistryError] = [RegistryError(f"the registry {why}", why=why) for _ in range(count)]
+    found: list[T | RegistryError] = [
+        RegistryError(f"the registry {why}", why=why) for _ in range(count)
+    ]
     deadline = time.monotonic() + seconds
     try:
         for _ in range(count):

@@ -1,4 +1,6 @@
-"""One quoting function per language: whatever a text holds, it arrives as that text and nothing else."""
+"""One quoting function per language: whatever a text holds, it arrives as that text and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _YAML_ESCAPES = {**_HCL_ESCAPES, "\0": "\\0"}
 
 def hcl(text: str) -> str:
     """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
-    escaped = "".join(_HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text)
+    escaped = "".join(
+        _HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text
+    )
     return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
@@ -32,25 +36,34 @@ def hcl_list(texts: Iterable[str]) -> str:
 
 
 def exec_form(arguments: Iterable[str]) -> str:
-    """Arguments as the JSON exec form of a Dockerfile: one line, no shell, no expansion of variables."""
+    """Arguments as the JSON exec form of a Dockerfile: one line, no shell, no expansion of
+    variables.
+    """
     return json.dumps(list(arguments), ensure_ascii=True)
 
 
 def secret(value: Secret) -> str:
     """A secret as buildx reads it: fields of CSV."""
-    fields = [f"id={value.id}", f"env={value.name}" if value.source == "env" else f"src={value.name}"]
+    fields = [
+        f"id={value.id}",
+        f"env={value.name}" if value.source == "env" else f"src={value.name}",
+    ]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()
 
 
 def seen_from(path: str, folder: str) -> str:
-    """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its context."""
+    """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its
+    context.
+    """
     return posixpath.relpath(path, folder)
 
 
 def yaml(text: str) -> str:
-    """A text as a double-quoted YAML scalar on one line: no key, comment or other type can come of it."""
+    """A text as a double-quoted YAML scalar on one line: no key, comment or other type can come of
+    it.
+    """
     return '"' + "".join(map(_yaml_escape, text)) + '"'
 
 
@@ -60,11 +73,19 @@ def _yaml_escape(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
 
 
 def workflow(text: str) -> str:
-    """A text as a scalar of a GitHub Actions workflow, where `${{` begins an expression even in quotes."""
+    """A text as a scalar of a GitHub Actions workflow, where `${{` begins an expression even in
+    quotes.
+    """
     return yaml(text.replace("${{", "${{ '${{' }}"))
 
 

@@ -1,4 +1,6 @@
-"""What the pipelines of GitHub and GitLab say of a plan. Services stand in the matrix, never in the file."""
+"""What the pipelines of GitHub and GitLab say of a plan. Services stand in the matrix, never in the
+file.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def workflow(plan: Plan, tool: str) -> Workflow:
 
 
 def _caches(plan: Plan) -> tuple[str, str]:
-    """Where a job reads the caches of targets, and where it writes them: one scope for each target and lane."""
+    """Where a job reads the caches of targets, and where it writes them: one scope for each target
+    and lane.
+    """
     match plan.pipeline.cache:
         case "gha":
             at = f"type=gha,scope={scope(plan.project, '{target}', 'LANE')}"

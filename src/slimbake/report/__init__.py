@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from slimbake.measure.model import Measurement, total
 
 UNMEASURED = "unmeasured"
-HEADINGS = ("image", "digest", "uncompressed", "compressed", "shared with others", "own", "own on a registry")
+HEADINGS = (
+    "image",
+    "digest",
+    "uncompressed",
+    "compressed",
+    "shared with others",
+    "own",
+    "own on a registry",
+)
 
 
 def megabytes(size: int | None) -> str:
@@ -16,7 +24,9 @@ def megabytes(size: int | None) -> str:
 
 
 def readable(size: int | None, signed: bool = False) -> str:
-    """Bytes in the largest of B, kB and MB that leaves a digit before the point, or the word for unmeasured."""
+    """Bytes in the largest of B, kB and MB that leaves a digit before the point, or the word for
+    unmeasured.
+    """
     if size is None:
         return UNMEASURED
     sign = "+" if signed else ""
@@ -26,7 +36,9 @@ def readable(size: int | None, signed: bool = False) -> str:
 
 
 def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
-    """A row per image; shared and own bytes are uncompressed, by chain; those on a registry compressed, by blob."""
+    """A row per image; shared and own bytes are uncompressed, by chain; those on a registry
+    compressed, by blob.
+    """
     rows: list[tuple[str, ...]] = []
     for image in measurement.images:
         shared = sum(layer.uncompressed for layer in measurement.shared(image))
@@ -61,7 +73,9 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """A table in plain text; the first `left` columns are words, the others figures, which stand on the right."""
+    """A table in plain text; the first `left` columns are words, the others figures, which stand on
+    the right.
+    """
     lines = (headings, *rows)
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
 

@@ -12,7 +12,9 @@ _SHOWN = 3  # packages of a target
 
 
 def over(found: Held, compressed: int | None, budget: Budget) -> tuple[tuple[str, str], ...]:
-    """Each limit that is exceeded: its name, and what was found against it. What is unmeasured exceeds nothing."""
+    """Each limit that is exceeded: its name, and what was found against it. What is unmeasured
+    exceeds nothing.
+    """
     sizes = (
         ("uncompressed", sum(layer.uncompressed for layer in found.layers), budget.uncompressed),
         ("compressed", compressed, budget.compressed),
@@ -25,7 +27,12 @@ def over(found: Held, compressed: int | None, budget: Budget) -> tuple[tuple[str
         if limit is not None and size is not None and size > limit
     ]
     if budget.startup is not None and found.startup is not None and found.startup > budget.startup:
-        lines.append(("startup", f"start-up {seconds(found.startup)}, its budget is {seconds(budget.startup)}"))
+        lines.append(
+            (
+                "startup",
+                f"start-up {seconds(found.startup)}, its budget is {seconds(budget.startup)}",
+            )
+        )
     return tuple(lines)
 
 
@@ -38,7 +45,10 @@ def since(before: Held | None, after: Held, kind: str, changes: Sequence[Growth]
     told = [_growth(each, kind) for each in changes]
     unit = " compressed" if kind == "compressed" else ""
     grew = f"{', '.join(told)}" if told else f"not a byte{unit} more"
-    return f"since {before.digest.removeprefix('sha256:')[:12]}, which held{_then(before, kind)}: {grew}"
+    return (
+        f"since {before.digest.removeprefix('sha256:')[:12]}, which held{_then(before, kind)}:"
+        f" {grew}"
+    )
 
 
 def seconds(value: float) -> str:
@@ -56,7 +66,8 @@ def _then(before: Held, kind: str) -> str:
 
 def _growth(each: Growth, kind: str) -> str:
     packages = each.packages
-    if {package.name for package in packages} <= {"/app", each.name}:  # its code: the target's name says it
+    # its code: the target's name says it
+    if {package.name for package in packages} <= {"/app", each.name}:
         packages = ()
     shown = [_package(package) for package in packages[:_SHOWN]]
     if len(packages) > _SHOWN:
@@ -69,4 +80,6 @@ def _growth(each: Growth, kind: str) -> str:
 
 
 def _package(package: Package) -> str:
-    return " ".join(filter(None, (package.name, readable(package.bytes, signed=True), package.only)))
+    return " ".join(
+        filter(None, (package.name, readable(package.bytes, signed=True), package.only))
+    )

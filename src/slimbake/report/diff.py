@@ -16,7 +16,10 @@ def text(found: Diff) -> str:
     lines = [f"A is {found.a}: {found.digests[0]}", f"B is {found.b}: {found.digests[1]}"]
     for layer in found.layers:
         lines += _layer(layer)
-    lines += [f"layer {number}: holds the same in both, and is compressed differently" for number in found.stored]
+    lines += [
+        f"layer {number}: holds the same in both, and is compressed differently"
+        for number in found.stored
+    ]
     lines += _keys("configuration", found.configuration)
     lines += _keys("manifest", found.manifest)
     return "\n".join(lines)
@@ -26,7 +29,9 @@ def _layer(layer: LayerDifference) -> list[str]:
     if not layer.a or not layer.b:
         return [f"layer {layer.number}: only in {'A' if layer.a else 'B'}: {layer.paths} paths"]
     if not layer.first:
-        return [f"layer {layer.number}: holds the same in both, in another order or another form of tar"]
+        return [
+            f"layer {layer.number}: holds the same in both, in another order or another form of tar"
+        ]
     more = f", and {layer.paths - 1} more paths differ" if layer.paths > 1 else ""
     lines = [f"layer {layer.number}: the first path that differs is {layer.first[0].path}{more}"]
     return [*lines, *(f"  {each.how}: {each.a} / {each.b}" for each in layer.first)]

@@ -14,19 +14,25 @@ NOTE = "* the files that a pass removes or changes, compressed by themselves"
 
 def evidence_tables(found: Iterable[Evidence]) -> str:
     """A table for each layer, the passes that save most first."""
-    return "\n\n".join(f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{summary(each)}" for each in found)
+    return "\n\n".join(
+        f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{summary(each)}" for each in found
+    )
 
 
 def rows(evidence: Evidence) -> list[tuple[str, ...]]:
     """A row for each pass."""
     order = {"proven": 0, "refuted": 1, "idle": 2}
-    ranked = sorted(evidence.passes.items(), key=lambda item: (order[item[1].verdict], -item[1].zstd, item[0]))
+    ranked = sorted(
+        evidence.passes.items(), key=lambda item: (order[item[1].verdict], -item[1].zstd, item[0])
+    )
     return [_row(name, finding) for name, finding in ranked]
 
 
 def _row(name: str, finding: Finding) -> tuple[str, ...]:
     beside = "" if finding.marginal is None else megabytes(finding.marginal)
-    failed = ": ".join(filter(None, (f"{finding.service} {finding.level}".strip(), cause(finding.error))))
+    failed = ": ".join(
+        filter(None, (f"{finding.service} {finding.level}".strip(), cause(finding.error)))
+    )
     return (
         name,
         finding.verdict,
@@ -42,7 +48,8 @@ def cause(error: str) -> str:
     """The line of an error that says most: the last one that names an error, else the last."""
     said = error.strip().splitlines()
     return next(
-        (line for line in reversed(said) if "Error" in line or "error" in line), said[-1] if said else ""
+        (line for line in reversed(said) if "Error" in line or "error" in line),
+        said[-1] if said else "",
     ).strip()
 
 
@@ -51,8 +58,9 @@ def summary(evidence: Evidence) -> str:
     counts = [f.verdict for f in evidence.passes.values()]
     size, zstd = saves(evidence.passes.values())
     return (
-        f"{counts.count('proven')} proven, {counts.count('refuted')} refuted, {counts.count('idle')} change nothing; "
-        f"added up, the proven ones save {megabytes(size)}, {megabytes(zstd)} as zstd ({NOTE})"
+        f"{counts.count('proven')} proven, {counts.count('refuted')} refuted,"
+        f" {counts.count('idle')} change nothing; added up, the proven ones save {megabytes(size)},"
+        f" {megabytes(zstd)} as zstd ({NOTE})"
     )
 
 
@@ -68,7 +76,9 @@ def control_fault(caught: Iterable[Caught]) -> str:
     weak = dict.fromkeys(each.service for each in missed if not each.undecided)
     unknown = dict.fromkeys(each.service for each in missed if each.undecided)
     words = [f"too weak: {', '.join(weak)}"] * bool(weak)
-    words += [f"not known, since trials ran out of time or memory: {', '.join(unknown)}"] * bool(unknown)
+    words += [f"not known, since trials ran out of time or memory: {', '.join(unknown)}"] * bool(
+        unknown
+    )
     return "; ".join(words)
 
 

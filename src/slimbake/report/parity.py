@@ -7,7 +7,16 @@ from typing import Any
 
 from slimbake.report import text_table
 
-HEADINGS = ("service", "token ids", "minimum cosine", "mean cosine", "top-10", "greedy tokens", "perplexity", "seconds")
+HEADINGS = (
+    "service",
+    "token ids",
+    "minimum cosine",
+    "mean cosine",
+    "top-10",
+    "greedy tokens",
+    "perplexity",
+    "seconds",
+)
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -19,7 +28,20 @@ def _row(service: str, found: Mapping[str, Any]) -> tuple[str, ...]:
     ids = f"{found['strings'] - len(found['different'])} of {found['strings']}"
     seconds = f"{found['seconds']:.1f}"
     if found["task"] == "embedding":
-        cosines = (f"{found['min-cosine']:.5f}", f"{found['mean-cosine']:.5f}", f"{found['top10']:.4f}")
+        cosines = (
+            f"{found['min-cosine']:.5f}",
+            f"{found['mean-cosine']:.5f}",
+            f"{found['top10']:.4f}",
+        )
         return (service, ids, *cosines, "", "", seconds)
     change = found["service"] / found["reference"] - 1
-    return (service, ids, "", "", "", f"{found['tokens']:.4f}", f"{found['service']:.4f} ({change:+.3%})", seconds)
+    return (
+        service,
+        ids,
+        "",
+        "",
+        "",
+        f"{found['tokens']:.4f}",
+        f"{found['service']:.4f} ({change:+.3%})",
+        seconds,
+    )

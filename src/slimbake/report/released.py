@@ -23,5 +23,10 @@ def text(measurement: Measurement, held: Mapping[str, str]) -> str:
 
 
 def as_json(measurement: Measurement, held: Mapping[str, str]) -> dict[str, Any]:
-    """The measurement for scripts, and beside it the digests of what the registry had: `on_registry`."""
-    return {**measurement.as_json(), "on_registry": {name: {"digest": digest} for name, digest in held.items()}}
+    """The measurement for scripts, and beside it the digests of what the registry had:
+    `on_registry`.
+    """
+    return {
+        **measurement.as_json(),
+        "on_registry": {name: {"digest": digest} for name, digest in held.items()},
+    }

@@ -10,7 +10,16 @@ from slimbake.measure.change import COUNTED, Change, Changes
 from slimbake.measure.detail import Survey
 from slimbake.measure.findings import Distance, Duplicate, Findings, findings
 from slimbake.measure.views import Row
-from slimbake.report import HEADINGS, UNMEASURED, markdown, megabytes, readable, size_rows, summary, text_table
+from slimbake.report import (
+    HEADINGS,
+    UNMEASURED,
+    markdown,
+    megabytes,
+    readable,
+    size_rows,
+    summary,
+    text_table,
+)
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
@@ -38,7 +47,9 @@ def _laid_out(made: Table, words: int, as_markdown: bool) -> str:
 
 
 def table(survey: Survey, by: str) -> Table:
-    """Headings and rows, by image, layer, package or directory; gzip and zstd where they were measured."""
+    """Headings and rows, by image, layer, package or directory; gzip and zstd where they were
+    measured.
+    """
     measured = any(found.gzip is not None for found in survey.contents.values())
     if by == "image":
         rows = size_rows(survey.measurement)
@@ -46,12 +57,25 @@ def table(survey: Survey, by: str) -> Table:
             return HEADINGS, rows
         more = [views.compressed(survey, image) for image in survey.measurement.images]
         return (*HEADINGS, "gzip", "zstd"), [
-            (*row, megabytes(gzip), megabytes(zstd)) for row, (gzip, zstd) in zip(rows, more, strict=True)
+            (*row, megabytes(gzip), megabytes(zstd))
+            for row, (gzip, zstd) in zip(rows, more, strict=True)
         ]
-    words = ("layer", "holds") if by == "layer" else (by, "version") if by == "package" else (by, "")
+    words = (
+        ("layer", "holds") if by == "layer" else (by, "version") if by == "package" else (by, "")
+    )
     compressed = ("gzip", "zstd") if measured else ()
-    headings = (*words, "images", "files", "uncompressed", *compressed, "on a registry", "on a host")
-    return headings, [_row(row, measured, len(survey.measurement.images)) for row in VIEWS[by](survey)]
+    headings = (
+        *words,
+        "images",
+        "files",
+        "uncompressed",
+        *compressed,
+        "on a registry",
+        "on a host",
+    )
+    return headings, [
+        _row(row, measured, len(survey.measurement.images)) for row in VIEWS[by](survey)
+    ]
 
 
 def as_json(survey: Survey) -> dict[str, Any]:
@@ -69,10 +93,17 @@ def as_json(survey: Survey) -> dict[str, Any]:
 
 
 def finding_lines(found: Findings) -> list[str]:
-    """What was found, a line for each; the last of them say how far the lower bound is, where that was measured."""
+    """What was found, a line for each; the last of them say how far the lower bound is, where that
+    was measured.
+    """
     if found.whiteouts:
-        lines = [f"whiteouts: {len(found.whiteouts)}, which hide bytes that are carried all the same"]
-        lines += [f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})" for copy in found.whiteouts]
+        lines = [
+            f"whiteouts: {len(found.whiteouts)}, which hide bytes that are carried all the same"
+        ]
+        lines += [
+            f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})"
+            for copy in found.whiteouts
+        ]
     else:
         lines = ["whiteouts: none"]
     lines += _duplicates("without a reason", [each for each in found.duplicates if not each.reason])
@@ -91,15 +122,23 @@ def finding_lines(found: Findings) -> list[str]:
 def change_table(changes: Changes) -> Table:
     """A row for each image, and below it one for each of its layers that changed."""
     entries = (*changes.images, *changes.layers)
-    known = {kind for each in entries for kind, change in each.figures if change != Change(None, None)}
+    known = {
+        kind for each in entries for kind, change in each.figures if change != Change(None, None)
+    }
     kinds = [kind for kind in COUNTED if kind in known]
     headings = ("image", "layer", *(word for kind in kinds for word in (kind, "change")))
     rows = []
     for image in changes.images:
         for each in (image, *(layer for layer in changes.layers if layer.name == image.name)):
             of = dict(each.figures)
-            cells = [cell for kind in kinds for cell in _change(of.get(kind, Change(None, None)), each.only)]
-            layer = "" if each.layer is None else " -> ".join(_short(digest) for digest in each.layer)
+            cells = [
+                cell
+                for kind in kinds
+                for cell in _change(of.get(kind, Change(None, None)), each.only)
+            ]
+            layer = (
+                "" if each.layer is None else " -> ".join(_short(digest) for digest in each.layer)
+            )
             rows.append((each.name if each is image else "", layer, *cells))
     return headings, rows
 
@@ -107,22 +146,41 @@ def change_table(changes: Changes) -> Table:
 def change_summary(changes: Changes) -> str:
     """The change of what the images are together."""
     words = {"unique_on_registry": "on a registry", "unique_on_host": "on a host"}
-    return "together: " + ", ".join(f"{' ('.join(_change(each))}) {words[name]}" for name, each in changes.together)
+    return "together: " + ", ".join(
+        f"{' ('.join(_change(each))}) {words[name]}" for name, each in changes.together
+    )
 
 
 def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
-    name = _short(row.name) if row.kind == "layer" else row.name if row.kind != "debian" else f"{row.name} (Debian)"
+    name = (
+        _short(row.name)
+        if row.kind == "layer"
+        else row.name
+        if row.kind != "debian"
+        else f"{row.name} (Debian)"
+    )
     images = "all" if len(row.images) == fleet > 1 else ", ".join(row.images)
     compressed = (readable(row.gzip), readable(row.zstd)) if measured else ()
-    sizes = (readable(row.uncompressed), *compressed, readable(row.on_registry), readable(row.on_host))
+    sizes = (
+        readable(row.uncompressed),
+        *compressed,
+        readable(row.on_registry),
+        readable(row.on_host),
+    )
     return (name, row.what, images, f"{row.files:,}", *sizes)
 
 
 def _duplicates(reason: str, found: list[Duplicate]) -> list[str]:
     if not found:
-        return [f"contents over 4 kB in two layers: none {reason}"] if reason == "without a reason" else []
+        return (
+            [f"contents over 4 kB in two layers: none {reason}"]
+            if reason == "without a reason"
+            else []
+        )
     waste = sum(each.waste for each in found)
-    lines = [f"contents over 4 kB in two layers: {len(found)}, {readable(waste)} too much; {reason}"]
+    lines = [
+        f"contents over 4 kB in two layers: {len(found)}, {readable(waste)} too much; {reason}"
+    ]
     for each in found[:_SHOWN]:
         places = {copy.layer: copy for copy in each.copies}.values()
         where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)
@@ -139,8 +197,12 @@ def _distance(distance: Distance, what: str) -> str:
 
 def _change(change: Change, only: str = "") -> tuple[str, str]:
     if only:
-        return ("gone" if only == "before" else readable(change.after)), "new" if only == "after" else ""
-    return readable(change.after), "same" if change.bytes == 0 else readable(change.bytes, signed=True)
+        return (
+            "gone" if only == "before" else readable(change.after)
+        ), "new" if only == "after" else ""
+    return readable(change.after), "same" if change.bytes == 0 else readable(
+        change.bytes, signed=True
+    )
 
 
 def _short(digest: str | None) -> str:

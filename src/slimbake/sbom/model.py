@@ -45,7 +45,8 @@ class Locked:
     sha256: tuple[str, ...]  # of the files that the lock allows; () = unresolved
     layer: str  # the lock's name
     model: bool = False  # it carries weights: only these are in the image
-    form: str = ""  # what weights are called that were exported from its own, and are there in their place
+    # what weights are called that were exported from its own, and are there in their place
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,19 @@ class Locks:
 def contents(found: Mapping[str, Any]) -> Contents:
     """What `inside/contents.py` printed."""
     distributions = (
-        Distribution(canonicalize_name(d["name"]), d["version"], d["within"] and canonicalize_name(d["within"]))
+        Distribution(
+            canonicalize_name(d["name"]),
+            d["version"],
+            d["within"] and canonicalize_name(d["within"]),
+        )
         for d in found["distributions"]
     )
     return Contents(
         python=found["python"],
         system=found["system"]["name"],
         release=found["system"]["version"],
-        debian=tuple(DebianPackage(p["name"], p["version"], p["architecture"]) for p in found["debian"]),
+        debian=tuple(
+            DebianPackage(p["name"], p["version"], p["architecture"]) for p in found["debian"]
+        ),
         distributions=tuple(distributions),
     )

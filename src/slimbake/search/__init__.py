@@ -1,4 +1,6 @@
-"""Finds what else can go from the layers of services, and proposes it as passes. See docs/search.md."""
+"""Finds what else can go from the layers of services, and proposes it as passes. See
+docs/search.md.
+"""
 
 from __future__ import annotations
 
@@ -60,20 +62,33 @@ def search(
     tell: Callable[[Step], None],
     warn: Callable[[str], None],
 ) -> Found:
-    """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by layer.
+    """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by
+    layer.
 
-    `tell` is told how far it is, `warn` of each command that was not seen to its end.
-    Raises CheckError where a smoke does not hold as it is, or where a service that answered no longer does.
+    `tell` is told how far it is, `warn` of each command that was not seen to its end. Raises
+    CheckError where a smoke does not hold as it is, or where a service that answered no longer
+    does.
     """
     return _Search(oracle, layers, starts, options, tell, warn).run()
 
 
 class _Search:
     def __init__(
-        self, oracle: Oracle, layers: Sequence[Layer], starts: Mapping[str, Start], options: Options,
-        tell: Callable[[Step], None], warn: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self.oracle, self.layers, self.options, self.tell, self.warn = oracle, layers, options, tell, warn
+        self,
+        oracle: Oracle,
+        layers: Sequence[Layer],
+        starts: Mapping[str, Start],
+        options: Options,
+        tell: Callable[[Step], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.oracle, self.layers, self.options, self.tell, self.warn = (
+            oracle,
+            layers,
+            options,
+            tell,
+            warn,
+        )
         self.starts = dict(starts)
         self.unseen: tuple[str, ...] = ()  # services: their commands may use more than was seen
         self.services = tuple(subject.service for subject in oracle.subjects)
@@ -81,14 +96,16 @@ class _Search:
         self.gone: frozenset[str] = frozenset()
         self.so_far = self.gone  # with what has held of what is being asked
         self.order = oracle.subjects
-        self.decided: dict[frozenset[str], float] = {}  # files that cannot go, and from which weight on that was asked
+        # files that cannot go, and from which weight on that was asked
+        self.decided: dict[frozenset[str], float] = {}
         self.answering: frozenset[str] = frozenset()
 
     def run(self) -> Found:
         self.fleet = self._look(())
         self._unopened()
         self._opened()
-        for _ in range(ROUNDS):  # what has gone opened files too: transformers reads every model that is there
+        # what has gone opened files too: transformers reads every model that is there
+        for _ in range(ROUNDS):
             before = self.gone
             self.fleet = self._look(self._passes(self.gone))
             self._unopened()
@@ -101,7 +118,10 @@ class _Search:
         smokes = self.oracle.traced(passes)
         commands = self.oracle.traced(passes, self.starts) if self.starts else {}
         if failed := [service for service, used in smokes.items() if not used.held]:
-            raise CheckError(f"the smoke of {', '.join(failed)} does not hold", "`slimbake smoke` shows what it says")
+            raise CheckError(
+                f"the smoke of {', '.join(failed)} does not hold",
+                "`slimbake smoke` shows what it says",
+            )
         answering = frozenset(service for service, used in commands.items() if used.held)
         if lost := self.answering - answering:
             raise CheckError(
@@ -109,12 +129,17 @@ class _Search:
                 "a smoke that uses what the service serves with would find it; or --keep GLOB",
             )
         if not passes:  # the one that uses most is asked first: the others need little besides
-            self.order = tuple(sorted(self.oracle.subjects, key=lambda each: -smokes[each.service].bytes))
+            self.order = tuple(
+                sorted(self.oracle.subjects, key=lambda each: -smokes[each.service].bytes)
+            )
             for service in [service for service, used in commands.items() if used.untraced]:
                 del self.starts[service]
             self.unseen = tuple(service for service, used in commands.items() if used.unseen)
             for service in self.unseen:
-                self.warn(f"the command of {service} was not seen to its end: {commands[service].unseen}; {MEND}")
+                self.warn(
+                    f"the command of {service} was not seen to its end: {commands[service].unseen};"
+                    f" {MEND}"
+                )
         self.answering = answering
         looked = (*smokes.values(), *commands.values())
         opened, run = ([tuple(used.used) for used in each.values()] for each in (smokes, commands))
@@ -125,11 +150,15 @@ class _Search:
         open_ = units.unopened(self.fleet, by=self.options.by, small=self.options.small)
         candidates = self._in_question(open_ - self.gone)
         named = self._named(candidates)
-        self._minimise("files that nothing opens", units.single(self.fleet, candidates - named), weigh=False)
+        self._minimise(
+            "files that nothing opens", units.single(self.fleet, candidates - named), weigh=False
+        )
         self._minimise("files that an error names", units.single(self.fleet, named), weigh=False)
 
     def _named(self, candidates: frozenset[str]) -> frozenset[str]:
-        """Of files that nothing opens, those that errors name when they are not there: to be tried by themselves."""
+        """Of files that nothing opens, those that errors name when they are not there: to be tried
+        by themselves.
+        """
         found: frozenset[str] = frozenset()
         for _ in range(HINTS if candidates else 0):
             passes = self._passes(self.gone | (candidates - found))
@@ -144,14 +173,22 @@ class _Search:
 
     def _opened(self) -> None:
         """Take away what is opened and not needed: packages, then folders, then files."""
-        self._minimise("packages", units.worthwhile(units.packages(self.fleet, self._left()), self.options.least))
+        self._minimise(
+            "packages",
+            units.worthwhile(units.packages(self.fleet, self._left()), self.options.least),
+        )
         for depth in range(1, DEEPEST + 1):
             every = units.folders(self.fleet, self._left(), depth)
             self._minimise(f"folders, {depth} deep", units.worthwhile(every, self.options.least))
-            # Where most of the bytes went, small ones are worth a question each: what stays is a list to be kept.
+            # Where most of the bytes went, small ones are worth a question each: what stays is a
+            # list to be kept.
             self._minimise(f"small folders, {depth} deep", units.rest(every, self.gone), least=0)
         if self.options.by == "file":
-            files = (unit for unit in units.single(self.fleet, self._left()) if unit.bytes >= self.options.least)
+            files = (
+                unit
+                for unit in units.single(self.fleet, self._left())
+                if unit.bytes >= self.options.least
+            )
             self._minimise("files", tuple(files))
 
     def _left(self) -> frozenset[str]:
@@ -162,17 +199,26 @@ class _Search:
         from slimbake.inside.globs import matcher
 
         kept = matcher(self.options.keep)
-        allowed = set(self.options.packages or (package for layer in self.layers for package in layer.packages))
+        allowed = set(
+            self.options.packages
+            or (package for layer in self.layers for package in layer.packages)
+        )
         found = ((name, self.fleet.modules[name]) for name in names)
         return frozenset(
             name
             for name, module in found
-            if module.package in allowed and not module.guarded and name not in self.fleet.shielded and not kept(name)
+            if module.package in allowed
+            and not module.guarded
+            and name not in self.fleet.shielded
+            and not kept(name)
         )
 
-    def _minimise(self, doing: str, found: Sequence[Unit], weigh: bool = True, least: int | None = None) -> None:
+    def _minimise(
+        self, doing: str, found: Sequence[Unit], weigh: bool = True, least: int | None = None
+    ) -> None:
         least = (self.options.least if least is None else least) if weigh else 0
-        # A package may be one folder, and a folder one file: what could not go by one name cannot go by the other.
+        # A package may be one folder, and a folder one file: what could not go by one name cannot
+        # go by the other.
         found = [unit for unit in found if self.decided.get(unit.files, least + 1) > least]
         if not found:
             return
@@ -202,12 +248,14 @@ class _Search:
         kept: tuple[Unit, ...] = ()
         for (
             subject
-        ) in self.order:  # what one service needs holds with more: the next is asked for what it needs besides
+            # what one service needs holds with more: the next is asked for what it needs besides
+        ) in self.order:
             rest = [unit for unit in found if unit not in kept] if kept else found
             kept += ddmin(rest, asking([subject], kept), weight=by, least=least)
             self.gone = self.so_far = without(kept)
         if len(self.order) > 1 and not all(self.oracle.holds([self._passes(self.gone)])):
-            kept = ddmin(found, asking(self.order, ()), weight=by, least=least)  # more did harm: so all at once
+            # more did harm: so all at once
+            kept = ddmin(found, asking(self.order, ()), weight=by, least=least)
         self.gone = without(kept)
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
@@ -221,7 +269,9 @@ class _Search:
     def _proposals(self, gone: Collection[str]) -> tuple[Proposal, ...]:
         fleet = replace(self.fleet, uncompiled=self._in_question(self.fleet.uncompiled))
         who = self.services, self.unseen
-        return tuple(each for layer in self._layers() for each in proposals(fleet, gone, layer, *who))
+        return tuple(
+            each for layer in self._layers() for each in proposals(fleet, gone, layer, *who)
+        )
 
     def _layers(self) -> tuple[Layer, ...]:
         only = self.options.packages
@@ -232,10 +282,14 @@ class _Search:
 
     def _found(self) -> Found:
         if not all(self.oracle.holds([self._passes(self.gone)])):
-            raise CheckError("what was found does not hold", "a smoke may not answer the same each time")
+            raise CheckError(
+                "what was found does not hold", "a smoke may not answer the same each time"
+            )
         made, modules = self._proposals(self.gone), self.fleet.modules.values()
         before = sum(module.bytes for module in modules)
         opened = self.fleet.used | self.fleet.served
-        guarded = sum(module.bytes for module in modules if module.guarded and module.name not in opened)
+        guarded = sum(
+            module.bytes for module in modules if module.guarded and module.name not in opened
+        )
         after = before - sum(each.bytes for each in made)
         return Found(made, self.services, before, after, self.fleet.weight, guarded)

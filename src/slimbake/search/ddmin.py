@@ -1,9 +1,11 @@
-"""Delta debugging: the units that cannot be missed, found by asking what still holds without some. Pure.
+"""Delta debugging: the units that cannot be missed, found by asking what still holds without some.
+Pure.
 
-Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002), with three changes. Parts are split
-by weight, so that the heavy ones are decided first. Several questions are asked at once, for trials that run beside
-each other. And what follows from an answer is not asked: where something fails without a part, it also fails without
-that part and more. A subset of what has failed is therefore never tried, which makes the tests of subsets needless.
+Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002), with three
+changes. Parts are split by weight, so that the heavy ones are decided first. Several questions are
+asked at once, for trials that run beside each other. And what follows from an answer is not asked:
+where something fails without a part, it also fails without that part and more. A subset of what has
+failed is therefore never tried, which makes the tests of subsets needless.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ def ddmin(
     weight: Callable[[T], float] = lambda _: 1,
     least: float = 0,
 ) -> tuple[T, ...]:
-    """The units that are needed, in their order; what is returned has been asked, or is all of them.
+    """The units that are needed, in their order; what is returned has been asked, or is all of
+    them.
 
-    Where more units never harm, none of them can be left out, but for parts that together weigh less than `least`:
-    these are not split. Of n units no more than 4 n * `width` questions are asked, whatever the answers.
+    Where more units never harm, none of them can be left out, but for parts that together weigh
+    less than `least`: these are not split. Of n units no more than 4 n * `width` questions are
+    asked, whatever the answers.
     """
     kept = list(units)
     parts = [list(units)] if units else []
@@ -39,7 +43,8 @@ def ddmin(
             batch: list[tuple[list[T], list[T]]] = []  # a part, and what is kept without it
             while waiting and len(batch) < width:
                 part, *waiting = waiting
-                # Hoping that what is asked before it goes too, or that it does not: what is hoped in vain is lost.
+                # Hoping that what is asked before it goes too, or that it does not: what is hoped
+                # in vain is lost.
                 without = _less(batch[-1][1] if batch and hopeful else kept, part)
                 if _follows(_less(kept, part), failed):
                     stay.append(part)
@@ -60,8 +65,13 @@ def ddmin(
                     again.append(part)  # to be asked without what has gone since
             hopeful = sum(answers) * 2 > len(answers)
             waiting = again + waiting
-        split = [_halves(part, weight) for part in stay if len(part) > 1 and _weigh(part, weight) >= least]
-        # All first halves, then the others: where the first can go, it follows that the second cannot.
+        split = [
+            _halves(part, weight)
+            for part in stay
+            if len(part) > 1 and _weigh(part, weight) >= least
+        ]
+        # All first halves, then the others: where the first can go, it follows that the second
+        # cannot.
         parts = [half for halves in zip(*split, strict=True) for half in halves]
     return tuple(kept)
 

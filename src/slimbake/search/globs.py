@@ -27,8 +27,9 @@ class _Folder:
 def compact(names: Iterable[str], gone: Iterable[str]) -> Globs:
     """Globs that match `gone` of `names`, and no other of them.
 
-    A folder is named as `folder/**` only where all below goes, but for what `keep` lists; whichever list is shorter is
-    taken, folder by folder. Names are those of passes; the ones that begin with `/` are matched by globs that do.
+    A folder is named as `folder/**` only where all below goes, but for what `keep` lists; whichever
+    list is shorter is taken, folder by folder. Names are those of passes; the ones that begin with
+    `/` are matched by globs that do.
     """
     gone, names = set(gone), sorted(names)
     kinds = _kinds(names, gone)
@@ -45,15 +46,20 @@ def compact(names: Iterable[str], gone: Iterable[str]) -> Globs:
 
 
 Kind = tuple[str, str, str]
-"""Of files that are called alike: the package's folder or "" for all of them, a suffix, or the name of a folder."""
+"""Of files that are called alike: the package's folder or "" for all of them, a suffix, or the name
+of a folder.
+"""
 
 
 def _kinds_of(name: str) -> list[Kind]:
-    if name.startswith("/"):  # what lies beside site-packages is of no kind: its globs begin otherwise
+    # what lies beside site-packages is of no kind: its globs begin otherwise
+    if name.startswith("/"):
         return []
     *folders, last = name.split("/")
     suffix = last[last.rindex(".") :] if "." in last[1:] else last
-    kinds = [("", "", folder) for folder in folders] + [(folders[0], "", folder) for folder in folders[1:]]
+    kinds = [("", "", folder) for folder in folders] + [
+        (folders[0], "", folder) for folder in folders[1:]
+    ]
     if suffix != ".py":  # a module that is new in a package is of no kind that was looked at
         kinds += [("", suffix, ""), *((top, suffix, "") for top in folders[:1])]
     return kinds
@@ -75,12 +81,17 @@ def _kinds(names: Sequence[str], gone: set[str]) -> dict[Kind, str]:
         top, suffix, folder = kind
         at = f"/{folder}/"
         folders = {
-            f"/{name}"[: f"/{name}".index(at)] if folder else name.rpartition("/")[0] for name in found[kind] - done
+            f"/{name}"[: f"/{name}".index(at)] if folder else name.rpartition("/")[0]
+            for name in found[kind] - done
         }
         if len(folders) > 2:
             done |= found[kind]
             start = f"{top}/**" if top else "**"
-            chosen[kind] = f"{start}/{folder}/**" if folder else f"{start}/{'*' * suffix.startswith('.')}{suffix}"
+            chosen[kind] = (
+                f"{start}/{folder}/**"
+                if folder
+                else f"{start}/{'*' * suffix.startswith('.')}{suffix}"
+            )
     return chosen
 
 

@@ -19,7 +19,8 @@ from slimbake.inside import trace
 from slimbake.prove.kept import Kept, key
 from slimbake.prove.trial import TIME_LIMIT, Outcome, Subject, trial, words
 
-JOBS = 2  # trials at once; each starts threads of its own, so more of them are not faster on few cores
+# trials at once; each starts threads of its own, so more of them are not faster on few cores
+JOBS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,26 @@ class Oracle:
     def __init__(self, subjects: Sequence[Subject], kept: Kept, jobs: int = JOBS) -> None:
         self.subjects, self.tally, self._kept, self._jobs = tuple(subjects), Tally(), kept, jobs
 
-    def holds(self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()) -> list[bool]:
-        """For each of these sets of passes, whether the smokes of these subjects hold, or of all of them.
+    def holds(
+        self, questions: Sequence[Sequence[Applied]], subjects: Sequence[Subject] = ()
+    ) -> list[bool]:
+        """For each of these sets of passes, whether the smokes of these subjects hold, or of all of
+        them.
 
         Raises SetupError where the engine fails.
         """
         self.tally.questions += len(questions)
         whom = tuple(subjects or self.subjects)
         with ThreadPoolExecutor(self._jobs) as pool:
-            waiting = [[pool.submit(self.outcome, each, tuple(passes)) for each in whom] for passes in questions]
+            waiting = [
+                [pool.submit(self.outcome, each, tuple(passes)) for each in whom]
+                for passes in questions
+            ]
             try:
                 return [all(each.result().held for each in trials) for trials in waiting]
             except BaseException:
-                pool.shutdown(cancel_futures=True)  # trials that run come to their end, and are kept
+                # trials that run come to their end, and are kept
+                pool.shutdown(cancel_futures=True)
                 raise
 
     def outcome(self, subject: Subject, passes: Sequence[Applied]) -> Outcome:
@@ -96,11 +104,16 @@ class Oracle:
         self._kept.put(under, outcome)
         return outcome
 
-    def traced(self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None) -> dict[str, Used]:
+    def traced(
+        self, passes: Sequence[Applied], starts: Mapping[str, Start] | None = None
+    ) -> dict[str, Used]:
         """What each smoke uses with these passes; with `starts`, what each of these commands uses."""
         which = [each for each in self.subjects if starts is None or each.service in starts]
         with ThreadPoolExecutor(self._jobs) as pool:
-            used = pool.map(lambda each: self._traced(each, passes, starts[each.service] if starts else None), which)
+            used = pool.map(
+                lambda each: self._traced(each, passes, starts[each.service] if starts else None),
+                which,
+            )
             return {each.service: found for each, found in zip(which, used, strict=True)}
 
     def _traced(self, subject: Subject, passes: Sequence[Applied], start: Start | None) -> Used:
@@ -119,10 +132,14 @@ class Oracle:
             try:
                 told = json.loads(said.stdout.splitlines()[-1])
             except (IndexError, ValueError):
-                raise SetupError(f"{subject.service} could not be traced", said.stderr.strip()[-2000:]) from None
+                raise SetupError(
+                    f"{subject.service} could not be traced", said.stderr.strip()[-2000:]
+                ) from None
             told["said"] = "" if told["held"] else said.stderr
             if told["held"]:  # that something does not hold or answer may be the machine's fault
                 self._kept.put_json(under, told)
-        files = tuple((name, size, package, version) for name, size, package, version in told["files"])
+        files = tuple(
+            (name, size, package, version) for name, size, package, version in told["files"]
+        )
         elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
         return Used(told["held"], files, told["used"], elsewhere, told["said"], told["untraced"])

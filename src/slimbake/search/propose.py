@@ -30,7 +30,9 @@ class Proposal:
 
 
 def dropped(fleet: Fleet, gone: Collection[str]) -> tuple[str, ...]:
-    """The packages of which nothing stays, and of which nobody asks for the metadata: these are not installed."""
+    """The packages of which nothing stays, and of which nobody asks for the metadata: these are not
+    installed.
+    """
     return tuple(
         package
         for package, modules in fleet.by_package.items()
@@ -41,9 +43,14 @@ def dropped(fleet: Fleet, gone: Collection[str]) -> tuple[str, ...]:
 
 
 def proposals(
-    fleet: Fleet, gone: Collection[str], layer: Layer, services: Sequence[str], unseen: Sequence[str]
+    fleet: Fleet,
+    gone: Collection[str],
+    layer: Layer,
+    services: Sequence[str],
+    unseen: Sequence[str],
 ) -> tuple[Proposal, ...]:
-    """The passes that remove these files of one layer: of one kind each, those that do nothing left out.
+    """The passes that remove these files of one layer: of one kind each, those that do nothing left
+    out.
 
     `unseen`: the services of whose commands not all was seen.
     """
@@ -63,8 +70,15 @@ def proposals(
         for bare in [{m.name for m in fleet.by_package[package]} & fleet.uncompiled - set(gone)]
         if bare
     }
-    who, without = _and(services), f"Found by slimbake search: the smokes of {_and(services)} hold without"
-    only = f". What the command of {_and(unseen)} uses was not seen, or not all of it." if unseen else ""
+    who, without = (
+        _and(services),
+        f"Found by slimbake search: the smokes of {_and(services)} hold without",
+    )
+    only = (
+        f". What the command of {_and(unseen)} uses was not seen, or not all of it."
+        if unseen
+        else ""
+    )
     made: list[Proposal] = []
     if whole:
         files = [m.name for package in whole for m in fleet.by_package[package]]
@@ -89,23 +103,36 @@ def proposals(
             remove=globs.remove,
             keep=globs.keep,
         )
-        made.append(Proposal(layer.name, proposed, len(every & set(gone)), fleet.bytes(every & set(gone))))
+        made.append(
+            Proposal(layer.name, proposed, len(every & set(gone)), fleet.bytes(every & set(gone)))
+        )
     if left:
         bare = {name for each in left.values() for name in each}
-        every = {m.name for package in left for m in fleet.by_package[package] if m.name.endswith(".py")}
+        every = {
+            m.name for package in left for m in fleet.by_package[package] if m.name.endswith(".py")
+        }
         globs = compact(every - set(gone), bare)
         proposed = Pass(
             name=f"found.{layer.name}.bytecode",
             about=f"compiles no modules of {layer.name} of which only the source is read",
-            why=f"Found by slimbake search: the smokes of {who} do not import these modules{only}"
-            if only
-            else f"Found by slimbake search: neither the smokes of {who} nor their commands import these modules.",
+            why=(
+                f"Found by slimbake search: the smokes of {who} do not import these modules{only}"
+                if only
+                else (
+                    f"Found by slimbake search: neither the smokes of {who} nor their commands"
+                    " import these modules."
+                )
+            ),
             costs="a slower start of what imports them",
             packages=_pins(fleet, left),
             uncompiled=globs.remove,
             keep=globs.keep,
         )
-        made.append(Proposal(layer.name, proposed, len(bare), sum(fleet.modules[name].bytecode for name in bare)))
+        made.append(
+            Proposal(
+                layer.name, proposed, len(bare), sum(fleet.modules[name].bytecode for name in bare)
+            )
+        )
     return tuple(made)
 
 
@@ -128,7 +155,12 @@ def entry(proposal: Proposal) -> Mapping[str, object]:
         "costs": each.costs,
         "packages": dict(each.packages),
     }
-    lists = {"remove": each.remove, "keep": each.keep, "drop": each.drop, "uncompiled": each.uncompiled}
+    lists = {
+        "remove": each.remove,
+        "keep": each.keep,
+        "drop": each.drop,
+        "uncompiled": each.uncompiled,
+    }
     return told | {key: list(values) for key, values in lists.items() if values}
 
 

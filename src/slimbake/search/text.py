@@ -1,4 +1,6 @@
-"""A catalogue of one's own with passes that were found: their entries new or replaced, all else as it is."""
+"""A catalogue of one's own with passes that were found: their entries new or replaced, all else as
+it is.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def catalogue_text(found: Sequence[Proposal]) -> str:
 
 
 def catalogue_with(text: str, found: Sequence[Proposal]) -> str:
-    """The text of a catalogue with these passes in it. It must have its passes in lines of their own, as a block.
+    """The text of a catalogue with these passes in it. It must have its passes in lines of their
+    own, as a block.
 
     Raises ValueError where it has not.
     """
@@ -51,7 +54,9 @@ def _entry(proposal: Proposal) -> str:
 
 
 def _place(text: str, name: str) -> tuple[int, int]:
-    """Where the entry of that name lies, from its line to the line after its last; an empty place if there is none."""
+    """Where the entry of that name lies, from its line to the line after its last; an empty place
+    if there is none.
+    """
     passes = re.search(r"^passes:[ \t]*(?:#.*)?\n", text, re.MULTILINE)
     if not passes:
         raise ValueError("it has no line 'passes:'")

@@ -25,12 +25,14 @@ class Module:
 
     @property
     def guarded(self) -> bool:
-        """Whether no search removes it: metadata, licences, what a glob cannot name, what is not in site-packages.
+        """Whether no search removes it: metadata, licences, what a glob cannot name, what is not in
+        site-packages.
 
         Of the programs in /bin one may be a service's command.
         """
         special = not self.package or self.name.startswith("/") or set("*?[]{}\\") & set(self.name)
-        named = any(LICENCE.fullmatch(part) for part in self.name.split("/"))  # a folder of licences is no less
+        # a folder of licences is no less
+        named = any(LICENCE.fullmatch(part) for part in self.name.split("/"))
         return bool(special or named or METADATA.fullmatch(self.name))
 
 
@@ -50,7 +52,8 @@ class Fleet:
     modules: Mapping[str, Module]
     used: frozenset[str]  # names of modules; a smoke uses these
     served: frozenset[str]  # a command uses these, and no smoke
-    data: frozenset[str]  # of packages that commands use so: never in question either, since nobody sees who reads it
+    # of packages that commands use so: never in question either, since nobody sees who reads it
+    data: frozenset[str]
     uncompiled: frozenset[str]  # modules of which only the source is used
 
     @cached_property
@@ -84,7 +87,9 @@ class Fleet:
         Entry points count for nothing: who looks for some opens those of every package.
         """
         names = (module.name for module in self.by_package[package])
-        return not any(name in self.kept and not name.endswith(".dist-info/entry_points.txt") for name in names)
+        return not any(
+            name in self.kept and not name.endswith(".dist-info/entry_points.txt") for name in names
+        )
 
 
 def modules(files: Iterable[tuple[str, int, str, str]]) -> dict[str, Module]:
@@ -105,28 +110,40 @@ def fleet(
     smokes: Iterable[Iterable[str]],
     commands: Iterable[Iterable[str]],
 ) -> Fleet:
-    """Put together what was listed and traced in each image: by their smokes, and by their commands."""
+    """Put together what was listed and traced in each image: by their smokes, and by their
+    commands.
+    """
     known = modules({file[0]: file for listing in listings for file in listing}.values())
     opened = {name for each in smokes for name in each}
     run = {name for each in commands for name in each}
     used = frozenset(source(name) for name in opened) & known.keys()
     served = frozenset(source(name) for name in run) & known.keys() - used
-    # What a service opens in a library of C is not seen, and its smoke may not need it: a bundle of certificates.
+    # What a service opens in a library of C is not seen, and its smoke may not need it: a bundle of
+    # certificates.
     partly = {known[name].package for name in served}
-    data = frozenset(n for n, m in known.items() if m.package in partly and not n.endswith((".py", ".pyi")))
+    data = frozenset(
+        n for n, m in known.items() if m.package in partly and not n.endswith((".py", ".pyi"))
+    )
     compiled = {source(name) for name in opened | run if source(name) != name}
-    bare = frozenset(name for name in used | served if known[name].bytecode and name not in compiled)
+    bare = frozenset(
+        name for name in used | served if known[name].bytecode and name not in compiled
+    )
     return Fleet(known, used, served, data - used - served, bare)
 
 
 def named(said: str, names: Collection[str]) -> frozenset[str]:
-    """Those of these files that the words of an error name: by their path, or as a module that is missing."""
+    """Those of these files that the words of an error name: by their path, or as a module that is
+    missing.
+    """
     found: set[str] = set()
     for path in re.findall(r"[\w./+-]+", said):
         ends = (path[slash.end() :].rstrip(".") for slash in re.finditer("/", path))
         found.update(end for end in ends if end in names)
     missing = re.findall(r"No module named '([\w.]+)'", said)
-    missing += [f"{of}.{name}" for name, of in re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", said)]
+    missing += [
+        f"{of}.{name}"
+        for name, of in re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", said)
+    ]
     for module in missing:
         way = module.replace(".", "/")
         found.update(name for name in (f"{way}.py", f"{way}/__init__.py") if name in names)
@@ -153,14 +170,17 @@ def _units(fleet: Fleet, names: Iterable[str], key: Callable[[str], str]) -> tup
     found: dict[str, set[str]] = {}
     for name in names:
         found.setdefault(key(name), set()).add(name)
-    return tuple(Unit(name, frozenset(files), fleet.bytes(files)) for name, files in sorted(found.items()))
+    return tuple(
+        Unit(name, frozenset(files), fleet.bytes(files)) for name, files in sorted(found.items())
+    )
 
 
 def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str]:
     """The files that nothing uses.
 
-    `by`: "directory" leaves those that lie beside one that is used. `small`: modules with fewer bytes of source stay in
-    folders of which most are used; most of what an error alone imports is among them, and it weighs little.
+    `by`: "directory" leaves those that lie beside one that is used. `small`: modules with fewer
+    bytes of source stay in folders of which most are used; most of what an error alone imports is
+    among them, and it weighs little.
     """
     beside: dict[str, list[int]] = {}  # a folder: modules that are used, and all
     for name in fleet.modules:
@@ -172,7 +192,9 @@ def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str
         if module.guarded or name in fleet.kept:
             continue
         used, every = beside[name.rpartition("/")[0]]
-        little = name.endswith(".py") and module.bytes - module.bytecode < small and used * 2 > every
+        little = (
+            name.endswith(".py") and module.bytes - module.bytecode < small and used * 2 > every
+        )
         little |= used > 0 and module.bytes < WORTH
         if not little and not (used and by == "directory"):
             gone.add(name)
@@ -191,7 +213,9 @@ def worthwhile(every: Sequence[Unit], least: int) -> list[Unit]:
     chosen: set[Unit] = set()
     for siblings in _siblings(every):
         small = [unit for unit in siblings if unit.bytes < least]
-        chosen.update(siblings if sum(unit.bytes for unit in small) >= least else {*siblings} - {*small})
+        chosen.update(
+            siblings if sum(unit.bytes for unit in small) >= least else {*siblings} - {*small}
+        )
     return [unit for unit in every if unit in chosen]
 
 

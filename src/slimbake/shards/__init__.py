@@ -14,11 +14,15 @@ from slimbake.shards.split import Shard
 
 Say = Callable[[str], None]
 Run = Callable[[Shard, str, Mapping[str, str]], Mapping[str, str]]
-"""Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed there itself."""
+"""Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed
+there itself.
+"""
 
 APART = 1.1
-"""Seconds between two builds that begin on one builder: the kubernetes driver's `random` draws by the second's number,
-so that builds of one second are all given the same pod (buildx, driver/kubernetes/podchooser)."""
+"""Seconds between two builds that begin on one builder: the kubernetes driver's `random` draws by
+the second's number, so that builds of one second are all given the same pod (buildx,
+driver/kubernetes/podchooser).
+"""
 
 
 @dataclass(slots=True)
@@ -35,14 +39,19 @@ class _State:
 
 
 def run_shards(
-    shards: tuple[Shard, ...], nodes: tuple[str, ...], run: Run, cancel: Callable[[], None], say: Say,
+    shards: tuple[Shard, ...],
+    nodes: tuple[str, ...],
+    run: Run,
+    cancel: Callable[[], None],
+    say: Say,
     apart: float = APART,
-) -> dict[str, str]:  # fmt: skip
-    """Bake the shards, each as soon as what it stands on is pushed, and give all images that were pushed.
+) -> dict[str, str]:
+    """Bake the shards, each as soon as what it stands on is pushed, and give all images that were
+    pushed.
 
-    `nodes`: the builder of each node; two may have the same. A shard whose node is lost is run once more, on another
-    node if there is one. Interrupted, it calls `cancel` until every run has ended. Raises BuildError or CheckError
-    with all that failed, once nothing more can be built.
+    `nodes`: the builder of each node; two may have the same. A shard whose node is lost is run once
+    more, on another node if there is one. Interrupted, it calls `cancel` until every run has ended.
+    Raises BuildError or CheckError with all that failed, once nothing more can be built.
     """
     state = _State()
     count = max((shard.node for shard in shards), default=-1) + 1
@@ -65,8 +74,14 @@ def run_shards(
                 cancel()  # again, since one may only just have begun
             raise
     if state.failed:
-        kind = CheckError if all(isinstance(each, CheckError) for each in state.failed.values()) else BuildError
-        words = "\n".join(dict.fromkeys(str(state.failed[number]) for number in sorted(state.failed)))
+        kind = (
+            CheckError
+            if all(isinstance(each, CheckError) for each in state.failed.values())
+            else BuildError
+        )
+        words = "\n".join(
+            dict.fromkeys(str(state.failed[number]) for number in sorted(state.failed))
+        )
         raise kind(words)
     return state.images
 
@@ -74,7 +89,9 @@ def run_shards(
 def _may_begin(state: _State, shard: Shard) -> bool:
     """Wait for what a shard stands on; false where that failed."""
     with state.changed:
-        state.changed.wait_for(lambda: state.stopped or state.done | set(state.failed) >= set(shard.after))
+        state.changed.wait_for(
+            lambda: state.stopped or state.done | set(state.failed) >= set(shard.after)
+        )
         broken = [number for number in shard.after if number in state.failed]
         if broken and not state.stopped:
             why = state.failed[broken[0]]
@@ -83,7 +100,9 @@ def _may_begin(state: _State, shard: Shard) -> bool:
         return not broken and not state.stopped
 
 
-def _one(state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say, apart: float) -> None:
+def _one(
+    state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say, apart: float
+) -> None:
     """Bake a shard, elsewhere if its node is lost, and tell the others how it ended."""
     error: SlimbakeError | None = None
     tried: list[int] = []
@@ -99,8 +118,13 @@ def _one(state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say
         except NodeLost as lost:
             with state.changed:
                 state.dead.add(node)
-            error = BuildError(f"shard {shard.number} ({', '.join(shard.targets)}): {where} is lost\n{lost}")
-            say(f"shard {shard.number}: {where} is lost" + ("; once more, elsewhere" if len(tried) == 1 else ""))
+            error = BuildError(
+                f"shard {shard.number} ({', '.join(shard.targets)}): {where} is lost\n{lost}"
+            )
+            say(
+                f"shard {shard.number}: {where} is lost"
+                + ("; once more, elsewhere" if len(tried) == 1 else "")
+            )
             continue
         except SlimbakeError as failed:
             error = failed
@@ -117,7 +141,9 @@ def _one(state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say
 
 
 def _alive(state: _State, planned: int, nodes: tuple[str, ...], tried: list[int]) -> int:
-    """The planned node, or the next that is not lost and was not tried; where all are, the planned one again."""
+    """The planned node, or the next that is not lost and was not tried; where all are, the planned
+    one again.
+    """
     with state.changed:
         for step in range(len(nodes)):
             node = (planned + step) % len(nodes)

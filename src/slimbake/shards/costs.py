@@ -13,7 +13,8 @@ UNKNOWN = 1.0  # of all, where nothing was measured: then they are dealt out by 
 def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
     """Seconds of every target of a plan.
 
-    One that was not measured costs the median of its kind on the same base; else of its kind, of all, or UNKNOWN.
+    One that was not measured costs the median of its kind on the same base; else of its kind, of
+    all, or UNKNOWN.
     """
     alike: dict[tuple[str, ...], list[float]] = {}
     for target in plan.targets:
@@ -25,8 +26,11 @@ def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
 
 def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
     """What a target has in common with others, the most telling first."""
-    below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get("base", "")
-    kind = "export" if target.recipe and target.recipe.export else target.kind  # other weights are but copied
+    below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get(
+        "base", ""
+    )
+    # other weights are but copied
+    kind = "export" if target.recipe and target.recipe.export else target.kind
     return (kind, below), (kind,), ()
 
 

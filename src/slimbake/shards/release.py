@@ -1,4 +1,6 @@
-"""From a manifest to images in a registry, built on several nodes: what `slimbake bake --shards` does."""
+"""From a manifest to images in a registry, built on several nodes: what `slimbake bake --shards`
+does.
+"""
 
 from __future__ import annotations
 
@@ -34,28 +36,44 @@ class Sharded:
 
 
 def released(
-    manifest: Manifest, services: tuple[str, ...], options: Options, names: Release, nodes: tuple[str, ...], say: Say
+    manifest: Manifest,
+    services: tuple[str, ...],
+    options: Options,
+    names: Release,
+    nodes: tuple[str, ...],
+    say: Say,
 ) -> tuple[Sharded, ...]:
-    """Build these services and what they stand on in one shard for each node, and push them, each once its smoke holds.
+    """Build these services and what they stand on in one shard for each node, and push them, each
+    once its smoke holds.
 
-    `nodes`: buildx builders, of which two may be the same one; a Docker context is one too. Raises what
-    `slimbake.release.release` does; what another shard's failure leaves alone is pushed and tagged all the same.
+    `nodes`: buildx builders, of which two may be the same one; a Docker context is one too. Raises
+    what `slimbake.release.release` does; what another shard's failure leaves alone is pushed and
+    tagged all the same.
     """
     root = manifest.file.parent
     with prepared(
         manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
     ) as ready:
         refuse_standins(ready.around, names.registry)
-        shards = split(ready.plan, services, estimated(ready.plan, read_costs(root / COSTS)), len(nodes))
+        shards = split(
+            ready.plan, services, estimated(ready.plan, read_costs(root / COSTS)), len(nodes)
+        )
         pushed: list[Sharded] = []
         seconds: dict[str, float] = {}
 
         def run(shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
             made = _baked(ready, manifest, shard, replace(options, builder=builder), names, images)
             seconds.update(made.seconds)
-            pushed.extend(_tagged(ready, name, digest, shard, builder, names) for name, digest in made.digests.items())
+            pushed.extend(
+                _tagged(ready, name, digest, shard, builder, names)
+                for name, digest in made.digests.items()
+            )
             if made.failures:
-                kind = CheckError if all(isinstance(each, CheckError) for each in made.failures) else BuildError
+                kind = (
+                    CheckError
+                    if all(isinstance(each, CheckError) for each in made.failures)
+                    else BuildError
+                )
                 raise kind("\n".join(map(str, made.failures)))
             return {
                 name: f"{names.registry}/{ready.plan.target(name).repository}@{digest}"
@@ -78,12 +96,19 @@ def _ordered(ready: Prepared, images: list[Sharded]) -> tuple[Sharded, ...]:
 
 
 def _baked(
-    ready: Prepared, manifest: Manifest, shard: Shard, options: Options, names: Release, images: Mapping[str, str]
+    ready: Prepared,
+    manifest: Manifest,
+    shard: Shard,
+    options: Options,
+    names: Release,
+    images: Mapping[str, str],
 ) -> bake.Pushed:
     """Build a shard's targets, run their smokes, and push them under a name that nobody uses."""
     plan = ready.plan
-    staged = {name: f"{names.registry}/{plan.target(name).repository}:{STAGED}{plan.target(name).suffix}"
-              for name in shard.targets}  # fmt: skip
+    staged = {
+        name: f"{names.registry}/{plan.target(name).repository}:{STAGED}{plan.target(name).suffix}"
+        for name in shard.targets
+    }
     sets = (*outputs(plan, shard.targets), *options.sets)
     around = replace(ready.around, pushed=images)
 
@@ -91,14 +116,23 @@ def _baked(
         plain(change, f"shard {shard.number}: ")
 
     made = bake.bake_and_push(
-        plan, shard.targets, manifest.file.parent, around, replace(options, names=staged, sets=sets), shown
+        plan,
+        shard.targets,
+        manifest.file.parent,
+        around,
+        replace(options, names=staged, sets=sets),
+        shown,
     )
-    if not made.failures and (missing := [name for name in shard.targets if name not in made.digests]):
+    if not made.failures and (
+        missing := [name for name in shard.targets if name not in made.digests]
+    ):
         raise BuildError(f"buildx names no image for {', '.join(missing)}")
     return made
 
 
-def _tagged(ready: Prepared, name: str, digest: str, shard: Shard, node: str, names: Release) -> Sharded:
+def _tagged(
+    ready: Prepared, name: str, digest: str, shard: Shard, node: str, names: Release
+) -> Sharded:
     """Move the tag to what was checked, in the registry itself: nothing is pulled."""
     target = ready.plan.target(name)
     repository = Repository(f"{names.registry}/{target.repository}", ready.around.ca_bundle)
@@ -110,4 +144,6 @@ def _tagged(ready: Prepared, name: str, digest: str, shard: Shard, node: str, na
     finally:
         repository.close()
     image = bake.references(target, names.registry, names.tag)
-    return Sharded(name=name, image=image, digest=digest, shard=shard.number, wave=shard.wave, node=node)
+    return Sharded(
+        name=name, image=image, digest=digest, shard=shard.number, wave=shard.wave, node=node
+    )

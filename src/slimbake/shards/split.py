@@ -1,8 +1,10 @@
-"""Which node builds what, and in which order: a plan and its costs in, shards out. Pure, and the same at each call.
+"""Which node builds what, and in which order: a plan and its costs in, shards out. Pure, and the
+same at each call.
 
-List scheduling, the longest first: the node that is free first takes, of what can begin by then, that on which the
-longest chain of work hangs. Without anything shared that is Graham's LPT: at most 4/3 of the best (SIAM J. Appl. Math.
-17, 1969). No node waits for all bases: what stands on `web` is built while another node builds `ml`.
+List scheduling, the longest first: the node that is free first takes, of what can begin by then,
+that on which the longest chain of work hangs. Without anything shared that is Graham's LPT: at most
+4/3 of the best (SIAM J. Appl. Math. 17, 1969). No node waits for all bases: what stands on `web` is
+built while another node builds `ml`.
 """
 
 from __future__ import annotations
@@ -29,13 +31,16 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is built in one piece: a shared target, or a service with its checks and what it has to itself."""
+    """What is built in one piece: a shared target, or a service with its checks and what it has to
+    itself.
+    """
 
     name: str
     order: int  # from 0, each after those that it stands on
     shared: bool
     own: float  # seconds
-    private: tuple[str, ...]  # wheels, weights as they came, what is exported on: built on every node that needs them
+    # wheels, weights as they came, what is exported on: built on every node that needs them
+    private: tuple[str, ...]
     needs: tuple[str, ...]  # the shared targets that are contexts of all this
 
 
@@ -46,10 +51,13 @@ class _Node:
     jobs: list[tuple[Job, float, float]] = field(default_factory=list)  # begins, seconds
 
 
-def split(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nodes: int) -> tuple[Shard, ...]:
+def split(
+    plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nodes: int
+) -> tuple[Shard, ...]:
     """Deal out these services and all that they stand on to that many nodes.
 
-    `costs`: seconds of every target. Every service is in exactly one shard, and so is all that is shared.
+    `costs`: seconds of every target. Every service is in exactly one shard, and so is all that is
+    shared.
     """
     work = jobs(plan, services, costs)
     placed, ends = _schedule(work, costs, nodes)
@@ -67,8 +75,13 @@ def jobs(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float]) -> t
     targets = {target.name: target for target in plan.targets}
     order = {name: number for number, name in enumerate(targets)}
     shared = {target.name for target in plan.targets if target.shared}
-    wanted = [target for target in plan.needed(plan.with_checks(services)) if target.shared or target.name in services]
-    wanted.sort(key=lambda target: not target.shared)  # what only a check stands on comes after its service in a plan
+    wanted = [
+        target
+        for target in plan.needed(plan.with_checks(services))
+        if target.shared or target.name in services
+    ]
+    # what only a check stands on comes after its service in a plan
+    wanted.sort(key=lambda target: not target.shared)
     made: list[Job] = []
     for target in wanted:
         own = [target.name, *checks.get(target.name, ())]
@@ -98,7 +111,9 @@ def _below(targets: Mapping[str, Target], names: list[str], shared: set[str]) ->
     return found
 
 
-def _schedule(work: tuple[Job, ...], costs: Mapping[str, float], count: int) -> tuple[list[_Node], dict[str, float]]:
+def _schedule(
+    work: tuple[Job, ...], costs: Mapping[str, float], count: int
+) -> tuple[list[_Node], dict[str, float]]:
     nodes = [_Node() for _ in range(count)]
     ranks = _ranks(work, costs, count)
     waiting = {job.name: len(job.needs) for job in work}
@@ -141,7 +156,9 @@ def _ranks(work: tuple[Job, ...], costs: Mapping[str, float], count: int) -> dic
     hangs: dict[str, float] = {}
     for job in reversed(work):  # what stands on a target follows it
         seconds = job.own + sum(costs[name] for name in job.private)
-        ranks[job.name] = seconds + max(longest.get(job.name, 0.0), hangs.get(job.name, 0.0) / count)
+        ranks[job.name] = seconds + max(
+            longest.get(job.name, 0.0), hangs.get(job.name, 0.0) / count
+        )
         for need in job.needs:
             longest[need] = max(longest.get(need, 0.0), ranks[job.name])
             hangs[need] = hangs.get(need, 0.0) + seconds
@@ -161,7 +178,12 @@ def _drafts(number: int, node: _Node, ends: Mapping[str, float]) -> list[_Draft]
     drafts: list[_Draft] = []
     for job, begins, seconds in node.jobs:
         last = drafts[-1] if drafts else None
-        if last and not job.shared and not last.jobs[0].shared and all(ends[need] <= last.begins for need in job.needs):
+        if (
+            last
+            and not job.shared
+            and not last.jobs[0].shared
+            and all(ends[need] <= last.begins for need in job.needs)
+        ):
             last.jobs.append(job)
             last.seconds += seconds
         else:

@@ -1,11 +1,15 @@
-"""What `--set` says so that a shard pushes its targets, under names that nobody uses before the smokes hold. Pure."""
+"""What `--set` says so that a shard pushes its targets, under names that nobody uses before the
+smokes hold. Pure.
+"""
 
 from __future__ import annotations
 
 from slimbake.plan.model import Plan
 
 STAGED = "staged"
-"""The tag under which an image is pushed before its smoke: nobody is to use it, and the next bake overwrites it."""
+"""The tag under which an image is pushed before its smoke: nobody is to use it, and the next bake
+overwrites it.
+"""
 
 
 def outputs(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,12 +35,16 @@ class Summary:
 
 
 def summary(
-    plan: Plan, selected: Sequence[str], unchanged: Collection[str], records: Sequence[Record], before: Known
+    plan: Plan,
+    selected: Sequence[str],
+    unchanged: Collection[str],
+    records: Sequence[Record],
+    before: Known,
 ) -> Summary:
     """Put together what the jobs left behind.
 
-    `selected`: the services that jobs were to build; `unchanged`: those that needed none. A service of several lanes
-    stands for its first record; it has failed where one of them did.
+    `selected`: the services that jobs were to build; `unchanged`: those that needed none. A service
+    of several lanes stands for its first record; it has failed where one of them did.
     """
     built: dict[str, Image] = {}
     seconds: dict[str, float] = {}
@@ -77,7 +81,9 @@ def summary(
     )
 
 
-def _state(service: str, built: dict[str, Image], failed: set[str], unchanged: Collection[str]) -> State:
+def _state(
+    service: str, built: dict[str, Image], failed: set[str], unchanged: Collection[str]
+) -> State:
     if service in failed:
         return "failed"
     if service in built:

@@ -35,19 +35,25 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a fleet: of each service the image last built on the main branch, and how long it took."""
+    """What is known of a fleet: of each service the image last built on the main branch, and how
+    long it took.
+    """
 
     images: tuple[Image, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def costs(self) -> Mapping[str, float]:
-        """What services cost to build, in one unit for all: seconds; where none are known, their own bytes."""
+        """What services cost to build, in one unit for all: seconds; where none are known, their
+        own bytes.
+        """
         if self.seconds:
             return self.seconds
         measured = Measurement(self.images)
         return {
-            image.name: float(image.uncompressed - sum(layer.uncompressed for layer in measured.shared(image)))
+            image.name: float(
+                image.uncompressed - sum(layer.uncompressed for layer in measured.shared(image))
+            )
             for image in self.images
         }
 
@@ -57,7 +63,9 @@ class Known:
 
 
 def record(said: Any) -> Record:
-    """A record as it was written. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
+    """A record as it was written. Raises KeyError, TypeError, ValueError or AttributeError for
+    anything else.
+    """
     return Record(
         services=_names(said["services"]),
         seconds=float(said["seconds"]),
@@ -77,7 +85,8 @@ def known(said: Any) -> Known:
 def images(said: Any) -> tuple[Image, ...]:
     """Images as measurements print them."""
     return tuple(
-        Image(str(name), str(each["digest"]), tuple(map(_layer, each["layers"]))) for name, each in said.items()
+        Image(str(name), str(each["digest"]), tuple(map(_layer, each["layers"])))
+        for name, each in said.items()
     )
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _KINDS: dict[str, Literal["added", "modified", "deleted"]] = {
-    "added": "added", "modified": "modified", "deleted": "deleted",
-}  # fmt: skip
+    "added": "added",
+    "modified": "modified",
+    "deleted": "deleted",
+}
 _QUIET_MS = 100  # no further edit for so long: whoever saves, or checks out a branch, is done
 _LOOK_MS = 500  # how long Ctrl-C may wait
 
@@ -33,8 +35,9 @@ def watch(
 ) -> None:
     """Build the services chosen, then, for each set of changes, those of them that it touches.
 
-    What comes during a build is the next set. A fault of the manifest, a build or a smoke is said, and watching goes
-    on; what could not begin is tried again with the next edit. Raises what is faulty at first.
+    What comes during a build is the next set. A fault of the manifest, a build or a smoke is said,
+    and watching goes on; what could not begin is tried again with the next edit. Raises what is
+    faulty at first.
     """
     manifest, plan = read()
     say(f"building {', '.join(services(plan))}; then watching {root}")
@@ -66,7 +69,9 @@ def watch(
 
 
 def _built(build: Callable[[tuple[str, ...]], None], services: tuple[str, ...], say: Say) -> bool:
-    """Build, and say what fails. False where it was not the services' fault, so that they have to be built yet."""
+    """Build, and say what fails. False where it was not the services' fault, so that they have to
+    be built yet.
+    """
     try:
         build(services)
     except (BuildError, CheckError) as error:
@@ -89,14 +94,20 @@ def _ignores(plan: Plan, root: Path) -> dict[str, str]:
     """The .dockerignore of each target whose Dockerfile is the user's, as Docker looks for it."""
     found = {}
     for target in plan.targets:
-        places = (root / f"{target.dockerfile}.dockerignore", root / target.context / ".dockerignore")
-        if target.recipe is None and (file := next((place for place in places if place.is_file()), None)):
+        places = (
+            root / f"{target.dockerfile}.dockerignore",
+            root / target.context / ".dockerignore",
+        )
+        if target.recipe is None and (
+            file := next((place for place in places if place.is_file()), None)
+        ):
             found[target.name] = file.read_text("utf-8", errors="replace")
     return found
 
 
 def changes_of(root: Path) -> Iterator[frozenset[Change]]:
-    """The changes below a folder, as sets; from the first call of `next` on, which gives an empty one.
+    """The changes below a folder, as sets; from the first call of `next` on, which gives an empty
+    one.
 
     Raises SetupError where the system watches no more folders.
     """
@@ -110,9 +121,13 @@ def changes_of(root: Path) -> Iterator[frozenset[Change]]:
     try:
         # All of the root, so that a folder that is removed, or renamed, is seen when it comes back.
         for found in watchfiles.watch(
-            root, watch_filter=wanted, step=_QUIET_MS, rust_timeout=_LOOK_MS, yield_on_timeout=True,
+            root,
+            watch_filter=wanted,
+            step=_QUIET_MS,
+            rust_timeout=_LOOK_MS,
+            yield_on_timeout=True,
             ignore_permission_denied=True,
-        ):  # fmt: skip
+        ):
             yield frozenset(
                 Change(_relative(path, root), _KINDS[kind.name])
                 for kind, path in found
@@ -120,7 +135,8 @@ def changes_of(root: Path) -> Iterator[frozenset[Change]]:
             )
     except OSError as error:
         raise SetupError(
-            f"{root} cannot be watched: {error}", "raise the limit: sysctl fs.inotify.max_user_watches=524288"
+            f"{root} cannot be watched: {error}",
+            "raise the limit: sysctl fs.inotify.max_user_watches=524288",
         ) from None
 
 

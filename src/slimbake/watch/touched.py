@@ -29,7 +29,9 @@ class Change:
 
 
 def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
-    """Whether the manifest, or a file that is read with it, may be another one: the plan has to be made anew."""
+    """Whether the manifest, or a file that is read with it, may be another one: the plan has to be
+    made anew.
+    """
     return any(
         change.path == plan.manifest
         or change.path.rpartition("/")[2] in _READ_TOO
@@ -39,13 +41,18 @@ def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
 
 
 def touched(
-    before: Plan, now: Plan, changes: Iterable[Change], ignores: Mapping[str, str], asked: Mapping[str, tuple[str, ...]]
+    before: Plan,
+    now: Plan,
+    changes: Iterable[Change],
+    ignores: Mapping[str, str],
+    asked: Mapping[str, tuple[str, ...]],
 ) -> dict[str, tuple[str, ...]]:
-    """The services that have to be built again, in the plan's order, each with the paths that are the reason.
+    """The services that have to be built again, in the plan's order, each with the paths that are
+    the reason.
 
-    `before`: the plan as it was last built; a service whose targets it has otherwise, or not at all, is touched by the
-    manifest. `ignores`: of targets whose Dockerfile is the user's, the text of their .dockerignore; `asked`: of what
-    installs packages, the files that name them.
+    `before`: the plan as it was last built; a service whose targets it has otherwise, or not at
+    all, is touched by the manifest. `ignores`: of targets whose Dockerfile is the user's, the text
+    of their .dockerignore; `asked`: of what installs packages, the files that name them.
     """
     known = sorted(change for change in changes if not _ours(change.path, now))
     reasons: dict[str, tuple[str, ...]] = {}
@@ -53,7 +60,9 @@ def touched(
         target.name: _reasons(target, known, ignores.get(target.name), asked.get(target.name, ()))
         for target in now.targets
     }
-    read = tuple(change.path for change in known if worth_reading((change,), now)) or (now.manifest,)
+    read = tuple(change.path for change in known if worth_reading((change,), now)) or (
+        now.manifest,
+    )
     for service in now.services:
         targets = _all(now, service.service)
         paths = {path: None for target in targets for path in found[target.name]}
@@ -81,37 +90,60 @@ def _ours(path: str, plan: Plan) -> bool:
     """Whether nothing is built for a path: slimbake itself writes it, or Git."""
     own = {target.dockerfile for target in plan.targets if target.recipe is None}
     first = path.partition("/")[0]
-    return first in NEVER or (path not in own and (first == GENERATED or path in (BAKE_FILE, GITHUB, GITLAB)))
+    return first in NEVER or (
+        path not in own and (first == GENERATED or path in (BAKE_FILE, GITHUB, GITLAB))
+    )
 
 
 def _all(plan: Plan, service: str) -> tuple[Target, ...]:
-    """All that an image and its smoke are made of; nothing of a service that the plan does not have."""
+    """All that an image and its smoke are made of; nothing of a service that the plan does not
+    have.
+    """
     own = tuple(target.name for target in plan.targets if target.service == service)
     return plan.needed(own)
 
 
-def _reasons(target: Target, changes: Iterable[Change], ignore: str | None, asked: tuple[str, ...]) -> tuple[str, ...]:
+def _reasons(
+    target: Target, changes: Iterable[Change], ignore: str | None, asked: tuple[str, ...]
+) -> tuple[str, ...]:
     folders = [(target.context, ignore if target.recipe is None else "\n".join(target.ignore))]
-    # All locks and passes are one context each, of which a target reads its own; the programs are slimbake's.
-    folders += [(value, "") for name, value in target.contexts if name not in ("locks", "passes") and ":" not in value]
+    # All locks and passes are one context each, of which a target reads its own; the programs are
+    # slimbake's.
+    folders += [
+        (value, "")
+        for name, value in target.contexts
+        if name not in ("locks", "passes") and ":" not in value
+    ]
     files = {*_files(target), *asked}
     return tuple(
         change.path
         for change in changes
-        if change.path in files or any(_within(change, folder, text or "") for folder, text in folders)
+        if change.path in files
+        or any(_within(change, folder, text or "") for folder, text in folders)
     )
 
 
 def _files(target: Target) -> frozenset[str]:
     """The single files that decide what a target is."""
     if target.recipe is None:
-        return frozenset({target.dockerfile, f"{target.dockerfile}.dockerignore", f"{target.context}/.dockerignore"})
+        return frozenset(
+            {
+                target.dockerfile,
+                f"{target.dockerfile}.dockerignore",
+                f"{target.context}/.dockerignore",
+            }
+        )
     install, template = target.recipe.install, target.recipe.template
     locks = {lock for lock in (install.lock if install else "", target.recipe.lock) if lock}
     found = {*(f"{LOCKS}/{lock}" for lock in locks), *_SHARED_TEMPLATES}
     found |= {f"{EVIDENCE}/{lock.removesuffix('.txt')}.json" for lock in locks}
     found |= {f"{LOCKS}/{target.name}.system.txt"} if target.recipe.system else set()
-    return frozenset({*found, template.removeprefix("./") if template.startswith("./") else f"{TEMPLATES}/{template}"})
+    return frozenset(
+        {
+            *found,
+            template.removeprefix("./") if template.startswith("./") else f"{TEMPLATES}/{template}",
+        }
+    )
 
 
 def _within(change: Change, folder: str, ignore: str) -> bool:

@@ -22,11 +22,17 @@ def fetch_debs(
 ) -> dict[str, tuple[Held, ...]]:
     """Bring every package of the system locks into the store: the lock's name -> its files.
 
-    What is missing is fetched by the external Python image's apt, and so needs an engine. `verify` and `only` as for
-    wheels. Raises SetupError.
+    What is missing is fetched by the external Python image's apt, and so needs an engine. `verify`
+    and `only` as for wheels. Raises SetupError.
     """
-    locks = {name: debs for name, debs in system_locks(manifest).items() if only is None or name in only}
-    there = {held for debs in locks.values() for deb in debs if (held := _held(store, deb))} if verify else set()
+    locks = {
+        name: debs for name, debs in system_locks(manifest).items() if only is None or name in only
+    }
+    there = (
+        {held for debs in locks.values() for deb in debs if (held := _held(store, deb))}
+        if verify
+        else set()
+    )
     for held in sorted(there):
         if store.damaged(held):
             say(f"{held.path.name} is damaged: it is fetched anew")
@@ -35,7 +41,10 @@ def fetch_debs(
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
         say(f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB")
         _bring(here, arch, manifest, machine, store, say)
-    return {name: tuple(held for deb in debs if (held := _held(store, deb))) for name, debs in locks.items()}
+    return {
+        name: tuple(held for deb in debs if (held := _held(store, deb)))
+        for name, debs in locks.items()
+    }
 
 
 def _held(store: Store, deb: Deb) -> Held | None:
@@ -43,7 +52,12 @@ def _held(store: Store, deb: Deb) -> Held | None:
 
 
 def _bring(
-    debs: list[Deb], arch: str, manifest: Manifest, machine: Machine, store: Store, say: Callable[[str], None]
+    debs: list[Deb],
+    arch: str,
+    manifest: Manifest,
+    machine: Machine,
+    store: Store,
+    say: Callable[[str], None],
 ) -> None:
     from slimbake.debs import Apt  # docker, which a full wheelhouse need not ask
 

@@ -37,7 +37,9 @@ class Store:
         return self.root / "sha256" / sha256 / file
 
     def held(self, sha256: str, file: str, size: int | None) -> Held | None:
-        """The file, where it is there whole: by its size, since whatever is installed is verified by hash anyway."""
+        """The file, where it is there whole: by its size, since whatever is installed is verified
+        by hash anyway.
+        """
         path = self.path(sha256, file)
         there = path.is_file() and (size is None or path.stat().st_size == size)
         return Held(sha256, path) if there else None
@@ -49,12 +51,15 @@ class Store:
         with half_of(target) as half:
             shutil.copy2(source, half)
             if (found := hashed(half)) != sha256:
-                raise FetchError(f"{source} is not what the lock names: sha256 {found}, wanted {sha256}")
+                raise FetchError(
+                    f"{source} is not what the lock names: sha256 {found}, wanted {sha256}"
+                )
         return target
 
     @contextlib.contextmanager
     def exclusively(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Hold the store while something is brought into it: of two at once, one brings it for both.
+        """Hold the store while something is brought into it: of two at once, one brings it for
+        both.
 
         Raises SetupError where nothing can be written there.
         """
@@ -62,8 +67,12 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / ".lock").touch()
         except OSError as error:
-            raise SetupError(f"the wheelhouse cannot be written: {error}", f"{VARIABLE} names another folder") from None
-        with locked_file(self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say):
+            raise SetupError(
+                f"the wheelhouse cannot be written: {error}", f"{VARIABLE} names another folder"
+            ) from None
+        with locked_file(
+            self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say
+        ):
             yield
 
     def damaged(self, held: Held) -> bool:
@@ -74,7 +83,8 @@ class Store:
         return True
 
     def folder(self, files: Iterable[Held], within: str) -> Path:
-        """A folder that holds exactly these files, in its folder `within`; the same files, the same folder.
+        """A folder that holds exactly these files, in its folder `within`; the same files, the same
+        folder.
 
         A layer whose context held more would be built again with whatever is added to it.
         """
@@ -92,7 +102,9 @@ class Store:
 
     def clear(self) -> int:
         """Remove all that it holds; the bytes of it. Whatever a lock names can be fetched again."""
-        held = sum(path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file())
+        held = sum(
+            path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file()
+        )
         for name in ("sha256", "contexts"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "unresolved.json").unlink(missing_ok=True)
@@ -129,4 +141,8 @@ def _alike(source: Path, target: Path) -> bool:
 def store() -> Store:
     """The store of this machine: where SLIMBAKE_WHEELHOUSE says, else among the user's caches."""
     named = os.environ.get(VARIABLE)
-    return Store(Path(named).absolute() if named else Path(platformdirs.user_cache_dir("slimbake")) / "wheelhouse")
+    return Store(
+        Path(named).absolute()
+        if named
+        else Path(platformdirs.user_cache_dir("slimbake")) / "wheelhouse"
+    )

@@ -22,7 +22,9 @@ class Unresolved:
         self._guard = threading.Lock()
 
     def held(self, pin: Pin, platform: str) -> Held | None:
-        """The file, unless the one that it was copied from is now another; where that is gone, the copy serves."""
+        """The file, unless the one that it was copied from is now another; where that is gone, the
+        copy serves.
+        """
         entry = self._read().get(_key(pin, platform))
         if not entry:
             return None
@@ -36,9 +38,16 @@ class Unresolved:
         sha256 = hashed(path)
         self._store.take(path, sha256, path.name)
         with self._guard:
-            entry = {"sha256": sha256, "file": path.name, "origin": str(path) if lasting else "", "state": _state(path)}
+            entry = {
+                "sha256": sha256,
+                "file": path.name,
+                "origin": str(path) if lasting else "",
+                "state": _state(path),
+            }
             known = {**self._read(), _key(pin, platform): entry}
-            write_atomically(self._file, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+            write_atomically(
+                self._file, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode()
+            )
 
     def _read(self) -> dict[str, Any]:
         try:
