@@ -19,8 +19,8 @@ from setting import MANIFEST, ROOT, copied, prepared
 from sides import sides
 from timed import FailedError, run, say
 
+from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
-from slimbake.manifest import manifest
 from slimbake.plan import plan
 
 NAMES = ("slimbake", "one by one", "parallel")

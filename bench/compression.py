@@ -20,10 +20,10 @@ from setting import MANIFEST, ROOT
 from timed import FailedError, run, say
 
 from slimbake import images
+from slimbake.config import manifest
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.errors import SlimbakeError
 from slimbake.images.model import Address
-from slimbake.manifest import manifest
 from slimbake.plan import plan
 
 # Of zstd's levels BuildKit tells four apart: 1-2, 3-6, 7-8, and 9 or more.

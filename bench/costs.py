@@ -15,11 +15,11 @@ from typing import Any
 import tables
 from setting import MANIFEST, ROOT
 
-from slimbake.bake.record import read_costs
-from slimbake.manifest import manifest
+from slimbake.build.record import read_costs
+from slimbake.build.release import BAKED, COSTS, MEASURED
+from slimbake.config import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.release import BAKED, COSTS, MEASURED
 
 OUT = Path(__file__).resolve().parent / "scaling" / "example.json"
 _STEP = re.compile(

@@ -15,11 +15,11 @@ import tables
 from setting import MANIFEST, ROOT
 from timed import FailedError, say
 
+from slimbake.checks.start import started
+from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
-from slimbake.manifest import manifest
-from slimbake.measure.start import started
 from slimbake.plan.model import Running
-from slimbake.planned import planned
+from slimbake.project.planned import planned
 
 # two that look for many modules that are not there, and one that does not
 SERVICES = ("embedding", "nlg", "api")

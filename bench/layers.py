@@ -18,10 +18,10 @@ from layering.exact import best
 from layering.fleets import Case, example, synthetic, tiny
 from timed import say
 
-from slimbake.layers.cost import Bound, Cost, bound, cost, faults
-from slimbake.layers.model import LayerPlan, Limits, Prices
-from slimbake.layers.planner import layer_plan
-from slimbake.layers.space import Space
+from slimbake.layering.cost import Bound, Cost, bound, cost, faults
+from slimbake.layering.model import LayerPlan, Limits, Prices
+from slimbake.layering.planner import layer_plan
+from slimbake.layering.space import Space
 
 SIZES = (50, 200, 1_000)
 NIXPKGS = 100

@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 from tests.engine.registries import loopback_registry
 
-from slimbake.manifest.model import Manifest, Service
-from slimbake.missing import missing
-from slimbake.missing.retag import held, retag
-from slimbake.missing.statement import mark
+from slimbake.build.missing import missing
+from slimbake.build.retag import held, retag
+from slimbake.build.statement import mark
+from slimbake.config.model import Manifest, Service
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry import Repository

@@ -14,9 +14,9 @@ from sides import Side
 from smokes import working
 from timed import say
 
-from slimbake.measure import measure
-from slimbake.measure.model import Measurement
-from slimbake.release import MEASURED
+from slimbake.build.release import MEASURED
+from slimbake.images.measured import measure
+from slimbake.images.sizes import Measurement
 
 Empty = Callable[[], None]
 

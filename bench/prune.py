@@ -19,8 +19,8 @@ from empty import empty, remove_made
 from setting import MANIFEST, PREFIX, ROOT, copied, prepared
 from timed import FailedError, run, say
 
+from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
-from slimbake.manifest import manifest
 
 SIDES = ("without", "with")
 AT_MOST = 5.0  # seconds that passes may add

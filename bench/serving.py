@@ -24,11 +24,11 @@ from setting import MANIFEST, ROOT
 from timed import say
 
 from slimbake import images
-from slimbake.bake import references
+from slimbake.build.bake import references
+from slimbake.config import manifest
 from slimbake.errors import SlimbakeError, UsageError
-from slimbake.manifest import manifest
 from slimbake.plan.model import Plan, Running
-from slimbake.planned import planned
+from slimbake.project.planned import planned
 
 CLIENTS = (1, 4, 16)
 ONLY = "as it is"  # the side of a service without variants

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from timed import run, say
 
-from slimbake import engine
-from slimbake.bake.command import Surroundings
-from slimbake.machine import Machine, machine
-from slimbake.manifest import manifest
+from slimbake.build.command import Surroundings
+from slimbake.build.surroundings import surroundings
+from slimbake.config import manifest
+from slimbake.docker import engine
+from slimbake.host.machine import Machine, machine
+from slimbake.lock.wheelhouse import fetch
+from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan
-from slimbake.planned import planned
-from slimbake.surroundings import surroundings
-from slimbake.wheelhouse import fetch
-from slimbake.wheelhouse.store import store
+from slimbake.project.planned import planned
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"

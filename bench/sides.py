@@ -13,10 +13,10 @@ from typing import Protocol
 from setting import LABEL, MANIFEST, PREFIX, Setting, secrets
 from timed import Run, run, say
 
-from slimbake.bake.command import Options, arguments, environment
+from slimbake.build.command import Options, arguments, environment
+from slimbake.build.prepare import prepared
+from slimbake.config import manifest
 from slimbake.docker import BUILD_ENVIRONMENT
-from slimbake.manifest import manifest
-from slimbake.prepare import prepared
 
 BASELINE = Path("bench/baseline")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from slimbake.report import UNMEASURED, readable
+from slimbake.console.tables import UNMEASURED, readable
 
 NONE = "-"  # nothing is claimed of it
 LONGEST = 160  # letters of an error

@@ -10,10 +10,10 @@ from typing import Any
 
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
+from slimbake.config import manifest
 from slimbake.evidence import FOLDER, committed, questions
 from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import lock_texts, locked, settled
-from slimbake.manifest import manifest
 
 Json = Mapping[str, Any]
 

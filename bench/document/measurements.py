@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slimbake.report import UNMEASURED
-from slimbake.report.evidence import cause
+from slimbake.console.tables import UNMEASURED
+from slimbake.proof.report import cause
 
 from .cells import code, difference, less, mb, ratio, seconds, share, table, total
 from .claims import environment, figure, slower

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slimbake.catalogue.model import Pass
+from slimbake.console.tables import UNMEASURED
 from slimbake.evidence.model import Evidence, Finding, saves, stale
-from slimbake.report import UNMEASURED
-from slimbake.report.evidence import cause
+from slimbake.proof.report import cause
 
 from .cells import code, mb, small, table
 from .inputs import Inputs, Layer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slimbake.report import UNMEASURED
+from slimbake.console.tables import UNMEASURED
 
 from .cells import mb, ratio, table
 from .inputs import Inputs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from slimbake.layers.model import Chain, Fleet, Group, LayerPlan
+from slimbake.layering.model import Chain, Fleet, Group, LayerPlan
 
 
 def one_image_each(fleet: Fleet) -> LayerPlan:

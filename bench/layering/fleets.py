@@ -11,12 +11,12 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake.closures import sizes, written
-from slimbake.layers import cost
-from slimbake.layers.model import Fleet, Item, LayerPlan, fleet
+from slimbake.config import manifest
+from slimbake.layering import cost
+from slimbake.layering.model import Fleet, Item, LayerPlan, fleet
 from slimbake.lock import locked
+from slimbake.lock.closures import sizes, written
 from slimbake.lock.text import parse_pins
-from slimbake.manifest import manifest
 from slimbake.plan.targets import LOCKS
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from slimbake.manifest import manifest
-from slimbake.manifest.model import Manifest
+from slimbake.config import manifest
+from slimbake.config.model import Manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 

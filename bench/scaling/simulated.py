@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slimbake.shards.split import Job, jobs, split
+from slimbake.build.split import Job, jobs, split
 
 from .fleets import Case
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slimbake import docker
-from slimbake.containers import HARDENED
+from slimbake.deploy.containers import HARDENED
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Running
 

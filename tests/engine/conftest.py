@@ -23,7 +23,7 @@ import pytest
 from tests.engine.registries import PROGRAM, loopback_registry
 from tests.engine.schedule import place
 
-from slimbake import aptget
+from slimbake.host import apt as aptget
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slimbake import aptget
 from slimbake.errors import SetupError
-from slimbake.foreign import BINFMT, require_emulation
+from slimbake.externals.foreign import BINFMT, require_emulation
+from slimbake.host import apt as aptget
 from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"

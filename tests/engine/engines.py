@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake import aptget
-from slimbake.engine import setup
-from slimbake.externals import resolve
-from slimbake.machine import machine
-from slimbake.manifest import manifest
+from slimbake.config import manifest
+from slimbake.docker.engine import setup
+from slimbake.externals.resolve import resolve
+from slimbake.host import apt as aptget
+from slimbake.host.machine import machine
 from slimbake.plan import plan
 
 _SYSTEM = {**os.environ, "PATH": aptget.system_path()}

@@ -11,10 +11,10 @@ import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, fleet
 from tests.engine.toys import BROKEN, code, dangling, entry, held, write
 
-from slimbake.engine import setup
-from slimbake.externals import resolve
-from slimbake.machine import machine
-from slimbake.manifest import manifest
+from slimbake.config import manifest
+from slimbake.docker.engine import setup
+from slimbake.externals.resolve import resolve
+from slimbake.host.machine import machine
 from slimbake.plan import plan
 
 

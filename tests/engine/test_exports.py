@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import ROOT, call
 
-from slimbake import bake
-from slimbake.bake.command import Options
-from slimbake.manifest import manifest
-from slimbake.prepare import prepared
+from slimbake.build import bake
+from slimbake.build.command import Options
+from slimbake.build.prepare import prepared
+from slimbake.config import manifest
 
 BASE = "base-ml-export"
 TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")

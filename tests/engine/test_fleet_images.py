@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from tests.engine.conftest import ROOT, docker
 
-from slimbake import bake
-from slimbake.bake.command import Options, Surroundings
-from slimbake.machine import machine
-from slimbake.manifest import manifest
-from slimbake.measure import measure
-from slimbake.measure.model import Measurement
+from slimbake.build import bake
+from slimbake.build.command import Options, Surroundings
+from slimbake.build.prepare import prepared
+from slimbake.build.release import MEASURED
+from slimbake.config import manifest
+from slimbake.host.machine import machine
+from slimbake.images.measured import measure
+from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
-from slimbake.prepare import prepared
-from slimbake.release import MEASURED
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 BASES = {

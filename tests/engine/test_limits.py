@@ -13,8 +13,8 @@ from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.registries import free_port
 from tests.engine.toys import entry
 
-from slimbake.manifest.model import Budget
-from slimbake.measure.start import NotStarted, started
+from slimbake.checks.start import NotStarted, started
+from slimbake.config.model import Budget
 from slimbake.plan.model import Running
 
 MB = 1_000_000

@@ -16,7 +16,7 @@ from tests.engine.test_bake import built_steps
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, code, entry
 
-from slimbake.missing.statement import KIND
+from slimbake.build.statement import KIND
 from slimbake.registry.documents import DOCUMENTS
 
 BASED = "    base: small\n"

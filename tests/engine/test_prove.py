@@ -19,7 +19,7 @@ from tests.engine.toys import entry
 
 from slimbake.catalogue.model import Applied
 from slimbake.plan.model import Target
-from slimbake.prove.trial import Subject, trial
+from slimbake.proof.trial import Subject, trial
 
 PASSES = """\
 passes:

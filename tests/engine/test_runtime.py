@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
 from slimbake.inside.distil import EPOCH, NONROOT
-from slimbake.machine import machine
-from slimbake.standin import python_standin
 
 pytestmark = pytest.mark.engine
 

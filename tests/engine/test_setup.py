@@ -17,13 +17,13 @@ import pytest
 from tests.engine.conftest import call, docker, wait_for
 from tests.engine.engines import own_engine
 
-from slimbake import dockerd
-from slimbake.doctor import doctor
-from slimbake.engine import Engine, find, setup
-from slimbake.externals import resolve
-from slimbake.machine import machine
-from slimbake.manifest.model import External
-from slimbake.standin import python_standin
+from slimbake.config.model import External
+from slimbake.docker import daemon as dockerd
+from slimbake.docker.engine import Engine, find, setup
+from slimbake.externals.doctor import doctor
+from slimbake.externals.resolve import resolve
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
@@ -167,7 +167,7 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     labels = json.loads(
         docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
     )
-    assert len(labels["slimbake.standin"]) == 64
+    assert len(labels["slimbake.externals.standin"]) == 64
 
 
 INTERRUPTED = """

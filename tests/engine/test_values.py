@@ -14,7 +14,7 @@ import pytest
 from tests.golden.fleets import CASES, Fleet
 from tests.golden.newest_buildx import Unavailable, newest_buildx
 
-from slimbake.manifest import manifest
+from slimbake.config import manifest
 
 pytestmark = pytest.mark.engine
 

@@ -15,7 +15,7 @@ from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
-from slimbake.data import template_root
+from slimbake.config.data import template_root
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),

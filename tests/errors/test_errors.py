@@ -11,7 +11,7 @@ import pytest
 
 from slimbake.catalogue.read import OWN, catalogue
 from slimbake.errors import MANIFEST, ManifestError
-from slimbake.manifest import manifest
+from slimbake.config import manifest
 
 CASES = sorted(each.parent for each in Path(__file__).parent.glob("*/expected.txt"))
 

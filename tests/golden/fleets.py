@@ -8,11 +8,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake.generated import drift, generate, mend
-from slimbake.manifest import manifest
+from slimbake.config import manifest
 from slimbake.plan.model import Plan
-from slimbake.planned import planned
+from slimbake.project.planned import planned
 from slimbake.render import Generated
+from slimbake.render.generated import drift, generate, mend
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"

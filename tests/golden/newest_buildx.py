@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from slimbake.machine import machine
+from slimbake.host.machine import machine
 
 SUITES = ("forky", "sid")
 BINARY = Path("usr/libexec/docker/cli-plugins/docker-buildx")

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slimbake.manifest.model import Secret
+from slimbake.config.model import Secret
 from slimbake.plan.model import Plan, Target
 
 Printed = dict[str, Any]

@@ -11,11 +11,11 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
-from slimbake.generated import drift
+from slimbake.config import manifest
 from slimbake.lock import stale
-from slimbake.manifest import manifest
 from slimbake.plan.targets import INSIDE
 from slimbake.render import MARK
+from slimbake.render.generated import drift
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
 SOURCES = REPOSITORY / "src" / "slimbake" / "inside"

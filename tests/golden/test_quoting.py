@@ -15,10 +15,10 @@ from tests.golden.conftest import Print
 from tests.golden.printed import printed
 from tests.golden.texts import texts
 
-from slimbake.generated import generate
-from slimbake.manifest.model import Manifest, Secret, Service
+from slimbake.config.model import Manifest, Secret, Service
 from slimbake.plan import plan
 from slimbake.render import BAKE_FILE, quoting
+from slimbake.render.generated import generate
 
 through_buildx = settings(
     max_examples=6,

@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimbake.generated import generate
+from slimbake.config.model import Base, LocalPackage, Manifest, Requirements, Service, Weights
 from slimbake.lock.model import families, inputs
-from slimbake.manifest.model import Base, LocalPackage, Manifest, Requirements, Service, Weights
 from slimbake.plan import plan
+from slimbake.render.generated import generate
 
 COMMON, AUTH = LocalPackage("common", "libs/common"), LocalPackage("auth", "libs/auth")
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.index import Index, serving
 
-from slimbake import externals
 from slimbake.cli import main
+from slimbake.externals import resolve as externals
 
 
 @dataclass(frozen=True, slots=True)

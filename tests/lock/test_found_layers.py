@@ -10,13 +10,13 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
 
+from slimbake.build.prepare import _refresh
+from slimbake.config import manifest
 from slimbake.errors import StaleFiles
+from slimbake.host.machine import machine
 from slimbake.lock import locked, settled
-from slimbake.machine import machine
-from slimbake.manifest import manifest
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.prepare import _refresh
 
 
 @pytest.fixture(autouse=True)

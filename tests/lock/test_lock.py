@@ -404,7 +404,7 @@ def test_externals_get_the_digest_that_their_registry_gives_or_stay_unresolved(
     (tmp_path / "bin/docker").write_text(f'#!/bin/sh\necho \'{{"digest": "sha256:{"a" * 64}"}}\'\n')
     repo.run("lock", "--upgrade")
     assert repo.locked()["externals.txt"].count(f"sha256:{'a' * 64}") == 0  # asked once in a run
-    from slimbake import externals
+    from slimbake.externals import resolve as externals
 
     externals.in_registry.cache_clear()
     repo.run("lock", "--upgrade")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slimbake.manifest.model import Base, LocalPackage, Manifest, Requirements, Service
+from slimbake.config.model import Base, LocalPackage, Manifest, Requirements, Service
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")

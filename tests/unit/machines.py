@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slimbake.aptsources import AptSource
-from slimbake.engine import Engine
-from slimbake.machine import Machine
-from slimbake.manifest.model import External
-from slimbake.pipconf import Packages
+from slimbake.config.model import External
+from slimbake.docker.engine import Engine
+from slimbake.host.machine import Machine
+from slimbake.host.pip import Packages
+from slimbake.host.sources import AptSource
 
 MIRROR = AptSource(
     uris=("http://mirror.example/debian",),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from slimbake import process
-from slimbake.process import Completed
+from slimbake.host import process
+from slimbake.host.process import Completed
 
 
 class Processes:
-    """Stands for `slimbake.process`: answers the command lines it was taught, by their first words."""
+    """Stands for `slimbake.host.process`: answers the command lines it was taught, by their first words."""
 
     def __init__(self) -> None:
         self.started: list[str] = []

@@ -1,11 +1,8 @@
-"""One way, no way back: what each module imports, found in its text and followed through everything
-that it imports.
-"""
+"""One way through the packages: who may import whom, what a pure module reaches, who starts which program."""
 
 from __future__ import annotations
 
 import ast
-import graphlib
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -19,162 +16,174 @@ MODULES = {
     for path in sorted((SOURCE / "slimbake").rglob("*.py"))
 }
 
-PURE = (
-    "slimbake.manifest.model",
-    "slimbake.manifest.parity",
-    "slimbake.plan",
-    "slimbake.render",
-    "slimbake.lock.model",
-    "slimbake.lock.text",
-    "slimbake.lock.answers",
-    "slimbake.lock.record",
-    "slimbake.lock.platforms",
-    "slimbake.lock.explain",
-    "slimbake.lock.conflict",
-    "slimbake.measure.model",
-    "slimbake.sbom.model",
-    "slimbake.sbom.document",
-    "slimbake.measure.detail",
-    "slimbake.measure.owners",
-    "slimbake.measure.views",
-    "slimbake.measure.findings",
-    "slimbake.measure.change",
-    "slimbake.diff.model",
-    "slimbake.images.model",
-    "slimbake.loopback",
-    "slimbake.bake.steps",
-    "slimbake.bake.events",
-    "slimbake.bake.command",
-    "slimbake.bake.failure",
-    "slimbake.report",
-    "slimbake.layers",
-    "slimbake.lock.auto",
-    "slimbake.catalogue.model",
-    "slimbake.catalogue.globs",
-    "slimbake.catalogue.rules",
-    "slimbake.catalogue.show",
-    "slimbake.measure.grown",
-    "slimbake.limits.model",
-    "slimbake.limits.report",
-    "slimbake.evidence.model",
-    "slimbake.prove.ablation",
-    "slimbake.prove.model",
-    "slimbake.search.ddmin",
-    "slimbake.search.globs",
-    "slimbake.matrix",
-    "slimbake.summary",
-    "slimbake.fingerprint.model",
-    "slimbake.fingerprint.ignore",
-    "slimbake.fingerprint.dockerfile",
-    "slimbake.fingerprint.bakefile",
-    "slimbake.fingerprint.compare",
-    "slimbake.registry.address",
-    "slimbake.registry.documents",
-    "slimbake.registry.errors",
-    "slimbake.registry.patience",
-    "slimbake.missing.released",
-    "slimbake.bake.costs",
-    "slimbake.watch.touched",
-    "slimbake.shards.split",
-    "slimbake.shards.costs",
-    "slimbake.shards.staged",
-    "slimbake.advise.model",
-    "slimbake.advise.advice",
-    "slimbake.advise.prune",
-    "slimbake.advise.runtime",
-    "slimbake.advise.fleet",
-    "slimbake.advise.report",
-    "slimbake.advise.laid",
+ORDER = (
+    "errors",
+    "console",
+    "host",
+    "inside",
+    "docker",
+    "registry",
+    "images",
+    "config",
+    "catalogue",
+    "fleet",
+    "layering",
+    "externals",
+    "lock",
+    "evidence",
+    "plan",
+    "render",
+    "fingerprint",
+    "project",
+    "checks",
+    "build",
+    "proof",
+    "deploy",
+    "ci",
+    "advise",
+    "cli",
 )
-"""Values in, values out; a package stands for all its modules."""
+"""From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
+
+OFFENDERS = {
+    ("console", "images"),
+    ("config", "fleet"),
+    ("externals", "lock"),
+    ("lock", "plan"),
+    ("evidence", "plan"),
+    ("fingerprint", "build"),
+    ("checks", "deploy"),
+    ("checks", "build"),
+    ("build", "deploy"),
+    ("build", "ci"),
+}
+"""Imports against the order that are still to go: the list only ever shrinks."""
+
+PURE = (
+    "config.model",
+    "config.parity",
+    "fleet",
+    "plan",
+    "render.quoting",
+    "render.workflow",
+    "render",
+    "lock.model",
+    "lock.text",
+    "lock.answers",
+    "lock.record",
+    "lock.platforms",
+    "lock.explain",
+    "lock.conflict",
+    "lock.auto",
+    "layering",
+    "catalogue.model",
+    "catalogue.globs",
+    "catalogue.rules",
+    "catalogue.show",
+    "evidence.model",
+    "images.model",
+    "images.sizes",
+    "images.detail",
+    "images.owners",
+    "images.views",
+    "images.findings",
+    "images.change",
+    "images.grown",
+    "images.difference",
+    "images.report",
+    "images.diff_report",
+    "console.tables",
+    "registry.address",
+    "registry.documents",
+    "registry.errors",
+    "registry.patience",
+    "registry.loopback",
+    "fingerprint.model",
+    "fingerprint.ignore",
+    "fingerprint.dockerfile",
+    "fingerprint.bakefile",
+    "fingerprint.compare",
+    "checks.limits",
+    "checks.parity_report",
+    "build.command",
+    "build.costs",
+    "build.estimates",
+    "build.events",
+    "build.failure",
+    "build.released",
+    "build.released_report",
+    "build.budget_report",
+    "build.sbom_document",
+    "build.sbom_model",
+    "build.split",
+    "build.staged",
+    "build.steps",
+    "build.touched",
+    "proof.ablation",
+    "proof.ddmin",
+    "proof.globs",
+    "proof.limits_report",
+    "proof.model",
+    "proof.report",
+    "ci.balance",
+    "ci.gitlab",
+    "ci.jobs",
+    "ci.matrix",
+    "ci.model",
+    "ci.report",
+    "ci.summary",
+    "advise.advice",
+    "advise.fleet",
+    "advise.laid",
+    "advise.model",
+    "advise.prune",
+    "advise.report",
+    "advise.runtime",
+)
+"""Values in, values out. A package stands for its `__init__`, and for all its modules if no module of it is named."""
 
 IMPURE = {
-    "os",
-    "sys",
-    "io",
-    "pathlib",
-    "subprocess",
-    "socket",
-    "shutil",
-    "tempfile",
-    "time",
-    "random",
-    "signal",
-    "threading",
-    "uv",
-    "python_on_whales",
-    "platformdirs",
-    "click",
-    "urllib.request",
+    *("os", "sys", "io", "pathlib", "subprocess", "socket", "shutil", "tempfile", "time", "random"),
+    *("signal", "threading", "uv", "python_on_whales", "platformdirs", "click", "urllib.request"),
 }
-PROCESSES = {
-    "slimbake.docker",
-    "slimbake.process",
-    "slimbake.cli",
-    "slimbake.machine",
-    "slimbake.state",
-}
-
 ALLOWED = {
     # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
-    "slimbake.render.quoting": {"io"},
-    "slimbake.manifest.model": {"pathlib"},
-    "slimbake.plan": {"pathlib"},
-    "slimbake.plan.targets": {"pathlib"},
-    "slimbake.plan.exports": {"pathlib"},
-    "slimbake.plan.parity": {"pathlib"},
+    "render.quoting": {"io"},
+    "config.model": {"pathlib"},
+    "plan": {"pathlib"},
+    "plan.targets": {"pathlib"},
+    "plan.exports": {"pathlib"},
+    "plan.parity": {"pathlib"},
     # Numbers from a constant seed: the same fleet gives the same plan.
-    "slimbake.layers.polish": {"random"},
+    "layering.polish": {"random"},
 }
 
-STARTS = {
-    "slimbake.docker",
-    "slimbake.docker.contained",
-    "slimbake.process",
-    "slimbake.inside.debs",
-    "slimbake.inside.fetch",
-    "slimbake.inside.layer",
-    "slimbake.inside.distil",
-    "slimbake.inside.install",
-    "slimbake.inside.passes",
-    "slimbake.inside.trial",
-    "slimbake.inside.system",
-    "slimbake.inside.service",
-    "slimbake.inside.start",
-    "slimbake.inside.touched",
+PROGRAMS = {
+    "docker": {"docker", "dockerd"},
+    "host": {"git", "apt-get", "apt-cache", "apt-config", "systemctl", "journalctl"},
+    "externals": {"mmdebstrap"},
 }
-"""Docker, and set-up, and the programs inside builds and containers."""
+"""Which package starts which programs, by the first word of a command."""
+
+FOREIGN_PROGRAMS = {
+    ("docker", "systemctl"),
+    ("docker", "journalctl"),
+    ("externals", "docker"),
+    ("externals", "apt-config"),
+    ("build", "git"),
+    ("inside", "apt-get"),
+}
+"""Commands that are put together outside of their package and are still to go."""
 
 
-@cache
-def imports(module: str) -> tuple[tuple[str, bool], ...]:
-    """Every module that one imports, and whether at once: not in a function, and not for the type
-    checker only.
-    """
-    return tuple(_imports(module))
+def package(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
 
 
-def _imports(module: str) -> Iterator[tuple[str, bool]]:
-    tree = ast.parse(MODULES[module].read_text("utf-8"))
-    later = {
-        id(inner)
-        for outer in ast.walk(tree)
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
-        or (isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test))
-        for inner in ast.walk(outer)
-    }
-    typing_only = {
-        id(inner)
-        for outer in ast.walk(tree)
-        if isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test)
-        for inner in ast.walk(outer)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+def _imports(module: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) not in later
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parent = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
             for _ in range(node.level - 1):
@@ -182,7 +191,13 @@ def _imports(module: str) -> Iterator[tuple[str, bool]]:
             origin = ".".join(filter(None, (parent if node.level else "", node.module or "")))
             for alias in node.names:
                 name = f"{origin}.{alias.name}"
-                yield (name if name in MODULES else origin), id(node) not in later
+                yield name if name in MODULES else origin
+
+
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Every module that one imports: at once, in a function, or for the type checker."""
+    return tuple(_imports(module))
 
 
 @cache
@@ -191,38 +206,50 @@ def reached(module: str) -> frozenset[str]:
     found: set[str] = set()
     stack = [module]
     while stack:
-        for name, _ in imports(stack.pop()):
+        for name in imports(stack.pop()):
             if name not in found:
                 found.add(name)
-                if name in MODULES:
-                    stack.append(name)
+                stack += [name] if name in MODULES else []
     return frozenset(found)
 
 
 def pure_modules() -> list[str]:
-    return [
-        module
+    named = {f"slimbake.{name}" for name in PURE}
+    whole = {name for name in named if not any(other.startswith(f"{name}.") for other in named)}
+    return [m for m in MODULES if m in named or m.startswith(tuple(f"{name}." for name in whole))]
+
+
+def test_every_package_has_its_place() -> None:
+    assert {package(module) for module in MODULES} - {"", "__main__"} == set(ORDER)
+
+
+def test_a_package_imports_only_what_stands_above_it() -> None:
+    found = {
+        (package(module), package(name))
         for module in MODULES
-        if module in PURE or module.startswith(tuple(f"{name}." for name in PURE))
-    ]
+        for name in imports(module)
+        if package(module) in ORDER and name.startswith("slimbake.") and package(name) in ORDER
+        if ORDER.index(package(name)) > ORDER.index(package(module))
+    }
+    assert found == OFFENDERS
 
 
-def test_every_pure_stage_is_there() -> None:
-    assert set(PURE) <= set(MODULES)
-
-
-@pytest.mark.parametrize("module", pure_modules())
-def test_a_pure_stage_reaches_no_process_no_engine_and_no_machine(module: str) -> None:
-    assert reached(module) & PROCESSES == set()
-    assert (
-        reached(module) & {"subprocess", "uv", "python_on_whales", "click", "platformdirs"} == set()
-    )
+def test_every_pure_module_is_there() -> None:
+    assert {f"slimbake.{name}" for name in PURE} <= set(MODULES)
 
 
 @pytest.mark.parametrize("module", pure_modules())
-def test_a_pure_stage_has_no_files_no_clock_and_no_environment(module: str) -> None:
-    found = {name for name, _ in imports(module)} & IMPURE
-    assert found == ALLOWED.get(module, set()) & found
+def test_a_pure_module_reaches_no_process_and_no_machine(module: str) -> None:
+    impure = {"subprocess", "uv", "python_on_whales", "click", "platformdirs"}
+    assert reached(module) & impure == set()
+    packages = {package(name) for name in reached(module) if name.startswith("slimbake.")}
+    assert packages & {"host", "docker", "cli"} == set()
+
+
+@pytest.mark.parametrize("module", pure_modules())
+def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> None:
+    found = set(imports(module)) & IMPURE
+    assert found == ALLOWED.get(module.removeprefix("slimbake."), set()) & found
     calls = {
         node.func.id
         for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8")))
@@ -231,56 +258,52 @@ def test_a_pure_stage_has_no_files_no_clock_and_no_environment(module: str) -> N
     assert calls & {"open", "print", "input", "exec", "eval"} == set()
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if not name.startswith("slimbake.cli")]
-)
-def test_nothing_but_the_command_line_imports_the_command_line(module: str) -> None:
+def test_only_the_command_line_knows_click() -> None:
+    assert {package(module) for module in MODULES if "click" in imports(module)} == {"cli"}
+
+
+def test_processes_are_started_by_host_docker_and_what_runs_inside() -> None:
+    starting = {package(module) for module in MODULES if "subprocess" in imports(module)}
+    assert starting == {"host", "docker", "inside"}
+
+
+def commands(module: str) -> Iterator[str]:
+    """The first words of the lists and tuples in a module that begin like a command."""
+    known = {program for each in PROGRAMS.values() for program in each}
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 1:
+            first = node.elts[0]
+            if isinstance(first, ast.Constant) and first.value in known:
+                yield str(first.value)
+
+
+def test_each_program_is_started_by_one_package() -> None:
     found = {
-        name for name, _ in imports(module) if name.startswith("slimbake.cli") or name == "click"
-    }
-    assert found == ({"slimbake.cli"} if module == "slimbake.__main__" else set())
-
-
-def test_processes_are_started_in_a_few_places_only() -> None:
-    assert {
-        module for module in MODULES if "subprocess" in {name for name, _ in imports(module)}
-    } <= STARTS
-
-
-def test_a_stage_imports_no_later_stage() -> None:
-    flow = ["manifest", "lock", "plan", "render", "bake", "measure", "report"]
-    allowed = {("lock", "plan")}  # what a lock is of, and where it lies, is decided in the plan
-    found = {
-        (stage, later)
+        (package(module), program)
         for module in MODULES
-        for stage in flow
-        if module == f"slimbake.{stage}" or module.startswith(f"slimbake.{stage}.")
-        for name, _ in imports(module)
-        for later in flow[flow.index(stage) + 1 :]
-        if name == f"slimbake.{later}" or name.startswith(f"slimbake.{later}.")
+        for program in commands(module)
+        if program not in PROGRAMS.get(package(module), ())
     }
-    assert found <= allowed
+    assert found == FOREIGN_PROGRAMS
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {
-        module: {name for name, at_once in imports(module) if at_once and name in MODULES}
-        for module in MODULES
-    }
-    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
-
-
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if name.startswith("slimbake.inside.")]
-)
-def test_what_runs_inside_builds_needs_only_the_standard_library(module: str) -> None:
-    """Exports and references run where torch is: they import it, but later: what needs none is told
-    without it.
-    """
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "inside"])
+def test_what_runs_in_containers_needs_only_the_standard_library(module: str) -> None:
+    """Exports and references run where torch is: they import it, but in functions."""
     with_torch = module.startswith(("slimbake.inside.export", "slimbake.inside.parity_"))
-    found = {
+    top = {
         name.partition(".")[0]
-        for name, at_once in imports(module)
-        if not name.startswith("slimbake.inside") and (at_once or not with_torch)
+        for node in ast.parse(MODULES[module].read_text("utf-8")).body
+        for name in _top(node)
     }
+    every = {name.partition(".")[0] for name in imports(module)}
+    siblings = {name.rpartition(".")[2] for name in MODULES if package(name) == "inside"}
+    found = (top if with_torch else every) - {"slimbake"} - siblings
     assert found <= set(sys.stdlib_module_names)
+
+
+def _top(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+        yield node.module

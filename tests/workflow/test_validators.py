@@ -18,8 +18,8 @@ import pytest
 import yaml
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, workflow
 
-from slimbake.matrix import matrix
-from slimbake.matrix.gitlab import child
+from slimbake.ci.gitlab import child
+from slimbake.ci.matrix import matrix
 
 HERE = Path(__file__).parent
 # where the machine has no Node.js: uv brings it, for these tests alone

@@ -15,12 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, fleet, workflow
 
+from slimbake.ci.report import MARK as MARK_OF_COMMENT
+from slimbake.config.model import Ci
 from slimbake.errors import UsageError
-from slimbake.generated import drift, generate, mend
-from slimbake.manifest.model import Ci
 from slimbake.render import MARK, quoting
+from slimbake.render.generated import drift, generate, mend
 from slimbake.render.workflow import GITHUB, GITLAB
-from slimbake.report.pipeline import MARK as MARK_OF_COMMENT
 
 Loaded = dict[str, Any]
 forms = pytest.mark.parametrize("form", FORMS)

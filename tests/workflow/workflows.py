@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
-from slimbake.data import template_root
-from slimbake.manifest.model import Base, Ci, Manifest, Requirements, Secret, Service
+from slimbake.config.data import template_root
+from slimbake.config.model import Base, Ci, Manifest, Requirements, Secret, Service
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render import render

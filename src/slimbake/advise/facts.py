@@ -13,19 +13,19 @@ from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
 from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
 from slimbake.catalogue.read import catalogue
-from slimbake.closures import sizes, written
+from slimbake.config.document import document
+from slimbake.config.model import Base, Manifest, Optimize, Service
+from slimbake.config.places import KeyPath, places
+from slimbake.config.source import source
 from slimbake.errors import SetupError
 from slimbake.evidence import committed, questions
 from slimbake.evidence.model import Question, stale
+from slimbake.fleet.sources import local_packages, weights_sources
 from slimbake.lock import lock_texts, locked, settled
+from slimbake.lock.closures import sizes, written
 from slimbake.lock.model import Pin
-from slimbake.manifest.document import document
-from slimbake.manifest.model import Base, Manifest, Optimize, Service
-from slimbake.manifest.places import KeyPath, places
-from slimbake.manifest.source import source
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
-from slimbake.plan.sources import local_packages, weights_sources
 
 TORCH = "torch"
 _CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for CPUs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slimbake.advise.model import Advice, Doubled, Facts, Saving, Step, Subject, worth
-from slimbake.limits.model import WORTH
+from slimbake.checks.limits import WORTH
 
 BEST = 9  # BuildKit's zstd does not compress better at any level above
 

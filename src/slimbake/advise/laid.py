@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from slimbake.advise.model import Doubled, Relaid
-from slimbake.closures import Written
-from slimbake.layers.bases import bases, laid
-from slimbake.layers.cost import cost
-from slimbake.layers.model import Limits, Prices
-from slimbake.layers.planner import layer_plan
-from slimbake.layers.report import duplicated
-from slimbake.manifest.model import Manifest
+from slimbake.config.model import Manifest
+from slimbake.layering.bases import bases, laid
+from slimbake.layering.cost import cost
+from slimbake.layering.model import Limits, Prices
+from slimbake.layering.planner import layer_plan
+from slimbake.layering.report import duplicated
+from slimbake.lock.closures import Written
 
 
 def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubled, ...]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.advise.model import Part, Weighed
-from slimbake.baked import images
+from slimbake.build.baked import images
+from slimbake.build.release import BAKED, MEASURED
+from slimbake.checks.limits import Action, Limits
 from slimbake.errors import UsageError
 from slimbake.evidence import FOLDER
-from slimbake.limits.model import Action, Limits
-from slimbake.measure import remembered
+from slimbake.images.measured import remembered
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
-from slimbake.release import BAKED, MEASURED
 
 SIZES = f"{FOLDER}/sizes.json"
 LIMITS = f"{FOLDER}/limits.json"

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
-from slimbake.closures import Sizes
+from slimbake.checks.limits import WORTH, Limits
+from slimbake.config.places import KeyPath, Places
+from slimbake.config.report import dotted
 from slimbake.evidence.model import Finding
-from slimbake.limits.model import WORTH, Limits
+from slimbake.lock.closures import Sizes
 from slimbake.lock.model import Pin
-from slimbake.manifest.places import KeyPath, Places
-from slimbake.manifest.report import dotted
 from slimbake.plan.model import Compression
 
 Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]

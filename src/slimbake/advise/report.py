@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from slimbake.advise.model import Advice, Advised, Saving, Step
+from slimbake.console.tables import UNMEASURED, megabytes, readable
 from slimbake.render.quoting import comment
-from slimbake.report import UNMEASURED, megabytes, readable
 
 FLEET = "the fleet"
 _COSTS = 6  # features that are named; JSON has all

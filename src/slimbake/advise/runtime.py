@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
-from slimbake.limits.model import INT8
+from slimbake.checks.limits import INT8
+from slimbake.config.places import KeyPath
+from slimbake.fleet.exports import ONNX, RUNS
+from slimbake.fleet.variants import derived
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
-from slimbake.manifest.exports import ONNX, RUNS
-from slimbake.manifest.places import KeyPath
-from slimbake.manifest.variants import derived
 from slimbake.plan.parity import LIMITS
 
 RUNTIME = "onnxruntime"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from slimbake.manifest.model import Pairs
+from slimbake.config.model import Pairs
 
 Strip = Literal["", "debug", "unneeded"]
 

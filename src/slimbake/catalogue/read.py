@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Pass
-from slimbake.data import CATALOGUE, catalogue_file
-from slimbake.manifest.document import document
-from slimbake.manifest.model import Pairs
-from slimbake.manifest.specs import normalised
-from slimbake.manifest.structure import structure
+from slimbake.config.data import CATALOGUE, catalogue_file
+from slimbake.config.document import document
+from slimbake.config.model import Pairs
+from slimbake.config.specs import normalised
+from slimbake.config.structure import structure
 
 Raw = dict[str, Any]
 

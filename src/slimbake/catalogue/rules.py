@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from slimbake.catalogue.globs import fault, protected
-from slimbake.manifest.places import KeyPath
-from slimbake.manifest.report import RefusedError, Report, near
-from slimbake.manifest.specs import checked, normalised
+from slimbake.config.places import KeyPath
+from slimbake.config.report import RefusedError, Report, near
+from slimbake.config.specs import checked, normalised
 
 Raw = dict[str, Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slimbake.catalogue.model import Pass
-from slimbake.manifest.model import Pairs
+from slimbake.config.model import Pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from slimbake.cli.common import manifest_option, say
 @click.option("--port", type=int, help="[default: the next after the highest in use]")
 def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke."""
-    from slimbake.add import add
+    from slimbake.project.add import add
 
     for line in add(file, name, base, port, say):
         click.echo(line)

@@ -113,12 +113,12 @@ def command(
 ) -> None:
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
-    from slimbake.bake.command import Options
+    from slimbake.build.command import Options
+    from slimbake.build.pushed import read as read_pushed
+    from slimbake.build.release import Release, release
+    from slimbake.ci.records import recorded
     from slimbake.cli.common import print_released, read, say, select, write_sboms
     from slimbake.errors import UsageError
-    from slimbake.pushed import read as read_pushed
-    from slimbake.records import recorded
-    from slimbake.release import Release, release
 
     manifest, plan = read(file)
     if provenance and not push:

@@ -56,12 +56,12 @@ def command(
     """Build once what services share - runtime, bases, exported models - of all or of those named,
     and push it.
     """
-    from slimbake import pushed
-    from slimbake.bake.command import Options
-    from slimbake.bases import bases
+    from slimbake.build import pushed
+    from slimbake.build.bases import bases
+    from slimbake.build.command import Options
+    from slimbake.build.release import Release
     from slimbake.cli.common import print_json, read, say, select
     from slimbake.errors import UsageError
-    from slimbake.release import Release
 
     manifest, plan = read(file)
     if not push:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from slimbake.config.model import Manifest
 from slimbake.errors import NothingSelected, UsageError
-from slimbake.manifest.model import Manifest
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
-    from slimbake.release import Released
+    from slimbake.build.release import Released
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +90,7 @@ def platform_option(command: F) -> F:
 
 def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
-    from slimbake.bake import references
+    from slimbake.build.bake import references
 
     return {
         s.service: references(plan.target(s.service), registry or plan.registry, tag)
@@ -100,8 +100,8 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
 
 def read(file: Path) -> tuple[Manifest, Plan]:
     """The checked manifest and its plan."""
-    from slimbake.manifest import manifest
-    from slimbake.planned import planned
+    from slimbake.config import manifest
+    from slimbake.project.planned import planned
 
     checked = manifest(file)
     return checked, planned(checked)[0]
@@ -157,8 +157,8 @@ def say(line: str) -> None:
 
 def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
     """The SBOM of each of these images, service -> name or id, into a file of its own."""
-    from slimbake.sbom import file_name, sbom
-    from slimbake.state import write_atomically
+    from slimbake.build.sbom import file_name, sbom
+    from slimbake.host.files import write_atomically
 
     for service, image in names.items():
         write_atomically(folder / file_name(service), sbom(plan, service, image, root).encode())
@@ -171,8 +171,8 @@ def print_json(value: Any) -> None:
 
 def print_released(released: Released, as_json: bool) -> None:
     """The result of a bake."""
-    from slimbake.report.released import as_json as released_json
-    from slimbake.report.released import text
+    from slimbake.build.released_report import as_json as released_json
+    from slimbake.build.released_report import text
 
     held = {image.target: image.digest for image in released.held}
     if as_json:

@@ -28,12 +28,13 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
 
     The image is built first, checked or not: after a smoke that failed, it is that very one.
     """
-    from slimbake import bake, containers
-    from slimbake.bake.command import Options, staged
-    from slimbake.engine import setup
-    from slimbake.externals import resolve
-    from slimbake.machine import machine
-    from slimbake.prepare import prepared
+    from slimbake.build import bake
+    from slimbake.build.command import Options, staged
+    from slimbake.build.prepare import prepared
+    from slimbake.deploy import containers
+    from slimbake.docker.engine import setup
+    from slimbake.externals.resolve import resolve
+    from slimbake.host.machine import machine
 
     manifest, plan = read(file)
     select(plan, (service,))

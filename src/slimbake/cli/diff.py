@@ -20,9 +20,9 @@ def command(a: str, b: str, as_json: bool, platform: str) -> int:
     oci-layout://PATH[:TAG]), or the name or id of an image of the engine. Ends with 0 where both
     are the same image, and with 8 where they differ.
     """
-    from slimbake.diff import diff
     from slimbake.errors import DIFFERENT
-    from slimbake.report.diff import text
+    from slimbake.images.diff import diff
+    from slimbake.images.diff_report import text
 
     found = diff(a, b, platform)
     if as_json:

@@ -19,8 +19,8 @@ def command(file: Path, as_json: bool) -> None:
     """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a
     bake cannot work.
     """
-    from slimbake.doctor import doctor
-    from slimbake.report import text_table
+    from slimbake.console.tables import text_table
+    from slimbake.externals.doctor import doctor
 
     report = doctor(read(file)[1].externals if file.is_file() else ())
     if as_json:

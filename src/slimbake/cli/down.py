@@ -14,7 +14,7 @@ from slimbake.cli.common import manifest_option, read
 @click.option("--volumes", is_flag=True, help="Remove the services' data too.")
 def command(file: Path, volumes: bool) -> None:
     """End what `up` started; data in volumes stays."""
-    from slimbake import containers
+    from slimbake.deploy import containers
 
     _, plan = read(file)
     for name in containers.down(plan, volumes):

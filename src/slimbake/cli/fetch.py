@@ -18,11 +18,11 @@ from slimbake.errors import StaleFiles
 )
 def command(file: Path, as_json: bool, verify: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
+    from slimbake.host.machine import machine
     from slimbake.lock import stale
-    from slimbake.machine import machine
-    from slimbake.wheelhouse import fetch
-    from slimbake.wheelhouse.debs import fetch_debs
-    from slimbake.wheelhouse.store import store
+    from slimbake.lock.wheelhouse import fetch
+    from slimbake.lock.wheelhouse.debs import fetch_debs
+    from slimbake.lock.wheelhouse.store import store
 
     manifest, _ = read(file)
     if old := stale(manifest):

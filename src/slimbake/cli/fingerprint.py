@@ -13,7 +13,7 @@ import click
 from slimbake.cli.common import json_option, manifest_option, print_json, read, say
 
 if TYPE_CHECKING:
-    from slimbake.bake.command import Surroundings
+    from slimbake.build.command import Surroundings
     from slimbake.fingerprint.compare import Change
     from slimbake.fingerprint.model import Account
     from slimbake.plan.model import Plan
@@ -41,8 +41,8 @@ def command(
     A fingerprint is a hash of all that a target's content depends on: the same everywhere for the
     same inputs.
     """
+    from slimbake.ci.changes import changed, changed_in, range_of
     from slimbake.errors import UsageError
-    from slimbake.fingerprint.changes import changed, changed_in, range_of
 
     gc.disable()  # there are many small values, and none in circles
     ranges = [word for word in words if range_of(word)]
@@ -63,7 +63,7 @@ def command(
         _print_changes([each for each in found if not names or each.target in names], as_json)
         return
     from slimbake.fingerprint import accounts
-    from slimbake.generated import generate
+    from slimbake.render.generated import generate
 
     manifest, plan = read(file)
     root = manifest.file.parent
@@ -74,8 +74,8 @@ def command(
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:
+    from slimbake.config.report import near
     from slimbake.errors import UsageError
-    from slimbake.manifest.report import near
 
     for name in names:
         if name not in known:
@@ -86,16 +86,16 @@ def _check(names: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _around(plan: Plan) -> Surroundings:
-    from slimbake.engine import setup
-    from slimbake.machine import machine
-    from slimbake.surroundings import surroundings
+    from slimbake.build.surroundings import surroundings
+    from slimbake.docker.engine import setup
+    from slimbake.host.machine import machine
 
     return surroundings(plan, setup(False, say), machine(), say)
 
 
 def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
+    from slimbake.console.tables import text_table
     from slimbake.fingerprint import of_services, tag
-    from slimbake.report import text_table
 
     if as_json:
         services = of_services(
@@ -148,7 +148,7 @@ def _as_json(each: Account, explain: bool) -> dict[str, Any]:
 
 
 def _print_changes(found: Sequence[Change], as_json: bool) -> None:
-    from slimbake.report import text_table
+    from slimbake.console.tables import text_table
 
     if as_json:
         print_json(

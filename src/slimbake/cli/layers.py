@@ -12,10 +12,10 @@ from slimbake.cli.common import json_option, manifest_option, print_json, read, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from slimbake.closures import Sizes, Written
-    from slimbake.layers.cost import Cost
-    from slimbake.layers.model import Fleet, Group, LayerPlan
-    from slimbake.manifest.model import Manifest
+    from slimbake.config.model import Manifest
+    from slimbake.layering.cost import Cost
+    from slimbake.layering.model import Fleet, Group, LayerPlan
+    from slimbake.lock.closures import Sizes, Written
 
 
 @click.command("layers")
@@ -54,15 +54,15 @@ def command(
     requirement: str | None,
 ) -> None:
     """Show the layers that packages and weights lie in, and what the planner would do better."""
-    from slimbake import report
-    from slimbake.closures import sizes, written
+    from slimbake.console import tables as report
     from slimbake.errors import StaleFiles, UsageError
-    from slimbake.layers import report as shown
-    from slimbake.layers.bases import bases, laid
-    from slimbake.layers.cost import bound, cost
-    from slimbake.layers.model import Limits, Prices
-    from slimbake.layers.planner import layer_plan
+    from slimbake.layering import report as shown
+    from slimbake.layering.bases import bases, laid
+    from slimbake.layering.cost import bound, cost
+    from slimbake.layering.model import Limits, Prices
+    from slimbake.layering.planner import layer_plan
     from slimbake.lock import locked, settled, stale
+    from slimbake.lock.closures import sizes, written
     from slimbake.lock.model import is_auto
 
     manifest, _ = read(file)
@@ -114,12 +114,12 @@ def _what_if(
 ) -> None:
     from dataclasses import asdict
 
-    from slimbake import report
-    from slimbake.closures import written
-    from slimbake.layers import report as shown
-    from slimbake.layers.change import what_if
+    from slimbake.console import tables as report
+    from slimbake.host.machine import machine
+    from slimbake.layering import report as shown
+    from slimbake.layering.change import what_if
+    from slimbake.lock.closures import written
     from slimbake.lock.supposed import supposed
-    from slimbake.machine import machine
 
     settled, locks = supposed(manifest, machine(), requirement, say)
     after = written(settled, locks, bytes_)
@@ -140,7 +140,7 @@ def _json(
     """Bytes; the layers of each image, bottom first."""
     from dataclasses import asdict
 
-    from slimbake.layers.report import duplicated
+    from slimbake.layering.report import duplicated
 
     return {
         **asdict(counted),

@@ -50,11 +50,11 @@ def command(
     left: prune, strip, another runtime, quantise. What was found is kept in .slimbake/limits.
     """
     from slimbake import docker
+    from slimbake.build.release import MEASURED
     from slimbake.errors import CheckError, SetupError
-    from slimbake.limits import report
-    from slimbake.limits.measured import measured
-    from slimbake.release import MEASURED
-    from slimbake.search.smallest import smallest
+    from slimbake.proof import limits_report as report
+    from slimbake.proof.limits import measured
+    from slimbake.proof.smallest import smallest
 
     manifest, plan = read(file)
     chosen = select(plan, services, variant)

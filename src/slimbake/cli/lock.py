@@ -29,13 +29,13 @@ from slimbake.errors import StaleFiles, UsageError
 )
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into locks/."""
+    from slimbake.config.specs import normalised
+    from slimbake.host.machine import machine
     from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
     from slimbake.lock.auto import sharers
     from slimbake.lock.explain import explanation
     from slimbake.lock.model import families, is_auto
     from slimbake.lock.packages import found_layers
-    from slimbake.machine import machine
-    from slimbake.manifest.specs import normalised
 
     manifest, _ = read(file)
     if check:

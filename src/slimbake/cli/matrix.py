@@ -19,7 +19,7 @@ from slimbake.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from slimbake.matrix.model import Matrix
+    from slimbake.ci.jobs import Matrix
     from slimbake.plan.model import Plan
 
 
@@ -63,8 +63,8 @@ def command(
     """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or
     those named.
     """
-    from slimbake.matrix import matrix
-    from slimbake.records import known as read_known
+    from slimbake.ci.matrix import matrix
+    from slimbake.ci.records import known as read_known
 
     manifest, plan = read(file)
     wanted = (
@@ -83,10 +83,10 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
     """Raises UsageError where there is no .gitlab-ci.yml that can be read."""
     import yaml
 
+    from slimbake.ci.gitlab import child
     from slimbake.errors import UsageError
-    from slimbake.matrix.gitlab import child
+    from slimbake.host.files import write_atomically
     from slimbake.render.workflow import GITLAB
-    from slimbake.state import write_atomically
 
     hint = "say `ci: {provider: gitlab}` in the manifest, then `slimbake generate` writes one"
     try:
@@ -102,7 +102,7 @@ def _unchanged(
     file: Path, plan: Plan, services: tuple[str, ...], missing: bool, since: str, registry: str
 ) -> tuple[str, ...]:
     """Those of the services that need no job."""
-    from slimbake.unchanged import held, same
+    from slimbake.ci.unchanged import held, same
 
     if since:
         return same(file, services, since, say)

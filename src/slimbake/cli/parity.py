@@ -33,11 +33,12 @@ def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
 ) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
-    from slimbake import bake, parity
-    from slimbake.bake.command import Options
+    from slimbake.build import bake
+    from slimbake.build.command import Options
+    from slimbake.build.prepare import prepared
+    from slimbake.checks import parity
+    from slimbake.checks.parity_report import table
     from slimbake.errors import NothingSelected, UsageError
-    from slimbake.prepare import prepared
-    from slimbake.report.parity import table
 
     manifest, plan = read(file)
     root = manifest.file.parent

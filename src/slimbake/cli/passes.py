@@ -16,14 +16,14 @@ def command(file: Path, as_json: bool) -> None:
     """List the size optimisations that slimbake knows, yours among them, and the layers that they
     apply to.
     """
-    from slimbake import report
     from slimbake.catalogue import show
     from slimbake.catalogue.read import catalogue
+    from slimbake.config import manifest
+    from slimbake.config.names import PREFIXES
+    from slimbake.console import tables as report
     from slimbake.evidence import committed, questions
     from slimbake.evidence.model import stale
     from slimbake.lock import lock_texts, locked, settled
-    from slimbake.manifest import manifest
-    from slimbake.manifest.names import PREFIXES
 
     checked = manifest(file)
     # no layers of installed packages

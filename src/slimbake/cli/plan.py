@@ -27,7 +27,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     """Show what is decided: every target, what it stands on, and what it adds; of all services or
     those named.
     """
-    from slimbake.report import text_table
+    from slimbake.console.tables import text_table
 
     _, plan = read(file)
     targets = plan.needed(plan.with_checks(select(plan, services, variant)))

@@ -66,10 +66,10 @@ def command(
     """Try passes on the layers of these services, with every smoke on them; what is found goes to
     evidence/.
     """
-    from slimbake import prove as proving
     from slimbake.cli.common import read
     from slimbake.errors import CheckError
-    from slimbake.report.evidence import control_fault, control_table, evidence_tables, sample_table
+    from slimbake.proof import prove as proving
+    from slimbake.proof.report import control_fault, control_table, evidence_tables, sample_table
 
     manifest, plan = read(file)
     chosen = select(plan, services, variant)

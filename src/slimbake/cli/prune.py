@@ -24,9 +24,9 @@ from slimbake.cli.common import manifest_option, read
 )
 def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     """Remove what slimbake left in the engine for this project, and never what is another's."""
-    from slimbake import containers
-    from slimbake.prune import prune
-    from slimbake.wheelhouse.store import store
+    from slimbake.deploy import containers
+    from slimbake.deploy.prune import prune
+    from slimbake.lock.wheelhouse.store import store
 
     _, plan = read(file)
     if everything:

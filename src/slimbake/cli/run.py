@@ -19,7 +19,7 @@ from slimbake.cli.common import image_options, images, manifest_option, read, se
 @image_options
 def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
     """Run one service's command on the fleet's network, with these arguments and this stdin."""
-    from slimbake import containers
+    from slimbake.deploy import containers
 
     _, plan = read(file)
     select(plan, (service,))

@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
     from slimbake import docker
+    from slimbake.build.sbom import sbom
     from slimbake.errors import SetupError, UsageError
-    from slimbake.sbom import sbom
 
     manifest, plan = read(file)
     names = select(plan, services, variant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slimbake.data import CATALOGUE, MANIFEST, schema_text
+from slimbake.config.data import CATALOGUE, MANIFEST, schema_text
 
 
 @click.command("schema")

@@ -14,11 +14,11 @@ import click
 from slimbake.cli.common import json_option, manifest_option, print_json, read, say, select
 
 if TYPE_CHECKING:
-    from slimbake.manifest.model import Manifest
+    from slimbake.config.model import Manifest
     from slimbake.plan.model import Plan
-    from slimbake.search import Found, Step
-    from slimbake.search.oracle import Oracle
-    from slimbake.search.propose import Layer
+    from slimbake.proof.oracle import Oracle
+    from slimbake.proof.propose import Layer
+    from slimbake.proof.search import Found, Step
 
 OWN = "passes.yaml"
 EVERY = 10.0  # seconds between lines of progress where there is no terminal
@@ -87,13 +87,13 @@ def command(
 
     The same command goes on where it was interrupted.
     """
-    from slimbake.prove.kept import Kept
-    from slimbake.prove.subjects import subjects
-    from slimbake.search import Options, search
-    from slimbake.search.oracle import Oracle, Start
-    from slimbake.search.smallest import keep as keep_smallest
-    from slimbake.search.text import catalogue_text, catalogue_with
-    from slimbake.state import write_atomically
+    from slimbake.host.files import write_atomically
+    from slimbake.proof.kept import Kept
+    from slimbake.proof.oracle import Oracle, Start
+    from slimbake.proof.search import Options, search
+    from slimbake.proof.smallest import keep as keep_smallest
+    from slimbake.proof.subjects import subjects
+    from slimbake.proof.text import catalogue_text, catalogue_with
 
     manifest, plan = read(file)
     chosen = select(plan, services)
@@ -132,7 +132,7 @@ def _layers(
     """The layers of packages that these services stand on; others that stand there too are named."""
     from slimbake.errors import UsageError
     from slimbake.lock import locked
-    from slimbake.search.propose import Layer
+    from slimbake.proof.propose import Layer
 
     pins = locked(manifest)
     stands = {
@@ -218,7 +218,7 @@ def _as_usage_error(name: str) -> Iterator[None]:
 
 
 def _json(found: Found) -> dict[str, object]:
-    from slimbake.search.propose import entry
+    from slimbake.proof.propose import entry
 
     passes = {
         each.proposed.name: {**entry(each), "bytes": each.bytes, "files": each.files}

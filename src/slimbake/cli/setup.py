@@ -23,9 +23,9 @@ from slimbake.cli.common import manifest_option, read, say
 )
 def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     """Find the engine, or start or install one, and get the external images or stand-ins for them."""
-    from slimbake import engine
-    from slimbake.externals import resolve
-    from slimbake.machine import machine
+    from slimbake.docker import engine
+    from slimbake.externals.resolve import resolve
+    from slimbake.host.machine import machine
 
     if stop_engine:
         click.echo(

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
-from slimbake import report
-from slimbake.bake.command import Options
+from slimbake.build.command import Options
+from slimbake.build.release import Release
+from slimbake.build.sharded import released
 from slimbake.cli.common import print_json, say
-from slimbake.manifest.model import Manifest
-from slimbake.release import Release
-from slimbake.shards.release import released
+from slimbake.config.model import Manifest
+from slimbake.console import tables as report
 
 
 def bake_in_shards(

@@ -88,13 +88,12 @@ def command(
     layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
     engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
-    from slimbake.images import this_platform
-    from slimbake.measure import remember
-    from slimbake.measure.change import changes
-    from slimbake.measure.shelf import Shelf
-    from slimbake.measure.survey import survey
-    from slimbake.release import MEASURED
-    from slimbake.report import sizes as report
+    from slimbake.build.release import MEASURED
+    from slimbake.images import report, this_platform
+    from slimbake.images.change import changes
+    from slimbake.images.measured import remember
+    from slimbake.images.shelf import Shelf
+    from slimbake.images.survey import survey
 
     earlier = _earlier(against) if against else None
     # Images that are named by their address need no manifest; where there is one, its folder keeps
@@ -167,7 +166,7 @@ def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterato
     from slimbake import docker
     from slimbake.errors import SetupError
     from slimbake.images import Engine, Source
-    from slimbake.measure import stored
+    from slimbake.images.measured import stored
 
     client = docker.client()
     if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:

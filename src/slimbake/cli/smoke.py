@@ -25,12 +25,13 @@ from slimbake.cli.common import (
 )
 def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
-    from slimbake import bake, containers
-    from slimbake.bake.command import Options
+    from slimbake.build import bake
+    from slimbake.build.command import Options
+    from slimbake.build.prepare import prepared
+    from slimbake.deploy import containers
     from slimbake.errors import UsageError
-    from slimbake.prepare import prepared
-    from slimbake.prove.subjects import without_passes
-    from slimbake.state import write_atomically
+    from slimbake.host.files import write_atomically
+    from slimbake.proof.subjects import without_passes
 
     manifest, plan = read(file)
     root = manifest.file.parent

@@ -39,9 +39,9 @@ def command(
 
     RECORDS are files that `slimbake bake --record` wrote, or folders of them.
     """
-    from slimbake import records as files
-    from slimbake.report.pipeline import text
-    from slimbake.summary import summary
+    from slimbake.ci import records as files
+    from slimbake.ci.report import text
+    from slimbake.ci.summary import summary
 
     _, plan = read(file)
     selected, unchanged = _jobs(jobs)

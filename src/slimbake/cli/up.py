@@ -25,7 +25,7 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     """Run the services that listen on a port: one network, no root, read-only roots, no
     capabilities.
     """
-    from slimbake import containers
+    from slimbake.deploy import containers
 
     _, plan = read(file)
     started = containers.up(plan, select(plan, services), images(plan, registry, tag), say)

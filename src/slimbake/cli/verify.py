@@ -21,7 +21,7 @@ from slimbake.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from slimbake.verify import Verdict
+    from slimbake.checks.verify import Verdict
 
 
 @click.command("verify")
@@ -55,8 +55,8 @@ def command(
     are removed.
     """
     from slimbake import docker
+    from slimbake.checks.verify import Limit, verify
     from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
-    from slimbake.verify import Limit, verify
 
     manifest, plan = read(file)
     having = [service.service for service in plan.services if service.verify]
@@ -106,9 +106,9 @@ def _line(verdict: Verdict) -> str:
 
 
 def _bytes(memory: str) -> int:
+    from slimbake.config.report import RefusedError
+    from slimbake.config.sizes import size
     from slimbake.errors import UsageError
-    from slimbake.manifest.report import RefusedError
-    from slimbake.manifest.sizes import size
 
     try:
         return size(memory)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from slimbake.bake.command import Options
+from slimbake.build.command import Options
+from slimbake.build.release import Release, release
+from slimbake.build.watch import changes_of, watch
 from slimbake.cli.common import print_released, read, say
 from slimbake.plan.model import Plan
-from slimbake.release import Release, release
-from slimbake.watch import changes_of, watch
 
 
 def bake_and_watch(

@@ -32,10 +32,10 @@ def command(
     as torch.fx.
     """
     from slimbake.catalogue.read import catalogue
+    from slimbake.console.tables import megabytes
     from slimbake.errors import NothingSelected
     from slimbake.inside.ledger import Entry
-    from slimbake.report import megabytes
-    from slimbake.why import ledgers, why
+    from slimbake.proof.why import ledgers, why
 
     manifest, plan = read(file)
     named = images(plan, registry, tag)

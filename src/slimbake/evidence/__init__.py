@@ -10,21 +10,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimbake import inside
 from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
+from slimbake.config.model import Base, Manifest, Optimize, Service
+from slimbake.config.report import near
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
+from slimbake.fleet.platforms import of_bases, of_service
+from slimbake.fleet.sources import origin, weights_sources
 from slimbake.lock import SYSTEM
 from slimbake.lock.text import parse_pins
-from slimbake.manifest.model import Base, Manifest, Optimize, Service
-from slimbake.manifest.report import near
 from slimbake.plan.exports import PROGRAMS, settings
 from slimbake.plan.origin import lock_digest
-from slimbake.plan.platforms import of_bases, of_service
-from slimbake.plan.sources import origin, weights_sources
 
 FOLDER = "evidence"
-_INSIDE = Path(__file__).parents[1] / "inside"  # the programs of steps
 # of how a layer without passes is made from its locks: another one makes all evidence stale
 _LAYER = "1"
 
@@ -231,7 +231,9 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
         # What exports decides about the model as much as what is exported: all of it, as its step
         # mounts it.
         contents += [
-            _content(each) for each in (calibration, *(_INSIDE / name for name in PROGRAMS)) if each
+            _content(each)
+            for each in (calibration, *(inside.FOLDER / name for name in PROGRAMS))
+            if each
         ]
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimbake.bake.command import Surroundings
+from slimbake.build.command import Surroundings
 from slimbake.fingerprint.gather import accounts
 from slimbake.fingerprint.model import Account, Input, digest, tag
 from slimbake.plan.model import CHECKS, Plan

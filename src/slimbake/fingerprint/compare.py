@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from slimbake.config.model import Budget
 from slimbake.fingerprint.model import Account, Input
-from slimbake.manifest.model import Budget
 from slimbake.plan.model import CHECKS, Target
 
 Status = Literal["same", "changed", "new", "gone", "unknown"]

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from slimbake.bake.command import Surroundings
+from slimbake.build.command import Surroundings
+from slimbake.config.rules import folder_context
 from slimbake.fingerprint.bakefile import BakeFile
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
-from slimbake.manifest.rules import folder_context
 from slimbake.plan.exports import SETTINGS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS

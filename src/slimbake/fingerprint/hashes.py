@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from slimbake.state import write_atomically
+from slimbake.host.files import write_atomically
 
 LARGE = 1 << 18  # bytes; below that a file is read in about the time that it takes to look it up
 _SETTLED = 2_000_000_000  # nanoseconds: no file system's clock is coarser

@@ -8,6 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slimbake.config.model import Manifest
+from slimbake.fleet.platforms import of_bases, of_service
+from slimbake.fleet.sources import externals, weights_sources
+from slimbake.host.files import exclusively, write_atomically
+from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb
 from slimbake.inside.debs import parse as parse_debs
 from slimbake.lock import auto, packages
@@ -24,12 +29,7 @@ from slimbake.lock.model import families, is_auto
 from slimbake.lock.packages import text
 from slimbake.lock.record import FILE, Record, Stale, compare, digest, parse, render
 from slimbake.lock.text import HEADER, parse_pins
-from slimbake.machine import Machine
-from slimbake.manifest.model import Manifest
-from slimbake.plan.platforms import of_bases, of_service
-from slimbake.plan.sources import externals, weights_sources
 from slimbake.plan.targets import LOCKS
-from slimbake.state import exclusively, write_atomically
 
 EXTERNALS = "externals"
 SYSTEM = ".system"  # the end of a lock's name
@@ -154,7 +154,7 @@ def settled(manifest: Manifest) -> Manifest:
 
 def _externals_text(manifest: Manifest) -> str:
     """Externals with the digests that their registries give now. A stand-in's never enters a lock."""
-    from slimbake.externals import in_registry
+    from slimbake.externals.resolve import in_registry
 
     found = ((external, in_registry(external.image)) for external in externals(manifest))
     return externals_text((external, image.digest if image else "") for external, image in found)
@@ -188,7 +188,7 @@ def _asked_system(system: _System, manifest: Manifest) -> str:
 
 
 def _system_text(name: str, system: _System, manifest: Manifest, machine: Machine, say: Say) -> str:
-    from slimbake.debs import Apt
+    from slimbake.externals.debs import Apt
 
     say(f"locking {name}: {', '.join(system.packages)}")
     return SYSTEM_HEADER + Apt(manifest, machine, say).lock(system.packages, system.platforms)

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slimbake.layers.bases import Bases, PlannedBase, Stand, bases, below, laid
-from slimbake.layers.model import Group, Item, Limits, fleet
+from slimbake.config.model import Base, Manifest, Requirements, Service
+from slimbake.fleet.sources import local_packages, weights_sources
+from slimbake.layering.bases import Bases, PlannedBase, Stand, bases, below, laid
+from slimbake.layering.model import Group, Item, Limits, fleet
 from slimbake.lock.model import Pin
-from slimbake.manifest.model import Base, Manifest, Requirements, Service
-from slimbake.plan.sources import local_packages, weights_sources
 
 # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
 # (docs/layers.md)
@@ -38,7 +38,9 @@ def arrange(
 
     Raises ValueError where no plan keeps the limit.
     """
-    from slimbake.layers.planner import layer_plan  # it costs time that a fresh lock need not spend
+    from slimbake.layering.planner import (
+        layer_plan,  # it costs time that a fresh lock need not spend
+    )
 
     sources = weights_sources(manifest)
 

@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from slimbake.config.specs import name_of, normalised
 from slimbake.lock.explain import ResolutionError
 from slimbake.lock.model import Family, Layer
-from slimbake.manifest.specs import name_of, normalised
 
 _LINES = 12  # of uv's own words: the rest of a long derivation helps nobody
 _ASKED = 8  # requirements that are named

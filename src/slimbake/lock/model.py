@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.manifest.exports import ONNX
-from slimbake.manifest.model import LocalPackage, Manifest, Requirements
-from slimbake.plan.bases import parents_first, roots, torch_builds
-from slimbake.plan.platforms import (
+from slimbake.config.model import LocalPackage, Manifest, Requirements
+from slimbake.fleet.bases import parents_first, roots, torch_builds
+from slimbake.fleet.exports import ONNX
+from slimbake.fleet.platforms import (
     DEFAULT_PLATFORMS,
     of_all,
     of_bases,
@@ -18,7 +18,7 @@ from slimbake.plan.platforms import (
     of_service,
     of_weights,
 )
-from slimbake.plan.sources import local_packages, weights_sources
+from slimbake.fleet.sources import local_packages, weights_sources
 
 FORMAT = 2  # of lock files: another one makes every lock stale
 

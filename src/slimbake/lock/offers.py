@@ -20,10 +20,10 @@ from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from slimbake.host.machine import Machine
 from slimbake.inside.fetch import Open, opener
 from slimbake.lock.model import Family
 from slimbake.lock.platforms import fit
-from slimbake.machine import Machine
 
 # What PyTorch's indexes are asked for; they hold old copies of other packages too.
 _ECOSYSTEM = ("torch", "pytorch-")

@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from slimbake.layers.bases import Bases
-from slimbake.layers.model import Limits
+from slimbake.config.model import Manifest
+from slimbake.fleet.sources import weights_sources
+from slimbake.host.machine import Machine
+from slimbake.layering.bases import Bases
+from slimbake.layering.model import Limits
 from slimbake.lock import auto
 from slimbake.lock.explain import ResolutionError
 from slimbake.lock.model import Family, Pin, families, inputs
 from slimbake.lock.record import FILE, digest
 from slimbake.lock.text import lock_text, parse_pins
-from slimbake.machine import Machine
-from slimbake.manifest.model import Manifest
-from slimbake.plan.sources import weights_sources
 from slimbake.plan.targets import LOCKS
 
 ALL = ("*",)  # packages to upgrade

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.host.machine import Machine
 from slimbake.lock.answers import Located
 from slimbake.lock.conflict import explained
 from slimbake.lock.explain import refuse_cuda, refuse_torch
 from slimbake.lock.model import Family, Layer, Pin, Wheel, merged
 from slimbake.lock.platforms import marker
 from slimbake.lock.uv import NoSolution, Uv, exact
-from slimbake.machine import Machine
 
 
 def resolve(

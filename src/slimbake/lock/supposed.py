@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from slimbake.config.model import Manifest
+from slimbake.config.specs import checked, name_of
 from slimbake.errors import UsageError
+from slimbake.host.machine import Machine
 from slimbake.lock import auto, locked, settled
 from slimbake.lock.model import Pin, families
 from slimbake.lock.packages import arranged, pinned
 from slimbake.lock.resolve import resolve
-from slimbake.machine import Machine
-from slimbake.manifest.model import Manifest
-from slimbake.manifest.specs import checked, name_of
 
 
 def supposed(

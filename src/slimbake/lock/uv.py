@@ -14,13 +14,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
-from slimbake import process
 from slimbake.errors import SetupError, SlimbakeError
+from slimbake.host import process
+from slimbake.host.machine import Machine
 from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
 from slimbake.lock.model import Family, Layer, Pin, Wheel
 from slimbake.lock.offers import chosen, offers
 from slimbake.lock.platforms import fit, uv_platform
-from slimbake.machine import Machine
 
 
 class NoSolution(SlimbakeError):

@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import Manifest, Service, Weights
+from slimbake.config.model import Manifest, Service, Weights
+from slimbake.fleet.bases import layered, torch_builds
+from slimbake.fleet.platforms import of_fleet
+from slimbake.fleet.sources import WeightsSource, externals, local_packages, weights_sources
 from slimbake.plan import targets as make
-from slimbake.plan.bases import layered, torch_builds
 from slimbake.plan.carried import carrying, used
 from slimbake.plan.exports import exported
 from slimbake.plan.graph import ordered, standing
@@ -18,8 +20,6 @@ from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Targe
 from slimbake.plan.origin import with_origin
 from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline
-from slimbake.plan.platforms import of_fleet
-from slimbake.plan.sources import WeightsSource, externals, local_packages, weights_sources
 
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import External, Manifest
+from slimbake.config.model import External, Manifest
 from slimbake.plan.model import Target
 from slimbake.plan.targets import external
 

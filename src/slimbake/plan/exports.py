@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from slimbake.manifest.model import Manifest, Precision, Weights
+from slimbake.config.model import Manifest, Precision, Weights
+from slimbake.fleet.sources import WeightsSource, origin
 from slimbake.plan.model import Export, Recipe, Target
-from slimbake.plan.sources import WeightsSource, origin
 from slimbake.plan.targets import FROM_INSIDE, GENERATED, INSIDE, RUNTIME, labels, literal
 
 SETTINGS = "exports"  # a folder in INSIDE: what each step is told

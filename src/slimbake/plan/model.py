@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.manifest.model import Budget, External, Pairs, Precision, Secret
+from slimbake.config.model import Budget, External, Pairs, Precision, Secret
 
 Kind = Literal[
     "inside",

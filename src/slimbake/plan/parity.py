@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from slimbake.manifest.model import Manifest, Service, Weights
-from slimbake.manifest.parity import LIMITS as KEYS
+from slimbake.config.model import Manifest, Service, Weights
+from slimbake.config.parity import LIMITS as KEYS
+from slimbake.fleet.sources import WeightsSource, origin, short
 from slimbake.plan.exports import exported
 from slimbake.plan.model import Recipe, Target
-from slimbake.plan.sources import WeightsSource, origin, short
 from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, RUNTIME, labels, literal
 
 PROGRAMS = ("agreement.py", "parity.py", "parity_reference.py", "parity_texts.py")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slimbake.manifest.model import Manifest
+from slimbake.config.model import Manifest
+from slimbake.fleet.platforms import of_all, of_fleet
 from slimbake.plan.model import Lane, Pipeline
-from slimbake.plan.platforms import of_all, of_fleet
 
 HOST = "linux/amd64"  # what a provider's runners are, where nothing is said of them
 ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}

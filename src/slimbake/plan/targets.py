@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from slimbake.manifest.model import Base, LocalPackage, Manifest, Pairs, Parity, Service, Weights
+from slimbake.config.model import Base, LocalPackage, Manifest, Pairs, Parity, Service, Weights
+from slimbake.fleet.sources import WeightsSource, externals
 from slimbake.plan.model import Install, Recipe, Target
-from slimbake.plan.sources import WeightsSource, externals
 
 GENERATED = "dockerfiles"
 INSIDE = f"{GENERATED}/inside"

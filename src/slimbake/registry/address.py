@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slimbake.loopback import is_loopback
+from slimbake.registry.loopback import is_loopback
 
 # Docker's own names
 _HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slimbake import process
 from slimbake.errors import SetupError
+from slimbake.host import process
 
 _IDENTITY = "<token>"  # Docker's name for whoever has an identity token
 _HELPER_SECONDS = 30.0  # some ask a cloud for a token; none can ask a person

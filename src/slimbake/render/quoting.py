@@ -10,7 +10,7 @@ import json
 import posixpath
 from collections.abc import Iterable
 
-from slimbake.manifest.model import Secret
+from slimbake.config.model import Secret
 
 _HCL_ESCAPES = {
     "\\": "\\\\",

@@ -1,0 +1,145 @@
+"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slimbake.plan.model import Plan, Target
+from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
+from slimbake.plan.relinked import IMAGE, relinked
+from slimbake.render import BAKE_FILE
+
+FIGURES = ".slimbake/parity"
+"""A folder beside the manifest, ignored by Git: what was last measured of each service, in a folder
+of its own.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a machine brings to a build; nothing of it stays in a layer."""
+
+    externals: Mapping[str, str]  # python, uv -> context value
+    # python, uv -> changes when what it stands for does
+    digests: Mapping[str, str] = field(default_factory=dict)
+    standins: tuple[str, ...] = ()  # the externals that are stand-ins
+    # target -> folder of the wheelhouse with its lock's wheels
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    # target -> folder of the wheelhouse with its Debian packages
+    debs: Mapping[str, str] = field(default_factory=dict)
+    # target -> folder with what no index has of them
+    find_links: Mapping[str, str] = field(default_factory=dict)
+    # target -> REPOSITORY@DIGEST, where it is not built here
+    pushed: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: str = ""
+    uv_settings: str = ""  # a uv.toml
+    proxies: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line may say about a bake."""
+
+    push: bool = False
+    sets: tuple[str, ...] = ()
+    no_cache: bool = False
+    keep_going: bool = False
+    # the builder is not the engine's own: what it builds has to be brought there
+    load: bool = False
+    provenance: bool = False  # what is built carries BuildKit's own account of it, in full
+    # target -> what its image is called, if not as staged
+    names: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""  # build for this one alone; "" = as the bake file says
+    builder: str = ""  # the buildx builder, if not the one that is in use
+    # the folder in which each service has a folder for an OCI layout of its image
+    layouts: str = ""
+
+
+def arguments(
+    plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options
+) -> tuple[str, ...]:
+    """The arguments of a bake of these targets that builds and checks without moving a tag."""
+    targets = relinked(plan, around.pushed).needed(names)
+    words = ["--file", BAKE_FILE]
+    if options.no_cache:
+        words.append("--no-cache")
+    for target in targets:
+        for override in _overrides(target, around):
+            words += ["--set", f"{target.name}.{override}"]
+        if options.platform:
+            words += ["--set", f"{target.name}.platform={options.platform}"]
+        if target.repository and target.name in names:
+            # Checked before it is released: until then it has a name of ours, which also serves
+            # `slimbake debug`.
+            words += [
+                "--set",
+                f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}",
+            ]
+            if options.provenance:
+                words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
+        elif target.repository:
+            words += [
+                "--set",
+                f"{target.name}.tags=",
+                "--set",
+                f"{target.name}.output=type=cacheonly",
+            ]
+        elif target.kind == "parity" and target.name in names:
+            words += ["--set", f"{target.name}.output=type=local,dest={FIGURES}/{target.service}"]
+        if options.load and target.name in names and target.repository:
+            words += ["--set", f"{target.name}.output=type=docker"]
+    for override in options.sets:
+        words += ["--set", override]
+    # All by name: buildx loads a target that is only linked as an image of its own, and compresses
+    # it with gzip.
+    return (*words, *(target.name for target in targets))
+
+
+def staged(plan: Plan, target: str) -> str:
+    """The name of what was last built of a target, checked or not; releases have other names."""
+    return f"slimbake/{plan.project}/{target}:built"
+
+
+def environment(around: Surroundings, options: Options) -> dict[str, str]:
+    """The variables of the bake file and of buildx that this machine sets."""
+    variables = {
+        "CA_BUNDLE": around.ca_bundle,
+        "UV_SETTINGS": around.uv_settings,
+        "LAYOUTS": options.layouts,
+        "PLATFORMS": options.platform,
+        "BUILDX_BUILDER": options.builder,
+        "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+def _overrides(target: Target, around: Surroundings) -> list[str]:
+    used = dict(target.contexts)
+    found = [
+        f"contexts.{name}={value}"
+        for name, value in around.externals.items()
+        if name in used and used[name] != value
+    ]
+    given = {f"{IMAGE}{image}" for image in around.pushed.values()}
+    found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
+    for name, folders in (
+        ("wheels", around.wheels),
+        ("debs", around.debs),
+        ("find-links", around.find_links),
+    ):
+        if target.name in folders:
+            found.append(f"contexts.{name}={folders[target.name]}")
+    if target.online:
+        found += [f"args.{name}={value}" for name, value in around.proxies]
+    if around.standins and target.labels:
+        found.append(f"labels.slimbake.externals.standin={','.join(around.standins)}")
+    if is_ours(target) and (digest := around.digests.get("python")):
+        found.append(f"labels.{BASE_DIGEST}={digest}")
+        if "python" in around.standins:
+            found.append(
+                f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}"
+            )
+    return found

@@ -1,0 +1,47 @@
+"""The file in which one job tells the next what it pushed: target -> REPOSITORY@DIGEST."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+from slimbake.plan.model import Plan
+
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+
+
+def write(file: Path, pushed: Mapping[str, str]) -> None:
+    """Write it, whole or not at all."""
+    write_atomically(file, (json.dumps(pushed, indent=1) + "\n").encode())
+
+
+def read(files: Iterable[Path], plan: Plan) -> dict[str, str]:
+    """What these files say together. Raises UsageError where one is no such file, or names what is
+    not in the plan.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            said = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{file} cannot be read: {error}",
+                "`slimbake bases --push --record FILE` writes one",
+            ) from None
+        shared = {target.name for target in plan.targets if target.shared}
+        if not isinstance(said, dict) or not all(
+            isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
+        ):
+            hint = "`slimbake bases --push --record FILE` writes them"
+            raise UsageError(f"{file} holds something else than images by their digests", hint)
+        if unknown := sorted(set(said) - shared):
+            raise UsageError(
+                f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}",
+                "build them anew",
+            )
+        found |= said
+    return found

@@ -1,0 +1,69 @@
+"""The SBOM of an image: what its locks say of what it holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.build.sbom_locks import read
+from slimbake.build.sbom_model import contents
+from slimbake.errors import SetupError
+from slimbake.inside import contents as program
+from slimbake.plan.model import Plan
+from slimbake.plan.origin import LOCK, exports, locks
+from slimbake.plan.targets import LOCKS
+
+MEDIA_TYPE = "application/vnd.cyclonedx+json"
+
+
+def file_name(service: str) -> str:
+    """The file of a service's SBOM, as others call such files."""
+    return f"{service}.cdx.json"
+
+
+def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -> str:
+    """The SBOM of a service's image that the engine holds, as CycloneDX JSON.
+
+    `image`: its id or a name; `platform`: `linux/arm64`, of an image for several. Versions and
+    hashes are the locks', and what is in the image at all is asked of its own Python, which needs
+    about half a second. Raises SetupError where the image cannot be run, or was made from other
+    locks than those in `root`.
+    """
+    from slimbake.build.sbom_document import document  # the library costs 0.15 s
+
+    names = locks(plan, service)
+    if missing := [name for name in names if not (root / LOCKS / name).is_file()]:
+        raise SetupError(f"there is no lock: {', '.join(missing)}", "`slimbake lock` makes it")
+    digest = dict(plan.target(service).labels).get(LOCK, "")
+    made = (
+        json.loads(docker.call("image", "inspect", "--format={{json .Config.Labels}}", image)) or {}
+    )
+    if made.get(LOCK, "") != digest:
+        raise SetupError(
+            f"the image of {service} was made from other locks",
+            f"`slimbake bake {service}` makes it anew",
+        )
+    found = docker.call(
+        "run",
+        "--rm",
+        "--interactive",
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--user=65532:65532",
+        *((f"--platform={platform}",) if platform else ()),
+        "--entrypoint=/opt/slimbake/bin/python",
+        image,
+        "-IB",
+        "-",
+        stdin=Path(program.__file__).read_text("utf-8"),
+    )
+    texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
+    return document(
+        plan.project,
+        service,
+        contents(json.loads(found)),
+        read(texts, exports(plan, service)),
+        digest,
+    )

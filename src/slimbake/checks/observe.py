@@ -1,0 +1,106 @@
+"""Observes a service's workload in a container of its image: what it opens, and which pages it
+touches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+from slimbake import inside
+from slimbake.checks.limits import File, Observed
+from slimbake.checks.verify import START, given
+from slimbake.docker.contained import contained
+from slimbake.errors import CheckError, SetupError
+from slimbake.images.shelf import Shelf
+from slimbake.plan.model import Running, Target
+
+PROGRAMS = ("touched.py", "native.py", "smoke.py")
+LIMIT = 300.0  # seconds for the workload, from a cold page cache
+_GRACE = 120.0  # seconds to look at all files twice
+# To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and
+# to see what is mapped by a process of another user.
+_RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE")
+
+
+def observed(
+    image: str, service: Running, smoke: Target, root: Path, shelf: Shelf, again: bool = False
+) -> Observed:
+    """Run a service's smoke and verify in a container of its image, from a cold page cache, and say
+    what that took.
+
+    `shelf`: what was observed before, by image, checks and programs; `again`: not to be used.
+    Raises CheckError where the smoke does not hold, SetupError where it could not be run.
+    """
+    workloads = _workloads(image, service, root)
+    key = "observed-" + _digest(image, smoke, root, workloads)
+    found = {} if again else shelf.get(key)
+    if not found:
+        found = _run(image, service, smoke, root, workloads)
+        shelf.put(key, found)
+    files = tuple(File(*each) for each in found["files"])
+    return Observed(files, found["resident"], found["disturbed"])
+
+
+def _digest(image: str, smoke: Target, root: Path, workloads: list[dict[str, Any]]) -> str:
+    arguments, context = dict(smoke.args), root / smoke.context
+    files = [context / arguments["SMOKE"], context / arguments.get("REFERENCE", "reference.json")]
+    whole = hashlib.sha256(json.dumps([image, workloads]).encode())
+    for file in (*files, *(inside.FOLDER / name for name in PROGRAMS)):
+        whole.update(hashlib.sha256(file.read_bytes() if file.is_file() else b"").digest())
+    return whole.hexdigest()
+
+
+def _workloads(image: str, service: Running, root: Path) -> list[dict[str, Any]]:
+    """What is run in the container, in this order: the smoke, which gives up root itself, and the
+    service's verify.
+    """
+    smoke = {"words": ["python", "/inside/smoke.py", "--as-nonroot"], "stdin": "", "nonroot": False}
+    if not service.verify:
+        return [smoke]
+    verify = {
+        "words": ["python", "-I", "-c", START],
+        "stdin": given(service, image, root),
+        "nonroot": True,
+    }
+    return [smoke, verify]
+
+
+def _run(
+    image: str, service: Running, smoke: Target, root: Path, workloads: list[dict[str, Any]]
+) -> dict[str, Any]:
+    asked = {"workloads": workloads, "limit": LIMIT}
+    words = (
+        "--network=none",
+        "--user=0:0",
+        "--read-only",
+        "--cap-drop=ALL",
+        *(f"--cap-add={each}" for each in _RIGHTS),
+        "--security-opt=no-new-privileges",
+        "--tmpfs=/tmp:mode=1777",
+        *(f"--tmpfs={path}:mode=1777" for _, path in service.volumes),
+        *(f"--env={key}={value}" for key, value in smoke.args if key in ("SMOKE", "REFERENCE")),
+        *(f"--volume={inside.FOLDER / name}:/inside/{name}:ro" for name in PROGRAMS),
+        f"--volume={root / smoke.context}:/inside/context:ro",
+        "--entrypoint=python",
+        image,
+        "/inside/touched.py",
+    )
+    name = f"slimbake-limits-{secrets.token_hex(6)}"
+    done = contained(name, (*words, json.dumps(asked)), "", LIMIT + _GRACE)
+    if done.code is None:
+        raise CheckError(f"the checks of {service.service} do not end within {LIMIT:g} s")
+    try:
+        found = dict(json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        raise SetupError(
+            f"{service.service} could not be observed", done.stderr.strip()[-2000:]
+        ) from None
+    if found["code"]:
+        raise CheckError(
+            f"a check of {service.service} does not hold while it is observed\n{found['words']}"
+        )
+    return found

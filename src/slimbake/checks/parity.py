@@ -1,0 +1,43 @@
+"""What was measured of parity: read from where bakes leave it, and kept as evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from slimbake.build.command import FIGURES
+from slimbake.evidence import FOLDER
+from slimbake.host.files import write_atomically
+
+FILE = f"{FOLDER}/parity.json"
+_LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
+
+
+def measured(root: Path, services: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The figures of these services as they were last measured here; of several platforms, the
+    first by name.
+    """
+    found = {}
+    for service in services:
+        for path in sorted((root / FIGURES / service).rglob("parity.json"))[:1]:
+            with contextlib.suppress(OSError, ValueError):
+                found[service] = dict(json.loads(path.read_text("utf-8")))
+    return found
+
+
+def write(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
+    """Keep figures in the repository, beside those of other services."""
+    known = read(root)
+    for service, each in figures.items():
+        known[service] = {key: value for key, value in each.items() if key not in _LOCAL}
+    write_atomically(root / FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read(root: Path) -> dict[str, dict[str, Any]]:
+    """What is kept; empty where nothing is."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads((root / FILE).read_text("utf-8")))
+    return {}

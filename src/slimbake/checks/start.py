@@ -1,0 +1,140 @@
+"""How long an image takes to start, and what it has resident then: its own command, run as it is
+meant to be run.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slimbake import docker
+from slimbake.deploy.containers import HARDENED
+from slimbake.docker.contained import contained
+from slimbake.errors import CheckError, SetupError
+from slimbake.host.files import write_atomically
+from slimbake.inside import start as program
+from slimbake.plan.model import Running
+
+RUNS = 5
+BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has none
+LIMIT = 120.0  # seconds for one start
+_GRACE = 30.0  # seconds for the engine to make the container and to remove it
+_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Medians of some starts, one after the other, each in a container of its own."""
+
+    # seconds until its port accepts a connection; of a command, until `--help` has ended
+    startup: float
+    # the most bytes resident by then, in all its processes; of a command, in the largest of them
+    rss: int
+    runs: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class NotStarted(CheckError):
+    """The command ended, or did not listen, or knows no `--help`."""
+
+
+def started(
+    image: str, service: Running, runs: int = RUNS, environment: Mapping[str, str] = {}
+) -> Started:
+    """Start an image so many times, without a network, read-only, without root; `environment` comes
+    on top of its own.
+
+    `image`: its id. The caller sees to it that nothing else keeps the machine busy. Raises
+    NotStarted where the command does not come so far, SetupError where the engine cannot run it.
+    """
+    command = _command(image)
+    found = [_once(image, command, service, environment) for _ in range(runs)]
+    return Started(
+        startup=statistics.median(each["startup"] for each in found),
+        rss=int(statistics.median(each["rss"] for each in found)),
+        runs=runs,
+    )
+
+
+def budgeted(image: str, service: Running, cache: Path) -> Started | None:
+    """What a service whose budget names start-up or RSS takes; None for others.
+
+    `cache`: a file with what held before, by image. What did not is measured again: the machine may
+    have been busy. Raises as `started` does.
+    """
+    limits = service.budget
+    if limits.startup is None and limits.rss is None:
+        return None
+    known = _load(cache)
+    if (before := known.get(image)) and holds(before, service):
+        return before
+    found = started(image, service, BUDGET_RUNS)
+    if holds(found, service):
+        kept = list({**known, image: found}.items())[-_KEPT:]
+        write_atomically(
+            cache, json.dumps({key: each.as_json() for key, each in kept}, indent=1).encode()
+        )
+    return found
+
+
+def holds(found: Started, service: Running) -> bool:
+    """Whether a start keeps within the service's budget."""
+    limits = service.budget
+    pairs = ((found.startup, limits.startup), (found.rss, limits.rss))
+    return all(limit is None or value <= limit for value, limit in pairs)
+
+
+def _load(cache: Path) -> dict[str, Started]:
+    try:
+        return {
+            image: Started(**each) for image, each in json.loads(cache.read_text("utf-8")).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _command(image: str) -> list[str]:
+    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
+    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+
+
+def _once(
+    image: str, command: list[str], service: Running, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    asked = {"command": command, "port": service.port, "limit": LIMIT}
+    words = (
+        "--network=none",
+        *HARDENED,
+        *(f"--tmpfs={path}:mode=1777" for path in _paths(service)),
+        *(f"--env={key}={value}" for key, value in environment.items()),
+        "--entrypoint=python",
+        image,
+        "-IB",
+        "-",
+    )
+    name = f"slimbake-start-{secrets.token_hex(6)}"
+    text = Path(program.__file__).read_text("utf-8")
+    done = contained(name, (*words, json.dumps(asked)), text, LIMIT + _GRACE)
+    if done.code is None:
+        raise NotStarted(f"{service.service}: its command does not start within {LIMIT:g} s")
+    try:
+        found = dict(json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        raise SetupError(
+            f"{service.service} could not be started", done.stderr.strip()[-2000:]
+        ) from None
+    if "error" in found:
+        told = f"{service.service}: its command {found['error']}"
+        raise NotStarted("\n".join((told, *(f"  {line}" for line in found["words"].splitlines()))))
+    return found
+
+
+def _paths(service: Running) -> Iterable[str]:
+    return (path for _, path in service.volumes)

@@ -1,0 +1,161 @@
+"""Runs a service's verify in a container of its image, which is run as it is meant to be, and
+called from beside.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slimbake import docker, inside
+from slimbake.deploy.containers import FLEET, HARDENED
+from slimbake.docker.contained import Contained, contained
+from slimbake.plan.model import Plan, Running
+
+# seconds that the engine has to make the container and to end it, beside what the verify itself has
+GRACE = 30.0
+LAST_LINES = 12
+PROGRAMS = ("upstream", "service", "verify")  # each after what it imports
+# No file is mounted: the checkout may be readable to its owner alone, or the engine stand on
+# another machine.
+START = """\
+import json, sys, types
+given = json.load(sys.stdin)
+for name in ("slimbake", "slimbake.inside"):
+    sys.modules[name] = types.ModuleType(name)
+for name, text in given.pop("programs").items():
+    module = sys.modules["slimbake.inside." + name] = types.ModuleType("slimbake.inside." + name)
+    exec(compile(text, "slimbake/inside/" + name + ".py", "exec"), module.__dict__)
+module.main(given)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What one verify may use."""
+
+    # of a machine that does much else: torch alone is twenty times slower on a busy one
+    seconds: float = 300.0
+    memory: int = 4 * 10**9  # bytes, of the service and its check together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a verify found; `error` is empty where it holds. None = it did not come so far."""
+
+    service: str
+    holds: bool
+    error: str
+    startup: float | None  # seconds until it listened; of a command, until its first run had ended
+    rss: int | None  # the most bytes that it had resident
+    seconds: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verify(
+    plan: Plan,
+    service: str,
+    image: str,
+    root: Path,
+    limit: Limit = Limit(),
+    environment: Mapping[str, str] = {},
+) -> Verdict:
+    """Run the service's own verify in a container of `image`: no network, no root, read-only, no
+    capabilities.
+
+    The container has gone when this returns or is interrupted. Raises SetupError where the engine
+    cannot run it.
+    """
+    running = next(each for each in plan.services if each.service == service)
+    name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
+    words = (
+        f"--label={FLEET}={plan.project}",
+        "--network=none",
+        *HARDENED,
+        *_volumes(running),
+        f"--memory={limit.memory}",
+        f"--memory-swap={limit.memory}",
+        *(f"--env={key}={value}" for key, value in environment.items()),
+        "--entrypoint=python",
+        image,
+        "-I",
+        "-c",
+        START,
+    )
+    done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
+    return _verdict(service, done, limit)
+
+
+def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
+    """What the program in the container is given on stdin, for a service that has a verify and its
+    image.
+    """
+    command, fixed = _command(image)
+    return question(
+        root / running.verify, running.verify, command, fixed, running.port, limit.seconds
+    )
+
+
+def question(
+    file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float
+) -> str:
+    """What the program in the container is given on stdin: itself, the check and how the service is
+    run.
+    """
+    return json.dumps(
+        {
+            "programs": {
+                program: (inside.FOLDER / f"{program}.py").read_text("utf-8")
+                for program in PROGRAMS
+            },
+            "source": file.read_text("utf-8"),
+            "name": name,
+            "command": command,
+            "fixed": fixed,
+            "port": port,
+            "limit": limit,
+        }
+    )
+
+
+def _command(image: str) -> tuple[list[str], int]:
+    """What a container of the image runs, and how many words of it stand before arguments."""
+    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
+    entrypoint, rest = config.get("Entrypoint") or [], config.get("Cmd") or []
+    return [*entrypoint, *rest], len(entrypoint)
+
+
+def _volumes(service: Running) -> list[str]:
+    """Each volume as it is when nothing was ever stored: empty, and the service's own."""
+    return [f"--tmpfs={path}:uid=65532,gid=65532,mode=0755" for _, path in service.volumes]
+
+
+def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
+    lines = done.stdout.splitlines()
+    try:
+        found = dict(json.loads(lines[-1]))
+        verdict = Verdict(service=service, **found)
+    except (IndexError, ValueError, TypeError):
+        last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
+        said = (
+            f"it has not ended within {limit.seconds:g} s"
+            if done.code is None
+            else f"it ended with {done.code}"
+        )
+        error = f"{said}, and without a verdict\n{last}".rstrip()
+        verdict = Verdict(
+            service=service, holds=False, error=error, startup=None, rss=None, seconds=None
+        )
+    if not done.out_of_memory:
+        return verdict
+    error = (
+        f"it needed more than the {limit.memory / 10**6:,.0f} MB of memory that it may"
+        f" have\n{verdict.error}".rstrip()
+    )
+    return Verdict(**{**asdict(verdict), "holds": False, "error": error})

@@ -1,0 +1,95 @@
+"""What changed between two states of a repository, target by target, from Git alone: no registry,
+no engine.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from slimbake.config import manifest
+from slimbake.errors import ManifestError, UsageError
+from slimbake.fingerprint.compare import Change, State, compare
+from slimbake.fingerprint.gather import accounts, unpinned
+from slimbake.host.git import Repository, Snapshot
+from slimbake.project.planned import planned
+from slimbake.render.generated import generate
+
+
+def changed(
+    file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}
+) -> tuple[Change, ...]:
+    """Compare the targets of two commits; `after` None: with the work tree as it is, committed or
+    not.
+
+    `file`: the manifest in the work tree. Externals that no lock pins are taken to be the same
+    under the same name. The targets are in the plan's order, with those that have gone at the end.
+    Raises UsageError for what is no commit, SetupError where a clone is too shallow, ManifestError
+    for faults of the work tree's own manifest.
+    """
+    folder = file.parent.resolve()
+    repository = Repository(folder)
+    commits = [repository.commit(each) for each in (before, after) if each is not None]
+    with tempfile.TemporaryDirectory(prefix="slimbake-commits-") as scratch:
+        folders = [Path(scratch) / str(number) for number, _ in enumerate(commits)]
+        with ThreadPoolExecutor(len(commits)) as pool:
+            snapshots = list(pool.map(repository.snapshot, commits, folders))
+        old = _committed(snapshots[0], file.name, before, variables)
+        if after is None:
+            return compare(old, _state(folder / file.name, variables, {}, committed=False))
+        return compare(old, _committed(snapshots[1], file.name, after, variables))
+
+
+def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[str, str]) -> State:
+    """The state of a commit; one without the manifest has no targets."""
+    if not (snapshot.root / name).exists():
+        return State()
+    try:
+        return _state(snapshot.root / name, variables, snapshot.submodules, committed=True)
+    except ManifestError as error:
+        hint = "\n".join(str(problem) for problem in error.problems)
+        for folder in snapshot.submodules:
+            hint += f"\nthe submodule {folder} is not here: git submodule update --init"
+        raise UsageError(f"{name} as of {revision}: {error.message}", hint) from None
+
+
+def _state(
+    file: Path, variables: Mapping[str, str], submodules: Mapping[str, str], committed: bool
+) -> State:
+    checked = manifest(file)
+    plan, _ = planned(checked)
+    root = checked.file.parent
+    texts = {each.path: each.text for each in generate(plan, root)}
+    if committed:
+        # As the slimbake of that commit wrote them, for its builds had them; this one would hide
+        # that it changed.
+        texts |= {
+            path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()
+        }
+    found = accounts(plan, root, unpinned(plan), variables, texts, submodules)
+    return State(
+        found, plan.targets, {service.service: service.budget for service in plan.services}
+    )
+
+
+def range_of(word: str) -> tuple[str, str, bool] | None:
+    """The two ends of `A..B`, and whether it is `A...B`, which begins where they part; None for
+    what is no range.
+    """
+    before, dots, after = word.partition("...") if "..." in word else word.partition("..")
+    if not dots:
+        return None
+    return before or "HEAD", after or "HEAD", dots == "..."
+
+
+def changed_in(file: Path, word: str, variables: Mapping[str, str] = {}) -> tuple[Change, ...]:
+    """`changed` for `A..B` or `A...B`. Raises as it does."""
+    ends = range_of(word)
+    if ends is None:
+        raise UsageError(f"'{word}' is no range of commits", "A..B")
+    before, after, parted = ends
+    if parted:
+        before = Repository(file.parent.resolve()).fork(before, after)
+    return changed(file, before, after, variables)

@@ -1,0 +1,27 @@
+"""The first stage: `services.yaml` in, a checked Manifest out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slimbake.config.data import MANIFEST
+from slimbake.config.model import Manifest
+from slimbake.config.read import Reader
+from slimbake.config.rules import rules
+from slimbake.config.structure import structure
+from slimbake.fleet.exports import exporting
+from slimbake.fleet.variants import expanded
+
+__all__ = ["manifest"]
+
+
+def manifest(path: Path) -> Manifest:
+    """Read and check a manifest and the files that it names.
+
+    Raises ManifestError with every problem found, each with its place.
+    """
+    sound, report = structure(path, MANIFEST, "a manifest begins with: project: NAME")
+    rules(sound, report)
+    result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
+    report.stop()
+    return exporting(expanded(result))

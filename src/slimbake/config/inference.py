@@ -1,0 +1,183 @@
+"""What is wrong with `inference` and `precision`; nothing here reads a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from slimbake.config.axes import copies
+from slimbake.config.model import Base, Manifest
+from slimbake.config.places import KeyPath
+from slimbake.config.report import Report
+from slimbake.config.torch import requires_torch
+from slimbake.fleet.exports import EXPORT, ONNX
+from slimbake.fleet.variants import derived
+
+Raw = dict[str, Any]
+
+_STAY = "or stay on torch: remove `inference`"
+_OF_INT8 = ("per-channel", "reduce-range", "mode", "calibration")
+
+
+class _Asked(NamedTuple):
+    """A service or a variant of one that runs on ONNX Runtime, and the key that says so."""
+
+    service: str
+    path: KeyPath
+
+
+def inference(raw: Raw, report: Report) -> None:
+    """Report exports that lack what they are made from, names that are taken, and settings that say
+    nothing.
+    """
+    asked = list(_asked(raw))
+    for each in asked:
+        service: Raw = raw["services"][each.service]
+        if not service.get("weights"):
+            hint = (
+                f"say where its model is: weights: {{package: NAME}} or {{path: FOLDER}}\n{_STAY}"
+            )
+            report.value(each.path, "'onnx' exports a model, and this service has no weights", hint)
+        if "base" not in service:
+            hint = f"require torch in a base, and let the service stand on it\n{_STAY}"
+            report.value(
+                each.path,
+                "'onnx' is exported on a base that requires torch, and there is no base",
+                hint,
+            )
+        if "torch" in _said(raw, each):
+            message = "'onnx' runs without torch, and `torch` chooses a build of it"
+            report.value(
+                each.path, message, "remove `torch` here: the model is exported with the base's own"
+            )
+    _taken(raw, asked, report)
+    for name, service in raw.get("services", {}).items():
+        runs = [each.path for each in asked if each.service == name]
+        at: KeyPath = ("services", name)
+        _precision(service, at, bool(runs), report)
+        for variant, said in service.get("variants", {}).items():
+            own = said.get("inference", service.get("inference")) == ONNX
+            _precision(said, (*at, "variants", variant), own, report)
+
+
+def _said(raw: Raw, asked: _Asked) -> Raw:
+    """The variant that an export is asked for in; nothing of a service as a whole."""
+    variants: Raw = raw["services"][asked.service].get("variants", {})
+    found: Raw = variants[str(asked.path[3])] if len(asked.path) > 4 else {}
+    return found
+
+
+def _asked(raw: Raw) -> Iterator[_Asked]:
+    for name, service in raw.get("services", {}).items():
+        at: KeyPath = ("services", name)
+        variants: Raw = service.get("variants", {})
+        silent = [variant for variant, said in variants.items() if "inference" not in said]
+        if service.get("inference") == ONNX and (silent or not variants):
+            yield _Asked(name, (*at, "inference"))
+        for variant, said in variants.items():
+            if said.get("inference") == ONNX:
+                yield _Asked(name, (*at, "variants", variant, "inference"))
+
+
+def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
+    """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that
+    base.
+    """
+    bases: Raw = raw.get("bases", {})
+    copied = {name.removeprefix("base-") for name in copies(raw) if name.startswith("base-")}
+    for base in dict.fromkeys(raw["services"][each.service].get("base") for each in asked):
+        if base not in bases:
+            continue
+        if (name := derived(base, EXPORT)) in bases:
+            message = f"'{name}' is the base on which slimbake exports the models of bases.{base}"
+            report.key(("bases", name), message, "give it another name")
+        for end in (ONNX, EXPORT):
+            message = (
+                f"a base for its variant '{end}' is called '{derived(base, end)}', as is one that"
+                " slimbake makes"
+            )
+            if derived(base, end) in copied:
+                report.key(("bases", base), message, "give this variant another name")
+            for service, said in raw["services"].items():
+                if said.get("base") == base and "torch" in said.get("variants", {}).get(end, {}):
+                    report.key(
+                        ("services", service, "variants", end),
+                        message,
+                        "give this variant another name",
+                    )
+
+
+def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
+    if "precision" not in said:
+        return
+    precision = said["precision"]
+    if not runs:
+        message = "`precision` is that of an exported model, and nothing here is exported"
+        report.key((*at, "precision"), message, "add `inference: onnx`, or remove this key")
+    if not isinstance(precision, dict) or "type" not in precision:
+        return
+    kind, path = precision["type"], (*at, "precision")
+    for key in (*(_OF_INT8 if kind != "int8" else ()), *(("exclude",) if kind == "fp32" else ())):
+        if key in precision:
+            report.key(
+                (*path, key), f"{kind} has no such setting", "remove it, or choose `type: int8`"
+            )
+    if kind != "int8":
+        return
+    if precision.get("mode", "weights") == "weights":
+        for key in ("per-channel", "reduce-range"):
+            if key in precision:
+                report.key(
+                    (*path, key),
+                    "`mode: weights` has no such setting",
+                    "remove it, or choose `mode: dynamic`",
+                )
+    static = precision.get("mode") == "static"
+    if static and "calibration" not in precision:
+        hint = (
+            "name a file with a text on each line: calibration: FILE\nor choose `mode: dynamic`,"
+            " which needs none"
+        )
+        report.value(
+            (*path, "mode"),
+            "'static' scales activations as texts had them, and there are none",
+            hint,
+        )
+    if not static and "calibration" in precision:
+        report.key(
+            (*path, "calibration"),
+            "only static int8 looks at texts",
+            "add `mode: static`, or remove it",
+        )
+
+
+def without_export(manifest: Manifest, report: Report) -> None:
+    """Report services whose model is to be exported, and whose base does not require torch itself."""
+    bases = {base.name: base for base in manifest.bases}
+    for service in manifest.services:
+        base = bases.get(service.base or "")
+        runs = (service.inference, *(variant.inference for variant in service.variants))
+        if ONNX in runs and base and not _exports(base):
+            message = (
+                f"'{base.name}' does not require torch, with which the model of this service is"
+                " exported"
+            )
+            report.value(
+                ("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}"
+            )
+
+
+def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
+    """A hint to a base that models are exported on."""
+    below: list[str] = []
+    while (name := base.extends or "") in bases and name not in below:  # a circle has been reported
+        base = bases[name]
+        below.append(name)
+        if _exports(base):
+            return f"stand on '{base.name}', and require here what is between them"
+    able = [name for name, each in bases.items() if _exports(each)]
+    return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
+
+
+def _exports(base: Base) -> bool:
+    return requires_torch((base.requirements, *(variant.requirements for variant in base.variants)))

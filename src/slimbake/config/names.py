@@ -1,0 +1,70 @@
+"""Names: of targets that slimbake derives, of contexts that it links, of images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from slimbake.config.report import Report
+
+RESERVED = frozenset(
+    {"runtime", "default", "bases", "smoke", "parity", "images", "checks", "inside", "python", "uv"}
+    | {"externals", "inputs", "layers"}  # files of locks/
+)
+PREFIXES = {
+    "base-": "bases",
+    "weights-": "weights",
+    "reference-": "what parity is measured against",
+    "wheel-": "packages in the repository",
+}
+SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
+# What the plan links, and the stages of the templates: a context of the same name would take their
+# place.
+LINKS = frozenset(
+    {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
+    | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
+)
+
+_PLURAL = {"smoke": "smokes", "parity": "parities", "controls": "controls"}
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?/)"
+_TAG = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
+IMAGE = re.compile(rf"{_HOST}?{_COMPONENT}(?:/{_COMPONENT})*{_TAG}?(?:@sha256:[0-9a-f]{{64}})?")
+IMAGE_FORM = "allowed: [host/]name[:tag][@sha256:...], the name in lower case, without 'https://'"
+
+
+def names(kind: str, listed: Collection[str], report: Report) -> None:
+    """Report names of `kind` (bases, services) that derive the target of another, or one of
+    slimbake's.
+    """
+    for name in listed:
+        twin = name.lower()
+        if twin != name and twin in listed:
+            other = report.where((kind, twin))
+            report.key(
+                (kind, name),
+                f"differs only by case from '{twin}' ({other})",
+                "give it another name",
+            )
+        elif kind == "services":
+            _derived(name, listed, report)
+
+
+def _derived(name: str, services: Collection[str], report: Report) -> None:
+    prefix = next((each for each in PREFIXES if name.startswith(each)), None)
+    if name in RESERVED:
+        message = f"'{name}' is a name of slimbake's own"
+    elif prefix:
+        message = f"names that begin with '{prefix}' are for {PREFIXES[prefix]}"
+    elif end := next((each for each in CHECKS if name.endswith(each)), ""):
+        owner, check = name.removesuffix(end), end.removeprefix("-")
+        whose = (
+            f"the {check} of services.{owner}"
+            if owner in services
+            else f"the {_PLURAL[check]} of services"
+        )
+        message = f"names that end with '{end}' are for {whose}"
+    else:
+        return
+    report.key(("services", name), message, "give it another name")

@@ -1,0 +1,93 @@
+"""What is wrong with `parity`, and how a variant's goes together with its service's; nothing here
+opens a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from slimbake.config.model import Parity, Service, Variant
+from slimbake.config.places import KeyPath
+from slimbake.config.report import RefusedError, Report
+from slimbake.config.words import Word
+from slimbake.inside.parity_texts import TASKS, TextsError, read, too_small
+
+Raw = dict[str, Any]
+
+LIMITS = ("min-cosine", "mean-cosine", "top10", "tokens", "perplexity", "logprobs")
+_FILES = {
+    "check": "a Python file in the context that asks the service's code, such as parity.py",
+    "texts": "a file with the texts that it is measured on, relative to the manifest",
+}
+
+
+def parity(raw: Raw, report: Report) -> None:
+    """Report parities where nothing is compared, and those that lack a file."""
+    for name, service in raw.get("services", {}).items():
+        at: KeyPath = ("services", name)
+        runs = dict(_runs(service, at))
+        said = {
+            (*at, "variants", each): variant
+            for each, variant in service.get("variants", {}).items()
+        }
+        for path, entry in {at: service, **said}.items():
+            if "parity" in entry and path not in runs and (path != at or not runs):
+                message = (
+                    "parity is that of an exported model with torch's, and nothing here is exported"
+                )
+                report.key((*path, "parity"), message, "add `inference: onnx`, or remove this key")
+        for path, whole in runs.items():
+            own = path if "parity" in said.get(path, {}) else at
+            for key in _FILES if own != at or "parity" in service else ():
+                refused = any(report.has_value((*each, "parity", key)) for each in (path, at))
+                if key not in whole and not refused:
+                    report.key((*own, "parity"), f"the key '{key}' is missing", _FILES[key])
+
+
+def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
+    """Where a service's model runs on ONNX Runtime, and all that is said of its parity there."""
+    own: Raw = service.get("parity", {})
+    variants: Raw = service.get("variants", {})
+    if service.get("inference") == "onnx" and not variants:
+        yield at, own
+    for name, said in variants.items():
+        if said.get("inference", service.get("inference")) == "onnx":
+            yield (*at, "variants", name), {**own, **said.get("parity", {})}
+
+
+def limits(said: Raw) -> tuple[tuple[str, float], ...]:
+    """The limits that are written."""
+    numbers = ((key, said[key]) for key in LIMITS if key in said)
+    return tuple(
+        (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
+    )
+
+
+def together(service: Service, own: Variant) -> Parity | None:
+    """What a variant of a service is held to: its own, key by key before the service's.
+
+    A check that only another variant is measured with is kept without texts: it is no code of this
+    one either.
+    """
+    told = [each for each in (own.parity, service.parity) if each]
+    others = [variant.parity for variant in service.variants if variant.parity]
+    check = next((each.check for each in (*told, *others) if each.check), "")
+    if not check:
+        return None
+    merged = {key: value for each in reversed(told) for key, value in each.limits}
+    return Parity(
+        check, next((each.texts for each in told if each.texts), ""), tuple(merged.items())
+    )
+
+
+def refuse_texts(text: str) -> None:
+    """Raise RefusedError for a set that cannot be read, or says too little of every task."""
+    try:
+        found = read(text)
+    except TextsError as error:
+        raise RefusedError(f"this set of texts cannot be read: {error}") from None
+    reasons = {task: too_small(found, task) for task in TASKS}
+    if all(reasons.values()):
+        hint = "\n".join(f"of {task}: {why}" for task, why in reasons.items())
+        raise RefusedError("this set of texts is too small to say anything", hint)

@@ -1,0 +1,256 @@
+"""From checked plain values to a Manifest: paths are looked up and requirements read on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slimbake.config.files import Repository
+from slimbake.config.inference import without_export
+from slimbake.config.model import (
+    Base,
+    Budget,
+    Compression,
+    External,
+    Manifest,
+    Pairs,
+    Parity,
+    Precision,
+    Requirements,
+    Secret,
+    Service,
+    Variant,
+    Weights,
+)
+from slimbake.config.parity import limits, refuse_texts
+from slimbake.config.places import KeyPath
+from slimbake.config.plain import ci, optimize, pairs, precision
+from slimbake.config.report import RefusedError, Report
+from slimbake.config.requirements import RequirementsReader
+from slimbake.config.rules import folder_context
+from slimbake.config.sizes import seconds, size
+from slimbake.config.torch import without_torch
+
+Raw = dict[str, Any]
+_IGNORE = ".dockerignore"
+
+
+class Reader:
+    """Turns plain values into the manifest's own; what a file makes impossible is reported."""
+
+    def __init__(self, file: Path, report: Report) -> None:
+        self._file = file
+        self._report = report
+        self._repository = Repository(str(file.parent))
+        self._requirements = RequirementsReader(self._repository, report)
+
+    def manifest(self, raw: Raw) -> Manifest:
+        """The whole manifest; of use only when the report stays empty."""
+        problems = len(self._report)
+        made = Manifest(
+            file=self._file,
+            project=raw.get("project", ""),
+            python=raw.get("python", ""),
+            registry=raw.get("registry"),
+            platforms=tuple(raw.get("platforms", ())),
+            layers="auto" if isinstance(layers := raw.get("layers"), dict) else layers,
+            layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
+            torch=raw.get("torch"),
+            packages=raw.get("packages"),
+            compression=Compression(**raw.get("compression", {})),
+            optimize=optimize(raw),
+            ci=ci(raw.get("ci", {})),
+            externals=tuple(
+                External(name, external["image"])
+                for name, external in raw.get("externals", {}).items()
+                if "image" in external
+            ),
+            bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
+            services=tuple(
+                self._service(name, service) for name, service in raw.get("services", {}).items()
+            ),
+        )
+        if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
+            without_torch(made, self._report)
+            without_export(made, self._report)
+        return made
+
+    def _base(self, name: str, raw: Raw) -> Base:
+        return Base(
+            name=name,
+            extends=raw.get("extends"),
+            requirements=self._required(raw, ("bases", name, "requirements"), ""),
+            system=tuple(raw.get("system", ())),
+            torch=raw.get("torch"),
+            optimize=optimize(raw),
+            variants=self._variants(raw, ("bases", name, "variants"), ""),
+        )
+
+    def _variants(self, raw: Raw, at: KeyPath, folder: str) -> tuple[Variant, ...]:
+        return tuple(
+            Variant(
+                name=name,
+                torch=variant.get("torch"),
+                inference=variant.get("inference"),
+                precision=self._precision(variant, (*at, name, "precision")),
+                parity=self._parity(variant, (*at, name, "parity"), folder),
+                requirements=self._required(variant, (*at, name, "requirements"), folder),
+                env=pairs(variant, "env"),
+                platforms=tuple(variant.get("platforms", ())),
+                budget=self._budget(variant.get("budget", {}), (*at, name, "budget")),
+            )
+            for name, variant in raw.get("variants", {}).items()
+        )
+
+    def _service(self, name: str, raw: Raw) -> Service:
+        at: KeyPath = ("services", name)
+        # Without a context nothing can be said about what lies in it.
+        context = self._folder(raw, at, "context")
+        has = raw if context is not None else {}
+        folder = context or ""
+        return Service(
+            name=name,
+            context=folder,
+            base=raw.get("base"),
+            requirements=self._required(
+                has if isinstance(raw.get("requirements"), str) else raw,
+                (*at, "requirements"),
+                folder,
+            ),
+            command=tuple(raw.get("command", ())),
+            port=raw.get("port"),
+            env=pairs(raw, "env"),
+            secrets=tuple(
+                self._secret(id_, secret, (*at, "secrets", id_))
+                for id_, secret in raw.get("secrets", {}).items()
+                if secret
+            ),
+            volumes=pairs(raw, "volumes"),
+            weights=self._weights(raw.get("weights"), (*at, "weights")),
+            inference=raw.get("inference"),
+            precision=self._precision(raw, (*at, "precision")),
+            parity=self._parity(has, (*at, "parity"), folder),
+            smoke=self._within(has, at, "smoke", folder),
+            verify=self._within(has, at, "verify", folder),
+            reference=self._within(has, at, "reference", folder),
+            budget=self._budget(raw.get("budget", {}), (*at, "budget")),
+            dockerfile=self._root_file(raw, at, "dockerfile"),
+            template=self._root_file(raw, at, "template"),
+            contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
+            args=pairs(raw, "args"),
+            labels=pairs(raw, "labels"),
+            platforms=tuple(raw.get("platforms", ())),
+            system=tuple(raw.get("system", ())),
+            optimize=optimize(raw),
+            variants=self._variants(raw, (*at, "variants"), folder),
+            ignore=self._ignore(context),
+        )
+
+    def _required(self, raw: Raw, path: KeyPath, folder: str) -> Requirements:
+        written = raw.get("requirements")
+        return Requirements() if written is None else self._requirements.read(written, path, folder)
+
+    def _folder(self, raw: Raw, at: KeyPath, key: str) -> str | None:
+        if key not in raw:
+            return None
+        try:
+            return self._repository.folder(raw[key])
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _root_file(self, raw: Raw, at: KeyPath, key: str) -> str | None:
+        if key not in raw:
+            return None
+        try:
+            return self._repository.file(raw[key])
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _within(self, raw: Raw, at: KeyPath, key: str, context: str) -> str | None:
+        """A file in the context, as a path relative to the context."""
+        if key not in raw:
+            return None
+        try:
+            file = self._repository.file(raw[key], context)
+            prefix = "" if context == "." else f"{context}/"
+            if file.startswith(prefix):
+                return file[len(prefix) :]
+            raise RefusedError(
+                f"'{raw[key]}' lies outside the context '{context}'",
+                "it is built with the context: move it in",
+            )
+        except RefusedError as error:
+            self._report.value((*at, key), error.message, error.hint)
+            return None
+
+    def _secret(self, id_: str, raw: Raw, at: KeyPath) -> Secret:
+        if "env" in raw:
+            return Secret(id_, "env", raw["env"])
+        name: str = raw["file"]
+        try:
+            name = self._repository.inside(name)
+        except RefusedError as error:
+            self._report.value((*at, "file"), error.message, error.hint)
+        return Secret(id_, "file", name)
+
+    def _weights(self, raw: Raw | None, at: KeyPath) -> Weights | None:
+        if not raw:
+            return None
+        if "package" in raw:
+            return Weights("package", raw["package"])
+        folder = self._folder(raw, at, "path")
+        return Weights("path", folder) if folder is not None else None
+
+    def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
+        if not (said := raw.get("precision")):
+            return None
+        return precision(
+            said, None if isinstance(said, str) else self._root_file(said, at, "calibration")
+        )
+
+    def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
+        said = raw.get("parity")
+        if not said:
+            return None
+        texts = self._root_file(said, at, "texts") or ""
+        if texts:
+            try:
+                refuse_texts(self._repository.read(texts))
+            except RefusedError as error:
+                self._report.value((*at, "texts"), error.message, error.hint)
+        return Parity(self._within(said, at, "check", folder) or "", texts, limits(said))
+
+    def _budget(self, raw: Raw, at: KeyPath) -> Budget:
+        limits: dict[str, Any] = {}
+        for key, written in raw.items():
+            try:
+                limits[key] = seconds(written) if key == "startup" else size(written)
+            except RefusedError as error:
+                self._report.value((*at, key), error.message, error.hint)
+        return Budget(**limits)
+
+    def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
+        found = []
+        for name, written in raw.items():
+            value = written
+            if folder_context(written):
+                value = self._folder(raw, at, name) or ""
+            found.append((name, value))
+        return tuple(found)
+
+    def _ignore(self, context: str | None) -> tuple[str, ...]:
+        """The patterns of the context's own .dockerignore, without comments and empty lines."""
+        if context is None:
+            return ()
+        file = _IGNORE if context == "." else f"{context}/{_IGNORE}"
+        if not self._repository.exists(file):
+            return ()
+        try:
+            text = self._repository.read(self._repository.file(file))
+        except RefusedError as error:
+            self._report.elsewhere(file, getattr(error, "place", None), error.message, error.hint)
+            return ()
+        lines = (line.strip() for line in text.splitlines())
+        return tuple(line for line in lines if line and not line.startswith("#"))

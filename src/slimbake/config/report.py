@@ -1,0 +1,108 @@
+"""Collects every problem of one manifest, each with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cached_property
+
+from slimbake.config.places import KeyPath, Place, Places, places
+from slimbake.errors import ManifestError, Problem
+
+_LONGEST = 400
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class RefusedError(Exception):
+    """A value that cannot be taken; who knows its place reports it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Report:
+    """The problems found so far in the manifest `file` (its name) and in the files that it names."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self._text = text
+        self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
+        self._known: set[tuple[Place, str]] = set()
+
+    @cached_property
+    def places(self) -> Places:
+        return places(self._text)
+
+    def value(self, path: KeyPath, message: str, hint: str = "") -> None:
+        """A fault of the value at `path`."""
+        self.place(self.places.value(path), path, message, hint)
+
+    def key(self, path: KeyPath, message: str, hint: str = "") -> None:
+        """A fault of the key at `path`, or of what is missing below it."""
+        self.place(self.places.key(path), path, message, hint)
+
+    def has_key(self, path: KeyPath) -> bool:
+        """Whether a fault of the key at `path` is known."""
+        return (self.places.key(path), dotted(path)) in self._known
+
+    def has_value(self, path: KeyPath) -> bool:
+        """Whether a fault of the value at `path` is known."""
+        return (self.places.value(path), dotted(path)) in self._known
+
+    def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
+        """A fault at a place of the manifest that is known already."""
+        subject = dotted(path)
+        self._known.add((place, subject))
+        self._add(self.file, place, subject, message, hint)
+
+    def elsewhere(self, file: str, place: Place | None, message: str, hint: str = "") -> None:
+        """A fault in another file, relative to the manifest's folder; no place: the file as a
+        whole.
+        """
+        self._add(file, place or Place(0, 0), "", message, hint)
+
+    def _add(self, file: str, place: Place, subject: str, message: str, hint: str) -> None:
+        # A value may hold anything, and a message is one line on somebody's terminal.
+        lines = "\n".join(_shown(line) for line in hint.split("\n"))
+        self._problems[Problem(file, *place, _shown(subject), _shown(message), lines)] = None
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+    def where(self, path: KeyPath) -> str:
+        """The place of a key, for the message about another one."""
+        line, column = self.places.key(path)
+        return f"{self.file}:{line}:{column}"
+
+    def stop(self) -> None:
+        """Raise ManifestError with every problem, if there is any."""
+        if self._problems:
+            raise ManifestError.of(self.file, tuple(self._problems))
+
+
+def _shown(text: str) -> str:
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
+
+
+def dotted(path: KeyPath) -> str:
+    """`services.api.platforms[1]`; a key that would mislead there stands in quotes."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            text += ("." if text else "") + (key if _BARE.fullmatch(key) else f'"{key}"')
+    return text
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A hint: the closest known word, or all of them when none is close and they are few."""
+    words = sorted(known)
+    lower = {each.lower(): each for each in words}
+    if match := get_close_matches(word.lower(), lower, n=1):
+        return f"did you mean '{lower[match[0]]}'?"
+    return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""

@@ -1,0 +1,299 @@
+"""What the schema cannot say about the manifest; nothing here reads a file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from typing import Any
+
+from slimbake.config.axes import copies
+from slimbake.config.graph import bases, cycles
+from slimbake.config.inference import inference
+from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
+from slimbake.config.parity import parity
+from slimbake.config.places import KeyPath
+from slimbake.config.report import Report, near
+
+Raw = dict[str, Any]
+
+GZIP_LEVELS = 9
+_ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
+_BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
+_PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
+_SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
+# What a mount would hide or break; a path above one of them is as bad as one below.
+_OCCUPIED = (
+    "/app",
+    "/weights",
+    "/opt/slimbake",
+    "/usr",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/tmp",  # noqa: S108
+)
+
+
+def rules(raw: Raw, report: Report) -> None:
+    """Report every fault that lies between the parts of a manifest whose structure is sound."""
+    services: Raw = raw.get("services", {})
+    names("bases", raw.get("bases", {}), report)
+    names("services", services, report)
+    bases(raw, report)
+    inference(raw, report)
+    parity(raw, report)
+    _without_bases(raw, report)
+    _images(raw.get("externals", {}), report)
+    _compression(raw.get("compression", {}), report)
+    _ci(raw, report)
+    _ports(services, report)
+    smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
+    targets = {
+        "runtime",
+        *(f"base-{name}" for name in raw.get("bases", {})),
+        *services,
+        *smokes,
+        *copies(raw),
+    }
+    for name, service in services.items():
+        at: KeyPath = ("services", name)
+        if "volumes" in service:
+            _volumes(service["volumes"], (*at, "volumes"), report)
+        _prefixed("labels", "slimbake.", service.get("labels", {}), (*at, "labels"), report)
+        _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
+        _composed(service, at, report)
+        if "contexts" in service:
+            _contexts(service, (*at, "contexts"), targets, report)
+        if "dockerfile" in service and "template" in service:
+            report.key(
+                (*at, "template"),
+                "a service has a `dockerfile` or a `template`, not both",
+                "remove one of them",
+            )
+    _links(services, report)
+
+
+def folder_context(value: str) -> bool:
+    """Whether a named context is a folder of the repository, and not an address."""
+    return _ADDRESS.fullmatch(value) is None
+
+
+def _without_bases(raw: Raw, report: Report) -> None:
+    """Report the fleet's keys that say how it is without bases, where there are some."""
+    if not raw.get("bases"):
+        return
+    if "layers" in raw:
+        message = (
+            "`layers` is for a fleet without bases, and here are `bases`"
+            f" ({report.where(('bases',))})"
+        )
+        report.key(
+            ("layers",),
+            message,
+            "remove `bases` to have slimbake find the layers, or remove `layers`",
+        )
+    if "torch" in raw:
+        message = (
+            "`torch` of the fleet is for one without bases, and here are `bases`"
+            f" ({report.where(('bases',))})"
+        )
+        report.key(
+            ("torch",),
+            message,
+            f"move it into the base that requires torch, as `torch: {raw['torch']}` there",
+        )
+
+
+def _images(externals: Raw, report: Report) -> None:
+    for name, external in externals.items():
+        image = external.get("image")
+        if image is not None and not IMAGE.fullmatch(image):
+            report.value(
+                ("externals", name, "image"), f"'{image}' is no image reference", IMAGE_FORM
+            )
+
+
+def _compression(compression: Raw, report: Report) -> None:
+    level = compression.get("level", 0)
+    if compression.get("type") == "gzip" and level > GZIP_LEVELS:
+        report.value(
+            ("compression", "level"), f"{level} is no level of gzip", f"allowed: 1 to {GZIP_LEVELS}"
+        )
+
+
+def _ci(raw: Raw, report: Report) -> None:
+    ci: Raw = raw.get("ci", {})
+    if ci.get("cache") == "gha" and ci.get("provider", "github") != "github":
+        report.value(("ci", "cache"), "only GitHub has this cache", "allowed here: registry, none")
+    if "registry" not in raw and ci.get("cache") == "registry":
+        report.value(
+            ("ci", "cache"),
+            "there is no `registry` to cache in",
+            "name one, or choose another cache",
+        )
+    variants = [
+        v
+        for service in raw.get("services", {}).values()
+        for v in service.get("variants", {}).values()
+    ]
+    own = {
+        platform
+        for each in (*raw.get("services", {}).values(), *variants)
+        for platform in each.get("platforms", ())
+    }
+    platforms = own.union(raw.get("platforms") or ("linux/amd64",))
+    for platform in ci.get("runners", {}):
+        if platform not in platforms:
+            report.key(
+                ("ci", "runners", platform),
+                f"nothing is built for {platform}",
+                "add it to `platforms`",
+            )
+
+
+def _ports(services: Raw, report: Report) -> None:
+    owners: dict[int, str] = {}
+    for name, service in services.items():
+        port = service.get("port")
+        if port is None:
+            continue
+        owner = owners.setdefault(port, name)
+        if owner != name:
+            where = report.where(("services", owner, "port"))
+            message = f"port {port} is that of services.{owner} already ({where})"
+            report.value(
+                ("services", name, "port"),
+                message,
+                "all services are published on one host: each needs its own",
+            )
+
+
+def _volumes(volumes: Raw, at: KeyPath, report: Report) -> None:
+    owners: dict[str, str] = {}
+    for name, path in volumes.items():
+        if not path.startswith("/"):
+            report.value(
+                (*at, name), f"'{path}' is not absolute", f"such as /{path.lstrip('./') or 'data'}"
+            )
+            continue
+        clean = posixpath.normpath("/" + path.lstrip("/"))
+        occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
+        if ":" in path or "," in path:
+            report.value(
+                (*at, name),
+                f"'{path}' holds ':' or ','",
+                "Docker separates a mount's parts with them",
+            )
+        elif occupied:
+            report.value(
+                (*at, name),
+                f"a volume at '{path}' would hide {occupied} of the image",
+                "such as /data",
+            )
+        elif clean in owners:
+            report.value(
+                (*at, name),
+                f"volume '{owners[clean]}' is mounted at '{path}' already",
+                "choose another path",
+            )
+        owners.setdefault(clean, name)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: Report) -> None:
+    for key in keys:
+        if key.startswith(prefix):
+            message = f"{kind} that begin with '{prefix}' are slimbake's own"
+            report.key((*at, key), message, "choose another prefix")
+
+
+def _composed(service: Raw, at: KeyPath, report: Report) -> None:
+    """Report values that HCL would change: its strings are in Unicode's form C, whatever is
+    written.
+    """
+    texts: dict[KeyPath, str] = {(key,): service[key] for key in _PATHS if key in service}
+    for key in ("env", "labels", "args", "contexts"):
+        texts |= {(key, name): value for name, value in service.get(key, {}).items()}
+    for path, text in texts.items():
+        if not unicodedata.is_normalized("NFC", text):
+            message = f"'{text}' is not in Unicode's form C, and bake would change it"
+            report.value(
+                (*at, *path),
+                message,
+                "write letters and their accents as one character: form C, or NFC",
+            )
+
+
+def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
+    base = service.get("base")
+    linked = {
+        "target:inside": "inside",
+        f"target:base-{base}" if base else "target:runtime": "base",
+    }
+    for name, value in service["contexts"].items():
+        path = (*at, name)
+        if name in LINKS or name.startswith(tuple(PREFIXES)):
+            report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
+        elif not IMAGE.fullmatch(name):
+            report.key(
+                path,
+                f"'{name}' cannot be the name of a context",
+                "allowed: lower-case letters, digits, '.', '_', '-'",
+            )
+        found = _ADDRESS.fullmatch(value)
+        if found is None:
+            continue
+        scheme, rest = found[1], found[2]
+        if scheme not in _SCHEMES:
+            message = f"'{value}' is neither a folder nor an address that bake reads"
+            report.value(
+                path,
+                message,
+                "allowed: a folder, target:NAME, docker-image://, oci-layout://, https://",
+            )
+        elif scheme == "docker-image" and not IMAGE.fullmatch(rest):
+            report.value(path, f"'{rest}' is no image reference", IMAGE_FORM)
+        elif scheme == "target":
+            already = value in linked
+            if already:
+                message = f"{rest} is linked already, as '{linked[value]}'"
+                report.value(
+                    path, message, "bake takes one name for a target: use that one, and remove this"
+                )
+            linked.setdefault(value, name)
+            key = next((_BY_KEY[prefix] for prefix in _BY_KEY if rest.startswith(prefix)), None)
+            if key:
+                report.value(
+                    path, f"'{rest}' is linked by slimbake", f"ask for it with the key `{key}`"
+                )
+            elif not already and rest not in targets:
+                report.value(path, f"unknown target '{rest}'", near(rest, targets))
+
+
+def _links(services: Raw, report: Report) -> None:
+    """Images that are built from one another in a circle."""
+    edges: dict[str, tuple[str, ...]] = {}
+    for name, service in services.items():
+        values = service.get("contexts", {}).values()
+        linked = (
+            value.removeprefix("target:").removesuffix(SMOKE)
+            for value in values
+            if value.startswith("target:")
+        )
+        if targets := tuple(each for each in linked if each in services):
+            edges[name] = targets
+    for loop in cycles(edges):
+        path = ("services", loop[0], "contexts")
+        report.key(
+            path, f"a cycle of contexts: {' -> '.join([*loop, loop[0]])}", "remove one `target:`"
+        )

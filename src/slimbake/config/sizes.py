@@ -1,0 +1,58 @@
+"""Sizes and durations as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from slimbake.config.report import RefusedError
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s)?")
+_SHORTEST = 0.001
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)?")
+
+
+def size(written: str | int) -> int:
+    """Bytes; MB is 1e6, MiB is 2**20. RefusedError when it is no size."""
+    if isinstance(written, int):
+        return written
+    found = _SIZE.fullmatch(written.strip())
+    unit = _UNITS.get((found[2] or "B").upper()) if found else None
+    if found is None or unit is None:
+        raise RefusedError(f"'{written}' is no size", _advice(found[1] + found[2] if found else ""))
+    whole, _, fraction = found[1].partition(".")
+    result: int = int(whole) * unit + int(fraction or 0) * unit // int("1" + "0" * len(fraction))
+    if result < 1:
+        raise RefusedError(
+            f"'{written}' is less than one byte",
+            "write a number and a unit, such as 640MB or 1.2GB",
+        )
+    return result
+
+
+def seconds(written: str | int) -> float:
+    """Seconds. RefusedError when it is no duration."""
+    if isinstance(written, int):
+        return float(written)
+    found = _DURATION.fullmatch(written.strip())
+    if found is None:
+        raise RefusedError(
+            f"'{written}' is no duration", "such as 3s or 2500ms; a number alone is seconds"
+        )
+    result = float(found[1]) / (1000 if found[2] == "ms" else 1)
+    if result < _SHORTEST:
+        raise RefusedError(
+            f"'{written}' is less than a millisecond",
+            "write a number and a unit, such as 3s or 2500ms",
+        )
+    return result
+
+
+def _advice(text: str) -> str:
+    letter = re.fullmatch(r"([0-9.]+)([kKmMgG])[a-zA-Z]?", text)
+    units = "units are B, kB, MB, GB (decimal) and KiB, MiB, GiB"
+    return (
+        f"did you mean '{letter[1]}{letter[2].upper()}B'? {units}"
+        if letter
+        else f"such as 640MB or 1.2GB; {units}"
+    )

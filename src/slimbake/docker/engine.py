@@ -1,0 +1,255 @@
+"""The Docker engine: what is there, and setting one up where none is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from slimbake.docker import daemon as dockerd
+from slimbake.errors import SetupError
+from slimbake.host import apt as aptget
+from slimbake.host import process
+from slimbake.host.files import exclusively
+from slimbake.host.machine import Machine, machine
+
+Say = Callable[[str], None]
+Version = tuple[int, int, int]
+
+BUILDX_FLOOR: Version = (0, 13, 0)
+
+_BAKE_SINCE: tuple[tuple[str, Version], ...] = (
+    ("call", (0, 17, 0)),
+    ("description", (0, 17, 0)),
+    ("entitlements", (0, 17, 0)),
+    ("network", (0, 17, 0)),
+    ("variable validation", (0, 19, 0)),
+    ("object forms", (0, 19, 0)),
+    ("variable types", (0, 24, 0)),
+    ("extra-hosts", (0, 25, 0)),
+    ("target globs", (0, 26, 0)),
+)
+"""What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes.
+"""
+
+_NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A Docker engine that answers."""
+
+    version: str
+    store: Literal["containerd", "graph"]
+    """The image store; sizes as pushed can be measured with containerd's only."""
+    buildx: Version
+    builder: str
+    """The driver of the builder that is in use: `docker`, `docker-container`, ..."""
+    endpoint: str
+    started: bool
+    """Whether slimbake started it, and so may stop it."""
+
+    @property
+    def two_outputs(self) -> bool:
+        """Whether its own builder can put out an image and a layout of it in one build: since
+        BuildKit 0.13.
+        """
+        newest = re.match(r"\d+", self.version)
+        return (
+            self.builder == "docker"
+            and self.store == "containerd"
+            and newest is not None
+            and int(newest[0]) >= 26
+        )
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What newer versions of bake understand and this buildx does not."""
+        return tuple(feature for feature, since in _BAKE_SINCE if self.buildx < since)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Why there is no engine to work with."""
+
+    what: Literal["client", "daemon", "permission", "buildx", "old buildx"]
+    found: str
+
+
+def setup(install: bool, say: Say) -> Engine:
+    """Find the engine; else start the one that is installed; else, where `install` is given,
+    install one.
+
+    Starting and installing need root; installing needs apt (Debian, Ubuntu). An engine that answers
+    is never changed. Raises SetupError, which says what to do, when there is none in the end.
+    """
+    found = find()
+    if isinstance(found, Engine):
+        return found
+    here = machine()
+    with exclusively("engine", say):
+        found = find()
+        if (
+            isinstance(found, Absent)
+            and found.what in {"client", "buildx", "old buildx"}
+            and install
+        ):
+            _install(found, here, say)
+            found = find()
+        if isinstance(found, Absent) and found.what == "daemon" and _may_start(here):
+            starter = dockerd.start_service if dockerd.systemd_runs() else dockerd.start
+            starter(_answers, say)
+            found = find()
+    if isinstance(found, Absent):
+        raise SetupError(found.found, advice(found, here))
+    return found
+
+
+def stop_engine(say: Say) -> bool:
+    """Stop the engine that slimbake started itself, and no other; false where there is none."""
+    with exclusively("engine", say):
+        return dockerd.stop(say)
+
+
+def find() -> Engine | Absent:
+    """Look for the engine that the docker CLI is set to use, and change nothing."""
+    if shutil.which("docker") is None:
+        return Absent("client", "Docker is not installed: no `docker` on PATH")
+    with ThreadPoolExecutor() as pool:
+        driver = pool.submit(_builder_driver)
+        asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
+    try:
+        info = json.loads(asked.stdout)
+    except ValueError:
+        info = {}
+    return describe(
+        info,
+        asked.stderr,
+        builder=driver.result() if info.get("ServerVersion") else "",
+        endpoint=os.environ.get("DOCKER_HOST", ""),
+        started=dockerd.ours() is not None,
+    )
+
+
+def describe(
+    info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
+) -> Engine | Absent:
+    """The engine that `docker info` tells of, or why there is none that serves."""
+    problems = " ".join(info.get("ServerErrors") or [errors.strip()])
+    if "permission denied" in problems:
+        return Absent("permission", "you may not use the Docker engine's socket")
+    buildx = _buildx(info)
+    if not info.get("ServerVersion"):
+        return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
+    if buildx is None:
+        return Absent("buildx", "Docker's buildx plugin is not installed")
+    if buildx < BUILDX_FLOOR:
+        return Absent(
+            "old buildx",
+            f"buildx {dotted(buildx)} is too old: {dotted(BUILDX_FLOOR)} is the oldest that serves",
+        )
+    kinds = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+    return Engine(
+        version=info["ServerVersion"],
+        store="containerd" if "containerd" in kinds.get("driver-type", "") else "graph",
+        buildx=buildx,
+        builder=builder,
+        endpoint=endpoint or info.get("ClientInfo", {}).get("Context", "default"),
+        started=started and not endpoint,
+    )
+
+
+def advice(absent: Absent, here: Machine) -> str:
+    """What to do about an engine that is absent, on this machine."""
+    packages = "docker.io docker-buildx" + (" docker-cli" if here.system == "debian" else "")
+    if absent.what == "permission":
+        return "run slimbake as root, or put yourself into the group `docker` and log in again"
+    if absent.what == "daemon":
+        if os.environ.get("DOCKER_HOST"):
+            return "start the engine that DOCKER_HOST names, or unset DOCKER_HOST"
+        return "start it, as root: `systemctl start docker`, or run `slimbake setup` as root"
+    if aptget.may_install(here.root):
+        return "run `slimbake setup --install-engine`"
+    if here.system in {"debian", "ubuntu"}:
+        return f"run `slimbake setup --install-engine` as root, or install {packages}"
+    return f"install {_NEEDED}: https://docs.docker.com/engine/install/"
+
+
+def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
+    """The packages of apt that make an engine: Docker's own where its repository is set up, else
+    Debian's.
+
+    Raises SetupError where apt lacks a part: Debian 12, say, has no buildx.
+    """
+    if {"docker-ce", "docker-buildx-plugin"} <= apt_has:
+        return (
+            "docker-ce",
+            "docker-ce-cli",
+            "containerd.io",
+            "docker-buildx-plugin",
+            "iptables",
+            "ca-certificates",
+        )
+    buildx = next(
+        (name for name in ("docker-buildx", "docker-buildx-plugin") if name in apt_has), None
+    )
+    if "docker.io" not in apt_has or buildx is None:
+        raise SetupError(
+            "apt on this machine has no Docker engine with buildx",
+            f"install {_NEEDED}: https://docs.docker.com/engine/install/",
+        )
+    client = ("docker-cli",) if "docker-cli" in apt_has else ()
+    return ("docker.io", *client, buildx, "iptables", "ca-certificates")
+
+
+def _install(found: Absent, here: Machine, say: Say) -> None:
+    if not aptget.may_install(here.root):
+        raise SetupError(found.found, advice(found, here))
+    aptget.update(say)
+    wanted = packages_for(
+        aptget.available(
+            ("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin")
+        )
+    )
+    if found.what != "client":
+        wanted = tuple(name for name in wanted if "buildx" in name)
+    elif dockerd.systemd_runs():
+        dockerd.configure_system()
+    aptget.install(wanted, say)
+
+
+def _may_start(here: Machine) -> bool:
+    return (
+        here.root
+        and not os.environ.get("DOCKER_HOST")
+        and shutil.which("dockerd", path=aptget.system_path()) is not None
+    )
+
+
+def _answers() -> bool:
+    return process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=10).ok
+
+
+def _buildx(info: Mapping[str, Any]) -> Version | None:
+    plugins = info.get("ClientInfo", {}).get("Plugins") or []
+    shown = next(
+        (plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == "buildx"), ""
+    )
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", shown)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def _builder_driver() -> str:
+    shown = process.run(["docker", "buildx", "inspect"], timeout=20).stdout
+    found = re.search(r"^Driver:\s*(\S+)", shown, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def dotted(version: Version) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))

@@ -1,0 +1,204 @@
+"""What slimbake finds on this machine, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from slimbake.config.model import External
+from slimbake.docker.engine import Absent, Engine, advice, dotted, find
+from slimbake.externals.resolve import STANDINS, look, uv_version
+from slimbake.host.machine import Machine, machine
+from slimbake.host.pip import without_credentials
+
+State = Literal["ok", "warn", "fail"]
+
+_DISK_FAIL = 3_000_000_000
+_DISK_WARN = 12_000_000_000
+"""Bytes. Eight services with two ML stacks, unpacked, and the build cache take about 8 GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was looked at."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was looked at."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a bake can work here: nothing fails."""
+        return all(row.state != "fail" for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the report is made of."""
+
+    here: Machine
+    engine: Engine | Absent
+    externals: tuple[tuple[External, str], ...]
+    """With where each can be had: `engine`, `registry`, or empty."""
+    missing_folders: tuple[str, ...]
+    """Folders of packages that the machine's settings name and that do not exist."""
+    mmdebstrap: bool
+    uv: str
+
+
+def doctor(externals: Iterable[External]) -> Report:
+    """Look at everything that a bake of these externals needs, and change nothing."""
+    engine = find()
+    wanted = tuple(externals)
+    found = look(wanted, engine) if isinstance(engine, Engine) else (None,) * len(wanted)
+    here = machine()
+    folders = here.packages.find_links_folders
+    return report(
+        Facts(
+            here=here,
+            engine=engine,
+            externals=tuple((w, f.where if f else "") for w, f in zip(wanted, found, strict=True)),
+            missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
+            mmdebstrap=shutil.which("mmdebstrap") is not None,
+            uv=uv_version(),
+        )
+    )
+
+
+def report(facts: Facts) -> Report:
+    """What the facts mean."""
+    return Report(
+        (
+            *_engine(facts.engine, facts.here),
+            *_externals(facts),
+            Row("uv", "ok", facts.uv),
+            _disk(facts.here.disk_free),
+            *_packages(facts.here, facts.missing_folders),
+            _root(facts),
+        )
+    )
+
+
+def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
+    if isinstance(engine, Absent):
+        yield Row("engine", "fail", engine.found, advice(engine, here))
+        return
+    whose = "started by slimbake" if engine.started else "not slimbake's, and left as it is"
+    yield Row("engine", "ok", f"Docker {engine.version} at {engine.endpoint}, {whose}")
+    if engine.store == "containerd":
+        yield Row("image store", "ok", "containerd")
+    else:
+        yield Row(
+            "image store",
+            "warn",
+            "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be"
+            " exported",
+            'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in'
+            " daemon.json",
+        )
+    lacks = (
+        f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
+    )
+    yield Row("buildx", "ok", f"{dotted(engine.buildx)}{lacks}")
+    if engine.builder == "docker":
+        yield Row("builder", "ok", "docker")
+    else:
+        yield Row(
+            "builder",
+            "warn",
+            f"{engine.builder}: sees none of the engine's images, so no stand-in for Python",
+            "use the engine's own where no registry can be reached: --builder default",
+        )
+
+
+def _externals(facts: Facts) -> Iterator[Row]:
+    for external, where in facts.externals:
+        check = f"external {external.name}"
+        if where:
+            yield Row(check, "ok", f"{external.image}, in the {where}")
+        elif isinstance(facts.engine, Absent):
+            yield Row(check, "warn", f"{external.image}: not asked for, without an engine")
+        elif external.name in STANDINS:
+            yield Row(
+                check,
+                "warn",
+                f"{external.image} cannot be reached: a stand-in is used",
+                "images made with it are for this machine only; for others make the registry"
+                " reachable",
+            )
+        else:
+            yield Row(
+                check,
+                "fail",
+                f"{external.image} cannot be reached, and slimbake has no stand-in for it",
+                "make its registry reachable, or bring the image in: docker load",
+            )
+    needed = any(external.name == "python" and not where for external, where in facts.externals)
+    if facts.mmdebstrap:
+        yield Row("mmdebstrap", "ok", "installed")
+    elif needed and isinstance(facts.engine, Engine):
+        yield Row(
+            "mmdebstrap",
+            "fail",
+            "not installed; the stand-in for Python needs it",
+            "apt-get install mmdebstrap",
+        )
+    else:
+        yield Row("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
+
+
+def _disk(free: int) -> Row:
+    found = f"{free / 1e9:.1f} GB free where Docker keeps its data"
+    if free < _DISK_FAIL:
+        return Row("disk", "fail", found, "free some space: slimbake prune, docker system prune")
+    if free < _DISK_WARN:
+        return Row(
+            "disk",
+            "warn",
+            found,
+            "a cold bake of an ML fleet may need 8 GB: slimbake prune, docker system prune",
+        )
+    return Row("disk", "ok", found)
+
+
+def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[Row]:
+    packages = here.packages
+    index = without_credentials(packages.index_url) if packages.index_url else "the installer's own"
+    more = "".join(f", {without_credentials(url)}" for url in packages.extra_index_urls)
+    yield Row("package index", "ok", "none (no-index)" if packages.no_index else f"{index}{more}")
+    if missing:
+        yield Row(
+            "find-links",
+            "warn",
+            f"no such folder: {', '.join(missing)}",
+            "mend PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
+        )
+    else:
+        yield Row(
+            "find-links", "ok", ", ".join(map(without_credentials, packages.find_links)) or "none"
+        )
+    yield Row("CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own")
+    yield Row("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
+
+
+def _root(facts: Facts) -> Row:
+    if facts.here.root:
+        return Row("root", "ok", "yes")
+    if isinstance(facts.engine, Engine):
+        return Row("root", "ok", "no, and not needed: the engine answers")
+    return Row(
+        "root",
+        "warn",
+        "no: slimbake can neither install nor start an engine",
+        "run slimbake setup as root",
+    )

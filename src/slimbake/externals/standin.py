@@ -1,0 +1,166 @@
+"""The stand-in of the external Python image: a Debian root with CPython, where no registry can be
+reached.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from slimbake.errors import SetupError
+from slimbake.externals.foreign import require_emulation
+from slimbake.externals.recipe import (
+    DPKG_OPTIONS,
+    EPOCH,
+    ROOT,
+    Recipe,
+    fetch_options,
+    overlay_tar,
+    recipe,
+)
+from slimbake.host import apt as aptget
+from slimbake.host import process
+from slimbake.host.files import exclusively
+from slimbake.host.machine import Machine
+
+Say = Callable[[str], None]
+
+LABEL = "slimbake.externals.standin"
+
+
+def python_standin(
+    version: str, here: Machine, say: Say, install: bool = False, platform: str = ""
+) -> str:
+    """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
+
+    It is made once, in about half a minute, and again when its recipe changes. `install` lets
+    mmdebstrap be installed where it is missing and we may. `platform`: another than this machine's,
+    which is emulated, for some minutes. Raises SetupError for a version that apt lacks, on a
+    machine without a mirror of Debian or without an emulator, and when mmdebstrap or the engine
+    fails.
+    """
+    options = process.run(["apt-config", "dump", "Acquire"]).stdout if here.apt_sources else ""
+    wanted = recipe(version, here, options, platform.rpartition("/")[2])
+    if _label(wanted.reference) == wanted.digest:
+        return wanted.reference
+    with exclusively("standin", say):
+        if _label(wanted.reference) != wanted.digest:
+            _find_mmdebstrap(here, install, platform, say)
+            _make(wanted, fetch_options(options), say)
+    return wanted.reference
+
+
+def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> None:
+    if platform:
+        require_emulation(platform)
+    # The second one is how mmdebstrap finds out that programs of another platform run here.
+    missing = [
+        name
+        for name in ("mmdebstrap", *(["arch-test"] if platform else []))
+        if not shutil.which(name)
+    ]
+    if not missing:
+        return
+    if not (install and aptget.may_install(here.root)):
+        raise SetupError(
+            "the registry cannot be reached, and a stand-in for Python needs"
+            f" {' and '.join(missing)}",
+            f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
+        )
+    aptget.update(say)
+    aptget.install(missing, say)
+
+
+def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
+    takes = (
+        f"for {wanted.architecture}, emulated: some minutes"
+        if wanted.architecture
+        else "half a minute"
+    )
+    say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
+    before = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
+    ).stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # apt's own user downloads into it
+        root = _bootstrap(wanted, fetching, folder)
+        say(f"importing {wanted.reference}")
+        changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
+        flags = [flag for change in changes for flag in ("--change", change)]
+        flags += [f"--platform=linux/{wanted.architecture}"] if wanted.architecture else []
+        # The name moves when the import is whole, not before.
+        done = process.run(["docker", "import", *flags, root, wanted.reference])
+        if not done.ok:
+            raise SetupError(f"the engine does not import the stand-in:\n{done.last_lines()}")
+    after = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
+    ).stdout.strip()
+    if before not in {None, after}:
+        process.run(["docker", "image", "rm", before])  # fails, rightly, while a container uses it
+
+
+def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
+    """Make the root as a tar file in a folder, which holds all that this leaves behind."""
+    sources, overlay, root = folder / "debian.sources", folder / "overlay.tar", folder / "root.tar"
+    sources.write_text(wanted.build_sources, encoding="utf-8")
+    overlay.write_bytes(overlay_tar(wanted))
+    tidy = (
+        'rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf'
+        ' "$1"/etc/hostname'
+    )
+    hooks = [f"--customize-hook={tidy}"]
+    for keyring in map(shlex.quote, wanted.keyrings):
+        hooks += [
+            f'--customize-hook=test -e "$1"{keyring} || install -D -m 644 {keyring} "$1"{keyring}'
+        ]
+    hooks += [f"--customize-hook=tar-in {overlay} /"]
+    if fetching:
+        fetch, inside = folder / "fetch.conf", "/etc/apt/apt.conf.d/00slimbake-fetch"
+        fetch.write_text("".join(f"{option}\n" for option in fetching), encoding="utf-8")
+        hooks += [f"--setup-hook=upload {fetch} {inside}", f'--customize-hook=rm "$1"{inside}']
+    done = process.run(
+        [
+            "mmdebstrap",
+            "--variant=apt",
+            *([f"--architectures={wanted.architecture}"] if wanted.architecture else []),
+            f"--include={','.join(wanted.packages)}",
+            *(f"--aptopt={option}" for option in wanted.apt_options),
+            *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
+            *hooks,
+            ROOT,
+            root,
+            sources,
+        ],
+        env={"TMPDIR": str(folder), "SOURCE_DATE_EPOCH": str(EPOCH), "PATH": aptget.system_path()},
+    )
+    if not done.ok:
+        raise SetupError(
+            "mmdebstrap could not make the stand-in for Python"
+            f" {wanted.version}:\n{done.last_lines()}",
+            "see whether apt-get update works on this machine",
+        )
+    return root
+
+
+def root_digest(reference: str) -> str:
+    """The digest of a stand-in's only layer: the same on every engine, where the image's own is
+    not.
+    """
+    layers = _inspect(reference, "{{json .RootFS.Layers}}")
+    return str(layers[0]) if layers else ""
+
+
+def _label(reference: str) -> str:
+    """The recipe's digest that an image carries; empty where there is no such image."""
+    return str((_inspect(reference, "{{json .Config.Labels}}") or {}).get(LABEL, ""))
+
+
+def _inspect(reference: str, template: str) -> Any:
+    shown = process.run(["docker", "image", "inspect", "--format", template, reference])
+    return json.loads(shown.stdout) if shown.ok else None

@@ -1,0 +1,145 @@
+"""Commits of the repository, read without touching its index, its work tree or anything else in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake.errors import SetupError, UsageError
+from slimbake.host import process
+
+_QUIET = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.sparseCheckout=false",
+)
+_SHALLOW = (
+    "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth: 0)"
+)
+_GITLINK = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files of one commit in a folder of their own."""
+
+    root: Path  # what corresponds to the folder that was asked for
+    submodules: dict[str, str]  # folder below it -> commit, of those whose files are not to be had
+
+
+class Repository:
+    """The Git repository around a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UsageError where there is none, SetupError where Git is missing or refuses it."""
+        words = (
+            "--show-toplevel",
+            "--absolute-git-dir",
+            "--is-shallow-repository",
+            "--show-prefix",
+        )
+        asked = process.run(["git", "-C", folder, "rev-parse", *words])
+        if not asked.ok:
+            if "dubious ownership" in asked.stderr:
+                raise SetupError(
+                    f"Git refuses the repository {folder}: it belongs to another user",
+                    asked.last_lines(),
+                )
+            raise UsageError(
+                f"{folder} is in no Git repository",
+                "commits are compared: git init, or leave out A..B",
+            )
+        top, directory, shallow, prefix = asked.stdout.split("\n")[:4]
+        self._folder, self._top, self._directory = folder, Path(top), directory
+        self._shallow = shallow == "true"
+        self._prefix = prefix
+
+    def commit(self, revision: str) -> str:
+        """The full id of a commit. Raises UsageError, or SetupError where a clone is too shallow to
+        know it.
+        """
+        found = self._run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
+        if found.ok:
+            return found.stdout.strip()
+        if self._shallow:
+            raise SetupError(f"this clone is shallow, and does not hold '{revision}'", _SHALLOW)
+        raise UsageError(
+            f"Git knows no commit '{revision}'",
+            "a branch, tag or commit: git log --oneline shows commits",
+        )
+
+    def fork(self, one: str, other: str) -> str:
+        """The last commit that two have in common. Raises as `commit` does."""
+        found = self._run("merge-base", self.commit(one), self.commit(other))
+        if found.ok:
+            return found.stdout.strip()
+        if self._shallow:
+            raise SetupError(
+                f"this clone is shallow: it does not reach back to where {one} and {other} part",
+                _SHALLOW,
+            )
+        raise UsageError(
+            f"{one} and {other} have no commit in common", f"compare their files: {one}..{other}"
+        )
+
+    def snapshot(self, commit: str, into: Path) -> Snapshot:
+        """Write the files of a commit, as a checkout would, into a folder that is empty. Raises
+        SetupError.
+        """
+        submodules = dict(self._write(commit, self._prefix, into))
+        root = into / self._prefix
+        root.mkdir(parents=True, exist_ok=True)
+        return Snapshot(
+            root,
+            {str(Path(p).relative_to(self._prefix or ".")): link for p, link in submodules.items()},
+        )
+
+    def _write(self, commit: str, prefix: str, into: Path) -> Iterator[tuple[str, str]]:
+        """Write what lies below `prefix`; gives the submodules whose files are not to be had."""
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="slimbake-index-") as scratch:
+            # An index and a work tree of its own: what the user's hold stays as it is.
+            own = {
+                "GIT_DIR": self._directory,
+                "GIT_WORK_TREE": str(into),
+                "GIT_INDEX_FILE": f"{scratch}/index",
+                "GIT_LITERAL_PATHSPECS": "1",
+            }
+            steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
+            where = ("--", prefix) if prefix else ()
+            listed = process.run(
+                ["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own
+            )
+            if not listed.ok:
+                raise SetupError(f"Git cannot list {commit}", listed.last_lines())
+            if not listed.stdout:
+                return
+            for step in steps:
+                done = process.run(["git", *_QUIET, "-C", into, *step], env=own)
+                if not done.ok:
+                    raise SetupError(f"Git cannot write the files of {commit}", done.last_lines())
+        for line in listed.stdout.split("\0"):
+            head, _, path = line.partition("\t")
+            if head.startswith(_GITLINK):
+                yield from self._submodule(path, head.split()[2], into)
+
+    def _submodule(self, path: str, commit: str, into: Path) -> Iterator[tuple[str, str]]:
+        """Write a submodule's files where it has been fetched, with that commit."""
+        there = self._top / path
+        if (there / ".git").exists():
+            inner = Repository(there)
+            if inner._run("cat-file", "-e", f"{commit}^{{commit}}").ok:
+                for below, link in inner._write(commit, "", into / path):
+                    yield f"{path}/{below}", link
+                return
+        yield path, commit
+
+    def _run(self, *words: str) -> process.Completed:
+        return process.run(["git", *_QUIET, "-C", self._folder, *words])

@@ -1,0 +1,119 @@
+"""What this machine is set to, read from environment and files: packages, certificates, proxies,
+apt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slimbake.host.pip import Packages, packages, pip_config_paths, pip_settings
+from slimbake.host.sources import AptSource, parse_deb822, parse_list
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_APT_NAME = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The settings of this machine that a build has to respect."""
+
+    system: str
+    """The distribution's ID as os-release has it (`debian`); empty where it has none."""
+    system_version: str
+    codename: str
+    root: bool
+    packages: Packages
+    ca_bundle: Path | None
+    """A bundle of certificates that this machine was told to trust; None where it was told nothing.
+    """
+    proxies: tuple[tuple[str, str], ...] = field(repr=False)
+    """Names in upper case; values may hold credentials."""
+    apt_sources: tuple[AptSource, ...]
+    disk_free: int
+    """Bytes, where Docker keeps its data by default."""
+
+
+def machine() -> Machine:
+    """Read what this machine is set to."""
+    return read_machine(
+        os.environ, Path("/"), Path.home(), Path(sys.prefix), Path.cwd(), root=os.geteuid() == 0
+    )
+
+
+def read_machine(
+    environ: Mapping[str, str], top: Path, home: Path, prefix: Path, folder: Path, *, root: bool
+) -> Machine:
+    """Read what a machine whose file system lies in `top` is set to, seen from `folder`."""
+    paths = pip_config_paths(environ, home, prefix)
+    present = [path for path in paths if _under(top, path).is_file()]
+    paths = pip_config_paths(environ, home, prefix, present)
+    pip = pip_settings([_text(_under(top, path)) for path in paths], environ)
+    release = parse_os_release(_text(top / "etc/os-release") or _text(top / "usr/lib/os-release"))
+    return Machine(
+        system=release.get("ID", ""),
+        system_version=release.get("VERSION_ID", ""),
+        codename=release.get("VERSION_CODENAME", ""),
+        root=root,
+        packages=packages(pip, environ, folder),
+        ca_bundle=_ca_bundle(environ, pip),
+        proxies=proxies(environ),
+        apt_sources=_apt_sources(top / "etc/apt"),
+        disk_free=_disk_free(top / "var/lib/docker"),
+    )
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """The settings of an os-release file (os-release(5))."""
+    pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
+
+
+def proxies(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The proxies that are set; where both cases of a name are, the lower one wins, as in curl and
+    Python.
+    """
+    pairs = ((name, environ.get(name.lower()) or environ.get(name, "")) for name in _PROXIES)
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | None:
+    named = [*(environ.get(variable, "") for variable in _CERTIFICATES), pip.get("cert", "")]
+    files = (Path(name).expanduser().absolute() for name in named if name)
+    return next((file for file in files if file.is_file() and os.access(file, os.R_OK)), None)
+
+
+def _apt_sources(folder: Path) -> tuple[AptSource, ...]:
+    parts = sorted(_listed(folder / "sources.list.d"), key=lambda path: path.name)
+    files = [folder / "sources.list", *(path for path in parts if _APT_NAME.fullmatch(path.name))]
+    return tuple(
+        source
+        for file in files
+        for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
+    )
+
+
+def _listed(folder: Path) -> Iterable[Path]:
+    return folder.iterdir() if folder.is_dir() else ()
+
+
+def _under(top: Path, path: Path) -> Path:
+    return top / path.relative_to("/") if path.is_absolute() and top != Path("/") else path
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _disk_free(folder: Path) -> int:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,102 @@
+"""What layers weigh as gzip and as zstd, found out by compressing them: a store holds one of the
+two at most.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import zstandard
+
+from slimbake.images.contents import clean, top
+from slimbake.images.detail import Contents
+from slimbake.images.owners import Owner, is_record, owner, owners
+from slimbake.images.streams import Tee, chunks, members
+
+GZIP = 6  # Docker's own
+ZSTD = 7  # the bake file's, unless the manifest says another
+
+Run = tuple[str, Owner]  # a top directory, and whose its files are
+
+
+class Weight:
+    """Counts what a stream comes to compressed, and keeps none of it."""
+
+    def __init__(self, kind: str, level: int) -> None:
+        self._total = 0
+        made: Any = (
+            zlib.compressobj(level, wbits=31)
+            if kind == "gzip"
+            else zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        )
+        self._compressor = made
+
+    def write(self, piece: bytes) -> None:
+        """The stream goes on with these bytes."""
+        self._total += len(self._compressor.compress(piece))
+
+    def end(self) -> int:
+        """The stream is complete: its bytes."""
+        return self._total + len(self._compressor.flush())
+
+
+class Runs:
+    """Weighs the unbroken runs of files that belong together, each as a tar of its own."""
+
+    def __init__(self) -> None:
+        self.sums: dict[Run, tuple[int, int]] = {}  # gzip, zstd
+        self._run: Run | None = None
+        self._weights: tuple[Weight, ...] = ()
+
+    def file(self, run: Run, header: bytes, content: Iterable[bytes], size: int) -> None:
+        """A file of `size` bytes follows."""
+        if run != self._run:
+            self.end()
+            self._run, self._weights = run, (Weight("gzip", GZIP), Weight("zstd", ZSTD))
+        for piece in itertools.chain((header,), content, (bytes(-size % 512),)):
+            for weight in self._weights:
+                weight.write(piece)
+
+    def end(self) -> None:
+        """The run is complete."""
+        if self._run is not None:
+            gzip, zstd = self.sums.get(self._run, (0, 0))
+            self.sums[self._run] = (gzip + self._weights[0].end(), zstd + self._weights[1].end())
+        self._run = None
+
+
+def compressed(layer: Callable[[], AbstractContextManager[Tee]], known: Contents) -> Contents:
+    """A layer's contents with the bytes of its tar, and of each part of it, as gzip and zstd.
+
+    A part is compressed by itself, as a tar for each unbroken run of its files, so that parts add
+    up to packages and directories; together they weigh a little more than the layer. Levels: GZIP
+    and ZSTD. Reads the layer twice.
+    """
+    with layer() as tar:
+        whose = owners(
+            {
+                clean(member.name): content.read().decode("utf-8", errors="replace")
+                for member, content in members(tar)
+                if content is not None and is_record(clean(member.name))
+            }
+        )
+    gzip, zstd, runs = Weight("gzip", GZIP), Weight("zstd", ZSTD), Runs()
+    with layer() as tar:
+        for member, content in members(Tee(tar, gzip.write, zstd.write)):
+            if content is not None:
+                path = clean(member.name)
+                runs.file(
+                    (top(path), owner(path, whose)), member.tobuf(), chunks(content), member.size
+                )
+        runs.end()
+    parts = (
+        replace(part, gzip=sums[0], zstd=sums[1])
+        for part in known.parts
+        for sums in [runs.sums[part.directory, part.owner]]
+    )
+    return replace(known, parts=tuple(parts), gzip=gzip.end(), zstd=zstd.end())

@@ -1,0 +1,106 @@
+"""What an image has more of than one before it: by the target that lays it, and by package. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from slimbake.images.detail import Contents
+from slimbake.images.sizes import Layer
+
+Kind = Literal["uncompressed", "compressed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The last measurement of a service's image that kept its budget."""
+
+    digest: str
+    layers: tuple[Layer, ...]
+    names: tuple[str, ...]  # of the target that laid each; () = not known
+    startup: float | None = None  # seconds, where it was measured
+    rss: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    name: str
+    bytes: int  # uncompressed, more than before
+    only: Literal["", "new", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one target has more of, or less."""
+
+    name: str
+    bytes: int
+    packages: tuple[Package, ...]  # the largest changes first; () where the layers were not read
+
+
+def grown(
+    before: Held, after: Held, kind: Kind, contents: Mapping[str, Contents] | None
+) -> tuple[Growth, ...]:
+    """The targets whose layers changed in bytes, the one that grew most first.
+
+    `contents`: what is in the layers of both, by digest; None where one of them cannot be read any
+    more. A layer that nobody knows a name of is named by its digest.
+    """
+    old, new = _by_name(before), _by_name(after)
+    found = []
+    for name in dict.fromkeys((*old, *new)):
+        change = _bytes(new.get(name, ()), kind) - _bytes(old.get(name, ()), kind)
+        packages = (
+            () if contents is None else _packages(old.get(name, ()), new.get(name, ()), contents)
+        )
+        if change:
+            found.append(Growth(name, change, packages))
+    return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
+
+
+def _by_name(image: Held) -> dict[str, tuple[Layer, ...]]:
+    named = len(image.names) == len(image.layers)
+    names = (
+        image.names
+        if named
+        else tuple(f"layer {each.diff.removeprefix('sha256:')[:12]}" for each in image.layers)
+    )
+    found: dict[str, tuple[Layer, ...]] = {}
+    for name, layer in zip(names, image.layers, strict=True):
+        found[name] = (*found.get(name, ()), layer)
+    return found
+
+
+def _bytes(layers: Sequence[Layer], kind: Kind) -> int:
+    return sum(
+        (layer.uncompressed if kind == "uncompressed" else layer.compressed) or 0
+        for layer in layers
+    )
+
+
+def _packages(
+    before: Sequence[Layer], after: Sequence[Layer], contents: Mapping[str, Contents]
+) -> tuple[Package, ...]:
+    old, new = _by_package(before, contents), _by_package(after, contents)
+    found = (
+        Package(
+            name,
+            new.get(name, 0) - old.get(name, 0),
+            "new" if name not in old else "gone" if name not in new else "",
+        )
+        for name in dict.fromkeys((*old, *new))
+    )
+    return tuple(
+        sorted(
+            (each for each in found if each.bytes), key=lambda each: (-abs(each.bytes), each.name)
+        )
+    )
+
+
+def _by_package(layers: Sequence[Layer], contents: Mapping[str, Contents]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for layer in layers:
+        for part in contents[layer.diff].parts:
+            found[part.owner.name] = found.get(part.owner.name, 0) + part.uncompressed
+    return found

@@ -1,0 +1,213 @@
+"""The tables of `slimbake sizes`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from slimbake.console.tables import (
+    HEADINGS,
+    UNMEASURED,
+    markdown,
+    megabytes,
+    readable,
+    size_rows,
+    summary,
+    text_table,
+)
+from slimbake.images import views
+from slimbake.images.change import COUNTED, Change, Changes
+from slimbake.images.detail import Survey
+from slimbake.images.findings import Distance, Duplicate, Findings, findings
+from slimbake.images.views import Row
+
+Table = tuple[Sequence[str], list[tuple[str, ...]]]
+VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
+    "layer": views.by_layer,
+    "package": views.by_package,
+    "directory": views.by_directory,
+}
+_NOUNS = {"layer": "layers", "package": "packages", "directory": "directories"}
+_SHOWN = 10  # duplicates in a text; JSON has all
+
+
+def text(survey: Survey, by: str, changes: Changes | None, as_markdown: bool) -> str:
+    """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
+    words = 2 if by == "image" else 3
+    blocks = [_laid_out(table(survey, by), words, as_markdown)]
+    lines = [summary(survey.measurement), *finding_lines(findings(survey))]
+    blocks.append("\n".join(f"- {line.strip()}" if as_markdown else line for line in lines))
+    if changes:
+        blocks += [_laid_out(change_table(changes), 2, as_markdown), change_summary(changes)]
+    return ("\n\n" if as_markdown or changes else "\n").join(blocks)
+
+
+def _laid_out(made: Table, words: int, as_markdown: bool) -> str:
+    return markdown(*made) if as_markdown else text_table(*made, left=words)
+
+
+def table(survey: Survey, by: str) -> Table:
+    """Headings and rows, by image, layer, package or directory; gzip and zstd where they were
+    measured.
+    """
+    measured = any(found.gzip is not None for found in survey.contents.values())
+    if by == "image":
+        rows = size_rows(survey.measurement)
+        if not measured:
+            return HEADINGS, rows
+        more = [views.compressed(survey, image) for image in survey.measurement.images]
+        return (*HEADINGS, "gzip", "zstd"), [
+            (*row, megabytes(gzip), megabytes(zstd))
+            for row, (gzip, zstd) in zip(rows, more, strict=True)
+        ]
+    words = (
+        ("layer", "holds") if by == "layer" else (by, "version") if by == "package" else (by, "")
+    )
+    compressed = ("gzip", "zstd") if measured else ()
+    headings = (
+        *words,
+        "images",
+        "files",
+        "uncompressed",
+        *compressed,
+        "on a registry",
+        "on a host",
+    )
+    return headings, [
+        _row(row, measured, len(survey.measurement.images)) for row in VIEWS[by](survey)
+    ]
+
+
+def as_json(survey: Survey) -> dict[str, Any]:
+    """Everything, for scripts: bytes; null where unmeasured."""
+    made = survey.measurement.as_json()
+    for image in survey.measurement.images:
+        entry = made["images"][image.name]
+        entry["gzip"], entry["zstd"] = views.compressed(survey, image)
+        for layer in entry["layers"]:
+            found = survey.contents[layer["diff"]]
+            layer.update(gzip=found.gzip, zstd=found.zstd, holds=views.described(found))
+    for by, view in VIEWS.items():
+        made[_NOUNS[by]] = [row.as_json() for row in view(survey)]
+    return {**made, "findings": findings(survey).as_json()}
+
+
+def finding_lines(found: Findings) -> list[str]:
+    """What was found, a line for each; the last of them say how far the lower bound is, where that
+    was measured.
+    """
+    if found.whiteouts:
+        lines = [
+            f"whiteouts: {len(found.whiteouts)}, which hide bytes that are carried all the same"
+        ]
+        lines += [
+            f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})"
+            for copy in found.whiteouts
+        ]
+    else:
+        lines = ["whiteouts: none"]
+    lines += _duplicates("without a reason", [each for each in found.duplicates if not each.reason])
+    for reason in sorted({each.reason for each in found.duplicates if each.reason}):
+        lines += _duplicates(reason, [each for each in found.duplicates if each.reason == reason])
+    for where, what, distance in (
+        ("registry", "one zstd tar of all distinct files", found.registry),
+        ("registry, same compressor for both", "one zstd tar of all distinct files", found.layers),
+        ("host", "all distinct files", found.host),
+    ):
+        if distance:
+            lines.append(f"lower bound on a {where}: {_distance(distance, what)}")
+    return lines
+
+
+def change_table(changes: Changes) -> Table:
+    """A row for each image, and below it one for each of its layers that changed."""
+    entries = (*changes.images, *changes.layers)
+    known = {
+        kind for each in entries for kind, change in each.figures if change != Change(None, None)
+    }
+    kinds = [kind for kind in COUNTED if kind in known]
+    headings = ("image", "layer", *(word for kind in kinds for word in (kind, "change")))
+    rows = []
+    for image in changes.images:
+        for each in (image, *(layer for layer in changes.layers if layer.name == image.name)):
+            of = dict(each.figures)
+            cells = [
+                cell
+                for kind in kinds
+                for cell in _change(of.get(kind, Change(None, None)), each.only)
+            ]
+            layer = (
+                "" if each.layer is None else " -> ".join(_short(digest) for digest in each.layer)
+            )
+            rows.append((each.name if each is image else "", layer, *cells))
+    return headings, rows
+
+
+def change_summary(changes: Changes) -> str:
+    """The change of what the images are together."""
+    words = {"unique_on_registry": "on a registry", "unique_on_host": "on a host"}
+    return "together: " + ", ".join(
+        f"{' ('.join(_change(each))}) {words[name]}" for name, each in changes.together
+    )
+
+
+def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
+    name = (
+        _short(row.name)
+        if row.kind == "layer"
+        else row.name
+        if row.kind != "debian"
+        else f"{row.name} (Debian)"
+    )
+    images = "all" if len(row.images) == fleet > 1 else ", ".join(row.images)
+    compressed = (readable(row.gzip), readable(row.zstd)) if measured else ()
+    sizes = (
+        readable(row.uncompressed),
+        *compressed,
+        readable(row.on_registry),
+        readable(row.on_host),
+    )
+    return (name, row.what, images, f"{row.files:,}", *sizes)
+
+
+def _duplicates(reason: str, found: list[Duplicate]) -> list[str]:
+    if not found:
+        return (
+            [f"contents over 4 kB in two layers: none {reason}"]
+            if reason == "without a reason"
+            else []
+        )
+    waste = sum(each.waste for each in found)
+    lines = [
+        f"contents over 4 kB in two layers: {len(found)}, {readable(waste)} too much; {reason}"
+    ]
+    for each in found[:_SHOWN]:
+        places = {copy.layer: copy for copy in each.copies}.values()
+        where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)
+        lines.append(f"  {each.copies[0].path} {readable(each.uncompressed)}: {where}")
+    if len(found) > _SHOWN:
+        lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
+    return lines
+
+
+def _distance(distance: Distance, what: str) -> str:
+    above = UNMEASURED if distance.above is None else f"{distance.above:+.1%}"
+    return f"{megabytes(distance.now)}, {what} {megabytes(distance.bound)} ({above})"
+
+
+def _change(change: Change, only: str = "") -> tuple[str, str]:
+    if only:
+        return (
+            "gone" if only == "before" else readable(change.after)
+        ), "new" if only == "after" else ""
+    return readable(change.after), "same" if change.bytes == 0 else readable(
+        change.bytes, signed=True
+    )
+
+
+def _short(digest: str | None) -> str:
+    return "none" if digest is None else digest.removeprefix("sha256:")[:12]
+
+
+def _layer(digest: str) -> str:
+    return f"layer {_short(digest)}"

@@ -1,0 +1,156 @@
+"""What a plan costs, counted from the plan alone: whoever made it, it is measured with the same
+rule. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from slimbake.layering.model import Fleet, Group, LayerPlan, Limits, Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Bytes of a whole fleet, and the layers of the image that has most.
+
+    host: each distinct chain of layers once, unpacked. The same layer on two different parents lies
+    there twice. registry: each distinct layer once, compressed, wherever it lies. pulled:
+    compressed bytes that a host with the whole fleet pulls when one item changes, on average over
+    items by their rates: each distinct layer that holds the item. Layers above get other chains,
+    but their blobs are there. unpacked: bytes that the same host then unpacks: the changed layers
+    and all that stand on them. waste: unpacked bytes that images carry and do not need, or have
+    twice, summed over the images.
+    """
+
+    host: int
+    registry: int
+    pulled: float
+    unpacked: float
+    waste: int
+    layers: int
+
+    def value(self, prices: Prices) -> float:
+        """The planner's objective, in bytes; less is better. `unpacked` is not in it: it is time,
+        not room.
+        """
+        return (
+            prices.host * self.host
+            + prices.registry * self.registry
+            + prices.pulled * self.pulled
+            + prices.waste * self.waste
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """No plan without waste takes less: each distinct item once, and what changed pulled alone."""
+
+    host: int
+    registry: int
+    pulled: float
+
+    def value(self, prices: Prices) -> float:
+        return (
+            prices.host * self.host + prices.registry * self.registry + prices.pulled * self.pulled
+        )
+
+
+def cost(fleet: Fleet, plan: LayerPlan) -> Cost:
+    """Count a plan's bytes. Raises KeyError where it names an item or a service that the fleet does
+    not have.
+    """
+    items = fleet.by_key
+    needs = {image.service: image.items for image in fleet.images}
+    host: dict[Group, int] = {}
+    registry: dict[Group, int] = {}
+    rate: dict[Group, float] = {}
+    for group in plan.groups:
+        host[group] = sum(items[key].host for key in group)
+        registry[group] = sum(items[key].registry for key in group)
+        rate[group] = sum(items[key].rate for key in group)
+    rates = sum(items[key].rate for key in _used(fleet)) or 1.0
+    placed = {
+        chain.groups[: depth + 1] for chain in plan.chains for depth in range(len(chain.groups))
+    }
+    waste = sum(
+        sum(host[group] for group in chain.groups)
+        - sum(items[key].host for key in needs[chain.service])
+        for chain in plan.chains
+    )
+    return Cost(
+        host=sum(host[groups[-1]] for groups in placed),
+        registry=sum(registry.values()),
+        pulled=sum(registry[group] * rate[group] for group in registry) / rates,
+        unpacked=sum(host[groups[-1]] * sum(rate[group] for group in groups) for groups in placed)
+        / rates,
+        waste=waste,
+        layers=max((len(chain.groups) for chain in plan.chains), default=0),
+    )
+
+
+def bound(fleet: Fleet) -> Bound:
+    """The lower bound of every plan without waste."""
+    used = [fleet.by_key[key] for key in _used(fleet)]
+    rates = sum(item.rate for item in used) or 1.0
+    return Bound(
+        host=sum(item.host for item in used),
+        registry=sum(item.registry for item in used),
+        pulled=sum(item.registry * item.rate for item in used) / rates,
+    )
+
+
+def moved(fleet: Fleet, plan: LayerPlan, previous: LayerPlan) -> int:
+    """Compressed bytes that hosts pull again although nothing in them changed: what the previous
+    plan had too, but lies in a layer that it had not. A layer is the same if its names are: a new
+    version is no move.
+    """
+    items = fleet.by_key
+    before = {names(group) for group in previous.groups}
+    known = frozenset[str]().union(*before)
+    return sum(
+        items[key].registry
+        for group in plan.groups
+        if names(group) not in before
+        for key in group
+        if name(key) in known
+    )
+
+
+def faults(fleet: Fleet, plan: LayerPlan, limits: Limits) -> tuple[str, ...]:
+    """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers,
+    mixed weights.
+    """
+    found = []
+    needs = {image.service: image.items for image in fleet.images}
+    for chain in plan.chains:
+        held = [key for group in chain.groups for key in group]
+        if missing := needs[chain.service] - set(held):
+            found.append(f"{chain.service} lacks {', '.join(sorted(missing))}")
+        if twice := {key for key in held if held.count(key) > 1}:
+            found.append(f"{chain.service} has twice {', '.join(sorted(twice))}")
+        if len(chain.groups) > limits.free:
+            found.append(f"{chain.service} has {len(chain.groups)} layers of at most {limits.free}")
+        for group in chain.groups:
+            kinds = [fleet.by_key[key].kind for key in group]
+            if not group:
+                found.append(f"{chain.service} has an empty layer")
+            if "weights" in kinds and len(kinds) > 1:
+                found.append(f"{chain.service} has weights beside others in a layer")
+    if absent := set(needs) - {chain.service for chain in plan.chains}:
+        found.append(f"no layers for {', '.join(sorted(absent))}")
+    return tuple(found)
+
+
+def name(key: str) -> str:
+    """The name of an item, from its key."""
+    return key.partition("==")[0]
+
+
+def names(group: Iterable[str]) -> frozenset[str]:
+    """The names of a group's items: what stays when versions change."""
+    return frozenset(map(name, group))
+
+
+def _used(fleet: Fleet) -> frozenset[str]:
+    return frozenset[str]().union(*(image.items for image in fleet.images))

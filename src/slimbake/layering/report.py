@@ -1,0 +1,134 @@
+"""Plans as rows of tables. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from slimbake.layering.change import Change
+from slimbake.layering.cost import Bound, Cost
+from slimbake.layering.model import Fleet, Group, LayerPlan, Prices
+
+GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
+CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")
+COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste", "layers")
+_NAMED = 3  # items of a layer that are named, the heaviest
+
+
+def group_rows(fleet: Fleet, plan: LayerPlan, names: Mapping[Group, str]) -> list[tuple[str, ...]]:
+    """A row for each place where a layer lies: what stands on it is indented below it."""
+    users: dict[tuple[Group, ...], list[str]] = {}
+    for chain in plan.chains:
+        for at in range(len(chain.groups)):
+            users.setdefault(chain.groups[: at + 1], []).append(chain.service)
+
+    def below(above: tuple[Group, ...]) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for place, services in users.items():
+            if place[:-1] == above:
+                group = place[-1]
+                heavy = sorted(group, key=lambda key: (-fleet.by_key[key].host, key))
+                holds = ", ".join(fleet.by_key[key].name for key in heavy[:_NAMED]) + ", ..." * (
+                    len(heavy) > _NAMED
+                )
+                name = "  " * len(above) + (names.get(group) or fleet.by_key[heavy[0]].name)
+                host = sum(fleet.by_key[key].host for key in group)
+                registry = sum(fleet.by_key[key].registry for key in group)
+                shared = ", ".join(services[:4]) + (
+                    f" and {len(services) - 4} more" if len(services) > 4 else ""
+                )
+                rows.append(
+                    (name, shared, holds, str(len(group)), _megabytes(host), _megabytes(registry))
+                )
+                rows.extend(below(place))
+        return rows
+
+    return below(())
+
+
+def duplicated(plan: LayerPlan) -> list[tuple[str, int]]:
+    """Items that lie in several layers, and in how many places of a host."""
+    places = {chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups))}
+    counts = Counter(key for place in places for key in place[-1])
+    return sorted((key, count) for key, count in counts.items() if count > 1)
+
+
+def duplicates(fleet: Fleet, plan: LayerPlan) -> list[str]:
+    """A line for each item that lies twice or more on a host, the heaviest first."""
+    found = sorted(
+        duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0])
+    )
+    return [
+        f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each\n"
+        for key, count in found
+    ]
+
+
+def change_rows(change: Change) -> list[tuple[str, ...]]:
+    """A row for each image that changes: what moves in it, and its bytes."""
+    return [
+        (
+            image.service,
+            ", ".join(f"{name} {old or 'new'} -> {new or 'gone'}" for name, old, new in image.items)
+            or "same packages",
+            f"{image.host / 1e6:+,.1f} MB",
+            _megabytes(image.pulled),
+        )
+        for image in change.images
+    ]
+
+
+def change_summary(change: Change, services: int) -> str:
+    """What a change comes to for the fleet."""
+    return (
+        f"{len(change.images)} of {services} images change: {change.host / 1e6:+,.1f} MB on a host,"
+        f" {change.registry / 1e6:+,.1f} MB on a registry, {_megabytes(change.pulled)} to pull"
+    )
+
+
+def cost_rows(costs: Mapping[str, Cost], least: Bound) -> list[tuple[str, ...]]:
+    """What each plan costs, beside the lower bound, and how far it is from that."""
+    rows = [
+        (
+            name,
+            _beside(each.host, least.host),
+            _beside(each.registry, least.registry),
+            _beside(each.pulled, least.pulled),
+            _megabytes(each.waste),
+            str(each.layers),
+        )
+        for name, each in costs.items()
+    ]
+    return [
+        *rows,
+        (
+            "lower bound",
+            *map(_megabytes, (least.host, least.registry, least.pulled)),
+            _megabytes(0),
+            "",
+        ),
+    ]
+
+
+def verdict(written: Cost, planned: Cost, prices: Prices) -> str:
+    """What the planner would do better, in a line."""
+    if planned.value(prices) >= written.value(prices) - 1:
+        return "The planner finds nothing better."
+    parts = [
+        (planned.host - written.host, "on a host"),
+        (planned.registry - written.registry, "on a registry"),
+        (planned.pulled - written.pulled, "pulled by a typical update"),
+    ]
+    said = [
+        f"{_megabytes(abs(change))} {'more' if change > 0 else 'less'} {where}"
+        for change, where in parts
+    ]
+    return f"The planner's layers: {', '.join(said)}."
+
+
+def _beside(value: float, least: float) -> str:
+    return _megabytes(value) + (f" (+{value / least - 1:.1%})" if least else "")
+
+
+def _megabytes(value: float) -> str:
+    return f"{value / 1e6:,.1f} MB"

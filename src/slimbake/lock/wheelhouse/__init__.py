@@ -1,0 +1,244 @@
+"""The wheelhouse: every file of the locks on this machine, once, so that a build needs no network."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from slimbake.config.model import Manifest
+from slimbake.console.progress import progress
+from slimbake.errors import SetupError
+from slimbake.host.machine import Machine
+from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
+from slimbake.lock import locked, settled
+from slimbake.lock.answers import Located
+from slimbake.lock.model import Family, Pin, Wheel, families
+from slimbake.lock.platforms import MACHINES, fit
+from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
+from slimbake.lock.wheelhouse.unresolved import Unresolved
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wheels:
+    """What a wheelhouse holds of a fleet's locks."""
+
+    by_layer: dict[str, tuple[Held, ...]]  # the lock's name -> its wheels
+    fetched: int
+    # files that were not what they should have been, and were fetched anew
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A wheel that some layer installs."""
+
+    family: Family
+    layer: str
+    platform: str
+    pin: Pin
+    wheel: Wheel
+
+
+def fetch(
+    manifest: Manifest,
+    machine: Machine,
+    store: Store,
+    say: Say,
+    verify: bool = False,
+    only: Collection[str] | None = None,
+) -> Wheels:
+    """Bring every wheel of the locks into the store, verified by hash; what is there is not asked
+    for again.
+
+    `verify`: whatever is there is hashed again; `only`: of these locks, None for all. Raises
+    SetupError where something cannot be had, or is not what the lock names; what was fetched until
+    then stays, and the same command goes on from there.
+    """
+    unresolved = Unresolved(store)
+    wanted = tuple(each for each in _wanted(manifest) if only is None or each.layer in only)
+    found = {each: _held(each, store, unresolved) for each in wanted}
+    damaged = (
+        {held for held in set(found.values()) if held and store.damaged(held)} if verify else set()
+    )
+    for held in sorted(damaged):
+        say(f"{held.path.name} is damaged: it is fetched anew")
+    found = {each: None if held in damaged else held for each, held in found.items()}
+    missing = [each for each, held in found.items() if not held]
+    if missing:
+        with store.exclusively(say):
+            # Another process may have brought some of it by now.
+            missing = [each for each in missing if not _held(each, store, unresolved)]
+            if missing:
+                _bring(
+                    missing, _locate(missing, manifest, machine, say), store, unresolved, machine
+                )
+            found |= {
+                each: _held(each, store, unresolved) for each, held in found.items() if not held
+            }
+    by_layer: dict[str, list[Held]] = {}
+    for each, file in found.items():
+        assert file is not None  # noqa: S101 - it was just put there
+        by_layer.setdefault(each.layer, []).append(file)
+    fetched = len({(each.pin.name, each.pin.version, each.wheel) for each in missing})
+    return Wheels(
+        {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
+        fetched,
+        tuple(sorted(held.path.name for held in damaged)),
+    )
+
+
+def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
+    pins = locked(manifest)
+    for family in families(settled(manifest)):
+        for layer in family.layers:
+            for pin in pins[layer.name]:
+                for wheel in pin.wheels:
+                    on = [
+                        p
+                        for p in layer.platforms
+                        if fit(wheel.file, manifest.python, p) is not None
+                    ]
+                    if on or not any(
+                        fit(wheel.file, manifest.python, p) is not None for p in MACHINES
+                    ):
+                        yield _Wanted(family, layer.name, (on or layer.platforms)[0], pin, wheel)
+
+
+def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
+    if wanted.wheel.sha256:
+        return store.held(wanted.wheel.sha256, wanted.wheel.file, wanted.wheel.bytes)
+    return unresolved.held(wanted.pin, wanted.platform)
+
+
+def _locate(
+    missing: list[_Wanted], manifest: Manifest, machine: Machine, say: Say
+) -> dict[_Wanted, Located]:
+    """Where each wheel can be had now. Raises SetupError where the index has another file than the
+    lock.
+    """
+    from slimbake.lock.uv import NoSolution, Uv  # costs time that a full wheelhouse need not spend
+
+    located: dict[_Wanted, Located] = {}
+    for family, platform in {(each.family, each.platform): None for each in missing}:
+        here = [each for each in missing if (each.family, each.platform) == (family, platform)]
+        with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
+            uv = Uv(family, manifest.file.parent, manifest.python, platform, machine, Path(scratch))
+            try:
+                found = uv.locate(
+                    sorted({(each.pin.name, each.pin.version) for each in here}), "wheels"
+                )
+            except NoSolution as error:
+                hint = (
+                    "`slimbake doctor` shows the indexes of this machine; `slimbake lock` asks them"
+                    " anew"
+                )
+                raise SetupError(f"no index has what the locks name\n{error}", hint) from None
+            for warning in sorted(uv.warnings):
+                say(warning)
+        for each in here:
+            located[each] = _chosen(each, found[each.pin.name])
+    return located
+
+
+def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
+    """The file that the lock names; an index may have got better ones since, or have others in its
+    place.
+    """
+    name, sha256 = wanted.wheel.file, wanted.wheel.sha256
+    best = min(
+        there,
+        key=lambda at: (
+            bool(sha256) and at.wheel.sha256 != sha256,
+            not at.local,
+            at.wheel.file != name,
+        ),
+    )
+    at = best.wheel
+    if not sha256 or at.sha256 in {sha256, ""}:  # without a hash, it is compared when it is taken
+        return best
+    owner = str(Path(unquote(urlsplit(best.url).path)).parent) if best.local else "the index"
+    raise SetupError(
+        f"{name}: {owner} now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
+        f"if you trust the index: `slimbake lock --upgrade {wanted.pin.name}`",
+    )
+
+
+def _bring(
+    missing: list[_Wanted],
+    located: Mapping[_Wanted, Located],
+    store: Store,
+    unresolved: Unresolved,
+    machine: Machine,
+) -> None:
+    once = {(each.pin.name, each.pin.version, each.wheel): each for each in missing}.values()
+    needed = sum(each.wheel.bytes or 0 for each in once)
+    store.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store.root).free
+    if needed > free:
+        raise _full(needed, free, store)
+    packages = machine.packages
+    open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
+    with progress(len(once), needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
+        jobs = [
+            pool.submit(_one, each, located[each], store, unresolved, open_, shown) for each in once
+        ]
+        try:
+            for job in jobs:
+                job.result()
+        except FetchError as error:
+            raise SetupError(
+                str(error), "once that is mended, the same command goes on from here"
+            ) from None
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise _full(needed, shutil.disk_usage(store.root).free, store) from None
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _one(
+    wanted: _Wanted,
+    at: Located,
+    store: Store,
+    unresolved: Unresolved,
+    open_: Open,
+    shown: Callable[[int], None],
+) -> None:
+    address = urlsplit(at.url)
+    if address.scheme == "file":
+        path = Path(unquote(address.path))
+        if wanted.wheel.sha256:
+            store.take(path, wanted.wheel.sha256, wanted.wheel.file)
+        else:
+            unresolved.take(wanted.pin, wanted.platform, path)
+        shown(at.wheel.bytes or 0)
+    elif wanted.wheel.sha256:
+        download(
+            at.url,
+            store.path(wanted.wheel.sha256, wanted.wheel.file),
+            wanted.wheel.sha256,
+            open_,
+            shown,
+        )
+    else:
+        with tempfile.TemporaryDirectory(dir=store.root, prefix=".new-") as scratch:
+            path = Path(scratch) / at.wheel.file
+            download(at.url, path, at.wheel.sha256, open_, shown)
+            unresolved.take(wanted.pin, wanted.platform, path, lasting=False)
+
+
+def _full(needed: int, free: int, store: Store) -> SetupError:
+    return SetupError(
+        f"the wheelhouse needs {needed / 1e6:,.1f} MB more, and {free / 1e6:,.1f} MB are free in"
+        f" {store.root}",
+        f"make room, or name another folder in {VARIABLE}; what is there already stays",
+    )

@@ -1,0 +1,148 @@
+"""Files by their content: each once, under its SHA-256, and folders that hold exactly some of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from slimbake.errors import SetupError
+from slimbake.host.files import locked_file
+from slimbake.inside.fetch import FetchError, hashed
+
+VARIABLE = "SLIMBAKE_WHEELHOUSE"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Held:
+    """A file that the store holds."""
+
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The wheelhouse's folder. It may be copied to a machine without a network as it is."""
+
+    root: Path
+
+    def path(self, sha256: str, file: str) -> Path:
+        return self.root / "sha256" / sha256 / file
+
+    def held(self, sha256: str, file: str, size: int | None) -> Held | None:
+        """The file, where it is there whole: by its size, since whatever is installed is verified
+        by hash anyway.
+        """
+        path = self.path(sha256, file)
+        there = path.is_file() and (size is None or path.stat().st_size == size)
+        return Held(sha256, path) if there else None
+
+    def take(self, source: Path, sha256: str, file: str) -> Path:
+        """Bring in a copy of a file. Raises FetchError where it is another than its hash says."""
+        target = self.path(sha256, file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with half_of(target) as half:
+            shutil.copy2(source, half)
+            if (found := hashed(half)) != sha256:
+                raise FetchError(
+                    f"{source} is not what the lock names: sha256 {found}, wanted {sha256}"
+                )
+        return target
+
+    @contextlib.contextmanager
+    def exclusively(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Hold the store while something is brought into it: of two at once, one brings it for
+        both.
+
+        Raises SetupError where nothing can be written there.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / ".lock").touch()
+        except OSError as error:
+            raise SetupError(
+                f"the wheelhouse cannot be written: {error}", f"{VARIABLE} names another folder"
+            ) from None
+        with locked_file(
+            self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say
+        ):
+            yield
+
+    def damaged(self, held: Held) -> bool:
+        """Whether a file is no longer what its name says; such a one is removed."""
+        if hashed(held.path) == held.sha256:
+            return False
+        held.path.unlink()
+        return True
+
+    def folder(self, files: Iterable[Held], within: str) -> Path:
+        """A folder that holds exactly these files, in its folder `within`; the same files, the same
+        folder.
+
+        A layer whose context held more would be built again with whatever is added to it.
+        """
+        wanted = {held.path.name: held for held in sorted(files)}
+        rows = (within, *(f"{h.sha256} {name}" for name, h in sorted(wanted.items())))
+        key = hashlib.sha256("\n".join(rows).encode())
+        folder = self.root / "contexts" / key.hexdigest()[:32]
+        (folder / within).mkdir(parents=True, exist_ok=True)
+        for path in (folder / within).iterdir():
+            if path.name not in wanted:
+                path.unlink()
+        for name, held in wanted.items():
+            _link(held.path, folder / within / name)
+        return folder
+
+    def clear(self) -> int:
+        """Remove all that it holds; the bytes of it. Whatever a lock names can be fetched again."""
+        held = sum(
+            path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file()
+        )
+        for name in ("sha256", "contexts"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        (self.root / "unresolved.json").unlink(missing_ok=True)
+        return held
+
+
+@contextlib.contextmanager
+def half_of(target: Path) -> Iterator[Path]:
+    """Where a file is put together that then lies at `target` whole, or not at all."""
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)  # a killed process may have left a link to another file
+    try:
+        yield half
+        half.replace(target)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.exists() and (target.samefile(source) or _alike(source, target)):
+        return
+    with half_of(target) as half:
+        try:
+            half.hardlink_to(source)
+        except OSError:  # a file system without links
+            shutil.copy2(source, half)
+
+
+def _alike(source: Path, target: Path) -> bool:
+    a, b = source.stat(), target.stat()
+    return a.st_dev != b.st_dev and (a.st_size, a.st_mtime_ns) == (b.st_size, b.st_mtime_ns)
+
+
+def store() -> Store:
+    """The store of this machine: where SLIMBAKE_WHEELHOUSE says, else among the user's caches."""
+    named = os.environ.get(VARIABLE)
+    return Store(
+        Path(named).absolute()
+        if named
+        else Path(platformdirs.user_cache_dir("slimbake")) / "wheelhouse"
+    )

@@ -1,0 +1,141 @@
+"""`slimbake add`: one more service, from nothing to something that bakes: its entry, its folder,
+its smoke.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from slimbake.config import manifest
+from slimbake.config.model import Manifest
+from slimbake.config.source import source
+from slimbake.errors import ManifestError, UsageError
+from slimbake.host.files import write_atomically
+from slimbake.project.insertion import Entry, insert
+from slimbake.project.skeleton import skeleton
+
+FIRST_PORT, LAST_PORT = 8000, 65535
+_BOM = b"\xef\xbb\xbf"
+
+
+def add(
+    manifest_file: Path, name: str, base: str | None, port: int | None, say: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Put a service at the end of the manifest and lay its folder; the lines that say what to do
+    next.
+
+    Everything is checked before anything is written; all text that stood in the manifest stays as
+    it was. Raises ManifestError where the manifest is wrong already, UsageError where this service
+    cannot be added.
+    """
+    file = manifest_file.resolve()
+    old = manifest(file)
+    text = source(file)
+    if any(service.name == name for service in old.services):
+        raise UsageError(
+            f"services.{name} is in {file.name} already", "edit that entry, or choose another name"
+        )
+    folder = _folder(old, name)
+    new = skeleton(old, name, base)
+    entry: Entry = {
+        **({"base": base} if base else {}),
+        "context": folder,
+        "command": ("python", "-m", new.package),
+        "port": _port(old) if port is None else port,
+        "smoke": "smoke.py",
+    }
+    extended = insert(text, name, entry, file.name)
+    # The folder is not there yet; all else that can be wrong shows with another in its place.
+    elsewhere = {
+        key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
+    }
+    _check(file, name, insert(text, name, elsewhere, file.name))
+    files = new.files(file.parent, entry["port"])
+    _lay(file.parent / folder, folder, files)
+    try:
+        _check(file, name, extended)
+        _write(file, extended)
+    except BaseException:
+        shutil.rmtree(file.parent / folder)
+        raise
+    for path in (file.name, *(f"{folder}/{path}" for path in files)):
+        say(f"wrote {path}")
+    return (
+        (
+            f"services.{name}: {new.what}, port {entry['port']}, on"
+            f" {f'base {base}' if base else 'the runtime'}"
+        ),
+        "next:",
+        f"  slimbake bake {name}   builds it and runs its smoke",
+        f"  {folder}/{new.package}/app.py   is the place of its own work, and /echo an example",
+        (
+            f"  {folder}/smoke.py   says what must hold in its image: change it together with the"
+            " routes"
+        ),
+    )
+
+
+def _folder(old: Manifest, name: str) -> str:
+    """Where the new service's code goes: beside the others'."""
+    parents = Counter(
+        str(PurePosixPath(s.context).parent) for s in old.services if s.context != "."
+    )
+    parent = parents.most_common(1)[0][0] if parents else "services"
+    return str(PurePosixPath(parent, name))
+
+
+def _port(old: Manifest) -> int:
+    used = {service.port for service in old.services if service.port}
+    following = max(used, default=FIRST_PORT - 1) + 1
+    return (
+        following
+        if following <= LAST_PORT
+        else next(p for p in range(FIRST_PORT, LAST_PORT) if p not in used)
+    )
+
+
+def _check(file: Path, name: str, text: str) -> None:
+    """Read the manifest as it would be; what is wrong with it can only be the new entry."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.") as copy:
+        copy.write(text.encode())
+        copy.flush()
+        try:
+            manifest(Path(copy.name))
+        except ManifestError as error:
+            known = tuple(
+                replace(problem, message=problem.message.replace(Path(copy.name).name, file.name))
+                for problem in error.problems
+            )
+            message = "; ".join(f"{problem.path}: {problem.message}" for problem in known)
+            hint = "\n".join(problem.hint for problem in known if problem.hint)
+            raise UsageError(f"the service '{name}' cannot be added: {message}", hint) from None
+
+
+def _lay(target: Path, shown: str, files: Mapping[str, str]) -> None:
+    """Make the folder whole or not at all: it is laid beside its place, and moves there in one
+    step.
+    """
+    if target.exists() or target.is_symlink():
+        raise UsageError(
+            f"{shown} exists already",
+            f"move it away, or write the entry by hand with `context: {shown}`",
+        )
+    near = next(folder for folder in target.parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(dir=near, prefix=".slimbake-add-") as workshop:
+        laid = Path(workshop, "service")
+        for path, content in files.items():
+            (laid / path).parent.mkdir(parents=True, exist_ok=True)
+            (laid / path).write_text(content, "utf-8")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        laid.rename(target)
+
+
+def _write(file: Path, text: str) -> None:
+    before = file.read_bytes()
+    content = (_BOM if before.startswith(_BOM) else b"") + text.encode()
+    write_atomically(file, content, file.stat().st_mode & 0o777)

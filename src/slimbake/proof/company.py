@@ -1,0 +1,102 @@
+"""All passes but each: on the image with all of them, what one alone takes is put back, and the
+smokes run.
+
+That is the image without the pass, made from its other end: to take all others away again would
+take three times as long. What another pass takes too stays away.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from slimbake.catalogue.model import Applied
+from slimbake.evidence import needed
+from slimbake.evidence.model import Finding
+from slimbake.proof.kept import SCARCE, Kept, key
+from slimbake.proof.layers import Layer
+from slimbake.proof.trial import Subject, trial, weighed, workers
+
+Say = Callable[[str], None]
+
+
+def all_but_each(
+    layer: Layer,
+    applied: Mapping[str, Applied],
+    bare: Subject,
+    pruned: Sequence[Subject],
+    kept: Kept,
+    say: Say,
+) -> dict[str, Finding]:
+    """The findings of the passes that were tried now, with what each saves beside all others.
+
+    `bare`: an image without passes, from which files are put back; `pruned`: the images with all
+    that are proven. A smoke that fails without a pass is told with it. Raises SetupError where the
+    engine fails.
+    """
+    carries = frozenset(each.name for each in needed([applied[name] for name in layer.proven]))
+    alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
+    found: dict[str, Finding] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch,
+        ThreadPoolExecutor(workers()) as pool,
+    ):
+
+        def tried(name: str) -> tuple[str, Finding]:
+            finding, names = layer.evidence.passes[name], alone[name]
+            if not names:
+                return name, replace(finding, marginal=0)
+            tar = Path(scratch) / f"{name}.tar"
+            marginal = _copied(bare, applied[name], names, tar)
+            error = ""
+            for subject in pruned:
+                at = key(
+                    subject.digest,
+                    (),
+                    "all but",
+                    key(bare.digest, (applied[name],)),
+                    *sorted(names),
+                )
+                outcome = kept.get(at)
+                if outcome is None:
+                    outcome = trial(subject, (), restored=tar)
+                    kept.put(at, outcome)
+                if not outcome.held and outcome.level not in SCARCE and not error:
+                    error = (
+                        f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
+                    )
+            tar.unlink()
+            say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
+            return name, replace(finding, marginal=marginal, error=error)
+
+        try:
+            found.update(pool.map(tried, alone))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def own(name: str, layer: Layer, carries: Collection[str]) -> frozenset[str]:
+    """The files that a pass alone removes or changes, of those that the layer `carries`; none if it
+    is not.
+    """
+    others = (layer.weighed[other].names for other in carries if other != name)
+    return layer.weighed[name].names.difference(*others) if name in carries else frozenset()
+
+
+def _copied(bare: Subject, applied: Applied, names: frozenset[str], target: Path) -> int:
+    """Write a tar with these files as they are without the pass; the bytes that it saves of them."""
+    saved = 0
+    with weighed(bare, (applied,)) as members, tarfile.open(target, "w") as out:
+        for member, content in members:
+            _, when, name = member.name.split("/", 2)
+            if name in names:
+                saved += member.size if when == "before" else -member.size
+                if when == "before":
+                    out.addfile(member, content)
+    return saved

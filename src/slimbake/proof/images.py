@@ -1,0 +1,153 @@
+"""Images without passes and with all that are proven, measured in full: bytes, start-up, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from slimbake.checks.start import NotStarted, started
+from slimbake.checks.verify import verify
+from slimbake.errors import CheckError
+from slimbake.evidence import FOLDER
+from slimbake.host.files import write_atomically
+from slimbake.host.hardware import hardware
+from slimbake.images import Engine, Source, this_platform
+from slimbake.images.detail import Contents
+from slimbake.images.shelf import Shelf
+from slimbake.images.sizes import Image
+from slimbake.images.survey import survey
+from slimbake.plan.model import Plan, Running
+
+Say = Callable[[str], None]
+FILE = f"{FOLDER}/images.json"
+SHELF = ".slimbake/layers"
+RUNS = 5
+
+
+def measured(
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+) -> dict[str, Any]:
+    """Both images of each service, and both fleets. `bare`, `pruned`: service -> image id. Raises
+    SetupError.
+
+    Bytes are those of the layers, `weights` those of them that are a model's; start-up (seconds)
+    and rss (bytes) are medians of RUNS starts, one after the other, None of a service that does not
+    start by itself. `measured` says where, and the load of the machine before its starts.
+    """
+    shelf = Shelf(root / SHELF)
+    running = {service.service: service for service in plan.services}
+    services: dict[str, dict[str, Any]] = {name: {} for name in pruned}
+    fleets: dict[str, dict[str, Any]] = {}
+    for side, ids in (("without", bare), ("with", pruned)):
+        say(f"measuring the images {side} passes")
+        with contextlib.closing(Engine(ids, this_platform())) as engine:
+            found = survey([Source(engine.images, engine)], shelf, compress=True)
+        fleets[side] = {
+            "host": found.measurement.host,
+            "registry": found.measurement.registry,
+            "services": sorted(ids),
+        }
+        for image in found.measurement.images:
+            services[image.name][side] = _bytes(image, found.contents)
+    # both sides of a service in one go: a machine is busier at times
+    for name, sides in services.items():
+        sides["measured"] = {"machine": hardware(), "load": round(os.getloadavg()[0], 1)}
+        try:
+            for side, ids in (("without", bare), ("with", pruned)):
+                start = started(ids[name], running[name], RUNS)
+                sides[side] |= {
+                    "image": ids[name],
+                    "startup": round(start.startup, 3),
+                    "rss": start.rss,
+                }
+        except NotStarted as error:
+            say(f"{name}: start-up and memory are not measured: {error.message}")
+            for side, ids in (("without", bare), ("with", pruned)):
+                sides[side] |= {"image": ids[name], "startup": None, "rss": None}
+            continue
+        say(
+            f"{name}: starts in {sides['with']['startup']:.2f} s, without passes"
+            f" {sides['without']['startup']:.2f} s"
+        )
+    return {"services": services, "fleet": fleets}
+
+
+def fresh(bare: Mapping[str, str], pruned: Mapping[str, str], root: Path) -> bool:
+    """Whether these very images were measured, by their ids, and as one fleet."""
+    told = read(root)
+    services, fleets = told.get("services", {}), told.get("fleet", {})
+    return all(
+        fleets.get(side, {}).get("services") == sorted(ids)
+        and all(services.get(name, {}).get(side, {}).get("image") == ids[name] for name in pruned)
+        for side, ids in (("without", bare), ("with", pruned))
+    )
+
+
+def _bytes(image: Image, contents: Mapping[str, Contents]) -> dict[str, int]:
+    layers = [contents[layer.diff] for layer in image.layers]
+    return {
+        "uncompressed": image.uncompressed,
+        "gzip": sum(layer.gzip or 0 for layer in layers),
+        "zstd": sum(layer.zstd or 0 for layer in layers),
+        "weights": sum(
+            p.uncompressed for layer in layers for p in layer.parts if p.owner.kind == "weights"
+        ),
+    }
+
+
+def verified(
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+) -> None:
+    """Run the verify of every service on its image, or start it where it has none. Raises
+    CheckError with all faults.
+
+    A service that does not start by itself without passes either, since it needs another one, is
+    not at fault.
+    """
+    failed = []
+    for service in plan.services:
+        name = service.service
+        if name not in pruned:
+            continue
+        if service.verify:
+            found = verify(plan, name, pruned[name], root)
+            error = "" if found.holds else found.error
+            say(f"{name}: verify {'does not hold' if error else 'holds'}")
+        else:
+            error = _does_not_start(service, bare[name], pruned[name])
+            say(f"{name}: {'does not start' if error else 'starts as it does without passes'}")
+        failed += [f"{name}: {error}"] if error else []
+    if failed:
+        raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))
+
+
+def _does_not_start(service: Running, bare: str, pruned: str) -> str:
+    """Why an image does not start that does so without passes; "" where that is not so."""
+    try:
+        started(pruned, service, 1)
+    except NotStarted as error:
+        try:
+            started(bare, service, 1)
+        except NotStarted:
+            return ""
+        return error.message
+    return ""
+
+
+def write(found: Mapping[str, Any], root: Path) -> None:
+    """Put what was measured into the repository, beside what is known of other services."""
+    known = read(root)
+    for key, value in found.items():
+        known[key] = {**known.get(key, {}), **value}
+    write_atomically(root / FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read(root: Path) -> dict[str, Any]:
+    """What was measured; empty where nothing was."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads((root / FILE).read_text("utf-8")))
+    return {}

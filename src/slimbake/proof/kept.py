@@ -1,0 +1,61 @@
+"""Outcomes of trials by what was tried: a prove or a search that was interrupted goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from slimbake.catalogue.model import Applied
+from slimbake.host.files import write_atomically
+from slimbake.proof.trial import Outcome
+
+SCARCE = ("time", "memory")  # levels at which the machine may be to blame
+
+
+def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
+    """Of a trial: the same subject (its digest), passes that do the same, and whatever else there
+    is about it.
+    """
+    does = [each.as_json() | {"name": ""} for each in passes]
+    return hashlib.sha256(json.dumps([subject, does, more], sort_keys=True).encode()).hexdigest()
+
+
+class Kept:
+    """A folder of answers, a file for each. What is kept never ages: its key holds all that it
+    depends on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Outcome | None:
+        """What came of a trial; None where it was never run to its end."""
+        with contextlib.suppress(TypeError):
+            return Outcome(**self.get_json(key))
+        return None
+
+    def put(self, key: str, outcome: Outcome) -> None:
+        """Keep what came of a trial, but for one that ran out of time or memory: that may be the
+        machine's fault.
+        """
+        if outcome.level not in SCARCE:
+            self.put_json(key, outcome.as_json())
+
+    def get_json(self, key: str) -> Any:
+        """Any other answer; None where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self._file(key).read_text("utf-8"))
+        return None
+
+    def put_json(self, key: str, answer: Any) -> None:
+        """Keep any other answer."""
+        write_atomically(self._file(key), json.dumps(answer).encode())
+
+    def _file(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"

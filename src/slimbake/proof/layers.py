@@ -1,0 +1,204 @@
+"""Tries the passes of one layer: each alone, then all together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slimbake.catalogue.model import Applied, Pass
+from slimbake.errors import UsageError
+from slimbake.evidence import FOLDER, committed
+from slimbake.evidence.model import Evidence, Finding, Question, stale
+from slimbake.host.files import write_atomically
+from slimbake.images import this_platform
+from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
+from slimbake.proof.kept import Kept
+from slimbake.proof.trial import Subject
+from slimbake.proof.trials import Trials
+from slimbake.proof.weigh import weigh
+
+Say = Callable[[str], None]
+KEPT = ".slimbake/trials"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of packages while its passes are tried."""
+
+    question: Question
+    evidence: Evidence
+    weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
+    # the passes that were tried now, and those of which it is not known what is without them
+    new: frozenset[str]
+
+    @property
+    def proven(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, finding in sorted(self.evidence.passes.items())
+            if finding.verdict == "proven"
+        )
+
+    def with_findings(self, findings: Mapping[str, Finding]) -> Layer:
+        """The layer with more said of some passes."""
+        return replace(
+            self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be tried on one layer, and what is known of it."""
+
+    question: Question
+    before: Evidence | None
+    # every pass that applies to the layer, by its name
+    applying: Mapping[str, tuple[Pass, Applied]]
+    known: Mapping[str, Finding]  # what is fresh, and not tried again
+    wanted: tuple[str, ...]  # the passes that are tried
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Those of the known that were proven by a run that broke off before it asked what fails
+        without them.
+        """
+        return frozenset(
+            n
+            for n, found in self.known.items()
+            if found.verdict == "proven" and found.marginal is None
+        )
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What was proven of another state of the layer: it cannot stand in one file beside what is
+        tried now.
+        """
+        before = self.before.passes if self.before and self.wanted else {}
+        left = self.applying.keys() - self.known.keys() - {*self.wanted}
+        return tuple(
+            sorted(name for name in left if name in before and before[name].verdict == "proven")
+        )
+
+
+def work_of(
+    question: Question,
+    passes: Sequence[Pass],
+    root: Path,
+    names: Collection[str] = (),
+    *,
+    only_stale: bool = False,
+) -> Work:
+    """What is to be tried on a layer. `names`: only these; `only_stale`: only those without fresh
+    evidence.
+
+    The others stay as they were found, if that is fresh.
+    """
+    before = committed(root, question.layer)
+    applying = {
+        each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))
+    }
+    fresh = {
+        n: before.passes[n]
+        for n, (each, _) in applying.items()
+        if before and not stale(question, before, each)
+    }
+    wanted = tuple(
+        n for n in applying if (not names or n in names) and not (only_stale and n in fresh)
+    )
+    known = {n: found for n, found in fresh.items() if n not in wanted}
+    return Work(question, before, applying, known, wanted)
+
+
+def expect_nothing_lost(works: Sequence[Work]) -> None:
+    """Raises UsageError where some passes alone are wanted, and the evidence of others would go
+    with them.
+    """
+    if lost := {work.question.layer: work.lost for work in works if work.lost}:
+        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in lost.items())
+        raise UsageError(
+            f"the evidence of other proven passes is stale, and would be gone\n{told}",
+            "`slimbake prove --stale` tries these too",
+        )
+
+
+def prove_layer(
+    work: Work,
+    subjects: Mapping[str, Subject],
+    root: Path,
+    say: Say,
+    *,
+    unpruned: str,
+    below: Passes = (),
+) -> Layer:
+    """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
+    together.
+
+    `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that
+    it stands on. Raises SetupError where the engine fails, and as `ablated` does; the same call
+    goes on from there.
+    """
+    question, applying, known, wanted = work.question, work.applying, work.known, work.wanted
+    trying = [subjects[name] for name in question.checks]
+    say(
+        f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
+        f" {', '.join(question.checks)}"
+    )
+    new = frozenset({*wanted, *work.unfinished})
+    weighed = (
+        dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
+        if new
+        else {}
+    )
+    if not wanted and work.before:
+        return Layer(question, work.before, weighed, new)
+    trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
+    found = ablated(
+        [Candidate(*applying[name], weighed[name]) for name in wanted],
+        trials,
+        (
+            *below,
+            *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
+        ),
+    )
+    for name in matching_nothing(found):
+        near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
+        say(f"{question.layer}: {name} matches nothing{near}")
+    evidence = Evidence(
+        layer=question.layer,
+        platform=this_platform(),
+        inputs=question.inputs,
+        unpruned=unpruned,
+        checks=dict(question.checks),
+        passes={**known, **found},
+    )
+    return Layer(question, evidence, weighed, new)
+
+
+def file_of(question: Question, root: Path) -> Path:
+    """Where the evidence of a layer lies."""
+    return root / FOLDER / f"{question.layer}.json"
+
+
+def write(layer: Layer, root: Path) -> None:
+    """Put what was found into the repository."""
+    write_atomically(file_of(layer.question, root), layer.evidence.text().encode())
+
+
+@contextlib.contextmanager
+def unless_it_holds(questions: Sequence[Question], root: Path) -> Iterator[None]:
+    """Put the evidence of layers back as it was where the block does not come to its end: images
+    are built with it.
+    """
+    files = [file_of(question, root) for question in questions]
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, content in before.items():
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                write_atomically(file, content)
+        raise

@@ -1,0 +1,80 @@
+"""Committed evidence, found out anew for a sample: what nobody measured does not survive."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake.catalogue.model import Applied, Pass
+from slimbake.evidence import committed
+from slimbake.evidence.model import Finding, Question, stale
+from slimbake.proof.ablation import Candidate, ablated
+from slimbake.proof.kept import Kept
+from slimbake.proof.model import Compared
+from slimbake.proof.trial import Subject
+from slimbake.proof.trials import Trials
+from slimbake.proof.weigh import weigh
+
+Say = Callable[[str], None]
+# by which compressed bytes may differ: compressors of two versions do not agree to the byte
+NEARLY = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One finding that is found out again."""
+
+    question: Question
+    each: Pass
+    applied: Applied
+    finding: Finding
+
+
+def draw(
+    questions: Sequence[Question], passes: Sequence[Pass], root: Path, count: int, seed: int
+) -> list[Drawn]:
+    """So many findings of fresh evidence, by chance; the same seed draws the same."""
+    urn = []
+    for question in questions:
+        evidence = committed(root, question.layer)
+        for each in passes:
+            applied = each.applied(question.pins)
+            if evidence and applied and not stale(question, evidence, each):
+                urn.append(Drawn(question, each, applied, evidence.passes[each.name]))
+    return random.Random(seed).sample(urn, min(count, len(urn)))  # noqa: S311 - no secret
+
+
+def compared(
+    drawn: Sequence[Drawn], subjects: Mapping[str, Subject], say: Say
+) -> tuple[Compared, ...]:
+    """Weigh and try each again, alone, with nothing that is kept. Raises SetupError."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix="slimbake-sample-") as scratch:
+        for one in drawn:
+            trying = [subjects[name] for name in one.question.checks]
+            (weighed,) = weigh(trying[0], (one.applied,))
+            trials = Trials(trying, Kept(Path(scratch)), say)
+            now = ablated([Candidate(one.each, one.applied, weighed)], trials)[one.each.name]
+            found.append(Compared(one.question.layer, one.each.name, difference(one.finding, now)))
+    return tuple(found)
+
+
+def difference(before: Finding, now: Finding) -> str:
+    """How a finding differs from the one that is committed; "" where it does not."""
+    # alone it held
+    in_company = before.verdict == "refuted" and before.error.startswith("together ")
+    if before.verdict != now.verdict and not in_company:
+        return f"{before.verdict} in the evidence, now {now.verdict}: {now.error.strip()[-300:]}".rstrip(
+            ": "
+        )
+    if (before.files, before.bytes) != (now.files, now.bytes):
+        return (
+            f"{before.files} files and {before.bytes} bytes in the evidence, now {now.files} and"
+            f" {now.bytes}"
+        )
+    if abs(before.zstd - now.zstd) > NEARLY * max(abs(before.zstd), abs(now.zstd), 1000):
+        return f"{before.zstd} bytes compressed in the evidence, now {now.zstd}"
+    return ""

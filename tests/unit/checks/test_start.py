@@ -1,0 +1,107 @@
+"""The program that starts an image's command once, run on commands of this machine; durations as
+people write them.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from slimbake.config.report import RefusedError
+from slimbake.config.sizes import seconds
+from slimbake.inside import start
+
+
+def asked(code: str, port: int | None = None, limit: float = 20) -> Any:
+    """What the program says of `python -c CODE`."""
+    given = {"command": [sys.executable, "-c", dedent(code)], "port": port, "limit": limit}
+    done = subprocess.run(
+        [sys.executable, start.__file__, json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+LISTENS = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+
+
+def test_start_up_is_until_the_port_accepts(port: int) -> None:
+    found = asked("import time; time.sleep(0.3)\n" + LISTENS.format(port=port), port)
+    assert 0.3 < found["startup"] < 5
+    assert 4_000_000 < found["rss"] < 60_000_000
+
+
+def test_resident_is_the_peak_of_the_whole_tree_not_what_is_left_of_it(port: int) -> None:
+    alone = asked(LISTENS.format(port=port), port)["rss"]
+    child = "'x = 30_000_000 * chr(120); import time; print(flush=True); time.sleep(60)'"
+    found = asked(
+        f"""
+        import subprocess, sys
+        subprocess.Popen([sys.executable, "-c", {child}], stdout=subprocess.PIPE).stdout.readline()
+        {LISTENS.format(port=port)}
+        """,
+        port,
+    )
+    assert found["rss"] > alone + 30_000_000
+
+
+def test_a_command_without_a_port_is_run_with_help() -> None:
+    found = asked("import sys; x = b'x' * 30_000_000; sys.exit(sys.argv[1:] != ['--help'])")
+    assert found["startup"] > 0
+    assert found["rss"] > 30_000_000
+
+
+def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
+    ends = "import sys; print('a', file=sys.stderr); sys.exit('no model')"
+    told = "a\nno model"
+    assert asked(ends, port) == {
+        "error": f"ended with exit code 1 before it listened on port {port}",
+        "words": told,
+    }
+    assert asked(ends) == {"error": "ended with exit code 1 with --help", "words": told}
+    hangs = "import time; print('loading', flush=True); time.sleep(60)"
+    late = {"error": f"does not listen on port {port} within 0.5 s", "words": "loading"}
+    assert asked(hangs, port, 0.5) == late
+    assert asked(hangs, None, 0.5) == {
+        "error": "does not end within 0.5 s with --help",
+        "words": "loading",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("3s", 3), (3, 3), ("3", 3), ("2500ms", 2.5), (" 1.5 s ", 1.5)]
+)
+def test_a_duration_is_kept_in_seconds(written: str | int, meant: float) -> None:
+    assert seconds(written) == meant
+
+
+@pytest.mark.parametrize("written", ["", "s", "3m", "-1s", "1e3", "0.1ms"])
+def test_what_is_no_duration_is_refused(written: str) -> None:
+    with pytest.raises(RefusedError):
+        seconds(written)
+
+
+@pytest.mark.parametrize(
+    ("command", "port"), [(["/nowhere/uvicorn"], 8000), ([], 8000), ([], None)]
+)
+def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(
+    command: list[str], port: int | None
+) -> None:
+    found = start.start(command, port, 1)
+    assert found["error"].startswith("cannot be run: ") and found["words"] == ""

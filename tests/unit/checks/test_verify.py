@@ -1,0 +1,277 @@
+"""The program that runs a service's verify beside the service, run as a process as the container
+does it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from tests.engine.registries import free_port
+
+from slimbake.checks.verify import START, question
+
+Run = Callable[..., dict[str, Any]]
+
+SERVES = """
+import http.server, json, os, signal, sys, time, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path == "/die":
+            sys.stderr.write("out of luck\\n"); sys.stderr.flush(); os._exit(3)
+        if self.path == "/behind":
+            with urllib.request.urlopen(os.environ["BEHIND_URL"] + "/asked?a=1", b'{"n": 1}') as answer:
+                body = answer.read()
+        elif self.path == "/env":
+            body = json.dumps({"pid": os.getpid(), "word": os.environ.get("WORD")}).encode()
+        else:
+            body = b'{"path": "%s"}' % self.path.encode()
+        self.send_response(404 if self.path == "/none" else 200)
+        if self.path == "/stream":
+            self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
+            for word in (b"one", b"two"): self.wfile.write(b"3\\r\\n" + word + b"\\r\\n")
+            self.wfile.write(b"0\\r\\n\\r\\n"); return
+        self.send_header("Content-Length", str(len(body) + 5 * (self.path == "/cut"))); self.end_headers()
+        self.wfile.write(body); self.close_connection = True
+    def do_POST(self):
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200); self.end_headers(); self.wfile.write(sent); self.close_connection = True
+    def log_message(self, *_): pass
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("serving", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a verify of this text on a service of that text; what was found, and what was said
+    besides.
+    """
+
+    def call(
+        check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 20.0
+    ) -> dict[str, Any]:
+        port = free_port()
+        (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
+        (tmp_path / "verify.py").write_text(dedent(check))
+        command = [sys.executable, "-S", str(tmp_path / "serves.py")]
+        given = question(
+            tmp_path / "verify.py", "app/verify.py", command, 3, port if listens else None, limit
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", START],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        (line,) = done.stdout.splitlines()
+        found = dict(json.loads(line))
+        assert done.returncode == (0 if found["holds"] else 1)
+        assert found["holds"] == (not found["error"])
+        return {**found, "said": done.stderr}
+
+    return call
+
+
+def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(run: Run) -> None:
+    found = run("""
+        def verify(service):
+            print("checking")
+            assert service.get("/a").json() == {"path": "/a"}
+            assert service.get("/none").status == 404
+            assert service.post("/", {"ü": 1}).text == '{"\\\\u00fc": 1}'
+            assert service.post("/", body=b"raw").body == b"raw"
+            streamed = service.get("/stream")
+            assert streamed.pieces == (b"one", b"two") and streamed.headers["transfer-encoding"] == "chunked"
+        """)
+    assert found["error"] == ""
+    assert 0 < found["startup"] < found["seconds"] < 20
+    assert 5e6 < found["rss"] < 1e9
+    assert "checking\n" in found["said"] and "serving\n" in found["said"]
+
+
+def test_a_verify_that_fails_says_where(run: Run) -> None:
+    found = run("""
+        def verify(service):
+            compare(service.get("/a").json())
+
+        def compare(answer):
+            assert answer == {"path": "/b"}, answer
+        """)
+    assert [line for line in found["error"].splitlines() if set(line) - set(" ^~")] == [
+        '  File "app/verify.py", line 3, in verify',
+        '    compare(service.get("/a").json())',
+        '  File "app/verify.py", line 6, in compare',
+        '    assert answer == {"path": "/b"}, answer',
+        "AssertionError: {'path': '/a'}",
+    ]
+
+
+def test_a_verify_that_hangs_is_cut_off_and_says_where(run: Run) -> None:
+    found = run(
+        """
+        import time
+        def verify(service):
+            service.get("/a")
+            time.sleep(25)
+        """,
+        limit=1.0,
+    )
+    assert found["error"].startswith("it has not ended within 1 s, and hangs here:\n")
+    assert 'File "app/verify.py", line 5, in verify' in found["error"]
+
+
+def test_a_service_that_never_listens_is_told_from_a_check_that_hangs(run: Run) -> None:
+    serves = "import time\nprint('loading', flush=True)\ntime.sleep(25)"
+    found = run("def verify(service): service.get('/')", serves, limit=1.0)
+    assert "in start" in found["error"] and found["error"].endswith("its last words:\n  loading")
+
+
+def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: Run) -> None:
+    found = run(
+        "def verify(service): service.get('/')", "import sys\nsys.exit('DATABASE: is not set')"
+    )
+    first, *rest = found["error"].splitlines()
+    assert first.startswith(
+        "it does not start: the service ended by itself, with exit code 1 before it listened on"
+    )
+    assert rest == ["its last words:", "  DATABASE: is not set"]
+
+
+def test_a_service_that_dies_on_a_request_is_reported_with_its_last_words(run: Run) -> None:
+    found = run("def verify(service): service.get('/die')")
+    assert found["error"].splitlines()[-4:] == [
+        "the service ended by itself, with exit code 3",
+        "its last words:",
+        "  serving",
+        "  out of luck",
+    ]
+    assert "line 1, in verify" in found["error"]
+
+
+def test_a_service_that_dies_behind_the_back_of_its_verify_is_found_out(run: Run) -> None:
+    found = run("""
+        import contextlib
+        def verify(service):
+            with contextlib.suppress(Exception):
+                service.get("/die")
+        """)
+    assert found["error"].startswith("the service ended by itself, with exit code 3")
+
+
+def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
+    error = run("def verify(service): service.get('/cut')")["error"]
+    assert "IncompleteRead" in error and error.endswith("its last words:\n  serving")
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        ("lambda *_: None", "it did not end within 5 s of SIGTERM"),
+        (
+            "signal.SIG_DFL",
+            "it has no handler for SIGTERM, which process 1 of a container then ignores",
+        ),
+    ],
+)
+def test_a_service_that_would_not_end_with_its_container_is_found_out(
+    handler: str, error: str, run: Run
+) -> None:
+    serves = SERVES.replace("lambda *_: os._exit(0)", handler)
+    assert run("def verify(service): service.get('/')", serves)["error"] == error
+
+
+def test_a_service_finds_its_upstreams_and_the_check_what_they_were_asked(run: Run) -> None:
+    found = run("""
+        import contextlib
+        def verify(service):
+            behind = service.upstream(lambda method, path, body: {"got": [method, path, body]}, "BEHIND_URL")
+            expected = {"got": ["POST", "/asked?a=1", {"n": 1}]}
+            assert service.get("/behind").json() == expected
+            assert (behind.asked[0].path, behind.asked[0].body) == ("/asked?a=1", {"n": 1})
+            behind.down()
+            with contextlib.suppress(ConnectionError, OSError):
+                assert service.get("/behind").status != 200
+            behind.up()
+            assert service.get("/behind").json() == expected
+        """)
+    assert found["error"] == ""
+
+
+def test_an_upstream_whose_expectation_fails_fails_the_verify(run: Run) -> None:
+    found = run("""
+        import contextlib
+        def answer(method, path, body):
+            assert body == {"n": 2}, body
+        def verify(service):
+            service.upstream(answer, "BEHIND_URL")
+            with contextlib.suppress(Exception):
+                service.get("/behind")
+        """)
+    assert "line 4, in answer" in found["error"] and "AssertionError: {'n': 1}" in found["error"]
+
+
+def test_a_restart_makes_a_new_process_with_the_new_variables(run: Run) -> None:
+    found = run("""
+        def verify(service):
+            before = service.get("/env").json()
+            service.env["WORD"] = "new"
+            service.restart()
+            after = service.get("/env").json()
+            assert before["pid"] != after["pid"] and (before["word"], after["word"]) == (None, "new")
+        """)
+    assert found["error"] == ""
+
+
+def test_a_command_is_run_as_often_as_wanted(run: Run) -> None:
+    found = run(
+        """
+        def verify(service):
+            service.env["GREETING"] = "ähm"
+            done = service.run("a", "b", stdin="日本")
+            assert (done.code, done.stdout, done.stderr) == (4, "ähm日本", "['a', 'b']"), done
+            assert service.run().stderr == "[]"
+        """,
+        """
+        import os, sys
+        sys.stdout.buffer.write(os.environ["GREETING"].encode() + sys.stdin.buffer.read())
+        sys.stderr.write(str(sys.argv[1:]))
+        sys.exit(4)
+        """,
+        listens=False,
+    )
+    assert found["error"] == ""
+    assert 0 < found["startup"] < found["seconds"] and found["rss"] > 1e6
+
+
+def test_a_command_does_not_listen(run: Run) -> None:
+    found = run("def verify(service): service.get('/')", listens=False)
+    assert found["error"] == "a service without a port does not listen: call run()"
+
+
+@pytest.mark.parametrize(
+    ("check", "error"),
+    [
+        ("def verify(service): ...", "nothing of the service was called: that proves nothing"),
+        ("def verified(service): ...", "app/verify.py does not define verify(service)"),
+        ("def verify(service): raise SystemExit(0)", "SystemExit: 0"),
+        ("import serves", "ModuleNotFoundError: No module named 'serves'"),
+        ("def verify(service)", "SyntaxError: expected ':'"),
+    ],
+)
+def test_a_verify_that_checks_nothing_fails(check: str, error: str, run: Run) -> None:
+    found = run(check)
+    assert found["error"].splitlines()[-1] == error
+    assert (found["startup"], found["rss"]) == (None, None)

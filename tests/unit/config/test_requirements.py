@@ -1,0 +1,243 @@
+"""Requirements, whichever way they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.config import manifest
+from slimbake.config.model import LocalPackage, Requirements
+from slimbake.errors import ManifestError
+
+COMMON = {"libs/common/pyproject.toml": '[project]\nname = "Atlas_Common"\nversion = "1"\n'}
+PACKAGE = LocalPackage("atlas-common", "libs/common", ("setuptools>=40.8.0",))
+
+
+def read(folder: Path, requirements: str, files: Mapping[str, str]) -> Requirements:
+    for name, content in {**COMMON, "services/api/app.py": "", **files}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / "services.yaml").write_text(
+        'project: atlas\npython: "3.11"\nservices:\n'
+        f"  api:\n    context: services/api\n    requirements: {requirements}\n"
+    )
+    return manifest(folder / "services.yaml").services[0].requirements
+
+
+def problem(folder: Path, requirements: str, files: Mapping[str, str]) -> str:
+    with pytest.raises(ManifestError) as caught:
+        read(folder, requirements, files)
+    (only,) = caught.value.problems
+    return str(only)
+
+
+def test_a_list_holds_packages_and_folders_relative_to_the_manifest(tmp_path: Path) -> None:
+    written = (
+        '["httpx[http2]>=0.27,<1", libs/common, numpy==2.* , "tomli; python_version < \'3.12\'",'
+        " ./libs/common]"
+    )
+    assert read(tmp_path, written, {}) == Requirements(
+        specs=("httpx[http2]>=0.27,<1", "numpy==2.*", "tomli; python_version < '3.12'"),
+        packages=(PACKAGE,),
+    )
+
+
+def test_a_file_holds_folders_relative_to_itself_and_includes_others(tmp_path: Path) -> None:
+    files = {
+        "services/api/requirements.txt": (
+            "# what api needs\n"
+            "fastapi>=0.115   # the framework\n"
+            "\n"
+            "-r ../shared/more.txt\n"
+            "-e ../../libs/common\n"
+            "uvicorn \\\n"
+            "    >=0.30\n"
+            "fastapi>=0.115\n"
+        ),
+        "services/shared/more.txt": "\ufeff../../libs/common\r\n--requirement=last.txt\r\n",
+        "services/shared/last.txt": "numpy",
+    }
+    assert read(tmp_path, "requirements.txt", files) == Requirements(
+        specs=("fastapi>=0.115", "numpy", "uvicorn >=0.30"),
+        packages=(PACKAGE,),
+        files=(
+            "services/api/requirements.txt",
+            "services/shared/more.txt",
+            "services/shared/last.txt",
+        ),
+    )
+
+
+def test_a_hash_mark_inside_a_word_begins_no_comment(tmp_path: Path) -> None:
+    text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": "a#b\n"})
+    assert text.startswith("services/api/requirements.txt:1:1: 'a#b' is no requirement")
+
+
+def test_a_pyproject_gives_its_dependencies_and_not_itself(tmp_path: Path) -> None:
+    files = {
+        "services/api/pyproject.toml": (
+            '[project]\nname = "api"\ndependencies = ["httpx>=0.27", "fastapi"]\n'
+        )
+    }
+    assert read(tmp_path, "pyproject.toml", files) == Requirements(
+        specs=("httpx>=0.27", "fastapi"), files=("services/api/pyproject.toml",)
+    )
+
+
+def test_a_pyproject_without_dependencies_requires_nothing(tmp_path: Path) -> None:
+    files = {"services/api/pyproject.toml": "[tool.other]\n"}
+    assert read(tmp_path, "pyproject.toml", files).specs == ()
+
+
+def test_the_sources_of_uv_place_a_dependency_in_the_repository(tmp_path: Path) -> None:
+    table = '[tool.uv.sources]\nAtlas-Common = { path = "../../libs/common", editable = true }\n'
+    head = '[project]\nname = "api"\ndependencies = ["atlas_common", "httpx"]\n'
+    files = {"services/api/pyproject.toml": head + table}
+    found = read(tmp_path, "pyproject.toml", files)
+    assert (found.specs, found.packages) == (("httpx",), (PACKAGE,))
+
+
+def test_a_member_of_the_workspace_is_found_from_below(tmp_path: Path) -> None:
+    table = "[tool.uv.sources]\natlas-common = { workspace = true }\n"
+    files = {
+        "services/api/pyproject.toml": (
+            f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}'
+        ),
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["services/*", "libs/*"]\n',
+    }
+    assert read(tmp_path, "pyproject.toml", files).packages == (PACKAGE,)
+
+
+def test_a_workspace_that_reaches_out_of_the_repository_is_refused(tmp_path: Path) -> None:
+    table = "[tool.uv.sources]\natlas-common = { workspace = true }\n"
+    files = {
+        "services/api/pyproject.toml": (
+            f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}'
+        ),
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["../libs/*"]\n',
+    }
+    assert "'../libs/*' lies outside the repository" in problem(tmp_path, "pyproject.toml", files)
+
+
+def test_a_file_that_two_services_name_is_reported_once(tmp_path: Path) -> None:
+    files = {
+        "services/api/requirements.txt": "-r ../shared.txt\n-r ../shared.txt\n",
+        "services/shared.txt": "numpy 2\n",
+    }
+    assert problem(tmp_path, "requirements.txt", files).startswith("services/shared.txt:1:1: ")
+
+
+def test_a_base_finds_its_file_beside_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("./libs/common\nnumpy\n")
+    (tmp_path / "libs" / "common").mkdir(parents=True)
+    (tmp_path / "libs" / "common" / "pyproject.toml").write_text(
+        COMMON["libs/common/pyproject.toml"]
+    )
+    (tmp_path / "services.yaml").write_text(
+        'project: atlas\npython: "3.11"\nbases:\n  web: {requirements: base.txt}\nservices: {}\n'
+    )
+    (base,) = manifest(tmp_path / "services.yaml").bases
+    assert base.requirements == Requirements(("numpy",), (PACKAGE,), ("base.txt",))
+
+
+@pytest.mark.parametrize(
+    "line", ["~/libs/common", "/libs/common", "file:../libs/common", "../../../libs/common"]
+)
+def test_nothing_outside_the_repository_can_be_required(tmp_path: Path, line: str) -> None:
+    text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": f"{line}\n"})
+    assert text.startswith(f"services/api/requirements.txt:1:1: '{line}' ")
+
+
+@pytest.mark.parametrize(
+    "line", ["-r", "-e", "--find-links ../wheels", "--no-binary=:all:", "-", "-x y"]
+)
+def test_every_other_option_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    text = problem(
+        tmp_path, "requirements.txt", {"services/api/requirements.txt": f"numpy\n{line}\n"}
+    )
+    assert text.startswith("services/api/requirements.txt:2:1: ")
+
+
+UV_LOCK = """
+version = 1
+[[package]]
+name = "api"
+version = "1"
+source = { virtual = "." }
+dependencies = [
+    { name = "uvicorn", extra = ["standard"] }, { name = "atlas-common" }, { name = "win", marker = "os_name == 'nt'" },
+]
+[package.dev-dependencies]
+dev = [{ name = "pytest" }]
+[[package]]
+name = "uvicorn"
+version = "0.54.0"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "click" }]
+optional-dependencies = { standard = [{ name = "websockets" }], other = [{ name = "pytest" }] }
+[[package]]
+name = "click"
+version = "8.5"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "uvicorn" }]
+[[package]]
+name = "websockets"
+version = "17.4"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "pytest"
+version = "9"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "win"
+version = "1"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "colour", version = "2", marker = "python_version > '3'" }]
+[[package]]
+name = "colour"
+version = "1"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "colour"
+version = "2"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "atlas-common"
+version = "1"
+source = { editable = "../../libs/common" }
+"""
+
+
+def test_a_uv_lock_is_what_its_project_needs_at_the_versions_that_it_pins(tmp_path: Path) -> None:
+    found = read(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK})
+    assert found == Requirements(
+        specs=(
+            "uvicorn==0.54.0",
+            "win==1 ; os_name == 'nt'",
+            "click==8.5",
+            "websockets==17.4",
+            "colour==2 ; (os_name == 'nt') and (python_version > '3')",
+        ),
+        packages=(PACKAGE,),
+        files=("services/api/uv.lock",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('virtual = "."', 'virtual = "services/api"', "it is the lock of no single project"),
+        ('name = "click"\nversion', 'name = "clack"\nversion', "it lacks 'click'"),
+        (
+            'version = "17.4"\nsource = { registry = "https://index.example/simple" }',
+            'version = "17.4"\nsource = { git = "https://git.example/w" }',
+            "'websockets' comes from git",
+        ),
+    ],
+)
+def test_a_uv_lock_that_no_lock_can_follow_is_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert said in problem(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK.replace(old, new)})

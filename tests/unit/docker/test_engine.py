@@ -1,0 +1,318 @@
+"""Finding, installing, starting and stopping the engine, on machines that do not exist."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.machines import debian
+from tests.unit.processes import Processes, faked, programs
+
+from slimbake.docker import daemon as dockerd
+from slimbake.docker import engine
+from slimbake.docker.daemon import Started, configured
+from slimbake.docker.engine import Absent, Engine, advice, describe, packages_for, setup
+from slimbake.errors import SetupError
+from slimbake.host import process
+from slimbake.host.apt import parse_policy, system_path
+
+CONTAINERD = {
+    "ServerVersion": "26.1.5",
+    "Driver": "overlayfs",
+    "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+    "ClientInfo": {"Context": "default", "Plugins": [{"Name": "buildx", "Version": "0.13.1+ds1"}]},
+}
+GRAPH = {**CONTAINERD, "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}
+NO_DAEMON = {
+    "ServerErrors": ["Cannot connect to the Docker daemon"],
+    "ClientInfo": CONTAINERD["ClientInfo"],
+}
+
+
+def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> Engine | Absent:
+    return describe(info, errors, builder="docker", endpoint=endpoint, started=True)
+
+
+def with_buildx(version: str) -> dict[str, Any]:
+    plugins = [{"Name": "buildx", "Version": version}] if version else []
+    return {**CONTAINERD, "ClientInfo": {"Context": "default", "Plugins": plugins}}
+
+
+@pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])
+def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: str) -> None:
+    found = described(info)
+    assert isinstance(found, Engine)
+    assert (found.version, found.store, found.buildx) == ("26.1.5", store, (0, 13, 1))
+
+
+@pytest.mark.parametrize(
+    ("version", "lacks"),
+    [
+        ("0.13.1+ds1", ("call", "description", "entitlements", "network", "variable validation")),
+        ("v0.17.0", ("variable validation",)),
+        ("v0.30.1-desktop.1", ()),
+    ],
+)
+def test_what_an_older_buildx_lacks_is_named(version: str, lacks: tuple[str, ...]) -> None:
+    found = described(with_buildx(version))
+    assert isinstance(found, Engine)
+    assert found.lacks[: len(lacks)] == lacks
+    assert bool(found.lacks) == bool(lacks)
+
+
+@pytest.mark.parametrize(
+    ("info", "errors", "what"),
+    [
+        (with_buildx(""), "", "buildx"),
+        (with_buildx("v0.12.1"), "", "old buildx"),
+        (NO_DAEMON, "", "daemon"),
+        ({}, "Cannot connect", "daemon"),
+        ({"ServerErrors": ["permission denied while trying to connect"]}, "", "permission"),
+    ],
+)
+def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
+    info: dict[str, Any], errors: str, what: str
+) -> None:
+    found = described(info, errors)
+    assert isinstance(found, Absent)
+    assert found.what == what
+
+
+def test_an_engine_elsewhere_was_not_started_by_us() -> None:
+    here, elsewhere = described(CONTAINERD), described(CONTAINERD, endpoint="tcp://10.0.0.1:2375")
+    assert isinstance(here, Engine)
+    assert isinstance(elsewhere, Engine)
+    assert (here.started, here.endpoint) == (True, "default")
+    assert (elsewhere.started, elsewhere.endpoint) == (False, "tcp://10.0.0.1:2375")
+
+
+@pytest.mark.parametrize(
+    ("apt_has", "packages"),
+    [
+        (
+            {"docker.io", "docker-cli", "docker-buildx"},
+            "docker.io docker-cli docker-buildx iptables ca-certificates",
+        ),
+        ({"docker.io", "docker-buildx"}, "docker.io docker-buildx iptables ca-certificates"),
+        (
+            {"docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin"},
+            "docker-ce docker-ce-cli containerd.io docker-buildx-plugin iptables ca-certificates",
+        ),
+    ],
+)
+def test_the_packages_of_debian_13_ubuntu_and_dockers_own_repository(
+    apt_has: set[str], packages: str
+) -> None:
+    assert packages_for(frozenset(apt_has)) == tuple(packages.split())
+
+
+def test_where_apt_has_no_buildx_as_on_debian_12_the_way_out_is_said() -> None:
+    with pytest.raises(SetupError, match="no Docker engine with buildx") as caught:
+        packages_for(frozenset({"docker.io"}))
+    assert "https://docs.docker.com/engine/install/" in caught.value.hint
+
+
+def test_a_package_without_a_candidate_is_not_available() -> None:
+    text = "docker.io:\n  Installed: (none)\n  Candidate: 26.1.5\ndocker-ce:\n  Candidate: (none)\n"
+    assert parse_policy(text) == {"docker.io"}
+
+
+def test_the_systems_programs_are_found_where_su_left_them_out() -> None:
+    assert system_path({"PATH": "/usr/bin:/sbin"}) == "/usr/bin:/sbin:/usr/sbin"
+
+
+@pytest.mark.parametrize(
+    ("what", "here", "words"),
+    [
+        ("client", debian(), "--install-engine"),
+        ("client", debian(root=False), "as root, or install docker.io docker-buildx docker-cli"),
+        (
+            "client",
+            debian(system="fedora", root=False),
+            "install Docker Engine with its client, and buildx 0.13",
+        ),
+        ("permission", debian(root=False), "group `docker`"),
+        ("daemon", debian(root=False), "systemctl start docker"),
+    ],
+)
+def test_the_advice_fits_the_machine(
+    what: Any, here: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
+    assert words in advice(Absent(what, ""), here)
+
+
+class Machine:
+    """A machine on which `docker info` answers one thing after another."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, processes: Processes) -> None:
+        self.processes, self.did = processes, list[str]()
+        self.infos: list[dict[str, Any] | None] = []
+        monkeypatch.setattr(engine, "find", self._find)
+        monkeypatch.setattr(dockerd, "start", self._did("start"))
+        monkeypatch.setattr(dockerd, "start_service", self._did("start service"))
+        monkeypatch.setattr(dockerd, "configure_system", self._did("configure"))
+
+    def _find(self) -> Engine | Absent:
+        info = self.infos.pop(0) if len(self.infos) > 1 else self.infos[0]
+        return Absent("client", "no docker") if info is None else described(info)
+
+    def _did(self, what: str) -> Callable[..., None]:
+        def do(*arguments: object) -> None:
+            self.did.append(what)
+
+        return do
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    """A Debian machine without systemd, with us as root on it; apt has Debian 13's packages."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine, "machine", debian)
+    monkeypatch.setattr(dockerd, "systemd_runs", lambda: False)
+    monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
+    programs(monkeypatch, installed=True)
+    processes = faked(monkeypatch)
+    has = ("docker.io", "docker-cli", "docker-buildx")
+    processes.answer("apt-cache policy", "".join(f"{name}:\n  Candidate: 1\n" for name in has))
+    processes.answer("apt-get")
+    return Machine(monkeypatch, processes)
+
+
+def test_an_engine_that_answers_is_left_alone(bare: Machine) -> None:
+    bare.infos = [GRAPH]
+    assert setup(True, print).store == "graph"
+    assert (bare.did, bare.processes.started) == ([], [])
+
+
+def test_on_a_bare_machine_the_engine_is_installed_and_started(bare: Machine) -> None:
+    bare.infos = [None, None, NO_DAEMON, CONTAINERD]
+    assert setup(True, print).store == "containerd"
+    (installed,) = [line for line in bare.processes.started if " install " in line]
+    assert installed.endswith("docker.io docker-cli docker-buildx iptables ca-certificates")
+    assert bare.did == ["start"]
+
+
+def test_under_systemd_the_store_is_configured_before_and_the_service_started(
+    bare: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dockerd, "systemd_runs", lambda: True)
+    bare.infos = [None, None, NO_DAEMON, CONTAINERD]
+    setup(True, print)
+    assert bare.did == ["configure", "start service"]
+
+
+def test_a_missing_buildx_is_added_and_nothing_else(bare: Machine) -> None:
+    bare.infos = [with_buildx(""), with_buildx(""), CONTAINERD]
+    setup(True, print)
+    (installed,) = [line for line in bare.processes.started if " install " in line]
+    assert installed.endswith(" docker-buildx")
+    assert "docker.io" not in installed
+    assert bare.did == []
+
+
+def test_without_leave_nothing_is_installed_and_the_command_is_said(bare: Machine) -> None:
+    bare.infos = [None]
+    with pytest.raises(SetupError, match="no docker") as caught:
+        setup(False, print)
+    assert caught.value.hint == "run `slimbake setup --install-engine`"
+    assert (bare.did, bare.processes.started) == ([], [])
+
+
+def test_an_installed_engine_is_started_without_being_asked_for(bare: Machine) -> None:
+    bare.infos = [NO_DAEMON, NO_DAEMON, CONTAINERD]
+    assert setup(False, print).version == "26.1.5"
+    assert bare.did == ["start"]
+
+
+def test_no_engine_is_started_where_docker_host_names_another(
+    bare: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
+    bare.infos = [NO_DAEMON]
+    with pytest.raises(SetupError) as caught:
+        setup(True, print)
+    assert "DOCKER_HOST" in caught.value.hint
+    assert bare.did == []
+
+
+def test_apts_last_words_are_in_the_error(bare: Machine) -> None:
+    bare.infos = [None]
+    bare.processes.answer("apt-get", stderr="E: Unable to fetch some archives\n", code=100)
+    with pytest.raises(SetupError, match="E: Unable to fetch some archives"):
+        setup(True, print)
+
+
+def test_the_configuration_adds_the_store_to_what_the_system_says_and_never_overrules_it() -> None:
+    assert configured({}) == {"features": {"containerd-snapshotter": True}}
+    assert configured({"data-root": "/srv", "features": {"cdi": True}}) == {
+        "data-root": "/srv",
+        "features": {"containerd-snapshotter": True, "cdi": True},
+    }
+    assert configured({"features": {"containerd-snapshotter": False}})["features"] == {
+        "containerd-snapshotter": False
+    }
+
+
+def test_the_systems_configuration_is_written_where_there_is_none_and_else_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dockerd, "SYSTEM_CONFIG", tmp_path / "docker/daemon.json")
+    dockerd.configure_system()
+    assert json.loads(dockerd.SYSTEM_CONFIG.read_text()) == configured({})
+    dockerd.SYSTEM_CONFIG.write_text('{"data-root": "/srv"}')
+    dockerd.configure_system()
+    assert dockerd.SYSTEM_CONFIG.read_text() == '{"data-root": "/srv"}'
+
+
+class Daemon:
+    """A dockerd that ended as soon as it was started."""
+
+    pid = os.getpid()
+    running = False
+
+
+def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(dockerd, "SYSTEM_CONFIG", tmp_path / "none.json")
+    programs(monkeypatch, installed=True)
+
+    def detach(argv: list[object], log: Path, *, env: dict[str, str]) -> Daemon:
+        assert argv[:2] == ["/usr/bin/dockerd", "--config-file"]
+        log.write_text("starting\nfailed to start daemon: no iptables\n")
+        return Daemon()
+
+    monkeypatch.setattr(process, "detach", detach)
+    with pytest.raises(
+        SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"
+    ):
+        dockerd.start(lambda: False, print)
+
+
+def test_only_the_process_that_we_started_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, kind: killed.append((pid, kind)))
+    record = tmp_path / "slimbake/dockerd.started.json"
+    assert dockerd.ours() is None
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    for content, found in (
+        ({"pid": os.getpid(), "ticks": ticks}, Started(os.getpid(), ticks)),
+        ({"pid": os.getpid(), "ticks": ticks + 1}, None),  # its number went to another process
+        ({"pid": 2**22 + 1, "ticks": 1}, None),
+        ({"pid": "x"}, None),
+    ):
+        record.write_text(json.dumps(content))
+        assert dockerd.ours() == found
+    assert dockerd.stop(print) is False
+    assert killed == []

@@ -1,0 +1,650 @@
+"""Evidence: what is written and read, when it answers no more, and what layers carry because of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.build.prepare import refreshed
+from slimbake.catalogue.model import Pass
+from slimbake.catalogue.read import catalogue
+from slimbake.config import manifest
+from slimbake.errors import NothingSelected, StaleFiles, UsageError
+from slimbake.evidence import carried, committed, questions
+from slimbake.evidence.model import Evidence, Finding, Question, parse, saves, stale
+from slimbake.lock import lock_texts, settled
+from slimbake.project.planned import planned
+from slimbake.proof import prove as proving
+from slimbake.proof.layers import Layer, Work, expect_nothing_lost, work_of
+from slimbake.proof.prove import layers_of
+
+ROOT = Path(__file__).parents[3]
+HEADERS = Pass(name="torch.headers", about="", why="", costs="", remove=("torch/include/**",))
+FINDING = Finding(digest=HEADERS.digest, verdict="proven", files=3, bytes=100, zstd=20)
+EVIDENCE = Evidence(
+    layer="base-ml",
+    platform="linux/amd64",
+    inputs="sha256:1",
+    unpruned="sha256:2",
+    checks={"api": "sha256:3", "embed": "sha256:4"},
+    passes={"torch.headers": FINDING},
+)
+QUESTION = Question(
+    layer="base-ml",
+    pins=(("torch", "2"),),
+    inputs="sha256:1",
+    platforms=("linux/amd64",),
+    checks={"api": "sha256:3", "embed": "sha256:4"},
+)
+
+# --- the file
+
+WORDS = st.text(max_size=8)
+COUNT = st.integers(-9, 9)
+FINDINGS = st.builds(
+    Finding,
+    digest=st.text(min_size=1),
+    verdict=st.sampled_from(["proven", "refuted", "idle"]),
+    files=COUNT,
+    bytes=COUNT,
+    zstd=COUNT,
+    marginal=st.none() | COUNT,
+    service=WORDS,
+    level=WORDS,
+    error=WORDS,
+)
+
+
+@given(
+    st.builds(
+        Evidence,
+        layer=WORDS,
+        platform=WORDS,
+        inputs=WORDS,
+        unpruned=WORDS,
+        checks=st.dictionaries(WORDS, WORDS, max_size=2),
+        passes=st.dictionaries(WORDS, FINDINGS, max_size=3),
+    )
+)
+def test_whatever_was_found_out_is_read_again(evidence: Evidence) -> None:
+    assert parse(evidence.text()) == evidence
+
+
+def test_a_pass_is_a_line_and_what_is_not_known_is_not_written() -> None:
+    other = replace(FINDING, verdict="refuted", service="api", level="load", error="no\nfile")
+    text = replace(EVIDENCE, passes={"z": FINDING, "a": other}).text()
+    assert [line.strip().partition(":")[0] for line in text.splitlines()[-2:]] == ['"a"', '"z"']
+    assert json.loads(text)["passes"]["z"].keys() == {"digest", "verdict", "files", "bytes", "zstd"}
+    assert text == replace(EVIDENCE, passes={"a": other, "z": FINDING}).text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        "{}",
+        '{"format": 1}',
+        '{"format": 1, "passes": {}}',
+        EVIDENCE.text().replace('"format": 1', '"format": 2'),
+        EVIDENCE.text().replace('"verdict"', '"judgement"'),
+        EVIDENCE.text().replace('"inputs"', '"outputs"'),
+        EVIDENCE.text().replace('"passes": {', '"passes": {"x": 3, '),
+    ],
+)
+def test_what_is_no_evidence_proves_nothing(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_only_what_is_proven_saves() -> None:
+    found = [FINDING, replace(FINDING, bytes=7, zstd=1), replace(FINDING, verdict="refuted")]
+    assert saves(found) == (107, 21)
+
+
+# --- stale
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        (QUESTION, ""),
+        (replace(QUESTION, checks={"api": "sha256:3"}), ""),
+        (replace(QUESTION, inputs="sha256:9"), "its packages are others now"),
+        (
+            replace(QUESTION, platforms=("linux/amd64", "linux/arm64")),
+            "it was tried for linux/amd64, not for linux/arm64",
+        ),
+        (
+            replace(QUESTION, checks={"api": "sha256:9", "embed": "sha256:4"}),
+            "the check of api has changed",
+        ),
+        (
+            replace(QUESTION, checks={"api": "sha256:3", "new": "x", "embed": "x"}),
+            "the check of embed, new has changed",
+        ),
+    ],
+)
+def test_evidence_answers_until_what_it_depends_on_changes(question: Question, why: str) -> None:
+    assert stale(question, EVIDENCE, HEADERS) == why
+
+
+def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_something_else_is_not() -> (
+    None
+):
+    assert (
+        stale(QUESTION, EVIDENCE, replace(HEADERS, keep=("torch/include/x.h",)))
+        == "the pass has changed"
+    )
+    assert (
+        stale(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
+        == ""
+    )
+    assert stale(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
+
+
+# --- what layers carry
+
+OWN = """\
+passes:
+  thing.data: {about: a, why: b, packages: {thing: ""}, remove: [thing/data/**]}
+  thing.docs: {about: a, why: b, packages: {thing: ""}, remove: [thing/docs/**]}
+  other.data: {about: a, why: b, packages: {other: ""}, remove: [other/data/**]}
+"""
+FLEET = """\
+project: toys
+python: "3.11"
+bases:
+  web: {requirements: [thing]}
+services:
+  api: {context: api, base: web, requirements: [other], smoke: smoke.py, platforms: [linux/amd64]}
+  job: {context: job, base: web, smoke: smoke.py, platforms: [linux/amd64]}
+"""
+CARRIED = {"base-web": ("thing.data", "thing.docs"), "api": ("other.data",)}
+Edit = Callable[[Path], object]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A fleet whose passes are proven, and refuted, as it is on disk."""
+    files = {
+        "services.yaml": FLEET,
+        "passes.yaml": OWN,
+        "api/app.py": "",
+        "api/smoke.py": "def load(): ...\n",
+        "job/smoke.py": "def load(): ...\n",
+        "locks/base-web.txt": "thing==1\n",
+        "locks/api.txt": "other==2\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    prove(tmp_path, "thing.data", "thing.docs", "other.data")
+    return tmp_path
+
+
+def prove(root: Path, *names: str) -> None:
+    """Write evidence, as if these passes had held on every layer now and all others had been
+    refuted.
+    """
+    read = settled(manifest(root / "services.yaml"))
+    (root / "evidence").mkdir(exist_ok=True)
+    for question, _ in questions(read, lock_texts(read)):
+        passes = {
+            each.name: Finding(
+                digest=each.digest,
+                verdict="proven" if each.name in names else "refuted",
+                files=1,
+                bytes=1,
+                zstd=1,
+            )
+            for each in catalogue(root)
+            if each.applied(question.pins)
+        }
+        found = Evidence(
+            layer=question.layer,
+            platform="linux/amd64",
+            inputs=question.inputs,
+            unpruned="",
+            checks=question.checks,
+            passes=passes,
+        )
+        (root / f"evidence/{question.layer}.json").write_text(found.text())
+
+
+def put(path: str, old: str, new: str) -> Edit:
+    def edit(root: Path) -> None:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def carries(root: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    read = settled(manifest(root / "services.yaml"))
+    found = carried(read, lock_texts(read))
+    return {layer: tuple(p.name for p in passes) for layer, passes in found.passes.items()}, [
+        *map(str, found.dropped)
+    ]
+
+
+def test_where_nothing_was_ever_proven_nothing_is_carried_and_nothing_said(root: Path) -> None:
+    (root / "evidence").rename(root / "elsewhere")
+    assert carries(root) == ({}, [])
+
+
+def test_what_is_proven_is_carried_by_name_and_what_is_refuted_is_not(root: Path) -> None:
+    assert carries(root) == (CARRIED, [])
+
+
+def test_a_target_carries_what_its_own_layer_does(root: Path) -> None:
+    decided, _ = planned(manifest(root / "services.yaml"))
+    recipes = {target.name: target.recipe for target in decided.targets}
+    told = {
+        name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install
+    }
+    assert {name: tuple(each.name for each in passes) for name, passes in told.items()} == CARRIED
+    assert [each.packages for each in told["api"]] == [("other",)]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda root: (root / "api/app.py").write_text("other = 'code'\n"),
+        lambda root: (root / "api/new.py").write_text(""),
+        put("services.yaml", "project: toys", "project: games"),
+        put("services.yaml", "smoke: smoke.py,", "smoke: smoke.py, port: 8000, env: {A: b},"),
+        put("passes.yaml", "about: a", "about: in other words"),
+    ],
+)
+def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, root: Path) -> None:
+    edit(root)
+    assert carries(root) == (CARRIED, [])
+
+
+@pytest.mark.parametrize(
+    ("edit", "left", "dropped"),
+    [
+        (
+            put("locks/api.txt", "other==2", "other==3"),
+            {},
+            [
+                "thing.data on base-web: the check of api has changed",
+                "thing.docs on base-web: the check of api has changed",
+                "other.data on api: its packages are others now",
+            ],
+        ),
+        (
+            put("locks/base-web.txt", "thing==1", "thing==2"),
+            {},
+            [
+                "thing.data on base-web: its packages are others now",
+                "thing.docs on base-web: its packages are others now",
+                "other.data on api: its packages are others now",
+            ],
+        ),
+        (
+            lambda root: (root / "locks/base-web.system.txt").write_text("libgomp1 14\n"),
+            {},
+            [
+                "thing.data on base-web: its packages are others now",
+                "thing.docs on base-web: its packages are others now",
+                "other.data on api: its packages are others now",
+            ],
+        ),
+        (
+            lambda root: (root / "locks/job.system.txt").write_text("libgomp1 14\n"),
+            {"api": ("other.data",)},
+            [
+                "thing.data on base-web: the check of job has changed",
+                "thing.docs on base-web: the check of job has changed",
+            ],
+        ),
+        (
+            put("job/smoke.py", "load", "imports"),
+            {"api": ("other.data",)},
+            [
+                "thing.data on base-web: the check of job has changed",
+                "thing.docs on base-web: the check of job has changed",
+            ],
+        ),
+        (
+            lambda root: (root / "job/reference.json").write_text("[1]"),
+            {"api": ("other.data",)},
+            [
+                "thing.data on base-web: the check of job has changed",
+                "thing.docs on base-web: the check of job has changed",
+            ],
+        ),
+        (
+            put("passes.yaml", "thing/data/**", "thing/data/*"),
+            {"base-web": ("thing.docs",), "api": ("other.data",)},
+            ["thing.data on base-web: the pass has changed"],
+        ),
+        (
+            put("services.yaml", "linux/amd64]", "linux/arm64]"),
+            {},
+            [
+                "thing.data on base-web: it was tried for linux/amd64, not for linux/arm64",
+                "thing.docs on base-web: it was tried for linux/amd64, not for linux/arm64",
+                "other.data on api: it was tried for linux/amd64, not for linux/arm64",
+            ],
+        ),
+        (
+            put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms"),
+            {"api": ("other.data",)},
+            [
+                "thing.data on base-web: job has no smoke",
+                "thing.docs on base-web: job has no smoke",
+            ],
+        ),
+        (
+            lambda root: (root / "evidence/api.json").unlink(),
+            {"base-web": ("thing.data", "thing.docs")},
+            [],
+        ),
+    ],
+    ids=[
+        "lock",
+        "lock below",
+        "system below",
+        "system of a service",
+        "smoke",
+        "reference",
+        "pass",
+        "platform",
+        "no smoke",
+        "removed",
+    ],
+)
+def test_what_has_no_fresh_evidence_is_not_carried(
+    edit: Edit, left: dict[str, tuple[str, ...]], dropped: list[str], root: Path
+) -> None:
+    edit(root)
+    assert carries(root) == (left, dropped)
+
+
+@pytest.mark.parametrize(
+    ("service", "changes"),
+    [("embedding-onnx", True), ("hybrid-onnx", True), ("embedding", False), ("api", False)],
+)
+def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
+    service: str, changes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> str:
+        read = settled(manifest(ROOT / "services.yaml"))
+        every = (question.checks for question, _ in questions(read, lock_texts(read)))
+        return next(found[service] for found in every if service in found)
+
+    before = check()
+    shutil.copytree(ROOT / "src/slimbake/inside", tmp_path / "inside")
+    monkeypatch.setattr("slimbake.inside.FOLDER", tmp_path / "inside")
+    assert check() == before
+    with (tmp_path / "inside/export_quantise.py").open("a") as program:
+        program.write("# otherwise\n")
+    assert (check() != before) is changes
+
+
+@pytest.mark.parametrize(
+    ("edit", "left"),
+    [
+        (put("services.yaml", "project: toys", "project: toys\noptimize: none"), {}),
+        (
+            put(
+                "services.yaml",
+                "project: toys",
+                "project: toys\noptimize: {without: [thing.data, other.data]}",
+            ),
+            {"base-web": ("thing.docs",)},
+        ),
+        (put("services.yaml", "[thing]", "[thing], optimize: none"), {"api": ("other.data",)}),
+        (
+            put("services.yaml", "[thing]", "[thing], optimize: {without: [thing.docs]}"),
+            {"base-web": ("thing.data",), "api": ("other.data",)},
+        ),
+        (
+            put(
+                "services.yaml", "[other]", "[other], optimize: {without: [thing.docs, other.data]}"
+            ),
+            {"base-web": ("thing.data", "thing.docs")},
+        ),
+        (put("services.yaml", "project: toys", "project: toys\noptimize: proven"), CARRIED),
+        (
+            put("services.yaml", "project: toys", "project: toys\noptimize: {explain: false}"),
+            CARRIED,
+        ),
+    ],
+    ids=["none", "without", "base none", "base without", "service without", "proven", "explain"],
+)
+def test_what_the_manifest_does_not_want_is_not_carried_and_nobody_is_warned(
+    edit: Edit, left: dict[str, tuple[str, ...]], root: Path
+) -> None:
+    edit(root)
+    assert carries(root) == (left, [])
+
+
+def test_a_pass_to_be_left_out_that_does_not_exist_is_a_mistake(root: Path) -> None:
+    put("services.yaml", "[other]", "[other], optimize: {without: [thing.dta]}")(root)
+    with pytest.raises(UsageError) as caught:
+        carries(root)
+    assert (
+        caught.value.message == "services.yaml: `optimize` leaves out 'thing.dta', which is no pass"
+    )
+    assert caught.value.hint == "did you mean 'thing.data'?"
+
+
+STRIPS = """\
+passes:
+  strip.debug: {about: a, why: b, strip: debug}
+  strip.unneeded: {about: a, why: b, strip: unneeded}
+"""
+
+
+@pytest.mark.parametrize(
+    ("debug", "unneeded", "left"),
+    [
+        ("strip: debug", "strip: unneeded", ("strip.unneeded",)),
+        ("strip: debug, keep: [a, b]", "strip: unneeded, keep: [a]", ("strip.unneeded",)),
+        ("strip: debug", "strip: unneeded, keep: [a]", ("strip.debug", "strip.unneeded")),
+        (
+            "strip: debug",
+            'strip: unneeded, packages: {thing: ""}',
+            ("strip.debug", "strip.unneeded"),
+        ),
+        ('strip: debug, packages: {thing: ""}', "strip: unneeded", ("strip.unneeded",)),
+    ],
+)
+def test_who_strips_more_strips_alone_where_nothing_else_is_lost(
+    debug: str, unneeded: str, left: tuple[str, ...], root: Path
+) -> None:
+    text = STRIPS.replace("strip: debug", debug).replace("strip: unneeded", unneeded)
+    (root / "passes.yaml").write_text(text)
+    (root / "locks/base-web.txt").write_text("more==1\nthing==1\n")
+    prove(root, "strip.debug", "strip.unneeded")
+    assert carries(root)[0]["base-web"] == left
+
+
+def test_without_the_stronger_one_the_weaker_strips(root: Path) -> None:
+    (root / "passes.yaml").write_text(STRIPS)
+    prove(root, "strip.debug")
+    assert carries(root)[0]["base-web"] == ("strip.debug",)
+
+
+def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
+    def tools() -> tuple[bool, list[str]]:
+        decided, _ = planned(manifest(root / "services.yaml"))
+        users = [target.name for target in decided.targets if "tools" in dict(target.contexts)]
+        return "tools" in {external.name for external in decided.externals}, users
+
+    assert tools() == (False, [])
+    (root / "passes.yaml").write_text(STRIPS)
+    prove(root, "strip.debug")
+    assert tools() == (True, ["base-web", "api"])
+
+
+# --- before a build
+
+
+def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> None:
+    read = manifest(root / "services.yaml")
+    said: list[str] = []
+    refreshed(read, said.append)
+    assert [line for line in said if "evidence" in line] == []
+    put("job/smoke.py", "load", "imports")(root)
+    said.clear()
+    decided = refreshed(read, said.append)
+    assert [line for line in said if "evidence" in line] == [
+        "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
+        "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
+    ]
+    assert json.loads((root / "dockerfiles/passes/base-web.json").read_text())["passes"] == []
+    assert decided == planned(read)[0]
+
+
+def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
+    read = manifest(root / "services.yaml")
+    refreshed(read, print)
+    generated = (root / "dockerfiles/passes/base-web.json").read_text()
+    put("job/smoke.py", "load", "imports")(root)
+    with pytest.raises(StaleFiles) as caught:
+        refreshed(read, print, frozen=True)
+    assert caught.value.exit_code == 4
+    assert caught.value.message.splitlines() == [
+        "evidence is stale",
+        "  thing.data on base-web: the check of job has changed",
+        "  thing.docs on base-web: the check of job has changed",
+    ]
+    assert caught.value.hint == "`slimbake prove --stale` renews it"
+    assert (root / "dockerfiles/passes/base-web.json").read_text() == generated
+
+
+@pytest.mark.parametrize("content", ["{}", "<<<<<<< HEAD\n{}", '{"format": 99}'])
+def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_proven(
+    root: Path, content: str
+) -> None:
+    (root / "evidence/base-web.json").write_text(content)
+    with pytest.raises(
+        UsageError, match=r"evidence/base-web\.json cannot be read as evidence"
+    ) as caught:
+        carries(root)
+    assert "`slimbake prove`" in caught.value.hint
+
+
+def test_evidence_that_is_not_there_is_none(root: Path) -> None:
+    assert committed(root, "nowhere") is None
+    assert (found := committed(root, "api")) and found.passes["other.data"].verdict == "proven"
+
+
+# --- what can be asked
+
+
+def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str]]:
+    said: list[str] = []
+    found = layers_of(manifest(root / "services.yaml"), services, said.append, every=every)
+    return [question.layer for question in found], said
+
+
+def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named(
+    root: Path,
+) -> None:
+    put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms")(root)
+    expected = "base-web: nothing is proven on it: no smoke: job"
+    assert layers(root, "api", "job", every=True) == (["api"], [expected])
+    with pytest.raises(UsageError, match="base-web: no smoke: job"):
+        layers(root, "api", every=False)
+
+
+def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "this_platform", lambda: "linux/amd64")
+    assert layers(root, "api", every=False)[0] == ["base-web", "api"]
+    put("services.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")(root)
+    with pytest.raises(NothingSelected):
+        layers(root, "api", every=True)
+    with pytest.raises(
+        UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64"
+    ) as no:
+        layers(root, "api", every=False)
+    assert "optimize: none" in no.value.hint
+
+
+# --- what is tried
+
+
+def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
+    read = settled(manifest(root / "services.yaml"))
+    asked = [question for question, _ in questions(read, lock_texts(read))]
+    return {q.layer: work_of(q, catalogue(root), root, names, only_stale=only_stale) for q in asked}
+
+
+def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
+    found = works(root, "thing.data")
+    assert found["base-web"].wanted == ("thing.data",) and "thing.docs" in found["base-web"].known
+    assert (found["api"].wanted, found["base-web"].lost) == ((), ())
+    assert works(root, only_stale=True)["base-web"].wanted == ()
+    assert {*works(root)["base-web"].wanted} == works(root)["base-web"].applying.keys()
+
+
+def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:
+    # no `marginal`
+    assert works(root, only_stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}
+
+
+def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root: Path) -> None:
+    put("job/smoke.py", "load", "imports")(root)
+    found = works(root, "thing.data")
+    assert (found["base-web"].lost, found["api"].lost) == (("thing.docs",), ())
+    with pytest.raises(UsageError, match=r"would be gone\nbase-web: thing\.docs"):
+        expect_nothing_lost([*found.values()])
+    expect_nothing_lost([*works(root).values(), *works(root, only_stale=True).values()])
+    expect_nothing_lost([*works(root, "thing.data", "thing.docs").values()])
+    put("passes.yaml", "thing.docs", "thing.other")(root)
+    # what is no pass any more cannot be tried
+    expect_nothing_lost([*works(root, "thing.data").values()])
+
+
+def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) -> None:
+    found = works(root)
+    layers = [
+        Layer(work.question, evidence, {}, frozenset())
+        for work in (found["base-web"], found["api"])
+        if (evidence := work.before)
+    ]
+    below = proving._below(found["api"].question, layers[:1], catalogue(root))
+    assert [(each.name, each.packages) for each in below] == [
+        ("thing.data", ("thing",)),
+        ("thing.docs", ("thing",)),
+    ]
+    assert proving._below(found["base-web"].question, layers[1:], catalogue(root)) == ()
+    put("job/smoke.py", "load", "imports")(root)
+    old = [Layer(works(root)["base-web"].question, layers[0].evidence, {}, frozenset())]
+    assert proving._below(found["api"].question, old, catalogue(root)) == (), (
+        "stale evidence is no company"
+    )
+
+
+def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(
+    root: Path,
+) -> None:
+    read = manifest(root / "services.yaml")
+    refreshed(read, print)
+    files = [*(root / "evidence").iterdir(), *(root / "dockerfiles").rglob("*.json")]
+    before = {file: file.read_bytes() for file in files}
+    asked = [work.question for work in works(root).values()]
+    with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(read, asked):
+        prove(root, "thing.data")
+        refreshed(read, print)
+        assert {file: file.read_bytes() for file in files if file.is_file()} != before
+        raise KeyboardInterrupt
+    assert {file: file.read_bytes() for file in files} == before

@@ -1,0 +1,137 @@
+"""The doctor's report: what facts mean and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, debian
+
+from slimbake.config.model import External
+from slimbake.docker.engine import Absent
+from slimbake.externals.doctor import Facts, Row, report
+from slimbake.host.pip import Packages
+
+FACTS = Facts(
+    here=DEBIAN,
+    engine=ENGINE,
+    externals=((PYTHON, "registry"), (UV, "engine")),
+    missing_folders=(),
+    mmdebstrap=True,
+    uv="0.9.9",
+)
+
+
+def row(facts: Facts, check: str) -> Row:
+    (found,) = [row for row in report(facts).rows if row.check == check]
+    return found
+
+
+def test_a_machine_with_everything_is_healthy_and_gets_no_advice() -> None:
+    healthy = report(FACTS)
+    assert healthy.healthy
+    assert {row.state for row in healthy.rows} == {"ok"}
+    assert not [row for row in healthy.rows if row.advice]
+
+
+def test_all_that_a_bake_needs_is_looked_at() -> None:
+    assert [row.check for row in report(FACTS).rows] == [
+        "engine",
+        "image store",
+        "buildx",
+        "builder",
+        "external python",
+        "external uv",
+        "mmdebstrap",
+        "uv",
+        "disk",
+        "package index",
+        "find-links",
+        "CA bundle",
+        "proxies",
+        "root",
+    ]
+
+
+def test_an_absent_engine_fails_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
+    facts = replace(FACTS, engine=Absent("client", "Docker is not installed"))
+    assert row(facts, "engine") == Row(
+        "engine", "fail", "Docker is not installed", "run `slimbake setup --install-engine`"
+    )
+    assert not report(facts).healthy
+
+
+def test_the_graph_store_is_a_warning_since_it_bakes() -> None:
+    facts = replace(FACTS, engine=replace(ENGINE, store="graph"))
+    assert row(facts, "image store").state == "warn"
+    assert "unmeasured" in row(facts, "image store").found
+    assert report(facts).healthy
+
+
+def test_what_buildx_lacks_is_listed() -> None:
+    assert row(FACTS, "buildx").found.startswith("0.13.1; lacks call, description,")
+    assert (
+        row(replace(FACTS, engine=replace(ENGINE, buildx=(0, 30, 1))), "buildx").found == "0.30.1"
+    )
+
+
+def test_a_builder_of_its_own_is_a_warning() -> None:
+    assert row(replace(FACTS, engine=CONTAINER), "builder").state == "warn"
+
+
+@pytest.mark.parametrize(
+    ("external", "where", "state"),
+    [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (SCANNER, "", "fail")],
+)
+def test_an_external_is_there_or_stood_in_for_or_missing(
+    external: External, where: str, state: str
+) -> None:
+    assert (
+        row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state
+        == state
+    )
+
+
+@pytest.mark.parametrize(("where", "state"), [("registry", "ok"), ("", "fail")])
+def test_mmdebstrap_is_needed_only_where_python_is_stood_in_for(where: str, state: str) -> None:
+    facts = replace(FACTS, externals=((PYTHON, where),), mmdebstrap=False)
+    assert row(facts, "mmdebstrap").state == state
+
+
+@pytest.mark.parametrize(("gigabytes", "state"), [(80, "ok"), (8, "warn"), (1, "fail")])
+def test_little_disk_is_a_warning_and_almost_none_a_failure(gigabytes: int, state: str) -> None:
+    facts = replace(FACTS, here=debian(disk_free=gigabytes * 10**9))
+    assert row(facts, "disk").state == state
+    assert row(facts, "disk").found.startswith(f"{gigabytes}.0 GB free")
+
+
+def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> None:
+    packages = Packages(
+        index_url="https://ann:secret@pip.example/simple", find_links=("/srv/wheels",)
+    )
+    here = debian(
+        packages=packages,
+        proxies=(("HTTPS_PROXY", "http://ann:secret@proxy"),),
+        ca_bundle=Path("/ca.pem"),
+    )
+    found: dict[str, Any] = {row.check: row.found for row in report(replace(FACTS, here=here)).rows}
+    assert found["package index"] == "https://pip.example/simple"
+    assert found["find-links"] == "/srv/wheels"
+    assert found["CA bundle"] == "/ca.pem"
+    assert found["proxies"] == "HTTPS_PROXY"
+
+
+def test_a_folder_of_packages_that_is_missing_is_a_warning() -> None:
+    assert (
+        row(replace(FACTS, missing_folders=("/gone",)), "find-links").found
+        == "no such folder: /gone"
+    )
+
+
+def test_root_matters_only_while_there_is_no_engine() -> None:
+    user = debian(root=False)
+    assert row(replace(FACTS, here=user), "root").state == "ok"
+    assert row(replace(FACTS, here=user, engine=Absent("daemon", "down")), "root").state == "warn"

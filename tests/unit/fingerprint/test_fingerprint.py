@@ -1,0 +1,461 @@
+"""Fingerprints: what changes one, what does not, and when nothing is built again because of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fleets import COMMON, asks, fleet, service
+
+from slimbake.build.bake import Built, Result
+from slimbake.build.baked import Baked
+from slimbake.build.command import Surroundings
+from slimbake.config.model import Base, Manifest, Weights
+from slimbake.fingerprint import accounts, fingerprints, of_services, tag
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.render.generated import generate
+
+AROUND = Surroundings(externals={}, digests={"python": "sha256:1", "uv": "sha256:2"})
+FLEET = fleet(
+    service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
+    service(
+        "embed",
+        base="ml",
+        smoke="smoke.py",
+        weights=Weights("path", "models/small"),
+        requirements=asks("faiss"),
+    ),
+    service("plain"),
+    bases=(
+        Base("web", requirements=asks("httpx", packages=(COMMON,))),
+        Base("ml", extends="web", requirements=asks("torch")),
+    ),
+)
+ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}
+ON_ML = {"base-ml", "embed", "embed-smoke"}
+SMOKES = {"api-smoke", "embed-smoke"}
+
+
+def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
+    """A folder with all that a plan names, and what is generated from it."""
+    decided = plan(manifest)
+    (root / "locks").mkdir(parents=True, exist_ok=True)
+    for target in decided.targets:
+        (root / target.context).mkdir(parents=True, exist_ok=True)
+        (root / target.context / "file.txt").write_text(target.context)
+        (root / "locks" / f"{target.name}.txt").write_text(f"# a lock\n{target.name}==1\n")
+        if target.recipe is None:
+            (root / target.dockerfile).write_text("FROM base\nCOPY . /\n")
+    for each in generate(decided, root):
+        (root / each.path).parent.mkdir(parents=True, exist_ok=True)
+        (root / each.path).write_text(each.text)
+    return decided, root
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[..., set[str]]:
+    """The targets that have another fingerprint after a change."""
+    decided, root = repository(tmp_path)
+
+    def compare(
+        change: Callable[[Path], object], around: Surroundings = AROUND, **variables: str
+    ) -> set[str]:
+        before = fingerprints(decided, root, AROUND)
+        change(root)
+        after = fingerprints(decided, root, around, variables)
+        assert before.keys() == after.keys() == EVERYTHING
+        return {name for name in before if before[name] != after[name]}
+
+    return compare
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+def edit(path: str, old: str, new: str) -> Callable[[Path], object]:
+    """Replace a text that is there in a file."""
+
+    def change(root: Path) -> None:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new))
+
+    return change
+
+
+EVERYTHING = {target.name for target in plan(FLEET).targets}
+
+
+def test_nothing_but_content_counts(tmp_path: Path) -> None:
+    decided, one = repository(tmp_path / "one")
+    two = shutil.copytree(one, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    for path in two.rglob("*"):
+        os.utime(path, (1, 1))
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    assert fingerprints(decided, one, AROUND) == fingerprints(decided, two, AROUND)
+
+
+def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, AROUND)
+    texts = {each.path: each.text for each in generate(decided, root)}
+    shutil.rmtree(root / "dockerfiles", ignore_errors=True)
+    (root / "docker-bake.hcl").write_text("old")
+    after = fingerprints(decided, root, AROUND, texts=texts)
+    assert after == {name: before[name] for name in after}
+    assert EVERYTHING - after.keys() == {"inside"}, (
+        "it holds all of the folder, and no target needs all of it"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "services/api/file.txt").write_text("edited"),
+        lambda root: (root / "services/api/more.txt").write_text(""),
+        lambda root: (root / "services/api/file.txt").unlink(),
+        lambda root: (root / "services/api/file.txt").rename(root / "services/api/other.txt"),
+        lambda root: (root / "services/api/file.txt").chmod(0o755),
+        lambda root: (root / "services/api/empty").mkdir(),
+        lambda root: (root / "services/api/link").symlink_to("file.txt"),
+        lambda root: (root / os.fsdecode(b"services/api/\xff.txt")).write_text("not UTF-8"),
+        lambda root: (root / "dockerfiles/api.Dockerfile").write_text("FROM base\n"),
+        lambda root: (root / "dockerfiles/api.Dockerfile.dockerignore").write_text("file.txt\n"),
+        edit("docker-bake.hcl", '"ENV_LOG" = "info"', '"ENV_LOG" = "debug"'),
+    ],
+)
+def test_a_change_of_a_service_is_its_own(
+    changed: Callable[..., set[str]], change: Callable[[Path], object]
+) -> None:
+    assert changed(change) - {"api-smoke"} == {"api"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (edit("dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
+        (
+            lambda root: (root / "models/small/file.txt").write_text("trained"),
+            {"weights-models-small", "embed", "embed-smoke"},
+        ),
+        (
+            lambda root: (root / "libs/common/file.txt").write_text("edited"),
+            {"wheel-common", *ON_WEB},
+        ),
+        (edit("locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
+        (edit("locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
+        (edit("locks/embed.txt", "==1", "==2"), {"inside", "embed", "embed-smoke"}),
+        (
+            edit("dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
+            {"inside", *ON_ML},
+        ),
+        (edit("dockerfiles/inside/install.py", "import", "import  "), {"inside", *ON_WEB}),
+        (edit("dockerfiles/inside/distil.py", "import", "import  "), EVERYTHING),
+        (edit("dockerfiles/inside/smoke.py", "import", "import  "), {"inside", *SMOKES}),
+        (edit("dockerfiles/inside/trial.py", "import", "import  "), {"inside"}),
+        (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
+        (edit("docker-bake.hcl", "1980-01-01", "1990-01-01"), set()),
+        (edit("docker-bake.hcl", "315532800", "315532801"), EVERYTHING),
+        (
+            edit("docker-bake.hcl", 'default = "zstd"', 'default = "gzip"'),
+            {"runtime", "plain", "wheel-common", "weights-models-small", *ON_WEB},
+        ),
+        (edit("docker-bake.hcl", '"${REGISTRY}/api:${TAG}"', '"${REGISTRY}/other:${TAG}"'), set()),
+        (edit("docker-bake.hcl", 'cache(CACHE_TO, "api")', 'cache(CACHE_TO, "other")'), set()),
+        (edit("docker-bake.hcl", 'targets = ["api", ', 'targets = ["new", "api", '), set()),
+        (edit("locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
+    ],
+)
+def test_each_input_changes_what_depends_on_it(
+    changed: Callable[..., set[str]], change: Callable[[Path], object], expected: set[str]
+) -> None:
+    assert changed(change) == expected
+
+
+def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, AROUND)
+    more, _ = repository(
+        tmp_path, replace(FLEET, services=(*FLEET.services, service("new", base="web")))
+    )
+    after = fingerprints(more, root, AROUND)
+    assert {name for name in before if before[name] != after[name]} == {"inside"}, (
+        "its list of passes lies there"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["services/api/__pycache__/a.pyc", "services/api/.cache/x", "services/api/b.pyc"]
+)
+def test_what_is_never_sent_does_not_count(changed: Callable[..., set[str]], path: str) -> None:
+    def write(root: Path) -> None:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text("x")
+
+    assert changed(write) == set()
+
+
+def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
+    assert changed(
+        nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})
+    ) == EVERYTHING - {"inside"}
+    assert "plain" not in changed(
+        nothing, replace(AROUND, digests={"python": "sha256:1", "uv": "sha256:9"})
+    )
+    assert changed(nothing, replace(AROUND, standins=("python",))) == EVERYTHING
+    assert changed(nothing, PLATFORMS="linux/arm64") == EVERYTHING
+    assert changed(nothing, COMPRESSION="gzip") >= {"runtime", "api"}
+    assert changed(nothing, PLATFORMS=plan(FLEET).platforms[0]) == set(), "as it is anyway"
+    elsewhere = {
+        "REGISTRY": "r",
+        "TAG": "t",
+        "CACHE_FROM": "c",
+        "CACHE_TO": "c",
+        "LAYOUTS": "/l",
+        "CA_BUNDLE": "/c",
+    }
+    assert changed(nothing, **elsewhere) == set()
+    wheels = {"base-ml": "/some/folder"}
+    assert (
+        changed(nothing, replace(AROUND, wheels=wheels, find_links=wheels, debs=wheels)) == set()
+    ), "locks name them"
+
+
+def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    image = f"{decided.externals[0].image}@sha256:{'a' * 64}"
+    one = accounts_of(decided, root, image, AROUND)
+    assert one == accounts_of(
+        decided, root, image, replace(AROUND, digests={"python": "other", "uv": "sha256:2"})
+    )
+    standin = replace(AROUND, standins=("python",))
+    assert one != accounts_of(decided, root, image, standin), (
+        "stand-ins have fingerprints of their own"
+    )
+
+
+def accounts_of(decided: Plan, root: Path, image: str, around: Surroundings) -> str:
+    """The runtime's fingerprint where its external is this image."""
+    pinned = tuple(
+        replace(each, image=image) if each.name == "python" else each for each in decided.externals
+    )
+    runtime = decided.target("runtime")
+    contexts = (runtime.contexts[0], ("python", f"docker-image://{image}"))
+    targets = tuple(
+        replace(each, contexts=contexts) if each is runtime else each for each in decided.targets
+    )
+    return fingerprints(replace(decided, externals=pinned, targets=targets), root, around)[
+        "runtime"
+    ]
+
+
+def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    assert fingerprints(decided, root) == {}
+    told = {each.target: each.unknown for each in accounts(decided, root)}
+    assert "no lock has its digest" in told["runtime"][0]
+    assert told["plain"] == ("it stands on runtime, which cannot be known",)
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ({"contexts": (("data", "https://example.com/data.git"),)}, False),
+        ({"contexts": (("data", "docker-image://debian:13"),)}, False),
+        ({"contexts": (("data", "."),)}, True),
+        ({"contexts": (("data", "docker-image://debian@sha256:" + "0" * 64),)}, True),
+        ({"contexts": (("data", "services/odd"),)}, True),
+        ({"contexts": (("data", "services/gone"),)}, False),
+    ],
+)
+def test_what_cannot_be_known_has_no_fingerprint(
+    tmp_path: Path, said: dict[str, Any], known: bool
+) -> None:
+    decided, root = repository(
+        tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api"))
+    )
+    found = fingerprints(decided, root, AROUND)
+    assert ({"odd", "odd-smoke"} <= found.keys(), "api" in found) == (known, True)
+
+
+def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
+    links = (("smoked", "target:late-smoke"),)
+    decided, root = repository(
+        tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py"))
+    )
+    before = fingerprints(decided, root, AROUND)
+    (root / "services/late/file.txt").write_text("edited")
+    after = fingerprints(decided, root, AROUND)
+    assert {name for name in before if before[name] != after[name]} == {
+        "late",
+        "late-smoke",
+        "early",
+    }
+
+
+def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path, fleet(service("odd", contexts=(("data", "."),))))
+    (root / ".git").mkdir()
+    (root / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
+    assert told["odd"] == (
+        ".git would be sent with ., and differs in every checkout: name it in .dockerignore",
+    )
+    (root / ".dockerignore").write_text(".git\n")
+    assert "odd" in fingerprints(decided, root, AROUND)
+
+
+OWN = fleet(service("own", dockerfile="services/own/Dockerfile", smoke="smoke.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("FROM base\nCOPY . /\n", True),
+        (f"FROM debian@sha256:{'0' * 64}\nRUN apt-get update\n", True),
+        ("FROM debian:13\nCOPY . /\n", False),
+    ],
+)
+def test_a_dockerfile_of_the_users_own_is_known_by_what_it_names(
+    tmp_path: Path, text: str, known: bool
+) -> None:
+    decided, root = repository(tmp_path, OWN)
+    (root / "services/own/Dockerfile").write_text(text)
+    assert ("own" in fingerprints(decided, root, AROUND)) is known
+
+
+@pytest.mark.parametrize(
+    "ignore", ["services/own/.dockerignore", "services/own/Dockerfile.dockerignore"]
+)
+def test_a_dockerignore_of_the_users_own_holds(tmp_path: Path, ignore: str) -> None:
+    decided, root = repository(tmp_path, OWN)
+    (root / "services/own/.dockerignore").write_text("")
+    (root / ignore).write_text("**\n!*.txt\n!Dockerfile\n")
+    before = fingerprints(decided, root, AROUND)["own"]
+    (root / "services/own/notes.md").write_text("not sent")
+    assert fingerprints(decided, root, AROUND)["own"] == before
+    (root / "services/own/more.txt").write_text("sent")
+    assert fingerprints(decided, root, AROUND)["own"] != before
+
+
+def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path, OWN)
+    (root / "services/own/.dockerignore").write_text("a[\n")
+    told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
+    assert told["own"] == (
+        "the .dockerignore of services/own has a pattern that Docker refuses: a[",
+    )
+
+
+def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    with (root / "dockerfiles/inside.Dockerfile").open("a") as file:
+        file.write("COPY layer.py /layer.py\n")
+    before = fingerprints(decided, root, AROUND)
+    (root / "dockerfiles/inside/trial.py").write_text("edited")
+    after = fingerprints(decided, root, AROUND)
+    assert {name for name in before if before[name] != after[name]} == EVERYTHING
+
+
+def test_a_named_context_counts_with_all_that_is_sent_of_it(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path, fleet(service("odd", contexts=(("data", "assets"),))))
+    (root / "assets").mkdir()
+    before = fingerprints(decided, root, AROUND)
+    (root / "assets/.hidden").write_text("sent")
+    between = fingerprints(decided, root, AROUND)
+    assert between["odd"] != before["odd"]
+    (root / "assets/.dockerignore").write_text(".*")
+    assert fingerprints(decided, root, AROUND)["odd"] != between["odd"], (
+        "BuildKit reads that of a named context, too"
+    )
+
+
+def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    for value in fingerprints(decided, root, AROUND).values():
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", value)
+        assert tag(value) == f"fp-{value[7:47]}"
+    with pytest.raises(ValueError, match="no fingerprint"):
+        tag("latest")
+
+
+def test_a_services_fingerprint_covers_its_smoke(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, AROUND)
+    (root / "services/api/tests").mkdir()
+    after = fingerprints(decided, root, AROUND)
+    assert after["api"] == before["api"]
+    assert of_services(decided, after)["api"] != of_services(decided, before)["api"]
+    assert of_services(decided, after)["plain"] == after["plain"], "it has no smoke"
+    assert "api" not in of_services(decided, {"api": after["api"]})
+
+
+HELD = {"sha256:a": ("one",), "sha256:b": ("two",)}
+BOTH = Result((Built("api", "sha256:a"), Built("embed", "sha256:b")), ())
+
+
+def record(decided: Plan, root: Path) -> Baked:
+    return Baked(decided, root, AROUND, root / ".slimbake/baked.json")
+
+
+def names(images: tuple[Built, ...]) -> list[str]:
+    return [image.name for image in images]
+
+
+def test_what_was_baked_is_unchanged_until_something_changes(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    assert record(decided, root).unchanged(("api", "embed"), HELD) == ()
+    record(decided, root).keep(BOTH)
+    assert record(decided, root).unchanged(("api", "embed"), HELD) == (
+        Built("api", "sha256:a", ("one",)),
+        Built("embed", "sha256:b", ("two",)),
+    )
+    assert names(record(decided, root).unchanged(("embed",), HELD)) == ["embed"]
+    assert names(record(decided, root).unchanged(("api", "embed"), {"sha256:a": ()})) == ["api"], (
+        "embed was removed"
+    )
+    (root / "services/embed/smoke.py").write_text("def load(): ...")
+    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api"], (
+        "its smoke was never run"
+    )
+
+
+def test_what_was_edited_while_it_was_built_is_not_recorded(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    record(decided, root).keep(BOTH)
+    (root / "services/api/file.txt").write_text("first edit")
+    baking = record(decided, root)
+    (root / "services/api/file.txt").write_text("second edit")
+    baking.keep(BOTH)
+    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["embed"]
+    (root / "services/api/file.txt").write_text("first edit")
+    assert names(record(decided, root).unchanged(("api",), HELD)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}']
+)
+def test_a_record_that_is_no_record_is_empty(tmp_path: Path, text: str) -> None:
+    decided, root = repository(tmp_path)
+    (root / ".slimbake").mkdir()
+    (root / ".slimbake/baked.json").write_text(text)
+    assert record(decided, root).unchanged(("api", "embed"), HELD) == ()
+    record(decided, root).keep(BOTH)
+    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api", "embed"]
+
+
+def test_a_service_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    record(decided, root).keep(BOTH)
+    less = plan(fleet(service("api")))
+    record(less, root).keep(Result((), ()))
+    assert json.loads((root / ".slimbake/baked.json").read_text()).keys() == {"api"}

@@ -1,0 +1,528 @@
+"""Services that run on ONNX Runtime: what is derived for them, and what of it lies in their images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fingerprint.test_fingerprint import AROUND, repository
+from tests.unit.fleets import COMMON, asks, fleet, service
+
+from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.build.split import jobs
+from slimbake.ci.matrix import shared_by
+from slimbake.config.model import (
+    Base,
+    Export,
+    Manifest,
+    Optimize,
+    Precision,
+    Service,
+    Variant,
+    Weights,
+)
+from slimbake.evidence import questions
+from slimbake.fingerprint import fingerprints
+from slimbake.fleet.exports import RUNS, exporting
+from slimbake.fleet.variants import expanded
+from slimbake.lock.closures import written
+from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
+from slimbake.lock.model import Pin, Wheel, families
+from slimbake.plan import plan
+from slimbake.plan.exports import PROGRAMS
+from slimbake.plan.layers import layers
+from slimbake.plan.model import Plan
+from slimbake.plan.origin import exports, locks
+from slimbake.plan.relinked import relinked
+from slimbake.proof.control import controls_of
+from slimbake.proof.trial import Outcome
+from slimbake.render import render, unpruned
+
+WEB = Base("web", requirements=asks("fastapi"))
+ML = Base("ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu")
+MODEL, FOLDER = Weights("package", "a-model"), Weights("path", "models/small")
+INT8 = Precision("int8", mode="weights")
+DYNAMIC = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
+BOTH = (Variant("torch"), Variant("onnx", inference="onnx", precision=Precision("int8")))
+EXPORTED = "weights-a-model-onnx-int8"
+
+
+def onnx(name: str, **said: Any) -> Service:
+    return service(name, **({"base": "ml", "weights": MODEL, "inference": "onnx"} | said))
+
+
+def made(*services: Service, bases: tuple[Base, ...] = (WEB, ML), **said: Any) -> Manifest:
+    return exporting(expanded(fleet(*services, bases=bases, **said)))
+
+
+def base(manifest: Manifest, name: str) -> Base:
+    return next(each for each in manifest.bases if each.name == name)
+
+
+def both() -> Manifest:
+    return made(
+        service("api", base="web"),
+        service("rank", base="ml", weights=MODEL, variants=BOTH, smoke="smoke.py"),
+        service("embed", base="ml", weights=MODEL, variants=BOTH),
+    )
+
+
+# --- what is derived
+
+
+def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_weights() -> None:
+    found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
+    (rank,) = found.services
+    assert (rank.base, rank.weights) == (
+        "ml-onnx",
+        Weights("package", "a-model", Export("ml-export", Precision("fp32"))),
+    )
+    assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
+    runs = base(found, "ml-onnx")
+    assert (runs.extends, runs.requirements, runs.system, runs.torch) == (
+        "web",
+        asks(*RUNS),
+        (),
+        None,
+    )
+
+
+def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_passes() -> (
+    None
+):
+    writes = base(made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",)))), "ml-export")
+    assert (writes.extends, writes.exports, writes.system, writes.torch) == (
+        None,
+        "ml",
+        ("libpq5",),
+        "cpu",
+    )
+    assert writes.requirements.specs[:2] == ("torch", "scipy")
+    assert {"onnx", "onnxruntime", "transformers"} <= set(writes.requirements.specs)
+    assert writes.requirements.packages == ()
+    assert writes.optimize == Optimize(none=True)
+
+
+def test_nothing_is_derived_where_everything_runs_on_torch() -> None:
+    plain = fleet(service("rank", base="ml", weights=MODEL, inference="torch"), bases=(WEB, ML))
+    assert exporting(plain) == plain
+
+
+def test_a_variant_says_it_in_place_of_its_service() -> None:
+    found = both()
+    assert [(s.name, s.base, s.weights and s.weights.export) for s in found.services] == [
+        ("api", "web", None),
+        ("rank", "ml", None),
+        ("rank-onnx", "ml-onnx", Export("ml-export", INT8)),
+        ("embed", "ml", None),
+        ("embed-onnx", "ml-onnx", Export("ml-export", INT8)),
+    ]
+    half = onnx(
+        "rank",
+        precision=Precision("fp16"),
+        variants=(Variant("a"), Variant("b", inference="torch")),
+    )
+    assert [(s.base, bool(s.weights and s.weights.export)) for s in made(half).services] == [
+        ("ml-onnx", True),
+        ("ml", False),
+    ]
+
+
+def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on() -> None:
+    own = Base("ml-onnx", requirements=asks("onnxruntime<1.30", "faiss-cpu"))
+    found = made(onnx("rank"), bases=(WEB, ML, own))
+    assert [each.name for each in found.bases] == ["web", "ml", "ml-export", "ml-onnx"]
+    assert base(found, "ml-onnx") == own
+
+
+def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> (
+    None
+):
+    ml = Base(
+        "ml",
+        extends="web",
+        requirements=asks("torch"),
+        variants=(Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128")),
+    )
+    found = made(onnx("rank"), bases=(WEB, ml))
+    assert [(s.name, s.base) for s in found.services] == [
+        ("rank", "ml-onnx"),
+        ("rank-cuda", "ml-cuda-onnx"),
+    ]
+    assert (base(found, "ml-cuda-onnx").extends, base(found, "ml-cuda-export").exports) == (
+        "web-cuda",
+        "ml-cuda",
+    )
+    target = plan(found).target("base-ml-cuda-onnx")
+    assert (target.repository, target.suffix) == ("base-ml-onnx", "-cuda")
+    assert [[layer.name for layer in family.layers] for family in families(found)][:2] == [
+        ["base-web", "base-ml", "base-ml-onnx", "base-ml-export"],
+        ["base-web-cuda", "base-ml-cuda", "base-ml-cuda-onnx", "base-ml-cuda-export"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Precision("int8"), INT8),
+        (Precision("int8", mode="dynamic"), DYNAMIC),
+        (
+            Precision("int8", exclude=("b", "a")),
+            Precision("int8", exclude=("a", "b"), mode="weights"),
+        ),
+        (Precision("int8", mode="weights"), Precision("int8", mode="weights", per_channel=True)),
+        (Precision("fp32"), Precision("fp32")),
+    ],
+)
+def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Precision) -> None:
+    found = plan(made(onnx("rank", precision=one), onnx("embed", precision=other)))
+    assert sum(bool(t.recipe and t.recipe.export) for t in found.targets) == 1
+    assert all(found.target(name).recipe.shared_weights for name in ("rank", "embed"))  # type: ignore[union-attr]
+
+
+def test_exports_with_other_settings_have_names_that_differ() -> None:
+    names = [
+        t.name
+        for t in plan(
+            made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=DYNAMIC))
+        ).targets
+        if t.recipe and t.recipe.export
+    ]
+    assert names[0] == "weights-a-model-onnx-fp32"
+    assert len(set(names)) == 3
+    assert all(name.startswith(f"{EXPORTED}-") for name in names[1:])
+
+
+# --- the plan
+
+
+def test_an_export_is_built_once_from_the_weights_on_its_base_of_which_nothing_is_pushed() -> None:
+    found = plan(both())
+    target = found.target(EXPORTED)
+    assert target.kind == "weights"
+    assert dict(target.contexts) == {
+        "inside": "target:inside",
+        "runtime": "target:runtime",
+        "base": "target:base-ml-export",
+        "source": "target:weights-a-model",
+    }
+    assert target.recipe is not None
+    assert target.recipe.export is not None
+    assert not target.online
+    assert {
+        name: found.target(name).repository
+        for name in (EXPORTED, "base-ml-export", "weights-a-model")
+    } == {
+        EXPORTED: EXPORTED,
+        "base-ml-export": "",
+        "weights-a-model": "",
+    }
+    assert not {EXPORTED, "base-ml-export"} & {*found.group("bases")}, (
+        "who asks for bases asks for no export"
+    )
+    assert found.target("base-ml-export").kind == "export"
+    assert found.group("onnx") == ("rank-onnx", "embed-onnx")
+    assert [
+        dict(found.target(name).contexts)["weights"] for name in ("rank-onnx", "embed-onnx")
+    ] == [f"target:{EXPORTED}"] * 2
+
+
+def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itself() -> None:
+    found = plan(made(onnx("rank")))
+    names = [target.name for target in found.targets]
+    order = ["base-ml-export", "weights-a-model", "weights-a-model-onnx-fp32", "rank"]
+    assert [name for name in names if name in order] == order
+    assert "weights-a-model" in [
+        layer.name for family in families(made(onnx("rank"))) for layer in family.layers
+    ]
+
+
+def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_with() -> None:
+    found = plan(both())
+    assert [
+        t.name for t in found.held(("rank-onnx",)) if t.kind in ("base", "export", "weights")
+    ] == [
+        "base-web",
+        "base-ml-onnx",
+        EXPORTED,
+    ]
+    assert {"base-ml-export", "weights-a-model"} <= {t.name for t in found.needed(("rank-onnx",))}
+    assert locks(found, "rank-onnx") == ("base-web.txt", "base-ml-onnx.txt", "weights-a-model.txt")
+    assert exports(found, "rank-onnx") == {"weights-a-model.txt": "a-model-onnx-int8"}
+    assert exports(found, "rank") == {}
+    assert layers(found, "rank-onnx") == (
+        "runtime",
+        "runtime",
+        "base-web",
+        "base-ml-onnx",
+        EXPORTED,
+        "rank-onnx",
+    )
+
+
+def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use_them() -> None:
+    found = plan(made(onnx("rank", platforms=("linux/arm64",)), service("api", base="web")))
+    for name in ("base-ml-export", "weights-a-model-onnx-fp32", "weights-a-model", "base-ml-onnx"):
+        assert found.target(name).platforms == ("linux/arm64",)
+    assert {
+        layer.name: layer.platforms
+        for family in families(made(onnx("rank", platforms=("linux/arm64",))))
+        for layer in family.layers
+    }["base-ml-export"] == ("linux/arm64",)
+
+
+def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> (
+    None
+):
+    found = plan(both())
+    shared = [target.name for target in shared_by(found, ("rank-onnx",))]
+    assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
+    given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
+    assert [target.name for target in given.needed(given.with_checks(("rank-onnx",)))] == [
+        "inside",
+        "rank-onnx",
+        "rank-onnx-smoke",
+    ]
+    assert (
+        dict(given.target("rank-onnx").contexts)["weights"]
+        == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
+    )
+
+
+def test_of_shards_one_exports_a_model_and_those_of_its_services_take_it() -> None:
+    found = plan(both())
+    costs = {target.name: 1.0 for target in found.targets}
+    by_name = {job.name: job for job in jobs(found, ("rank-onnx", "embed-onnx"), costs)}
+    assert by_name[EXPORTED].private == ("inside", "base-ml-export", "weights-a-model")
+    for name in ("rank-onnx", "embed-onnx"):
+        assert EXPORTED in by_name[name].needs
+        assert by_name[name].private == ("inside",)
+
+
+def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:
+    found = plan(both(), {"weights-a-model.txt": "a-model==1\n"})
+    assert dict(found.target(EXPORTED).labels).keys() == {
+        "org.opencontainers.image.title",
+        "slimbake.project",
+        "slimbake.target",
+    }
+    around = Surroundings(externals={}, digests={"python": "sha256:9"})
+    words = arguments(found, (EXPORTED,), around, Options())
+    assert f"{EXPORTED}.tags=slimbake/atlas/{EXPORTED}:built" in words
+    assert not [word for word in words if word.startswith(f"{EXPORTED}.labels.")]
+
+
+def test_a_calibration_file_is_all_that_is_sent_of_its_folder() -> None:
+    static = Precision("int8", mode="static", calibration="texts/[a] b.txt")
+    target = plan(made(onnx("rank", precision=static))).target(EXPORTED)
+    assert (target.context, target.ignore) == ("texts", ("*", r"!\[a\] b.txt"))
+
+
+# --- files
+
+
+def rendered(of: Plan) -> dict[str, str]:
+    root = Path(__file__).parents[3]
+    texts = {
+        path.name: path.read_text()
+        for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")
+    }
+    return {each.path: each.text for each in render(of, texts, {}, "")}
+
+
+def test_settings_reach_the_program_as_data() -> None:
+    odd = 'a"b\\\n${x}, c'
+    static = Precision("int8", exclude=(odd,), mode="static", calibration="texts/few.txt")
+    files = rendered(plan(made(onnx("rank", precision=static))))
+    told = files[f"dockerfiles/inside/exports/{EXPORTED}.json"]
+    assert json.loads(told)["precision"] == {
+        "type": "int8",
+        "per-channel": True,
+        "reduce-range": False,
+        "exclude": [odd],
+        "mode": "static",
+        "calibration": "/inside/context/few.txt",
+    }
+    assert not any(odd[-6:] in text for path, text in files.items() if not path.endswith(".json"))
+    plain = rendered(plan(made(onnx("rank"))))[
+        "dockerfiles/inside/exports/weights-a-model-onnx-fp32.json"
+    ]
+    assert json.loads(plain)["precision"] == {"type": "fp32"}
+
+
+def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_them() -> None:
+    text = rendered(plan(both()))[f"dockerfiles/{EXPORTED}.Dockerfile"]
+    steps = text.split("\nRUN ")[1:]
+    assert len(steps) == 2
+    assert all(step.startswith("--network=none ") for step in steps)
+    assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /weights\n")
+
+
+def test_every_program_of_the_export_is_mounted() -> None:
+    folder = Path(__file__).parents[3] / "src/slimbake/inside"
+    assert sorted(PROGRAMS) == sorted(path.name for path in folder.glob("export*.py"))
+    assert PROGRAMS[0] == "export.py"
+
+
+def test_images_without_passes_need_no_other_export() -> None:
+    assert json.loads(unpruned(plan(both()))["base-ml-export.json"])["passes"] == []
+
+
+# --- what depends on what
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
+    """The targets that have another fingerprint after a file was edited."""
+    manifest = both()
+    decided, root = repository(tmp_path, manifest)
+
+    def compare(path: str, old: str, new: str) -> set[str]:
+        before = fingerprints(decided, root, AROUND)
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new))
+        after = fingerprints(decided, root, AROUND)
+        return {name for name in before if name != "inside" and before[name] != after[name]}
+
+    return compare
+
+
+ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        (f"dockerfiles/inside/{PROGRAMS[1]}", "# Generated", "#  Generated", ON_EXPORT),
+        (f"dockerfiles/inside/exports/{EXPORTED}.json", '"weights"', '"static"', ON_EXPORT),
+        ("locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
+        ("locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
+    ],
+)
+def test_an_export_depends_on_its_programs_settings_and_base(
+    changed: Callable[[str, str, str], set[str]], path: str, old: str, new: str, expected: set[str]
+) -> None:
+    assert changed(path, old, new) == expected
+
+
+def test_other_weights_are_exported_anew(changed: Callable[[str, str, str], set[str]]) -> None:
+    found = changed("locks/weights-a-model.txt", "==1", "==2")
+    assert found >= ON_EXPORT
+    assert "base-ml-export" not in found
+
+
+@pytest.mark.parametrize(
+    "path", ["services/rank/file.txt", "locks/base-web.txt", "libs/common/file.txt"]
+)
+def test_code_and_other_packages_export_nothing(
+    changed: Callable[[str, str, str], set[str]], path: str
+) -> None:
+    found = changed(path, "1" if path.startswith("locks") else "s", "2")
+    assert found
+    assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})
+
+
+def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_a_check(
+    tmp_path: Path,
+) -> None:
+    locks_ = {
+        f"{name}.txt": ""
+        for name in ("base-web", "base-ml", "base-ml-onnx", "base-ml-export", "weights-a-model")
+    }
+
+    def checks(precision: str, locks: dict[str, str]) -> dict[str, dict[str, str]]:
+        variants = (
+            Variant("torch"),
+            Variant(
+                "onnx",
+                inference="onnx",
+                precision=Precision(precision),  # type: ignore[arg-type]
+            ),
+        )
+        found = made(service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py"))
+        return {
+            question.layer: dict(question.checks)
+            for question, _ in questions(replace(found, file=tmp_path / "s.yaml"), locks)
+        }
+
+    before = checks("int8", locks_)
+    assert {layer: sorted(each) for layer, each in before.items()} == {
+        "base-web": ["rank", "rank-onnx"],
+        "base-ml": ["rank"],
+        "base-ml-onnx": ["rank-onnx"],
+    }
+    for other in (
+        checks("fp32", locks_),
+        checks("int8", locks_ | {"base-ml-export.txt": "torch==3\n"}),
+    ):
+        assert other["base-ml"] == before["base-ml"]
+        assert other["base-ml-onnx"] != before["base-ml-onnx"]
+
+
+def test_the_layers_of_an_exported_model_are_weighed_by_its_precision() -> None:
+    pin = Pin("a-model", "3", (Wheel("a_model-3-py3-none-any.whl", 90, "0" * 64),))
+    found = written(both(), {"weights-a-model": (pin,)}, {})
+    sizes = {
+        item.name: item.registry for item in found.fleet.by_key.values() if item.kind == "weights"
+    }
+    assert sizes == {"weights-a-model": 90, EXPORTED: 22}
+
+
+def test_why_a_package_is_in_a_lock_that_no_image_holds_is_said() -> None:
+    torch = Pin("torch", "2", via=("",))
+    text = explanation("torch", families(both()), {"base-ml": (torch,), "base-ml-export": (torch,)})
+    assert (
+        "torch 2 in base-ml-export\n  torch\n  there, because models are exported with it; no image"
+        " holds it" in text
+    )
+    assert "held" not in text
+
+
+def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
+    (family,) = (
+        f
+        for f in families(made(onnx("rank", requirements=asks("sentence-transformers"))))
+        if f.torch
+    )
+    torch, sentences = (
+        Pin("torch", "2", via=("sentence-transformers",)),
+        Pin("sentence-transformers", "6", via=("",)),
+    )
+    refuse_torch(family, {"base-ml": (torch,), "base-ml-export": (torch,)})
+    with pytest.raises(
+        ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"
+    ):
+        refuse_torch(family, {"base-ml": (torch,), "rank": (torch, sentences)})
+
+
+def test_a_control_corrupts_the_file_that_holds_the_model() -> None:
+    found = plan(both())
+    damaged = {
+        service: [
+            each.damage.what
+            for each in controls_of(found, service, Outcome(True, "", "", {}), weights)
+            if each.damage.how == "corrupt"
+        ]
+        for service, weights in (
+            ("rank", {"/weights/a/model.safetensors": 9, "/weights/tokenizer.json": 10}),
+            (
+                "rank-onnx",
+                {
+                    "/weights/model.onnx": 1,
+                    "/weights/model.onnx.data": 9,
+                    "/weights/tokenizer.json": 10,
+                },
+            ),
+            ("api", {}),
+        )
+    }
+    assert damaged == {
+        "rank": ["/weights/**/*.safetensors"],
+        "rank-onnx": ["/weights/model.onnx*"],
+        "api": [],
+    }

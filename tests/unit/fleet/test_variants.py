@@ -1,0 +1,269 @@
+"""Variants become bases and services of their own, before anything else sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.fleets import asks, fleet, service
+
+from slimbake.cli.common import select
+from slimbake.config.model import Base, Budget, Manifest, Requirements, Variant
+from slimbake.errors import UsageError
+from slimbake.fleet.variants import expanded
+from slimbake.lock.model import families
+from slimbake.plan import plan
+
+CPU, CUDA = Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128", requirements=asks("triton"))
+WEB = Base("web", requirements=asks("fastapi"))
+ML = Base("ml", extends="web", requirements=asks("torch"), variants=(CPU, CUDA))
+
+
+def bases(manifest: Manifest) -> dict[str, tuple[str | None, str | None]]:
+    return {base.name: (base.extends, base.torch) for base in manifest.bases}
+
+
+def made(*services: Any, by: tuple[Base, ...] = (WEB, ML), **said: Any) -> Manifest:
+    return expanded(fleet(*services, bases=by, **said))
+
+
+def test_all_that_stands_on_a_base_has_its_variants_and_the_first_keeps_the_names() -> None:
+    found = made(service("api", base="web"), service("rank", base="ml"))
+    assert [(s.name, s.base, s.copy_of, s.variant) for s in found.services] == [
+        ("api", "web", "", ""),
+        ("rank", "ml", "", "cpu"),
+        ("rank-cuda", "ml-cuda", "rank", "cuda"),
+    ]
+    assert [base.requirements.specs for base in found.bases if base.name.startswith("ml")] == [
+        ("torch",),
+        ("torch", "triton"),
+    ]
+    assert not any(base.variants for base in found.bases)
+    assert not any(each.variants for each in found.services)
+
+
+def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> None:
+    found = made(service("api", base="web"), service("rank", base="ml", requirements=asks("scipy")))
+    assert bases(found) == {
+        "web": (None, None),
+        "web-cuda": (None, "cu128"),
+        "ml": ("web", "cpu"),
+        "ml-cuda": ("web-cuda", "cu128"),
+    }
+    assert [
+        ([layer.name for layer in family.layers], family.torch) for family in families(found)
+    ] == [
+        (["base-web", "base-ml", "rank"], "cpu"),
+        (["base-web-cuda", "base-ml-cuda", "rank-cuda"], "cu128"),
+    ]
+
+
+def test_a_variant_without_torch_shares_what_it_stands_on() -> None:
+    plain, full = Variant("plain"), Variant("full", requirements=asks("scipy"))
+    ml = Base("ml", extends="web", requirements=asks("numpy"), variants=(plain, full))
+    found = made(service("rank", base="ml"), by=(WEB, ml))
+    assert bases(found) == {"web": (None, None), "ml": ("web", None), "ml-full": ("web", None)}
+    assert len(families(found)) == 1
+
+
+def test_a_base_above_one_with_variants_may_add_to_them() -> None:
+    vision = Base("vision", extends="ml", variants=(Variant("cuda", requirements=asks("cupy")),))
+    found = made(service("see", base="vision"), by=(WEB, ML, vision))
+    assert bases(found)["vision-cuda"] == ("ml-cuda", "cu128")
+    assert {b.name: b.requirements.specs for b in found.bases if "vision" in b.name} == {
+        "vision": (),
+        "vision-cuda": ("cupy",),
+    }
+    assert [(s.name, s.base) for s in found.services] == [
+        ("see", "vision"),
+        ("see-cuda", "vision-cuda"),
+    ]
+
+
+def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None:
+    own = Variant(
+        "cuda",
+        requirements=asks("b"),
+        env=(("MODE", "cuda"), ("DEVICE", "0")),
+        platforms=("linux/amd64",),
+        budget=Budget(compressed=9),
+    )
+    rank = service(
+        "rank",
+        base="ml",
+        requirements=asks("a"),
+        env=(("MODE", "plain"), ("KEEP", "1")),
+        budget=Budget(1, 2),
+        variants=(own,),
+    )
+    first, second = made(rank).services
+    assert (first.requirements, first.env, first.platforms, first.budget) == (
+        asks("a"),
+        rank.env,
+        (),
+        Budget(1, 2),
+    )
+    assert (second.requirements, second.platforms, second.budget) == (
+        asks("a", "b"),
+        ("linux/amd64",),
+        Budget(1, 9),
+    )
+    assert second.env == (("MODE", "cuda"), ("KEEP", "1"), ("DEVICE", "0"))
+
+
+def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch() -> None:
+    base = Base("ml", extends="web", requirements=asks("torch"), torch="cpu")
+    rank = service("rank", base="ml", variants=(CPU, CUDA))
+    slim = service(
+        "slim", base="ml", variants=(Variant("thin"), Variant("fat", requirements=asks("rich")))
+    )
+    found = made(rank, slim, by=(WEB, base))
+    assert bases(found) == {
+        "web": (None, None),
+        "web-cuda": (None, "cu128"),
+        "ml": ("web", "cpu"),
+        "ml-cuda": ("web-cuda", "cu128"),
+    }
+    assert [(s.name, s.base) for s in found.services] == [
+        ("rank", "ml"),
+        ("rank-cuda", "ml-cuda"),
+        ("slim", "ml"),
+        ("slim-fat", "ml"),
+    ]
+
+
+def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
+    base = Base("ml", requirements=asks("torch"), torch="cpu")
+    found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
+    assert [(s.name, s.base) for s in found.services] == [("rank", "ml-cuda"), ("rank-cpu", "ml")]
+    assert next(g.targets for g in plan(found).groups if g.name == "bases") == (
+        "runtime",
+        "base-ml",
+        "base-ml-cuda",
+    )
+
+
+def test_files_that_variants_are_read_from_are_in_no_image() -> None:
+    more = Variant("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
+    own = service(
+        "own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",))
+    )
+    found = plan(made(replace(own, variants=(Variant("thin"), more)), by=()))
+    for name in ("own", "own-fat"):
+        assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
+
+
+def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
+    found = made(service("own", requirements=asks("torch"), variants=(CPU, CUDA)), by=(WEB,))
+    assert [(family.layers[0].name, family.torch) for family in families(found)] == [
+        ("base-web", ""),
+        ("own", "cpu"),
+        ("own-cuda", "cu128"),
+    ]
+
+
+def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
+    base = Base("ml", requirements=asks("torch"))
+    found = made(
+        service("rank", base="ml", variants=(Variant("index", torch="pypi"), CPU)), by=(base,)
+    )
+    assert [(s.name, s.base) for s in found.services] == [("rank", "ml"), ("rank-cpu", "ml-cpu")]
+
+
+FLEET = plan(
+    made(
+        service("api", base="web", smoke="s.py"),
+        service("rank", base="ml", smoke="s.py", port=8000),
+        registry="r.io",
+    )
+)
+
+
+def test_a_registry_has_one_repository_with_a_tag_for_each_variant() -> None:
+    names = {t.name: (t.repository, t.suffix) for t in FLEET.targets if t.repository}
+    assert names["rank"] == ("rank", "")
+    assert names["rank-cuda"] == ("rank", "-cuda")
+    assert names["base-ml-cuda"] == ("base-ml", "-cuda")
+
+
+def test_default_is_one_image_of_each_service_and_a_variant_is_a_group() -> None:
+    assert {group.name: group.targets for group in FLEET.groups} == {
+        "default": ("api", "rank"),
+        "bases": ("runtime", "base-web", "base-ml"),
+        "smoke": ("api-smoke", "rank-smoke"),
+        "cpu": ("rank",),
+        "cpu-smoke": ("rank-smoke",),
+        "cuda": ("rank-cuda",),
+        "cuda-smoke": ("rank-cuda-smoke",),
+    }
+
+
+def test_variants_of_a_service_answer_to_one_name_on_the_fleet_s_network() -> None:
+    assert [(s.service, s.host) for s in FLEET.services] == [
+        ("api", "api"),
+        ("rank", "rank"),
+        ("rank-cuda", "rank"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "variant", "chosen"),
+    [
+        ((), "", ("api", "rank")),
+        ((), "cuda", ("rank-cuda",)),
+        ((), "cpu", ("rank",)),
+        (("rank",), "cuda", ("rank-cuda",)),
+        (("rank-cuda",), "cuda", ("rank-cuda",)),
+        (("rank-cuda", "api"), "", ("api", "rank-cuda")),
+    ],
+)
+def test_services_are_chosen_by_name_by_variant_or_both(
+    names: tuple[str, ...], variant: str, chosen: tuple[str, ...]
+) -> None:
+    assert select(FLEET, names, variant) == chosen
+
+
+@pytest.mark.parametrize(
+    ("names", "variant", "message", "hint"),
+    [
+        ((), "cud", "there is no variant 'cud' in services.yaml", "did you mean 'cuda'?"),
+        (("api",), "cuda", "'api' has no variant 'cuda'", "these have: rank"),
+        (
+            ("rank-gpu",),
+            "",
+            "there is no service 'rank-gpu' in services.yaml",
+            "did you mean 'rank-cuda'?",
+        ),
+    ],
+)
+def test_a_choice_that_is_none_is_told(
+    names: tuple[str, ...], variant: str, message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(FLEET, names, variant)
+    assert str(caught.value) == message
+    assert caught.value.hint == hint
+
+
+def test_what_is_shared_is_built_for_all_that_stands_on_it() -> None:
+    both = ("linux/amd64", "linux/arm64")
+    found = plan(
+        made(
+            service("api", base="web"),
+            service("rank", base="ml", platforms=("linux/amd64",)),
+            platforms=both,
+        )
+    )
+    assert {t.name: t.platforms for t in found.targets if t.kind in ("runtime", "base")} == {
+        "runtime": (),
+        "base-web": (),
+        "base-web-cuda": ("linux/amd64",),
+        "base-ml": ("linux/amd64",),
+        "base-ml-cuda": ("linux/amd64",),
+    }
+    wider = plan(made(service("api", base="web", platforms=both), by=(WEB,)))
+    assert {t.name: t.platforms for t in wider.targets if t.kind in ("runtime", "base")} == {
+        "runtime": both,
+        "base-web": both,
+    }

@@ -1,0 +1,216 @@
+"""What a machine is set to, read from made-up files and variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.host.machine import Machine, parse_os_release, proxies, read_machine
+from slimbake.host.pip import packages, pip_config_paths, pip_settings, without_credentials
+from slimbake.host.sources import AptSource, parse_deb822, parse_list
+
+HOME = Path("/home/ann")
+PREFIX = Path("/opt/venv")
+HERE = Path("/srv/project")
+
+
+def read(top: Path, files: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Machine:
+    for name, text in files.items():
+        path = top / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return read_machine(environ or {}, top, HOME, PREFIX, HERE, root=False)
+
+
+def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
+    bare = read(tmp_path, {})
+    assert (bare.system, bare.codename, bare.root) == ("", "", False)
+    assert bare.packages == packages({}, {}, HERE)
+    assert (bare.ca_bundle, bare.proxies, bare.apt_sources) == (None, (), ())
+    assert bare.disk_free > 0
+
+
+def test_pips_files_are_read_in_pips_order_and_the_later_wins(tmp_path: Path) -> None:
+    files = {
+        "/etc/xdg/pip/pip.conf": (
+            "[global]\nindex-url = https://xdg.example/simple\ncert = /nowhere\n"
+        ),
+        "/etc/pip.conf": (
+            "[global]\nindex-url = https://etc.example/simple\nextra-index-url =\n "
+            " https://a.example\n  https://b.example\n"
+        ),
+        "/home/ann/.pip/pip.conf": "[global]\nfind-links = /legacy\n",
+        "/home/ann/.config/pip/pip.conf": "[global]\nfind-links =\n    /one\n    two\n    /one\n",
+        "/opt/venv/pip.conf": "[global]\nindex-url = https://venv.example/simple\n",
+    }
+    settings = read(tmp_path, files).packages
+    assert settings.index_url == "https://venv.example/simple"
+    assert settings.extra_index_urls == ("https://a.example", "https://b.example")
+    assert settings.find_links == ("/one", "/srv/project/two")
+
+
+def test_the_install_section_wins_over_global_even_from_an_earlier_file() -> None:
+    texts = [
+        "[install]\nindex-url = https://install.example\n",
+        "[global]\nindex_url = https://global.example\n",
+    ]
+    assert pip_settings(texts, {})["index-url"] == "https://install.example"
+
+
+def test_a_broken_pip_conf_is_passed_over_and_the_others_count() -> None:
+    assert pip_settings(["no section\n", "[global]\nno-index = true\n"], {}) == {"no-index": "true"}
+
+
+def test_variables_win_over_pips_files_and_an_empty_one_does_not() -> None:
+    text = "[global]\nindex-url = https://file.example\nfind-links = /file\n"
+    environ = {"PIP_FIND_LINKS": "/env https://page.example/", "PIP_INDEX_URL": ""}
+    settings = packages(pip_settings([text], environ), environ, HERE)
+    assert settings.index_url == "https://file.example"
+    assert settings.find_links == ("/env", "https://page.example/")
+    assert settings.find_links_folders == (Path("/env"),)
+
+
+def test_pip_config_file_replaces_the_users_files_only_where_it_exists() -> None:
+    environ = {"PIP_CONFIG_FILE": "/x/pip.conf"}
+    user = HOME / ".config/pip/pip.conf"
+    assert user not in pip_config_paths(environ, HOME, PREFIX, [Path("/x/pip.conf")])
+    assert user in pip_config_paths(environ, HOME, PREFIX, [])
+    assert pip_config_paths(environ, HOME, PREFIX, [])[-1] == Path("/x/pip.conf")
+    assert pip_config_paths({"PIP_CONFIG_FILE": "/dev/null"}, HOME, PREFIX, []) == ()
+
+
+def test_uvs_variables_win_over_pips() -> None:
+    environ = {
+        "UV_DEFAULT_INDEX": "corp=https://default.example/simple",
+        "UV_INDEX_URL": "https://older.example/simple",
+        "UV_INDEX": "torch=https://torch.example/whl https://plain.example/?a=b",
+        "UV_FIND_LINKS": "/uv,file:///uv%20two",
+    }
+    settings = packages({"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE)
+    assert settings.index_url == "https://default.example/simple"
+    assert settings.extra_index_urls == ("https://torch.example/whl", "https://plain.example/?a=b")
+    assert settings.find_links == ("/uv", "/uv two", "/pip")
+
+
+def test_credentials_are_neither_in_the_representation_nor_in_what_is_shown(tmp_path: Path) -> None:
+    environ = {
+        "PIP_INDEX_URL": "https://ann:secret@pip.example/simple",
+        "HTTP_PROXY": "http://ann:secret@proxy:1",
+    }
+    here = read(tmp_path, {}, environ)
+    assert here.packages.index_url == environ["PIP_INDEX_URL"]
+    assert "secret" not in repr(here)
+    assert without_credentials(here.packages.index_url) == "https://pip.example/simple"
+
+
+def test_the_ca_bundle_is_the_first_named_file_that_can_be_read(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("certificates")
+    environ = {"PIP_CERT": str(tmp_path / "missing.pem"), "REQUESTS_CA_BUNDLE": str(bundle)}
+    assert read(tmp_path / "a", {}, environ).ca_bundle == bundle
+    assert (
+        read(tmp_path / "b", {"/etc/pip.conf": f"[global]\ncert = {bundle}\n"}).ca_bundle == bundle
+    )
+    assert (
+        read(tmp_path / "c", {"/etc/pip.conf": f"[global]\ncert = {tmp_path}\n"}).ca_bundle is None
+    )
+
+
+def test_of_a_proxy_in_both_cases_the_lower_one_counts() -> None:
+    environ = {
+        "HTTP_PROXY": "http://upper:1",
+        "http_proxy": "http://lower:1",
+        "NO_PROXY": "localhost",
+    }
+    assert proxies(environ) == (("HTTP_PROXY", "http://lower:1"), ("NO_PROXY", "localhost"))
+
+
+def test_os_release_is_read_without_its_quotes() -> None:
+    text = 'PRETTY_NAME="Debian GNU/Linux"\n# a comment\nID=debian\nVERSION_ID="13"\nBROKEN\n'
+    assert parse_os_release(text) == {
+        "PRETTY_NAME": "Debian GNU/Linux",
+        "ID": "debian",
+        "VERSION_ID": "13",
+    }
+
+
+def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> None:
+    here = read(
+        tmp_path,
+        {
+            "/etc/apt/sources.list": "deb http://main.example trixie main\n",
+            "/etc/apt/sources.list.d/z.list": "deb http://z.example ./\n",
+            "/etc/apt/sources.list.d/a.sources": (
+                "Types: deb\nURIs: http://a.example\nSuites: trixie\n"
+            ),
+            "/etc/apt/sources.list.d/a.sources.save": (
+                "Types: deb\nURIs: http://no.example\nSuites: trixie\n"
+            ),
+        },
+    )
+    assert [source.uris[0] for source in here.apt_sources] == [
+        "http://main.example",
+        "http://a.example",
+        "http://z.example",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        (
+            "deb http://m.example trixie main",
+            AptSource(uris=("http://m.example",), suites=("trixie",), components=("main",)),
+        ),
+        (
+            "deb [arch=amd64 signed-by=/k.gpg trusted=yes] http://m.example ./ # flat",
+            AptSource(uris=("http://m.example",), suites=("./",), signed_by="/k.gpg", trusted=True),
+        ),
+    ],
+)
+def test_a_line_of_sources_list(line: str, source: AptSource) -> None:
+    assert parse_list(
+        f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
+    ) == (source,)
+
+
+def test_a_deb822_file_gives_its_enabled_binary_sources() -> None:
+    text = """\
+# the mirror
+Types: deb deb-src
+URIs: http://a.example http://b.example
+Suites: trixie
+ trixie-updates
+Components: main
+# a comment inside
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+
+Types: deb
+Enabled: no
+URIs: http://off.example
+Suites: trixie
+
+Types: deb-src
+URIs: http://source.example
+Suites: trixie
+"""
+    (source,) = parse_deb822(text)
+    assert source.uris == ("http://a.example", "http://b.example")
+    assert source.suites == ("trixie", "trixie-updates")
+    assert source.signed_by == "-----BEGIN PGP PUBLIC KEY BLOCK-----\n.\nabc"
+
+
+def test_a_source_written_as_deb822_reads_back_as_itself() -> None:
+    source = AptSource(
+        uris=("http://a.example",),
+        suites=("x", "y"),
+        components=("main",),
+        signed_by="KEY\n.\nabc",
+        trusted=True,
+    )
+    assert parse_deb822(source.deb822()) == (source,)

@@ -1,0 +1,397 @@
+"""What is found in layers: whose the bytes are, what lies twice, what is hidden, and how far the
+lower bound is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, write
+
+from slimbake.cli import slimbake
+from slimbake.console.tables import readable
+from slimbake.errors import UsageError
+from slimbake.images import compressed, opened, report, views
+from slimbake.images.change import Change, changes
+from slimbake.images.detail import Survey
+from slimbake.images.findings import findings
+from slimbake.images.model import Address
+from slimbake.images.owners import Owner, owner, owners
+from slimbake.images.shelf import Shelf
+from slimbake.images.survey import survey
+
+MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
+STATUS = {
+    "var/lib/dpkg/status.d/libfoo1": b"Package: libfoo1\nVersion: 1.2-3\n",
+    "var/lib/dpkg/status.d/libfoo1.md5sums": (
+        b"0123  lib/x86_64-linux-gnu/libfoo.so.1\n0123  usr/share/doc/libfoo1/x\n"
+    ),
+}
+RUNTIME = tar(
+    {
+        **STATUS,
+        "usr/lib/x86_64-linux-gnu/libfoo.so.1": b"f" * 100,
+        "usr/share/doc/libfoo1/x": b"doc",
+        "usr/local/bin/other": b"12345",
+        "lonely": b"1",
+    }
+)
+BASE = tar(
+    {
+        **record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf"),
+        f"{SITE}/some/__init__.py": b"x" * 10,
+        f"{SITE}/some/__pycache__/__init__.cpython-311.pyc": b"y" * 20,
+        "opt/slimbake/bin/some": b"z",
+        "etc/some.conf": b"c" * 3,
+        f"{SITE}/stray.py": b"s" * 7,
+    }
+)
+
+
+def surveyed(tmp_path: Path, *images: Made, **options: Any) -> Survey:
+    layout = write(tmp_path / "out", *images)
+    with opened(Address("layout", str(layout)), "linux/amd64") as source:
+        return survey([source], Shelf(None), **options)
+
+
+def image(name: str, *layers: bytes, **said: Any) -> Made:
+    return Made(layers, name=f"registry.example.com/toys/{name}:latest", **said)
+
+
+def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_bytecode(
+    tmp_path: Path,
+) -> None:
+    found = surveyed(tmp_path, image("one", RUNTIME, BASE))
+    rows = {
+        (row.kind, row.name, row.what): (row.uncompressed, row.files)
+        for row in views.by_package(found)
+    }
+    written = len(
+        record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf")[
+            f"{SITE}/some_pack.age-2.0.dist-info/RECORD"
+        ]
+    )
+    status = sum(map(len, STATUS.values()))
+    assert rows == {
+        ("python", "some-pack-age", "2.0"): (10 + 20 + 1 + 3 + written, 5),
+        ("debian", "libfoo1", "1.2-3"): (103 + status, 4),
+        ("directory", "/usr/local", ""): (5, 1),
+        ("directory", "/opt/slimbake", ""): (7, 1),
+        ("directory", "/", ""): (1, 1),
+    }
+    (one,) = found.measurement.images
+    assert sum(size for size, _ in rows.values()) == one.uncompressed
+
+
+def test_the_bytes_of_top_directories_add_up_to_the_image(tmp_path: Path) -> None:
+    found = surveyed(
+        tmp_path, image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"}))
+    )
+    rows = {row.name: row.files for row in views.by_directory(found)}
+    assert rows == {"/opt": 5, "/usr": 3, "/var": 2, "/etc": 1, "/app": 1, "/weights": 1, "/": 1}
+    assert (
+        sum(row.uncompressed for row in views.by_directory(found))
+        == found.measurement.images[0].uncompressed
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        (f"{SITE}/mod.py", Owner("python", "mod", "1")),
+        (f"{SITE}/__pycache__/mod.cpython-311.pyc", Owner("python", "mod", "1")),
+        (f"{SITE}/__pycache__/mod.cpython-311.opt-1.pyc", Owner("python", "mod", "1")),
+        (f"{SITE}/__pycache__/none.cpython-311.pyc", Owner("directory", "/opt/slimbake")),
+        (f"{SITE}/mod-1.dist-info/INSTALLER", Owner("python", "mod", "1")),
+        ("app/__pycache__/main.cpython-311.pyc", Owner("code", "/app")),
+        ("weights/model.safetensors", Owner("weights", "/weights")),
+        ("application/x", Owner("directory", "/application")),
+    ],
+)
+def test_whose_a_file_is(path: str, whose: Owner) -> None:
+    known = owners({f"{SITE}/mod-1.dist-info/RECORD": "mod.py,sha256=x,3\n"})
+    assert owner(path, known) == whose
+
+
+def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Path) -> None:
+    layer = tar(
+        [
+            folder("a"),
+            Member("a/b", b"x" * 9),
+            Member("a/c", type=b"1", link="a/b"),
+            Member("a/d", type=b"2", link="b"),
+            Member("a/.wh.gone"),
+            Member("e/.wh..wh..opq"),
+        ]
+    )
+    found = surveyed(tmp_path, image("one", layer))
+    contents = found.contents[digest(layer)]
+    assert (contents.uncompressed, contents.files) == (9, 1)
+    assert [copy.path for copy in findings(found).whiteouts] == ["a/.wh.gone", "e/.wh..wh..opq"]
+    assert "whiteouts: 2, " in report.text(found, "image", None, False)
+
+
+def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> None:
+    found = surveyed(
+        tmp_path,
+        image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000})),
+    )
+    (duplicate,) = findings(found).duplicates
+    assert (duplicate.digest, duplicate.uncompressed, duplicate.waste) == (
+        digest(MINUTES),
+        6300,
+        6300,
+    )
+    assert [(copy.path, copy.images) for copy in duplicate.copies] == [
+        ("a", ("one",)),
+        ("c", ("one",)),
+    ]
+    assert duplicate.reason == ""
+
+
+def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
+    tmp_path: Path,
+) -> None:
+    assert (
+        findings(surveyed(tmp_path, image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("usr/share/common-licenses/GPL-3", f"{SITE}/x-1.dist-info/licenses/LICENSE", "a licence"),
+        (f"{SITE}/x-1.dist-info/COPYING.txt", "usr/share/doc/x/copyright", "a licence"),
+        (f"{SITE}/x/same.py", f"{SITE}/x/same.py", "no image has both"),
+        (f"{SITE}/x/same.py", f"{SITE}/y/same.py", ""),
+        (f"{SITE}/x/unlicensed.py", f"{SITE}/x/LICENSE", ""),
+    ],
+)
+def test_why_two_layers_hold_the_same(tmp_path: Path, first: str, second: str, reason: str) -> None:
+    found = surveyed(
+        tmp_path,
+        image("one", RUNTIME, tar({first: MINUTES})),
+        image("two", RUNTIME, tar({second: MINUTES, "z": b""})),
+    )
+    (duplicate,) = findings(found).duplicates
+    assert reason in duplicate.reason
+    assert bool(reason) == bool(duplicate.reason)
+
+
+def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_a_host(
+    tmp_path: Path,
+) -> None:
+    shared = tar({"opt/x": MINUTES})
+    found = surveyed(
+        tmp_path,
+        image("one", RUNTIME, shared),
+        image("two", BASE, shared),
+        image("three", RUNTIME, shared),
+    )
+    row = next(row for row in views.by_layer(found) if row.name == digest(shared))
+    two = next(image for image in found.measurement.images if image.name == "two")
+    assert (row.uncompressed, row.on_host, row.on_registry) == (
+        6300,
+        12600,
+        len(zstandard.compress(shared)),
+    )
+    assert set(row.images) == {"one", "two", "three"}
+    assert found.measurement.own_on_registry(two) == len(zstandard.compress(BASE))
+
+
+def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
+    found = surveyed(tmp_path, image("one", BASE, compression=""))
+    (row,) = views.by_layer(found)
+    assert (row.gzip, row.zstd, row.on_registry) == (None, None, None)
+    assert "unmeasured" in report.text(found, "layer", None, False)
+    made = report.as_json(found)
+    assert (
+        made["images"]["one"]["compressed"]
+        is made["images"]["one"]["zstd"]
+        is made["unique_on_registry"]
+        is None
+    )
+
+
+def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> None:
+    layer = tar({f"{SITE}/a/{n}": os.urandom(2000) + b"x" * 50_000 for n in range(20)})
+    found = surveyed(tmp_path, image("one", layer, BASE), compress=True).contents[digest(layer)]
+    # gzip's header differs by a few bytes between writers.
+    assert found.gzip == pytest.approx(len(gzip.compress(layer, compressed.GZIP)), abs=20)
+    assert found.zstd == pytest.approx(len(zstandard.compress(layer, compressed.ZSTD)), rel=0.02)
+
+
+def test_the_parts_of_a_layer_are_compressed_by_themselves_and_add_up(tmp_path: Path) -> None:
+    noise = os.urandom(50_000)
+    layer = tar(
+        {
+            **record("a", "1", "a/x", "a/y"),
+            f"{SITE}/a/x": noise,
+            f"{SITE}/a/y": b"a" * 50_000,
+            "app/z": b"b" * 50_000,
+        }
+    )
+    found = surveyed(tmp_path, image("one", layer), compress=True)
+    rows = {row.name: row for row in views.by_package(found)}
+    for kind in ("gzip", "zstd"):
+        assert 50_000 < getattr(rows["a"], kind) < 52_000
+        assert 0 < getattr(rows["/app"], kind) < 1000
+        assert sum(getattr(row, kind) for row in views.by_directory(found)) == sum(
+            getattr(row, kind) for row in rows.values()
+        )
+    assert rows["a"].on_registry == rows["a"].zstd
+
+
+def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
+    noise, more = os.urandom(100_000), os.urandom(1000)
+    one, two = tar({"a": noise, "b": more}), tar({"c": noise, "d": more, "e": b""})
+    found = surveyed(
+        tmp_path, image("one", one), image("two", two), image("three", one), lower_bound=True
+    )
+    bound = found.bound
+    assert bound
+    assert (bound.files, bound.uncompressed) == (2, 101_000)
+    assert 101_000 < bound.compressed < 103_000 < 2 * 101_000 < bound.layers < 2 * 103_000
+    told = findings(found)
+    assert told.host and told.registry and told.layers
+    assert (told.host.now, told.host.bound) == (202_000, 101_000)
+    assert told.host.above == 1
+    assert told.registry.now == found.measurement.registry
+    assert told.layers.above == pytest.approx(1, abs=0.05)
+    assert "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)" in report.text(
+        found, "image", None, False
+    )
+
+
+def test_what_is_on_the_shelf_is_not_read_again(tmp_path: Path) -> None:
+    layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
+    shelf = Shelf(tmp_path / "layers")
+    with opened(Address("layout", str(layout)), "linux/amd64") as source:
+        first = survey([source], shelf, compress=True, lower_bound=True)
+        for layer in source.images[0].layers:
+            (layout / "blobs" / "sha256" / layer.blob.removeprefix("sha256:")).unlink()
+        assert survey([source], shelf, compress=True, lower_bound=True) == first
+        (tmp_path / "layers" / f"{digest(BASE).removeprefix('sha256:')}.json").write_text(
+            '{"format": 1, "x": 1}'
+        )
+        with pytest.raises(Exception, match="lacks the blob"):
+            survey([source], shelf)
+
+
+def figures(found: Survey) -> Any:
+    return json.loads(json.dumps(report.as_json(found)))
+
+
+def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
+    tmp_path: Path,
+) -> None:
+    old, new, last = tar({"app/a": b"x" * 10}), tar({"app/a": b"x" * 30}), tar({"app/b": b"y"})
+    before = figures(surveyed(tmp_path / "1", image("one", RUNTIME, old), image("gone", BASE)))
+    after = surveyed(tmp_path / "2", image("one", RUNTIME, new, last), image("new", BASE))
+    found = changes(before, figures(after), "before.json")
+    by_name = {each.name: dict(each.figures)["uncompressed"] for each in found.images}
+    assert by_name["one"].bytes == 21
+    assert (by_name["gone"].after, by_name["new"].before) == (None, None)
+    assert [(each.layer, dict(each.figures)["uncompressed"]) for each in found.layers] == [
+        ((digest(old), digest(new)), Change(10, 30)),
+        ((None, digest(last)), Change(None, 1)),
+    ]
+    text = report.text(after, "image", found, False)
+    assert [line.split()[0] for line in text.splitlines() if "gone" in line] == ["gone"]
+    assert found.as_json()["images"]["one"]["uncompressed"]["change"] == 21
+
+
+def test_nothing_changes_against_the_same_measurement(tmp_path: Path) -> None:
+    found = figures(surveyed(tmp_path, image("one", RUNTIME, BASE)))
+    compared = changes(found, found, "same.json")
+    assert compared.layers == ()
+    assert {change.bytes for each in compared.images for _, change in each.figures} == {0, None}
+    assert [change.bytes for _, change in compared.together] == [0, 0]
+
+
+@pytest.mark.parametrize("earlier", [{}, [], {"images": {"one": {}}}, {"images": {}}, "text"])
+def test_what_is_no_measurement_is_refused(tmp_path: Path, earlier: Any) -> None:
+    found = figures(surveyed(tmp_path, image("one", RUNTIME)))
+    with pytest.raises(UsageError, match=r"x\.json is no measurement"):
+        changes(earlier, found, "x.json")
+
+
+@pytest.mark.parametrize("by", ["image", "layer", "package", "directory"])
+def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> None:
+    found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
+    plain, marked = report.text(found, by, None, False), report.text(found, by, None, True)
+    assert plain.startswith(by)
+    assert marked.startswith(f"| {by} | ")
+    rows = [line for line in marked.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1
+    assert "- whiteouts: none" in marked.splitlines()
+
+
+def run(*words: str) -> Any:
+    return slimbake.main(["sizes", *words], standalone_mode=False)
+
+
+def test_addresses_need_no_manifest_and_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "out", image("one", RUNTIME, BASE))
+    run("./out", "--json")
+    before = capsys.readouterr().out
+    assert list(json.loads(before)["images"]) == ["one"]
+    (tmp_path / "before.json").write_text(before)
+    run("./out", "--by", "package", "--against", "before.json")
+    told = capsys.readouterr().out
+    assert told.splitlines()[1].split()[:2] == ["libfoo1", "(Debian)"]
+    assert "same" in told
+    assert not (tmp_path / ".slimbake").exists()
+
+
+def test_beside_a_manifest_what_was_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "services.yaml").touch()
+    layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
+    run("./out")
+    first = capsys.readouterr().out
+    for path in (layout / "blobs" / "sha256").iterdir():
+        if path.read_bytes()[:1] != b"{":
+            path.unlink()
+    run("./out")
+    assert capsys.readouterr().out == first
+    assert sorted(path.name for path in (tmp_path / ".slimbake").iterdir()) == [
+        ".gitignore",
+        "layers",
+        "measured.json",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, "no json"])
+def test_an_earlier_measurement_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "before.json").write_text(content)
+    with pytest.raises(UsageError, match=r"before\.json cannot be read"):
+        run(str(tmp_path), "--against", str(tmp_path / "before.json"))
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "change"),
+    [
+        (None, "unmeasured", "unmeasured"),
+        (0, "0 B", "+0 B"),
+        (999, "999 B", "+999 B"),
+        (-1500, "-1.5 kB", "-1.5 kB"),
+        (12_345_678, "12.3 MB", "+12.3 MB"),
+        (1_234_000_000, "1,234.0 MB", "+1,234.0 MB"),
+    ],
+)
+def test_bytes_are_told_in_a_unit_that_shows_them(size: int | None, text: str, change: str) -> None:
+    assert (readable(size), readable(size, signed=True)) == (text, change)

@@ -1,0 +1,113 @@
+"""Sets of texts for parity: what is read, what is refused, and the set of the example fleet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, read, too_small
+
+ROOT = Path(__file__).parents[3]
+WORDS = st.text().filter(lambda text: text.strip())
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), WORDS)), st.booleans())
+def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], plain: bool) -> None:
+    lines = [json.dumps({kind: text}, ensure_ascii=plain) for kind, text in rows]
+    found = read("\n".join(['{"source": []}', "", *lines]))
+    for kind in KINDS:
+        assert getattr(found, kind) == tuple(
+            dict.fromkeys(text for own, text in rows if own == kind)
+        )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 2 is no JSON"),
+        ("[]", "line 2 is no object with one key"),
+        ('{"query": "a", "document": "b"}', "line 2 is no object with one key"),
+        (
+            '{"sentense": "a"}',
+            "line 2 has the unknown key 'sentense'; allowed: source, sentence, document",
+        ),
+        ('{"sentence": 1}', "line 2: a sentence is a text that is not empty"),
+        ('{"sentence": " "}', "line 2: a sentence is a text that is not empty"),
+    ],
+)
+def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
+    with pytest.raises(TextsError, match=words):
+        read(f'{{"sentence": "a"}}\n{line}\n')
+
+
+def made(sentences: int, documents: int, queries: int) -> Texts:
+    counts = {"sentence": sentences, "document": documents, "query": queries}
+    return Texts(
+        **{
+            kind: tuple(f"{kind} {number}" for number in range(count))
+            for kind, count in counts.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (made(350, 100, 50), ""),
+        (made(349, 100, 50), "499 sentences, documents and queries, at least 500 are wanted"),
+        (
+            made(500, 99, 49),
+            "99 documents, at least 100 are wanted; 49 queries, at least 50 are wanted",
+        ),
+        (
+            Texts(
+                sentence=("one",) * 350,
+                document=made(0, 100, 0).document,
+                query=made(0, 0, 50).query,
+            ),
+            "151 sentences, documents and queries, at least 500 are wanted",
+        ),
+    ],
+)
+def test_a_set_that_says_too_little_of_embeddings_is_refused(texts: Texts, why: str) -> None:
+    assert too_small(texts, "embedding") == why
+
+
+def test_a_set_that_says_too_little_of_generation_is_refused() -> None:
+    prompts = tuple(f"prompt {number}" for number in range(20))
+    assert too_small(Texts(prompt=prompts, passage=("word " * 200,) * 10), "generation") == ""
+    assert too_small(Texts(prompt=prompts[1:], passage=("word " * 199,) * 10), "generation") == (
+        "19 prompts, at least 20 are wanted; 1,990 words of passages, at least 2,000 are wanted"
+    )
+
+
+def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() -> None:
+    found = hostile(("[CLS]", "<pad>"))
+    assert len(found) == len(set(found)) >= 30
+    joined = "".join(found)
+    assert "" in found
+    assert all(
+        sign in joined
+        for sign in ("🙂", "\0", "\u202e", "e\u0301", "[CLS]", "<pad>", "\ufeff", "東")
+    )
+    assert max(map(len, found)) >= 60_000
+    for text in found:
+        text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")]
+)
+def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
+    text = (ROOT / "parity" / file).read_text("utf-8")
+    assert too_small(read(text), task) == ""
+    sources = json.loads(text.partition("\n")[0])["source"]
+    assert all(
+        {"package", "version", "sha256", "licence", "copyright"} == each.keys() for each in sources
+    )
+    licences = (ROOT / "parity/README.md").read_text("utf-8")
+    assert all(each["licence"] in licences and each["copyright"] in licences for each in sources)

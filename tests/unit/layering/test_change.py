@@ -1,0 +1,143 @@
+"""What a change of a fleet means, and a plan as bases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, UVICORN
+
+from slimbake.layering.bases import bases, laid
+from slimbake.layering.change import ImageChange, what_if
+from slimbake.layering.model import Chain, Fleet, LayerPlan, fleet
+from slimbake.layering.planner import layer_plan
+
+OLD = layer_plan(EIGHT)
+NEW_TORCH = replace(TORCH, version="2.14.0", host=TORCH.host + 7, registry=TORCH.registry + 5)
+
+
+def with_new_torch() -> Fleet:
+    return fleet(
+        (
+            image.service,
+            [NEW_TORCH if key == TORCH.key else EIGHT.by_key[key] for key in sorted(image.items)],
+        )
+        for image in EIGHT.images
+    )
+
+
+def test_nothing_changes_where_nothing_does() -> None:
+    change = what_if(EIGHT, EIGHT, OLD, OLD)
+    assert (change.images, change.host, change.registry, change.pulled) == ((), 0, 0, 0)
+
+
+def test_a_newer_torch_changes_the_images_that_have_it_and_its_own_layer() -> None:
+    after = with_new_torch()
+    change = what_if(EIGHT, after, OLD, layer_plan(after, previous=OLD))
+    item = ("torch", "2.13.0", "2.14.0")
+    assert change.images == tuple(
+        ImageChange(name, (item,), 7, NEW_TORCH.registry) for name in ("embedding", "nlg", "hybrid")
+    )
+    assert (change.host, change.registry, change.pulled) == (7, 5, NEW_TORCH.registry)
+
+
+def test_services_that_come_and_go_are_named() -> None:
+    before = fleet([("one", [TORCH]), ("two", [NUMPY])])
+    after = fleet([("one", [TORCH]), ("three", [NUMPY, BM25])])
+    group = frozenset({NUMPY.key, BM25.key})
+    one = Chain("one", (frozenset({TORCH.key}),))
+    old = LayerPlan((one, Chain("two", (frozenset({NUMPY.key}),))))
+    change = what_if(before, after, old, LayerPlan((one, Chain("three", (group,)))))
+    assert [image.service for image in change.images] == ["two", "three"]
+    assert change.images[0].items == (("numpy", NUMPY.version, ""),)
+    assert change.images[0].host == -NUMPY.host
+    assert change.pulled == NUMPY.registry + BM25.registry
+
+
+def test_an_image_whose_layers_alone_change_is_named() -> None:
+    one, two = frozenset({TORCH.key}), frozenset({NUMPY.key})
+    of = fleet([("one", [TORCH, NUMPY])])
+    change = what_if(
+        of, of, LayerPlan((Chain("one", (one, two)),)), LayerPlan((Chain("one", (two, one)),))
+    )
+    assert change.images == (ImageChange("one", (), 0, 0),)
+
+
+def test_layers_that_several_share_are_bases_with_their_parents_first() -> None:
+    made = bases(EIGHT, OLD)
+    names = [base.name for base in made.bases]
+    assert len(set(names)) == len(names)
+    assert {"fastapi", "uvicorn", "torch", "numpy", "weights-minilm"} == set(names)
+    for at, base in enumerate(made.bases):
+        assert base.parent in ("", *names[:at])
+    stands = {stand.service: stand for stand in made.stands}
+    assert stands["hybrid"].base == "weights-minilm"
+    assert stands["hybrid"].own == (frozenset({BM25.key}),)
+    assert stands["client"] == type(stands["client"])("client", "", ())
+
+
+def test_bases_and_own_layers_are_the_plan_again() -> None:
+    made = bases(EIGHT, OLD)
+    assert laid(made) == OLD
+
+
+def test_a_base_keeps_its_name_when_versions_change_and_most_of_it_stays() -> None:
+    before = bases(EIGHT, OLD)
+    after = with_new_torch()
+    renamed = replace(
+        before, bases=tuple(replace(base, name=f"my-{base.name}") for base in before.bases)
+    )
+    found = bases(after, layer_plan(after, previous=OLD), renamed)
+    assert {base.name for base in found.bases} == {base.name for base in renamed.bases}
+
+
+def test_what_a_service_has_alone_is_one_layer_of_packages_and_its_weights() -> None:
+    alone = (frozenset({TORCH.key}), frozenset({MODEL.key}), frozenset({BM25.key}))
+    web = frozenset({FASTAPI.key})
+    of = fleet([("a", [FASTAPI, TORCH, MODEL, BM25]), ("b", [FASTAPI])])
+    made = bases(of, LayerPlan((Chain("a", (web, *alone)), Chain("b", (web,)))))
+    assert [base.name for base in made.bases] == ["fastapi"]
+    assert made.stands[0].own == (alone[1], alone[0] | alone[2])
+    assert laid(made).chain("a").groups == (web, alone[1], alone[0] | alone[2])
+
+
+def test_a_base_on_which_one_service_is_left_stays_while_its_items_do() -> None:
+    web, torch = frozenset({FASTAPI.key}), frozenset({TORCH.key})
+    two = fleet([("a", [FASTAPI, TORCH]), ("b", [FASTAPI, UVICORN])])
+    before = bases(
+        two, LayerPlan((Chain("a", (web, torch)), Chain("b", (web, frozenset({UVICORN.key})))))
+    )
+    one = fleet([("a", [FASTAPI, TORCH])])
+    plan = LayerPlan((Chain("a", (web, torch)),))
+    assert [base.name for base in bases(one, plan).bases] == []
+    after = bases(one, plan, before)
+    assert after.bases == before.bases
+    assert after.stands == before.stands[:1]
+    turned = LayerPlan((Chain("a", (torch, web)),))
+    assert bases(one, turned, before).bases == (), "it stands elsewhere"
+
+
+def test_a_second_base_of_one_heaviest_item_gets_a_number() -> None:
+    torch, web, more = (frozenset({item.key}) for item in (TORCH, FASTAPI, UVICORN))
+    of = fleet(
+        [
+            ("a", [TORCH]),
+            ("b", [TORCH]),
+            ("c", [FASTAPI, TORCH]),
+            ("d", [FASTAPI, TORCH]),
+            ("e", [UVICORN, MODEL]),
+        ]
+    )
+    plan = LayerPlan(
+        (
+            Chain("a", (torch,)),
+            Chain("b", (torch,)),
+            Chain("c", (web, torch)),
+            Chain("d", (web, torch)),
+            Chain("e", (more, frozenset({MODEL.key}))),
+        )
+    )
+    assert [(base.name, base.parent) for base in bases(of, plan).bases] == [
+        ("torch", ""),
+        ("fastapi", ""),
+        ("torch-2", "fastapi"),
+    ]

@@ -1,0 +1,129 @@
+"""What is read of a manifest and its locks for the layer planner, and what the command prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from slimbake.cli.layers import command
+from slimbake.config import manifest
+from slimbake.errors import SetupError, UsageError
+from slimbake.layering.cost import faults
+from slimbake.layering.model import Limits
+from slimbake.lock import locked
+from slimbake.lock.auto import UNPACKED
+from slimbake.lock.closures import Sizes, Written, sizes, written
+
+ROOT = Path(__file__).parents[3]
+MEASURED = ROOT / "bench" / "layering" / "example.json"
+
+MANIFEST = """\
+project: toy
+python: "3.11"
+bases:
+  web: {requirements: [one]}
+services:
+  a: {base: web, context: a, weights: {path: model}}
+  b: {base: web, context: a, requirements: [two]}
+"""
+ONE = (
+    "# asked for\n# one-1.0-py3-none-any.whl 1000\none==1.0 \\\n    --hash=sha256:"
+    + "0" * 64
+    + "\n"
+)
+TWO = (
+    "# asked for\n# two-2.0-py3-none-any.whl 300\ntwo==2.0 \\\n    --hash=sha256:" + "1" * 64 + "\n"
+)
+
+
+def read(file: Path, measured: Sizes) -> Written:
+    of = manifest(file)
+    return written(of, locked(of), measured)
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_bytes(b"0" * 50)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "base-web.txt").write_text(ONE)
+    (tmp_path / "locks" / "b.txt").write_text(TWO)
+    return tmp_path
+
+
+def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -> None:
+    found = read(toy / "services.yaml", {})
+    item = found.fleet.by_key
+    assert (item["one==1.0"].host, item["one==1.0"].registry) == (int(1000 * UNPACKED), 1000)
+    assert (item["weights-model"].host, item["weights-model"].kind) == (50, "weights")
+    web = frozenset({"one==1.0"})
+    assert found.plan.chain("a").groups == (web, frozenset({"weights-model"}))
+    assert found.plan.chain("b").groups == (web, frozenset({"two==2.0"}))
+    assert found.names[web] == "base-web"
+
+
+def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
+    found = read(
+        toy / "services.yaml", {"one==1.0": (9999, None), "two==2.0": (8888, 77)}
+    ).fleet.by_key
+    assert (found["one==1.0"].host, found["one==1.0"].registry) == (9999, 1000)
+    assert (found["two==2.0"].host, found["two==2.0"].registry) == (8888, 77)
+
+
+def test_a_package_of_which_nobody_knows_the_bytes_is_an_error(toy: Path) -> None:
+    (toy / "locks" / "b.txt").write_text(re.sub(r"^# two-.*\n", "", TWO, flags=re.MULTILINE))
+    with pytest.raises(SetupError, match=r"the locks do not say the bytes of: two==2\.0"):
+        read(toy / "services.yaml", {})
+
+
+def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "sizes.json"
+    for text in ("no json", "[]", '{"packages": [{"kind": "python"}]}'):
+        file.write_text(text)
+        with pytest.raises(UsageError, match="holds no measurement"):
+            sizes(file)
+
+
+def test_the_examples_layers_hold_what_its_services_need() -> None:
+    found = read(ROOT / "services.yaml", sizes(MEASURED))
+    assert faults(found.fleet, found.plan, Limits()) == ()
+    assert found.names[found.plan.chain("api").groups[0]] == "base-web"
+    assert found.fleet.by_key["torch==2.13.0+cpu"].host > 500e6
+
+
+def test_the_command_shows_both_plans_and_their_distance_to_the_lower_bound() -> None:
+    arguments = ["-f", str(ROOT / "services.yaml"), "--measured", str(MEASURED)]
+    shown = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert shown.exit_code == 0
+    expected = (
+        r"^base-web +api, embedding, embedding-onnx, storage and 6 more",
+        r"^  base-ml +embedding, nlg, hybrid",
+        r"^written +[\d,.]+ MB \(\+\d",
+        r"^planned ",
+        r"^lower bound ",
+        r"^The planner's layers: ",
+    )
+    for line in expected:
+        assert re.search(line, shown.output, re.MULTILINE), line
+
+
+def test_the_command_gives_scripts_bytes() -> None:
+    arguments = ["-f", str(ROOT / "services.yaml"), "--measured", str(MEASURED), "--json"]
+    made = json.loads(CliRunner().invoke(command, arguments, catch_exceptions=False).output)
+    assert set(made) == {"written", "planned", "bound"}
+    assert made["planned"]["host"] >= made["bound"]["host"]
+    assert made["planned"]["pulled"] < made["written"]["pulled"]
+    layer = made["written"]["images"]["hybrid"][1]
+    assert layer["name"] == "base-ml"
+    assert layer["host"] > layer["registry"] > 0
+
+
+def test_a_limit_that_leaves_no_layer_is_an_error() -> None:
+    with pytest.raises(UsageError, match="--limit 3 leaves no layer beside --reserved 3"):
+        CliRunner().invoke(command, ["--limit", "3"], catch_exceptions=False)

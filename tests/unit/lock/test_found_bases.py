@@ -1,0 +1,239 @@
+"""Layers that are found, as bases: arranged, cut into locks, put into the manifest, written and
+read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.fleets import COMMON, asks, fleet, service
+
+from slimbake.config.model import Weights
+from slimbake.layering.bases import Bases, PlannedBase, Stand, laid
+from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
+from slimbake.lock.model import Pin, Wheel, families
+from slimbake.plan import plan
+
+MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")
+BYTES = {"weights-models-mini": 50_000_000, "weights-models-other": 40_000_000}
+WEB, TORCH = ("fastapi", "starlette"), ("torch", "numpy")
+SIZES = {
+    "fastapi": 100_000,
+    "starlette": 70_000,
+    "torch": 160_000_000,
+    "numpy": 16_000_000,
+    "rich": 240_000,
+}
+
+
+def pin(name: str, *via: str, version: str = "1", marker: str = "") -> Pin:
+    wheel = Wheel(f"{name}-{version}-py3-none-any.whl", SIZES.get(name, 1000), "a" * 64)
+    return Pin(name, version, (wheel,), via or ("",), marker)
+
+
+FLEET = fleet(
+    service("api", requirements=asks("fastapi", packages=(COMMON,))),
+    service("embed", requirements=asks("fastapi", "torch"), weights=MODEL),
+    service(
+        "rank", requirements=asks("fastapi", "torch", "rich", packages=(COMMON,)), weights=MODEL
+    ),
+    service("bare"),
+    torch="cpu",
+)
+ONLY_WEIGHTS = service("store", weights=MODEL)
+CLOSURES = {
+    "api": (pin("fastapi"), pin("starlette", "fastapi")),
+    "embed": (pin("fastapi"), pin("numpy", "torch"), pin("starlette", "fastapi"), pin("torch")),
+    "rank": (
+        pin("fastapi"),
+        pin("numpy", "torch"),
+        pin("rich"),
+        pin("starlette", "fastapi", "rich"),
+        pin("torch"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> Bases:
+    """The layers of FLEET, which nobody had found before."""
+    return arrange(FLEET, CLOSURES, BYTES, None)
+
+
+def held(found: Bases, name: str) -> set[str]:
+    """All that lies in a service's layers."""
+    return {item for group in laid(found).chain(name).groups for item in group}
+
+
+@pytest.mark.parametrize("limit", [None, 5, 6, 8])
+def test_every_service_has_what_it_needs_and_nothing_else(limit: int | None) -> None:
+    manifest = replace(FLEET, layer_limit=limit)
+    found = arrange(manifest, CLOSURES, BYTES, None)
+    assert held(found, "api") == {*WEB, "common"}
+    assert held(found, "embed") == {*WEB, *TORCH, "weights-models-mini"}
+    assert held(found, "rank") == {*WEB, *TORCH, "rich", "common", "weights-models-mini"}
+    assert {stand.service for stand in found.stands} == {"api", "embed", "rank"}
+    assert max(len(chain.groups) for chain in laid(found).chains) <= (limit or 10) - 3
+
+
+def test_the_locks_of_bases_and_services_are_the_closures_again(found: Bases) -> None:
+    locks = cut(FLEET, found, CLOSURES)
+    assert {name for name in locks if name.startswith("base-")} == {
+        f"base-{b.name}" for b in installing(FLEET, found)
+    }
+    for name, closure in CLOSURES.items():
+        on = [base for base, services in sharers(found).items() if name in services]
+        pins = [pin.name for layer in (*on, name) for pin in locks.get(layer, ())]
+        assert sorted(pins) == sorted(pin.name for pin in closure)
+
+
+def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: Bases) -> None:
+    locks = cut(FLEET, found, CLOSURES)
+    (starlette,) = (pin for pins in locks.values() for pin in pins if pin.name == "starlette")
+    assert starlette.via == ("fastapi",)  # and not rich, which rank has for itself
+
+
+def test_a_package_on_one_platform_for_one_and_on_all_for_another_is_on_all_in_their_base() -> None:
+    amd64, arm64 = 'platform_machine == "x86_64"', 'platform_machine == "aarch64"'
+    manifest = fleet(
+        service("a", requirements=asks("numpy")), service("b", requirements=asks("numpy"))
+    )
+    for markers, expected in (
+        (("", amd64), ""),
+        ((amd64, ""), ""),
+        ((arm64, amd64), f"{arm64} or {amd64}"),
+        ((amd64, amd64), amd64),
+    ):
+        closures = {
+            name: (pin("numpy", marker=each),) for name, each in zip("ab", markers, strict=True)
+        }
+        locks = cut(manifest, arrange(manifest, closures, {}, None), closures)
+        assert [each.marker for each in locks["base-numpy"]] == [expected]
+
+
+def test_the_versions_of_two_platforms_lie_in_one_layer() -> None:
+    both = (pin("numpy", version="1", marker="m"), pin("numpy", version="2", marker="n"))
+    manifest = fleet(*(service(name, requirements=asks("numpy")) for name in "ab"))
+    closures = {"a": both, "b": both}
+    found = arrange(manifest, closures, {}, None)
+    assert [base.items for base in found.bases] == [frozenset({"numpy"})]
+    assert cut(manifest, found, closures) == {
+        "base-numpy": (replace(both[0], via=()), replace(both[1], via=())),
+        "a": (),
+        "b": (),
+    }
+
+
+def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: Bases) -> None:
+    made = applied(FLEET, found)
+    by_name = {base.name: base for base in made.bases}
+    assert {base.weights for base in made.bases} == {None, MODEL}
+    assert {base.torch for base in made.bases} == {"cpu"}
+    services = {each.name: each for each in made.services}
+    assert services["bare"] == FLEET.services[-1]
+    assert services["embed"].requirements.specs == ()
+    assert by_name[services["embed"].base or ""].weights == MODEL
+    targets = plan(made)
+    assert not targets.target("embed").recipe.install  # type: ignore[union-attr]
+    assert not any(recipe.own_weights for target in targets.targets if (recipe := target.recipe))
+    (holder,) = (b for b in made.bases if b.weights)
+    assert not targets.target(f"base-{holder.name}").online, "weights alone ask no index"
+
+
+@pytest.mark.parametrize("torch", ["cpu", "cu128", "pypi", None])
+def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
+    torch: str | None,
+) -> None:
+    manifest = fleet(
+        service("a", requirements=asks("rich")),
+        service("b", requirements=asks("rich", "torch")),
+        torch=torch,
+    )
+    closures = {"a": (pin("rich"),), "b": (pin("rich"), pin("torch"))}
+    settled = applied(manifest, arrange(manifest, closures, {}, None))
+    made = plan(settled)
+    told = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
+    assert told == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
+    assert {family.torch for family in families(settled)} == {
+        torch if torch in ("cpu", "cu128") else ""
+    }
+
+
+def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> None:
+    manifest = replace(FLEET, services=(*FLEET.services, ONLY_WEIGHTS))
+    found = arrange(manifest, CLOSURES, BYTES, None)
+    assert held(found, "store") == {"weights-models-mini"}
+    assert cut(manifest, found, CLOSURES)["store"] == ()
+
+
+def test_a_new_service_moves_nothing(found: Bases) -> None:
+    new = service("new", requirements=asks("fastapi", "sixth"), weights=OTHER)
+    more = replace(FLEET, services=(*FLEET.services, new))
+    after = arrange(more, CLOSURES | {"new": (*CLOSURES["api"], pin("sixth"))}, BYTES, found)
+    assert after.bases == found.bases
+    assert {stand for stand in after.stands if stand.service != "new"} == set(found.stands)
+
+
+def test_the_order_of_services_changes_nothing(found: Bases) -> None:
+    turned = replace(FLEET, services=FLEET.services[::-1])
+    other = arrange(turned, CLOSURES, BYTES, None)
+    assert text(found) == text(other)
+    closures = dict(reversed(CLOSURES.items()))
+    assert cut(FLEET, found, CLOSURES) == cut(turned, other, closures)
+
+
+def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
+    base = PlannedBase("rich", "", frozenset({"rich"}))
+    deeper = PlannedBase("torch", "rich", frozenset({"torch"}))
+    found = Bases(
+        (base, deeper),
+        (Stand("api", "rich", ()), Stand("gone", "torch", ()), Stand("bare", "torch", ())),
+    )
+    assert kept(FLEET, found) == Bases((base,), (Stand("api", "rich", ()),))
+    assert [each.name for each in applied(FLEET, found).bases] == ["rich"]
+    assert sharers(found) == {"base-rich": ("api", "gone", "bare"), "base-torch": ("gone", "bare")}
+
+
+def test_a_limit_that_no_plan_keeps_raises() -> None:
+    with pytest.raises(ValueError, match="no plan has at most 1 layers for items"):
+        arrange(replace(FLEET, layer_limit=4), CLOSURES, BYTES, None)
+
+
+NAMES = st.from_regex(r"[a-z0-9]{1,3}(-[a-z0-9]{1,3})?", fullmatch=True)
+GROUPS = st.frozensets(NAMES, max_size=3)
+
+
+@st.composite
+def found_ones(draw: st.DrawFn) -> Bases:
+    made: list[PlannedBase] = []
+    for name in draw(st.lists(NAMES, unique=True, max_size=4)):
+        made.append(
+            PlannedBase(
+                name, draw(st.sampled_from(["", *(base.name for base in made)])), draw(GROUPS)
+            )
+        )
+    stands = (
+        Stand(
+            name,
+            draw(st.sampled_from(["", *(base.name for base in made)])),
+            draw(st.lists(GROUPS).map(tuple)),
+        )
+        for name in sorted(draw(st.lists(NAMES, unique=True, max_size=4)))
+    )
+    return Bases(tuple(made), tuple(stands))
+
+
+@given(found_ones())
+def test_what_is_written_is_read_again(found: Bases) -> None:
+    assert parse(text(found)) == found
+
+
+@given(
+    st.text()
+    | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(str)
+)
+def test_whatever_else_stands_there_is_no_layers(content: str) -> None:
+    assert parse(content) is None

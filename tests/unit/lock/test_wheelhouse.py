@@ -1,0 +1,217 @@
+"""The store of the wheelhouse: files by their content, folders of exactly some of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimbake.inside.fetch import FetchError
+from slimbake.lock.model import Pin
+from slimbake.lock.wheelhouse.store import Held, Store, half_of, store
+from slimbake.lock.wheelhouse.unresolved import Unresolved
+
+TORCH = Pin("torch", "2+cpu")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Store:
+    return Store(tmp_path / "wheelhouse")
+
+
+def put(kept: Store, name: str, content: bytes) -> Held:
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = kept.path(sha256, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Held(sha256, path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_a_file_is_held_when_it_is_there_whole(kept: Store) -> None:
+    a = put(kept, "a.whl", b"abc")
+    assert kept.held(a.sha256, "a.whl", 3) == kept.held(a.sha256, "a.whl", None) == a
+    assert kept.held(a.sha256, "a.whl", 4) is None
+    assert kept.held("0" * 64, "a.whl", 3) is None
+
+
+def test_a_damaged_file_is_removed_and_a_good_one_stays(kept: Store) -> None:
+    good, bad = put(kept, "a.whl", b"abc"), put(kept, "b.whl", b"abd")
+    bad.path.write_bytes(b"xyz")
+    assert (kept.damaged(good), kept.damaged(bad)) == (False, True)
+    assert (good.path.exists(), bad.path.exists()) == (True, False)
+
+
+def test_a_folder_holds_exactly_its_files_and_is_the_same_for_the_same(kept: Store) -> None:
+    a, b, c = (put(kept, f"{name}.whl", name.encode()) for name in "abc")
+    folder = kept.folder([a, b], "wheels")
+    assert names(folder) == ["wheels", "wheels/a.whl", "wheels/b.whl"]
+    assert kept.folder([b, a], "wheels") == folder
+    assert kept.folder([a, b, c], "wheels") != folder
+    assert names(folder) == ["wheels", "wheels/a.whl", "wheels/b.whl"]
+
+
+def test_a_folder_s_files_take_no_second_place_on_the_disk(kept: Store) -> None:
+    a = put(kept, "a.whl", b"abc")
+    assert (kept.folder([a], "wheels") / "wheels/a.whl").samefile(a.path)
+
+
+def test_what_does_not_belong_into_a_folder_is_removed_from_it(kept: Store) -> None:
+    a = put(kept, "a.whl", b"abc")
+    folder = kept.folder([a], "wheels")
+    (folder / "wheels/evil.whl").touch()
+    assert names(kept.folder([a], "wheels")) == ["wheels", "wheels/a.whl"]
+
+
+def test_a_file_fetched_anew_takes_the_place_of_the_damaged_one_in_every_folder(
+    kept: Store,
+) -> None:
+    a = put(kept, "a.whl", b"abc")
+    folder = kept.folder([a], "wheels")
+    a.path.write_bytes(b"xyz")  # through the link, the folder's too
+    assert kept.damaged(a)
+    put(kept, "a.whl", b"abc")
+    assert (kept.folder([a], "wheels") / "wheels/a.whl").read_bytes() == b"abc"
+    assert (folder / "wheels/a.whl").samefile(a.path)
+
+
+def test_the_same_files_directly_and_in_a_folder_are_two_folders(kept: Store) -> None:
+    a = put(kept, "a.whl", b"abc")
+    one, other = kept.folder([a], "wheels"), kept.folder([a], "")
+    assert (names(one), names(other)) == (["wheels", "wheels/a.whl"], ["a.whl"])
+    assert kept.folder([a], "wheels") == one
+
+
+def test_a_file_system_without_links_gets_copies_once(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", none)
+    a = put(kept, "a.whl", b"abc")
+    copied = kept.folder([a], "wheels") / "wheels/a.whl"
+    assert copied.read_bytes() == b"abc" and not copied.samefile(a.path)
+
+
+def test_a_file_is_taken_in_by_its_hash_or_not_at_all(kept: Store, tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_bytes(b"abc")
+    sha256 = hashlib.sha256(b"abc").hexdigest()
+    assert kept.take(tmp_path / "a.whl", sha256, "a.whl").read_bytes() == b"abc"
+    with pytest.raises(
+        FetchError, match=f"a.whl is not what the lock names: sha256 {sha256}, wanted 0000"
+    ):
+        kept.take(tmp_path / "a.whl", "0" * 64, "a.whl")
+    assert [path.name for path in kept.root.rglob("*.whl*") if path.is_file()] == ["a.whl"]
+
+
+def test_what_breaks_half_way_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full"), half_of(tmp_path / "a.whl") as half:
+        half.write_bytes(b"ab")
+        raise OSError("full")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "other.whl").write_bytes(b"other")
+    # a process of the same number
+    (tmp_path / f".a.whl.{os.getpid()}").hardlink_to(tmp_path / "other.whl")
+    with half_of(tmp_path / "a.whl") as half:
+        half.write_bytes(b"abc")
+    assert (tmp_path / "other.whl").read_bytes() == b"other"
+
+
+def test_the_store_lies_where_the_machine_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "named"))
+    assert store().root == tmp_path / "named"
+    monkeypatch.delenv("SLIMBAKE_WHEELHOUSE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert store().root == tmp_path / "cache/slimbake/wheelhouse"
+
+
+# --- wheels whose upstream hash is unknown
+
+
+def test_a_wheel_is_remembered_per_package_version_and_platform(
+    kept: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "torch.whl"
+    path.write_bytes(b"torch")
+    Unresolved(kept).take(TORCH, "linux/amd64", path)
+    held = Unresolved(kept).held(TORCH, "linux/amd64")
+    assert (
+        held
+        and held.path.read_bytes() == b"torch"
+        and held.sha256 == hashlib.sha256(b"torch").hexdigest()
+    )
+    assert Unresolved(kept).held(TORCH, "linux/arm64") is None
+    assert Unresolved(kept).held(Pin("torch", "3+cpu"), "linux/amd64") is None
+
+
+def test_a_wheel_that_is_now_another_is_not_held_and_one_that_is_gone_is(
+    kept: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "torch.whl"
+    path.write_bytes(b"torch")
+    known = Unresolved(kept)
+    known.take(TORCH, "linux/amd64", path)
+    os.utime(path, (1, 1))
+    assert known.held(TORCH, "linux/amd64") is None
+    path.unlink()
+    assert known.held(TORCH, "linux/amd64") is not None
+
+
+def test_a_wheel_that_was_downloaded_has_no_place_that_could_change(
+    kept: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "torch.whl"
+    path.write_bytes(b"torch")
+    known = Unresolved(kept)
+    known.take(TORCH, "linux/amd64", path, lasting=False)
+    path.write_bytes(b"another")
+    assert known.held(TORCH, "linux/amd64") is not None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "<<<", '{"torch==2+cpu linux/amd64": {}}'])
+def test_a_record_that_cannot_be_read_holds_nothing(text: str, kept: Store) -> None:
+    kept.root.mkdir()
+    (kept.root / "unresolved.json").write_text(text)
+    assert Unresolved(kept).held(TORCH, "linux/amd64") is None
+
+
+def test_a_damaged_debian_package_is_named_and_fetched_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slimbake.externals import debs as apt
+    from slimbake.inside.debs import Deb
+    from slimbake.lock.wheelhouse import debs
+
+    whole = b"whole"
+    deb = Deb(
+        "libx", "1", "amd64", "libx_1_amd64.deb", len(whole), hashlib.sha256(whole).hexdigest()
+    )
+    kept = Store(tmp_path / "store")
+    kept.path(deb.sha256, deb.file).parent.mkdir(parents=True)
+    kept.path(deb.sha256, deb.file).write_bytes(b"other")  # of the same length
+
+    def download(self: object, wanted: list[Deb], arch: str, take: Any) -> None:
+        (tmp_path / deb.file).write_bytes(whole)
+        take(tmp_path)
+
+    monkeypatch.setattr(apt.Apt, "download", download)
+    monkeypatch.setattr(debs, "system_locks", lambda _: {"db.system": (deb,)})
+    said: list[str] = []
+    nothing: Any = None
+    debs.fetch_debs(nothing, nothing, kept, said.append)
+    assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
+    found = debs.fetch_debs(nothing, nothing, kept, said.append, verify=True)
+    assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
+    assert found["db.system"][0].path.read_bytes() == whole

@@ -1,0 +1,121 @@
+"""What images say of their origin: the locks that they stand on, and the image that they were
+distilled from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from tests.unit.fleets import asks, fleet, service
+
+from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.config.model import Base, External, Manifest, Weights
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.plan.origin import locks
+
+MODEL = "weights-a-model.txt"
+LOCKS = {
+    "base-web.txt": "# made by a tool\nhttpx==1 \\\n    --hash=sha256:aa\n",
+    "base-ml.txt": "torch==2\n",
+    MODEL: "a-model==3\n",
+    "api.txt": "six==1\n",
+    "far.txt": "iniconfig==1\n",
+}
+
+
+def manifest() -> Manifest:
+    return fleet(
+        service("api", base="ml", requirements=asks("six"), weights=Weights("package", "a-model")),
+        service("far", requirements=asks("iniconfig")),
+        service("bare"),
+        service("own", base="web", dockerfile="own/Dockerfile"),
+        bases=(
+            Base(name="ml", extends="web", requirements=asks("torch")),
+            Base(name="web", requirements=asks("httpx")),
+        ),
+        externals=(External("python", "example.com/python:3.11@sha256:1234"),),
+    )
+
+
+def label(of: Plan, target: str, name: str = "slimbake.lock") -> str | None:
+    return dict(of.target(target).labels).get(name)
+
+
+def test_an_image_stands_on_the_locks_of_its_bases_its_weights_and_its_own() -> None:
+    assert locks(plan(manifest()), "api") == ("base-web.txt", "base-ml.txt", MODEL, "api.txt")
+
+
+def test_the_digest_of_locks_is_that_of_their_lines_less_comments() -> None:
+    text = "httpx==1 \\\n    --hash=sha256:aa\ntorch==2\na-model==3\nsix==1\n"
+    assert (
+        label(plan(manifest(), LOCKS), "api")
+        == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    )
+
+
+def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
+    before = plan(manifest(), LOCKS)
+    comment = plan(manifest(), LOCKS | {"base-web.txt": "# other words\n" + LOCKS["base-web.txt"]})
+    beside = plan(manifest(), LOCKS | {"far.txt": "iniconfig==2\n"})
+    below = plan(manifest(), LOCKS | {"base-web.txt": "httpx==2\n"})
+    assert label(comment, "api") == label(beside, "api") == label(before, "api")
+    assert label(beside, "far") != label(before, "far")
+    assert label(below, "api") != label(before, "api")
+    assert label(below, "base-ml") != label(before, "base-ml")
+    assert label(below, "far") == label(before, "far")
+
+
+def test_without_a_lock_there_is_no_digest() -> None:
+    decided = plan(manifest(), {name: text for name, text in LOCKS.items() if name != MODEL})
+    assert label(decided, "api") is None
+    assert label(decided, "base-ml") is not None
+    assert label(decided, "bare") is None, "it stands on the runtime alone"
+
+
+def test_images_name_what_they_were_distilled_from() -> None:
+    decided = plan(manifest())
+    name = "org.opencontainers.image.base.name"
+    assert {label(decided, each, name) for each in ("runtime", "base-web", "api", "bare")} == {
+        "example.com/python:3.11"
+    }
+    assert label(decided, "inside", name) is None, "it is no image that anybody gets"
+
+
+def test_of_a_dockerfile_of_the_user_s_own_nothing_is_said() -> None:
+    assert [
+        name
+        for name, _ in plan(manifest(), LOCKS).target("own").labels
+        if "base" in name or "lock" in name
+    ] == []
+
+
+def given(*standins: str) -> list[str]:
+    """What a bake is told of the origin of the image `bare` and of what is under it."""
+    around = Surroundings(
+        externals={"python": "docker-image://here/python:1", "uv": "/uv"},
+        digests={"python": "sha256:9", "uv": "uv-1"},
+        standins=standins,
+    )
+    words = arguments(plan(manifest()), ("bare", "own"), around, Options())
+    return [word for word in words if ".labels.org" in word]
+
+
+def test_the_digest_of_the_external_is_given_to_the_bake() -> None:
+    digest = "labels.org.opencontainers.image.base.digest=sha256:9"
+    assert given("uv") == [f"runtime.{digest}", f"base-web.{digest}", f"bare.{digest}"]
+
+
+def test_a_stand_in_is_called_what_it_is() -> None:
+    name = "labels.org.opencontainers.image.base.name=here/python:1"
+    assert [word for word in given("python") if ".name=" in word] == [
+        f"{image}.{name}" for image in ("runtime", "base-web", "bare")
+    ]
+
+
+def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> None:
+    options = Options(provenance=True, names={"bare": "some/where:else"})
+    words = arguments(plan(manifest()), ("bare",), Surroundings(externals={}), options)
+    assert [word for word in words if ".tags=" in word or "attest" in word] == [
+        *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max"),
+    ]

@@ -1,0 +1,256 @@
+"""Parity in the manifest and the plan: what is measured, against what, and with which limits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.fleets import asks, fleet, service
+
+from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.build.released import released
+from slimbake.build.split import jobs
+from slimbake.checks import parity as kept
+from slimbake.checks.parity_report import table
+from slimbake.ci.matrix import shared_by
+from slimbake.config import manifest as read
+from slimbake.config.model import Base, Parity, Precision, Service, Weights
+from slimbake.config.names import IMAGE
+from slimbake.fingerprint import of_services
+from slimbake.fleet.exports import exporting
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.plan.parity import LIMITS
+from slimbake.plan.relinked import relinked
+
+ROOT = Path(__file__).parents[3]
+MODEL = Weights("package", "some-model")
+TEXTS = Parity("parity.py", "texts/a.jsonl")
+ML = Base("ml", requirements=asks("torch", "transformers"))
+
+
+def measured(
+    name: str, parity: Parity | None = TEXTS, precision: str = "int8", **said: object
+) -> Service:
+    said = {"base": "ml", "weights": MODEL, "inference": "onnx", **said}
+    return service(name, precision=Precision(precision), parity=parity, **said)  # type: ignore[arg-type]
+
+
+def decided(*services: Service, **said: object) -> Plan:
+    return plan(exporting(fleet(*services, bases=(ML,), **said)))
+
+
+def kinds(of: Plan, kind: str) -> list[str]:
+    return [target.name for target in of.targets if target.kind == kind]
+
+
+def test_a_parity_is_measured_in_the_final_image_against_torch_on_the_base_of_exports() -> None:
+    found = decided(measured("embed"))
+    target, reference = found.target("embed-parity"), found.target("reference-some-model-a")
+    assert dict(target.contexts) == {
+        "inside": "target:inside",
+        "image": "target:embed",
+        "reference": "target:reference-some-model-a",
+    }
+    assert (target.repository, reference.repository) == ("", "reference-some-model-a")
+    assert dict(reference.contexts) == {
+        "inside": "target:inside",
+        "base": "target:base-ml-export",
+        "source": "target:weights-some-model",
+    }
+    assert (reference.context, reference.ignore) == ("texts", ("*", "!a.jsonl"))
+    assert dict(reference.args) == {"TEXTS": "a.jsonl"}
+    assert dict(target.args)["PARITY"] == "parity.py"
+
+
+def test_a_reference_is_made_once_for_all_that_are_measured_against_it() -> None:
+    found = decided(measured("one"), measured("two", precision="fp32"))
+    assert kinds(found, "reference") == ["reference-some-model-a"]
+    assert kinds(found, "parity") == ["one-parity", "two-parity"]
+
+
+def test_other_texts_or_another_model_are_another_reference() -> None:
+    found = decided(
+        measured("one"),
+        measured("two", Parity("parity.py", "other/a.jsonl")),
+        measured("three", weights=Weights("package", "other-model")),
+    )
+    first, second, third = kinds(found, "reference")
+    assert third == "reference-other-model-a"
+    assert first.startswith("reference-some-model-a-") and second.startswith(
+        "reference-some-model-a-"
+    )
+    assert first != second
+
+
+def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same() -> None:
+    [name] = kinds(decided(measured("embed", Parity("parity.py", "texts/文.jsonl"))), "reference")
+    assert IMAGE.fullmatch(f"registry.example.com/toy/{name}")
+
+
+@pytest.mark.parametrize(
+    "said", [{"inference": "torch"}, {"parity": Parity("parity.py")}, {"parity": None}]
+)
+def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(
+    said: dict[str, object],
+) -> None:
+    found = decided(measured("embed", **said), measured("other", parity=None))  # type: ignore[arg-type]
+    assert kinds(found, "parity") == kinds(found, "reference") == []
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+def test_limits_are_those_of_the_precision_less_what_the_manifest_says(precision: str) -> None:
+    limits = (("min-cosine", 0.5),)
+    found = decided(measured("embed", Parity("parity.py", "a.jsonl", limits), precision))
+    assert json.loads(dict(found.target("embed-parity").args)["LIMITS"]) == {
+        **LIMITS[precision],
+        "min-cosine": 0.5,
+    }
+
+
+def test_a_coarser_precision_is_held_to_no_more_than_a_finer_one() -> None:
+    for finer, coarser in (("fp32", "fp16"), ("fp16", "int8")):
+        for key, bound in LIMITS[finer].items():
+            sign = -1 if key in ("perplexity", "logprobs") else 1
+            assert sign * LIMITS[coarser][key] <= sign * bound
+
+
+def test_what_measures_is_no_code_of_any_variant(tmp_path: Path) -> None:
+    found = plan(read(written(tmp_path)))
+    for name in ("embed", "embed-onnx"):
+        assert {"parity.py", "own.jsonl"} <= {*found.target(name).ignore} | (
+            {"own.jsonl"} if name == "embed" else set()
+        )
+    assert "parity.py" in found.target("embed").ignore
+
+
+def written(root: Path) -> Path:
+    (root / "code").mkdir()
+    (root / "code/parity.py").write_text("")
+    (root / "code/own.jsonl").write_text((ROOT / "parity/prose.jsonl").read_text("utf-8"), "utf-8")
+    (root / "services.yaml").write_text(
+        'project: atlas\npython: "3.11"\nbases:\n  ml: {requirements: [torch,'
+        " transformers]}\nservices:\n  embed:\n    base: ml\n    context: code\n    weights:"
+        " {package: some-model}\n    parity: {min-cosine: 0.9, top10: 1}\n    variants:\n     "
+        " torch: {}\n      onnx:\n        inference: onnx\n        parity: {check: parity.py,"
+        " texts: code/own.jsonl, min-cosine: 0.95, perplexity: 1e-3}\n"
+    )
+    return root / "services.yaml"
+
+
+def test_a_variant_says_key_by_key_what_is_otherwise(tmp_path: Path) -> None:
+    torch, onnx = read(written(tmp_path)).services
+    assert onnx.parity is not None
+    assert (onnx.parity.check, onnx.parity.texts) == ("parity.py", "code/own.jsonl")
+    assert dict(onnx.parity.limits) == {"min-cosine": 0.95, "top10": 1.0, "perplexity": 0.001}
+    assert torch.parity is not None
+    assert torch.parity.texts == ""
+
+
+def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_manifest() -> None:
+    found = decided(measured("embed", smoke="smoke.py"))
+    names = found.with_checks(("embed",))
+    assert names == ("embed", "embed-smoke", "embed-parity")
+    words = arguments(found, names, Surroundings(externals={}), Options())
+    assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words
+    assert not [word for word in words if word.startswith("embed-smoke.output")]
+
+
+def test_parities_are_groups_as_smokes_are() -> None:
+    services = (measured("one", variant="onnx", copy_of="zero"), measured("two"))
+    found = decided(*services)
+    assert (found.group("parity"), found.group("onnx-parity")) == (("two-parity",), ("one-parity",))
+
+
+def test_an_image_is_known_by_its_parity_too() -> None:
+    found = decided(measured("embed", smoke="smoke.py"))
+    every = {target.name: f"sha256:{target.name}" for target in found.targets}
+    other = {**every, "embed-parity": "sha256:changed"}
+    lacking = {name: each for name, each in every.items() if name != "embed-parity"}
+    assert of_services(found, every)["embed"] != of_services(found, other)["embed"]
+    assert released(found, every)["embed"] != released(found, other)["embed"]
+    assert "embed" not in of_services(found, lacking)
+    assert "embed" not in released(found, lacking)
+
+
+def test_a_shard_counts_a_parity_as_its_services_work() -> None:
+    found = decided(measured("embed", smoke="smoke.py"))
+    costs = {target.name: 0.0 for target in found.targets} | {
+        "embed": 1.0,
+        "embed-smoke": 2.0,
+        "embed-parity": 4.0,
+    }
+    assert next(job for job in jobs(found, ("embed",), costs) if job.name == "embed").own == 7
+
+
+def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
+    found = decided(measured("one", smoke="smoke.py"), measured("two"))
+    shared = [target.name for target in shared_by(found, ("one", "two"))]
+    assert shared[-2:] == ["weights-some-model-onnx-int8", "reference-some-model-a"]
+    given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
+    assert [target.name for target in given.needed(given.with_checks(("one",)))] == [
+        "inside",
+        "one",
+        "one-smoke",
+        "one-parity",
+    ]
+    made = jobs(
+        found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0)
+    )
+    assert [job.name for job in made] == [
+        *shared,
+        "one",
+        "two",
+    ], "each after what it and its checks stand on"
+    assert all(set(shared[-2:]) <= set(job.needs) for job in made[-2:])
+    assert all(job.private == ("inside",) for job in made[-2:])
+
+
+def test_models_that_are_harmed_are_pushed_nowhere() -> None:
+    found = decided(measured("embed"))
+    assert {found.target(name).repository for name in kinds(found, "control")} == {""}
+
+
+FIGURES = {
+    "task": "embedding",
+    "strings": 3,
+    "different": ["x"],
+    "min-cosine": 0.99,
+    "mean-cosine": 0.999,
+    "top10": 0.98,
+    "seconds": 2.5,
+    "limits": {},
+    "holds": True,
+    "worst": [],
+}
+
+
+def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is_a_machines_own(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / ".slimbake/parity/embed/linux_amd64"
+    place.mkdir(parents=True)
+    (place / "parity.json").write_text(json.dumps(FIGURES))
+    found = kept.measured(tmp_path, ("embed", "never"))
+    assert found == {"embed": FIGURES}
+    kept.write({"old": {"task": "generation"}}, tmp_path)
+    kept.write(found, tmp_path)
+    assert kept.read(tmp_path).keys() == {"old", "embed"}
+    assert not {"seconds", "limits", "holds"} & kept.read(tmp_path)["embed"].keys()
+
+
+def test_figures_are_a_table_with_what_each_task_has() -> None:
+    generation = {
+        "task": "generation",
+        "strings": 3,
+        "different": [],
+        "tokens": 0.75,
+        "reference": 40.0,
+        "service": 41.0,
+        "perplexity": 0.025,
+        "seconds": 1.0,
+    }
+    lines = table({"embed": FIGURES, "nlg": generation}).splitlines()
+    assert lines[-2].split() == ["embed", "2", "of", "3", "0.99000", "0.99900", "0.9800", "2.5"]
+    assert lines[-1].split() == ["nlg", "3", "of", "3", "0.7500", "41.0000", "(+2.500%)", "1.0"]

@@ -1,0 +1,476 @@
+"""The plan: every default resolved, every target after what it stands on, and only what somebody
+needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
+
+from slimbake.config import model as manifest
+from slimbake.config.model import (
+    Base,
+    Budget,
+    External,
+    Manifest,
+    Requirements,
+    Secret,
+    Service,
+    Weights,
+)
+from slimbake.plan import plan
+from slimbake.plan.graph import standing
+from slimbake.plan.model import Compression, Install, Plan, Recipe
+
+MODEL = Weights("package", "some-model")
+
+
+def recipe(of: Plan, name: str) -> Recipe:
+    found = of.target(name).recipe
+    assert found is not None
+    return found
+
+
+def names(of: Plan) -> list[str]:
+    return [target.name for target in of.targets]
+
+
+def test_what_the_manifest_leaves_open_has_one_default() -> None:
+    decided = plan(fleet(service("api")))
+    assert (decided.manifest, decided.registry, decided.platforms) == (
+        "services.yaml",
+        "atlas",
+        ("linux/amd64",),
+    )
+    assert [external.name for external in decided.externals] == ["python", "uv"]
+    assert decided.externals[0].image == "python:3.11-slim-trixie"
+    assert decided.target("api").contexts == (
+        ("inside", "target:inside"),
+        ("base", "target:runtime"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        (manifest.Compression(), Compression(type="zstd", level=7)),
+        (manifest.Compression(level=19), Compression(type="zstd", level=19)),
+        (manifest.Compression(type="gzip"), Compression(type="gzip", level=6)),
+        (manifest.Compression(type="gzip", level=1), Compression(type="gzip", level=1)),
+    ],
+)
+def test_each_type_of_compression_has_a_level_of_its_own(
+    said: manifest.Compression, used: Compression
+) -> None:
+    assert plan(fleet(service("api"), compression=said)).compression == used
+
+
+def test_what_the_manifest_says_is_kept() -> None:
+    decided = plan(
+        fleet(
+            service(
+                "api",
+                platforms=("linux/arm64",),
+                port=80,
+                volumes=(("data", "/data"),),
+                budget=Budget(1, 2),
+            ),
+            registry="registry.example.com/x",
+            platforms=("linux/amd64", "linux/arm64"),
+            externals=(External("uv", "mine/uv:1"),),
+        )
+    )
+    assert (decided.registry, decided.platforms) == (
+        "registry.example.com/x",
+        ("linux/amd64", "linux/arm64"),
+    )
+    assert [e.image for e in decided.externals] == ["python:3.11-slim-trixie", "mine/uv:1"]
+    assert decided.target("api").platforms == ("linux/arm64",)
+    running = decided.services[0]
+    assert (running.port, running.volumes, running.budget) == (
+        80,
+        (("data", "/data"),),
+        Budget(1, 2),
+    )
+
+
+def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
+    # A None that meant "default" would leave a decision to a template.
+    may_be_none = {
+        "recipe",
+        "install",
+        "export",
+        "port",
+        "uncompressed",
+        "compressed",
+        "startup",
+        "rss",
+    }
+
+    def walk(value: object) -> None:
+        if isinstance(value, tuple):
+            for each in value:
+                walk(each)
+        elif dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                found = getattr(value, field.name)
+                assert found is not None or field.name in may_be_none, field.name
+                walk(found)
+
+    walk(plan(fleet(service("api"), service("odd", dockerfile="Dockerfile"), bases=(Base("web"),))))
+
+
+def test_bases_come_after_the_bases_that_they_extend() -> None:
+    bases = (Base("top", extends="middle"), Base("middle", extends="root"), Base("root"))
+    assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
+        "inside",
+        "runtime",
+        "base-root",
+        "base-middle",
+        "base-top",
+        "api",
+    ]
+
+
+def test_groups_are_the_services_the_bases_and_the_smokes() -> None:
+    decided = plan(
+        fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(Base("web"),))
+    )
+    assert {group.name: group.targets for group in decided.groups} == {
+        "default": ("api", "job"),
+        "bases": ("runtime", "base-web"),
+        "smoke": ("api-smoke",),
+    }
+
+
+def test_a_fleet_without_smokes_has_no_group_of_them() -> None:
+    assert [group.name for group in plan(fleet(service("api"))).groups] == ["default", "bases"]
+
+
+def test_a_selected_service_needs_only_what_it_stands_on() -> None:
+    decided = plan(
+        fleet(
+            service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
+            service("embedding", base="ml", weights=MODEL),
+            bases=(Base("web"), Base("ml", extends="web")),
+        )
+    )
+    assert [t.name for t in decided.needed(("api",))] == [
+        "inside",
+        "runtime",
+        "wheel-common",
+        "base-web",
+        "api",
+    ]
+    assert [t.name for t in decided.needed(("api-smoke",))] == [
+        "inside",
+        "runtime",
+        "wheel-common",
+        "base-web",
+        "api",
+        "api-smoke",
+    ]
+    assert [t.name for t in decided.needed(("embedding",))] == [
+        "inside",
+        "runtime",
+        "base-web",
+        "base-ml",
+        "weights-some-model",
+        "embedding",
+    ]
+    assert decided.needed(()) == ()
+
+
+def test_a_target_that_is_not_there_is_a_key_error() -> None:
+    decided = plan(fleet(service("api")))
+    with pytest.raises(KeyError):
+        decided.target("nobody")
+    with pytest.raises(KeyError):
+        decided.needed(("nobody",))
+
+
+def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> None:
+    shared = plan(fleet(service("one", weights=MODEL), service("two", weights=MODEL)))
+    assert [
+        (recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")
+    ] == [(True, False)] * 2
+    assert [target.name for target in shared.targets if target.kind == "weights"] == [
+        "weights-some-model"
+    ]
+    alone = recipe(plan(fleet(service("one", weights=MODEL), service("two"))), "one")
+    assert (alone.shared_weights, alone.own_weights) == (False, True)
+
+
+def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> None:
+    def targets(*weights: Weights) -> list[str]:
+        services = (service(f"s{number}", weights=each) for number, each in enumerate(weights))
+        return [t.name for t in plan(fleet(*services)).targets if t.kind == "weights"]
+
+    dotted, dashed, package = (
+        Weights("path", "a.b"),
+        Weights("path", "a-b"),
+        Weights("package", "A_b"),
+    )
+    found = targets(dotted, dashed, package)
+    assert len(set(found)) == 3 and all(name.startswith("weights-a-b-") for name in found)
+    assert targets(package, dashed, dotted) == found[::-1]
+    assert targets(dotted) == ["weights-a-b"]
+
+
+def test_weights_from_a_folder_are_its_context_and_need_no_network() -> None:
+    target = plan(fleet(service("one", weights=Weights("path", "models/small")))).target(
+        "weights-models-small"
+    )
+    assert (target.context, target.online) == ("models/small", False)
+    assert "locks" not in dict(target.contexts)
+
+
+def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
+    decided = plan(fleet(service("one", weights=MODEL)))
+    target = decided.target("weights-some-model")
+    assert (target.context, target.online) == ("dockerfiles/inside", True)
+    assert recipe(decided, target.name).lock == "weights-some-model.txt"
+
+
+def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> None:
+    decided = plan(fleet(service("api"), service("web", requirements=asks("httpx"))))
+    assert recipe(decided, "api").install is None
+    assert recipe(decided, "web").install == Install(lock="web.txt")
+
+
+def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:
+    def sent(*services: Service) -> list[str]:
+        decided = plan(fleet(*services))
+        assert all("uv" not in dict(t.contexts) for t in decided.targets if t.name != "inside")
+        return [name for name, _ in decided.target("inside").contexts]
+
+    assert sent(service("api")) == []
+    assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "uv"]
+    assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
+        "locks",
+        "passes",
+        "uv",
+    ]
+    assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
+
+
+def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
+    decided = plan(
+        fleet(
+            service("api", base="store", requirements=asks("httpx", packages=(COMMON, AUTH))),
+            service("only-common", base="web", requirements=asks(packages=(COMMON,))),
+            service("alone", requirements=asks(packages=(COMMON,))),
+            bases=(
+                Base("web", requirements=asks(packages=(COMMON,))),
+                Base("store", extends="web"),
+            ),
+        )
+    )
+    wheels = {
+        n: (r.install.wheels if (r := recipe(decided, n)).install else None)
+        for n in names(decided)
+        if n not in ("inside", "runtime")
+    }
+    assert wheels == {
+        "wheel-auth": None,
+        "wheel-common": None,
+        "base-web": ("common",),
+        "base-store": None,
+        "api": ("auth",),
+        "only-common": None,
+        "alone": ("common",),
+    }
+    assert decided.target("api").needs == ("inside", "base-store", "runtime", "wheel-auth")
+
+
+@pytest.mark.parametrize(
+    ("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")]
+)
+def test_a_family_has_one_build_of_torch_whichever_base_names_it(
+    said: str | None, used: str
+) -> None:
+    bases = (
+        Base("web", requirements=asks("httpx")),
+        Base("ml", extends="web", requirements=asks("torch"), torch=said),
+        Base("vision", extends="ml", requirements=asks("torchvision")),
+        Base("other", requirements=asks("httpx")),
+    )
+    decided = plan(
+        fleet(
+            service("see", base="vision", requirements=asks("timm")),
+            service("rest", base="other", requirements=asks("click")),
+            bases=bases,
+        )
+    )
+    builds = {n: r.install.torch for n in names(decided) if (r := recipe(decided, n)).install}
+    assert builds == {
+        "base-web": used,
+        "base-ml": used,
+        "base-vision": used,
+        "see": used,
+        "base-other": "",
+        "rest": "",
+    }
+
+
+def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> None:
+    decided = plan(
+        fleet(
+            service("api", base="db", system=("libpq5",)), bases=(Base("db", system=("libgomp1",)),)
+        )
+    )
+    for name in ("base-db", "api"):
+        assert "python" in dict(decided.target(name).contexts)
+        # inside and the base: bake refuses two names of one target
+        assert len(decided.target(name).needs) == 2
+        assert decided.target(name).online
+
+
+def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
+    decided = plan(
+        fleet(
+            service(
+                "odd",
+                base="web",
+                dockerfile="odd/Dockerfile",
+                env=(("A", "b"),),
+                labels=(("x", "y"),),
+            ),
+            bases=(Base("web"),),
+        )
+    )
+    target = decided.target("odd")
+    assert (target.dockerfile, target.recipe) == ("odd/Dockerfile", None)
+    assert target.needs == ("inside", "base-web")
+    assert dict(target.args) == {"ENV_A": "b"}
+    assert dict(target.labels)["x"] == "y"
+
+
+def test_a_service_may_bring_its_own_template_even_one_named_like_a_shipped_one() -> None:
+    decided = plan(fleet(service("odd", template="service.Dockerfile.j2"), service("api")))
+    assert recipe(decided, "odd").template == "./service.Dockerfile.j2"
+    assert recipe(decided, "api").template == "service.Dockerfile.j2"
+
+
+def test_labels_are_sorted_and_a_service_s_own_win() -> None:
+    labels = (
+        plan(fleet(service("api", labels=(("z", "1"), ("org.opencontainers.image.title", "mine")))))
+        .target("api")
+        .labels
+    )
+    assert labels == (
+        ("org.opencontainers.image.base.name", "python:3.11-slim-trixie"),
+        ("org.opencontainers.image.title", "mine"),
+        ("slimbake.project", "atlas"),
+        ("slimbake.target", "api"),
+        ("z", "1"),
+    )
+
+
+def test_values_of_variables_travel_as_arguments_and_only_their_names_reach_the_dockerfile() -> (
+    None
+):
+    decided = plan(
+        fleet(
+            service(
+                "api", env=(("A", "b"),), args=(("C", "d"),), secrets=(Secret("t", "env", "T"),)
+            )
+        )
+    )
+    assert decided.target("api").args == (("ENV_A", "b"), ("C", "d"))
+    assert recipe(decided, "api").secrets == ("t",)
+
+
+def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
+    decided = plan(
+        fleet(
+            service(
+                "api",
+                smoke="checks/smoke.py",
+                reference="checks/answers.json",
+                platforms=("linux/arm64",),
+            )
+        )
+    )
+    smoke = decided.target("api-smoke")
+    assert smoke.needs == ("inside", "api")
+    assert smoke.args == (("SMOKE", "checks/smoke.py"), ("REFERENCE", "checks/answers.json"))
+    assert (smoke.repository, smoke.platforms, smoke.context) == (
+        "",
+        ("linux/arm64",),
+        "services/api",
+    )
+
+
+def ignored(**said: object) -> tuple[str, ...]:
+    return plan(fleet(service("api", context="services/api", **said))).target("api").ignore
+
+
+def test_what_is_not_code_is_not_sent_to_the_build() -> None:
+    found = ignored(
+        smoke="smoke.py",
+        reference="reference.json",
+        weights=Weights("path", "services/api/model"),
+        requirements=Requirements(
+            specs=("httpx",), files=("services/api/requirements.txt", "shared/more.txt")
+        ),
+    )
+    assert found[-4:] == ("model", "reference.json", "requirements.txt", "smoke.py")
+    assert "**/tests" in found
+
+
+def test_a_context_s_own_ignore_file_comes_first_so_that_it_can_undo_nothing_of_slimbake_s() -> (
+    None
+):
+    assert ignored(ignore=("data", "!tests"))[:2] == ("data", "!tests")
+
+
+def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:
+    assert ignored(smoke="!s*m?o[k]e\\#.py")[-2] == r"\!s\*m\?o\[k\]e\\\#.py"
+
+
+def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> None:
+    whole = service("app", context=".", weights=Weights("path", "weights"), smoke="checks/smoke.py")
+    assert plan(fleet(whole)).target("app").ignore[-3:] == (
+        "checks/smoke.py",
+        "reference.json",
+        "weights",
+    )
+
+
+def test_the_same_manifest_gives_the_same_plan() -> None:
+    def make() -> Manifest:
+        return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(Base("w"),))
+
+    assert plan(make()) == plan(make())
+    assert hash(plan(make())) == hash(plan(make()))
+
+
+def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:
+    above, middle = (("up", "target:b"),), (("up", "target:c"),)
+    found = plan(
+        fleet(
+            service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")
+        )
+    )
+    assert [target.name for target in found.targets if target.kind == "service"] == [
+        "c",
+        "b",
+        "a",
+        "d",
+    ]
+
+
+def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
+    links = (("later", "target:b-smoke"),)
+    found = plan(
+        fleet(
+            service("a", contexts=links),
+            service("b", base="web", smoke="s.py"),
+            bases=(Base("web"),),
+        )
+    )
+    below = standing(found.targets)
+    assert below == {target.name: found.needed((target.name,)) for target in found.targets}

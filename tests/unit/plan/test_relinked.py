@@ -1,0 +1,140 @@
+"""Jobs that stand on what another job pushed: what they are given, and what they then do not build."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from slimbake.build import pushed
+from slimbake.build.command import Options, Surroundings, arguments, environment
+from slimbake.ci.matrix import shared_by
+from slimbake.config.model import Base, Manifest, Requirements, Service
+from slimbake.errors import UsageError
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+from slimbake.plan.relinked import relinked
+
+DIGEST = "sha256:" + "a" * 64
+AT = {
+    "runtime": f"registry.example.com/toy/runtime@{DIGEST}",
+    "base-web": f"registry.example.com/toy/base-web@{DIGEST}",
+    "base-ml": f"registry.example.com/toy/base-ml@{DIGEST}",
+}
+
+
+def fleet() -> Plan:
+    web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
+    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
+    services = (
+        Service(
+            name="api",
+            context="api",
+            base="web",
+            smoke="smoke.py",
+            requirements=Requirements(specs=("rich",)),
+        ),
+        Service(name="model", context="model", base="ml"),
+        Service(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
+    )
+    return plan(
+        Manifest(
+            file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services
+        )
+    )
+
+
+def settings(words: tuple[str, ...]) -> list[str]:
+    return [words[index + 1] for index, word in enumerate(words) if word == "--set"]
+
+
+def test_what_was_pushed_is_no_target_and_what_was_linked_to_it_has_the_image() -> None:
+    made = relinked(fleet(), AT)
+    assert not {target.name for target in made.targets} & set(AT)
+    assert dict(made.target("api").contexts)["base"] == f"docker-image://{AT['base-web']}"
+    assert dict(made.target("api").contexts)["runtime"] == f"docker-image://{AT['runtime']}"
+    assert dict(made.target("jobs").contexts)["api"] == "target:api"
+    assert [target.name for target in made.needed(("api-smoke",))] == ["inside", "api", "api-smoke"]
+
+
+def test_without_anything_pushed_the_plan_is_the_same() -> None:
+    made = fleet()
+    assert relinked(made, {}) is made
+
+
+def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -> None:
+    around = Surroundings(externals={}, pushed=AT)
+    words = arguments(fleet(), ("api", "api-smoke"), around, Options())
+    assert words[-3:] == ("inside", "api", "api-smoke")
+    said = settings(words)
+    assert f"api.contexts.base=docker-image://{AT['base-web']}" in said
+    assert f"api.contexts.runtime=docker-image://{AT['runtime']}" in said
+    assert not [each for each in said if each.startswith(("runtime.", "base-web."))]
+
+
+def test_a_base_that_is_missing_is_built_on_the_one_that_is_there() -> None:
+    some = {name: AT[name] for name in ("runtime", "base-web")}
+    words = arguments(fleet(), ("base-ml",), Surroundings(externals={}, pushed=some), Options())
+    assert words[-2:] == ("inside", "base-ml")
+    assert f"base-ml.contexts.base=docker-image://{AT['base-web']}" in settings(words)
+    assert "base-ml.tags=slimbake/toy/base-ml:built" in settings(words)
+
+
+def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
+    options = Options(platform="linux/arm64")
+    words = arguments(fleet(), ("api",), Surroundings(externals={}), options)
+    targets = words[words.index("inside", len(words) - 5) :]
+    assert {f"{name}.platform=linux/arm64" for name in targets} <= set(settings(words))
+    assert environment(Surroundings(externals={}), options)["PLATFORMS"] == "linux/arm64"
+
+
+def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
+    words = arguments(
+        fleet(), ("runtime", "base-web"), Surroundings(externals={}), Options(load=True)
+    )
+    assert {"runtime.output=type=docker", "base-web.output=type=docker"} <= set(settings(words))
+
+
+def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
+    assert [target.name for target in shared_by(fleet(), ("model",))] == [
+        "runtime",
+        "base-web",
+        "base-ml",
+    ]
+    assert [target.name for target in shared_by(fleet(), ("jobs",))] == ["runtime", "base-web"]
+
+
+def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:
+    pushed.write(tmp_path / "bases.json", AT)
+    assert pushed.read([tmp_path / "bases.json"], fleet()) == AT
+    assert pushed.read([], fleet()) == {}
+
+
+REFUSED = [
+    ("{", "cannot be read"),
+    ("[]", "holds something else than images by their digests"),
+    ('{"runtime": 1}', "holds something else than images by their digests"),
+    (
+        '{"runtime": "registry.example.com/toy/runtime:latest"}',
+        "holds something else than images by their digests",
+    ),
+    (f'{{"runtime": "x,dest=/etc@{DIGEST}"}}', "holds something else than images by their digests"),
+    (
+        f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}',
+        "names what services of s.yaml do not share: api",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), REFUSED)
+def test_a_file_that_no_job_wrote_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "bases.json").write_text(content)
+    with pytest.raises(UsageError, match=said):
+        pushed.read([tmp_path / "bases.json"], fleet())
+
+
+def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:
+    made = relinked(fleet(), AT)
+    api = next(target for target in fleet().targets if target.name == "api")
+    assert dataclasses.replace(made.target("api"), contexts=api.contexts) == api

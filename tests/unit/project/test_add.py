@@ -1,0 +1,440 @@
+"""`slimbake add`: one more entry, nothing else changed, and a folder that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slimbake.config import manifest
+from slimbake.errors import ManifestError, UsageError
+from slimbake.inside import smoke as runner
+from slimbake.plan import plan
+from slimbake.project.add import add
+
+HEAD = 'project: toy\npython: "3.11"\n'
+WEB = (
+    "bases:\n  web:\n    requirements: [fastapi, uvicorn>=0.30]\n  big:\n    extends: web\n   "
+    " requirements: [numpy]\n"
+)
+
+
+def written(folder: Path, text: str, newline: str = "\n") -> Path:
+    """A manifest with a folder for each context that it names."""
+    file = folder / "services.yaml"
+    file.write_bytes(text.replace("\n", newline).encode())
+    for context in re.findall(r"context: +([a-z/-]+)", text):
+        (folder / context).mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def added(
+    file: Path, name: str = "worker", base: str | None = None, port: int | None = None
+) -> str:
+    """What `add` put into the file; everything else must be as it was."""
+    before = file.read_bytes().decode()
+    add(file, name, base, port, lambda _: None)
+    after = file.read_bytes().decode()
+    start = next(i for i in range(len(after)) if before[i : i + 1] != after[i])
+    end = len(before) - start
+    assert after.endswith(before[start:])
+    return after[start : len(after) - end]
+
+
+def entry(
+    context: str = "services/worker", port: int = 8000, indent: int = 2, step: int = 2
+) -> str:
+    """The entry of a service `worker` on the runtime."""
+    keys = (
+        f"context: {context}",
+        "command: [python, -m, worker]",
+        f"port: {port}",
+        "smoke: smoke.py",
+    )
+    return " " * indent + "worker:\n" + "".join(f"{' ' * (indent + step)}{key}\n" for key in keys)
+
+
+def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, f"{HEAD}{WEB}services:\n  api:\n    context: services/api\n    port: 8000\n"
+    )
+    text = added(file, base="big")
+    assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
+    checked = manifest(file)
+    assert [service.name for service in checked.services] == ["api", "worker"]
+    assert plan(checked).target("worker-smoke").needs == ("inside", "worker")
+    assert dict(plan(checked).target("worker").contexts)["base"] == "target:base-big"
+
+
+def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> None:
+    text = (
+        "# the fleet\n"
+        f"{HEAD}"
+        "services:   # ours\n"
+        "    'api' :\n"
+        "          context:   services/api   # code\n"
+        "          env: {A:   \"x\",   B: 'y'}\n"
+        "\n"
+        "\n"
+        "    # the second\n"
+        "    jobs:\n"
+        "          context: services/jobs\n"
+        "          # port: 1\n"
+        "    # retired:\n"
+        "    #   context: services/retired\n"
+        "\n"
+        "# the end\n"
+        "platforms:   [linux/amd64]\n"
+    )
+    file = written(tmp_path, text)
+    add(file, "worker", None, None, lambda _: None)
+    before, after = text.split("\n# the end")
+    assert file.read_text() == f"{before}\n\n{entry(indent=4, step=6)}\n# the end{after}"
+
+
+def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_file(
+    tmp_path: Path,
+) -> None:
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n    # port: later\n\n# end of"
+        " services\n"
+    )
+    file = written(tmp_path, text)
+    added(file)
+    assert "    # port: later\n\n  worker:\n" in file.read_text()
+    assert file.read_text().endswith("    smoke: smoke.py\n\n# end of services\n")
+
+
+def test_a_file_with_crlf_and_a_byte_order_mark_keeps_them(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, f"\ufeff{HEAD}services:\n  api:\n    context: services/api\n", newline="\r\n"
+    )
+    assert added(file) == ("\n" + entry()).replace("\n", "\r\n")
+    assert file.read_bytes().startswith(b"\xef\xbb\xbfproject")
+
+
+def test_a_last_line_without_its_end_gets_one(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api: {{context: services/api}}")
+    assert added(file) == "\n\n" + entry()
+
+
+def test_services_without_empty_lines_between_them_stay_so(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n  jobs:\n    context: services/jobs\n"
+    )
+    assert added(written(tmp_path, text)) == entry()
+
+
+def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services: {{}}  # none yet\nplatforms: [linux/amd64]\n")
+    add(file, "worker", None, None, lambda _: None)
+    assert file.read_text() == f"{HEAD}services:  # none yet\n{entry()}platforms: [linux/amd64]\n"
+
+
+def test_services_in_braces_on_one_line_stay_there(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services: {{api: {{context: services/api}} }}  # all\n")
+    inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
+    assert added(file) == f", worker: {inner}"
+
+
+@pytest.mark.parametrize("comma", ["", ","])
+def test_services_in_braces_on_lines_get_another_line(tmp_path: Path, comma: str) -> None:
+    file = written(
+        tmp_path, f"{HEAD}services: {{\n  api: {{context: services/api}}{comma}  # the first\n}}\n"
+    )
+    add(file, "worker", None, None, lambda _: None)
+    inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
+    expected = (
+        f"services: {{\n  api: {{context: services/api}},  # the first\n  worker: {inner},\n}}\n"
+    )
+    assert file.read_text() == HEAD + expected
+
+
+def test_a_manifest_in_braces_as_a_whole_is_extended_in_braces(tmp_path: Path) -> None:
+    file = written(tmp_path, '{"project": "toy", "python": "3.11", "services": {}}\n')
+    assert added(file).startswith("worker: {context: services/worker, ")
+
+
+def test_a_last_service_that_is_an_alias_or_merges_another_is_no_obstacle(tmp_path: Path) -> None:
+    text = f"{HEAD}services:\n  api: &one\n    context: services/api\n  jobs: *one\n"
+    assert added(written(tmp_path, text)) == entry()
+    merged = f"{HEAD}services:\n  api: &one\n    context: services/api\n  jobs:\n    <<: *one\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    assert added(written(other, merged)) == entry()
+
+
+def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
+    tmp_path: Path,
+) -> None:
+    # The empty line that parts two services would become part of a text that keeps its last lines.
+    text = (
+        f"{HEAD}services:\n  api:\n    context: services/api\n    env:\n      NOTE: |+\n        a\n"
+    )
+    file = written(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        add(file, "worker", None, None, lambda _: None)
+    assert (
+        raised.value.message == "services.yaml is laid out in a way that cannot be extended safely"
+    )
+    assert raised.value.hint == "put this in by hand:\n" + entry()
+    assert file.read_text() == text
+    assert not (tmp_path / "services/worker").exists()
+
+
+def test_services_that_are_merged_from_elsewhere_are_left_alone(tmp_path: Path) -> None:
+    file = written(tmp_path, f"<<: {{services: {{api: {{context: services/api}} }} }}\n{HEAD}")
+    assert [service.name for service in manifest(file).services] == ["api"]
+    with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
+        add(file, "worker", None, None, lambda _: None)
+
+
+def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services: {{}}\n")
+    add(file, "on", None, None, lambda _: None)
+    assert 'services:\n  "on":\n    context: services/on\n' in file.read_text()
+    assert manifest(file).services[0].name == "on"
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [([], 8000), ([8004, 8001], 8005), ([65535], 8000), ([65535, 8000], 8001)],
+)
+def test_the_port_is_the_next_after_the_highest(
+    tmp_path: Path, ports: list[int], expected: int
+) -> None:
+    services = [f"  s{port}:\n    context: services/x\n    port: {port}\n" for port in ports]
+    file = written(tmp_path, f"{HEAD}services:{'' if services else ' {}'}\n{''.join(services)}")
+    (tmp_path / "services/x").mkdir(parents=True, exist_ok=True)
+    add(file, "worker", None, None, lambda _: None)
+    assert manifest(file).services[-1].port == expected
+
+
+def test_the_folder_lies_where_the_others_lie(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}services:\n  root:\n    context: .\n  a:\n    context: apps/a\n  b:\n    context:"
+        " apps/b\n"
+    )
+    add(written(tmp_path, text), "worker", None, None, lambda _: None)
+    assert (tmp_path / "apps/worker/worker/app.py").is_file()
+
+
+@pytest.mark.parametrize("name", ["queue", "class", "tests", "numpy"])
+def test_a_package_never_hides_a_module_that_the_service_needs(tmp_path: Path, name: str) -> None:
+    file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
+    add(file, name, "big", None, lambda _: None)
+    assert manifest(file).services[0].command == ("python", "-m", f"{name}_service")
+    assert (tmp_path / f"services/{name}/{name}_service/app.py").is_file()
+
+
+def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
+    own = tmp_path / "templates/service-skeleton/stdlib/package/app.py.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text("# {{ name }} at {{ port }}\n")
+    file = written(tmp_path, f"{HEAD}services: {{}}\n")
+    add(file, "worker", None, 9000, lambda _: None)
+    assert (tmp_path / "services/worker/worker/app.py").read_text() == "# worker at 9000\n"
+    assert (tmp_path / "services/worker/smoke.py").is_file()
+
+
+def test_what_was_written_and_what_to_do_next_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = add(
+        written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"), "worker", "web", None, told.append
+    )
+    assert told == [
+        "wrote services.yaml",
+        "wrote services/worker/smoke.py",
+        "wrote services/worker/worker/__init__.py",
+        "wrote services/worker/worker/__main__.py",
+        "wrote services/worker/worker/app.py",
+    ]
+    assert following[0] == "services.worker: a FastAPI app, port 8000, on base web"
+    assert "  slimbake bake worker   builds it and runs its smoke" in following
+
+
+def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    block = re.search(r"Begin with a `services\.yaml`:\n\n```yaml\n(.*?)```", readme, re.DOTALL)
+    words = re.search(r"^    slimbake add (\S+) --base (\S+) ", readme, re.MULTILINE)
+    assert block
+    assert words
+    following = add(written(tmp_path, block[1]), words[1], words[2], None, lambda _: None)
+    assert following[0] == "services.search: a FastAPI app, port 8000, on base web"
+
+
+REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
+    (
+        "Worker",
+        None,
+        None,
+        "services.Worker: 'Worker' cannot be the name of a service",
+        "did you mean 'worker'?",
+    ),
+    (
+        "../x",
+        None,
+        None,
+        "services.\"../x\": '../x' cannot be the name of a service",
+        "did you mean 'x'?",
+    ),
+    (
+        "a: {b",
+        None,
+        None,
+        "services.\"a: {b\": 'a: {b' cannot be the name of a service",
+        "did you mean 'a-b'?",
+    ),
+    (
+        "runtime",
+        None,
+        None,
+        "services.runtime: 'runtime' is a name of slimbake's own",
+        "give it another name",
+    ),
+    ("worker", "wbe", None, "services.worker.base: unknown base 'wbe'", "did you mean 'web'?"),
+    (
+        "worker",
+        None,
+        8000,
+        "services.worker.port: port 8000 is that of services.api already (services.yaml:11:5)",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "base", "port", "message", "hint"), REFUSED)
+def test_what_the_manifest_would_refuse_leaves_no_trace(
+    tmp_path: Path, name: str, base: str | None, port: int | None, message: str, hint: str
+) -> None:
+    text = f"{HEAD}{WEB}services:\n  api:\n    port: 8000\n    context: services/api\n"
+    file = written(tmp_path, text)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError) as raised:
+        add(file, name, base, port, lambda _: None)
+    assert raised.value.message == f"the service '{name}' cannot be added: {message}"
+    assert hint in raised.value.hint
+    assert file.read_text() == text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
+    with pytest.raises(UsageError, match=r"^services\.api is in services\.yaml already$"):
+        add(file, "api", None, None, lambda _: None)
+
+
+def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
+    (tmp_path / "services/worker").symlink_to("nowhere")
+    with pytest.raises(UsageError) as raised:
+        add(file, "worker", None, None, lambda _: None)
+    assert raised.value.message == "services/worker exists already"
+    assert (
+        raised.value.hint
+        == "move it away, or write the entry by hand with `context: services/worker`"
+    )
+    assert "worker" not in file.read_text()
+
+
+def test_a_parent_that_leads_out_of_the_repository_is_refused_and_left_clean(
+    tmp_path: Path,
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    file = written(inside, f"{HEAD}services: {{}}\n")
+    (inside / "services").symlink_to(outside)
+    with pytest.raises(UsageError, match="is a link that leads out of the repository"):
+        add(file, "worker", None, None, lambda _: None)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_manifest_that_is_wrong_already_is_reported_as_it_stands(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n    prot: 1\n")
+    with pytest.raises(ManifestError) as raised:
+        add(file, "worker", None, None, lambda _: None)
+    assert raised.value.problems[0].line == 6
+
+
+def test_a_manifest_that_is_a_link_stays_a_link(tmp_path: Path) -> None:
+    real = written(tmp_path, f"{HEAD}services: {{}}\n")
+    real.chmod(0o640)
+    link = tmp_path / "fleet.yaml"
+    link.symlink_to(real.name)
+    add(link, "worker", None, None, lambda _: None)
+    assert link.is_symlink()
+    assert manifest(real).services[0].name == "worker"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a service's smoke as the build does: from the folder with its code, by slimbake's own
+    runner.
+    """
+    return subprocess.run(
+        [sys.executable, runner.__file__],
+        cwd=folder,
+        env={
+            **os.environ,
+            "SMOKE": "smoke.py",
+            "SMOKE_CONTEXT": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+BREAKS = {
+    "an answer": ("app.py", '"status": "ok"', '"status": "no"'),
+    "the work": ("app.py", '"/echo"', '"/gone"'),
+    "the start": ("__main__.py", "import", "raise SystemExit(3)\nimport"),
+    "the import": ("app.py", "from", "import nothing_of_this_name\nfrom"),
+}
+
+
+@pytest.mark.parametrize("base", ["web", None])
+def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
+    tmp_path: Path, base: str | None
+) -> None:
+    file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
+    add(file, "my-worker", base, free_port(), lambda _: None)
+    folder = tmp_path / "services/my-worker"
+    held = smoke(folder)
+    assert held.returncode == 0, held.stderr
+    assert re.findall(r"smoke: (\w+) holds", held.stderr) == ["import", "load"]
+    for what, (name, good, bad) in BREAKS.items():
+        path = folder / "my_worker" / name
+        sound = path.read_text()
+        path.write_text(sound.replace(good, bad, 1))
+        assert path.read_text() != sound, what
+        assert smoke(folder).returncode == 1, what
+        path.write_text(sound)
+
+
+def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services: {{}}\n")
+    add(file, "worker", None, free_port(), lambda _: None)
+    main = tmp_path / "services/worker/worker/__main__.py"
+    deaf = re.sub(r"lambda \*_: .*\)$", "signal.SIG_IGN)", main.read_text(), flags=re.MULTILINE)
+    assert "SIG_IGN" in deaf
+    main.write_text(deaf)
+    checks = tmp_path / "services/worker/smoke.py"
+    checks.write_text(checks.read_text().replace("START, END = 20, 5", "START, END = 20, 0.2"))
+    failed = smoke(tmp_path / "services/worker")
+    assert failed.returncode == 1
+    assert "TimeoutExpired" in failed.stderr

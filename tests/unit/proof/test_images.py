@@ -1,0 +1,86 @@
+"""Images without and with passes: whether they hold, and whether these very ones were measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slimbake.checks.start import NotStarted, Started
+from slimbake.checks.verify import Verdict
+from slimbake.config.model import Budget
+from slimbake.errors import CheckError
+from slimbake.plan.model import Running
+from slimbake.proof import images
+
+
+def plan(verify: str = "") -> Any:
+    api = Running(
+        service="api", host="api", variant="", port=8000, volumes=(), budget=Budget(), verify=verify
+    )
+    return SimpleNamespace(services=[api])
+
+
+def starting(*ids: str) -> Any:
+    """Of all images only these start."""
+
+    def started(image: str, service: Running, runs: int) -> Started:
+        if image not in ids:
+            raise NotStarted("api: its command ended with 1")
+        return Started(startup=0.5, rss=100, runs=runs)
+
+    return started
+
+
+def verified(verify: str = "") -> list[str]:
+    said: list[str] = []
+    images.verified(plan(verify), {"api": "bare"}, {"api": "pruned"}, Path(), said.append)
+    return said
+
+
+def test_without_a_verify_an_image_has_to_start_where_the_one_without_passes_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "started", starting("bare", "pruned"))
+    assert verified() == ["api: starts as it does without passes"]
+    monkeypatch.setattr(images, "started", starting("bare"))
+    with pytest.raises(CheckError, match="api: its command ended with 1"):
+        verified()
+
+
+def test_a_service_that_needs_another_one_to_start_is_not_at_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "started", starting())
+    assert verified() == ["api: starts as it does without passes"]
+
+
+@pytest.mark.parametrize(("holds", "error"), [(True, ""), (False, "GET /health: 500")])
+def test_a_verify_decides_where_there_is_one(
+    holds: bool, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = Verdict(service="api", holds=holds, error=error, startup=None, rss=None, seconds=None)
+    monkeypatch.setattr(images, "verify", lambda *_: verdict)
+    if holds:
+        assert verified("verify.py") == ["api: verify holds"]
+    else:
+        with pytest.raises(CheckError, match="api: GET /health: 500"):
+            verified("verify.py")
+
+
+def test_images_are_measured_once(tmp_path: Path) -> None:
+    bare, pruned = {"api": "1"}, {"api": "2"}
+    assert not images.fresh(bare, pruned, tmp_path)
+    fleet = {side: {"services": ["api"]} for side in ("without", "with")}
+    told = {
+        "services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}},
+        "fleet": fleet,
+    }
+    images.write(told, tmp_path)
+    assert images.fresh(bare, pruned, tmp_path)
+    assert not images.fresh({"api": "3"}, pruned, tmp_path)
+    assert not images.fresh({**bare, "nlg": "4"}, {**pruned, "nlg": "5"}, tmp_path)
+    images.write({"fleet": {"with": {"services": ["api", "nlg"]}}}, tmp_path)
+    assert not images.fresh(bare, pruned, tmp_path), "bytes of another fleet"

@@ -1,0 +1,156 @@
+"""What is attached to a manifest of a registry, with and without its list of referrers, and who may
+attach.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from tests.unit.registries import ACCOUNT, Registry, registry
+
+from slimbake.errors import BuildError
+from slimbake.registry import Repository
+from slimbake.registry.address import host
+from slimbake.registry.documents import MANIFEST, Descriptor
+from slimbake.registry.loopback import is_loopback
+
+KIND = "application/vnd.cyclonedx+json"
+SAID = {"org.opencontainers.image.revision": "abc"}
+IMAGE = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "config": {"digest": "sha256:0"}}
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No account of whoever runs this."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+
+def attach(
+    server: Registry, content: bytes = b"{}", said: dict[str, str] = SAID
+) -> tuple[Descriptor, str]:
+    """Attach something to an image that the registry has: the image and what was made."""
+    server.put("latest", MANIFEST, IMAGE)
+    repository = Repository(f"{server.name}/a/b")
+    found = repository.manifest("latest")
+    assert found is not None
+    return found[0], repository.attach(found[0], KIND, "b.cdx.json", content, said)
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_it_is_an_artifact_whose_subject_is_the_image(referrers: bool) -> None:
+    with registry(referrers) as server:
+        image, made = attach(server, b'{"a": 1}')
+        manifest = json.loads(server.manifests[made][1])
+    assert (manifest["artifactType"], manifest["annotations"]) == (KIND, SAID)
+    assert manifest["subject"] == {
+        "mediaType": MANIFEST,
+        "digest": image.digest,
+        "size": len(json.dumps(IMAGE)),
+    }
+    (layer,) = manifest["layers"]
+    assert server.blobs[layer["digest"]] == b'{"a": 1}'
+    assert layer["annotations"] == {"org.opencontainers.image.title": "b.cdx.json"}
+    assert server.blobs[manifest["config"]["digest"]] == b"{}"
+
+
+def test_where_the_registry_keeps_no_list_a_tag_does() -> None:
+    with registry(referrers=False) as server:
+        image, made = attach(server)
+        kind, content = server.manifests[image.digest.replace(":", "-")]
+        entry = {"mediaType": MANIFEST, "digest": made, "size": len(server.manifests[made][1])}
+    assert kind == "application/vnd.oci.image.index.v1+json"
+    assert json.loads(content) == {
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "manifests": [{**entry, "artifactType": KIND, "annotations": SAID}],
+    }
+
+
+def test_where_the_registry_keeps_the_list_there_is_no_tag() -> None:
+    with registry(referrers=True) as server:
+        image, _ = attach(server)
+        assert image.digest.replace(":", "-") not in server.manifests
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_the_same_again_is_attached_once(referrers: bool) -> None:
+    with registry(referrers) as server:
+        image, first = attach(server)
+        _, again = attach(server, said={"org.opencontainers.image.revision": "another"})
+        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+    assert again == first
+    assert [each["digest"] for each in listed] == [first]
+
+
+@pytest.mark.parametrize("referrers", [True, False])
+def test_another_content_stands_beside_it(referrers: bool) -> None:
+    with registry(referrers) as server:
+        image, first = attach(server, b"1")
+        _, second = attach(server, b"2")
+        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+    assert [each["digest"] for each in listed] == [first, second]
+
+
+def log_in(server: Registry, folder: Path, account: str = ACCOUNT) -> None:
+    entry = {"auth": base64.b64encode(account.encode()).decode()}
+    (folder / "config.json").write_text(json.dumps({"auths": {server.name: entry}}))
+
+
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_who_may_is_in_docker_s_configuration(
+    auth: Literal["basic", "token"], tmp_path: Path
+) -> None:
+    with registry(auth=auth) as server:
+        log_in(server, tmp_path)
+        _, made = attach(server)
+        assert made in server.manifests
+
+
+@pytest.mark.parametrize("auth", ["basic", "token"])
+@pytest.mark.parametrize("account", ["", "someone:wrong"])
+def test_without_an_account_it_says_so_at_once(
+    auth: Literal["basic", "token"], account: str, tmp_path: Path
+) -> None:
+    with registry(auth=auth) as server:
+        if account:
+            log_in(server, tmp_path, account)
+        with pytest.raises(BuildError) as caught:
+            attach(server)
+        asked = len(server.asked)
+    assert caught.value.message.startswith(f"{server.name}/a/b: the registry ")
+    assert caught.value.hint.startswith("`docker login`")
+    assert asked < 8
+
+
+def test_a_registry_that_is_not_there_is_named() -> None:
+    with registry() as server:
+        name = server.name
+    with pytest.raises(BuildError, match=f"{name}: the registry does not answer"):
+        Repository(f"{name}/a/b")
+
+
+def test_a_manifest_that_is_not_there_is_none() -> None:
+    with registry() as server:
+        assert Repository(f"{server.name}/a/b").manifest("latest") is None
+
+
+def test_names_are_read_as_docker_reads_them() -> None:
+    names = (
+        "atlas/api",
+        "api",
+        "example.com/api",
+        "localhost/api",
+        "localhost:5000/a/b",
+        "[::1]:5000/api",
+    )
+    assert [host(name) for name in names] == [
+        *("docker.io", "docker.io"),
+        *("example.com", "localhost", "localhost:5000", "[::1]:5000"),
+    ]
+    assert [is_loopback(name) for name in names] == [False, False, False, True, True, True]
+    assert is_loopback("127.8.0.1:5000/x") and not is_loopback("10.0.0.1:5000/x")
