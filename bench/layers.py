@@ -18,8 +18,8 @@ from layering.exact import best
 from layering.fleets import Case, example, synthetic, tiny
 from timed import say
 
-from slimbake.layering.cost import Bound, Cost, bound, cost, faults
-from slimbake.layering.model import LayerPlan, Limits, Prices
+from slimbake.layering.cost import Cost, LeastCost, cost, faults, least_cost
+from slimbake.layering.model import LayerLimits, LayerPlan, Prices
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.space import Space
 
@@ -49,12 +49,12 @@ def main() -> int:
         "sizes", nargs="*", type=int, default=SIZES, help="services of the synthetic fleets"
     )
     sizes = parser.parse_args().sizes
-    limits, prices = Limits(), Prices()
+    limits, prices = LayerLimits(), Prices()
     kept: dict[str, Any] = {"limits": asdict(limits), "prices": asdict(prices), "fleets": {}}
     good = True
     for case in (example(Path(__file__).resolve().parent.parent), *map(synthetic, sizes)):
         say(f"{case.name}")
-        least = bound(case.fleet)
+        least = least_cost(case.fleet)
         rows = [_row(case, name, way, prices) for name, way in _ways(case, limits)]
         good = good and min(rows, key=lambda row: row.value).name == OURS
         print(
@@ -88,7 +88,7 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _ways(case: Case, limits: Limits) -> Iterator[tuple[str, Callable[[], LayerPlan]]]:
+def _ways(case: Case, limits: LayerLimits) -> Iterator[tuple[str, Callable[[], LayerPlan]]]:
     fleet, free = case.fleet, limits.free
     yield "one image each", lambda: compared.one_image_each(fleet)
     yield "one common base", lambda: compared.common_base(fleet)
@@ -109,7 +109,7 @@ def _row(case: Case, name: str, way: Callable[[], LayerPlan], prices: Prices) ->
     plan = way()
     seconds = time.process_time() - start
     if name == OURS:
-        assert not faults(case.fleet, plan, Limits())
+        assert not faults(case.fleet, plan, LayerLimits())
     counted = cost(case.fleet, plan)
     return Row(name, counted, counted.value(prices), seconds)
 
@@ -124,7 +124,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _least(least: Bound, prices: Prices) -> tuple[str, ...]:
+def _least(least: LeastCost, prices: Prices) -> tuple[str, ...]:
     numbers = (least.value(prices), least.host, least.registry, least.pulled, 0)
     return ("lower bound", *map(tables.megabytes, numbers), "", "")
 
@@ -134,7 +134,7 @@ def _exact(images: int, items: int, layers: int, count: int, prices: Prices) -> 
     say(f"{count} fleets of {images} images and {items} items")
     gaps = []
     for seed in range(count):
-        space = Space(tiny(seed, images, items), prices, Limits(layers, 0))
+        space = Space(tiny(seed, images, items), prices, LayerLimits(layers, 0))
         ours = space.paths(layer_plan(space.fleet, space.limits, prices))
         gaps.append(max(space.value(ours) / space.value(best(space, ours)) - 1, 0.0))
     return gaps

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from slimbake.layering.model import Chain, Fleet, Group, LayerPlan
+from slimbake.layering.model import Chain, Demand, Group, LayerPlan
 
 
-def one_image_each(fleet: Fleet) -> LayerPlan:
+def one_image_each(fleet: Demand) -> LayerPlan:
     """No sharing: all that a service needs in one layer, as from one `pip install`. Equal sets are
     one layer.
     """
     return LayerPlan(tuple(Chain(image.service, (image.items,)) for image in fleet.images))
 
 
-def common_base(fleet: Fleet) -> LayerPlan:
+def common_base(fleet: Demand) -> LayerPlan:
     """One base that holds what every service needs, and one layer more for each."""
     base = frozenset.intersection(*(image.items for image in fleet.images))
     return LayerPlan(tuple(Chain(i.service, _filled(base, i.items - base)) for i in fleet.images))
 
 
-def everything_base(fleet: Fleet) -> LayerPlan:
+def everything_base(fleet: Demand) -> LayerPlan:
     """One base that holds all that any service needs: nothing is stored twice, and every image
     carries everything.
     """
@@ -33,7 +33,7 @@ def everything_base(fleet: Fleet) -> LayerPlan:
 
 
 def popularity(
-    fleet: Fleet,
+    fleet: Demand,
     requires: Mapping[str, Iterable[str]],
     asked: Mapping[str, Iterable[str]],
     layers: int,
@@ -55,7 +55,7 @@ def popularity(
     return LayerPlan(tuple(plan))
 
 
-def largest(fleet: Fleet, layers: int) -> LayerPlan:
+def largest(fleet: Demand, layers: int) -> LayerPlan:
     """apko's `layering: {strategy: origin, budget: N}`: the largest groups get a layer each, the
     last layer the rest.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slimbake.config import manifest
 from slimbake.layering import cost
-from slimbake.layering.model import Fleet, Item, LayerPlan, fleet
+from slimbake.layering.model import Demand, Item, LayerPlan, demand
 from slimbake.lock import locked
 from slimbake.lock.closures import sizes, written
 from slimbake.lock.text import parse_pins
@@ -25,7 +25,7 @@ class Case:
     """A fleet, and what each of its items requires directly: the popularity contest goes by that."""
 
     name: str
-    fleet: Fleet
+    fleet: Demand
     requires: dict[str, tuple[str, ...]]
     asked: dict[str, tuple[str, ...]]
     """Service -> what it asks for itself."""
@@ -39,7 +39,7 @@ def example(root: Path) -> Case:
     """
     checked = manifest(root / "services.yaml")
     found = written(checked, locked(checked), sizes(Path(__file__).with_name("example.json")))
-    key = {cost.name(item.key): item.key for item in found.fleet.items}
+    key = {cost.item_name(item.key): item.key for item in found.fleet.items}
     requires: dict[str, list[str]] = {}
     roots = {item.key for item in found.fleet.items}
     for path in sorted((root / LOCKS).glob("*.txt")):
@@ -95,10 +95,10 @@ def synthetic(services: int, seed: int = 1) -> Case:
         name = f"s{number:04}"
         asked[name] = tuple(sorted(set(wanted)))
         images.append((name, [everything[key] for key in sorted(closure(wanted, requires))]))
-    return Case(f"{services} services", fleet(images), requires, asked)
+    return Case(f"{services} services", demand(images), requires, asked)
 
 
-def tiny(seed: int, services: int = 4, items: int = 6) -> Fleet:
+def tiny(seed: int, services: int = 4, items: int = 6) -> Demand:
     """A fleet small enough to find its best plan by going through all of them."""
     dice = random.Random(f"tiny:{seed}")  # noqa: S311
     found = []
@@ -106,7 +106,7 @@ def tiny(seed: int, services: int = 4, items: int = 6) -> Fleet:
         host = int(dice.lognormvariate(math.log(5e6), 1.5))
         found.append(Item(f"p{number}", "1", host, int(host * dice.uniform(0.2, 0.9))))
     density = dice.uniform(0.4, 0.8)
-    return fleet(
+    return demand(
         (f"s{number}", [item for item in found if dice.random() < density] or found[:1])
         for number in range(services)
     )

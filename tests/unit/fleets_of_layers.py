@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from slimbake.layering.model import Chain, Fleet, Item, LayerPlan, fleet
+from slimbake.layering.model import Chain, Demand, Item, LayerPlan, demand
 
 TORCH = Item("torch", "2.13.0", 600_000_000, 160_000_000)
 NUMPY = Item("numpy", "2.4.6", 60_000_000, 16_000_000)
@@ -16,7 +16,7 @@ PROMETHEUS = Item("prometheus-client", "0.26.0", 500_000, 160_000)
 WEB = (FASTAPI, UVICORN)
 ML = (*WEB, TORCH, NUMPY)
 
-EIGHT = fleet(
+EIGHT = demand(
     {
         "api": WEB,
         "embedding": (*ML, MODEL),
@@ -32,7 +32,7 @@ EIGHT = fleet(
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> Fleet:
+def fleets(draw: st.DrawFn) -> Demand:
     """Up to six services that need some of up to seven items, one of them perhaps a model's
     weights.
     """
@@ -44,11 +44,11 @@ def fleets(draw: st.DrawFn) -> Fleet:
     if draw(st.booleans()):
         items.append(Item("model", "", draw(host), draw(host), kind="weights"))
     some = st.lists(st.sampled_from(items), unique=True)
-    return fleet((f"s{number}", draw(some)) for number in range(draw(st.integers(1, 6))))
+    return demand((f"s{number}", draw(some)) for number in range(draw(st.integers(1, 6))))
 
 
 @st.composite
-def plans(draw: st.DrawFn, of: Fleet) -> LayerPlan:
+def plans(draw: st.DrawFn, of: Demand) -> LayerPlan:
     """Any layers that hold what each service needs, in any order."""
     chains = []
     for image in of.images:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from slimbake.advise.model import Doubled, Relaid
 from slimbake.config.model import Manifest
-from slimbake.layering.bases import bases, laid
+from slimbake.layering.bases import as_layer_plan, planned_bases
 from slimbake.layering.cost import cost
-from slimbake.layering.model import Limits, Prices
+from slimbake.layering.model import LayerLimits, Prices
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.report import duplicated
 from slimbake.lock.closures import Written
@@ -36,11 +36,11 @@ def relaid(hand: Written, manifest: Manifest) -> Relaid | None:
     """What the planner's layers would change; None where they are no better, or no plan keeps the
     limit.
     """
-    limits = Limits(manifest.layer_limit or Limits().layers)
+    limits = LayerLimits(manifest.layer_limit or LayerLimits().layers)
     if limits.free < 1:
         return None
     try:
-        planned = laid(bases(hand.fleet, layer_plan(hand.fleet, limits, Prices())))
+        planned = as_layer_plan(planned_bases(hand.fleet, layer_plan(hand.fleet, limits, Prices())))
     except ValueError:
         return None
     now, then = cost(hand.fleet, hand.plan), cost(hand.fleet, planned)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from slimbake.config.model import Manifest
     from slimbake.layering.cost import Cost
-    from slimbake.layering.model import Fleet, Group, LayerPlan
+    from slimbake.layering.model import Demand, Group, LayerPlan
     from slimbake.lock.closures import Sizes, Written
 
 
@@ -57,16 +57,16 @@ def command(
     from slimbake.console import tables as report
     from slimbake.errors import StaleFiles, UsageError
     from slimbake.layering import report as shown
-    from slimbake.layering.bases import bases, laid
-    from slimbake.layering.cost import bound, cost
-    from slimbake.layering.model import Limits, Prices
+    from slimbake.layering.bases import as_layer_plan, planned_bases
+    from slimbake.layering.cost import cost, least_cost
+    from slimbake.layering.model import LayerLimits, Prices
     from slimbake.layering.planner import layer_plan
     from slimbake.lock import locked, settled, stale
     from slimbake.lock.closures import sizes, written
     from slimbake.lock.model import is_auto
 
     manifest, _ = read(file)
-    limit = limit or manifest.layer_limit or Limits().layers
+    limit = limit or manifest.layer_limit or LayerLimits().layers
     if reserved >= limit:
         raise UsageError(
             f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit"
@@ -78,13 +78,13 @@ def command(
     if requirement:
         _what_if(manifest, hand, requirement, bytes_, as_json)
         return
-    fleet, limits, prices = hand.fleet, Limits(limit, reserved), Prices()
+    fleet, limits, prices = hand.fleet, LayerLimits(limit, reserved), Prices()
     try:
-        planned = laid(bases(fleet, layer_plan(fleet, limits, prices)))
+        planned = as_layer_plan(planned_bases(fleet, layer_plan(fleet, limits, prices)))
     except ValueError as error:
         raise UsageError(str(error), "raise --limit, or lower --reserved") from None
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
-    least = bound(fleet)
+    least = least_cost(fleet)
     if as_json:
         print_json(
             {
@@ -131,11 +131,11 @@ def _what_if(
         click.echo(
             report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n"
         )
-    click.echo(shown.change_summary(change, len(manifest.services)))
+    click.echo(shown.layout_summary(change, len(manifest.services)))
 
 
 def _json(
-    fleet: Fleet, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]
+    fleet: Demand, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]
 ) -> dict[str, Any]:
     """Bytes; the layers of each image, bottom first."""
     from dataclasses import asdict

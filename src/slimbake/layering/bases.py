@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from slimbake.layering.cost import names
-from slimbake.layering.model import Chain, Fleet, Group, LayerPlan
+from slimbake.layering.cost import item_names
+from slimbake.layering.model import Chain, Demand, Group, LayerPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ class Stand:
 
 
 @dataclass(frozen=True, slots=True)
-class Bases:
+class PlannedBases:
     bases: tuple[PlannedBase, ...]
     stands: tuple[Stand, ...]
 
 
-def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases:
+def planned_bases(
+    fleet: Demand, plan: LayerPlan, previous: PlannedBases | None = None
+) -> PlannedBases:
     """Every layer that two services or more have, in the same place, is a base; the rest is each
     service's own.
 
@@ -50,7 +52,7 @@ def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases
     users = Counter(
         chain.groups[: at + 1] for chain in plan.chains for at in range(len(chain.groups))
     )
-    stays = {names(base.items) for base in previous.bases} if previous else set()
+    stays = {item_names(base.items) for base in previous.bases} if previous else set()
     depth = {chain.service: _depth(chain.groups, users, stays) for chain in plan.chains}
     places = {chain.groups[: at + 1] for chain in plan.chains for at in range(depth[chain.service])}
     shared = sorted(places, key=lambda place: _order(fleet, place))
@@ -74,20 +76,20 @@ def bases(fleet: Fleet, plan: LayerPlan, previous: Bases | None = None) -> Bases
         own = _own(fleet, chain.groups[at:])
         stands.append(Stand(chain.service, named[chain.groups[:at]] if at else "", own))
     found = (PlannedBase(named[place], named.get(place[:-1], ""), place[-1]) for place in shared)
-    return Bases(tuple(found), tuple(stands))
+    return PlannedBases(tuple(found), tuple(stands))
 
 
-def laid(found: Bases) -> LayerPlan:
+def as_layer_plan(found: PlannedBases) -> LayerPlan:
     """The plan that these bases are."""
     return LayerPlan(
         tuple(
-            Chain(s.service, (*(base.items for base in below(s.base, found)), *s.own))
+            Chain(s.service, (*(base.items for base in bases_below(s.base, found)), *s.own))
             for s in found.stands
         )
     )
 
 
-def below(name: str, found: Bases) -> tuple[PlannedBase, ...]:
+def bases_below(name: str, found: PlannedBases) -> tuple[PlannedBase, ...]:
     """A base and all that it stands on, bottom first; nothing for the runtime."""
     by_name = {base.name: base for base in found.bases}
     chain: list[PlannedBase] = []
@@ -104,12 +106,12 @@ def _depth(
     own = (
         at
         for at, group in enumerate(groups)
-        if users[groups[: at + 1]] == 1 and names(group) not in stays
+        if users[groups[: at + 1]] == 1 and item_names(group) not in stays
     )
     return next(own, len(groups))
 
 
-def _own(fleet: Fleet, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+def _own(fleet: Demand, groups: tuple[Group, ...]) -> tuple[Group, ...]:
     models = tuple(
         group for group in groups if all(fleet.by_key[key].kind == "weights" for key in group)
     )
@@ -117,7 +119,7 @@ def _own(fleet: Fleet, groups: tuple[Group, ...]) -> tuple[Group, ...]:
     return (*models, packages) if packages else models
 
 
-def _order(fleet: Fleet, place: tuple[Group, ...]) -> tuple[int, int, list[list[str]]]:
+def _order(fleet: Demand, place: tuple[Group, ...]) -> tuple[int, int, list[list[str]]]:
     """Parents first, then the heaviest."""
     return (
         len(place),
@@ -126,14 +128,14 @@ def _order(fleet: Fleet, place: tuple[Group, ...]) -> tuple[int, int, list[list[
     )
 
 
-def _alike(fleet: Fleet, one: Group, other: Group) -> float:
+def _alike(fleet: Demand, one: Group, other: Group) -> float:
     """The part that two groups have in common of what both hold together, by bytes; items without
     any count as one.
     """
     weight: dict[str, int] = {}
     for item in fleet.items:
         weight[item.name] = max(weight.get(item.name, 1), item.host)
-    both, either = names(one) & names(other), names(one) | names(other)
+    both, either = item_names(one) & item_names(other), item_names(one) | item_names(other)
     return sum(weight.get(name, 1) for name in both) / sum(weight.get(name, 1) for name in either)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slimbake.layering.cost import cost, name
-from slimbake.layering.model import Fleet, LayerPlan
+from slimbake.layering.cost import cost, item_name
+from slimbake.layering.model import Demand, LayerPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ImageChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LayoutChange:
     """All images that change, and bytes of the fleet: more of them, or fewer where negative."""
 
     images: tuple[ImageChange, ...]
@@ -29,7 +29,7 @@ class Change:
     pulled: int  # by a host with the whole fleet: each distinct layer that it does not have, once
 
 
-def what_if(before: Fleet, after: Fleet, old: LayerPlan, new: LayerPlan) -> Change:
+def what_if(before: Demand, after: Demand, old: LayerPlan, new: LayerPlan) -> LayoutChange:
     """Compare two fleets in their layers. Services are known by their names."""
     had = {image.service: image.items for image in before.images}
     has = {image.service: image.items for image in after.images}
@@ -51,7 +51,7 @@ def what_if(before: Fleet, after: Fleet, old: LayerPlan, new: LayerPlan) -> Chan
                 ImageChange(service, _items(before, after, gone - come, come - gone), host, pulled)
             )
     costs = cost(before, old), cost(after, new)
-    return Change(
+    return LayoutChange(
         tuple(images),
         host=costs[1].host - costs[0].host,
         registry=costs[1].registry - costs[0].registry,
@@ -59,13 +59,13 @@ def what_if(before: Fleet, after: Fleet, old: LayerPlan, new: LayerPlan) -> Chan
     )
 
 
-def _registry(fleet: Fleet, group: frozenset[str]) -> int:
+def _registry(fleet: Demand, group: frozenset[str]) -> int:
     return sum(fleet.by_key[key].registry for key in group)
 
 
 def _items(
-    before: Fleet, after: Fleet, gone: frozenset[str], come: frozenset[str]
+    before: Demand, after: Demand, gone: frozenset[str], come: frozenset[str]
 ) -> tuple[tuple[str, str, str], ...]:
-    old = {name(key): before.by_key[key].version for key in gone}
-    new = {name(key): after.by_key[key].version for key in come}
+    old = {item_name(key): before.by_key[key].version for key in gone}
+    new = {item_name(key): after.by_key[key].version for key in come}
     return tuple((each, old.get(each, ""), new.get(each, "")) for each in sorted({*old, *new}))

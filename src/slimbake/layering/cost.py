@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slimbake.layering.model import Fleet, Group, LayerPlan, Limits, Prices
+from slimbake.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class LeastCost:
     """No plan without waste takes less: each distinct item once, and what changed pulled alone."""
 
     host: int
@@ -56,7 +56,7 @@ class Bound:
         )
 
 
-def cost(fleet: Fleet, plan: LayerPlan) -> Cost:
+def cost(fleet: Demand, plan: LayerPlan) -> Cost:
     """Count a plan's bytes. Raises KeyError where it names an item or a service that the fleet does
     not have.
     """
@@ -89,35 +89,35 @@ def cost(fleet: Fleet, plan: LayerPlan) -> Cost:
     )
 
 
-def bound(fleet: Fleet) -> Bound:
+def least_cost(fleet: Demand) -> LeastCost:
     """The lower bound of every plan without waste."""
     used = [fleet.by_key[key] for key in _used(fleet)]
     rates = sum(item.rate for item in used) or 1.0
-    return Bound(
+    return LeastCost(
         host=sum(item.host for item in used),
         registry=sum(item.registry for item in used),
         pulled=sum(item.registry * item.rate for item in used) / rates,
     )
 
 
-def moved(fleet: Fleet, plan: LayerPlan, previous: LayerPlan) -> int:
+def bytes_moved(fleet: Demand, plan: LayerPlan, previous: LayerPlan) -> int:
     """Compressed bytes that hosts pull again although nothing in them changed: what the previous
     plan had too, but lies in a layer that it had not. A layer is the same if its names are: a new
     version is no move.
     """
     items = fleet.by_key
-    before = {names(group) for group in previous.groups}
+    before = {item_names(group) for group in previous.groups}
     known = frozenset[str]().union(*before)
     return sum(
         items[key].registry
         for group in plan.groups
-        if names(group) not in before
+        if item_names(group) not in before
         for key in group
-        if name(key) in known
+        if item_name(key) in known
     )
 
 
-def faults(fleet: Fleet, plan: LayerPlan, limits: Limits) -> tuple[str, ...]:
+def faults(fleet: Demand, plan: LayerPlan, limits: LayerLimits) -> tuple[str, ...]:
     """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers,
     mixed weights.
     """
@@ -142,15 +142,15 @@ def faults(fleet: Fleet, plan: LayerPlan, limits: Limits) -> tuple[str, ...]:
     return tuple(found)
 
 
-def name(key: str) -> str:
+def item_name(key: str) -> str:
     """The name of an item, from its key."""
     return key.partition("==")[0]
 
 
-def names(group: Iterable[str]) -> frozenset[str]:
+def item_names(group: Iterable[str]) -> frozenset[str]:
     """The names of a group's items: what stays when versions change."""
-    return frozenset(map(name, group))
+    return frozenset(map(item_name, group))
 
 
-def _used(fleet: Fleet) -> frozenset[str]:
+def _used(fleet: Demand) -> frozenset[str]:
     return frozenset[str]().union(*(image.items for image in fleet.images))

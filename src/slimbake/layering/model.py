@@ -31,7 +31,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Needs:
     """What one service needs."""
 
     service: str
@@ -39,10 +39,10 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Demand:
     """Services and all that they need. Every key of an image is an item's."""
 
-    images: tuple[Image, ...]
+    images: tuple[Needs, ...]
     items: tuple[Item, ...]
 
     @cached_property
@@ -80,7 +80,7 @@ class LayerPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LayerLimits:
     """How many layers an image may have, and how many of those the planner must leave alone."""
 
     layers: int = 10
@@ -103,7 +103,7 @@ class Prices:
     moved: float = 1.0  # of what has not changed since an earlier plan, and yet lies in a new layer
 
 
-def fleet(images: Iterable[tuple[str, Iterable[Item]]]) -> Fleet:
+def demand(images: Iterable[tuple[str, Iterable[Item]]]) -> Demand:
     """A fleet from the items of each service. Of items with one key, the first counts."""
     known: dict[str, Item] = {}
     found = []
@@ -111,5 +111,5 @@ def fleet(images: Iterable[tuple[str, Iterable[Item]]]) -> Fleet:
         held = tuple(items)
         for item in held:
             known.setdefault(item.key, item)
-        found.append(Image(service, frozenset(item.key for item in held)))
-    return Fleet(tuple(found), tuple(known[key] for key in sorted(known)))
+        found.append(Needs(service, frozenset(item.key for item in held)))
+    return Demand(tuple(found), tuple(known[key] for key in sorted(known)))

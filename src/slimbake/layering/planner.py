@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slimbake.layering.model import Fleet, Image, LayerPlan, Limits, Prices
+from slimbake.layering.model import Demand, LayerLimits, LayerPlan, Needs, Prices
 from slimbake.layering.polish import Search, polish
 from slimbake.layering.shape import contract, improve
 from slimbake.layering.space import IMPOSSIBLE, Path, Space
-from slimbake.layering.split import split
-from slimbake.layering.stable import carried, keep
+from slimbake.layering.split import split_tree
+from slimbake.layering.stable import carried_over, keep_previous
 from slimbake.layering.tree import Ground, agglomerate, divide
 
 EFFORT = 200_000
@@ -28,8 +28,8 @@ _STARTS, _FEW_STARTS = 6, 2
 
 
 def layer_plan(
-    fleet: Fleet,
-    limits: Limits | None = None,
+    fleet: Demand,
+    limits: LayerLimits | None = None,
     prices: Prices | None = None,
     previous: LayerPlan | None = None,
     effort: int = EFFORT,
@@ -43,10 +43,10 @@ def layer_plan(
     """
     if not fleet.images:
         return LayerPlan(())
-    space = Space(fleet, prices or Prices(), limits or Limits())
+    space = Space(fleet, prices or Prices(), limits or LayerLimits())
     if previous:
-        keep(space, previous)
-    found = [*drafts(space), *((carried(space, previous),) if previous else ())]
+        keep_previous(space, previous)
+    found = [*drafts(space), *((carried_over(space, previous),) if previous else ())]
     count = _STARTS if len(space.images) <= _SMALL else _FEW_STARTS
     starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:count]
     tries = effort // (len(space.images) * len(starts))
@@ -81,8 +81,8 @@ def _trees(space: Space) -> Iterator[list[Path]]:
                 1 if count <= _MIDDLE else max(1, most - 2), most + 1 - (count > _MIDDLE)
             ):
                 small = contract(ground, tree, layers)
-                yield split(space, ground, small)
-                yield split(space, ground, improve(ground, small, layers, 3))
+                yield split_tree(space, ground, small)
+                yield split_tree(space, ground, improve(ground, small, layers, 3))
 
 
 def _without(space: Space, members: int) -> Iterator[list[Path]]:
@@ -90,7 +90,7 @@ def _without(space: Space, members: int) -> Iterator[list[Path]]:
     would put what all have in common at its root, and sometimes a layer is worth more than that.
     """
     left_out = {key for key in space.keys if space.bit[key] & members}
-    images = tuple(Image(image.service, image.items - left_out) for image in space.fleet.images)
+    images = tuple(Needs(image.service, image.items - left_out) for image in space.fleet.images)
     reduced = Space(replace(space.fleet, images=images), space.prices, space.limits)
     with_them = [number for number, image in enumerate(space.images) if image & members]
     for paths in {tuple(paths): None for paths in _trees(reduced)}:

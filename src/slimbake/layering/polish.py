@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeVar
 
 from slimbake.layering.space import IMPOSSIBLE, Path, Space
-from slimbake.layering.steps import loose, moved, replaced, steps
+from slimbake.layering.steps import loose, moves, replaced, with_part_moved
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Search:
         for _ in range(1 + int(dice.random() * 3)):
             for _ in range(20):
                 parts = list(loose(self.space, self.paths)) if dice.random() < 0.5 else []
-                ways = [] if parts else list(steps(self.space, self.paths))
+                ways = [] if parts else list(moves(self.space, self.paths))
                 if parts:
                     part, images = _one(dice, parts)
                     paths = self.put_back(
@@ -84,7 +84,7 @@ class Search:
 
     def once(self) -> bool:
         """Take the first step that betters the plan; whether there was one."""
-        for step in steps(self.space, self.paths):
+        for step in moves(self.space, self.paths):
             if self.tries <= 0:
                 return False
             if self._take([step.get(image, path) for image, path in enumerate(self.paths)]):
@@ -125,7 +125,9 @@ class Search:
             ways = [(*path[:at], part, *path[at:]) for at in range(len(path) + 1)]
             ways += [replaced(path, at, (layer | part,)) for at, layer in enumerate(path)]
             if len(path) == self.space.limits.free:
-                merged = [moved(path, at, at + 1, path[at]) for at in range(len(path) - 1)]
+                merged = [
+                    with_part_moved(path, at, at + 1, path[at]) for at in range(len(path) - 1)
+                ]
                 ways += [
                     (*way[:at], part, *way[at:]) for way in merged for at in range(len(way) + 1)
                 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from slimbake.layering.change import Change
-from slimbake.layering.cost import Bound, Cost
-from slimbake.layering.model import Fleet, Group, LayerPlan, Prices
+from slimbake.layering.change import LayoutChange
+from slimbake.layering.cost import Cost, LeastCost
+from slimbake.layering.model import Demand, Group, LayerPlan, Prices
 
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
 CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")
@@ -15,7 +15,7 @@ COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste
 _NAMED = 3  # items of a layer that are named, the heaviest
 
 
-def group_rows(fleet: Fleet, plan: LayerPlan, names: Mapping[Group, str]) -> list[tuple[str, ...]]:
+def group_rows(fleet: Demand, plan: LayerPlan, names: Mapping[Group, str]) -> list[tuple[str, ...]]:
     """A row for each place where a layer lies: what stands on it is indented below it."""
     users: dict[tuple[Group, ...], list[str]] = {}
     for chain in plan.chains:
@@ -53,7 +53,7 @@ def duplicated(plan: LayerPlan) -> list[tuple[str, int]]:
     return sorted((key, count) for key, count in counts.items() if count > 1)
 
 
-def duplicates(fleet: Fleet, plan: LayerPlan) -> list[str]:
+def duplicates(fleet: Demand, plan: LayerPlan) -> list[str]:
     """A line for each item that lies twice or more on a host, the heaviest first."""
     found = sorted(
         duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0])
@@ -64,7 +64,7 @@ def duplicates(fleet: Fleet, plan: LayerPlan) -> list[str]:
     ]
 
 
-def change_rows(change: Change) -> list[tuple[str, ...]]:
+def change_rows(change: LayoutChange) -> list[tuple[str, ...]]:
     """A row for each image that changes: what moves in it, and its bytes."""
     return [
         (
@@ -78,7 +78,7 @@ def change_rows(change: Change) -> list[tuple[str, ...]]:
     ]
 
 
-def change_summary(change: Change, services: int) -> str:
+def layout_summary(change: LayoutChange, services: int) -> str:
     """What a change comes to for the fleet."""
     return (
         f"{len(change.images)} of {services} images change: {change.host / 1e6:+,.1f} MB on a host,"
@@ -86,7 +86,7 @@ def change_summary(change: Change, services: int) -> str:
     )
 
 
-def cost_rows(costs: Mapping[str, Cost], least: Bound) -> list[tuple[str, ...]]:
+def cost_rows(costs: Mapping[str, Cost], least: LeastCost) -> list[tuple[str, ...]]:
     """What each plan costs, beside the lower bound, and how far it is from that."""
     rows = [
         (

@@ -57,10 +57,10 @@ def contract(ground: Ground, root: Node, layers: int) -> Node:
         ]
         return [Node(node.common, children, node.image)]
 
-    return settled(Node(frozenset(), build(root, nothing, layers, 0)))
+    return flattened(Node(frozenset(), build(root, nothing, layers, 0)))
 
 
-def settled(root: Node) -> Node:
+def flattened(root: Node) -> Node:
     """The tree below a root that holds nothing, without inner nodes that add nothing or have a
     single child.
     """
@@ -81,14 +81,14 @@ def improve(ground: Ground, root: Node, layers: int, rounds: int) -> Node:
     """Take out one branch after the other and put each where it shares most; until a round gains
     nothing.
     """
-    root = settled(root)
+    root = flattened(root)
     for _ in range(rounds):
         gained = 0.0
         branches = [(node, child) for node in _inner(root) for child in node.children]
         for parent, branch in branches:
             if branch in parent.children and (parent is root or len(parent.children) > 2):
                 gained += _replant(ground, root, parent, branch, layers)
-        root = settled(root)
+        root = flattened(root)
         if gained <= 0:
             break
     # what all below a node share has grown since it was looked at

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from slimbake.layering.model import Chain, Fleet, Group, LayerPlan, Limits, Prices
+from slimbake.layering.model import Chain, Demand, Group, LayerLimits, LayerPlan, Prices
 
 Path = tuple[int, ...]
 """The layers of one image, bottom first; each a number whose bits are items."""
@@ -19,9 +19,9 @@ IMPOSSIBLE = float("inf")
 class Space:
     """Items and distinct images of a fleet, with the prices and the limit that plans are judged by."""
 
-    fleet: Fleet
+    fleet: Demand
     prices: Prices
-    limits: Limits
+    limits: LayerLimits
     kept: frozenset[int] = frozenset()  # the layers of an earlier plan
     known: int = 0  # the items of an earlier plan
     _sums: dict[int, tuple[float, float]] = field(default_factory=dict)

@@ -43,7 +43,7 @@ class _Place:
             place = place.above
 
 
-def split(space: Space, ground: Ground, root: Node) -> list[Path]:
+def split_tree(space: Space, ground: Ground, root: Node) -> list[Path]:
     """The paths of a tree's images, with as many layers as pay.
 
     What a tree holds at several nodes costs a registry once for each, unless it is there a layer of

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from functools import reduce
 from operator import or_
 
-from slimbake.layering.cost import name, names
+from slimbake.layering.cost import item_name, item_names
 from slimbake.layering.model import Chain, LayerPlan
 from slimbake.layering.polish import Search
 from slimbake.layering.space import Path, Space, bits
 
 
-def keep(space: Space, previous: LayerPlan) -> None:
+def keep_previous(space: Space, previous: LayerPlan) -> None:
     """Have the space count what a plan moves, compared with an earlier one. A new version of an
     item is no move.
     """
@@ -20,14 +20,14 @@ def keep(space: Space, previous: LayerPlan) -> None:
     for image, chain in _chains(space, previous):
         for group in chain.groups:
             mask = _mask(space, image, group)
-            if len(names(group)) == mask.bit_count():
+            if len(item_names(group)) == mask.bit_count():
                 kept.add(mask)
-    before = names(key for group in previous.groups for key in group)
+    before = item_names(key for group in previous.groups for key in group)
     space.kept = frozenset(kept)
-    space.known = space.mask(key for key in space.keys if name(key) in before)
+    space.known = space.mask(key for key in space.keys if item_name(key) in before)
 
 
-def carried(space: Space, previous: LayerPlan) -> list[Path]:
+def carried_over(space: Space, previous: LayerPlan) -> list[Path]:
     """The earlier plan for the fleet as it is: services that are new stand where they cost least,
     and so do new items.
     """
@@ -100,5 +100,7 @@ def _chains(space: Space, previous: LayerPlan) -> Iterator[tuple[int, Chain]]:
 
 def _mask(space: Space, image: int, group: frozenset[str]) -> int:
     """What an image needs of a group now, in whichever version."""
-    wanted = names(group)
-    return sum(1 << item for item in bits(space.images[image]) if name(space.keys[item]) in wanted)
+    wanted = item_names(group)
+    return sum(
+        1 << item for item in bits(space.images[image]) if item_name(space.keys[item]) in wanted
+    )

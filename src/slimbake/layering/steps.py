@@ -39,7 +39,7 @@ def loose(space: Space, paths: list[Path]) -> Iterator[tuple[int, list[int]]]:
             yield part, images
 
 
-def steps(space: Space, paths: list[Path]) -> Iterator[Step]:
+def moves(space: Space, paths: list[Path]) -> Iterator[Step]:
     """Every step from a plan."""
     through: defaultdict[Path, list[int]] = defaultdict(list)
     for image, path in enumerate(paths):
@@ -71,11 +71,11 @@ def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> I
                 }
         yield {i: _fit(space, (*replaced(paths[i], at, (rest,)), part), 1) for i in images}
         for other in range(at):
-            yield {i: moved(paths[i], at, other, part) for i in images}
-        yield {i: moved(paths[i], at, at + 1, part) for i in images}
+            yield {i: with_part_moved(paths[i], at, other, part) for i in images}
+        yield {i: with_part_moved(paths[i], at, at + 1, part) for i in images}
         for image in images:
             for other in range(at + 2, len(paths[image])):
-                yield {image: moved(paths[image], at, other, part)}
+                yield {image: with_part_moved(paths[image], at, other, part)}
 
 
 def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
@@ -96,9 +96,9 @@ def _merges(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]
     for prefix, images in through.items():
         if prefix:
             at = len(prefix) - 1
-            yield {i: moved(paths[i], at, at + 1, prefix[-1]) for i in images}
+            yield {i: with_part_moved(paths[i], at, at + 1, prefix[-1]) for i in images}
             if at:
-                yield {i: moved(paths[i], at, at - 1, prefix[-1]) for i in images}
+                yield {i: with_part_moved(paths[i], at, at - 1, prefix[-1]) for i in images}
 
 
 def _swaps(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
@@ -155,7 +155,7 @@ def replaced(path: Path, at: int, layers: Path) -> Path:
     return path[:at] + layers + path[at + 1 :]
 
 
-def moved(path: Path, at: int, to: int, part: int) -> Path:
+def with_part_moved(path: Path, at: int, to: int, part: int) -> Path:
     """A part of one layer in another one of the same image; as it was, where there is no such
     layer.
     """

@@ -14,8 +14,15 @@ from typing import Any
 
 from slimbake.config.model import Base, Manifest, Requirements, Service
 from slimbake.fleet.sources import local_packages, weights_sources
-from slimbake.layering.bases import Bases, PlannedBase, Stand, bases, below, laid
-from slimbake.layering.model import Group, Item, Limits, fleet
+from slimbake.layering.bases import (
+    PlannedBase,
+    PlannedBases,
+    Stand,
+    as_layer_plan,
+    bases_below,
+    planned_bases,
+)
+from slimbake.layering.model import Group, Item, LayerLimits, demand
 from slimbake.lock.model import Pin
 
 # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
@@ -31,8 +38,11 @@ Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
 
 
 def arrange(
-    manifest: Manifest, closures: Closures, weights: Mapping[str, int], previous: Bases | None
-) -> Bases:
+    manifest: Manifest,
+    closures: Closures,
+    weights: Mapping[str, int],
+    previous: PlannedBases | None,
+) -> PlannedBases:
     """The layers of a fleet. `weights`: their name -> bytes. `previous`: how it was; what need not
     move stays.
 
@@ -55,12 +65,14 @@ def arrange(
             name = f"weights-{sources[service.weights].name}"
             yield Item(name, "", weights[name], weights[name], kind="weights")
 
-    found = fleet((service.name, items(service)) for service in manifest.services if _asks(service))
-    limits = Limits(manifest.layer_limit) if manifest.layer_limit else Limits()
+    found = demand(
+        (service.name, items(service)) for service in manifest.services if _asks(service)
+    )
+    limits = LayerLimits(manifest.layer_limit) if manifest.layer_limit else LayerLimits()
     return _names(
-        bases(
+        planned_bases(
             found,
-            layer_plan(found, limits, previous=laid(previous) if previous else None),
+            layer_plan(found, limits, previous=as_layer_plan(previous) if previous else None),
             previous,
         )
     )
@@ -73,23 +85,23 @@ def _by_name(pins: Iterable[Pin]) -> dict[str, list[Pin]]:
     return found
 
 
-def _names(found: Bases) -> Bases:
+def _names(found: PlannedBases) -> PlannedBases:
     def bare(group: Iterable[str]) -> frozenset[str]:
         return frozenset(key.partition("==")[0] for key in group)
 
-    return Bases(
+    return PlannedBases(
         tuple(replace(base, items=bare(base.items)) for base in found.bases),
         tuple(replace(stand, own=tuple(map(bare, stand.own))) for stand in found.stands),
     )
 
 
-def installing(manifest: Manifest, found: Bases | None) -> tuple[PlannedBase, ...]:
+def installing(manifest: Manifest, found: PlannedBases | None) -> tuple[PlannedBase, ...]:
     """The bases that hold packages, and so have a lock; one for weights holds nothing else."""
     weights = {f"weights-{source.name}" for source in weights_sources(manifest).values()}
     return tuple(base for base in found.bases if not base.items <= weights) if found else ()
 
 
-def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
+def cut(manifest: Manifest, found: PlannedBases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
     """The pins of every generated base and every service, by the lock's name.
 
     What needs a package is told within the base's own chain, so that no service's change is one of
@@ -97,7 +109,7 @@ def cut(manifest: Manifest, found: Bases, closures: Closures) -> dict[str, tuple
     """
     pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))
     held = {
-        base.name: frozenset[str]().union(*(each.items for each in below(base.name, found)))
+        base.name: frozenset[str]().union(*(each.items for each in bases_below(base.name, found)))
         for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
@@ -132,30 +144,30 @@ def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
         )
 
 
-def sharers(found: Bases) -> dict[str, tuple[str, ...]]:
+def sharers(found: PlannedBases) -> dict[str, tuple[str, ...]]:
     """The services that stand on each base, directly or not, by its lock's name."""
-    chains = {stand.service: below(stand.base, found) for stand in found.stands}
+    chains = {stand.service: bases_below(stand.base, found) for stand in found.stands}
     return {
         f"base-{base.name}": tuple(service for service, chain in chains.items() if base in chain)
         for base in found.bases
     }
 
 
-def kept(manifest: Manifest, known: Bases) -> Bases:
+def kept(manifest: Manifest, known: PlannedBases) -> PlannedBases:
     """The layers without services that are gone, and without bases that none of the others stands
     on.
     """
     services = {service.name for service in manifest.services if _asks(service)}
     stands = tuple(stand for stand in known.stands if stand.service in services)
-    served = {base for stand in stands for base in below(stand.base, known)}
-    return Bases(tuple(base for base in known.bases if base in served), stands)
+    served = {base for stand in stands for base in bases_below(stand.base, known)}
+    return PlannedBases(tuple(base for base in known.bases if base in served), stands)
 
 
 def _asks(service: Service) -> bool:
     return bool(service.requirements.specs or service.requirements.packages or service.weights)
 
 
-def applied(manifest: Manifest, found: Bases) -> Manifest:
+def applied(manifest: Manifest, found: PlannedBases) -> Manifest:
     """The manifest as if a person had written these bases."""
     known = kept(manifest, found)
     local = {package.name: package for package in local_packages(manifest)}
@@ -194,7 +206,7 @@ def applied(manifest: Manifest, found: Bases) -> Manifest:
     )
 
 
-def text(found: Bases) -> str:
+def text(found: PlannedBases) -> str:
     """The file: a line for each base and each service, so that a change of one is a change of one
     line.
     """
@@ -211,7 +223,7 @@ def text(found: Bases) -> str:
     return '{\n "bases": {\n' + join(rows) + '\n },\n "services": {\n' + join(own) + "\n }\n}\n"
 
 
-def parse(content: str) -> Bases | None:
+def parse(content: str) -> PlannedBases | None:
     """Read the file; None where it is none, or says what cannot be."""
     try:
         found = json.loads(content)
@@ -230,7 +242,11 @@ def parse(content: str) -> Bases | None:
         _NAME.fullmatch(base.name) and base.parent in names[: at + 1]
         for at, base in enumerate(made)
     )
-    return Bases(made, stands) if sound and all(stand.base in names for stand in stands) else None
+    return (
+        PlannedBases(made, stands)
+        if sound and all(stand.base in names for stand in stands)
+        else None
+    )
 
 
 def _group(names: list[str]) -> Group:

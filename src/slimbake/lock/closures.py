@@ -16,8 +16,8 @@ from slimbake.config.model import LocalPackage, Manifest, Weights
 from slimbake.errors import SetupError, UsageError
 from slimbake.fleet.bases import layered, parents_first
 from slimbake.fleet.sources import WeightsSource, origin, weights_sources
-from slimbake.layering.cost import name as name_of
-from slimbake.layering.model import Chain, Fleet, Group, Item, LayerPlan, fleet
+from slimbake.layering.cost import item_name as name_of
+from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
 
@@ -38,7 +38,7 @@ Sizes = Mapping[str, tuple[int, int | None]]
 class Written:
     """A manifest's fleet, its hand-written layers, and what each of these is called."""
 
-    fleet: Fleet
+    fleet: Demand
     plan: LayerPlan
     names: Mapping[Group, str]
 
@@ -83,7 +83,7 @@ def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: 
         chains.append(Chain(service.name, tuple(groups.values())))
         images.append((service.name, [item for name in order for item in items[name]]))
     reader.complain()
-    return Written(fleet(images), LayerPlan(tuple(chains)), names)
+    return Written(demand(images), LayerPlan(tuple(chains)), names)
 
 
 def sizes(file: Path) -> Sizes:

@@ -10,8 +10,8 @@ from pathlib import Path
 from slimbake.config.model import Manifest
 from slimbake.fleet.sources import weights_sources
 from slimbake.host.machine import Machine
-from slimbake.layering.bases import Bases
-from slimbake.layering.model import Limits
+from slimbake.layering.bases import PlannedBases
+from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
 from slimbake.lock.explain import ResolutionError
 from slimbake.lock.model import Family, Pin, families, inputs
@@ -99,7 +99,7 @@ def _names(family: Family, manifest: Manifest) -> frozenset[str]:
     return frozenset(own)
 
 
-def found_layers(manifest: Manifest) -> Bases | None:
+def found_layers(manifest: Manifest) -> PlannedBases | None:
     """The layers that were found, as they are committed; None where there are none, or where they
     cannot be read.
     """
@@ -128,7 +128,7 @@ def _resolve(
     return resolve(family, manifest.file.parent, manifest.python, machine, known, say)
 
 
-def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> Bases:
+def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> PlannedBases:
     """The layers that the planner finds for what each service needs. `texts`: locks as they are to
     become.
 
@@ -139,7 +139,7 @@ def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, st
             manifest, closures, dict(_weights(manifest, texts)), found_layers(manifest)
         )
     except ValueError as error:
-        limit = manifest.layer_limit or Limits().layers
+        limit = manifest.layer_limit or LayerLimits().layers
         raise ResolutionError(
             f"layers: {{limit: {limit}}} is too few: {error}",
             "raise the limit: the runtime has two layers, the code one, weights and packages one"

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, UVICORN
 
-from slimbake.layering.bases import bases, laid
+from slimbake.layering.bases import as_layer_plan, planned_bases
 from slimbake.layering.change import ImageChange, what_if
-from slimbake.layering.model import Chain, Fleet, LayerPlan, fleet
+from slimbake.layering.model import Chain, Demand, LayerPlan, demand
 from slimbake.layering.planner import layer_plan
 
 OLD = layer_plan(EIGHT)
 NEW_TORCH = replace(TORCH, version="2.14.0", host=TORCH.host + 7, registry=TORCH.registry + 5)
 
 
-def with_new_torch() -> Fleet:
-    return fleet(
+def with_new_torch() -> Demand:
+    return demand(
         (
             image.service,
             [NEW_TORCH if key == TORCH.key else EIGHT.by_key[key] for key in sorted(image.items)],
@@ -41,8 +41,8 @@ def test_a_newer_torch_changes_the_images_that_have_it_and_its_own_layer() -> No
 
 
 def test_services_that_come_and_go_are_named() -> None:
-    before = fleet([("one", [TORCH]), ("two", [NUMPY])])
-    after = fleet([("one", [TORCH]), ("three", [NUMPY, BM25])])
+    before = demand([("one", [TORCH]), ("two", [NUMPY])])
+    after = demand([("one", [TORCH]), ("three", [NUMPY, BM25])])
     group = frozenset({NUMPY.key, BM25.key})
     one = Chain("one", (frozenset({TORCH.key}),))
     old = LayerPlan((one, Chain("two", (frozenset({NUMPY.key}),))))
@@ -55,7 +55,7 @@ def test_services_that_come_and_go_are_named() -> None:
 
 def test_an_image_whose_layers_alone_change_is_named() -> None:
     one, two = frozenset({TORCH.key}), frozenset({NUMPY.key})
-    of = fleet([("one", [TORCH, NUMPY])])
+    of = demand([("one", [TORCH, NUMPY])])
     change = what_if(
         of, of, LayerPlan((Chain("one", (one, two)),)), LayerPlan((Chain("one", (two, one)),))
     )
@@ -63,7 +63,7 @@ def test_an_image_whose_layers_alone_change_is_named() -> None:
 
 
 def test_layers_that_several_share_are_bases_with_their_parents_first() -> None:
-    made = bases(EIGHT, OLD)
+    made = planned_bases(EIGHT, OLD)
     names = [base.name for base in made.bases]
     assert len(set(names)) == len(names)
     assert {"fastapi", "uvicorn", "torch", "numpy", "weights-minilm"} == set(names)
@@ -76,49 +76,49 @@ def test_layers_that_several_share_are_bases_with_their_parents_first() -> None:
 
 
 def test_bases_and_own_layers_are_the_plan_again() -> None:
-    made = bases(EIGHT, OLD)
-    assert laid(made) == OLD
+    made = planned_bases(EIGHT, OLD)
+    assert as_layer_plan(made) == OLD
 
 
 def test_a_base_keeps_its_name_when_versions_change_and_most_of_it_stays() -> None:
-    before = bases(EIGHT, OLD)
+    before = planned_bases(EIGHT, OLD)
     after = with_new_torch()
     renamed = replace(
         before, bases=tuple(replace(base, name=f"my-{base.name}") for base in before.bases)
     )
-    found = bases(after, layer_plan(after, previous=OLD), renamed)
+    found = planned_bases(after, layer_plan(after, previous=OLD), renamed)
     assert {base.name for base in found.bases} == {base.name for base in renamed.bases}
 
 
 def test_what_a_service_has_alone_is_one_layer_of_packages_and_its_weights() -> None:
     alone = (frozenset({TORCH.key}), frozenset({MODEL.key}), frozenset({BM25.key}))
     web = frozenset({FASTAPI.key})
-    of = fleet([("a", [FASTAPI, TORCH, MODEL, BM25]), ("b", [FASTAPI])])
-    made = bases(of, LayerPlan((Chain("a", (web, *alone)), Chain("b", (web,)))))
+    of = demand([("a", [FASTAPI, TORCH, MODEL, BM25]), ("b", [FASTAPI])])
+    made = planned_bases(of, LayerPlan((Chain("a", (web, *alone)), Chain("b", (web,)))))
     assert [base.name for base in made.bases] == ["fastapi"]
     assert made.stands[0].own == (alone[1], alone[0] | alone[2])
-    assert laid(made).chain("a").groups == (web, alone[1], alone[0] | alone[2])
+    assert as_layer_plan(made).chain("a").groups == (web, alone[1], alone[0] | alone[2])
 
 
 def test_a_base_on_which_one_service_is_left_stays_while_its_items_do() -> None:
     web, torch = frozenset({FASTAPI.key}), frozenset({TORCH.key})
-    two = fleet([("a", [FASTAPI, TORCH]), ("b", [FASTAPI, UVICORN])])
-    before = bases(
+    two = demand([("a", [FASTAPI, TORCH]), ("b", [FASTAPI, UVICORN])])
+    before = planned_bases(
         two, LayerPlan((Chain("a", (web, torch)), Chain("b", (web, frozenset({UVICORN.key})))))
     )
-    one = fleet([("a", [FASTAPI, TORCH])])
+    one = demand([("a", [FASTAPI, TORCH])])
     plan = LayerPlan((Chain("a", (web, torch)),))
-    assert [base.name for base in bases(one, plan).bases] == []
-    after = bases(one, plan, before)
+    assert [base.name for base in planned_bases(one, plan).bases] == []
+    after = planned_bases(one, plan, before)
     assert after.bases == before.bases
     assert after.stands == before.stands[:1]
     turned = LayerPlan((Chain("a", (torch, web)),))
-    assert bases(one, turned, before).bases == (), "it stands elsewhere"
+    assert planned_bases(one, turned, before).bases == (), "it stands elsewhere"
 
 
 def test_a_second_base_of_one_heaviest_item_gets_a_number() -> None:
     torch, web, more = (frozenset({item.key}) for item in (TORCH, FASTAPI, UVICORN))
-    of = fleet(
+    of = demand(
         [
             ("a", [TORCH]),
             ("b", [TORCH]),
@@ -136,7 +136,7 @@ def test_a_second_base_of_one_heaviest_item_gets_a_number() -> None:
             Chain("e", (more, frozenset({MODEL.key}))),
         )
     )
-    assert [(base.name, base.parent) for base in bases(of, plan).bases] == [
+    assert [(base.name, base.parent) for base in planned_bases(of, plan).bases] == [
         ("torch", ""),
         ("fastapi", ""),
         ("torch-2", "fastapi"),

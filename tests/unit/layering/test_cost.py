@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, fleets, plans
 
-from slimbake.layering.cost import bound, cost, faults, moved
-from slimbake.layering.model import Chain, Fleet, LayerPlan, Limits, Prices, fleet
+from slimbake.layering.cost import bytes_moved, cost, faults, least_cost
+from slimbake.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices, demand
 from slimbake.layering.space import Space
 
 A, B, C = (frozenset({item.key}) for item in (TORCH, NUMPY, FASTAPI))
@@ -50,7 +50,7 @@ def test_every_byte_is_counted_where_it_lies(data: st.DataObject) -> None:
 @given(st.data())
 def test_no_plan_without_waste_costs_less_than_the_lower_bound(data: st.DataObject) -> None:
     of = data.draw(fleets())
-    counted, least = cost(of, data.draw(plans(of))), bound(of)
+    counted, least = cost(of, data.draw(plans(of))), least_cost(of)
     assert counted.host >= least.host
     assert counted.registry >= least.registry
     assert counted.pulled >= least.pulled * (1 - 1e-9)
@@ -61,22 +61,22 @@ def test_the_search_counts_as_everybody_does(data: st.DataObject) -> None:
     of = data.draw(fleets())
     made = data.draw(plans(of))
     # Of services that need the same, the search knows one, and weights it wants alone.
-    of = Fleet(tuple({image.items: image for image in of.images}.values()), of.items)
+    of = Demand(tuple({image.items: image for image in of.images}.values()), of.items)
     made = LayerPlan(tuple(made.chain(image.service) for image in of.images))
-    space, prices = Space(of, Prices(), Limits(20, 0)), Prices()
-    if not faults(of, made, Limits(20, 0)):
+    space, prices = Space(of, Prices(), LayerLimits(20, 0)), Prices()
+    if not faults(of, made, LayerLimits(20, 0)):
         assert space.value(space.paths(made)) == pytest.approx(cost(of, made).value(prices))
 
 
 def test_the_same_layer_on_two_parents_lies_twice_on_a_host_and_once_on_a_registry() -> None:
-    of = fleet([("one", [TORCH, NUMPY]), ("two", [TORCH, FASTAPI])])
+    of = demand([("one", [TORCH, NUMPY]), ("two", [TORCH, FASTAPI])])
     counted = cost(of, plan(one=(B, A), two=(C, A)))
     assert counted.host == 2 * TORCH.host + NUMPY.host + FASTAPI.host
     assert counted.registry == TORCH.registry + NUMPY.registry + FASTAPI.registry
 
 
 def test_an_update_pulls_the_whole_layer_and_unpacks_what_stands_on_it() -> None:
-    of = fleet([("one", [TORCH, NUMPY])])
+    of = demand([("one", [TORCH, NUMPY])])
     apart, together = cost(of, plan(one=(A, B))), cost(of, plan(one=(A | B,)))
     assert apart.pulled == (TORCH.registry + NUMPY.registry) / 2
     assert apart.unpacked == (TORCH.host + 2 * NUMPY.host) / 2
@@ -85,25 +85,28 @@ def test_an_update_pulls_the_whole_layer_and_unpacks_what_stands_on_it() -> None
 
 
 def test_what_an_image_does_not_need_is_waste() -> None:
-    of = fleet([("one", [TORCH]), ("two", [NUMPY])])
+    of = demand([("one", [TORCH]), ("two", [NUMPY])])
     assert cost(of, plan(one=(A,), two=(A | B,))).waste == TORCH.host
 
 
 def test_a_new_version_is_no_move_and_another_layer_is() -> None:
-    of = fleet([("one", [TORCH, NUMPY])])
+    of = demand([("one", [TORCH, NUMPY])])
     earlier = plan(one=(frozenset({"torch==1"}), frozenset({"numpy==1"})))
-    assert moved(of, plan(one=(A, B)), earlier) == 0
-    assert moved(of, plan(one=(A | B,)), earlier) == TORCH.registry + NUMPY.registry
+    assert bytes_moved(of, plan(one=(A, B)), earlier) == 0
+    assert bytes_moved(of, plan(one=(A | B,)), earlier) == TORCH.registry + NUMPY.registry
 
 
 def test_faults_name_what_is_wrong() -> None:
-    of = fleet([("one", [TORCH, MODEL]), ("two", [BM25])])
+    of = demand([("one", [TORCH, MODEL]), ("two", [BM25])])
     both = frozenset({TORCH.key, MODEL.key})
-    assert faults(of, plan(one=(both, A, frozenset())), Limits(3, 1)) == (
+    assert faults(of, plan(one=(both, A, frozenset())), LayerLimits(3, 1)) == (
         "one has twice torch==2.13.0",
         "one has 3 layers of at most 2",
         "one has weights beside others in a layer",
         "one has an empty layer",
         "no layers for two",
     )
-    assert faults(EIGHT, plan(api=()), Limits())[0] == "api lacks fastapi==0.165.0, uvicorn==0.54.0"
+    assert (
+        faults(EIGHT, plan(api=()), LayerLimits())[0]
+        == "api lacks fastapi==0.165.0, uvicorn==0.54.0"
+    )

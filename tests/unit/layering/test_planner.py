@@ -11,8 +11,8 @@ from bench.layering.fleets import synthetic, tiny
 from hypothesis import HealthCheck, given, settings
 from tests.unit.fleets_of_layers import EIGHT, MODEL, NUMPY, TORCH, fleets
 
-from slimbake.layering.cost import bound, cost, faults, moved
-from slimbake.layering.model import Fleet, Image, Item, LayerPlan, Limits, Prices, fleet
+from slimbake.layering.cost import bytes_moved, cost, faults, least_cost
+from slimbake.layering.model import Demand, Item, LayerLimits, LayerPlan, Needs, Prices, demand
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.space import Space
 
@@ -22,14 +22,14 @@ QUICK = 2_000
 PLAN = layer_plan(EIGHT)
 
 
-def some(of: Fleet, *services: str) -> Fleet:
-    return Fleet(tuple(image for image in of.images if image.service in services), of.items)
+def some(of: Demand, *services: str) -> Demand:
+    return Demand(tuple(image for image in of.images if image.service in services), of.items)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(fleets())
-def test_every_service_gets_exactly_its_items_within_the_limit(of: Fleet) -> None:
-    for limits in (Limits(), Limits(3, 0)):
+def test_every_service_gets_exactly_its_items_within_the_limit(of: Demand) -> None:
+    for limits in (LayerLimits(), LayerLimits(3, 0)):
         made = layer_plan(of, limits, effort=QUICK)
         assert faults(of, made, limits) == ()
         assert cost(of, made).waste == 0
@@ -38,22 +38,22 @@ def test_every_service_gets_exactly_its_items_within_the_limit(of: Fleet) -> Non
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(fleets())
-def test_no_simple_rule_is_better(of: Fleet) -> None:
-    of = Fleet(of.images, tuple(replace(item, kind="package") for item in of.items))
+def test_no_simple_rule_is_better(of: Demand) -> None:
+    of = Demand(of.images, tuple(replace(item, kind="package") for item in of.items))
     ours = cost(of, layer_plan(of, effort=QUICK)).value(Prices())
-    for other in (one_image_each(of), common_base(of), largest(of, Limits().free)):
+    for other in (one_image_each(of), common_base(of), largest(of, LayerLimits().free)):
         assert ours <= cost(of, other).value(Prices()) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_small_fleet_gets_the_best_plan_there_is(seed: int) -> None:
-    space = Space(tiny(seed, services=4, items=5), Prices(), Limits(3, 0))
+    space = Space(tiny(seed, services=4, items=5), Prices(), LayerLimits(3, 0))
     ours = space.paths(layer_plan(space.fleet, space.limits))
     assert space.value(ours) <= space.value(best(space, ours)) * 1.02
 
 
 def test_the_same_fleet_gives_the_same_plan_in_whichever_order() -> None:
-    turned = Fleet(tuple(reversed(EIGHT.images)), EIGHT.items)
+    turned = Demand(tuple(reversed(EIGHT.images)), EIGHT.items)
     assert layer_plan(EIGHT) == PLAN
     assert cost(EIGHT, PLAN).value(Prices()) == cost(turned, layer_plan(turned)).value(Prices())
 
@@ -65,29 +65,29 @@ def test_what_all_share_lies_below_and_what_is_heavy_alone() -> None:
         chain.groups[:3] for chain in made.chains if TORCH.key in frozenset().union(*chain.groups)
     }
     assert len(chains) == 1
-    assert cost(EIGHT, made).host == bound(EIGHT).host
+    assert cost(EIGHT, made).host == least_cost(EIGHT).host
     assert made.chain("client").groups == ()
 
 
 def test_a_fleet_of_nothing_has_no_layers() -> None:
-    assert layer_plan(Fleet((), ())) == LayerPlan(())
-    assert layer_plan(fleet([("one", ())])).chain("one").groups == ()
-    assert layer_plan(fleet([("one", (NUMPY,))])).chain("one").groups == (frozenset({NUMPY.key}),)
+    assert layer_plan(Demand((), ())) == LayerPlan(())
+    assert layer_plan(demand([("one", ())])).chain("one").groups == ()
+    assert layer_plan(demand([("one", (NUMPY,))])).chain("one").groups == (frozenset({NUMPY.key}),)
 
 
 def test_weights_that_do_not_fit_the_limit_are_an_error() -> None:
-    of = fleet([("one", [TORCH, MODEL])])
+    of = demand([("one", [TORCH, MODEL])])
     with pytest.raises(ValueError, match="no plan has at most 1 layers for items"):
-        layer_plan(of, Limits(4, 3), effort=QUICK)
+        layer_plan(of, LayerLimits(4, 3), effort=QUICK)
 
 
 def test_a_ninth_service_with_new_packages_changes_no_layer() -> None:
     before = PLAN
     new = Item("scikit-learn", "1.9", 50_000_000, 12_000_000)
-    ninth = Image("ranking", EIGHT.images[1].items | {new.key})
-    nine = Fleet((*EIGHT.images, ninth), (*EIGHT.items, new))
+    ninth = Needs("ranking", EIGHT.images[1].items | {new.key})
+    nine = Demand((*EIGHT.images, ninth), (*EIGHT.items, new))
     after = layer_plan(nine, previous=before)
-    assert faults(nine, after, Limits()) == ()
+    assert faults(nine, after, LayerLimits()) == ()
     assert [after.chain(chain.service) for chain in before.chains] == list(before.chains)
     assert after.groups - before.groups == {frozenset({new.key})}
 
@@ -105,7 +105,7 @@ def test_a_service_that_goes_changes_no_layer_of_the_others(gone: str) -> None:
 def test_a_new_version_changes_the_layer_that_holds_it_and_no_other() -> None:
     before = PLAN
     newer = replace(NUMPY, version="2.5.0")
-    of = fleet(
+    of = demand(
         (
             image.service,
             [newer if key == NUMPY.key else EIGHT.by_key[key] for key in sorted(image.items)],
@@ -120,10 +120,10 @@ def test_without_the_earlier_plan_more_would_move() -> None:
     """Else a plan would be stable by chance, and the tests above could not fail."""
     case = synthetic(20)
     before = layer_plan(case.fleet, effort=QUICK)
-    fewer = Fleet(case.fleet.images[3:], case.fleet.items)
+    fewer = Demand(case.fleet.images[3:], case.fleet.items)
     kept, anew = layer_plan(fewer, previous=before, effort=QUICK), layer_plan(fewer, effort=QUICK)
-    assert moved(fewer, kept, before) < moved(fewer, anew, before)
-    assert faults(fewer, kept, Limits()) == ()
+    assert bytes_moved(fewer, kept, before) < bytes_moved(fewer, anew, before)
+    assert faults(fewer, kept, LayerLimits()) == ()
 
 
 def test_a_bad_plan_is_left_where_that_saves_more_than_it_moves() -> None:
@@ -131,5 +131,5 @@ def test_a_bad_plan_is_left_where_that_saves_more_than_it_moves() -> None:
 
 
 def test_another_limit_than_the_earlier_plan_had_is_kept() -> None:
-    after = layer_plan(EIGHT, Limits(5, 3), previous=PLAN)
-    assert faults(EIGHT, after, Limits(5, 3)) == ()
+    after = layer_plan(EIGHT, LayerLimits(5, 3), previous=PLAN)
+    assert faults(EIGHT, after, LayerLimits(5, 3)) == ()

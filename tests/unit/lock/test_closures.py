@@ -13,7 +13,7 @@ from slimbake.cli.layers import command
 from slimbake.config import manifest
 from slimbake.errors import SetupError, UsageError
 from slimbake.layering.cost import faults
-from slimbake.layering.model import Limits
+from slimbake.layering.model import LayerLimits
 from slimbake.lock import locked
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Sizes, Written, sizes, written
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
 
 def test_the_examples_layers_hold_what_its_services_need() -> None:
     found = read(ROOT / "services.yaml", sizes(MEASURED))
-    assert faults(found.fleet, found.plan, Limits()) == ()
+    assert faults(found.fleet, found.plan, LayerLimits()) == ()
     assert found.names[found.plan.chain("api").groups[0]] == "base-web"
     assert found.fleet.by_key["torch==2.13.0+cpu"].host > 500e6
 
