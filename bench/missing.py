@@ -27,7 +27,7 @@ from tests.engine.registries import loopback_registry
 from slimbake.build.missing import missing
 from slimbake.build.retag import held, retag
 from slimbake.build.statement import mark
-from slimbake.config.model import Manifest, Service
+from slimbake.config.model import Manifest, ServiceEntry
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry import Repository
@@ -109,7 +109,7 @@ def _times(name: str, runs: int, call: Callable[[], Any]) -> _Times:
 
 
 def _fleet(count: int) -> Plan:
-    services = tuple(Service(name=f"s{number}", context=f"s{number}") for number in range(count))
+    services = tuple(ServiceEntry(name=f"s{number}", context=f"s{number}") for number in range(count))
     return plan(
         Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services)
     )

@@ -11,7 +11,7 @@ from typing import Any
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config import manifest
-from slimbake.evidence import FOLDER, committed, questions
+from slimbake.evidence import EVIDENCE, _questions, committed
 from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import lock_texts, locked, settled
 
@@ -69,7 +69,7 @@ def read(root: Path) -> Inputs:
     whole = settled(checked)
     layers = [
         Layer(question, committed(root, question.layer))
-        for question, _ in questions(whole, lock_texts(checked))
+        for question, _ in _questions(whole, lock_texts(checked))
     ]
     pins = [pin for found in locked(checked).values() for pin in found]
     return Inputs(
@@ -82,10 +82,10 @@ def read(root: Path) -> Inputs:
         wheels={
             pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)
         },
-        images=_json(root / FOLDER / "images.json"),
-        sizes=_json(root / FOLDER / "sizes.json"),
-        limits=_json(root / FOLDER / "limits.json"),
-        parity=_json(root / FOLDER / "parity.json"),
+        images=_json(root / EVIDENCE / "images.json"),
+        sizes=_json(root / EVIDENCE / "sizes.json"),
+        limits=_json(root / EVIDENCE / "limits.json"),
+        parity=_json(root / EVIDENCE / "parity.json"),
         bake=_json(root / RESULTS / "bake.json"),
         prune=_json(root / RESULTS / "prune.json"),
         serving=_json(root / RESULTS / "serving.json"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slimbake.catalogue.model import Pass
 from slimbake.console.tables import UNMEASURED
-from slimbake.evidence.model import Evidence, Finding, saves, stale
+from slimbake.evidence.model import Evidence, Finding, saves, stale_evidence
 from slimbake.proof.report import cause
 
 from .cells import code, mb, small, table
@@ -71,7 +71,7 @@ def _missing(count: int) -> str:
 def _fresh(each: Pass, layer: Layer) -> Finding | None:
     return (
         layer.evidence.passes[each.name]
-        if layer.evidence and not stale(layer.question, layer.evidence, each)
+        if layer.evidence and not stale_evidence(layer.question, layer.evidence, each)
         else None
     )
 

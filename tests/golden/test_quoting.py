@@ -15,7 +15,7 @@ from tests.golden.conftest import Print
 from tests.golden.printed import printed
 from tests.golden.texts import texts
 
-from slimbake.config.model import Manifest, Secret, Service
+from slimbake.config.model import Manifest, Secret, ServiceEntry
 from slimbake.plan import plan
 from slimbake.render import BAKE_FILE, quoting
 from slimbake.render.generated import generate
@@ -29,12 +29,12 @@ through_buildx = settings(
 )
 
 
-def service_with(values: list[str]) -> Service:
+def service_with(values: list[str]) -> ServiceEntry:
     """One service that carries each value as a variable, an argument, a label, a folder, a file and
     a secret's name.
     """
     numbered = [(str(number), value) for number, value in enumerate(values)]
-    return Service(
+    return ServiceEntry(
         name="subject",
         context="context",
         command=tuple(values),
@@ -79,7 +79,7 @@ def test_whatever_name_the_manifest_allows_is_a_target_to_buildx(
     names: list[str], tmp_path: Path, print_bake: Print
 ) -> None:
     # `default` is a group of every bake file; the manifest refuses it as a name.
-    services = tuple(Service(name=f"{name}x", context="context") for name in names)
+    services = tuple(ServiceEntry(name=f"{name}x", context="context") for name in names)
     decided = plan(
         Manifest(file=tmp_path / "services.yaml", project="p", python="3.11", services=services)
     )

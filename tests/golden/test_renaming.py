@@ -9,7 +9,14 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimbake.config.model import Base, LocalPackage, Manifest, Requirements, Service, Weights
+from slimbake.config.model import (
+    BaseEntry,
+    LocalPackage,
+    Manifest,
+    Requirements,
+    ServiceEntry,
+    WeightsEntry,
+)
 from slimbake.lock.model import families, inputs
 from slimbake.plan import plan
 from slimbake.render.generated import generate
@@ -23,7 +30,7 @@ requirements = st.builds(
     packages=st.lists(st.sampled_from([COMMON, AUTH]), unique=True).map(tuple),
 )
 weights = st.sampled_from(
-    [None, Weights("package", "model"), Weights("path", "shared/model"), Weights("path", "own")]
+    [None, WeightsEntry("package", "model"), WeightsEntry("path", "shared/model"), WeightsEntry("path", "own")]
 )
 
 
@@ -32,11 +39,11 @@ def fleets(draw: st.DrawFn) -> Manifest:
     """Fleets whose bases are called b0q, b1q ... and whose services s0q, s1q ...: words that stand
     nowhere else.
     """
-    bases: list[Base] = []
+    bases: list[BaseEntry] = []
     for number in range(draw(st.integers(0, 4))):
         parents = st.sampled_from([None, *(base.name for base in bases)])
         bases.append(
-            Base(
+            BaseEntry(
                 f"b{number}q",
                 draw(parents),
                 draw(requirements),
@@ -44,7 +51,7 @@ def fleets(draw: st.DrawFn) -> Manifest:
             )
         )
     services = tuple(
-        Service(
+        ServiceEntry(
             name=f"s{number}q",
             context=f"code/{number}",
             base=draw(st.sampled_from([None, *(base.name for base in bases)])),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slimbake.config.model import Base, LocalPackage, Manifest, Requirements, Service
+from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
+from slimbake.fleet import Fleet, resolve
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")
@@ -15,14 +16,20 @@ def asks(*specs: str, packages: tuple[LocalPackage, ...] = ()) -> Requirements:
     return Requirements(specs=specs, packages=packages)
 
 
-def service(name: str, **said: Any) -> Service:
-    return Service(name=name, **({"context": f"services/{name}"} | said))
+def service(name: str, **said: Any) -> ServiceEntry:
+    return ServiceEntry(name=name, **({"context": f"services/{name}"} | said))
 
 
-def fleet(*services: Service, bases: tuple[Base, ...] = (), **said: Any) -> Manifest:
+def written(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Manifest:
+    """A manifest, as a person would have written it."""
     return Manifest(
         file=Path("/repo/services.yaml"),
         **({"project": "atlas", "python": "3.11"} | said),
         bases=bases,
         services=services,
     )
+
+
+def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Fleet:
+    """The same, resolved."""
+    return resolve(written(*services, bases=bases, **said))

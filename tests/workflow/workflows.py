@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied
 from slimbake.config.data import template_root
-from slimbake.config.model import Base, Ci, Manifest, Requirements, Secret, Service
+from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Secret, ServiceEntry
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render import render
@@ -18,7 +18,7 @@ def fleet(
     registry: str | None = "registry.example.com/toy",
     platforms: tuple[str, ...] = (),
     file: str = "services.yaml",
-    services: tuple[Service, ...] | None = None,
+    services: tuple[ServiceEntry, ...] | None = None,
     proven: bool = False,
     ci: Ci = Ci(),  # noqa: B008
 ) -> Plan:
@@ -30,8 +30,8 @@ def fleet(
     if services is None:
         secret = Secret("index-token", "env", "INDEX_TOKEN")
         services = (
-            Service(name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)),
-            Service(name="jobs", context="jobs"),
+            ServiceEntry(name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)),
+            ServiceEntry(name="jobs", context="jobs"),
         )
     return plan(
         Manifest(
@@ -40,7 +40,7 @@ def fleet(
             python="3.11",
             registry=registry,
             platforms=platforms,
-            bases=(Base(name="web", requirements=Requirements(specs=("fastapi",))),),
+            bases=(BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),),
             services=services,
             ci=ci,
         ),

@@ -5,63 +5,61 @@ it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from slimbake.advise import measured
 from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
 from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
-from slimbake.catalogue.read import catalogue
 from slimbake.config.document import document
-from slimbake.config.model import Base, Manifest, Optimize, Service
+from slimbake.config.model import Optimize
 from slimbake.config.places import KeyPath, places
 from slimbake.config.source import source
 from slimbake.errors import SetupError
-from slimbake.evidence import committed, questions
-from slimbake.evidence.model import Question, stale
-from slimbake.fleet.sources import local_packages, weights_sources
-from slimbake.lock import lock_texts, locked, settled
+from slimbake.fleet.model import Base, Service
+from slimbake.lock import Pin, locked_pins
 from slimbake.lock.closures import sizes, written
-from slimbake.lock.model import Pin
-from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
+from slimbake.project import Project
 
 TORCH = "torch"
 _CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for CPUs
 
 
-def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
+def facts(project: Project, whole_fleet: bool = True) -> Facts:
     """What is known of a fleet whose locks are fresh; `whole_fleet`: also of its layers, which
     takes a planner's time.
 
     Raises UsageError for a measurement that cannot be read, ManifestError for faults of
     `passes.yaml`.
     """
-    root = manifest.file.parent
-    text = source(manifest.file)
+    fleet, root = project.fleet, project.root
+    text = source(project.manifest.file)
     raw = document(text).value
-    whole, pins = settled(manifest), locked(manifest)
+    pins = locked_pins(fleet, project.locks)
     known = sizes(root / measured.SIZES) if (root / measured.SIZES).is_file() else {}
-    chains = {base.name: base.extends or "" for base in whole.bases}
     twice: tuple[Doubled, ...] = ()
     other, unlaid = None, ""
     try:
         if whole_fleet:
-            hand = written(whole, pins, known)
-            twice = doubled(hand, {s.name: _chain(s.base, chains) for s in whole.services})
-            other = relaid(hand, manifest)
+            hand = written(fleet, pins, known)
+            twice = doubled(hand, {service.name: _bases(service) for service in fleet.services})
+            other = relaid(hand, project.manifest.layer_limit)
     except SetupError as error:  # a lock without bytes, and no measurement: all else can be said
         unlaid = f"{error.message}: {error.hint}"
+    by_layer = {base.layer.name: base for base in fleet.bases}
     return Facts(
-        file=manifest.file.name,
+        file=project.manifest.file.name,
         places=places(text),
         keys=frozenset(_keys(raw)),
-        subjects=tuple(_subjects(whole, plan, pins)),
-        compression=plan.compression,
-        layers=tuple(_layers(whole, lock_texts(manifest), root)),
-        parents=chains,
-        asked={base.name: _asked(base) for base in whole.bases},
+        subjects=tuple(_subjects(project, pins)),
+        compression=fleet.compression,
+        layers=tuple(_layers(project)),
+        parents={
+            base.name: by_layer[base.layer.chain[-1].name].name if base.layer.chain else ""
+            for base in fleet.bases
+        },
+        asked={base.name: _asked(base) for base in fleet.bases},
         pins=pins,
         packages=known,
         doubled=twice,
@@ -70,46 +68,40 @@ def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
     )
 
 
-def _subjects(
-    whole: Manifest, plan: Plan, pins: Mapping[str, tuple[Pin, ...]]
-) -> Iterator[Subject]:
-    root = whole.file.parent
-    weighed, limits, started = (
-        measured.weighed(plan, root),
-        measured.limits(root),
-        measured.started(root),
-    )
-    chains = {base.name: base.extends or "" for base in whole.bases}
-    sources = weights_sources(whole)
-    local = tuple((package.path, ("**/tests", "**/build")) for package in local_packages(whole))
-    for service in whole.services:
-        name, bases = service.name, _chain(service.base, chains)
+def _bases(service: Service) -> tuple[str, ...]:
+    """The bases that it stands on, the nearest first."""
+    return tuple(base.name for base in reversed(service.bases))
+
+
+def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
+    fleet, plan, root = project.fleet, project.plan, project.root
+    weighed, limits = measured.weighed(plan, root), measured.limits(root)
+    started = measured.started(root)
+    local = tuple((package.path, ("**/tests", "**/build")) for package in fleet.packages)
+    for service in fleet.services:
+        name = service.name
         startup, rss = started.get(name, (None, None))
         ignored = plan.target(name).ignore
-        runtime = next((base for base in bases if _torch(pins.get(f"base-{base}", ()))), "")
+        cpu = (base for base in reversed(service.bases) if _torch(pins.get(base.layer.name, ())))
+        runtime = next(cpu, None)
+        used = {package.path for package in service.layer.asks.packages}
+        folders = ((service.context, ignored), *(each for each in local if each[0] in used))
         yield Subject(
             service=name,
-            entry=service.copy_of or name,
+            entry=service.entry,
             variant=service.variant,
-            bases=bases,
-            inference=service.inference or "torch",
+            bases=_bases(service),
+            inference=service.inference,
             precision=service.precision.type if service.precision else "fp32",
             parity=_parity(service),
-            weights=f"weights-{sources[service.weights].name}" if service.weights else "",
-            runtime=runtime,
+            weights=service.weights.layer.name if service.weights else "",
+            runtime=runtime.name if runtime else "",
             image=weighed.get(name),
             limits=limits.get(name),
             startup=startup,
             rss=rss,
-            imports=imports(
-                root,
-                ((service.context, ignored), *(each for each in local if _uses(service, each[0]))),
-            ),
+            imports=imports(root, folders),
         )
-
-
-def _uses(service: Service, path: str) -> bool:
-    return any(package.path == path for package in service.requirements.packages)
 
 
 def _parity(service: Service) -> tuple[tuple[str, float], ...]:
@@ -129,57 +121,43 @@ def _torch(pins: tuple[Pin, ...]) -> bool:
     )
 
 
-def _chain(base: str | None, parents: Mapping[str, str]) -> tuple[str, ...]:
-    found: list[str] = []
-    while base:
-        found.append(base)
-        base = parents[base]
-    return tuple(found)
-
-
 def _asked(base: Base) -> tuple[str, ...]:
     from packaging.requirements import Requirement
 
-    own = (Requirement(spec).name for spec in base.requirements.specs)
-    return (*own, *(package.name for package in base.requirements.packages))
+    own = (Requirement(spec).name for spec in base.layer.asks.specs)
+    return (*own, *(package.name for package in base.layer.asks.packages))
 
 
-def _layers(whole: Manifest, locks: Mapping[str, str], root: Path) -> Iterator[Layer]:
-    known = catalogue(root)
-    entries: dict[str, Base | Service] = {f"base-{base.name}": base for base in whole.bases}
-    entries |= {service.name: service for service in whole.services}
-    for question, wanted in questions(whole, locks):
-        entry = entries[question.layer]
+def _layers(project: Project) -> Iterator[Layer]:
+    fleet = project.fleet
+    entries: dict[str, Base | Service] = {base.layer.name: base for base in fleet.bases}
+    entries |= {service.layer.name: service for service in fleet.services}
+    for answer in project.evidence.answers:
+        question, entry = answer.question, entries[answer.question.layer]
         kind = "bases" if isinstance(entry, Base) else "services"
-        own: KeyPath = (kind, entry.copy_of or entry.name, "optimize")
-        evidence = committed(root, question.layer)
+        own: KeyPath = (kind, entry.entry, "optimize")
         passes = []
-        for each in known:
+        for each in project.evidence.catalogue:
             if each.applied(question.pins):
-                finding = evidence.passes.get(each.name) if evidence else None
-                why = stale(question, evidence, each) if finding else ""
-                passes.append(
-                    Tried(each, finding, why, _left_out(each.name, entry.optimize, whole, own))
-                )
+                finding = answer.evidence.passes.get(each.name) if answer.evidence else None
+                why = answer.stale(each) if finding else ""
+                left_out = _left_out(each.name, entry.optimize, fleet.optimize, own)
+                passes.append(Tried(each, finding, why, left_out))
         yield Layer(
             name=question.layer,
-            services=_standing(question),
+            services=(*question.checks, *question.unchecked),
             unchecked=question.unchecked,
-            off=(own if entry.optimize.none else ("optimize",)) if wanted.none else (),
+            off=(own if entry.optimize.none else ("optimize",)) if answer.wanted.none else (),
             passes=tuple(passes),
         )
 
 
-def _standing(question: Question) -> tuple[str, ...]:
-    return (*question.checks, *question.unchecked)
-
-
-def _left_out(name: str, own: Optimize, whole: Manifest, path: KeyPath) -> KeyPath:
+def _left_out(name: str, own: Optimize, whole: Optimize, path: KeyPath) -> KeyPath:
     """Where the manifest leaves a pass out, () where it does not."""
     if name in own.without:
         return (*path, "without", own.without.index(name))
-    if name in whole.optimize.without:
-        return ("optimize", "without", whole.optimize.without.index(name))
+    if name in whole.without:
+        return ("optimize", "without", whole.without.index(name))
     return ()
 
 

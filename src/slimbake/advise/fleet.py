@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from slimbake.advise.model import Advice, Doubled, Facts, Saving, Step, Subject, worth
 from slimbake.checks.limits import WORTH
+from slimbake.config.naming import base_layer
 
 BEST = 9  # BuildKit's zstd does not compress better at any level above
 
@@ -23,7 +24,7 @@ def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
     ):
         return
     base = subject.bases[0]
-    layer = subject.image.of(f"base-{base}")
+    layer = subject.image.of(base_layer(base))
     asked = facts.asked.get(base, ())
     if layer is None or not asked or not subject.imports or not worth(layer.uncompressed, subject):
         return
@@ -39,7 +40,7 @@ def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
             Saving("uncompressed", layer.uncompressed, "at most"),
             Saving("compressed", layer.compressed, "at most"),
         ),
-        source=f"the layer base-{base}, {subject.image.source}",
+        source=f"the layer {base_layer(base)}, {subject.image.source}",
         steps=(
             facts.at(path, f"base: {parent}") if parent else facts.at(path, "", "take it away"),
             Step(command="slimbake lock"),

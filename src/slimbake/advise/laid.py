@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from slimbake.advise.model import Doubled, Relaid
-from slimbake.config.model import Manifest
 from slimbake.layering.bases import as_layer_plan, planned_bases
 from slimbake.layering.cost import cost
 from slimbake.layering.model import LayerLimits, Prices
@@ -32,11 +31,11 @@ def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubl
     return tuple(found)
 
 
-def relaid(hand: Written, manifest: Manifest) -> Relaid | None:
+def relaid(hand: Written, layer_limit: int | None) -> Relaid | None:
     """What the planner's layers would change; None where they are no better, or no plan keeps the
     limit.
     """
-    limits = LayerLimits(manifest.layer_limit or LayerLimits().layers)
+    limits = LayerLimits(layer_limit or LayerLimits().layers)
     if limits.free < 1:
         return None
     try:

@@ -13,14 +13,14 @@ from slimbake.build.baked import images
 from slimbake.build.release import BAKED, MEASURED
 from slimbake.checks.limits import Action, Limits
 from slimbake.errors import UsageError
-from slimbake.evidence import FOLDER
+from slimbake.evidence import EVIDENCE
 from slimbake.images.measured import remembered
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 
-SIZES = f"{FOLDER}/sizes.json"
-LIMITS = f"{FOLDER}/limits.json"
-IMAGES = f"{FOLDER}/images.json"
+SIZES = f"{EVIDENCE}/sizes.json"
+LIMITS = f"{EVIDENCE}/limits.json"
+IMAGES = f"{EVIDENCE}/images.json"
 
 
 def weighed(plan: Plan, root: Path) -> dict[str, Weighed]:

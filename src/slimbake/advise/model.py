@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import WORTH, Limits
+from slimbake.config.naming import base_layer
 from slimbake.config.places import KeyPath, Places
 from slimbake.config.report import dotted
 from slimbake.evidence.model import Finding
+from slimbake.fleet.model import Compression
 from slimbake.lock.closures import Sizes
 from slimbake.lock.model import Pin
-from slimbake.plan.model import Compression
 
 Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]
 Bound = Literal["", "at least", "at most", "about"]
@@ -162,7 +163,7 @@ class Subject:
     @property
     def layers(self) -> tuple[str, ...]:
         """Its layers of packages, as their locks are called."""
-        return (*(f"base-{base}" for base in self.bases), self.service)
+        return (*map(base_layer, self.bases), self.service)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
 from slimbake.checks.limits import INT8
+from slimbake.config.naming import ONNX, base_layer, derived
 from slimbake.config.places import KeyPath
-from slimbake.fleet.exports import ONNX, RUNS
-from slimbake.fleet.variants import derived
+from slimbake.fleet.drafts import RUNS
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
 from slimbake.plan.parity import LIMITS
@@ -111,8 +111,8 @@ def _estimate(subject: Subject, facts: Facts) -> Savings:
     """From a base that another service of the fleet has swapped already, else from packages, else
     from wheels.
     """
-    now = subject.image.of(f"base-{subject.runtime}") if subject.image else None
-    onnx = f"base-{derived(subject.runtime, ONNX)}"
+    now = subject.image.of(base_layer(subject.runtime)) if subject.image else None
+    onnx = base_layer(derived(subject.runtime, ONNX))
     for other in facts.subjects:
         then = other.image.of(onnx) if other.image and other.inference == ONNX else None
         if now and then and other.image:
@@ -120,7 +120,9 @@ def _estimate(subject: Subject, facts: Facts) -> Savings:
                 now.uncompressed - then.uncompressed,
                 _less(now.compressed, then.compressed),
             )
-            source = f"an estimate: base-{subject.runtime} here less {onnx} in {other.service}"
+            source = (
+                f"an estimate: {base_layer(subject.runtime)} here less {onnx} in {other.service}"
+            )
             return (
                 _both(size, packed, "about"),
                 f"{source}, {_files(subject, other)}; the same weights",
@@ -130,7 +132,7 @@ def _estimate(subject: Subject, facts: Facts) -> Savings:
 
 def _packages(subject: Subject, facts: Facts) -> Savings:
     """What would go of the base, less onnxruntime where its bytes are known."""
-    lock = f"base-{subject.runtime}"
+    lock = base_layer(subject.runtime)
     going = _going(facts.pins.get(lock, ()))
     measured = [facts.packages.get(f"{pin.name}=={pin.version}") for pin in going]
     known = [each for each in measured if each]

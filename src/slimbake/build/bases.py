@@ -16,14 +16,14 @@ from slimbake.build.release import Release, refuse_standins
 from slimbake.build.retag import retag
 from slimbake.build.statement import mark
 from slimbake.ci.matrix import shared_by
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
+from slimbake.project import Project
 from slimbake.registry import Repository
 
 
 def bases(
-    manifest: Manifest,
+    project: Project,
     plan: Plan,
     services: tuple[str, ...],
     options: Options,
@@ -38,7 +38,7 @@ def bases(
     it fails by itself, and no other. Raises SetupError, StaleFiles, UsageError and BuildError; what
     was pushed by then stays, and is not built again.
     """
-    root = manifest.file.parent
+    root = project.root
     wanted = tuple(target.name for target in shared_by(plan, services))
     there = Registered(root, wanted, names.registry, say, options.platform)
     pushed: dict[str, str] = {}
@@ -51,7 +51,7 @@ def bases(
         return rest
 
     with prepared(
-        manifest,
+        project,
         wanted,
         say,
         frozen=names.frozen,

@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
-from slimbake.config.model import Manifest
 from slimbake.deploy.prune import remove_dangling
 from slimbake.docker.engine import Engine, setup
 from slimbake.errors import SetupError, StaleFiles
+from slimbake.fleet import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
-from slimbake.lock import SYSTEM, lock, locked, stale
+from slimbake.lock import Locks, lock, locked_pins
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.debs import fetch_debs
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.relinked import relinked
-from slimbake.project.planned import planned
+from slimbake.project import Project, reread
 from slimbake.render.generated import drift, generate, mend
 
 Say = Callable[[str], None]
@@ -34,15 +34,19 @@ Choose = Callable[[Plan, Surroundings], tuple[str, ...]]
 class Prepared:
     """A project that can be built on this machine now."""
 
-    plan: Plan  # with what the locks, fresh by now, say
+    project: Project  # with what the locks, fresh by now, say
     services: tuple[str, ...]  # that are to be built
     engine: Engine
     around: Surroundings
 
+    @property
+    def plan(self) -> Plan:
+        return self.project.plan
+
 
 @contextlib.contextmanager
 def prepared(
-    manifest: Manifest,
+    project: Project,
     services: tuple[str, ...],
     say: Say,
     *,
@@ -65,26 +69,25 @@ def prepared(
     """
     engine = setup(install, say)
     here = machine()
-    with exclusively(f"bake-{manifest.project}", say):
-        plan = _refresh(manifest, here, frozen, say)
+    with exclusively(f"bake-{project.manifest.project}", say):
+        project = refreshed(locked_anew(project, here, say, frozen), say, frozen)
+        plan, fleet, locks = project.plan, project.fleet, project.locks
         targets = relinked(plan, pushed).needed(plan.with_checks(services))
-        around = surroundings(
-            plan, engine, here, say, install, {platform} if platform else built_for(plan, targets)
-        )
+        platforms = {platform} if platform else built_for(plan, targets)
+        around = surroundings(plan, engine, here, say, install, platforms)
         if choose:
             services = choose(plan, around)
             targets = relinked(plan, pushed).needed(plan.with_checks(services))
         around = replace(around, pushed=pushed)
-        if (packages or manifest.packages) == "index":
-            around = replace(around, find_links=find_links(targets, locked(manifest), here))
+        if (packages or fleet.manifest.packages) == "index":
+            links = find_links(targets, locked_pins(fleet, locks), here)
+            around = replace(around, find_links=links)
         else:
-            around = replace(
-                around,
-                wheels=_wheels(manifest, targets, here, say),
-                debs=_debs(manifest, targets, here, say),
-            )
+            wheels = _wheels(fleet, locks, targets, here, say)
+            debs = _debs(fleet, locks, targets, here, say)
+            around = replace(around, wheels=wheels, debs=debs)
         try:
-            yield Prepared(plan, services, engine, around)
+            yield Prepared(project, services, engine, around)
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
                 remove_dangling(plan.project)
@@ -101,68 +104,58 @@ def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
 
 
 def _wheels(
-    manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
+    fleet: Fleet, locks: Locks, targets: Iterable[Target], here: Machine, say: Say
 ) -> dict[str, str]:
     """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
     kept = store()
     layers = {target.name: target.lock for target in targets if target.lock}
-    held = fetch(manifest, here, kept, say, only=set(layers.values())).by_layer
+    held = fetch(fleet, locks, here, kept, say, only=set(layers.values())).by_layer
     return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
 
 
-def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+def _debs(
+    fleet: Fleet, locks: Locks, targets: Iterable[Target], here: Machine, say: Say
+) -> dict[str, str]:
     """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
     of its lock.
     """
     kept = store()
-    layers = {
-        target.name: f"{target.name}{SYSTEM}"
-        for target in targets
-        if target.recipe and target.recipe.system
-    }
-    held = fetch_debs(manifest, here, kept, say, only=set(layers.values()))
+    layers = {target.name: target.system_lock for target in targets if target.system_lock}
+    held = fetch_debs(fleet, locks, here, kept, say, only=set(layers.values()))
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
-    """Lock what is new and bring generated files up to date; the plan as the locks are then. Raises
-    StaleFiles.
-    """
-    lock_new(manifest, here, say, frozen)
-    return refreshed(manifest, say, frozen)
-
-
-def lock_new(manifest: Manifest, here: Machine, say: Say, frozen: bool = False) -> None:
+def locked_anew(project: Project, here: Machine, say: Say, frozen: bool = False) -> Project:
     """Lock what was never locked.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
     `frozen` is set.
     """
-    old = stale(manifest)
+    old = project.stale_locks
     if faults := [each for each in old if frozen or not each.new]:
-        raise StaleFiles(
-            f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it"
-        )
-    if old:
-        lock(manifest, here, say)
+        names = ", ".join(map(str, faults))
+        raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
+    if not old:
+        return project
+    lock(project.asked, here, say)
+    return reread(project)
 
 
-def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:
-    """The plan as locks and evidence are now, with generated files brought up to date. Raises as
-    `_refresh`.
+def refreshed(project: Project, say: Say, frozen: bool = False) -> Project:
+    """Bring generated files up to date with the project. Raises StaleFiles where `frozen` is set
+    and they, or evidence, are stale.
     """
-    root = manifest.file.parent
-    plan, dropped = planned(manifest)
+    dropped = project.evidence.dropped
     if dropped and frozen:
         words = "\n".join(f"  {each}" for each in dropped)
         raise StaleFiles(f"evidence is stale\n{words}", "`slimbake prove --stale` renews it")
     for each in dropped:
         say(f"not carried, its evidence is stale: {each}")
-    found = drift(generate(plan, root), root)
+    found = drift(generate(project.plan, project.root), project.root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))
         raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
     if found:
-        mend(found, root)
+        mend(found, project.root)
         say(f"generated {len(found.write)} files")
-    return plan
+    return project

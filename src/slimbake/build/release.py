@@ -16,11 +16,11 @@ from slimbake.build.publish import publish
 from slimbake.build.record import keep_costs
 from slimbake.build.registered import Registered
 from slimbake.build.retag import Held, retag
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 from slimbake.images.measured import known_layers, measure
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
+from slimbake.project import Project
 from slimbake.registry.loopback import is_loopback
 
 # Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long
@@ -58,7 +58,7 @@ Tell = Callable[[Released, tuple[str, ...]], None]
 
 
 def release(
-    manifest: Manifest,
+    project: Project,
     services: tuple[str, ...],
     options: Options,
     names: Release,
@@ -72,7 +72,7 @@ def release(
     services that did. Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no
     tag of a service that failed has moved, and the same command goes on from there.
     """
-    root = manifest.file.parent
+    root = project.root
     there = Registered(root, services, names.registry, say, options.platform)
 
     def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def release(
         return there.left(names.provenance) if names.missing else services
 
     with prepared(
-        manifest,
+        project,
         services,
         say,
         frozen=names.frozen,

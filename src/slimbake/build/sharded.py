@@ -19,8 +19,8 @@ from slimbake.build.release import COSTS, Release, refuse_standins
 from slimbake.build.show import plain
 from slimbake.build.split import Shard, split
 from slimbake.build.staged import STAGED, outputs
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError
+from slimbake.project import Project
 from slimbake.registry import Repository
 
 
@@ -37,7 +37,7 @@ class Sharded:
 
 
 def released(
-    manifest: Manifest,
+    project: Project,
     services: tuple[str, ...],
     options: Options,
     names: Release,
@@ -51,9 +51,9 @@ def released(
     what `slimbake.build.release.release` does; what another shard's failure leaves alone is pushed and
     tagged all the same.
     """
-    root = manifest.file.parent
+    root = project.root
     with prepared(
-        manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
+        project, services, say, frozen=names.frozen, install=names.install, packages=names.packages
     ) as ready:
         refuse_standins(ready.around, names.registry)
         shards = split(
@@ -63,7 +63,7 @@ def released(
         seconds: dict[str, float] = {}
 
         def run(shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
-            made = _baked(ready, manifest, shard, replace(options, builder=builder), names, images)
+            made = _baked(ready, project, shard, replace(options, builder=builder), names, images)
             seconds.update(made.seconds)
             pushed.extend(
                 _tagged(ready, name, digest, shard, builder, names)
@@ -98,7 +98,7 @@ def _ordered(ready: Prepared, images: list[Sharded]) -> tuple[Sharded, ...]:
 
 def _baked(
     ready: Prepared,
-    manifest: Manifest,
+    project: Project,
     shard: Shard,
     options: Options,
     names: Release,
@@ -119,7 +119,7 @@ def _baked(
     made = bake.bake_and_push(
         plan,
         shard.targets,
-        manifest.file.parent,
+        project.root,
         around,
         replace(options, names=staged, sets=sets),
         shown,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slimbake.config.model import Manifest
 from slimbake.fingerprint.ignore import Ignore, Matched
+from slimbake.fleet import Fleet
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE
@@ -73,10 +73,9 @@ def touched(
     return reasons
 
 
-def asked_in(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+def asked_in(fleet: Fleet) -> dict[str, tuple[str, ...]]:
     """The files in which each base and service names its packages, by target."""
-    found = {f"base-{base.name}": base.requirements.files for base in manifest.bases}
-    return found | {service.name: service.requirements.files for service in manifest.services}
+    return {name: layer.asks.files for name, layer in fleet.layers.items()}
 
 
 def line(reasons: Mapping[str, tuple[str, ...]]) -> str:

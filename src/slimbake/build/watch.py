@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slimbake.build.touched import NEVER, Change, asked_in, line, touched, worth_reading
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan
+from slimbake.project import Project
 
 if TYPE_CHECKING:
     import watchfiles
@@ -26,7 +26,7 @@ _LOOK_MS = 500  # how long Ctrl-C may wait
 
 
 def watch(
-    read: Callable[[], tuple[Manifest, Plan]],
+    read: Callable[[], Project],
     build: Callable[[tuple[str, ...]], None],
     changes: Iterable[frozenset[Change]],
     root: Path,
@@ -39,7 +39,8 @@ def watch(
     and watching goes on; what could not begin is tried again with the next edit. Raises what is
     faulty at first.
     """
-    manifest, plan = read()
+    project = read()
+    plan = project.plan
     say(f"building {', '.join(services(plan))}; then watching {root}")
     waiting: dict[str, tuple[str, ...]] = {}
     seen: frozenset[Change] = frozenset()  # since the manifest was last read without fault
@@ -47,12 +48,13 @@ def watch(
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
     told = ""
     for new in changes:
-        known = _ignores(plan, root), asked_in(manifest)
+        known = _ignores(plan, root), asked_in(project.fleet)
         if not seen and not worth_reading(new, plan) and not touched(plan, plan, new, *known):
             continue
         seen |= new
         try:
-            manifest, now = read()
+            project = read()
+            now = project.plan
             chosen = services(now)
         except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
             if (text := _text(error)) != told and new:
@@ -60,7 +62,10 @@ def watch(
                 told = text
             continue
         told = ""
-        found = {**waiting, **touched(plan, now, seen, _ignores(now, root), asked_in(manifest))}
+        found = {
+            **waiting,
+            **touched(plan, now, seen, _ignores(now, root), asked_in(project.fleet)),
+        }
         found = {service: found[service] for service in chosen if service in found}
         plan, seen = now, frozenset()
         if found:

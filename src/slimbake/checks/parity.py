@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.build.command import FIGURES
-from slimbake.evidence import FOLDER
+from slimbake.evidence import EVIDENCE
 from slimbake.host.files import write_atomically
 
-FILE = f"{FOLDER}/parity.json"
+FILE = f"{EVIDENCE}/parity.json"
 _LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
 
 

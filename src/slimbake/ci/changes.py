@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from slimbake.config import manifest
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fingerprint.compare import Change, State, compare
 from slimbake.fingerprint.gather import accounts, unpinned
 from slimbake.host.git import Repository, Snapshot
-from slimbake.project.planned import planned
+from slimbake.project import load
 from slimbake.render.generated import generate
 
 
@@ -58,9 +57,8 @@ def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[
 def _state(
     file: Path, variables: Mapping[str, str], submodules: Mapping[str, str], committed: bool
 ) -> State:
-    checked = manifest(file)
-    plan, _ = planned(checked)
-    root = checked.file.parent
+    project = load(file)
+    plan, root = project.plan, project.root
     texts = {each.path: each.text for each in generate(plan, root)}
     if committed:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide

@@ -33,14 +33,12 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     from slimbake.advise.advice import advice, fleet
     from slimbake.advise.facts import facts
     from slimbake.advise.report import text
-    from slimbake.errors import StaleFiles
-    from slimbake.lock import stale
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     chosen = select(plan, services, variant)
-    if old := stale(manifest):
-        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
-    known = facts(manifest, plan, whole_fleet=not services)
+    project.expect_fresh_locks()
+    known = facts(project, whole_fleet=not services)
     images, whole = advice(known, chosen), None if services else fleet(known)
     if as_json:
         told = {"images": {each.service: each.as_json() for each in images}}

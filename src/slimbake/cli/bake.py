@@ -120,7 +120,8 @@ def command(
     from slimbake.cli.common import print_released, read, say, select, write_sboms
     from slimbake.errors import UsageError
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     if provenance and not push:
         raise UsageError(
             "provenance goes to a registry, beside an image", "--push --provenance max"
@@ -155,7 +156,7 @@ def command(
         from slimbake.cli.shards import bake_in_shards
 
         bake_in_shards(
-            manifest,
+            project,
             select(plan, services, variant),
             options,
             names,
@@ -170,11 +171,11 @@ def command(
         return
     selected = select(plan, services, variant)
     with recorded(record, selected) as keep:
-        released = release(manifest, selected, options, names, say, keep)
+        released = release(project, selected, options, names, say, keep)
     if sbom:
-        _, plan = read(file)  # with the locks as they are now
+        plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
-        write_sboms(plan, built, manifest.file.parent, sbom)
+        write_sboms(plan, built, project.root, sbom)
         for image in released.held:
             say(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"

@@ -63,13 +63,14 @@ def command(
     from slimbake.cli.common import print_json, read, say, select
     from slimbake.errors import UsageError
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     if not push:
         raise UsageError(
             "what services share is built alone for those that are built elsewhere", "--push"
         )
     found = bases(
-        manifest,
+        project,
         plan,
         select(plan, services or tuple(service.service for service in plan.services)),
         Options(push=push, platform=platform),

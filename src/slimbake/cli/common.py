@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from slimbake.config.model import Manifest
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
     from slimbake.build.release import Released
+    from slimbake.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,13 +98,11 @@ def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     }
 
 
-def read(file: Path) -> tuple[Manifest, Plan]:
-    """The checked manifest and its plan."""
-    from slimbake.config import manifest
-    from slimbake.project.planned import planned
+def read(file: Path) -> Project:
+    """The project of a manifest."""
+    from slimbake.project import load
 
-    checked = manifest(file)
-    return checked, planned(checked)[0]
+    return load(file)
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:

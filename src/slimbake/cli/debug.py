@@ -36,15 +36,14 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     from slimbake.externals.resolve import resolve
     from slimbake.host.machine import machine
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     select(plan, (service,))
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        with prepared(manifest, (service,), say) as ready:
-            bake.bake(
-                ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False
-            )
+        with prepared(project, (service,), say) as ready:
+            bake.bake(ready.plan, (service,), project.root, ready.around, Options(), smokes=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
     python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]

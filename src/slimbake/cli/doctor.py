@@ -22,7 +22,7 @@ def command(file: Path, as_json: bool) -> None:
     from slimbake.console.tables import text_table
     from slimbake.externals.doctor import doctor
 
-    report = doctor(read(file)[1].externals if file.is_file() else ())
+    report = doctor(read(file).plan.externals if file.is_file() else ())
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:

@@ -16,6 +16,6 @@ def command(file: Path, volumes: bool) -> None:
     """End what `up` started; data in volumes stays."""
     from slimbake.deploy import containers
 
-    _, plan = read(file)
+    plan = read(file).plan
     for name in containers.down(plan, volumes):
         click.echo(f"removed {name}")

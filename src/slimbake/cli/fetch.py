@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import json_option, manifest_option, print_json, read, say
-from slimbake.errors import StaleFiles
 
 
 @click.command("fetch")
@@ -19,17 +18,15 @@ from slimbake.errors import StaleFiles
 def command(file: Path, as_json: bool, verify: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
     from slimbake.host.machine import machine
-    from slimbake.lock import stale
     from slimbake.lock.wheelhouse import fetch
     from slimbake.lock.wheelhouse.debs import fetch_debs
     from slimbake.lock.wheelhouse.store import store
 
-    manifest, _ = read(file)
-    if old := stale(manifest):
-        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
+    project = read(file)
+    project.expect_fresh_locks()
     kept = store()
-    wheels = fetch(manifest, machine(), kept, say, verify)
-    debs = fetch_debs(manifest, machine(), kept, say, verify)
+    wheels = fetch(project.fleet, project.locks, machine(), kept, say, verify)
+    debs = fetch_debs(project.fleet, project.locks, machine(), kept, say, verify)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

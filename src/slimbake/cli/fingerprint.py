@@ -65,8 +65,9 @@ def command(
     from slimbake.fingerprint import accounts
     from slimbake.render.generated import generate
 
-    manifest, plan = read(file)
-    root = manifest.file.parent
+    project = read(file)
+    plan = project.plan
+    root = project.root
     _check(names, [target.name for target in plan.targets])
     texts = {each.path: each.text for each in generate(plan, root)}
     told = accounts(plan, root, _around(plan) if local else None, os.environ, texts)

@@ -20,9 +20,9 @@ def command(file: Path, check: bool, diff: bool) -> None:
     """Write docker-bake.hcl, dockerfiles/ and the workflow; remove what is no longer generated."""
     from slimbake.render.generated import drift, generate, mend, unified
 
-    manifest, plan = read(file)
-    root = manifest.file.parent
-    files = generate(plan, root)
+    project = read(file)
+    root = project.root
+    files = generate(project.plan, root)
     found = drift(files, root)
     if diff:
         click.echo(unified(found, root), nl=False)

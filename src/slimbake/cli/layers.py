@@ -12,10 +12,10 @@ from slimbake.cli.common import json_option, manifest_option, print_json, read, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from slimbake.config.model import Manifest
     from slimbake.layering.cost import Cost
     from slimbake.layering.model import Demand, Group, LayerPlan
     from slimbake.lock.closures import Sizes, Written
+    from slimbake.project import Project
 
 
 @click.command("layers")
@@ -55,28 +55,26 @@ def command(
 ) -> None:
     """Show the layers that packages and weights lie in, and what the planner would do better."""
     from slimbake.console import tables as report
-    from slimbake.errors import StaleFiles, UsageError
+    from slimbake.errors import UsageError
     from slimbake.layering import report as shown
     from slimbake.layering.bases import as_layer_plan, planned_bases
     from slimbake.layering.cost import cost, least_cost
     from slimbake.layering.model import LayerLimits, Prices
     from slimbake.layering.planner import layer_plan
-    from slimbake.lock import locked, settled, stale
+    from slimbake.lock import locked_pins
     from slimbake.lock.closures import sizes, written
-    from slimbake.lock.model import is_auto
 
-    manifest, _ = read(file)
-    limit = limit or manifest.layer_limit or LayerLimits().layers
+    project = read(file)
+    limit = limit or project.manifest.layer_limit or LayerLimits().layers
     if reserved >= limit:
         raise UsageError(
             f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit"
         )
-    if old := stale(manifest):
-        raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
+    project.expect_fresh_locks()
     bytes_ = sizes(measured) if measured else {}
-    hand = written(settled(manifest), locked(manifest), bytes_)
+    hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
     if requirement:
-        _what_if(manifest, hand, requirement, bytes_, as_json)
+        _what_if(project, hand, requirement, bytes_, as_json)
         return
     fleet, limits, prices = hand.fleet, LayerLimits(limit, reserved), Prices()
     try:
@@ -98,7 +96,7 @@ def command(
             }
         )
         return
-    now = "as locks/layers.json has them" if is_auto(manifest) else "as the manifest writes them"
+    now = "as locks/layers.json has them" if project.asked.auto else "as the manifest writes them"
     for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
@@ -110,7 +108,7 @@ def command(
 
 
 def _what_if(
-    manifest: Manifest, before: Written, requirement: str, bytes_: Sizes, as_json: bool
+    project: Project, before: Written, requirement: str, bytes_: Sizes, as_json: bool
 ) -> None:
     from dataclasses import asdict
 
@@ -121,8 +119,8 @@ def _what_if(
     from slimbake.lock.closures import written
     from slimbake.lock.supposed import supposed
 
-    settled, locks = supposed(manifest, machine(), requirement, say)
-    after = written(settled, locks, bytes_)
+    fleet, pins = supposed(project.asked, project.fleet, project.locks, machine(), requirement, say)
+    after = written(fleet, pins, bytes_)
     change = what_if(before.fleet, after.fleet, before.plan, after.plan)
     if as_json:
         print_json(asdict(change))
@@ -131,7 +129,7 @@ def _what_if(
         click.echo(
             report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n"
         )
-    click.echo(shown.layout_summary(change, len(manifest.services)))
+    click.echo(shown.layout_summary(change, len(project.asked.services)))
 
 
 def _json(

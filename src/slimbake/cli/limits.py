@@ -56,7 +56,8 @@ def command(
     from slimbake.proof.limits import measured
     from slimbake.proof.smallest import smallest
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     chosen = select(plan, services, variant)
     fleet = {*select(plan, (), variant), *chosen}
     names = {
@@ -68,8 +69,8 @@ def command(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
-    root = manifest.file.parent
-    every = measured(plan, ids, root, root / MEASURED, say, smallest(manifest), again=again)
+    root = project.root
+    every = measured(plan, ids, root, root / MEASURED, say, smallest(project), again=again)
     found = tuple(each for each in every if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})

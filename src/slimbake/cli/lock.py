@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import manifest_option, read, say
-from slimbake.errors import StaleFiles, UsageError
+from slimbake.errors import UsageError
 
 
 @click.command("lock")
@@ -31,23 +31,21 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
     """Resolve the exact, hash-verified contents of each layer into locks/."""
     from slimbake.config.specs import normalised
     from slimbake.host.machine import machine
-    from slimbake.lock import ALL, lock, locked, settled, stale, system_locks
+    from slimbake.lock import ALL, lock, locked_pins
+    from slimbake.lock.asked import systems
     from slimbake.lock.auto import sharers
     from slimbake.lock.explain import explanation
-    from slimbake.lock.model import families, is_auto
-    from slimbake.lock.packages import found_layers
+    from slimbake.lock.model import families
 
-    manifest, _ = read(file)
+    project = read(file)
+    locks = project.locks
+    pins = locked_pins(project.fleet, locks)
     if check:
-        if old := stale(manifest):
-            raise StaleFiles(
-                f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it"
-            )
+        project.expect_fresh_locks()
         click.echo("the locks are fresh")
     elif explain:
-        found = found_layers(manifest) if is_auto(manifest) else None
-        on = sharers(found) if found else None
-        text = explanation(normalised(explain), families(settled(manifest)), locked(manifest), on)
+        on = sharers(locks.layers) if project.asked.auto and locks.layers else None
+        text = explanation(normalised(explain), families(project.fleet), pins, on)
         if not text:
             raise UsageError(
                 f"no lock holds {explain}", "`slimbake lock` brings the locks up to date"
@@ -55,14 +53,15 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
         click.echo(text)
     else:
         names = tuple(name if name in ALL else normalised(name) for name in upgrade)
-        held = {pin.name for pins in locked(manifest).values() for pin in pins}
-        held |= {deb.name for debs in system_locks(manifest).values() for deb in debs}
+        held = {pin.name for layer in pins.values() for pin in layer}
+        for system in systems(project.fleet):
+            held |= {deb.name for deb in locks.debs(system.layer.system_lock)}
         if unknown := [name for name in names if name not in {*held, *ALL}]:
             raise UsageError(
                 f"no lock holds {', '.join(unknown)}",
                 "`slimbake lock --upgrade` without a name takes all",
             )
-        changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
+        changed = lock(project.asked, machine(), say, ALL if ALL[0] in names else names)
         click.echo(
             "\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh"
         )

@@ -66,16 +66,17 @@ def command(
     from slimbake.ci.matrix import matrix
     from slimbake.ci.records import known as read_known
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     wanted = (
         services if services or variant else tuple(service.service for service in plan.services)
     )
     # No service at all is no error here: the workflow looks for an empty list.
     selected = select(plan, wanted, variant) if wanted or variant else ()
-    unchanged = _unchanged(manifest.file, plan, selected, missing, since, registry)
+    unchanged = _unchanged(project.manifest.file, plan, selected, missing, since, registry)
     made = matrix(plan, selected, unchanged, read_known(known).costs)
     if gitlab:
-        _write_child(manifest.file.parent, made, gitlab)
+        _write_child(project.root, made, gitlab)
     click.echo(json.dumps(made, ensure_ascii=False))
 
 

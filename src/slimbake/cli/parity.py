@@ -40,8 +40,9 @@ def command(
     from slimbake.checks.parity_report import table
     from slimbake.errors import NothingSelected, UsageError
 
-    manifest, plan = read(file)
-    root = manifest.file.parent
+    project = read(file)
+    plan = project.plan
+    root = project.root
     able = {target.service for target in plan.targets if target.kind == "parity"}
     if services or variant:
         chosen = select(plan, services, variant)
@@ -54,7 +55,7 @@ def command(
         chosen = tuple(service.service for service in plan.services if service.service in able)
     if not chosen:
         raise NothingSelected("no service has a parity", "give one a `parity:` in the manifest")
-    with prepared(manifest, chosen, say) as ready:
+    with prepared(project, chosen, say) as ready:
         if control:
             controls = tuple(f"{service}-controls" for service in chosen)
             bake.run_checks(ready.plan, controls, root, ready.around, Options())

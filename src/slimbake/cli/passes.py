@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json
+from slimbake.cli.common import json_option, manifest_option, print_json, read
 
 
 @click.command("passes")
@@ -17,32 +17,22 @@ def command(file: Path, as_json: bool) -> None:
     apply to.
     """
     from slimbake.catalogue import show
-    from slimbake.catalogue.read import catalogue
-    from slimbake.config import manifest
-    from slimbake.config.names import PREFIXES
     from slimbake.console import tables as report
-    from slimbake.evidence import committed, questions
-    from slimbake.evidence.model import stale
-    from slimbake.lock import lock_texts, locked, settled
+    from slimbake.lock.model import families
 
-    checked = manifest(file)
-    # no layers of installed packages
-    others = tuple(prefix for prefix, kind in PREFIXES.items() if kind != "bases")
-    pins = {
-        layer: tuple((pin.name, pin.version) for pin in found)
-        for layer, found in locked(checked).items()
-        if found and not layer.startswith(others)
-    }
-    root = checked.file.parent
-    known = catalogue(root)
-    found = {}
-    for question, _ in questions(settled(checked), lock_texts(checked)):
-        if evidence := committed(root, question.layer):
-            for each in known:
-                if finding := evidence.passes.get(each.name):
-                    old = " (stale)" if stale(question, evidence, each) else ""
-                    found[question.layer, each.name] = f"{finding.verdict}{old}"
-    passes = show.listed(known, pins, found)
+    project = read(file)
+    every = (layer for family in families(project.fleet) for layer in family.layers)
+    layers = [layer.name for layer in every if layer.kind not in ("weights", "wheel")]
+    pins = {name: found for name in layers if (found := project.locks.pins(name))}
+    known = project.evidence.catalogue
+    verdicts = {}
+    for answer in project.evidence.answers:
+        for each in known:
+            if finding := answer.evidence and answer.evidence.passes.get(each.name):
+                old = " (stale)" if answer.stale(each) else ""
+                verdicts[answer.question.layer, each.name] = f"{finding.verdict}{old}"
+    packages = {layer: tuple((p.name, p.version) for p in each) for layer, each in pins.items()}
+    passes = show.listed(known, packages, verdicts)
     if as_json:
         print_json(show.as_json(passes))
         return

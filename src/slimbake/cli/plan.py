@@ -29,7 +29,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     """
     from slimbake.console.tables import text_table
 
-    _, plan = read(file)
+    plan = read(file).plan
     targets = plan.needed(plan.with_checks(select(plan, services, variant)))
     if as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})

@@ -71,11 +71,12 @@ def command(
     from slimbake.proof import prove as proving
     from slimbake.proof.report import control_fault, control_table, evidence_tables, sample_table
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     chosen = select(plan, services, variant)
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if control:
-        caught = proving.controls(manifest, checked, say)
+        caught = proving.controls(project, checked, say)
         click.echo(
             json.dumps([asdict(each) for each in caught], indent=2)
             if as_json
@@ -86,7 +87,7 @@ def command(
         return
     if verify:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
-        compared = proving.check(manifest, chosen, say, sample, drawn_by, every=not services)
+        compared = proving.check(project, chosen, say, sample, drawn_by, every=not services)
         click.echo(
             json.dumps([asdict(each) for each in compared], indent=2)
             if as_json
@@ -99,10 +100,10 @@ def command(
             )
         return
     if environment:
-        proving.measure_environment(manifest, checked, say, names=names, only_stale=stale)
+        proving.measure_environment(project, checked, say, names=names, only_stale=stale)
         return
     found = proving.prove(
-        manifest,
+        project,
         chosen,
         say,
         names=names,

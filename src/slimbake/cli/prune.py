@@ -28,7 +28,7 @@ def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     from slimbake.deploy.prune import prune
     from slimbake.lock.wheelhouse.store import store
 
-    _, plan = read(file)
+    plan = read(file).plan
     if everything:
         for name in containers.down(plan, volumes=False):
             click.echo(f"removed {name}")

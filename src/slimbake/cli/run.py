@@ -21,6 +21,6 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     """Run one service's command on the fleet's network, with these arguments and this stdin."""
     from slimbake.deploy import containers
 
-    _, plan = read(file)
+    plan = read(file).plan
     select(plan, (service,))
     sys.exit(containers.run(plan, service, images(plan, registry, tag)[service], arguments))

@@ -42,7 +42,8 @@ def command(
     from slimbake.build.sbom import sbom
     from slimbake.errors import SetupError, UsageError
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     names = select(plan, services, variant)
     if output is None and len(names) > 1:
         raise UsageError(
@@ -55,6 +56,6 @@ def command(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
     if output is None:
-        click.echo(sbom(plan, names[0], references[names[0]], manifest.file.parent), nl=False)
+        click.echo(sbom(plan, names[0], references[names[0]], project.root), nl=False)
     else:
-        write_sboms(plan, {name: references[name] for name in names}, manifest.file.parent, output)
+        write_sboms(plan, {name: references[name] for name in names}, project.root, output)

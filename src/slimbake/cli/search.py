@@ -14,8 +14,7 @@ import click
 from slimbake.cli.common import json_option, manifest_option, print_json, read, say, select
 
 if TYPE_CHECKING:
-    from slimbake.config.model import Manifest
-    from slimbake.plan.model import Plan
+    from slimbake.project import Project
     from slimbake.proof.oracle import Oracle
     from slimbake.proof.propose import Layer
     from slimbake.proof.search import Found, Step
@@ -95,21 +94,22 @@ def command(
     from slimbake.proof.subjects import subjects
     from slimbake.proof.text import catalogue_text, catalogue_with
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     chosen = select(plan, services)
-    layers = _layers(manifest, plan, chosen, only, packages)
-    root = manifest.file.parent
+    layers = _layers(project, chosen, only, packages)
+    root = project.root
     recipes = {name: plan.target(name).recipe for name in chosen}
     starts = {
         name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()
     }
     options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
-    with subjects(manifest, chosen, say, install_engine) as found:
+    with subjects(project, chosen, say, install_engine) as found:
         oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
         with _shown(oracle) as tell:
             result = search(oracle, layers, starts, options, tell, say)
     if len(chosen) == 1:
-        keep_smallest(manifest, chosen[0], result.after)
+        keep_smallest(project, chosen[0], result.after)
     if write:
         own = root / OWN
         before = own.read_text("utf-8") if own.is_file() else ""
@@ -123,18 +123,17 @@ def command(
 
 
 def _layers(
-    manifest: Manifest,
-    plan: Plan,
+    project: Project,
     chosen: tuple[str, ...],
     only: tuple[str, ...],
     packages: tuple[str, ...],
 ) -> tuple[Layer, ...]:
     """The layers of packages that these services stand on; others that stand there too are named."""
     from slimbake.errors import UsageError
-    from slimbake.lock import locked
+    from slimbake.lock import locked_pins
     from slimbake.proof.propose import Layer
 
-    pins = locked(manifest)
+    plan, pins = project.plan, locked_pins(project.fleet, project.locks)
     stands = {
         service.service: [t.name for t in plan.held((service.service,))]
         for service in plan.services

@@ -35,7 +35,7 @@ def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     found = engine.setup(install_engine, say)
     click.echo(f"engine {found.version}, {found.store} store, buildx {engine.dotted(found.buildx)}")
     if file.is_file():
-        _, plan = read(file)
+        plan = read(file).plan
         for external in resolve(
             plan.externals, plan.python, found, machine(), say, install_engine
         ).resolved:

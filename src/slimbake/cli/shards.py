@@ -10,12 +10,12 @@ from slimbake.build.command import Options
 from slimbake.build.release import Release
 from slimbake.build.sharded import released
 from slimbake.cli.common import print_json, say
-from slimbake.config.model import Manifest
 from slimbake.console import tables as report
+from slimbake.project import Project
 
 
 def bake_in_shards(
-    manifest: Manifest,
+    project: Project,
     services: tuple[str, ...],
     options: Options,
     names: Release,
@@ -28,7 +28,7 @@ def bake_in_shards(
     shards, nodes, builder = where
     turns = nodes or (builder,)
     images = released(
-        manifest,
+        project,
         services,
         options,
         names,

@@ -136,7 +136,7 @@ def _sources(
             yield opened(address(name), platform)
     if names and not services:
         return
-    _, plan = read(file)
+    plan = read(file).plan
     references = images(plan, registry, tag)
     chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":

@@ -33,15 +33,16 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
     from slimbake.host.files import write_atomically
     from slimbake.proof.subjects import without_passes
 
-    manifest, plan = read(file)
-    root = manifest.file.parent
+    project = read(file)
+    plan = project.plan
+    root = project.root
     smokes = {t.service: t for t in plan.targets if t.kind == "smoke"}
     chosen = tuple(name for name in select(plan, services, variant) if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(
             f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest"
         )
-    with prepared(manifest, chosen, say) as ready:
+    with prepared(project, chosen, say) as ready:
         plan = ready.plan
         if not record:
             bake.bake(plan, chosen, root, ready.around, Options())

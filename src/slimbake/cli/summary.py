@@ -43,7 +43,7 @@ def command(
     from slimbake.ci.report import text
     from slimbake.ci.summary import summary
 
-    _, plan = read(file)
+    plan = read(file).plan
     selected, unchanged = _jobs(jobs)
     made = summary(plan, selected, unchanged, files.records(records), files.known(known))
     if write:

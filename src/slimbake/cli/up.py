@@ -27,7 +27,7 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     """
     from slimbake.deploy import containers
 
-    _, plan = read(file)
+    plan = read(file).plan
     started = containers.up(plan, select(plan, services), images(plan, registry, tag), say)
     commands = [service.service for service in plan.services if service.port is None]
     running = ", ".join(service.service for service in started) or "nothing"

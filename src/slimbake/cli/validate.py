@@ -13,8 +13,9 @@ from slimbake.cli.common import manifest_option, read
 @manifest_option
 def command(file: Path) -> None:
     """Read and check the manifest and every file that it names; all problems at once."""
-    manifest, plan = read(file)
+    project = read(file)
+    written, targets = project.asked, len(project.plan.targets)
     click.echo(
-        f"{file.name}: {len(manifest.services)} services, {len(manifest.bases)} bases,"
-        f" {len(plan.targets)} targets"
+        f"{file.name}: {len(written.services)} services, {len(written.bases)} bases,"
+        f" {targets} targets"
     )

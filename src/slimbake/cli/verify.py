@@ -58,7 +58,8 @@ def command(
     from slimbake.checks.verify import Limit, verify
     from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     having = [service.service for service in plan.services if service.verify]
     chosen = tuple(name for name in select(plan, services, variant) if services or name in having)
     if missing := [name for name in chosen if name not in having]:
@@ -76,7 +77,7 @@ def command(
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
     found = []
     for service in chosen:
-        verdict = verify(plan, service, names[service], manifest.file.parent, limits)
+        verdict = verify(plan, service, names[service], project.root, limits)
         found.append(verdict)
         say(_line(verdict)) if as_json else click.echo(_line(verdict))
         for line in verdict.error.splitlines():

@@ -25,9 +25,9 @@ def bake_and_watch(
     registry = names.registry
 
     def build(chosen: tuple[str, ...]) -> None:
-        manifest, plan = read(file)
-        names_now = replace(names, registry=registry or plan.registry)
-        print_released(release(manifest, chosen, options, names_now, say), as_json)
+        project = read(file)
+        names_now = replace(names, registry=registry or project.plan.registry)
+        print_released(release(project, chosen, options, names_now, say), as_json)
 
     changes = changes_of(root)
     next(changes)  # from here on no edit is missed

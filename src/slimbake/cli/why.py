@@ -37,7 +37,8 @@ def command(
     from slimbake.inside.ledger import Entry
     from slimbake.proof.why import ledgers, why
 
-    manifest, plan = read(file)
+    project = read(file)
+    plan = project.plan
     named = images(plan, registry, tag)
     found = {name: why(ledgers(named[name]), path) for name in select(plan, services)}
     found = {name: files for name, files in found.items() if files}
@@ -51,7 +52,7 @@ def command(
         return
     if not found:
         raise NothingSelected(f"no pass removed or changed {path} in these images")
-    known = {each.name: each for each in catalogue(manifest.file.parent)}
+    known = {each.name: each for each in catalogue(project.root)}
     by_pass: dict[tuple[str, str], list[str]] = {}
     entries: dict[tuple[str, str], dict[str, Entry]] = {}
     for name, files in found.items():

@@ -9,8 +9,6 @@ from slimbake.config.model import Manifest
 from slimbake.config.read import Reader
 from slimbake.config.rules import rules
 from slimbake.config.structure import structure
-from slimbake.fleet.exports import exporting
-from slimbake.fleet.variants import expanded
 
 __all__ = ["manifest"]
 
@@ -24,4 +22,4 @@ def manifest(path: Path) -> Manifest:
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
-    return exporting(expanded(result))
+    return result

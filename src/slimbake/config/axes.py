@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED, SMOKE
+from slimbake.config.naming import INDEX, base_layer, derived
 from slimbake.config.places import KeyPath
 from slimbake.config.report import Report, near
-from slimbake.fleet.variants import INDEX, derived
 
 Raw = dict[str, Any]
 
@@ -53,12 +53,19 @@ def axes(raw: Raw, report: Report) -> None:
 
 def copies(raw: Raw) -> Iterator[str]:
     """The targets of all variants but the first."""
+    yield from map(base_layer, copied_bases(raw))
     for entry in _entries(raw):
-        for variant in _axis(entry, raw)[1:]:
-            name = derived(entry.name, variant)
-            yield f"base-{name}" if entry.kind == "bases" else name
+        for variant in _axis(entry, raw)[1:] if entry.kind == "services" else ():
+            yield (name := derived(entry.name, variant))
             if "smoke" in entry.raw:
                 yield f"{name}{SMOKE}"
+
+
+def copied_bases(raw: Raw) -> Iterator[str]:
+    """The names of the bases that are made for all variants but the first."""
+    for entry in _entries(raw):
+        for variant in _axis(entry, raw)[1:] if entry.kind == "bases" else ():
+            yield derived(entry.name, variant)
 
 
 def _entries(raw: Raw) -> Iterator[_Entry]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from slimbake.config.axes import copies
-from slimbake.config.model import Base, Manifest
+from slimbake.config.axes import copied_bases
+from slimbake.config.model import BaseEntry, Manifest
+from slimbake.config.naming import EXPORT, ONNX, derived
 from slimbake.config.places import KeyPath
 from slimbake.config.report import Report
 from slimbake.config.torch import requires_torch
-from slimbake.fleet.exports import EXPORT, ONNX
-from slimbake.fleet.variants import derived
 
 Raw = dict[str, Any]
 
@@ -84,7 +83,7 @@ def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
     base.
     """
     bases: Raw = raw.get("bases", {})
-    copied = {name.removeprefix("base-") for name in copies(raw) if name.startswith("base-")}
+    copied = set(copied_bases(raw))
     for base in dict.fromkeys(raw["services"][each.service].get("base") for each in asked):
         if base not in bases:
             continue
@@ -167,7 +166,7 @@ def without_export(manifest: Manifest, report: Report) -> None:
             )
 
 
-def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
+def _elsewhere(base: BaseEntry, bases: Mapping[str, BaseEntry]) -> str:
     """A hint to a base that models are exported on."""
     below: list[str] = []
     while (name := base.extends or "") in bases and name not in below:  # a circle has been reported
@@ -179,5 +178,5 @@ def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
     return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
 
 
-def _exports(base: Base) -> bool:
+def _exports(base: BaseEntry) -> bool:
     return requires_torch((base.requirements, *(variant.requirements for variant in base.variants)))

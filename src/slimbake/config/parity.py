@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from slimbake.config.model import Parity, Service, Variant
 from slimbake.config.places import KeyPath
 from slimbake.config.report import RefusedError, Report
 from slimbake.config.words import Word
@@ -61,23 +60,6 @@ def limits(said: Raw) -> tuple[tuple[str, float], ...]:
     numbers = ((key, said[key]) for key in LIMITS if key in said)
     return tuple(
         (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
-    )
-
-
-def together(service: Service, own: Variant) -> Parity | None:
-    """What a variant of a service is held to: its own, key by key before the service's.
-
-    A check that only another variant is measured with is kept without texts: it is no code of this
-    one either.
-    """
-    told = [each for each in (own.parity, service.parity) if each]
-    others = [variant.parity for variant in service.variants if variant.parity]
-    check = next((each.check for each in (*told, *others) if each.check), "")
-    if not check:
-        return None
-    merged = {key: value for each in reversed(told) for key, value in each.limits}
-    return Parity(
-        check, next((each.texts for each in told if each.texts), ""), tuple(merged.items())
     )
 
 

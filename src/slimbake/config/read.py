@@ -8,19 +8,19 @@ from typing import Any
 from slimbake.config.files import Repository
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
-    Base,
+    BaseEntry,
     Budget,
-    Compression,
-    External,
+    CompressionEntry,
+    ExternalEntry,
     Manifest,
     Pairs,
     Parity,
     Precision,
     Requirements,
     Secret,
-    Service,
-    Variant,
-    Weights,
+    ServiceEntry,
+    VariantEntry,
+    WeightsEntry,
 )
 from slimbake.config.parity import limits, refuse_texts
 from slimbake.config.places import KeyPath
@@ -57,11 +57,11 @@ class Reader:
             layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
             torch=raw.get("torch"),
             packages=raw.get("packages"),
-            compression=Compression(**raw.get("compression", {})),
+            compression=CompressionEntry(**raw.get("compression", {})),
             optimize=optimize(raw),
             ci=ci(raw.get("ci", {})),
             externals=tuple(
-                External(name, external["image"])
+                ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
                 if "image" in external
             ),
@@ -75,8 +75,8 @@ class Reader:
             without_export(made, self._report)
         return made
 
-    def _base(self, name: str, raw: Raw) -> Base:
-        return Base(
+    def _base(self, name: str, raw: Raw) -> BaseEntry:
+        return BaseEntry(
             name=name,
             extends=raw.get("extends"),
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
@@ -86,9 +86,9 @@ class Reader:
             variants=self._variants(raw, ("bases", name, "variants"), ""),
         )
 
-    def _variants(self, raw: Raw, at: KeyPath, folder: str) -> tuple[Variant, ...]:
+    def _variants(self, raw: Raw, at: KeyPath, folder: str) -> tuple[VariantEntry, ...]:
         return tuple(
-            Variant(
+            VariantEntry(
                 name=name,
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
@@ -102,13 +102,13 @@ class Reader:
             for name, variant in raw.get("variants", {}).items()
         )
 
-    def _service(self, name: str, raw: Raw) -> Service:
+    def _service(self, name: str, raw: Raw) -> ServiceEntry:
         at: KeyPath = ("services", name)
         # Without a context nothing can be said about what lies in it.
         context = self._folder(raw, at, "context")
         has = raw if context is not None else {}
         folder = context or ""
-        return Service(
+        return ServiceEntry(
             name=name,
             context=folder,
             base=raw.get("base"),
@@ -195,13 +195,13 @@ class Reader:
             self._report.value((*at, "file"), error.message, error.hint)
         return Secret(id_, "file", name)
 
-    def _weights(self, raw: Raw | None, at: KeyPath) -> Weights | None:
+    def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
         if not raw:
             return None
         if "package" in raw:
-            return Weights("package", raw["package"])
+            return WeightsEntry("package", raw["package"])
         folder = self._folder(raw, at, "path")
-        return Weights("path", folder) if folder is not None else None
+        return WeightsEntry("path", folder) if folder is not None else None
 
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):

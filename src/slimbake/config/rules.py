@@ -11,6 +11,7 @@ from slimbake.config.axes import copies
 from slimbake.config.graph import bases, cycles
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
+from slimbake.config.naming import base_layer
 from slimbake.config.parity import parity
 from slimbake.config.places import KeyPath
 from slimbake.config.report import Report, near
@@ -57,7 +58,7 @@ def rules(raw: Raw, report: Report) -> None:
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
-        *(f"base-{name}" for name in raw.get("bases", {})),
+        *map(base_layer, raw.get("bases", {})),
         *services,
         *smokes,
         *copies(raw),
@@ -238,7 +239,7 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
     base = service.get("base")
     linked = {
         "target:inside": "inside",
-        f"target:base-{base}" if base else "target:runtime": "base",
+        f"target:{base_layer(base)}" if base else "target:runtime": "base",
     }
     for name, value in service["contexts"].items():
         path = (*at, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from slimbake.config.model import Base, Manifest, Requirements, Service
+from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.config.places import KeyPath
 from slimbake.config.report import Report
 from slimbake.config.specs import name_of
@@ -16,12 +16,16 @@ def without_torch(manifest: Manifest, report: Report) -> None:
     A variant may leave it to what it stands on.
     """
     bases = {base.name: base for base in manifest.bases}
-    entries: tuple[Base | Service, ...] = (*manifest.bases, *manifest.services)
+    entries: tuple[BaseEntry | ServiceEntry, ...] = (*manifest.bases, *manifest.services)
     for entry in entries:
-        kind = "bases" if isinstance(entry, Base) else "services"
+        kind = "bases" if isinstance(entry, BaseEntry) else "services"
         path = (kind, entry.name)
         below = list(_below(entry, bases))
-        if entry.torch and not requires_torch([entry.requirements]):
+        if (
+            isinstance(entry, BaseEntry)
+            and entry.torch
+            and not requires_torch([entry.requirements])
+        ):
             _told((*path, "torch"), entry.torch, kind[:-1], report)
         for variant in entry.variants:
             if variant.torch and not requires_torch(
@@ -30,8 +34,8 @@ def without_torch(manifest: Manifest, report: Report) -> None:
                 _told((*path, "variants", variant.name, "torch"), variant.torch, kind[:-1], report)
 
 
-def _below(entry: Base | Service, bases: dict[str, Base]) -> Iterator[Requirements]:
-    name = entry.extends if isinstance(entry, Base) else entry.base
+def _below(entry: BaseEntry | ServiceEntry, bases: dict[str, BaseEntry]) -> Iterator[Requirements]:
+    name = entry.extends if isinstance(entry, BaseEntry) else entry.base
     seen = set()  # a circle has been reported
     while name in bases and name not in seen:
         seen.add(name)

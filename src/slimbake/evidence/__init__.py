@@ -8,23 +8,21 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from slimbake import inside
-from slimbake.catalogue.model import Applied
+from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.config.model import Base, Manifest, Optimize, Service
+from slimbake.config.model import Optimize
 from slimbake.config.report import near
 from slimbake.errors import UsageError
-from slimbake.evidence.model import Evidence, Question, parse, stale
-from slimbake.fleet.platforms import of_bases, of_service
-from slimbake.fleet.sources import origin, weights_sources
-from slimbake.lock import SYSTEM
-from slimbake.lock.text import parse_pins
-from slimbake.plan.exports import PROGRAMS, settings
-from slimbake.plan.origin import lock_digest
+from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
+from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.lock.locks import Locks
+from slimbake.lock.text import lock_digest
 
-FOLDER = "evidence"
+EVIDENCE = "evidence"  # the folder, relative to the root
 # of how a layer without passes is made from its locks: another one makes all evidence stale
 _LAYER = "1"
 
@@ -42,64 +40,89 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What layers carry, by the name of their lock; and what they would, were its evidence fresh."""
+class Answer:
+    """What evidence has to answer for one layer of packages, and what it says."""
 
-    passes: Mapping[str, tuple[Applied, ...]]
-    dropped: tuple[Dropped, ...]
+    question: Question
+    wanted: Optimize  # the layer's own and the fleet's
+    evidence: Evidence | None
 
+    def stale(self, each: Pass) -> str:
+        """Why the evidence does not answer for a pass any more; "" while it does."""
+        return stale_evidence(self.question, self.evidence, each)
 
-def carried(manifest: Manifest, locks: Mapping[str, str]) -> Carried:
-    """Decide for every layer of a settled manifest. `locks`: lock file -> its text.
-
-    Raises UsageError where `optimize` leaves out what is no pass, ManifestError for faults of
-    `passes.yaml`.
-    """
-    root = manifest.file.parent
-    if not (root / FOLDER).is_dir():  # nothing was ever proven here
-        return Carried({}, ())
-    known = catalogue(root)
-    _left_out(manifest, {each.name for each in known})
-    passes: dict[str, tuple[Applied, ...]] = {}
-    dropped: list[Dropped] = []
-    for question, wanted in questions(manifest, locks):
-        if wanted.none:
-            continue
-        evidence = committed(root, question.layer)
-        carries = []
-        for each in known:
-            found = evidence.passes.get(each.name) if evidence else None
-            if found is None or found.verdict != "proven" or each.name in wanted.without:
-                continue
-            why = (
-                f"{', '.join(question.unchecked)} has no smoke"
-                if question.unchecked
-                else stale(question, evidence, each)
-            )
-            applied = each.applied(question.pins)
-            if why:
-                dropped.append(Dropped(question.layer, each.name, why))
-            elif applied:
-                carries.append(applied)
-        if carries:
-            passes[question.layer] = tuple(sorted(needed(carries), key=lambda each: each.name))
-    return Carried(passes, tuple(dropped))
+    def proven(self, each: Pass) -> bool:
+        """Whether the evidence says that a pass holds, stale or not."""
+        found = self.evidence.passes.get(each.name) if self.evidence else None
+        return found is not None and found.verdict == "proven"
 
 
-def _left_out(manifest: Manifest, known: Collection[str]) -> None:
-    own = (
-        *(base.optimize for base in manifest.bases),
-        *(service.optimize for service in manifest.services),
-    )
-    for name in (name for optimize in (manifest.optimize, *own) for name in optimize.without):
+@dataclass(frozen=True)
+class FleetEvidence:
+    """The evidence of a fleet as it is committed, read when it is first asked for."""
+
+    fleet: Fleet
+    locks: Locks
+
+    @cached_property
+    def catalogue(self) -> tuple[Pass, ...]:
+        """Every pass that is known. Raises ManifestError for faults of `passes.yaml`."""
+        return catalogue(self.fleet.root)
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """Of each layer of packages. Raises UsageError for a file that is no evidence."""
+        asked = _questions(self.fleet, self.locks)
+        return tuple(Answer(q, wanted, committed(self.fleet.root, q.layer)) for q, wanted in asked)
+
+    @cached_property
+    def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
+        if not (self.fleet.root / EVIDENCE).is_dir():  # nothing was ever proven here
+            return {}, ()
+        _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
+        passes: dict[str, tuple[Applied, ...]] = {}
+        dropped: list[Dropped] = []
+        for answer in self.answers if not self.fleet.optimize.none else ():
+            carries = []
+            for each in self.catalogue if not answer.wanted.none else ():
+                if not answer.proven(each) or each.name in answer.wanted.without:
+                    continue
+                unchecked = answer.question.unchecked
+                why = f"{', '.join(unchecked)} has no smoke" if unchecked else answer.stale(each)
+                applied = each.applied(answer.question.pins)
+                if why:
+                    dropped.append(Dropped(answer.question.layer, each.name, why))
+                elif applied:
+                    carries.append(applied)
+            if carries:
+                kept = sorted(needed_passes(carries), key=lambda each: each.name)
+                passes[answer.question.layer] = tuple(kept)
+        return passes, tuple(dropped)
+
+    @property
+    def passes(self) -> Mapping[str, tuple[Applied, ...]]:
+        """What layers carry, by name.
+
+        Raises UsageError where `optimize` leaves out what is no pass, and as the others do.
+        """
+        return self._decided[0]
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What they would carry, were its evidence fresh. Raises as `passes`."""
+        return self._decided[1]
+
+
+def _refuse_unknown(fleet: Fleet, known: Collection[str]) -> None:
+    own = [base.optimize for base in fleet.bases] + [each.optimize for each in fleet.services]
+    for name in (name for optimize in (fleet.optimize, *own) for name in optimize.without):
         if name not in known:
             hint = near(name, known) or "`slimbake passes` lists them"
-            raise UsageError(
-                f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint
-            )
+            file = fleet.manifest.file.name
+            raise UsageError(f"{file}: `optimize` leaves out '{name}', which is no pass", hint)
 
 
-def needed(carries: Collection[Applied]) -> Iterator[Applied]:
+def needed_passes(carries: Collection[Applied]) -> Iterator[Applied]:
     """Passes less those that strip less of what another one strips: each would read and write every
     file.
     """
@@ -117,124 +140,65 @@ def committed(root: Path, layer: str) -> Evidence | None:
     """The evidence of a layer as it lies in the repository, None where there is none. Raises
     UsageError for no such.
     """
-    file = root / FOLDER / f"{layer}.json"
+    file = root / EVIDENCE / f"{layer}.json"
     if not file.is_file():
         return None
-    if found := parse(file.read_text("utf-8")):
+    if found := parse_evidence(file.read_text("utf-8")):
         return found
     raise UsageError(
-        f"{FOLDER}/{file.name} cannot be read as evidence: a merge, or another version of"
+        f"{EVIDENCE}/{file.name} cannot be read as evidence: a merge, or another version of"
         " slimbake?",
         "take it from Git again, or remove it and run `slimbake prove`",
     )
 
 
-def questions(manifest: Manifest, locks: Mapping[str, str]) -> Iterator[tuple[Question, Optimize]]:
-    """What evidence has to answer for each layer of packages of a settled manifest, and what is
-    wanted of it.
-    """
-    bases = {base.name: base for base in manifest.bases}
-    on: dict[str, list[Service]] = {}
-    for service in manifest.services:
-        for base in _below(service, bases):
-            on.setdefault(base.name, []).append(service)
-    checks = {
-        service.name: _check(service, manifest, locks)
-        for service in manifest.services
-        if service.smoke
-    }
-    platforms = of_bases(manifest)
-    entries: list[Base | Service] = [
-        *manifest.bases,
-        *(s for s in manifest.services if s.dockerfile is None),
-    ]
-    for entry in entries:
-        standing = on.get(entry.name, []) if isinstance(entry, Base) else [entry]
-        if standing and _lock(entry) in locks:
-            built_for = (
-                platforms[entry.name] if isinstance(entry, Base) else of_service(entry, manifest)
-            )
-            chain = (entry, *_below(entry, bases))
-            yield (
-                _question(chain, built_for, standing, checks, manifest, locks),
-                _wanted(entry.optimize, manifest),
-            )
+def _questions(fleet: Fleet, locks: Locks) -> Iterator[tuple[Question, Optimize]]:
+    """What evidence has to answer for each layer of packages, and what is wanted of it."""
+    checks = {each.name: _check(each, fleet, locks) for each in fleet.services if each.smoke}
+    own = (service for service in fleet.services if service.dockerfile is None)
+    every: tuple[Base | Service, ...] = (*fleet.bases, *own)
+    for each in every:
+        if each.layer.services and locks.text(each.layer.lock) is not None:
+            yield _question(each.layer, checks, fleet, locks), _wanted(each.optimize, fleet)
 
 
-def _wanted(own: Optimize, manifest: Manifest) -> Optimize:
-    fleet = manifest.optimize
-    return Optimize(none=own.none or fleet.none, without=(*own.without, *fleet.without))
+def _wanted(own: Optimize, fleet: Fleet) -> Optimize:
+    whole = fleet.optimize
+    return Optimize(none=own.none or whole.none, without=(*own.without, *whole.without))
 
 
-def _below(entry: Base | Service, bases: Mapping[str, Base]) -> tuple[Base, ...]:
-    """The bases that something stands on, the nearest first."""
-    found: list[Base] = []
-    name = entry.base if isinstance(entry, Service) else entry.extends
-    while name:
-        found.append(bases[name])
-        name = found[-1].extends
-    return tuple(found)
-
-
-def _lock(entry: Base | Service) -> str:
-    return f"base-{entry.name}.txt" if isinstance(entry, Base) else f"{entry.name}.txt"
-
-
-def _system(entry: Base | Service) -> str:
-    return _lock(entry).removesuffix(".txt") + f"{SYSTEM}.txt"
-
-
-def _question(
-    chain: tuple[Base | Service, ...],
-    platforms: tuple[str, ...],
-    standing: list[Service],
-    checks: Mapping[str, str],
-    manifest: Manifest,
-    locks: Mapping[str, str],
-) -> Question:
-    """Of the layer of the first of a chain."""
-    texts = tuple(
-        locks[name] for entry in chain for name in (_lock(entry), _system(entry)) if name in locks
-    )
+def _question(layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks) -> Question:
+    names = (name for each in reversed(layer.closure) for name in (each.lock, each.system_lock))
+    texts = (text for name in names if (text := locks.text(name)) is not None)
     return Question(
-        layer=_lock(chain[0]).removesuffix(".txt"),
-        pins=tuple((pin.name, pin.version) for pin in parse_pins(locks[_lock(chain[0])])),
-        inputs=_digest(_LAYER, manifest.python, lock_digest(texts)),
-        platforms=platforms,
-        checks={
-            service.name: checks[service.name] for service in standing if service.name in checks
-        },
-        unchecked=tuple(service.name for service in standing if service.name not in checks),
+        layer=layer.name,
+        pins=tuple((pin.name, pin.version) for pin in locks.pins(layer.lock)),
+        inputs=_digest(_LAYER, fleet.python, lock_digest(texts)),
+        platforms=layer.platforms,
+        checks={name: checks[name] for name in layer.services if name in checks},
+        unchecked=tuple(name for name in layer.services if name not in checks),
     )
 
 
-def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> str:
+def _check(service: Service, fleet: Fleet, locks: Locks) -> str:
     """Changes with what a service is checked by, and with its weights and packages; not with its
     code.
     """
-    context = manifest.file.parent / service.context
+    context = fleet.root / service.context
     files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [_content(context / name) if name else b"" for name in files]
-    sources, weights = weights_sources(manifest), service.weights
-    name = sources[origin(weights)].name if weights else ""
-    texts = [locks.get(name, "") for name in (f"{service.name}.txt", f"weights-{name}.txt")]
-    texts += [text for text in (locks.get(_system(service)),) if text]
+    weights = service.weights
+    texts = [locks.text(service.layer.lock) or ""]
+    texts.append((locks.text(weights.layer.lock) or "") if weights else "")
+    texts += [text for text in (locks.text(service.layer.system_lock),) if text]
     if weights and weights.export:
         precision = weights.export.precision
-        texts += [
-            json.dumps(settings(precision), sort_keys=True),
-            locks.get(f"base-{weights.export.base}.txt", ""),
-        ]
-        calibration = (
-            manifest.file.parent / precision.calibration if precision.calibration else None
-        )
-        # What exports decides about the model as much as what is exported: all of it, as its step
-        # mounts it.
-        contents += [
-            _content(each)
-            for each in (calibration, *(inside.FOLDER / name for name in PROGRAMS))
-            if each
-        ]
+        texts.append(json.dumps(precision.settings(), sort_keys=True))
+        texts.append(locks.text(weights.export.base.lock) or "")
+        if precision.calibration:
+            contents.append(_content(fleet.root / precision.calibration))
+        # What exports decides about the model as much as what is exported.
+        contents += [_content(inside.FOLDER / name) for name in inside.EXPORT_PROGRAMS]
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 
 

@@ -71,7 +71,7 @@ def _short(finding: Finding) -> dict[str, Any]:
     return {key: value for key, value in asdict(finding).items() if value not in ("", None)}
 
 
-def parse(text: str) -> Evidence | None:
+def parse_evidence(text: str) -> Evidence | None:
     """Read a file of evidence; what is none, or of another format, proves nothing."""
     try:
         told = json.loads(text)
@@ -95,7 +95,7 @@ class Question:
     unchecked: tuple[str, ...] = ()  # services on it that have none
 
 
-def stale(question: Question, evidence: Evidence | None, each: Pass) -> str:
+def stale_evidence(question: Question, evidence: Evidence | None, each: Pass) -> str:
     """Why evidence does not answer for a pass any more; "" while it does."""
     if evidence is None or each.name not in evidence.passes:
         return "it was never tried"

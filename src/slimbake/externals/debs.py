@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from slimbake import docker, inside
-from slimbake.config.model import Manifest
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve
-from slimbake.fleet.sources import externals
+from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb, text
 
@@ -35,7 +34,7 @@ COPY --from=step /out /
 class Apt:
     """Where Debian's mirror is asked, whatever this machine itself runs."""
 
-    manifest: Manifest
+    fleet: Fleet
     machine: Machine
     say: Callable[[str], None]
 
@@ -58,13 +57,9 @@ class Apt:
         )
 
     def _run(self, words: Sequence[str], files: Mapping[str, str], take: Callable[[Path], T]) -> T:
-        wanted = tuple(
-            external for external in externals(self.manifest) if external.name == "python"
-        )
-        found = resolve(
-            wanted, self.manifest.python, setup(False, self.say), self.machine, self.say
-        )
-        command = json.dumps([f"python{self.manifest.python}", "/inside/debs.py", *words])
+        wanted, python = (self.fleet.external("python"),), self.fleet.python
+        found = resolve(wanted, python, setup(False, self.say), self.machine, self.say)
+        command = json.dumps([f"python{python}", "/inside/debs.py", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from slimbake.config.model import External
 from slimbake.docker.engine import Absent, Engine, advice, dotted, find
 from slimbake.externals.resolve import STANDINS, look, uv_version
+from slimbake.fleet.model import External
 from slimbake.host.machine import Machine, machine
 from slimbake.host.pip import without_credentials
 
@@ -125,14 +125,14 @@ def _externals(facts: Facts) -> Iterator[Row]:
     for external, where in facts.externals:
         check = f"external {external.name}"
         if where:
-            yield Row(check, "ok", f"{external.image}, in the {where}")
+            yield Row(check, "ok", f"{external.reference}, in the {where}")
         elif isinstance(facts.engine, Absent):
-            yield Row(check, "warn", f"{external.image}: not asked for, without an engine")
+            yield Row(check, "warn", f"{external.reference}: not asked for, without an engine")
         elif external.name in STANDINS:
             yield Row(
                 check,
                 "warn",
-                f"{external.image} cannot be reached: a stand-in is used",
+                f"{external.reference} cannot be reached: a stand-in is used",
                 "images made with it are for this machine only; for others make the registry"
                 " reachable",
             )
@@ -140,7 +140,7 @@ def _externals(facts: Facts) -> Iterator[Row]:
             yield Row(
                 check,
                 "fail",
-                f"{external.image} cannot be reached, and slimbake has no stand-in for it",
+                f"{external.reference} cannot be reached, and slimbake has no stand-in for it",
                 "make its registry reachable, or bring the image in: docker load",
             )
     needed = any(external.name == "python" and not where for external, where in facts.externals)

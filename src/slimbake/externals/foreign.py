@@ -11,13 +11,15 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from slimbake.config.model import Requirements
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
+from slimbake.fleet.model import Layer
 from slimbake.host import process
 from slimbake.host.machine import Machine
 from slimbake.images import this_platform
 from slimbake.inside.fetch import FetchError, download, opener
-from slimbake.lock.model import Family, Layer
+from slimbake.lock.model import Family
 from slimbake.lock.platforms import MACHINES
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -61,7 +63,9 @@ def uv_program(version: str, platform: str, here: Machine, target: Path) -> None
     """
     from slimbake.lock.uv import Uv
 
-    wanted = Family((Layer("uv", "", (f"uv=={version}",), (), platforms=(platform,)),), "")
+    asks = Requirements((f"uv=={version}",))
+    layer = Layer(name="uv", kind="service", lock="uv", platforms=(platform,), asks=asks)
+    wanted = Family((layer,), "")
     with tempfile.TemporaryDirectory(prefix="slimbake-uv-") as name:
         folder = Path(name)
         found = Uv(wanted, folder, "3.11", platform, here, folder).locate([("uv", version)], "uv")[

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from slimbake.config.model import External
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals.foreign import together, uv_program
 from slimbake.externals.standin import LABEL, python_standin, root_digest
 from slimbake.externals.tools import digest as tools_digest
 from slimbake.externals.tools import tools_standin
+from slimbake.fleet.model import External
 from slimbake.host import process
 from slimbake.host.files import state_folder
 from slimbake.host.machine import Machine, machine
@@ -105,7 +105,7 @@ def resolve(
 
 def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, ...]:
     """Where each external can be had, None for one that cannot; nothing is made or pulled."""
-    images = [external.image for external in externals]
+    images = [external.reference for external in externals]
     if not images:
         return ()
     # Only the engine's own builder sees the engine's images.
@@ -145,12 +145,12 @@ def in_registry(image: str) -> Found | None:
 
 
 def _real(external: External, found: Found) -> Resolved:
-    image = external.image
+    image = external.reference
     if found.where == "registry" and "@" not in image:
         image = f"{image}@{found.digest}"
     return Resolved(
         name=external.name,
-        image=external.image,
+        image=external.reference,
         context=f"docker-image://{image}",
         standin=found.standin,
         digest=found.digest,
@@ -166,11 +166,11 @@ def _stand_in(
     install: bool,
     platforms: tuple[str, ...],
 ) -> Resolved:
-    unreachable = f"external {external.name}: {external.image} cannot be reached"
+    unreachable = f"external {external.name}: {external.reference} cannot be reached"
     if external.name not in STANDINS:
         raise SetupError(
             f"{unreachable}, and slimbake has no stand-in for it",
-            f"make its registry reachable, or bring the image in: docker pull {external.image},"
+            f"make its registry reachable, or bring the image in: docker pull {external.reference},"
             " docker load",
         )
     if engine.builder != "docker" and (external.name != "uv" or len(platforms) > 1):
@@ -203,7 +203,7 @@ def _stand_in(
 
 def _replaced(external: External, context: str, digest: str) -> Resolved:
     return Resolved(
-        name=external.name, image=external.image, context=context, standin=True, digest=digest
+        name=external.name, image=external.reference, context=context, standin=True, digest=digest
     )
 
 

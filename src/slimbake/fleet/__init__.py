@@ -1,1 +1,8 @@
-"""fleet."""
+"""The manifest resolved: the only place that knows what things are called. Pure."""
+
+from __future__ import annotations
+
+from slimbake.fleet.model import Fleet, Layer
+from slimbake.fleet.resolve import resolve
+
+__all__ = ["Fleet", "Layer", "resolve"]

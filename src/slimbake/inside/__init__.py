@@ -6,3 +6,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 """Where their sources lie on this machine."""
+
+EXPORT_PROGRAMS = (
+    "export.py",
+    *("export_decoder.py", "export_encoder.py", "export_quantise.py"),
+    *("export_torch.py", "export_weights.py"),
+)
+"""What exports a model: all of it, for every model, since only its files say what its task is."""

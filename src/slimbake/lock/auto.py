@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slimbake.config.model import Base, Manifest, Requirements, Service
-from slimbake.fleet.sources import local_packages, weights_sources
+from slimbake.config.naming import base_layer
+from slimbake.fleet.model import Fleet, Service
 from slimbake.layering.bases import (
     PlannedBase,
     PlannedBases,
@@ -38,44 +38,33 @@ Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
 
 
 def arrange(
-    manifest: Manifest,
-    closures: Closures,
-    weights: Mapping[str, int],
-    previous: PlannedBases | None,
+    fleet: Fleet, closures: Closures, weights: Mapping[str, int], previous: PlannedBases | None
 ) -> PlannedBases:
-    """The layers of a fleet. `weights`: their name -> bytes. `previous`: how it was; what need not
+    """The layers of a fleet. `weights`: their layer -> bytes. `previous`: how it was; what need not
     move stays.
 
     Raises ValueError where no plan keeps the limit.
     """
-    from slimbake.layering.planner import (
-        layer_plan,  # it costs time that a fresh lock need not spend
-    )
-
-    sources = weights_sources(manifest)
+    # The planner costs time that a fresh lock need not spend.
+    from slimbake.layering.planner import layer_plan
 
     def items(service: Service) -> Iterable[Item]:
         for name, pins in _by_name(closures.get(service.name, ())).items():
             # Platforms may differ in the version: what is called the same lies in one layer.
             wheel = max((w.bytes or UNKNOWN for pin in pins for w in pin.wheels), default=UNKNOWN)
             yield Item(name, " ".join(pin.version for pin in pins), int(wheel * UNPACKED), wheel)
-        for package in service.requirements.packages:
+        for package in service.packages:
             yield Item(package.name, "", LOCAL, LOCAL // 4)
         if service.weights:
-            name = f"weights-{sources[service.weights].name}"
+            name = service.weights.layer.name
             yield Item(name, "", weights[name], weights[name], kind="weights")
 
-    found = demand(
-        (service.name, items(service)) for service in manifest.services if _asks(service)
-    )
-    limits = LayerLimits(manifest.layer_limit) if manifest.layer_limit else LayerLimits()
-    return _names(
-        planned_bases(
-            found,
-            layer_plan(found, limits, previous=as_layer_plan(previous) if previous else None),
-            previous,
-        )
-    )
+    asking = (each for each in fleet.services if each.layer.installs or each.weights)
+    found = demand((service.name, items(service)) for service in asking)
+    limit = fleet.manifest.layer_limit
+    limits = LayerLimits(limit) if limit else LayerLimits()
+    before = as_layer_plan(previous) if previous else None
+    return _names(planned_bases(found, layer_plan(found, limits, previous=before), previous))
 
 
 def _by_name(pins: Iterable[Pin]) -> dict[str, list[Pin]]:
@@ -95,13 +84,13 @@ def _names(found: PlannedBases) -> PlannedBases:
     )
 
 
-def installing(manifest: Manifest, found: PlannedBases | None) -> tuple[PlannedBase, ...]:
+def installing(fleet: Fleet, found: PlannedBases | None) -> tuple[PlannedBase, ...]:
     """The bases that hold packages, and so have a lock; one for weights holds nothing else."""
-    weights = {f"weights-{source.name}" for source in weights_sources(manifest).values()}
+    weights = {each.layer.name for each in fleet.weights}
     return tuple(base for base in found.bases if not base.items <= weights) if found else ()
 
 
-def cut(manifest: Manifest, found: PlannedBases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
+def cut(fleet: Fleet, found: PlannedBases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
     """The pins of every generated base and every service, by the lock's name.
 
     What needs a package is told within the base's own chain, so that no service's change is one of
@@ -113,12 +102,12 @@ def cut(manifest: Manifest, found: PlannedBases, closures: Closures) -> dict[str
         for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
-    for base in installing(manifest, found):
+    for base in installing(fleet, found):
         own = (pin for name in sorted(base.items) for pin in pins.get(name, ()))
-        locks[f"base-{base.name}"] = tuple(
+        locks[base_layer(base.name)] = tuple(
             replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own
         )
-    weighted = {service.name for service in manifest.services if service.weights}
+    weighted = {service.name for service in fleet.services if service.weights}
     for stand in found.stands:
         shared = held.get(stand.base, frozenset())
         if stand.service in closures or stand.service in weighted:
@@ -148,65 +137,12 @@ def sharers(found: PlannedBases) -> dict[str, tuple[str, ...]]:
     """The services that stand on each base, directly or not, by its lock's name."""
     chains = {stand.service: bases_below(stand.base, found) for stand in found.stands}
     return {
-        f"base-{base.name}": tuple(service for service, chain in chains.items() if base in chain)
+        base_layer(base.name): tuple(name for name, chain in chains.items() if base in chain)
         for base in found.bases
     }
 
 
-def kept(manifest: Manifest, known: PlannedBases) -> PlannedBases:
-    """The layers without services that are gone, and without bases that none of the others stands
-    on.
-    """
-    services = {service.name for service in manifest.services if _asks(service)}
-    stands = tuple(stand for stand in known.stands if stand.service in services)
-    served = {base for stand in stands for base in bases_below(stand.base, known)}
-    return PlannedBases(tuple(base for base in known.bases if base in served), stands)
-
-
-def _asks(service: Service) -> bool:
-    return bool(service.requirements.specs or service.requirements.packages or service.weights)
-
-
-def applied(manifest: Manifest, found: PlannedBases) -> Manifest:
-    """The manifest as if a person had written these bases."""
-    known = kept(manifest, found)
-    local = {package.name: package for package in local_packages(manifest)}
-    weights = {f"weights-{source.name}": each for each, source in weights_sources(manifest).items()}
-    stands = {stand.service: stand for stand in known.stands}
-
-    def asked(items: Iterable[str]) -> Requirements:
-        names = sorted(name for name in items if name not in weights)
-        return Requirements(
-            tuple(name for name in names if name not in local),
-            tuple(local[name] for name in names if name in local),
-        )
-
-    def service(each: Service) -> Service:
-        stand = stands.get(each.name)
-        if stand is None:  # it is newer than the locks, or needs nothing
-            return each
-        own = asked(name for group in stand.own for name in group)
-        return replace(
-            each, base=stand.base or None, requirements=replace(own, files=each.requirements.files)
-        )
-
-    made = (
-        Base(
-            name=base.name,
-            extends=base.parent or None,
-            requirements=asked(base.items),
-            # which of them holds it, if any does, is nothing that the others' wheels depend on
-            torch=manifest.torch,
-            weights=next((weights[name] for name in base.items if name in weights), None),
-        )
-        for base in known.bases
-    )
-    return replace(
-        manifest, bases=tuple(made), services=tuple(service(each) for each in manifest.services)
-    )
-
-
-def text(found: PlannedBases) -> str:
+def layers_text(found: PlannedBases) -> str:
     """The file: a line for each base and each service, so that a change of one is a change of one
     line.
     """
@@ -223,7 +159,7 @@ def text(found: PlannedBases) -> str:
     return '{\n "bases": {\n' + join(rows) + '\n },\n "services": {\n' + join(own) + "\n }\n}\n"
 
 
-def parse(content: str) -> PlannedBases | None:
+def parse_layers(content: str) -> PlannedBases | None:
     """Read the file; None where it is none, or says what cannot be."""
     try:
         found = json.loads(content)

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slimbake.config.model import LocalPackage, Manifest, Weights
 from slimbake.errors import SetupError, UsageError
-from slimbake.fleet.bases import layered, parents_first
-from slimbake.fleet.sources import WeightsSource, origin, weights_sources
+from slimbake.fleet.model import Fleet, Layer, Package, Weights
 from slimbake.layering.cost import item_name as name_of
 from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.lock.auto import UNPACKED
@@ -43,38 +41,30 @@ class Written:
     names: Mapping[Group, str]
 
 
-def written(manifest: Manifest, locks: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> Written:
-    """The layers that a manifest writes: bases from the root up, shared weights, the service's own
+def written(fleet: Fleet, pins: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> Written:
+    """The layers that a fleet has: bases from the root up, shared weights, the service's own
     packages and weights.
 
     A service needs what its bases hold: that is what it asked for by standing on them. Raises
     SetupError where a lock is missing, or the bytes of an item are not known.
     """
-    manifest = layered(manifest)
-    reader = _Reader(manifest.file.parent, locks, measured)
+    reader = _Reader(fleet.root, pins, measured)
     names: dict[Group, str] = {}
-    items: dict[str, tuple[Item, ...]] = {"": ()}  # of each layer by its name
-    below: dict[str, tuple[str, ...]] = {}
-    sources = weights_sources(manifest)
-    for source in sources.values():
-        items[f"weights-{source.name}"] = (reader.weights(source, sources),)
-    for base in (each for each in parents_first(manifest) if not each.exports):
-        name = f"base-{base.name}"
-        items[name] = reader.layer(name, base.requirements.packages)
-        if base.weights:
-            items[name] += items[f"weights-{sources[base.weights].name}"]
-        below[base.name] = (*(below[base.extends] if base.extends else ()), name)
+    items: dict[str, tuple[Item, ...]] = {
+        each.layer.name: (reader.weights(each),) for each in fleet.weights
+    }
+    for base in fleet.bases:
+        if base.layer.kind != "export":
+            held = items[base.weights.layer.name] if base.weights else ()
+            items[base.layer.name] = (*reader.layer(base.layer, base.packages), *held)
     chains, images = [], []
-    for service in manifest.services:
-        items[service.name] = reader.layer(service.name, service.requirements.packages)
-        order = [*(below[service.base] if service.base else ()), service.name]
-        held = {item.key for name in order for item in items[name]}
-        if service.weights and items[f"weights-{sources[service.weights].name}"][0].key not in held:
-            source = sources[service.weights]
+    for service in fleet.services:
+        items[service.name] = reader.layer(service.layer, service.packages)
+        order = [layer.name for layer in service.layer.closure]
+        if service.weights and not service.holds_weights_below:
             # What several services use lies below what only one has, as in plan.model.Recipe.
-            order.insert(
-                len(order) - 1 if source.users > 1 else len(order), f"weights-{source.name}"
-            )
+            place = len(order) - 1 if service.weights.shared else len(order)
+            order.insert(place, service.weights.layer.name)
         groups = {
             name: frozenset(item.key for item in items[name]) for name in order if items[name]
         }
@@ -110,25 +100,20 @@ class _Reader:
         self.root, self.locks, self.measured = root, locks, measured
         self.unknown: set[str] = set()
 
-    def layer(self, name: str, packages: Iterable[LocalPackage]) -> tuple[Item, ...]:
+    def layer(self, layer: Layer, packages: Iterable[Package]) -> tuple[Item, ...]:
         """The items of one layer: its pins and its local packages."""
-        return (*map(self._item, self.locks.get(name, ())), *map(self._local, packages))
+        return (*map(self._item, self.locks.get(layer.name, ())), *map(self._local, packages))
 
-    def weights(self, source: WeightsSource, sources: Mapping[Weights, WeightsSource]) -> Item:
+    def weights(self, weights: Weights) -> Item:
         """A model's weights, as the layer that holds them."""
-        name = f"weights-{source.name}"
-        if export := source.weights.export:
-            below = self.weights(sources[origin(source.weights)], sources)
-            share = BITS[export.precision.type] / BITS["fp32"]
-            return replace(
-                below,
-                name=name,
-                version="",
-                host=int(below.host * share),
-                registry=int(below.registry * share),
-            )
-        if source.weights.source == "path":
-            host = _folder(self.root / source.weights.value)
+        name = weights.layer.name
+        if weights.export and weights.origin:
+            below = self.weights(weights.origin)
+            share = BITS[weights.export.precision.type] / BITS["fp32"]
+            host, registry = int(below.host * share), int(below.registry * share)
+            return replace(below, name=name, version="", host=host, registry=registry)
+        if weights.source == "path":
+            host = _folder(self.root / weights.value)
             return Item(name, "", host, int(host * WEIGHTS_PACKED), kind="weights")
         pin = self.locks[name][0]
         registry = self._wheel(pin)
@@ -155,7 +140,7 @@ class _Reader:
             self.unknown.add(f"{pin.name}=={pin.version}")
         return max(known, default=0)
 
-    def _local(self, package: LocalPackage) -> Item:
+    def _local(self, package: Package) -> Item:
         measured = (
             value[0] for key, value in self.measured.items() if name_of(key) == package.name
         )

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slimbake.config.specs import name_of, normalised
+from slimbake.fleet.model import Layer
 from slimbake.lock.explain import ResolutionError
-from slimbake.lock.model import Family, Layer
+from slimbake.lock.model import Family
 
 _LINES = 12  # of uv's own words: the rest of a long derivation helps nobody
 _ASKED = 8  # requirements that are named
@@ -31,9 +32,9 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         normalised(word) for word in re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", words)
     }
     asked = [
-        f"  {layer.name} asks for {spec}   ({', '.join(layer.files) or 'in the manifest'})"
+        f"  {layer.name} asks for {spec}   ({', '.join(layer.asks.files) or 'in the manifest'})"
         for layer in culprits
-        for spec in layer.specs
+        for spec in layer.asks.specs
         if name_of(spec) in mentioned
     ]
     if more := asked[_ASKED:]:
@@ -85,8 +86,8 @@ def _culprits(family: Family, resolve: Resolve) -> tuple[bool, tuple[Layer, ...]
         return False
 
     for layer in family.layers:
-        if fails(family.closure(layer.name)):
-            needed = family.closure(layer.name)
+        if fails(layer.closure):
+            needed = layer.closure
             return len(needed) == 1, _fewest(needed, fails)
     return False, _fewest(family.layers, fails)
 
@@ -103,7 +104,7 @@ def _fewest(layers: Sequence[Layer], fails: Callable[[Sequence[Layer]], bool]) -
 def _ways_out(alone: bool, culprits: Sequence[Layer], found: bool) -> str:
     if alone or len(culprits) == 1:
         return f"relax one of the requirements of {culprits[0].name}"
-    bases = [layer.name for layer in culprits if layer.name.startswith("base-")]
+    bases = [layer.name for layer in culprits if layer.kind in ("base", "export")]
     ways = ["relax one of these requirements"]
     if found:
         ways.append(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from slimbake.errors import MANIFEST, SlimbakeError
-from slimbake.lock.model import Family, Layer, Pin
+from slimbake.fleet.model import Layer
+from slimbake.lock.model import Family, Pin
 
 _SHOWN = 6  # chains of one package
 
@@ -27,32 +28,25 @@ class ResolutionError(SlimbakeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Holder:
     """A layer that holds a package, and the ways that lead there: each from a requirement down to
     the package.
     """
 
-    layer: str
+    layer: Layer
     pin: Pin
     chains: tuple[tuple[str, ...], ...]
 
 
-def owners(package: str, family: Family, locked: Locked) -> tuple[Owner, ...]:
+def holders(package: str, family: Family, locked: Locked) -> tuple[Holder, ...]:
     """The layers of a family that hold a package, parents first."""
     found = []
     for layer in family.layers:
         pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
         if pin:
-            known = {
-                p.name: p for part in family.closure(layer.name) for p in locked.get(part.name, ())
-            }
-            found.append(
-                Owner(
-                    layer.name,
-                    pin,
-                    tuple(sorted(_chains(pin, known, ()), key=lambda c: (len(c), c))),
-                )
-            )
+            known = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
+            chains = sorted(_chains(pin, known, ()), key=lambda chain: (len(chain), chain))
+            found.append(Holder(layer, pin, tuple(chains)))
     return tuple(found)
 
 
@@ -79,20 +73,19 @@ def explanation(
     `sharers`: where the bases are found ones, the services on each by the base's lock.
     """
     lines = []
-    everywhere = [(family, owners(package, family, locked)) for family in families]
-    copies = sum(
-        not each.layer.startswith(("weights-", "wheel-")) for _, held in everywhere for each in held
-    )
+    everywhere = [(family, holders(package, family, locked)) for family in families]
+    outside = ("weights", "wheel")
+    copies = sum(each.layer.kind not in outside for _, held in everywhere for each in held)
     for family, held in everywhere:
         for owner in held:
-            lines.append(f"{package} {owner.pin.version} in {owner.layer}")
+            lines.append(f"{package} {owner.pin.version} in {owner.layer.name}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
             lines.append(
                 f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}"
             )
-        times = sum(not _layer(owner, family).outside for owner in held)
+        times = sum(owner.layer.kind != "export" for owner in held)
         if times > 1 and sharers is None:
             lines.append(
                 f"  held {times} times: a base that these services stand on could hold it once"
@@ -100,42 +93,32 @@ def explanation(
     return "\n".join(lines)
 
 
-def _found(owner: Owner, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
+def _found(owner: Holder, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
     """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
-    if owner.layer in sharers:
-        return (
-            f"there, where {', '.join(sharers[owner.layer])} have it in common (locks/layers.json)"
-        )
+    if owner.layer.name in sharers:
+        return f"there, where {', '.join(sharers[owner.layer.name])} have it in common (locks/layers.json)"
     if copies > 1:
         return (
             "there, because a layer shared with the others that need it would cost more"
             " (locks/layers.json)"
         )
-    return f"there, because {owner.layer} alone needs it"
+    return f"there, because {owner.layer.name} alone needs it"
 
 
-def _why(owner: Owner, family: Family) -> str:
-    layer = _layer(owner, family)
-    if layer.outside:
+def _why(owner: Holder, family: Family) -> str:
+    layer = owner.layer
+    if layer.kind == "export":
         return "there, because models are exported with it; no image holds it"
-    above = [
-        other.name
-        for other in family.layers
-        if any(each is layer for each in family.closure(other.name)[:-1])
-    ]
+    above = [o.name for o in family.layers if layer.name in {below.name for below in o.chain}]
     if above:
         return (
             f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)}"
             " have it from below"
         )
-    below = family.closure(layer.name)[:-1]
+    below = layer.chain
     return "there, because " + (
         f"{below[-1].name} below it does not need it" if below else "it stands on no base"
     )
-
-
-def _layer(owner: Owner, family: Family) -> Layer:
-    return next(layer for layer in family.layers if layer.name == owner.layer)
 
 
 def refuse_cuda(family: Family, locked: Locked) -> None:
@@ -148,7 +131,9 @@ def refuse_cuda(family: Family, locked: Locked) -> None:
     for layer in family.layers:
         for pin in locked[layer.name]:
             if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version):
-                (owner,) = (o for o in owners(pin.name, family, locked) if o.layer == layer.name)
+                (owner,) = (
+                    o for o in holders(pin.name, family, locked) if o.layer.name == layer.name
+                )
                 way = " -> ".join(owner.chains[0]) if owner.chains else pin.name
                 lines.append(f"{layer.name}: {pin.name}=={pin.version}, required by {way}")
     if lines:
@@ -165,11 +150,11 @@ def refuse_torch(family: Family, locked: Locked) -> None:
     """
     lines = []
     for layer in family.layers:
-        below = {each.name for each in family.closure(layer.name)} if layer.onnx else frozenset()
-        for owner in owners("torch", family, locked) if below else ():
-            if owner.layer in below:
+        below = {each.name for each in layer.closure} if layer.onnx else frozenset()
+        for owner in holders("torch", family, locked) if below else ():
+            if owner.layer.name in below:
                 way = " -> ".join(owner.chains[0]) if owner.chains else "torch"
-                lines.append(f"{layer.name}: torch in {owner.layer}, required by {way}")
+                lines.append(f"{layer.name}: torch in {owner.layer.name}, required by {way}")
     if lines:
         raise ResolutionError(
             "services with `inference: onnx` would hold torch\n"

@@ -7,34 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.config.model import LocalPackage, Manifest, Requirements
-from slimbake.fleet.bases import parents_first, roots, torch_builds
-from slimbake.fleet.exports import ONNX
-from slimbake.fleet.platforms import (
-    DEFAULT_PLATFORMS,
-    of_all,
-    of_bases,
-    of_package,
-    of_service,
-    of_weights,
-)
-from slimbake.fleet.sources import local_packages, weights_sources
+from slimbake.fleet.model import Fleet, Layer
 
 FORMAT = 2  # of lock files: another one makes every lock stale
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """What one base or service adds to the one that it stands on."""
-
-    name: str  # also the lock's name: base-ml, api
-    parent: str  # another layer of the family, "" for none
-    specs: tuple[str, ...]
-    packages: tuple[LocalPackage, ...]
-    files: tuple[str, ...] = ()  # where they are written, other than in the manifest
-    platforms: tuple[str, ...] = DEFAULT_PLATFORMS
-    outside: bool = False  # models are exported on it, and no image holds it
-    onnx: bool = False  # its model runs without torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +36,6 @@ class Family:
         return replace(
             self, layers=tuple(layer for layer in self.layers if platform in layer.platforms)
         )
-
-    def closure(self, name: str) -> tuple[Layer, ...]:
-        """A layer and all that it stands on, itself last."""
-        by_name = {layer.name: layer for layer in self.layers}
-        chain: list[Layer] = []
-        while name:
-            chain.append(by_name[name])
-            name = by_name[name].parent
-        return tuple(reversed(chain))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,66 +64,22 @@ class Pin:
         return tuple(f"sha256:{wheel.sha256}" for wheel in self.wheels if wheel.sha256)
 
 
-def families(manifest: Manifest) -> tuple[Family, ...]:
-    """The manifest's families; what carries weights, and what builds a local package, are families
-    of their own.
+def families(fleet: Fleet) -> tuple[Family, ...]:
+    """The fleet's families; what carries weights, and what builds a local package, are families of
+    their own.
     """
-    by_root: dict[str, list[Layer]] = {}
-    root_of, torch, on = roots(manifest), torch_builds(manifest), of_bases(manifest)
-    for base in parents_first(manifest):
-        layer = _layer(f"base-{base.name}", base.extends, base.requirements, on[base.name])
-        layer = replace(layer, outside=bool(base.exports))
-        by_root.setdefault(f"base-{root_of[base.name]}", []).append(layer)
-    for service in manifest.services:
-        # Services whose layers slimbake finds are one family: what they have in common can only be
-        # shared so.
-        root = (
-            f"base-{root_of[service.base]}"
-            if service.base
-            else ""
-            if is_auto(manifest)
-            else service.name
-        )
-        platforms = of_all(manifest) if is_auto(manifest) else of_service(service, manifest)
-        layer = _layer(service.name, service.base, service.requirements, platforms)
-        layer = replace(layer, onnx=service.inference == ONNX)
-        if layer.specs or layer.packages:
-            by_root.setdefault(root, []).append(layer)
-    weights = (
-        Family(
-            (
-                Layer(
-                    f"weights-{each.name}", "", (model.value,), (), (), of_weights(model, manifest)
-                ),
-            ),
-            "",
-            False,
-        )
-        for model, each in weights_sources(manifest).items()
-        if model.source == "package" and not model.export
+    together: dict[str, list[Layer]] = {}
+    for base in fleet.bases:
+        together.setdefault(base.layer.family, []).append(base.layer)
+    for service in fleet.services:
+        if service.layer.installs:
+            together.setdefault(service.layer.family, []).append(service.layer)
+    weights = (each for each in fleet.weights if each.source == "package" and not each.export)
+    return (
+        *(Family(tuple(ls), ls[0].torch, found=not root) for root, ls in together.items()),
+        *(Family((each.layer,), "", dependencies=False) for each in weights),
+        *(Family((package.layer,), "") for package in fleet.packages),
     )
-    builders = (
-        Family(
-            (Layer(f"wheel-{each.name}", "", each.build, (), (), of_package(each, manifest)),), ""
-        )
-        for each in local_packages(manifest)
-    )
-    bases = (
-        Family(tuple(layers), torch[layers[0].name], found=not root)
-        for root, layers in by_root.items()
-    )
-    return (*bases, *weights, *builders)
-
-
-def _layer(name: str, base: str | None, asked: Requirements, platforms: tuple[str, ...]) -> Layer:
-    return Layer(
-        name, f"base-{base}" if base else "", asked.specs, asked.packages, asked.files, platforms
-    )
-
-
-def is_auto(manifest: Manifest) -> bool:
-    """Whether slimbake finds the layers of this fleet: where no base is written."""
-    return not manifest.bases and manifest.layers != "none"
 
 
 def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str, str]:
@@ -178,12 +100,14 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     stands_on: dict[str, str] = {"": _digest(whole)}
     for layer in family.layers:  # parents first
         asked: list[object] = [
-            sorted(layer.specs),
-            sorted((p.name, projects[p.path]) for p in layer.packages),
+            sorted(layer.asks.specs),
+            sorted((p.name, projects[p.path]) for p in layer.asks.packages),
         ]
         if layer.platforms != family.platforms:
             asked.append(list(layer.platforms))
-        stands_on[layer.name] = _digest([asked, stands_on[layer.parent]])
+        stands_on[layer.name] = _digest(
+            [asked, stands_on[layer.chain[-1].name if layer.chain else ""]]
+        )
     del stands_on[""]
     return stands_on
 

@@ -82,7 +82,7 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
     wanted = {
         canonicalize_name(r.name): r
         for layer in family.layers
-        for r in map(Requirement, layer.specs)
+        for r in map(Requirement, layer.asks.specs)
     }
     newest: dict[str, tuple[Version, str]] = {}
     others: dict[str, None] = {}

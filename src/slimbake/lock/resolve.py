@@ -9,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
 from slimbake.lock.answers import Located
 from slimbake.lock.conflict import explained
 from slimbake.lock.explain import refuse_cuda, refuse_torch
-from slimbake.lock.model import Family, Layer, Pin, Wheel, merged
+from slimbake.lock.model import Family, Pin, Wheel, merged
 from slimbake.lock.platforms import marker
 from slimbake.lock.uv import NoSolution, Uv, exact
 
 
-def resolve(
+def resolve_family(
     family: Family,
     root: Path,
     python: str,
@@ -65,7 +66,7 @@ def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[
     }
 
     def needed_by(layer: Layer) -> dict[str, tuple[str, ...]]:
-        found = uv.resolve(family.closure(layer.name), versions, layer.name)
+        found = uv.resolve(layer.closure, versions, layer.name)
         return {needed.name: needed.via for needed in found}
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -79,9 +80,7 @@ def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[
         wheels = uv.locate(versions.items(), "wheels") if versions else {}
     owned: dict[str, tuple[Pin, ...]] = {}
     for layer in family.layers:
-        below = frozenset().union(
-            *(closures[parent.name] for parent in family.closure(layer.name)[:-1])
-        )
+        below = frozenset().union(*(closures[parent.name] for parent in layer.closure[:-1]))
         owned[layer.name] = tuple(
             sorted(
                 Pin(name, versions[name], (_pinned(wheels[name][0]),), via)

@@ -5,42 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from slimbake.config.model import Manifest
 from slimbake.config.specs import checked, name_of
 from slimbake.errors import UsageError
+from slimbake.fleet import resolve
+from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
-from slimbake.lock import auto, locked, settled
+from slimbake.lock import auto
+from slimbake.lock.locking import arranged, pinned
+from slimbake.lock.locks import Locks, locked_pins
 from slimbake.lock.model import Pin, families
-from slimbake.lock.packages import arranged, pinned
-from slimbake.lock.resolve import resolve
+from slimbake.lock.resolve import resolve_family
 
 
 def supposed(
-    manifest: Manifest, machine: Machine, requirement: str, say: Callable[[str], None]
-) -> tuple[Manifest, dict[str, tuple[Pin, ...]]]:
-    """The manifest as it would be settled and its locks, if the fleet had this requirement
-    (`torch>=2.13`) too.
+    asked: Fleet,
+    fleet: Fleet,
+    locks: Locks,
+    machine: Machine,
+    requirement: str,
+    say: Callable[[str], None],
+) -> tuple[Fleet, dict[str, tuple[Pin, ...]]]:
+    """The fleet and its pins, if it had this requirement (`torch>=2.13`) too.
 
-    Only what the requirement moves is moved. Raises UsageError where no lock holds the package, and
-    as `lock` does.
+    `asked`: the fleet as its manifest alone has it; `fleet`: as its locks settle it. Only what the
+    requirement moves is moved. Raises UsageError where no lock holds the package, and as `lock`
+    does.
     """
     name = name_of(checked(requirement))
-    locks, after = locked(manifest), settled(manifest)
-    touched = False
-    for family in families(manifest):
-        known = pinned(family, manifest)
+    pins, touched = locked_pins(fleet, locks), False
+    for family in families(asked):
+        known = pinned(family, asked, locks)
         if name not in known:
             continue
         touched = True
         kept = [pin for pin in known.values() if pin.name != name]
-        asked = replace(family, constraints=(*family.constraints, requirement))
-        pins = resolve(asked, manifest.file.parent, manifest.python, machine, kept, say)
+        wanted = replace(family, constraints=(*family.constraints, requirement))
+        found = resolve_family(wanted, asked.root, asked.python, machine, kept, say)
         if family.found:
-            layers = arranged(manifest, pins, {})
-            after, pins = auto.applied(manifest, layers), auto.cut(manifest, layers, pins)
-        locks |= pins
+            layers = arranged(asked, locks, found, {})
+            fleet = resolve(asked.manifest, layers, locks.digests)
+            found = auto.cut(asked, layers, found)
+        pins |= found
     if not touched:
         raise UsageError(
             f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package"
         )
-    return after, locks
+    return fleet, pins

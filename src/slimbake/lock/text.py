@@ -4,6 +4,7 @@ comments. Pure.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -49,6 +50,13 @@ def _text(pin: Pin) -> str:
     exact = f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "")
     lines.append(" \\\n".join((exact, *(f"    --hash={value}" for value in pin.hashes))))
     return "".join(f"{line}\n" for line in lines)
+
+
+def lock_digest(texts: Iterable[str]) -> str:
+    """The SHA-256 of locks one after the other, without their comments."""
+    lines = (line for text in texts for line in text.splitlines(keepends=True))
+    plain = "".join(line for line in lines if line[0] != "#")
+    return "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
 
 
 def parse_pins(text: str) -> tuple[Pin, ...]:

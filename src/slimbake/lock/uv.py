@@ -15,10 +15,11 @@ from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from slimbake.errors import SetupError, SlimbakeError
+from slimbake.fleet.model import Layer
 from slimbake.host import process
 from slimbake.host.machine import Machine
 from slimbake.lock.answers import Located, Needed, parse_compiled, parse_pylock
-from slimbake.lock.model import Family, Layer, Pin, Wheel
+from slimbake.lock.model import Family, Pin, Wheel
 from slimbake.lock.offers import chosen, offers
 from slimbake.lock.platforms import fit, uv_platform
 
@@ -38,7 +39,7 @@ class Uv:
         names = {
             canonicalize_name(Requirement(spec).name)
             for layer in family.layers
-            for spec in layer.specs
+            for spec in layer.asks.specs
         }
         self._torch = chosen(offers(machine, names), python, platform, family)
         self.warnings: set[str] = set()
@@ -57,10 +58,10 @@ class Uv:
             asked.append(self._work / f"{name}.{layer.name}.in")
             local = (
                 f"{package.name} @ {(self._root / package.path).as_uri()}"
-                for package in layer.packages
+                for package in layer.asks.packages
             )
-            asked[-1].write_text("".join(f"{line}\n" for line in (*layer.specs, *local)))
-        own = {package.name for layer in layers for package in layer.packages}
+            asked[-1].write_text("".join(f"{line}\n" for line in (*layer.asks.specs, *local)))
+        own = {package.name for layer in layers for package in layer.asks.packages}
         words = [
             word
             for each in sorted(own)

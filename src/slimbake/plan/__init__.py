@@ -1,111 +1,90 @@
-"""The plan stage: a Manifest in, every target, edge and layer decided. Pure."""
+"""The plan stage: a Fleet in, every target and edge decided. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import Manifest, Service, Weights
-from slimbake.fleet.bases import layered, torch_builds
-from slimbake.fleet.platforms import of_fleet
-from slimbake.fleet.sources import WeightsSource, externals, local_packages, weights_sources
+from slimbake.fleet.model import External, Fleet, Service
+from slimbake.fleet.resolve import TOOLS
 from slimbake.plan import targets as make
-from slimbake.plan.carried import carrying, used
-from slimbake.plan.exports import exported
 from slimbake.plan.graph import ordered, standing
-from slimbake.plan.model import CHECKS, Compression, Group, Plan, Running, Target, needed
+from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
 from slimbake.plan.origin import with_origin
 from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline
 
-DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
-DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
-
 
 def plan(
-    manifest: Manifest,
+    fleet: Fleet,
     locks: Mapping[str, str] = {},
     passes: Mapping[str, tuple[Applied, ...]] = {},
 ) -> Plan:
-    """Decide everything that the manifest leaves open, for the whole fleet.
+    """Decide the targets of the whole fleet.
 
-    Targets: one for what steps mount, one runtime, one per base, per local package, per distinct
-    weights, per service, per smoke and per parity, each after all that it stands on. `locks`: lock
-    file -> its text, for the images' labels; `passes`: layer, called as its lock is -> what it
-    carries.
+    One for what steps mount, one runtime, one per base, per local package, per distinct weights,
+    per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
+    its text, for the images' labels; `passes`: layer -> what it carries.
     """
-    manifest = layered(manifest)
-    sources, torch = weights_sources(manifest), torch_builds(manifest)
-    below = {base.weights for base in manifest.bases}
-    targets = (
-        make.inside(manifest),
-        make.runtime(manifest),
-        *(make.wheel(package, manifest) for package in local_packages(manifest)),
-        *(
-            make.weights(source, manifest)
-            for weights, source in sources.items()
-            if weights in below
-        ),
-        *(
-            make.base(base, manifest, sources, torch[f"base-{base.name}"])
-            for base in manifest.bases
-        ),
-        *(
-            _weights(source, sources, manifest)
-            for weights, source in sources.items()
-            if weights not in below
-        ),
-        *(
-            make.service(service, manifest, sources, torch[service.name])
-            for service in manifest.services
-        ),
-        *(make.smoke(service) for service in manifest.services if service.smoke),
-        *parities(manifest, sources),
+    below = {base.weights.layer.name for base in fleet.bases if base.weights}
+    models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
+    every = (
+        make.inside(fleet),
+        make.runtime(fleet),
+        *(make.wheel(package, fleet) for package in fleet.packages),
+        *(target for name, target in models.items() if name in below),
+        *(make.base(base, fleet) for base in fleet.bases),
+        *(target for name, target in models.items() if name not in below),
+        *(make.service(service, fleet) for service in fleet.services),
+        *(make.smoke(service) for service in fleet.services if service.smoke),
+        *parities(fleet, models),
     )
-    targets = ordered(carrying(target, manifest, passes) for target in targets)
-    targets = _with_platforms(targets, of_fleet(manifest))
+    targets = ordered(_carrying(target, fleet, passes) for target in every)
+    targets = _with_platforms(targets, fleet.platforms)
     decided = Plan(
-        manifest=manifest.file.name,
-        project=manifest.project,
-        registry=manifest.registry or manifest.project,
-        python=manifest.python,
-        platforms=of_fleet(manifest),
-        compression=_compression(manifest),
-        externals=used(externals(manifest), targets),
+        manifest=fleet.manifest.file.name,
+        project=fleet.project,
+        registry=fleet.registry,
+        python=fleet.python,
+        platforms=fleet.platforms,
+        compression=fleet.compression,
+        externals=_used(fleet.externals, targets),
         targets=targets,
-        groups=_groups(manifest, targets),
-        services=tuple(map(_running, manifest.services)),
-        pipeline=pipeline(manifest),
+        groups=_groups(fleet, targets),
+        services=tuple(map(_running, fleet.services)),
+        pipeline=pipeline(fleet),
     )
     return with_origin(decided, locks)
 
 
-def _weights(
-    source: WeightsSource, sources: dict[Weights, WeightsSource], manifest: Manifest
-) -> Target:
-    return (
-        exported(source, sources, manifest)
-        if source.weights.export
-        else make.weights(source, manifest)
-    )
+def _carrying(target: Target, fleet: Fleet, passes: Mapping[str, tuple[Applied, ...]]) -> Target:
+    """A target with the passes that its own layer of packages carries, and what these need."""
+    if target.recipe is None or target.recipe.install is None:
+        return target
+    explain = fleet.optimize.explain is not False
+    carried = passes.get(target.lock, ())
+    install = replace(target.recipe.install, passes=carried, explain=explain)
+    tools = (make.tools(fleet),) if install.strips else ()
+    contexts = (*target.contexts, *tools)
+    return replace(target, recipe=replace(target.recipe, install=install), contexts=contexts)
 
 
-def _compression(manifest: Manifest) -> Compression:
-    type_ = manifest.compression.type or DEFAULT_COMPRESSION
-    return Compression(type=type_, level=manifest.compression.level or DEFAULT_LEVELS[type_])
+def _used(externals: Sequence[External], targets: Sequence[Target]) -> tuple[External, ...]:
+    """The externals less the tools that no pass needs."""
+    names = {name for target in targets for name, _ in target.contexts}
+    return tuple(each for each in externals if each.name != TOOLS or TOOLS in names)
 
 
-def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
+def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
     """Where nothing is named, one image of each service is built; every variant is a group of its
     own.
     """
-    variants = dict.fromkeys(service.variant for service in manifest.services if service.variant)
-    chosen = {"default": [s.name for s in manifest.services if not s.copy_of]}
+    variants = dict.fromkeys(service.variant for service in fleet.services if service.variant)
+    chosen = {"default": [s.name for s in fleet.services if not s.copied]}
     chosen |= {
-        variant: [s.name for s in manifest.services if s.variant == variant] for variant in variants
+        variant: [s.name for s in fleet.services if s.variant == variant] for variant in variants
     }
     checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in CHECKS}
     below = needed(targets, chosen["default"])
@@ -127,7 +106,7 @@ def _groups(manifest: Manifest, targets: Sequence[Target]) -> tuple[Group, ...]:
 def _running(service: Service) -> Running:
     return Running(
         service=service.name,
-        host=service.copy_of or service.name,
+        host=service.entry,
         variant=service.variant,
         port=service.port,
         volumes=service.volumes,

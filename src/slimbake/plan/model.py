@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import Budget, External, Pairs, Precision, Secret
+from slimbake.config.model import Budget, Pairs, Precision, Secret
+from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
     "inside",
@@ -61,10 +62,11 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class ExportStep:
     """One step that exports a model."""
 
     programs: tuple[str, ...]  # files of the context `inside`; the first is run
+    model: str  # what the exported weights are called
     precision: Precision
     calibration: str = ""  # a file of the step's context; "" = none
     told: str  # the file of the context `inside` that tells the step of all this
@@ -77,11 +79,12 @@ class Recipe:
     # file name under templates/; a service's own: "./" and its path, relative to the root
     template: str
     system: tuple[str, ...] = ()  # Debian packages
+    system_lock: str = ""  # and the file name of their lock; "" = none
     # weights that several services share lie before what is not shared
     shared_weights: bool = False
     install: Install | None = None
     own_weights: bool = False
-    export: Export | None = None
+    export: ExportStep | None = None
     lock: str = ""  # of weights, and of what builds a local package: file name under locks/
     env: Pairs = ()
     command: tuple[str, ...] = ()
@@ -120,6 +123,11 @@ class Target:
         return (recipe.install.lock if recipe.install else recipe.lock).removesuffix(".txt")
 
     @property
+    def system_lock(self) -> str:
+        """What its Debian packages are named in, likewise."""
+        return self.recipe.system_lock.removesuffix(".txt") if self.recipe else ""
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
         return tuple(
@@ -154,14 +162,6 @@ class Running:
     volumes: Pairs
     budget: Budget
     verify: str  # its black-box check, relative to the root; "" = has none
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compression:
-    """How layers are compressed; the level is that of its type."""
-
-    type: Literal["zstd", "gzip"]
-    level: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ locks. Pure.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from slimbake.lock.text import lock_digest
 from slimbake.plan.graph import standing
 from slimbake.plan.model import Plan, Target, holding
 
@@ -29,11 +29,8 @@ def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     found: list[str] = []
     for each in targets:
         if each.recipe and each.kind != "wheel":
-            system = f"{each.name}.system.txt" if each.recipe.system else ""
-            found += filter(
-                None,
-                (system, each.recipe.install.lock if each.recipe.install else each.recipe.lock),
-            )
+            own = each.recipe.install.lock if each.recipe.install else each.recipe.lock
+            found += filter(None, (each.recipe.system_lock, own))
     return tuple(found)
 
 
@@ -41,17 +38,8 @@ def exports(plan: Plan, target: str) -> dict[str, str]:
     """Of these, the locks of weights that lie in the image in another form: lock file -> what that
     is called.
     """
-    found = (each for each in plan.held((target,)) if each.recipe and each.recipe.export)
-    return {each.recipe.lock: each.name.removeprefix("weights-") for each in found if each.recipe}
-
-
-def lock_digest(texts: tuple[str, ...]) -> str:
-    """The SHA-256 of these locks one after the other, without their comments."""
-    lines = (line for text in texts for line in text.splitlines(keepends=True))
-    return (
-        "sha256:"
-        + hashlib.sha256("".join(line for line in lines if line[0] != "#").encode()).hexdigest()
-    )
+    recipes = (each.recipe for each in plan.held((target,)) if each.recipe)
+    return {recipe.lock: recipe.export.model for recipe in recipes if recipe.export}
 
 
 def is_ours(target: Target) -> bool:
@@ -67,7 +55,7 @@ def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
 
     Which digest the external has is known when it is baked, and is given to it then.
     """
-    python = next(external.image for external in plan.externals if external.name == "python")
+    python = next(external.reference for external in plan.externals if external.name == "python")
 
     below = standing(plan.targets, holding)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from slimbake.config.model import Manifest, Service, Weights
 from slimbake.config.parity import LIMITS as KEYS
-from slimbake.fleet.sources import WeightsSource, origin, short
-from slimbake.plan.exports import exported
+from slimbake.fleet.model import Fleet, Service
+from slimbake.fleet.resolve import short
 from slimbake.plan.model import Recipe, Target
 from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, RUNTIME, labels, literal
 
@@ -35,47 +35,44 @@ LIMITS: dict[str, dict[str, float]] = {
 class _Reference:
     """What makes one reference another: the model, the texts, and what torch runs on."""
 
-    weights: Weights
+    weights: str  # the name of what is exported
+    layer: str  # its layer
     texts: str
     base: str
 
 
-def parities(manifest: Manifest, sources: dict[Weights, WeightsSource]) -> tuple[Target, ...]:
+def parities(fleet: Fleet, models: Mapping[str, Target]) -> tuple[Target, ...]:
     """The references, each once for all that are measured against it; the parity of each service
     that has one.
 
     And, built only where somebody asks for them, its negative controls: the same with models that
-    are harmed.
+    are harmed. `models`: the targets of weights, by name.
     """
-    measured = {service: made for service in manifest.services if (made := _of(service))}
-    names = _names(dict.fromkeys(measured.values()), sources)
-    references = (_reference(each, name, sources, manifest) for each, name in names.items())
-    exports = dict.fromkeys(service.weights for service in measured if service.weights)
-    harmed = {
-        weights: _harmed(exported(sources[weights], sources, manifest)) for weights in exports
-    }
-    checks = [_parity(service, names[made]) for service, made in measured.items()]
+    measured = [(service, made) for service in fleet.services if (made := _of(service))]
+    names = _names(dict.fromkeys(made for _, made in measured))
+    references = (_reference(each, name, fleet) for each, name in names.items())
+    exports = dict.fromkeys(each.weights.layer.name for each, _ in measured if each.weights)
+    harmed = {name: _harmed(models[name]) for name in exports}
+    checks = [_parity(service, names[made]) for service, made in measured]
     controls = [
-        _controls(check, harmed[s.weights].name)
-        for s, check in zip(measured, checks, strict=True)
-        if s.weights
+        _controls(check, harmed[service.weights.layer.name].name)
+        for (service, _), check in zip(measured, checks, strict=True)
+        if service.weights
     ]
     return (*references, *checks, *harmed.values(), *controls)
 
 
 def _of(service: Service) -> _Reference | None:
     parity, weights = service.parity, service.weights
-    if not (parity and parity.texts and weights and weights.export):
+    if not (parity and parity.texts and weights and weights.export and weights.origin):
         return None
-    return _Reference(origin(weights), parity.texts, weights.export.base)
+    origin = weights.origin
+    return _Reference(origin.name, origin.layer.name, parity.texts, weights.export.base.name)
 
 
-def _names(
-    found: dict[_Reference, None], sources: dict[Weights, WeightsSource]
-) -> dict[_Reference, str]:
+def _names(found: Iterable[_Reference]) -> dict[_Reference, str]:
     slugs = {
-        each: f"reference-{sources[each.weights].name}-{_slug(each.texts) or short(each.texts)}"
-        for each in found
+        each: f"reference-{each.weights}-{_slug(each.texts) or short(each.texts)}" for each in found
     }
     taken = Counter(slugs.values())
     return {
@@ -88,9 +85,7 @@ def _slug(texts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", PurePosixPath(texts).stem.lower()).strip("-")
 
 
-def _reference(
-    made: _Reference, name: str, sources: dict[Weights, WeightsSource], manifest: Manifest
-) -> Target:
+def _reference(made: _Reference, name: str, fleet: Fleet) -> Target:
     texts = PurePosixPath(made.texts)
     return Target(
         name=name,
@@ -101,11 +96,11 @@ def _reference(
         recipe=Recipe(template="reference.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
-            ("base", f"target:base-{made.base}"),
-            ("source", f"target:weights-{sources[made.weights].name}"),
+            ("base", f"target:{made.base}"),
+            ("source", f"target:{made.layer}"),
         ),
         args=(("TEXTS", texts.name),),
-        labels=labels(manifest, name),
+        labels=labels(fleet, name),
         repository=name,
         ignore=("*", f"!{literal(texts.name)}"),
     )
@@ -124,7 +119,7 @@ def _parity(service: Service, reference: str) -> Target:
         recipe=Recipe(template="parity.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
-            ("image", f"target:{service.name}"),
+            ("image", f"target:{service.layer.name}"),
             ("reference", f"target:{reference}"),
         ),
         args=(("PARITY", parity.check), ("LIMITS", json.dumps(limits))),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from slimbake.config.model import Manifest
-from slimbake.fleet.platforms import of_all, of_fleet
+from slimbake.fleet.model import Fleet
 from slimbake.plan.model import Lane, Pipeline
 
 HOST = "linux/amd64"  # what a provider's runners are, where nothing is said of them
 ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
 
 
-def pipeline(manifest: Manifest) -> Pipeline:
+def pipeline(fleet: Fleet) -> Pipeline:
     """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates
     all others.
     """
-    provider = manifest.ci.provider or "github"
-    platforms = tuple(dict.fromkeys((*of_fleet(manifest), *of_all(manifest))))
-    labels = {HOST: ANY[provider], **dict(manifest.ci.runners)}
+    provider = fleet.ci.provider or "github"
+    platforms = tuple(dict.fromkeys((*fleet.platforms, *fleet.every_platform)))
+    labels = {HOST: ANY[provider], **dict(fleet.ci.runners)}
     native = tuple(platform for platform in platforms if platform in labels)
     rest = tuple(platform for platform in platforms if platform not in labels)
     if native:
@@ -30,7 +29,7 @@ def pipeline(manifest: Manifest) -> Pipeline:
         )
     else:
         lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)
-    cache = manifest.ci.cache or ("registry" if manifest.registry else "none")
+    cache = fleet.ci.cache or ("registry" if fleet.manifest.registry else "none")
     return Pipeline(provider=provider, cache=cache, lanes=lanes)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from slimbake.config.model import Base, LocalPackage, Manifest, Pairs, Parity, Service, Weights
-from slimbake.fleet.sources import WeightsSource, externals
-from slimbake.plan.model import Install, Recipe, Target
+from slimbake import inside as programs
+from slimbake.config.model import Pairs, Parity
+from slimbake.config.naming import base_layer
+from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
+from slimbake.fleet.resolve import TOOLS
+from slimbake.lock.locks import LOCKS
+from slimbake.plan.model import ExportStep, Install, Recipe, Target
 
 GENERATED = "dockerfiles"
 INSIDE = f"{GENERATED}/inside"
-LOCKS = "locks"
 PASSES = f"{GENERATED}/passes"
+SETTINGS = "exports"  # a folder in INSIDE: what each step that exports is told
 RUNTIME = ("runtime", "target:runtime")
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
@@ -21,7 +26,7 @@ NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
 
 
-def inside(manifest: Manifest) -> Target:
+def inside(fleet: Fleet) -> Target:
     """What steps mount and no image holds: our programs and, where something is installed, the
     locks and uv.
 
@@ -29,16 +34,10 @@ def inside(manifest: Manifest) -> Target:
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
     is cached by their content.
     """
-    asked = (
-        *(b.requirements for b in manifest.bases),
-        *(s.requirements for s in manifest.services),
-    )
-    packages = any(r.specs or r.packages for r in asked)
-    installs = (
-        packages
-        or any(s.weights or s.system for s in manifest.services)
-        or any(b.system for b in manifest.bases)
-    )
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    packages = any(map(_installs, every))
+    installs = packages or any(each.system for each in every) or bool(fleet.weights)
+    passes = (("passes", PASSES),) if packages else ()
     return Target(
         name="inside",
         kind="inside",
@@ -46,19 +45,13 @@ def inside(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(
-            ("locks", LOCKS),
-            *((("passes", PASSES),) if packages else ()),
-            external(manifest, "uv"),
-        )
-        if installs
-        else (),
-        labels=labels(manifest, "inside"),
+        contexts=(("locks", LOCKS), *passes, external(fleet, "uv")) if installs else (),
+        labels=labels(fleet, "inside"),
         ignore=NEVER_BUILT_IN,
     )
 
 
-def runtime(manifest: Manifest) -> Target:
+def runtime(fleet: Fleet) -> Target:
     return Target(
         name="runtime",
         kind="runtime",
@@ -66,89 +59,118 @@ def runtime(manifest: Manifest) -> Target:
         context=INSIDE,
         dockerfile=f"{GENERATED}/runtime.Dockerfile",
         recipe=Recipe(template="runtime.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, external(manifest, "python")),
-        labels=labels(manifest, "runtime"),
+        contexts=(FROM_INSIDE, external(fleet, "python")),
+        labels=labels(fleet, "runtime"),
         repository="runtime",
     )
 
 
-def wheel(package: LocalPackage, manifest: Manifest) -> Target:
-    name = f"wheel-{package.name}"
+def wheel(package: Package, fleet: Fleet) -> Target:
+    name = package.layer.name
     return Target(
         name=name,
         kind="wheel",
         service="",
         context=package.path,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
-        recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{name}.txt"),
+        recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{package.layer.lock}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
-        labels=labels(manifest, name),
+        labels=labels(fleet, name),
         online=True,
         ignore=(*NEVER_BUILT_IN, "tests"),
     )
 
 
-def base(
-    base: Base, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
-) -> Target:
-    name = f"base-{base.name}"
-    source = sources[base.weights] if base.weights else None
+def base(base: Base, fleet: Fleet) -> Target:
+    name, exports = base.layer.name, base.layer.kind == "export"
     return Target(
         name=name,
-        kind="export" if base.exports else "base",
+        kind="export" if exports else "base",
         service="",
         context=INSIDE,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
         recipe=Recipe(
             template="base.Dockerfile.j2",
             system=base.system,
-            shared_weights=bool(source),
-            install=_install(name, base, torch),
+            system_lock=_system_lock(base),
+            shared_weights=bool(base.weights),
+            install=_install(base),
         ),
         contexts=(
-            *_layer_contexts(base, manifest),
-            *_below(base.extends, base),
-            *((("weights", f"target:weights-{source.name}"),) if source else ()),
-            *_wheel_contexts(base),
+            *_layer_contexts(base, fleet),
+            *_below(base),
+            *_weights_context(base.weights),
+            *_wheel_contexts(base.packages),
         ),
-        labels=labels(manifest, name),
-        repository="" if base.exports else f"base-{base.copy_of or base.name}",
-        suffix=f"-{base.variant}" if base.copy_of else "",
+        labels=labels(fleet, name),
+        repository="" if exports else base_layer(base.entry),
+        suffix=f"-{base.variant}" if base.copied else "",
         online=_installs(base) or bool(base.system),
     )
 
 
-def weights(source: WeightsSource, manifest: Manifest) -> Target:
-    name = f"weights-{source.name}"
-    packaged = source.weights.source == "package"
+def weights(weights: Weights, fleet: Fleet) -> Target:
+    """Weights as they came, or exported."""
+    if weights.export and weights.origin:
+        return _exported(weights, fleet)
+    name = weights.layer.name
+    packaged = weights.source == "package"
     return Target(
         name=name,
         kind="weights",
         service="",
-        context=INSIDE if packaged else source.weights.value,
+        context=INSIDE if packaged else weights.value,
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
-        recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{name}.txt"),
+        recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.layer.lock}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
-        labels=labels(manifest, name),
+        labels=labels(fleet, name),
         online=packaged,
         ignore=() if packaged else NEVER_BUILT_IN,
     )
 
 
-def service(
-    service: Service, manifest: Manifest, sources: dict[Weights, WeightsSource], torch: str
-) -> Target:
-    source = (
-        sources[service.weights]
-        if service.weights and service.weights not in _held(service, manifest)
-        else None
+def _exported(weights: Weights, fleet: Fleet) -> Target:
+    name, export, origin = weights.layer.name, weights.export, weights.origin
+    assert export and origin  # noqa: S101 - for the type checker
+    calibration = PurePosixPath(export.precision.calibration or "")
+    return Target(
+        name=name,
+        kind="weights",
+        service="",
+        context=str(calibration.parent) if calibration.name else INSIDE,
+        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        recipe=Recipe(
+            template="export.Dockerfile.j2",
+            export=ExportStep(
+                programs=programs.EXPORT_PROGRAMS,
+                model=weights.name,
+                precision=export.precision,
+                calibration=calibration.name,
+                told=f"{SETTINGS}/{name}.json",
+            ),
+            lock=f"{weights.layer.lock}.txt",  # it is those weights, in another form
+        ),
+        contexts=(
+            FROM_INSIDE,
+            RUNTIME,
+            ("base", f"target:{export.base.name}"),
+            ("source", f"target:{origin.layer.name}"),
+        ),
+        labels=labels(fleet, name),
+        repository=name,
+        ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),
     )
+
+
+def service(service: Service, fleet: Fleet) -> Target:
+    own = None if service.holds_weights_below else service.weights
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
-        shared_weights=bool(source and source.users > 1),
-        install=_install(service.name, service, torch),
-        own_weights=bool(source and source.users == 1),
+        system_lock=_system_lock(service),
+        shared_weights=bool(own and own.shared),
+        install=_install(service),
+        own_weights=bool(own and not own.shared),
         env=service.env,
         command=service.command,
         port=service.port,
@@ -156,23 +178,23 @@ def service(
         secrets=tuple(secret.id for secret in service.secrets),
     )
     return Target(
-        name=service.name,
+        name=service.layer.name,
         kind="service",
         service=service.name,
         context=service.context,
         dockerfile=service.dockerfile or f"{GENERATED}/{service.name}.Dockerfile",
         recipe=None if service.dockerfile else recipe,
         contexts=(
-            *_layer_contexts(service, manifest),
-            *_below(service.base, service),
-            *((("weights", f"target:weights-{source.name}"),) if source else ()),
-            *_wheel_contexts(service),
+            *_layer_contexts(service, fleet),
+            *_below(service),
+            *_weights_context(own),
+            *_wheel_contexts(service.packages),
             *service.contexts,
         ),
         args=(*((f"ENV_{name}", value) for name, value in service.env), *service.args),
-        labels=labels(manifest, service.name, service.labels),
-        repository=service.copy_of or service.name,
-        suffix=f"-{service.variant}" if service.copy_of else "",
+        labels=labels(fleet, service.name, service.labels),
+        repository=service.entry,
+        suffix=f"-{service.variant}" if service.copied else "",
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.install or recipe.system),
@@ -181,6 +203,7 @@ def service(
 
 
 def smoke(service: Service) -> Target:
+    reference = (("REFERENCE", service.reference),) if service.reference else ()
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -188,66 +211,67 @@ def smoke(service: Service) -> Target:
         context=service.context,
         dockerfile=f"{GENERATED}/smoke.Dockerfile",
         recipe=Recipe(template="smoke.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, ("image", f"target:{service.name}")),
-        args=(
-            ("SMOKE", service.smoke or ""),
-            *((("REFERENCE", service.reference),) if service.reference else ()),
-        ),
+        contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
+        args=(("SMOKE", service.smoke or ""), *reference),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
 
 
-def _install(lock: str, asker: Base | Service, torch: str) -> Install | None:
+def _install(asker: Base | Service) -> Install | None:
     if not _installs(asker):
         return None
-    wheels = tuple(sorted(package.name for package in asker.requirements.packages))
-    return Install(lock=f"{lock}.txt", wheels=wheels, torch=torch)
+    wheels = tuple(sorted(package.name for package in asker.packages))
+    return Install(lock=f"{asker.layer.lock}.txt", wheels=wheels, torch=asker.layer.torch)
 
 
-def _layer_contexts(asker: Base | Service, manifest: Manifest) -> Pairs:
-    """The contexts of the steps that install and copy: only those that the layer uses."""
-    return (FROM_INSIDE, *((external(manifest, "python"),) if asker.system else ()))
-
-
-def _below(base: str | None, asker: Base | Service) -> Pairs:
-    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each
-    linked target.
-    """
-    if not base:
-        return (("base", "target:runtime"),)
-    return (("base", f"target:base-{base}"), *((RUNTIME,) if _installs(asker) else ()))
+def _system_lock(asker: Base | Service) -> str:
+    return f"{asker.layer.system_lock}.txt" if asker.system else ""
 
 
 def _installs(asker: Base | Service) -> bool:
-    return bool(asker.requirements.specs or asker.requirements.packages)
+    return bool(asker.layer.asks.specs or asker.packages)
 
 
-def _held(service: Service, manifest: Manifest) -> frozenset[Weights]:
-    """The weights that lie in the bases below a service."""
-    by_name = {base.name: base for base in manifest.bases}
-    found, name = set(), service.base
-    while name:
-        found.add(by_name[name].weights)
-        name = by_name[name].extends
-    return frozenset(weights for weights in found if weights)
+def _layer_contexts(asker: Base | Service, fleet: Fleet) -> Pairs:
+    """The contexts of the steps that install and copy: only those that the layer uses."""
+    return (FROM_INSIDE, *((external(fleet, "python"),) if asker.system else ()))
 
 
-def _wheel_contexts(asker: Base | Service) -> Pairs:
-    names = sorted(package.name for package in asker.requirements.packages)
-    return tuple((f"wheel-{name}", f"target:wheel-{name}") for name in names)
+def _below(asker: Base | Service) -> Pairs:
+    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each
+    linked target.
+    """
+    if not asker.layer.chain:
+        return (("base", "target:runtime"),)
+    below = ("base", f"target:{asker.layer.chain[-1].name}")
+    return (below, RUNTIME) if _installs(asker) else (below,)
 
 
-def external(manifest: Manifest, name: str) -> tuple[str, str]:
+def _weights_context(weights: Weights | None) -> Pairs:
+    return (("weights", f"target:{weights.layer.name}"),) if weights else ()
+
+
+def _wheel_contexts(packages: Iterable[Package]) -> Pairs:
+    names = sorted(package.layer.name for package in packages)
+    return tuple((name, f"target:{name}") for name in names)
+
+
+def external(fleet: Fleet, name: str) -> tuple[str, str]:
     """The context that is an image from outside."""
-    return name, next(f"docker-image://{e.image}" for e in externals(manifest) if e.name == name)
+    return name, f"docker-image://{fleet.external(name).reference}"
 
 
-def labels(manifest: Manifest, target: str, extra: Pairs = ()) -> Pairs:
+def tools(fleet: Fleet) -> tuple[str, str]:
+    """The context with binutils, for passes that strip."""
+    return external(fleet, TOOLS)
+
+
+def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
     """Labels never vary per commit: two builds of the same inputs have the same configuration."""
     own = {
         "org.opencontainers.image.title": target,
-        "slimbake.project": manifest.project,
+        "slimbake.project": fleet.project,
         "slimbake.target": target,
     }
     return tuple(sorted({**own, **dict(extra)}.items()))
@@ -257,21 +281,13 @@ def _ignore(service: Service) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there can
     undo the rest.
     """
-    context = PurePosixPath(service.context)
-    weights = (
-        [service.weights.value] if service.weights and service.weights.source == "path" else []
-    )
+    context, weights = PurePosixPath(service.context), service.weights
     parity = service.parity or Parity()
-    named = (
-        PurePosixPath(path)
-        for path in (*service.requirements.files, *weights, parity.texts)
-        if path
-    )
-    inside = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
+    folders = [weights.value] if weights and weights.source == "path" else []
+    named = (PurePosixPath(p) for p in (*service.layer.asks.files, *folders, parity.texts) if p)
+    within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
-    beside = [
-        path for path in (service.smoke, service.verify, parity.check, reference, *inside) if path
-    ]
+    beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
     return (*service.ignore, *NOT_CODE, *sorted(map(literal, beside)))
 
 

@@ -1,1 +1,70 @@
-"""project."""
+"""A repository as it is now: read once, decided once, and handed to every command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from slimbake.config import manifest
+from slimbake.config.model import Manifest
+from slimbake.errors import StaleFiles
+from slimbake.evidence import FleetEvidence
+from slimbake.fleet import Fleet, resolve
+from slimbake.lock import Locks, read_locks, stale
+from slimbake.lock.locks import Stale
+from slimbake.plan import plan
+from slimbake.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a manifest, its locks and its evidence come to."""
+
+    asked: Fleet  # as the manifest alone has it: what the locks have to answer
+    fleet: Fleet  # with the layers and digests that the locks hold
+    locks: Locks
+    evidence: FleetEvidence
+    plan: Plan
+
+    @property
+    def manifest(self) -> Manifest:
+        """As it is written."""
+        return self.asked.manifest
+
+    @property
+    def root(self) -> Path:
+        """The repository: the manifest's folder."""
+        return self.asked.root
+
+    @cached_property
+    def stale_locks(self) -> tuple[Stale, ...]:
+        """The locks that do not answer what the manifest asks now."""
+        return stale(self.asked, self.locks)
+
+    def expect_fresh_locks(self) -> None:
+        """Raise StaleFiles where a lock is stale."""
+        if self.stale_locks:
+            names = ", ".join(map(str, self.stale_locks))
+            raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
+
+
+def load(file: Path) -> Project:
+    """Read a manifest, and what belongs to it. Raises ManifestError with every problem, UsageError
+    for evidence that cannot be read.
+    """
+    return _project(resolve(manifest(file)))
+
+
+def reread(project: Project) -> Project:
+    """The project as its locks and its evidence are now; the manifest is not read again."""
+    return _project(project.asked)
+
+
+def _project(asked: Fleet) -> Project:
+    locks = read_locks(asked.root)
+    found = locks.layers if asked.auto else None
+    settles = found or locks.digests
+    fleet = resolve(asked.manifest, found, locks.digests) if settles else asked
+    evidence = FleetEvidence(fleet, locks)
+    return Project(asked, fleet, locks, evidence, plan(fleet, locks.texts, evidence.passes))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
-from slimbake.evidence import needed
+from slimbake.evidence import needed_passes
 from slimbake.evidence.model import Finding
 from slimbake.proof.kept import SCARCE, Kept, key
 from slimbake.proof.layers import Layer
@@ -38,7 +38,9 @@ def all_but_each(
     that are proven. A smoke that fails without a pass is told with it. Raises SetupError where the
     engine fails.
     """
-    carries = frozenset(each.name for each in needed([applied[name] for name in layer.proven]))
+    carries = frozenset(
+        each.name for each in needed_passes([applied[name] for name in layer.proven])
+    )
     alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
     found: dict[str, Finding] = {}
     with (

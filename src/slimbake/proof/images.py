@@ -12,7 +12,7 @@ from typing import Any
 from slimbake.checks.start import NotStarted, started
 from slimbake.checks.verify import verify
 from slimbake.errors import CheckError
-from slimbake.evidence import FOLDER
+from slimbake.evidence import EVIDENCE
 from slimbake.host.files import write_atomically
 from slimbake.host.hardware import hardware
 from slimbake.images import Engine, Source, this_platform
@@ -23,7 +23,7 @@ from slimbake.images.survey import survey
 from slimbake.plan.model import Plan, Running
 
 Say = Callable[[str], None]
-FILE = f"{FOLDER}/images.json"
+FILE = f"{EVIDENCE}/images.json"
 SHELF = ".slimbake/layers"
 RUNS = 5
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.errors import UsageError
-from slimbake.evidence import FOLDER, committed
-from slimbake.evidence.model import Evidence, Finding, Question, stale
+from slimbake.evidence import EVIDENCE, Answer
+from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
 from slimbake.host.files import write_atomically
 from slimbake.images import this_platform
 from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
@@ -83,9 +83,8 @@ class Work:
 
 
 def work_of(
-    question: Question,
+    answer: Answer,
     passes: Sequence[Pass],
-    root: Path,
     names: Collection[str] = (),
     *,
     only_stale: bool = False,
@@ -95,14 +94,14 @@ def work_of(
 
     The others stay as they were found, if that is fresh.
     """
-    before = committed(root, question.layer)
+    question, before = answer.question, answer.evidence
     applying = {
         each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))
     }
     fresh = {
         n: before.passes[n]
         for n, (each, _) in applying.items()
-        if before and not stale(question, before, each)
+        if before and not stale_evidence(question, before, each)
     }
     wanted = tuple(
         n for n in applying if (not names or n in names) and not (only_stale and n in fresh)
@@ -178,7 +177,7 @@ def prove_layer(
 
 def file_of(question: Question, root: Path) -> Path:
     """Where the evidence of a layer lies."""
-    return root / FOLDER / f"{question.layer}.json"
+    return root / EVIDENCE / f"{question.layer}.json"
 
 
 def write(layer: Layer, root: Path) -> None:

@@ -10,17 +10,15 @@ from dataclasses import replace
 
 from slimbake.build import bake
 from slimbake.build.command import Options
-from slimbake.build.prepare import lock_new, refreshed
+from slimbake.build.prepare import locked_anew, refreshed
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.catalogue.read import catalogue
-from slimbake.config.model import Manifest
 from slimbake.config.report import near
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
-from slimbake.evidence import questions
-from slimbake.evidence.model import Evidence, Question, stale
+from slimbake.evidence import Answer
+from slimbake.evidence.model import Evidence, Question, stale_evidence
 from slimbake.host.machine import machine
 from slimbake.images import this_platform
-from slimbake.lock import lock_texts, settled
+from slimbake.project import Project, reread
 from slimbake.proof import control, environment, images, sample
 from slimbake.proof.company import all_but_each
 from slimbake.proof.kept import Kept
@@ -42,7 +40,7 @@ Say = Callable[[str], None]
 
 
 def prove(
-    manifest: Manifest,
+    project: Project,
     services: Sequence[str],
     say: Say,
     *,
@@ -61,14 +59,15 @@ def prove(
     pass, NothingSelected where no layer is left, CheckError where images that are built with what
     held in every trial do not hold, and as `workbench` does.
     """
-    root = manifest.file.parent
-    passes = _catalogue(manifest, names)
-    lock_new(manifest, machine(), say)
-    wanted = layers_of(manifest, services, say, every=every)
-    works = [work_of(question, passes, root, names, only_stale=only_stale) for question in wanted]
+    root = project.root
+    passes = _catalogue(project, names)
+    project = locked_anew(project, machine(), say)
+    answers = layers_of(project, services, say, every=every)
+    wanted = [answer.question for answer in answers]
+    works = [work_of(answer, passes, names, only_stale=only_stale) for answer in answers]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
-    with workbench(manifest, needed, say, install=install) as bench:
+    with workbench(project, needed, say, install=install) as bench:
         plan = bench.ready.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
@@ -77,10 +76,10 @@ def prove(
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
             layers.append(prove_layer(work, subjects, root, say, unpruned=unpruned, below=below))
-        with _put_back_unless_it_holds(manifest, wanted):
+        with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write(layer, root)
-            pruned = _pruned(manifest, needed, bench, say)
+            pruned = _pruned(project, needed, bench, say)
             ids = {name: subject.image for name, subject in pruned.items()}
             measured = images.fresh(bare, ids, root)
             if any(layer.new for layer in layers) or not measured:
@@ -102,17 +101,17 @@ def _first(question: Question, subjects: Mapping[str, Subject]) -> Subject:
 
 
 @contextlib.contextmanager
-def _put_back_unless_it_holds(manifest: Manifest, wanted: Sequence[Question]) -> Iterator[None]:
+def _put_back_unless_it_holds(project: Project, wanted: Sequence[Question]) -> Iterator[None]:
     """Evidence that images are built with stays if the block comes to its end; else it is put back.
 
     And so are the files that were generated of it, which plain `docker buildx bake` reads.
     """
     try:
-        with unless_it_holds(wanted, manifest.file.parent):
+        with unless_it_holds(wanted, project.root):
             yield
     except BaseException:
         with contextlib.suppress(SlimbakeError):
-            refreshed(manifest, lambda _: None)
+            refreshed(reread(project), lambda _: None)
         raise
 
 
@@ -134,13 +133,13 @@ def _below(
         for layer in layers
         if question.checks.keys() <= layer.question.checks.keys()
         for each in passes
-        if each.name in layer.proven and not stale(layer.question, layer.evidence, each)
+        if each.name in layer.proven and not stale_evidence(layer.question, layer.evidence, each)
         if (applied := each.applied(layer.question.pins))
     )
 
 
 def check(
-    manifest: Manifest,
+    project: Project,
     services: Sequence[str],
     say: Say,
     count: int,
@@ -151,27 +150,27 @@ def check(
     """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as
     `workbench`.
     """
-    wanted = layers_of(manifest, services, say, every=every)
-    drawn = sample.draw(wanted, catalogue(manifest.file.parent), manifest.file.parent, count, seed)
+    wanted = layers_of(project, services, say, every=every)
+    drawn = sample.draw(wanted, project.evidence.catalogue, count, seed)
     if not drawn:
         raise NothingSelected(
             "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"
         )
     needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
-    with subjects_of(manifest, needed, say) as subjects:
+    with subjects_of(project, needed, say) as subjects:
         return sample.compared(drawn, {subject.service: subject for subject in subjects}, say)
 
 
-def controls(manifest: Manifest, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
+def controls(project: Project, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
     """Break the images of these services, each in several ways, and see whether their smokes
     notice.
     """
-    with workbench(manifest, services, say) as bench:
+    with workbench(project, services, say) as bench:
         return control.controls(bench.ready.plan, bench.subjects, say)
 
 
 def measure_environment(
-    manifest: Manifest,
+    project: Project,
     services: Sequence[str],
     say: Say,
     *,
@@ -184,8 +183,8 @@ def measure_environment(
     `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass,
     NothingSelected where there is no service, and as `workbench` does.
     """
-    root = manifest.file.parent
-    passes = [each for each in _catalogue(manifest, names) if not names or each.name in names]
+    root = project.root
+    passes = [each for each in _catalogue(project, names) if not names or each.name in names]
     if others := [each.name for each in passes if names and not each.env]:
         raise UsageError(
             f"no variables: {', '.join(others)}",
@@ -195,13 +194,13 @@ def measure_environment(
         raise NothingSelected(
             "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
         )
-    with workbench(manifest, services, say) as bench:
-        built = tuple(_pruned(manifest, tuple(services), bench, say).values())
+    with workbench(project, services, say) as bench:
+        built = tuple(_pruned(project, tuple(services), bench, say).values())
         environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)
 
 
-def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
-    passes = catalogue(manifest.file.parent)
+def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
+    passes = project.evidence.catalogue
     known = {each.name for each in passes}
     for name in names:
         if name not in known:
@@ -212,27 +211,26 @@ def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
 
 
 def layers_of(
-    manifest: Manifest, services: Sequence[str], say: Say, *, every: bool = False
-) -> tuple[Question, ...]:
+    project: Project, services: Sequence[str], say: Say, *, every: bool = False
+) -> tuple[Answer, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
     Layers that cannot be asked about, since something without a smoke stands on them or they are
     built for several platforms, are left out in a line where `every` service is meant. Raises
     UsageError for one where services are named, and NothingSelected where none is left.
     """
-    found = questions(settled(manifest), lock_texts(manifest))
-    meant = [
-        q for q, optimize in found if not optimize.none and {*services} & {*q.checks, *q.unchecked}
-    ]
     chosen = []
-    for question in meant:
+    for answer in project.evidence.answers:
+        question = answer.question
+        if answer.wanted.none or not {*services} & {*question.checks, *question.unchecked}:
+            continue
         why, hint = _unasked(question)
         if why and not every:
             raise UsageError(f"{question.layer}: {why}", hint)
         if why:
             say(f"{question.layer}: nothing is proven on it: {why}")
         else:
-            chosen.append(question)
+            chosen.append(answer)
     if not chosen:
         raise NothingSelected(f"{', '.join(services)}: no layer of packages to prove anything on")
     return tuple(chosen)
@@ -255,17 +253,17 @@ def _unasked(question: Question) -> tuple[str, str]:
 
 
 def _pruned(
-    manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say
+    project: Project, services: tuple[str, ...], bench: Workbench, say: Say
 ) -> dict[str, Subject]:
     """Build the services as their evidence says now, with their smokes. Raises CheckError where one
     does not hold.
     """
-    plan = refreshed(manifest, say)
+    plan = refreshed(reread(project), say).plan
     around = replace(
         bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools}
     )
     try:
-        built = bake.bake(plan, services, manifest.file.parent, around, Options()).built
+        built = bake.bake(plan, services, project.root, around, Options()).built
     except CheckError as error:
         words = (
             f"what held in every trial does not hold in the images that are built\n{error.message}"

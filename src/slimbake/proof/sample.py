@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.evidence import committed
-from slimbake.evidence.model import Finding, Question, stale
+from slimbake.evidence import Answer
+from slimbake.evidence.model import Finding, Question
 from slimbake.proof.ablation import Candidate, ablated
 from slimbake.proof.kept import Kept
 from slimbake.proof.model import Compared
@@ -33,17 +33,15 @@ class Drawn:
     finding: Finding
 
 
-def draw(
-    questions: Sequence[Question], passes: Sequence[Pass], root: Path, count: int, seed: int
-) -> list[Drawn]:
+def draw(answers: Sequence[Answer], passes: Sequence[Pass], count: int, seed: int) -> list[Drawn]:
     """So many findings of fresh evidence, by chance; the same seed draws the same."""
     urn = []
-    for question in questions:
-        evidence = committed(root, question.layer)
+    for answer in answers:
         for each in passes:
-            applied = each.applied(question.pins)
-            if evidence and applied and not stale(question, evidence, each):
-                urn.append(Drawn(question, each, applied, evidence.passes[each.name]))
+            applied = each.applied(answer.question.pins)
+            if answer.evidence and applied and not answer.stale(each):
+                finding = answer.evidence.passes[each.name]
+                urn.append(Drawn(answer.question, each, applied, finding))
     return random.Random(seed).sample(urn, min(count, len(urn)))  # noqa: S311 - no secret
 
 

@@ -14,14 +14,13 @@ from slimbake.build.bake import Built
 from slimbake.build.command import Options
 from slimbake.build.prepare import Prepared, prepared
 from slimbake.checks.verify import given
-from slimbake.config.model import Manifest
 from slimbake.errors import UsageError
 from slimbake.externals.resolve import resolve
-from slimbake.fleet.sources import externals
+from slimbake.fleet.resolve import TOOLS
 from slimbake.host.files import write_atomically
 from slimbake.host.machine import machine
-from slimbake.plan.carried import TOOLS
 from slimbake.plan.model import Plan, Running
+from slimbake.project import Project
 from slimbake.proof.trial import Subject
 from slimbake.render import unpruned
 
@@ -40,7 +39,7 @@ class Workbench:
 
 @contextlib.contextmanager
 def workbench(
-    manifest: Manifest, services: Sequence[str], say: Say, *, install: bool = False
+    project: Project, services: Sequence[str], say: Say, *, install: bool = False
 ) -> Iterator[Workbench]:
     """Build the images of these services without any pass, see that their smokes hold, and hold the
     project.
@@ -48,8 +47,8 @@ def workbench(
     Raises UsageError for a service without a smoke, CheckError where one does not hold, and as
     `prepared` does.
     """
-    root = manifest.file.parent
-    with prepared(manifest, tuple(services), say, install=install) as ready:
+    root = project.root
+    with prepared(project, tuple(services), say, install=install) as ready:
         smokes = {target.service: target for target in ready.plan.targets if target.kind == "smoke"}
         if missing := [name for name in services if name not in smokes]:
             raise UsageError(
@@ -57,7 +56,7 @@ def workbench(
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
         built = without_passes(ready, tuple(services), root)
-        tools = tools_folder(manifest, ready, say, install)
+        tools = tools_folder(ready, say, install)
         running = {service.service: service for service in ready.plan.services}
         subjects = (
             Subject(
@@ -79,12 +78,12 @@ def _verify(service: Running, image: str, root: Path) -> str:
 
 @contextlib.contextmanager
 def subjects(
-    manifest: Manifest, services: Sequence[str], say: Say, install: bool = False
+    project: Project, services: Sequence[str], say: Say, install: bool = False
 ) -> Iterator[tuple[Subject, ...]]:
     """The images of these services without passes, each with its smoke, while the project is held.
     Raises as above.
     """
-    with workbench(manifest, services, say, install=install) as bench:
+    with workbench(project, services, say, install=install) as bench:
         yield bench.subjects
 
 
@@ -126,10 +125,10 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     )
 
 
-def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -> str:
+def tools_folder(ready: Prepared, say: Say, install: bool) -> str:
     """A folder of this machine with the external `tools`: a container mounts it."""
     from slimbake.externals.tools import unpacked
 
-    wanted = tuple(external for external in externals(manifest) if external.name == TOOLS)
+    wanted = (ready.project.fleet.external(TOOLS),)
     found = resolve(wanted, ready.plan.python, ready.engine, machine(), say, install)
     return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

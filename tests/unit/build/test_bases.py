@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from slimbake.fleet.exports import exporting
 from tests.unit.registries import Registry, registry
 
 from slimbake.build import bake, pushed
@@ -25,9 +26,15 @@ from slimbake.build.release import Release
 from slimbake.build.released import part, released, tag
 from slimbake.build.statement import mark
 from slimbake.cli import slimbake
-from slimbake.config.model import Base, Manifest, Parity, Requirements, Service, Weights
+from slimbake.config.model import (
+    BaseEntry,
+    Manifest,
+    Parity,
+    Requirements,
+    ServiceEntry,
+    WeightsEntry,
+)
 from slimbake.errors import BuildError, UsageError
-from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
 from slimbake.registry import Repository
 from slimbake.registry.documents import MANIFEST
@@ -38,17 +45,17 @@ FLEET = Manifest(
     project="toy",
     python="3.11",
     bases=(
-        Base(name="web", requirements=Requirements(specs=("fastapi",))),
-        Base(name="ml", extends="web", requirements=Requirements(specs=("torch",))),
+        BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),
+        BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",))),
     ),
     services=(
-        Service(name="api", context="api", base="web"),
-        Service(name="model", context="model", base="ml"),
-        Service(
+        ServiceEntry(name="api", context="api", base="web"),
+        ServiceEntry(name="model", context="model", base="ml"),
+        ServiceEntry(
             name="rank",
             context="rank",
             base="ml",
-            weights=Weights("package", "a-model"),
+            weights=WeightsEntry("package", "a-model"),
             inference="onnx",
             parity=Parity("parity.py", "texts/a.jsonl"),
         ),

@@ -14,7 +14,7 @@ from slimbake.build.budget import over_budget
 from slimbake.build.budget_report import since
 from slimbake.checks import start
 from slimbake.checks.start import NotStarted, Started
-from slimbake.config.model import Base, Budget, Weights
+from slimbake.config.model import BaseEntry, Budget, WeightsEntry
 from slimbake.errors import SetupError
 from slimbake.images.detail import Contents, Part
 from slimbake.images.grown import Held, grown
@@ -124,7 +124,7 @@ def planned(limits: Budget) -> Plan:
     return plan(
         fleet(
             service("api", base="web", budget=limits, port=80),
-            bases=(Base("web", requirements=asks("a")),),
+            bases=(BaseEntry("web", requirements=asks("a")),),
         )
     )
 
@@ -221,15 +221,15 @@ def test_an_image_that_does_not_start_is_over_its_budget(
 
 
 def test_each_layer_has_the_name_of_the_target_that_lays_it() -> None:
-    weights = Weights("package", "some-model")
+    weights = WeightsEntry("package", "some-model")
     made = fleet(
         service(
             "api", base="web", requirements=asks("b"), weights=weights, volumes=(("data", "/data"),)
         ),
         service("rank", base="web", weights=weights, system=("libx",)),
-        service("alone", weights=Weights("path", "models/alone")),
+        service("alone", weights=WeightsEntry("path", "models/alone")),
         service("own", dockerfile="own.Dockerfile"),
-        bases=(Base("web", requirements=asks("a")),),
+        bases=(BaseEntry("web", requirements=asks("a")),),
     )
     decided = plan(made)
     web = ("runtime", "runtime", "base-web", "weights-some-model")

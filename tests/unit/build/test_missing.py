@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from slimbake.fleet.exports import exporting
 from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.missing import Found, missing
 from slimbake.build.released import released, tag
-from slimbake.config.model import Base, Budget, Parity, Weights
-from slimbake.fleet.exports import exporting
+from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.plan import plan
 from slimbake.registry.address import Address
 from slimbake.registry.documents import INDEX, MANIFEST
@@ -309,7 +309,7 @@ def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
 
 
 def test_a_base_has_its_own() -> None:
-    made = plan(fleet(service("one", base="ml"), bases=(Base("ml"),)))
+    made = plan(fleet(service("one", base="ml"), bases=(BaseEntry("ml"),)))
     base = next(target for target in made.targets if target.kind == "base")
     assert released(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {
         base.name: FINGERPRINT
@@ -324,9 +324,9 @@ def test_a_base_has_its_own() -> None:
 def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> (
     None
 ):
-    model, parity = Weights("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
+    model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
-    made = plan(exporting(fleet(one, bases=(Base("ml"),))))
+    made = plan(exporting(fleet(one, bases=(BaseEntry("ml"),))))
     found = released(made, {target.name: f"sha256:{target.name}" for target in made.targets})
     assert set(found) == {"runtime", "base-ml", "base-ml-onnx", *PUSHED_ONCE, "one"}
     with registry() as server:

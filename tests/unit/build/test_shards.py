@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slimbake.fleet.exports import exporting
 from tests.unit.fleets import COMMON, asks, fleet, service
 from tests.unit.registries import Registry, registry
 
@@ -33,16 +34,15 @@ from slimbake.build.sharded import Sharded
 from slimbake.build.split import Shard, jobs, split
 from slimbake.build.staged import outputs
 from slimbake.build.steps import Step
-from slimbake.config.model import Base, Parity, Precision, Weights
+from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
 from slimbake.errors import BuildError, CheckError
-from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry.documents import INDEX
 
 WEB, ML = (
-    Base("web", requirements=asks("fastapi")),
-    Base("ml", requirements=asks("torch"), extends="web"),
+    BaseEntry("web", requirements=asks("fastapi")),
+    BaseEntry("ml", requirements=asks("torch"), extends="web"),
 )
 FLEET = plan(
     fleet(
@@ -65,7 +65,7 @@ SECONDS = {
 }
 ONE_LOST = 2
 ON_ONNX: dict[str, Any] = {
-    "weights": Weights("package", "a-model"),
+    "weights": WeightsEntry("package", "a-model"),
     "inference": "onnx",
     "parity": Parity("parity.py", "texts/a.jsonl"),
 }
@@ -113,10 +113,10 @@ def test_what_is_not_pushed_is_built_where_it_is_needed_and_counts_once_for_a_no
 
 @st.composite
 def fleets(draw: st.DrawFn) -> tuple[Plan, dict[str, float], int]:
-    bases = [Base("b0", requirements=asks("b0"))]
+    bases = [BaseEntry("b0", requirements=asks("b0"))]
     for number in range(1, draw(st.integers(1, 4))):
         below = draw(st.sampled_from(["", *(base.name for base in bases)]))
-        bases.append(Base(f"b{number}", requirements=asks(f"b{number}"), extends=below))
+        bases.append(BaseEntry(f"b{number}", requirements=asks(f"b{number}"), extends=below))
     names = [f"s{number:02}" for number in range(draw(st.integers(1, 24)))]
     choice = st.sampled_from(["", *(base.name for base in bases)])
     services = [service(name, base=draw(choice), smoke="smoke.py") for name in names]
@@ -189,9 +189,9 @@ def test_what_was_not_measured_costs_what_others_on_its_base_do() -> None:
 
 
 def test_an_export_that_was_not_measured_does_not_cost_what_a_copy_of_weights_does() -> None:
-    said = {"base": "ml", "weights": Weights("package", "a-model"), "inference": "onnx"}
+    said = {"base": "ml", "weights": WeightsEntry("package", "a-model"), "inference": "onnx"}
     services = (service(name, precision=Precision(name), **said) for name in ("fp32", "fp16"))
-    made = plan(exporting(fleet(*services, bases=(Base("ml", requirements=asks("torch")),))))
+    made = plan(exporting(fleet(*services, bases=(BaseEntry("ml", requirements=asks("torch")),))))
     assert (
         estimated(made, {"weights-a-model": 1.0, "base-ml": 60.0, "runtime": 20.0})[
             "weights-a-model-onnx-fp16"

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slimbake.fleet.exports import exporting
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.events import Change, Progress, Vertex
 from slimbake.build.failure import failure
 from slimbake.build.steps import Step, Steps, title
-from slimbake.config.model import Base, Parity, Weights
+from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError
-from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -31,7 +31,7 @@ PLAN = plan(
     fleet(
         service("one", base="files", context="one", smoke="smoke.py"),
         service("two", base="files", context="two", smoke="smoke.py"),
-        bases=(Base("files", system=("media-types",)),),
+        bases=(BaseEntry("files", system=("media-types",)),),
     )
 )
 CODE = (
@@ -256,11 +256,11 @@ MEASURED = plan(
             service(
                 "embed",
                 base="ml",
-                weights=Weights("package", "some-model"),
+                weights=WeightsEntry("package", "some-model"),
                 inference="onnx",
                 parity=Parity("parity.py", "texts.jsonl"),
             ),
-            bases=(Base("ml", requirements=asks("torch")),),
+            bases=(BaseEntry("ml", requirements=asks("torch")),),
         )
     )
 )

@@ -11,7 +11,7 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.build.touched import Change, asked_in, line, touched, worth_reading
 from slimbake.build.watch import changes_of, watch
-from slimbake.config.model import Base, Manifest, Requirements
+from slimbake.config.model import BaseEntry, Manifest, Requirements
 from slimbake.errors import BuildError, ManifestError, Problem, SetupError, SlimbakeError
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -21,8 +21,8 @@ MANIFEST = fleet(
     service("nlg", base="ml", smoke="smoke.py", ignore=("drafts",)),
     service("legacy", dockerfile="services/legacy/Dockerfile"),
     bases=(
-        Base(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
-        Base(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
+        BaseEntry(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
+        BaseEntry(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
     ),
 )
 PLAN = plan(MANIFEST)

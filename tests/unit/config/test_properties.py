@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slimbake.config import manifest
 from slimbake.config.data import schema_text
-from slimbake.config.model import Manifest, Pairs, Service
+from slimbake.config.model import Manifest, Pairs, ServiceEntry
 from slimbake.errors import ManifestError
 
 SOUND = """\
@@ -164,7 +164,7 @@ def canonical(found: Manifest) -> Manifest:
     def pairs(value: Pairs) -> Pairs:
         return tuple(sorted(value))
 
-    def service(value: Service) -> Service:
+    def service(value: ServiceEntry) -> ServiceEntry:
         return replace(
             value,
             env=pairs(value.env),

@@ -11,16 +11,23 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slimbake.project.planned import planned
 
 from slimbake.build.prepare import refreshed
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config import manifest
 from slimbake.errors import NothingSelected, StaleFiles, UsageError
-from slimbake.evidence import carried, committed, questions
-from slimbake.evidence.model import Evidence, Finding, Question, parse, saves, stale
+from slimbake.evidence import _questions, carried, committed
+from slimbake.evidence.model import (
+    Evidence,
+    Finding,
+    Question,
+    parse_evidence,
+    saves,
+    stale_evidence,
+)
 from slimbake.lock import lock_texts, settled
-from slimbake.project.planned import planned
 from slimbake.proof import prove as proving
 from slimbake.proof.layers import Layer, Work, expect_nothing_lost, work_of
 from slimbake.proof.prove import layers_of
@@ -74,7 +81,7 @@ FINDINGS = st.builds(
     )
 )
 def test_whatever_was_found_out_is_read_again(evidence: Evidence) -> None:
-    assert parse(evidence.text()) == evidence
+    assert parse_evidence(evidence.text()) == evidence
 
 
 def test_a_pass_is_a_line_and_what_is_not_known_is_not_written() -> None:
@@ -103,7 +110,7 @@ def test_a_pass_is_a_line_and_what_is_not_known_is_not_written() -> None:
     ],
 )
 def test_what_is_no_evidence_proves_nothing(text: str) -> None:
-    assert parse(text) is None
+    assert parse_evidence(text) is None
 
 
 def test_only_what_is_proven_saves() -> None:
@@ -135,21 +142,21 @@ def test_only_what_is_proven_saves() -> None:
     ],
 )
 def test_evidence_answers_until_what_it_depends_on_changes(question: Question, why: str) -> None:
-    assert stale(question, EVIDENCE, HEADERS) == why
+    assert stale_evidence(question, EVIDENCE, HEADERS) == why
 
 
 def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_something_else_is_not() -> (
     None
 ):
     assert (
-        stale(QUESTION, EVIDENCE, replace(HEADERS, keep=("torch/include/x.h",)))
+        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, keep=("torch/include/x.h",)))
         == "the pass has changed"
     )
     assert (
-        stale(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
+        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
         == ""
     )
-    assert stale(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
+    assert stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
 
 
 # --- what layers carry
@@ -198,7 +205,7 @@ def prove(root: Path, *names: str) -> None:
     """
     read = settled(manifest(root / "services.yaml"))
     (root / "evidence").mkdir(exist_ok=True)
-    for question, _ in questions(read, lock_texts(read)):
+    for question, _ in _questions(read, lock_texts(read)):
         passes = {
             each.name: Finding(
                 digest=each.digest,
@@ -383,7 +390,7 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
 ) -> None:
     def check() -> str:
         read = settled(manifest(ROOT / "services.yaml"))
-        every = (question.checks for question, _ in questions(read, lock_texts(read)))
+        every = (question.checks for question, _ in _questions(read, lock_texts(read)))
         return next(found[service] for found in every if service in found)
 
     before = check()
@@ -584,7 +591,7 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
 
 def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
     read = settled(manifest(root / "services.yaml"))
-    asked = [question for question, _ in questions(read, lock_texts(read))]
+    asked = [question for question, _ in _questions(read, lock_texts(read))]
     return {q.layer: work_of(q, catalogue(root), root, names, only_stale=only_stale) for q in asked}
 
 

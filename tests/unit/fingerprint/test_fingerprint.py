@@ -17,7 +17,7 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 from slimbake.build.bake import Built, Result
 from slimbake.build.baked import Baked
 from slimbake.build.command import Surroundings
-from slimbake.config.model import Base, Manifest, Weights
+from slimbake.config.model import BaseEntry, Manifest, WeightsEntry
 from slimbake.fingerprint import accounts, fingerprints, of_services, tag
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -30,13 +30,13 @@ FLEET = fleet(
         "embed",
         base="ml",
         smoke="smoke.py",
-        weights=Weights("path", "models/small"),
+        weights=WeightsEntry("path", "models/small"),
         requirements=asks("faiss"),
     ),
     service("plain"),
     bases=(
-        Base("web", requirements=asks("httpx", packages=(COMMON,))),
-        Base("ml", extends="web", requirements=asks("torch")),
+        BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
+        BaseEntry("ml", extends="web", requirements=asks("torch")),
     ),
 )
 ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}

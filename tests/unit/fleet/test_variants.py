@@ -6,25 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from slimbake.fleet.variants import expanded
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.cli.common import select
-from slimbake.config.model import Base, Budget, Manifest, Requirements, Variant
+from slimbake.config.model import BaseEntry, Budget, Manifest, Requirements, VariantEntry
 from slimbake.errors import UsageError
-from slimbake.fleet.variants import expanded
 from slimbake.lock.model import families
 from slimbake.plan import plan
 
-CPU, CUDA = Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128", requirements=asks("triton"))
-WEB = Base("web", requirements=asks("fastapi"))
-ML = Base("ml", extends="web", requirements=asks("torch"), variants=(CPU, CUDA))
+CPU, CUDA = VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128", requirements=asks("triton"))
+WEB = BaseEntry("web", requirements=asks("fastapi"))
+ML = BaseEntry("ml", extends="web", requirements=asks("torch"), variants=(CPU, CUDA))
 
 
 def bases(manifest: Manifest) -> dict[str, tuple[str | None, str | None]]:
     return {base.name: (base.extends, base.torch) for base in manifest.bases}
 
 
-def made(*services: Any, by: tuple[Base, ...] = (WEB, ML), **said: Any) -> Manifest:
+def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Manifest:
     return expanded(fleet(*services, bases=by, **said))
 
 
@@ -60,15 +60,15 @@ def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> Non
 
 
 def test_a_variant_without_torch_shares_what_it_stands_on() -> None:
-    plain, full = Variant("plain"), Variant("full", requirements=asks("scipy"))
-    ml = Base("ml", extends="web", requirements=asks("numpy"), variants=(plain, full))
+    plain, full = VariantEntry("plain"), VariantEntry("full", requirements=asks("scipy"))
+    ml = BaseEntry("ml", extends="web", requirements=asks("numpy"), variants=(plain, full))
     found = made(service("rank", base="ml"), by=(WEB, ml))
     assert bases(found) == {"web": (None, None), "ml": ("web", None), "ml-full": ("web", None)}
     assert len(families(found)) == 1
 
 
 def test_a_base_above_one_with_variants_may_add_to_them() -> None:
-    vision = Base("vision", extends="ml", variants=(Variant("cuda", requirements=asks("cupy")),))
+    vision = BaseEntry("vision", extends="ml", variants=(VariantEntry("cuda", requirements=asks("cupy")),))
     found = made(service("see", base="vision"), by=(WEB, ML, vision))
     assert bases(found)["vision-cuda"] == ("ml-cuda", "cu128")
     assert {b.name: b.requirements.specs for b in found.bases if "vision" in b.name} == {
@@ -82,7 +82,7 @@ def test_a_base_above_one_with_variants_may_add_to_them() -> None:
 
 
 def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None:
-    own = Variant(
+    own = VariantEntry(
         "cuda",
         requirements=asks("b"),
         env=(("MODE", "cuda"), ("DEVICE", "0")),
@@ -113,10 +113,10 @@ def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None
 
 
 def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch() -> None:
-    base = Base("ml", extends="web", requirements=asks("torch"), torch="cpu")
+    base = BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu")
     rank = service("rank", base="ml", variants=(CPU, CUDA))
     slim = service(
-        "slim", base="ml", variants=(Variant("thin"), Variant("fat", requirements=asks("rich")))
+        "slim", base="ml", variants=(VariantEntry("thin"), VariantEntry("fat", requirements=asks("rich")))
     )
     found = made(rank, slim, by=(WEB, base))
     assert bases(found) == {
@@ -134,7 +134,7 @@ def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch
 
 
 def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
-    base = Base("ml", requirements=asks("torch"), torch="cpu")
+    base = BaseEntry("ml", requirements=asks("torch"), torch="cpu")
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
     assert [(s.name, s.base) for s in found.services] == [("rank", "ml-cuda"), ("rank-cpu", "ml")]
     assert next(g.targets for g in plan(found).groups if g.name == "bases") == (
@@ -145,11 +145,11 @@ def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
 
 
 def test_files_that_variants_are_read_from_are_in_no_image() -> None:
-    more = Variant("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
+    more = VariantEntry("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
     own = service(
         "own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",))
     )
-    found = plan(made(replace(own, variants=(Variant("thin"), more)), by=()))
+    found = plan(made(replace(own, variants=(VariantEntry("thin"), more)), by=()))
     for name in ("own", "own-fat"):
         assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
 
@@ -164,9 +164,9 @@ def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
 
 
 def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
-    base = Base("ml", requirements=asks("torch"))
+    base = BaseEntry("ml", requirements=asks("torch"))
     found = made(
-        service("rank", base="ml", variants=(Variant("index", torch="pypi"), CPU)), by=(base,)
+        service("rank", base="ml", variants=(VariantEntry("index", torch="pypi"), CPU)), by=(base,)
     )
     assert [(s.name, s.base) for s in found.services] == [("rank", "ml"), ("rank-cpu", "ml-cpu")]
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets import COMMON, asks, fleet, service
 
-from slimbake.config.model import Weights
+from slimbake.config.model import WeightsEntry
 from slimbake.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
 from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
 from slimbake.lock.model import Pin, Wheel, families
 from slimbake.plan import plan
 
-MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")
+MODEL, OTHER = WeightsEntry("path", "models/mini"), WeightsEntry("path", "models/other")
 BYTES = {"weights-models-mini": 50_000_000, "weights-models-other": 40_000_000}
 WEB, TORCH = ("fastapi", "starlette"), ("torch", "numpy")
 SIZES = {

@@ -9,7 +9,7 @@ import hashlib
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import Options, Surroundings, arguments
-from slimbake.config.model import Base, External, Manifest, Weights
+from slimbake.config.model import BaseEntry, ExternalEntry, Manifest, WeightsEntry
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
@@ -26,15 +26,15 @@ LOCKS = {
 
 def manifest() -> Manifest:
     return fleet(
-        service("api", base="ml", requirements=asks("six"), weights=Weights("package", "a-model")),
+        service("api", base="ml", requirements=asks("six"), weights=WeightsEntry("package", "a-model")),
         service("far", requirements=asks("iniconfig")),
         service("bare"),
         service("own", base="web", dockerfile="own/Dockerfile"),
         bases=(
-            Base(name="ml", extends="web", requirements=asks("torch")),
-            Base(name="web", requirements=asks("httpx")),
+            BaseEntry(name="ml", extends="web", requirements=asks("torch")),
+            BaseEntry(name="web", requirements=asks("httpx")),
         ),
-        externals=(External("python", "example.com/python:3.11@sha256:1234"),),
+        externals=(ExternalEntry("python", "example.com/python:3.11@sha256:1234"),),
     )
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from slimbake.fleet.exports import exporting
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import Options, Surroundings, arguments
@@ -15,29 +16,28 @@ from slimbake.checks import parity as kept
 from slimbake.checks.parity_report import table
 from slimbake.ci.matrix import shared_by
 from slimbake.config import manifest as read
-from slimbake.config.model import Base, Parity, Precision, Service, Weights
+from slimbake.config.model import BaseEntry, Parity, Precision, ServiceEntry, WeightsEntry
 from slimbake.config.names import IMAGE
 from slimbake.fingerprint import of_services
-from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
 from slimbake.plan.relinked import relinked
 
 ROOT = Path(__file__).parents[3]
-MODEL = Weights("package", "some-model")
+MODEL = WeightsEntry("package", "some-model")
 TEXTS = Parity("parity.py", "texts/a.jsonl")
-ML = Base("ml", requirements=asks("torch", "transformers"))
+ML = BaseEntry("ml", requirements=asks("torch", "transformers"))
 
 
 def measured(
     name: str, parity: Parity | None = TEXTS, precision: str = "int8", **said: object
-) -> Service:
+) -> ServiceEntry:
     said = {"base": "ml", "weights": MODEL, "inference": "onnx", **said}
     return service(name, precision=Precision(precision), parity=parity, **said)  # type: ignore[arg-type]
 
 
-def decided(*services: Service, **said: object) -> Plan:
+def decided(*services: ServiceEntry, **said: object) -> Plan:
     return plan(exporting(fleet(*services, bases=(ML,), **said)))
 
 
@@ -74,7 +74,7 @@ def test_other_texts_or_another_model_are_another_reference() -> None:
     found = decided(
         measured("one"),
         measured("two", Parity("parity.py", "other/a.jsonl")),
-        measured("three", weights=Weights("package", "other-model")),
+        measured("three", weights=WeightsEntry("package", "other-model")),
     )
     first, second, third = kinds(found, "reference")
     assert third == "reference-other-model-a"

@@ -11,20 +11,20 @@ from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
 from slimbake.config import model as manifest
 from slimbake.config.model import (
-    Base,
+    BaseEntry,
     Budget,
-    External,
+    ExternalEntry,
     Manifest,
     Requirements,
     Secret,
-    Service,
-    Weights,
+    ServiceEntry,
+    WeightsEntry,
 )
 from slimbake.plan import plan
 from slimbake.plan.graph import standing
 from slimbake.plan.model import Compression, Install, Plan, Recipe
 
-MODEL = Weights("package", "some-model")
+MODEL = WeightsEntry("package", "some-model")
 
 
 def recipe(of: Plan, name: str) -> Recipe:
@@ -55,14 +55,14 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
 @pytest.mark.parametrize(
     ("said", "used"),
     [
-        (manifest.Compression(), Compression(type="zstd", level=7)),
-        (manifest.Compression(level=19), Compression(type="zstd", level=19)),
-        (manifest.Compression(type="gzip"), Compression(type="gzip", level=6)),
-        (manifest.Compression(type="gzip", level=1), Compression(type="gzip", level=1)),
+        (manifest.CompressionEntry(), Compression(type="zstd", level=7)),
+        (manifest.CompressionEntry(level=19), Compression(type="zstd", level=19)),
+        (manifest.CompressionEntry(type="gzip"), Compression(type="gzip", level=6)),
+        (manifest.CompressionEntry(type="gzip", level=1), Compression(type="gzip", level=1)),
     ],
 )
 def test_each_type_of_compression_has_a_level_of_its_own(
-    said: manifest.Compression, used: Compression
+    said: manifest.CompressionEntry, used: Compression
 ) -> None:
     assert plan(fleet(service("api"), compression=said)).compression == used
 
@@ -79,7 +79,7 @@ def test_what_the_manifest_says_is_kept() -> None:
             ),
             registry="registry.example.com/x",
             platforms=("linux/amd64", "linux/arm64"),
-            externals=(External("uv", "mine/uv:1"),),
+            externals=(ExternalEntry("uv", "mine/uv:1"),),
         )
     )
     assert (decided.registry, decided.platforms) == (
@@ -119,11 +119,11 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
                 assert found is not None or field.name in may_be_none, field.name
                 walk(found)
 
-    walk(plan(fleet(service("api"), service("odd", dockerfile="Dockerfile"), bases=(Base("web"),))))
+    walk(plan(fleet(service("api"), service("odd", dockerfile="Dockerfile"), bases=(BaseEntry("web"),))))
 
 
 def test_bases_come_after_the_bases_that_they_extend() -> None:
-    bases = (Base("top", extends="middle"), Base("middle", extends="root"), Base("root"))
+    bases = (BaseEntry("top", extends="middle"), BaseEntry("middle", extends="root"), BaseEntry("root"))
     assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
         "inside",
         "runtime",
@@ -136,7 +136,7 @@ def test_bases_come_after_the_bases_that_they_extend() -> None:
 
 def test_groups_are_the_services_the_bases_and_the_smokes() -> None:
     decided = plan(
-        fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(Base("web"),))
+        fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(BaseEntry("web"),))
     )
     assert {group.name: group.targets for group in decided.groups} == {
         "default": ("api", "job"),
@@ -154,7 +154,7 @@ def test_a_selected_service_needs_only_what_it_stands_on() -> None:
         fleet(
             service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
             service("embedding", base="ml", weights=MODEL),
-            bases=(Base("web"), Base("ml", extends="web")),
+            bases=(BaseEntry("web"), BaseEntry("ml", extends="web")),
         )
     )
     assert [t.name for t in decided.needed(("api",))] == [
@@ -204,14 +204,14 @@ def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> No
 
 
 def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> None:
-    def targets(*weights: Weights) -> list[str]:
+    def targets(*weights: WeightsEntry) -> list[str]:
         services = (service(f"s{number}", weights=each) for number, each in enumerate(weights))
         return [t.name for t in plan(fleet(*services)).targets if t.kind == "weights"]
 
     dotted, dashed, package = (
-        Weights("path", "a.b"),
-        Weights("path", "a-b"),
-        Weights("package", "A_b"),
+        WeightsEntry("path", "a.b"),
+        WeightsEntry("path", "a-b"),
+        WeightsEntry("package", "A_b"),
     )
     found = targets(dotted, dashed, package)
     assert len(set(found)) == 3 and all(name.startswith("weights-a-b-") for name in found)
@@ -220,7 +220,7 @@ def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> No
 
 
 def test_weights_from_a_folder_are_its_context_and_need_no_network() -> None:
-    target = plan(fleet(service("one", weights=Weights("path", "models/small")))).target(
+    target = plan(fleet(service("one", weights=WeightsEntry("path", "models/small")))).target(
         "weights-models-small"
     )
     assert (target.context, target.online) == ("models/small", False)
@@ -241,13 +241,13 @@ def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> No
 
 
 def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:
-    def sent(*services: Service) -> list[str]:
+    def sent(*services: ServiceEntry) -> list[str]:
         decided = plan(fleet(*services))
         assert all("uv" not in dict(t.contexts) for t in decided.targets if t.name != "inside")
         return [name for name, _ in decided.target("inside").contexts]
 
     assert sent(service("api")) == []
-    assert sent(service("api", weights=Weights("path", "small"))) == ["locks", "uv"]
+    assert sent(service("api", weights=WeightsEntry("path", "small"))) == ["locks", "uv"]
     assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
         "locks",
         "passes",
@@ -263,8 +263,8 @@ def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
             service("only-common", base="web", requirements=asks(packages=(COMMON,))),
             service("alone", requirements=asks(packages=(COMMON,))),
             bases=(
-                Base("web", requirements=asks(packages=(COMMON,))),
-                Base("store", extends="web"),
+                BaseEntry("web", requirements=asks(packages=(COMMON,))),
+                BaseEntry("store", extends="web"),
             ),
         )
     )
@@ -292,10 +292,10 @@ def test_a_family_has_one_build_of_torch_whichever_base_names_it(
     said: str | None, used: str
 ) -> None:
     bases = (
-        Base("web", requirements=asks("httpx")),
-        Base("ml", extends="web", requirements=asks("torch"), torch=said),
-        Base("vision", extends="ml", requirements=asks("torchvision")),
-        Base("other", requirements=asks("httpx")),
+        BaseEntry("web", requirements=asks("httpx")),
+        BaseEntry("ml", extends="web", requirements=asks("torch"), torch=said),
+        BaseEntry("vision", extends="ml", requirements=asks("torchvision")),
+        BaseEntry("other", requirements=asks("httpx")),
     )
     decided = plan(
         fleet(
@@ -318,7 +318,7 @@ def test_a_family_has_one_build_of_torch_whichever_base_names_it(
 def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> None:
     decided = plan(
         fleet(
-            service("api", base="db", system=("libpq5",)), bases=(Base("db", system=("libgomp1",)),)
+            service("api", base="db", system=("libpq5",)), bases=(BaseEntry("db", system=("libgomp1",)),)
         )
     )
     for name in ("base-db", "api"):
@@ -338,7 +338,7 @@ def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
                 env=(("A", "b"),),
                 labels=(("x", "y"),),
             ),
-            bases=(Base("web"),),
+            bases=(BaseEntry("web"),),
         )
     )
     target = decided.target("odd")
@@ -412,7 +412,7 @@ def test_what_is_not_code_is_not_sent_to_the_build() -> None:
     found = ignored(
         smoke="smoke.py",
         reference="reference.json",
-        weights=Weights("path", "services/api/model"),
+        weights=WeightsEntry("path", "services/api/model"),
         requirements=Requirements(
             specs=("httpx",), files=("services/api/requirements.txt", "shared/more.txt")
         ),
@@ -432,7 +432,7 @@ def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:
 
 
 def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> None:
-    whole = service("app", context=".", weights=Weights("path", "weights"), smoke="checks/smoke.py")
+    whole = service("app", context=".", weights=WeightsEntry("path", "weights"), smoke="checks/smoke.py")
     assert plan(fleet(whole)).target("app").ignore[-3:] == (
         "checks/smoke.py",
         "reference.json",
@@ -442,7 +442,7 @@ def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> 
 
 def test_the_same_manifest_gives_the_same_plan() -> None:
     def make() -> Manifest:
-        return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(Base("w"),))
+        return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(BaseEntry("w"),))
 
     assert plan(make()) == plan(make())
     assert hash(plan(make())) == hash(plan(make()))
@@ -469,7 +469,7 @@ def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
         fleet(
             service("a", contexts=links),
             service("b", base="web", smoke="s.py"),
-            bases=(Base("web"),),
+            bases=(BaseEntry("web"),),
         )
     )
     below = standing(found.targets)

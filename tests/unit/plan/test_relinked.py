@@ -10,7 +10,7 @@ import pytest
 from slimbake.build import pushed
 from slimbake.build.command import Options, Surroundings, arguments, environment
 from slimbake.ci.matrix import shared_by
-from slimbake.config.model import Base, Manifest, Requirements, Service
+from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.errors import UsageError
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -25,18 +25,18 @@ AT = {
 
 
 def fleet() -> Plan:
-    web = Base(name="web", requirements=Requirements(specs=("fastapi",)))
-    ml = Base(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
+    web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
+    ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
     services = (
-        Service(
+        ServiceEntry(
             name="api",
             context="api",
             base="web",
             smoke="smoke.py",
             requirements=Requirements(specs=("rich",)),
         ),
-        Service(name="model", context="model", base="ml"),
-        Service(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
+        ServiceEntry(name="model", context="model", base="ml"),
+        ServiceEntry(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
     )
     return plan(
         Manifest(

@@ -7,17 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from slimbake.config.model import Manifest
 from slimbake.console.progress import progress
 from slimbake.errors import SetupError
+from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
-from slimbake.lock import locked, settled
 from slimbake.lock.answers import Located
+from slimbake.lock.locks import Locks
 from slimbake.lock.model import Family, Pin, Wheel, families
 from slimbake.lock.platforms import MACHINES, fit
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
@@ -40,7 +40,7 @@ class Wheels:
 class _Wanted:
     """A wheel that some layer installs."""
 
-    family: Family
+    family: Family = field(compare=False)
     layer: str
     platform: str
     pin: Pin
@@ -48,7 +48,8 @@ class _Wanted:
 
 
 def fetch(
-    manifest: Manifest,
+    fleet: Fleet,
+    locks: Locks,
     machine: Machine,
     store: Store,
     say: Say,
@@ -63,7 +64,7 @@ def fetch(
     then stays, and the same command goes on from there.
     """
     unresolved = Unresolved(store)
-    wanted = tuple(each for each in _wanted(manifest) if only is None or each.layer in only)
+    wanted = tuple(each for each in _wanted(fleet, locks) if only is None or each.layer in only)
     found = {each: _held(each, store, unresolved) for each in wanted}
     damaged = (
         {held for held in set(found.values()) if held and store.damaged(held)} if verify else set()
@@ -77,9 +78,7 @@ def fetch(
             # Another process may have brought some of it by now.
             missing = [each for each in missing if not _held(each, store, unresolved)]
             if missing:
-                _bring(
-                    missing, _locate(missing, manifest, machine, say), store, unresolved, machine
-                )
+                _bring(missing, _locate(missing, fleet, machine, say), store, unresolved, machine)
             found |= {
                 each: _held(each, store, unresolved) for each, held in found.items() if not held
             }
@@ -95,20 +94,16 @@ def fetch(
     )
 
 
-def _wanted(manifest: Manifest) -> Iterator[_Wanted]:
-    pins = locked(manifest)
-    for family in families(settled(manifest)):
+def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
+    def fits(wheel: Wheel, platform: str) -> bool:
+        return fit(wheel.file, fleet.python, platform) is not None
+
+    for family in families(fleet):
         for layer in family.layers:
-            for pin in pins[layer.name]:
+            for pin in locks.pins(layer.name):
                 for wheel in pin.wheels:
-                    on = [
-                        p
-                        for p in layer.platforms
-                        if fit(wheel.file, manifest.python, p) is not None
-                    ]
-                    if on or not any(
-                        fit(wheel.file, manifest.python, p) is not None for p in MACHINES
-                    ):
+                    on = [platform for platform in layer.platforms if fits(wheel, platform)]
+                    if on or not any(fits(wheel, platform) for platform in MACHINES):
                         yield _Wanted(family, layer.name, (on or layer.platforms)[0], pin, wheel)
 
 
@@ -119,7 +114,7 @@ def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
 
 
 def _locate(
-    missing: list[_Wanted], manifest: Manifest, machine: Machine, say: Say
+    missing: list[_Wanted], fleet: Fleet, machine: Machine, say: Say
 ) -> dict[_Wanted, Located]:
     """Where each wheel can be had now. Raises SetupError where the index has another file than the
     lock.
@@ -127,10 +122,12 @@ def _locate(
     from slimbake.lock.uv import NoSolution, Uv  # costs time that a full wheelhouse need not spend
 
     located: dict[_Wanted, Located] = {}
-    for family, platform in {(each.family, each.platform): None for each in missing}:
-        here = [each for each in missing if (each.family, each.platform) == (family, platform)]
+    together: dict[tuple[str, str], list[_Wanted]] = {}
+    for each in missing:
+        together.setdefault((each.family.layers[0].name, each.platform), []).append(each)
+    for (_, platform), here in together.items():
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-            uv = Uv(family, manifest.file.parent, manifest.python, platform, machine, Path(scratch))
+            uv = Uv(here[0].family, fleet.root, fleet.python, platform, machine, Path(scratch))
             try:
                 found = uv.locate(
                     sorted({(each.pin.name, each.pin.version) for each in here}), "wheels"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from slimbake.config.model import Manifest
+from slimbake.externals.debs import Apt
+from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb
-from slimbake.lock import system_locks
+from slimbake.lock.asked import systems
+from slimbake.lock.locks import Locks
 from slimbake.lock.wheelhouse.store import Held, Store
 
 
 def fetch_debs(
-    manifest: Manifest,
+    fleet: Fleet,
+    locks: Locks,
     machine: Machine,
     store: Store,
     say: Callable[[str], None],
@@ -25,25 +28,20 @@ def fetch_debs(
     What is missing is fetched by the external Python image's apt, and so needs an engine. `verify`
     and `only` as for wheels. Raises SetupError.
     """
-    locks = {
-        name: debs for name, debs in system_locks(manifest).items() if only is None or name in only
-    }
-    there = (
-        {held for debs in locks.values() for deb in debs if (held := _held(store, deb))}
-        if verify
-        else set()
-    )
-    for held in sorted(there):
+    names = [system.layer.system_lock for system in systems(fleet)]
+    every = {name: locks.debs(name) for name in names if only is None or name in only}
+    there = {held for debs in every.values() for deb in debs if (held := _held(store, deb))}
+    for held in sorted(there) if verify else ():
         if store.damaged(held):
             say(f"{held.path.name} is damaged: it is fetched anew")
-    missing = {deb for debs in locks.values() for deb in debs if not _held(store, deb)}
+    missing = {deb for debs in every.values() for deb in debs if not _held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
         say(f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB")
-        _bring(here, arch, manifest, machine, store, say)
+        _bring(here, arch, Apt(fleet, machine, say), store)
     return {
         name: tuple(held for deb in debs if (held := _held(store, deb)))
-        for name, debs in locks.items()
+        for name, debs in every.items()
     }
 
 
@@ -51,18 +49,9 @@ def _held(store: Store, deb: Deb) -> Held | None:
     return store.held(deb.sha256, deb.file, deb.size)
 
 
-def _bring(
-    debs: list[Deb],
-    arch: str,
-    manifest: Manifest,
-    machine: Machine,
-    store: Store,
-    say: Callable[[str], None],
-) -> None:
-    from slimbake.externals.debs import Apt  # docker, which a full wheelhouse need not ask
-
+def _bring(debs: list[Deb], arch: str, apt: Apt, store: Store) -> None:
     def take(folder: Path) -> None:
         for deb in debs:
             store.take(folder / deb.file, deb.sha256, deb.file)
 
-    Apt(manifest, machine, say).download(debs, arch, take)
+    apt.download(debs, arch, take)

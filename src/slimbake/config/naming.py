@@ -1,0 +1,27 @@
+"""How names are derived, and the names that mean something everywhere. One function for each."""
+
+from __future__ import annotations
+
+INDEX = "pypi"  # the build of torch that the index of everything else has; the default
+ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on
+EXPORT = "export"  # the end of the name of the base on which models are exported
+
+
+def derived(name: str, variant: str) -> str:
+    """The name of the copy of a base or service that is made for a variant."""
+    return f"{name}-{variant}"
+
+
+def base_layer(name: str) -> str:
+    """The name of the layer, and so of the target and the lock, of a base."""
+    return f"base-{name}"
+
+
+def weights_layer(name: str) -> str:
+    """The same of weights."""
+    return f"weights-{name}"
+
+
+def wheel_layer(name: str) -> str:
+    """The same of a package of the repository, which is built as a wheel."""
+    return f"wheel-{name}"

@@ -1,0 +1,341 @@
+"""Bases and services while they are resolved: one for each variant, and what exports need. Pure.
+
+The first variant of a base or service keeps the name; the others are copies, named after the entry
+and the variant. A base `ml` of services that run on ONNX Runtime gives two others: `ml-onnx`, which
+these services stand on in its place, and `ml-export`, which no image holds. Both are resolved with
+the family of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy.
+`ml-export` stands on the runtime alone, so that a change of anything that exports do not need
+exports no model again, and no pass has taken anything that they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from slimbake.config.model import (
+    BaseEntry,
+    Budget,
+    Manifest,
+    Optimize,
+    Pairs,
+    Parity,
+    Precision,
+    Requirements,
+    ServiceEntry,
+    VariantEntry,
+    WeightsEntry,
+)
+from slimbake.config.naming import EXPORT, INDEX, ONNX, derived
+
+# What runs a graph, and what writes one beside torch.
+RUNS = ("numpy", "onnxruntime", "tokenizers")
+WRITES = (
+    *("onnx", "onnx-ir", "onnxruntime", "onnxscript"),
+    *("safetensors", "tokenizers", "transformers"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseDraft:
+    """A base, before its layer is known."""
+
+    name: str
+    entry: str  # of the manifest
+    extends: str | None = None
+    requirements: Requirements
+    system: tuple[str, ...] = ()
+    torch: str | None = None
+    variant: str = ""
+    copied: bool = False
+    optimize: Optimize
+    exports: str = ""  # the base whose models are exported on this one
+    weights: WeightsDraft | None = None  # of a base that slimbake found
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsDraft:
+    """Weights, and how they are exported."""
+
+    entry: WeightsEntry
+    base: str = ""  # on which they are exported; "" = they are taken as they came
+    precision: Precision | None = None
+
+    @property
+    def origin(self) -> WeightsDraft:
+        """What they are exported from; themselves, where they are no export."""
+        return WeightsDraft(self.entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceDraft:
+    """A service of one variant: what it says in place of its entry."""
+
+    entry: ServiceEntry
+    name: str
+    base: str | None
+    requirements: Requirements
+    env: Pairs
+    platforms: tuple[str, ...]
+    budget: Budget
+    torch: str | None
+    inference: Literal["torch", "onnx"]
+    precision: Precision | None
+    parity: Parity | None
+    variant: str
+    copied: bool
+    weights: WeightsDraft | None
+
+    @property
+    def installs(self) -> bool:
+        """Whether it asks for packages."""
+        return bool(self.requirements.specs or self.requirements.packages)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """A fleet of drafts."""
+
+    bases: tuple[BaseDraft, ...]
+    services: tuple[ServiceDraft, ...]
+
+    @property
+    def weights(self) -> tuple[WeightsDraft, ...]:
+        """Distinct weights in the services' order, each export after what it is made from."""
+        used = (service.weights for service in self.services if service.weights)
+        return tuple(dict.fromkeys(each for one in used for each in (one.origin, one)))
+
+
+def drafts(manifest: Manifest) -> Drafts:
+    """A base or service for each variant, and the bases that exports need.
+
+    What stands on a base with variants has the same ones. A variant with another build of torch
+    than the family's is a family of its own, so what it stands on is copied too; without one, it
+    stands on the very same bases.
+    """
+    return _with_exports(_Expansion(manifest).drafts())
+
+
+def _axis(chain: Sequence[BaseEntry | ServiceEntry]) -> tuple[str, ...]:
+    """The variants of the last of a chain, root first: those of the first that has some."""
+    axes = (tuple(variant.name for variant in each.variants) for each in chain if each.variants)
+    return next(axes, ())
+
+
+def _said(entry: BaseEntry | ServiceEntry, variant: str) -> VariantEntry:
+    """What an entry says of a variant: nothing, where it leaves it to what it stands on."""
+    found = (each for each in entry.variants if each.name == variant)
+    return next(found, VariantEntry(variant))
+
+
+class _Expansion:
+    def __init__(self, manifest: Manifest) -> None:
+        self._whole = manifest
+        self._bases = {base.name: base for base in manifest.bases}
+        self._torch: dict[str, str] = {}  # root -> the build that its family has by default
+        for base in manifest.bases:
+            chain = self._chain(base.name)
+            first = (_said(base, variant).torch for variant in _axis(chain)[:1])
+            if torch := next(first, None) or base.torch:
+                self._torch.setdefault(chain[0].name, torch)
+        self._copies: dict[str, dict[str, BaseDraft]] = {name: {} for name in self._bases}
+
+    def drafts(self) -> Drafts:
+        first = [self._plain(base) for base in self._whole.bases]
+        services = [made for entry in self._whole.services for made in self._services(entry)]
+        bases = [made for base in first for made in (base, *self._copies[base.name].values())]
+        return Drafts(tuple(bases), tuple(services))
+
+    def _chain(self, name: str | None) -> tuple[BaseEntry, ...]:
+        """A base and all that it stands on, root first."""
+        chain: list[BaseEntry] = []
+        while name:
+            chain.append(self._bases[name])
+            name = chain[-1].extends
+        return tuple(reversed(chain))
+
+    def _plain(self, base: BaseEntry) -> BaseDraft:
+        """A base under its own name: its first variant. Copies are made of the others."""
+        chain = self._chain(base.name)
+        first, *rest = _axis(chain) or ("",)
+        for variant in rest:
+            self._copy(chain, variant)
+        return _base_draft(base, _said(base, first))
+
+    def _copy(self, chain: Sequence[BaseEntry], variant: str, torch: str | None = None) -> str:
+        """Copy a base for a variant, with as much of what it stands on as needed; its name."""
+        torch = torch or next(filter(None, (_said(base, variant).torch for base in chain)), None)
+        own_family = torch is not None and torch != self._family_torch(chain)
+        parent = None
+        for base in chain:
+            if not own_family and not _axis(self._chain(base.name)):
+                parent = base.name
+                continue
+            made = _base_draft(base, _said(base, variant))
+            name = derived(base.name, variant)
+            made = replace(made, name=name, extends=parent, torch=torch or made.torch, copied=True)
+            self._copies[base.name].setdefault(variant, made)
+            parent = name
+        return parent or ""
+
+    def _family_torch(self, chain: Sequence[BaseEntry]) -> str:
+        return self._torch.get(chain[0].name, INDEX)
+
+    def _services(self, entry: ServiceEntry) -> Iterator[ServiceDraft]:
+        chain = self._chain(entry.base)
+        names = _axis((*chain, entry)) or ("",)
+        for variant in names:
+            yield self._service(entry, chain, variant, first=variant == names[0])
+
+    def _service(
+        self, entry: ServiceEntry, chain: Sequence[BaseEntry], variant: str, *, first: bool
+    ) -> ServiceDraft:
+        own = _said(entry, variant)
+        base = entry.base
+        if base and _axis(chain):
+            base = base if first else derived(base, variant)
+        elif base and own.torch and own.torch != self._family_torch(chain):
+            base = self._copy(chain, variant, own.torch)
+        # What another variant is read from is no code either.
+        requirements = replace(_added(entry.requirements, own.requirements), files=_files(entry))
+        return ServiceDraft(
+            entry=entry,
+            name=entry.name if first else derived(entry.name, variant),
+            base=base,
+            requirements=requirements,
+            env=_over(entry.env, own.env),
+            platforms=own.platforms or entry.platforms,
+            budget=_limits(entry.budget, own.budget),
+            torch=own.torch,
+            inference=own.inference or entry.inference or "torch",
+            precision=own.precision or entry.precision,
+            parity=_parity(entry, own),
+            variant=variant,
+            copied=not first,
+            weights=WeightsDraft(entry.weights) if entry.weights else None,
+        )
+
+
+def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
+    return BaseDraft(
+        name=base.name,
+        entry=base.name,
+        extends=base.extends,
+        requirements=_added(base.requirements, own.requirements),
+        system=base.system,
+        torch=own.torch or base.torch,
+        variant=own.name,
+        optimize=base.optimize,
+    )
+
+
+def _added(asked: Requirements, more: Requirements) -> Requirements:
+    return Requirements(
+        specs=tuple(dict.fromkeys((*asked.specs, *more.specs))),
+        packages=tuple(dict.fromkeys((*asked.packages, *more.packages))),
+        files=tuple(dict.fromkeys((*asked.files, *more.files))),
+    )
+
+
+def _limits(budget: Budget, own: Budget) -> Budget:
+    return Budget(*(getattr(own, f.name) or getattr(budget, f.name) for f in fields(Budget)))
+
+
+def _files(entry: ServiceEntry) -> tuple[str, ...]:
+    every = (entry.requirements, *(variant.requirements for variant in entry.variants))
+    return tuple(dict.fromkeys(file for each in every for file in each.files))
+
+
+def _over(pairs: Pairs, more: Pairs) -> Pairs:
+    return tuple({**dict(pairs), **dict(more)}.items())
+
+
+def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:
+    """What a variant of a service is held to: its own, key by key before the service's.
+
+    A check that only another variant is measured with is kept without texts: it is no code of this
+    one either.
+    """
+    told = [each for each in (own.parity, entry.parity) if each]
+    others = [variant.parity for variant in entry.variants if variant.parity]
+    check = next((each.check for each in (*told, *others) if each.check), "")
+    if not check:
+        return None
+    merged = {key: value for each in reversed(told) for key, value in each.limits}
+    texts = next((each.texts for each in told if each.texts), "")
+    return Parity(check, texts, tuple(merged.items()))
+
+
+def _with_exports(found: Drafts) -> Drafts:
+    """With all that an export needs as bases and weights.
+
+    A base that is written under the name of the derived one to run on is taken as it is.
+    """
+    written = {base.name: base for base in found.bases}
+    made: dict[str, dict[str, BaseDraft]] = {name: {} for name in written}
+    services = []
+    for service in found.services:
+        if service.inference == ONNX and service.base and service.weights:
+            below = written[service.base]
+            onnx, export = derived(below.name, ONNX), derived(below.name, EXPORT)
+            if onnx not in written:
+                made[below.name].setdefault(onnx, _running(below))
+            made[below.name].setdefault(export, _writing(below))
+            precision = _decided(service.precision or Precision("fp32"))
+            weights = replace(service.weights, base=export, precision=precision)
+            service = replace(service, base=onnx, weights=weights)
+        services.append(service)
+    bases = (each for base in found.bases for each in (base, *made[base.name].values()))
+    return Drafts(tuple(bases), tuple(services))
+
+
+def _decided(said: Precision) -> Precision:
+    """A precision with its defaults: what comes to the same is one export, however it is written."""
+    if said.type != "int8":
+        return said
+    said = replace(said, exclude=tuple(sorted(said.exclude)))
+    if said.mode in (None, "weights"):  # its scales are those of blocks, and nothing overflows
+        return replace(said, mode="weights", per_channel=None, reduce_range=None)
+    # What per-channel scales gain: docs/inference-figures.md.
+    per_channel, reduce_range = said.per_channel is not False, said.reduce_range is True
+    return replace(said, per_channel=per_channel, reduce_range=reduce_range)
+
+
+def _running(base: BaseDraft) -> BaseDraft:
+    """The base that services stand on in place of `base`."""
+    return replace(_derived(base, ONNX), requirements=Requirements(RUNS), system=(), torch=None)
+
+
+def _writing(base: BaseDraft) -> BaseDraft:
+    """The base that models of `base` are exported on: what it asks for, and what writes graphs."""
+    # Packages of the repository change with every edit, and no class of transformers is among them.
+    specs = tuple(dict.fromkeys((*base.requirements.specs, *WRITES)))
+    asked = replace(base.requirements, packages=(), specs=specs)
+    return replace(
+        _derived(base, EXPORT),
+        extends=None,
+        requirements=asked,
+        optimize=Optimize(none=True),
+        exports=base.name,
+    )
+
+
+def _derived(base: BaseDraft, end: str) -> BaseDraft:
+    # Of a variant, `ml-cuda-onnx` is to `ml-onnx` what `ml-cuda` is to `ml`.
+    return replace(base, name=derived(base.name, end), entry=derived(base.entry, end))
+
+
+def parents_first(bases: Iterable[BaseDraft]) -> tuple[BaseDraft, ...]:
+    """Each base after the one that it extends or exports for; otherwise in the same order."""
+    by_name = {base.name: base for base in bases}
+    ordered: dict[str, BaseDraft] = {}
+
+    def visit(base: BaseDraft) -> None:
+        for below in filter(None, (base.extends, base.exports)):
+            visit(by_name[below])
+        ordered.setdefault(base.name, base)
+
+    for base in by_name.values():
+        visit(base)
+    return tuple(ordered.values())

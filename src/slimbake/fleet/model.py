@@ -1,0 +1,227 @@
+"""The fleet as values: the manifest resolved, every name and default decided once. Pure.
+
+Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. An empty tuple or
+text means "has none".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from slimbake.config.model import (
+    Budget,
+    Ci,
+    Manifest,
+    Optimize,
+    Pairs,
+    Parity,
+    Precision,
+    Requirements,
+    Secret,
+)
+
+Platforms = tuple[str, ...]
+Kind = Literal["base", "export", "service", "weights", "wheel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One content-addressed part of an image, or what only builds take files from.
+
+    Its name is that of its target, its lock and its evidence: nothing else puts one together, or
+    takes one apart.
+    """
+
+    name: str
+    kind: Kind  # `export`: a base that models are exported on, which no image holds
+    lock: str  # the name of its lock; exported weights have that of the weights they are made from
+    chain: tuple[Layer, ...] = ()  # the layers of packages below, bottom first
+    services: tuple[str, ...] = ()  # whose images hold it
+    platforms: Platforms = ()  # what it is built for, sorted
+    family: str = ""  # the name of the layer that its family begins with: resolved together
+    asks: Requirements
+    torch: str = ""  # the build of torch: "cpu", "cu128"; "" = as the index has it
+    onnx: bool = False  # of a service: its model runs without torch
+
+    @property
+    def closure(self) -> tuple[Layer, ...]:
+        """It and all that it stands on, bottom first."""
+        return (*self.chain, self)
+
+    @property
+    def system_lock(self) -> str:
+        """The name of the lock of its Debian packages."""
+        return f"{self.name}.system"
+
+    @property
+    def installs(self) -> bool:
+        """Whether anything is asked for by it."""
+        return bool(self.asks.specs or self.asks.packages)
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An image that comes from outside."""
+
+    name: str  # python, uv, tools
+    image: str  # as the manifest has it, or the default
+    digest: str = ""  # as its lock pins it
+
+    @property
+    def reference(self) -> str:
+        """The image, with its digest where that is known."""
+        return (
+            f"{self.image}@{self.digest}" if self.digest and "@" not in self.image else self.image
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package inside the repository, built as a wheel once."""
+
+    name: str
+    path: str
+    layer: Layer  # it asks for what builds the wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """That weights are those of torch as a graph for ONNX Runtime."""
+
+    base: Layer  # on which they are exported
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Distinct weights: a model's files, as they came or exported."""
+
+    name: str
+    layer: Layer
+    source: Literal["package", "path"]
+    value: str
+    export: Export | None = None
+    origin: Weights | None = None  # what they are exported from
+
+    @property
+    def shared(self) -> bool:
+        """Whether several services hold them."""
+        return len(self.layer.services) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """How layers are compressed; the level is that of its type."""
+
+    type: Literal["zstd", "gzip"]
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A layer of packages that several services share."""
+
+    name: str
+    layer: Layer
+    entry: str  # the name of the manifest's entry that it was made from
+    variant: str  # which of its variants, "" where it has none
+    copied: bool  # it is not the first variant
+    packages: tuple[Package, ...]  # that it installs: what bases below it have is left out
+    system: tuple[str, ...]
+    weights: Weights | None  # of layers that slimbake finds
+    optimize: Optimize  # its own, without the fleet's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One image."""
+
+    name: str
+    layer: Layer
+    entry: str
+    variant: str
+    copied: bool
+    bases: tuple[Base, ...]  # bottom first
+    packages: tuple[Package, ...]
+    context: str
+    command: tuple[str, ...]
+    port: int | None
+    env: Pairs
+    secrets: tuple[Secret, ...]
+    volumes: Pairs  # volume name -> absolute path in the container
+    weights: Weights | None
+    inference: Literal["torch", "onnx"]
+    precision: Precision | None
+    parity: Parity | None
+    smoke: str | None  # these three are relative to the context
+    verify: str | None
+    reference: str | None
+    budget: Budget
+    dockerfile: str | None
+    template: str | None
+    contexts: Pairs
+    args: Pairs
+    labels: Pairs
+    platforms: Platforms  # () = what the fleet is built for
+    system: tuple[str, ...]
+    optimize: Optimize
+    ignore: tuple[str, ...]  # the context's own .dockerignore
+
+    @property
+    def base(self) -> Base | None:
+        """The base that it stands on."""
+        return self.bases[-1] if self.bases else None
+
+    @property
+    def holds_weights_below(self) -> bool:
+        """Whether a base of its has its weights already."""
+        return any(self.weights == base.weights for base in self.bases if base.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """All of it. Everything after this stage is made from these values, and from locks."""
+
+    manifest: Manifest
+    project: str
+    python: str
+    registry: str  # the project where the manifest names none: nothing is pushed there
+    platforms: Platforms  # what services are built for that say nothing, in the manifest's order
+    auto: bool  # slimbake finds which packages lie in which layers
+    externals: tuple[External, ...]
+    compression: Compression
+    optimize: Optimize
+    ci: Ci
+    bases: tuple[Base, ...]  # each after those that it stands on
+    weights: tuple[Weights, ...]  # each export after what it is made from
+    packages: tuple[Package, ...]  # by name
+    services: tuple[Service, ...]
+
+    @property
+    def root(self) -> Path:
+        """The repository: the manifest's folder."""
+        return self.manifest.file.parent
+
+    @cached_property
+    def layers(self) -> dict[str, Layer]:
+        """Every layer by its name: bases, services, weights, wheels."""
+        bases, services = [b.layer for b in self.bases], [s.layer for s in self.services]
+        others = [*(w.layer for w in self.weights), *(p.layer for p in self.packages)]
+        return {layer.name: layer for layer in (*bases, *services, *others)}
+
+    def service(self, name: str) -> Service:
+        """The service of that name; KeyError where there is none."""
+        return {each.name: each for each in self.services}[name]
+
+    def external(self, name: str) -> External:
+        """The external of that name; KeyError where there is none."""
+        return {each.name: each for each in self.externals}[name]
+
+    @cached_property
+    def every_platform(self) -> Platforms:
+        """What anything of the fleet is built for, sorted."""
+        said = (platform for service in self.services for platform in service.layer.platforms)
+        return tuple(sorted({*self.manifest.platforms, *said}))

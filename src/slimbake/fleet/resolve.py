@@ -1,0 +1,410 @@
+"""From a manifest to a fleet: variants, exports, bases, layers, names, platforms, defaults. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Literal
+
+from slimbake.config.model import LocalPackage, Manifest, Optimize, Requirements
+from slimbake.config.naming import INDEX, ONNX, base_layer, weights_layer, wheel_layer
+from slimbake.fleet.drafts import (
+    BaseDraft,
+    Drafts,
+    ServiceDraft,
+    WeightsDraft,
+    drafts,
+    parents_first,
+)
+from slimbake.fleet.model import (
+    Base,
+    Compression,
+    Export,
+    External,
+    Fleet,
+    Layer,
+    Package,
+    Platforms,
+    Service,
+    Weights,
+)
+from slimbake.layering.bases import PlannedBases, bases_below
+
+DEFAULT_PLATFORMS = ("linux/amd64",)
+DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
+DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
+DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
+DEFAULT_TOOLS = f"buildpack-deps:{DEBIAN}"  # the smallest official image of Debian with binutils
+DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
+TOOLS = "tools"
+
+
+def resolve(
+    manifest: Manifest,
+    found: PlannedBases | None = None,
+    digests: Mapping[str, str] = {},
+) -> Fleet:
+    """Decide all that a manifest leaves open but what only locks and evidence know.
+
+    `found`: the layers that slimbake found for a fleet without bases, as its locks have them;
+    `digests`: image -> digest, of the externals whose locks pin one.
+    """
+    return _Resolution(manifest, found, digests).fleet()
+
+
+def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
+    """Found layers without services that are gone, and without bases that no other stands on."""
+    return _kept({s.name for s in fleet.services if s.layer.installs or s.weights}, found)
+
+
+def _kept(asking: set[str], found: PlannedBases) -> PlannedBases:
+    stands = tuple(stand for stand in found.stands if stand.service in asking)
+    served = {base for stand in stands for base in bases_below(stand.base, found)}
+    return PlannedBases(tuple(base for base in found.bases if base in served), stands)
+
+
+class _Resolution:
+    def __init__(
+        self, manifest: Manifest, found: PlannedBases | None, digests: Mapping[str, str]
+    ) -> None:
+        self._manifest = manifest
+        self._auto = not manifest.bases and manifest.layers != "none"
+        self._digests = digests
+        self._platforms: Platforms = manifest.platforms or DEFAULT_PLATFORMS
+        asked = drafts(manifest)
+        self._names = _names(asked.weights)
+        self._settled = _with_found(asked, found, self._names, manifest) if found else asked
+        self._bases = parents_first(self._settled.bases)
+        self._services = self._settled.services
+        self._layers: dict[str, Layer] = {}  # of bases, by the base's name
+        self._family = self._families()
+        self._torch = self._builds()
+        self._on = self._built_for()
+
+    def fleet(self) -> Fleet:
+        packages = self._packages()
+        standing = self._standing()
+        for base in self._bases:
+            self._layers[base.name] = self._base_layer(base, standing)
+        weights = self._weights()
+        bases: dict[str, Base] = {}
+        for draft in self._bases:
+            bases[draft.name] = self._base(draft, packages, weights)
+        by_layer = {base.layer.name: base for base in bases.values()}
+        services = (self._service(each, by_layer, packages, weights) for each in self._services)
+        manifest = self._manifest
+        return Fleet(
+            manifest=manifest,
+            project=manifest.project,
+            python=manifest.python,
+            registry=manifest.registry or manifest.project,
+            platforms=self._platforms,
+            auto=self._auto,
+            externals=self._externals(),
+            compression=_compression(manifest),
+            optimize=manifest.optimize,
+            ci=manifest.ci,
+            bases=tuple(bases.values()),
+            weights=tuple(weights.values()),
+            packages=tuple(packages.values()),
+            services=tuple(services),
+        )
+
+    def _externals(self) -> tuple[External, ...]:
+        """The images from outside: the manifest's, or the defaults."""
+        given = {each.name: each.image for each in self._manifest.externals}
+        python = f"python:{self._manifest.python}-slim-{DEBIAN}"
+        images = {"python": python, "uv": DEFAULT_UV, TOOLS: DEFAULT_TOOLS} | given
+        return tuple(
+            External(name, image, self._digests.get(image, "")) for name, image in images.items()
+        )
+
+    def _families(self) -> dict[str, str]:
+        """The root of each base's family: what exports is resolved with what it exports for."""
+        found: dict[str, str] = {}
+        for base in self._bases:
+            kin = base.extends or base.exports
+            found[base.name] = found[kin] if kin else base.name
+        return found
+
+    def _builds(self) -> dict[str, str]:
+        """The build of torch of each base; a family has one, whichever of its bases names it."""
+        roots = self._family
+        named = {roots[b.name]: b.torch for b in self._bases if b.torch and b.torch != INDEX}
+        return {name: named.get(root, "") for name, root in roots.items()}
+
+    def _own_platforms(self, service: ServiceDraft) -> Platforms:
+        return tuple(sorted(service.platforms or self._platforms))
+
+    def _together(self, several: Iterable[Platforms]) -> Platforms:
+        every = {platform for platforms in several for platform in platforms}
+        return tuple(sorted(every or self._platforms))
+
+    def _built_for(self) -> dict[str, Platforms]:
+        """Of each base; one that nothing stands on is built for what the fleet is."""
+        found: dict[str, Platforms] = {}
+        for base in reversed(self._bases):
+            above = [
+                self._own_platforms(service)
+                for service in self._services
+                if service.base == base.name
+                or (service.weights and service.weights.base == base.name)
+            ]
+            above += [found[other.name] for other in self._bases if other.extends == base.name]
+            found[base.name] = self._together(above)
+        return found
+
+    def _chain(self, name: str | None) -> tuple[Layer, ...]:
+        """The layers of a base and of all that it stands on, bottom first."""
+        layer = self._layers[name] if name else None
+        return (*layer.chain, layer) if layer else ()
+
+    def _standing(self) -> dict[str, list[str]]:
+        """The services on each base, directly or not."""
+        parents = {base.name: base.extends for base in self._bases}
+        found: dict[str, list[str]] = {name: [] for name in parents}
+        for service in self._services:
+            below = service.base
+            while below:
+                found[below].append(service.name)
+                below = parents[below]
+        return found
+
+    def _base_layer(self, base: BaseDraft, standing: Mapping[str, Iterable[str]]) -> Layer:
+        name = base_layer(base.name)
+        return Layer(
+            name=name,
+            kind="export" if base.exports else "base",
+            lock=name,
+            chain=self._chain(base.extends),
+            services=tuple(standing[base.name]),
+            platforms=self._on[base.name],
+            family=base_layer(self._family[base.name]),
+            asks=base.requirements,
+            torch=self._torch[base.name],
+        )
+
+    def _service_layer(self, service: ServiceDraft) -> Layer:
+        own = service.torch or self._manifest.torch or INDEX
+        # Services whose layers slimbake finds are one family, all of it for every platform: what
+        # they have in common can only be shared so.
+        searched = self._auto and not self._bases
+        family = "" if searched else service.name
+        return Layer(
+            name=service.name,
+            kind="service",
+            lock=service.name,
+            chain=self._chain(service.base),
+            services=(service.name,),
+            platforms=self._everywhere() if searched else self._own_platforms(service),
+            family=base_layer(self._family[service.base]) if service.base else family,
+            asks=service.requirements,
+            torch=self._torch[service.base] if service.base else "" if own == INDEX else own,
+            onnx=service.inference == ONNX,
+        )
+
+    def _everywhere(self) -> Platforms:
+        said = (platform for each in self._services for platform in self._own_platforms(each))
+        return tuple(sorted({*self._manifest.platforms, *said}))
+
+    def _packages(self) -> dict[LocalPackage, Package]:
+        """Every package inside the repository that somebody requires, once, by name."""
+        asking: dict[LocalPackage, list[Platforms]] = {}
+        for base in self._bases:
+            for package in base.requirements.packages:
+                asking.setdefault(package, []).append(self._on[base.name])
+        for service in self._services:
+            for package in service.requirements.packages:
+                asking.setdefault(package, []).append(self._own_platforms(service))
+        return {
+            package: self._package(package, asking[package])
+            for package in sorted(asking, key=lambda package: package.name)
+        }
+
+    def _package(self, package: LocalPackage, built_for: list[Platforms]) -> Package:
+        name = wheel_layer(package.name)
+        layer = Layer(
+            name=name,
+            kind="wheel",
+            lock=name,
+            platforms=self._together(built_for),
+            family=name,
+            asks=Requirements(package.build),
+        )
+        return Package(package.name, package.path, layer)
+
+    def _weights(self) -> dict[WeightsDraft, Weights]:
+        found: dict[WeightsDraft, Weights] = {}
+        using: dict[WeightsDraft, list[str]] = {}
+        built_for: dict[WeightsDraft, list[Platforms]] = {}
+        for service in self._services:
+            if service.weights:
+                using.setdefault(service.weights, []).append(service.name)
+                # What they are made from is built for those that use exports of them, too.
+                platforms = self._own_platforms(service)
+                built_for.setdefault(service.weights.origin, []).append(platforms)
+        for draft, name in self._names.items():
+            origin = found[draft.origin] if draft.base else None
+            layer = Layer(
+                name=weights_layer(name),
+                kind="weights",
+                lock=weights_layer(self._names[draft.origin]),
+                services=tuple(using.get(draft, ())),
+                platforms=self._together(built_for[draft.origin]),
+                family=weights_layer(name),
+                asks=Requirements((draft.entry.value,)),
+            )
+            export = None
+            if draft.base and draft.precision:
+                export = Export(self._layers[draft.base], draft.precision)
+            source, value = draft.entry.source, draft.entry.value
+            found[draft] = Weights(name, layer, source, value, export, origin)
+        return found
+
+    def _installed(
+        self, asked: Requirements, below: Iterable[Layer], packages: Mapping[LocalPackage, Package]
+    ) -> tuple[Package, ...]:
+        """What a layer installs of the repository: what a layer below has is not installed again."""
+        there = {package for layer in below for package in layer.asks.packages}
+        return tuple(packages[each] for each in asked.packages if each not in there)
+
+    def _base(
+        self,
+        draft: BaseDraft,
+        packages: Mapping[LocalPackage, Package],
+        weights: Mapping[WeightsDraft, Weights],
+    ) -> Base:
+        layer = self._layers[draft.name]
+        return Base(
+            name=draft.name,
+            layer=layer,
+            entry=draft.entry,
+            variant=draft.variant,
+            copied=draft.copied,
+            packages=self._installed(draft.requirements, layer.chain, packages),
+            system=draft.system,
+            weights=weights[draft.weights] if draft.weights else None,
+            optimize=draft.optimize,
+        )
+
+    def _service(
+        self,
+        draft: ServiceDraft,
+        bases: Mapping[str, Base],
+        packages: Mapping[LocalPackage, Package],
+        weights: Mapping[WeightsDraft, Weights],
+    ) -> Service:
+        layer, entry = self._service_layer(draft), draft.entry
+        return Service(
+            name=draft.name,
+            layer=layer,
+            entry=entry.name,
+            variant=draft.variant,
+            copied=draft.copied,
+            bases=tuple(bases[below.name] for below in layer.chain),
+            packages=self._installed(draft.requirements, layer.chain, packages),
+            context=entry.context,
+            command=entry.command,
+            port=entry.port,
+            env=draft.env,
+            secrets=entry.secrets,
+            volumes=entry.volumes,
+            weights=weights[draft.weights] if draft.weights else None,
+            inference=draft.inference,
+            precision=draft.precision,
+            parity=draft.parity,
+            smoke=entry.smoke,
+            verify=entry.verify,
+            reference=entry.reference,
+            budget=draft.budget,
+            dockerfile=entry.dockerfile,
+            template=entry.template,
+            contexts=entry.contexts,
+            args=entry.args,
+            labels=entry.labels,
+            platforms=draft.platforms,
+            system=entry.system,
+            optimize=entry.optimize,
+            ignore=entry.ignore,
+        )
+
+
+def _compression(manifest: Manifest) -> Compression:
+    type_ = manifest.compression.type or DEFAULT_COMPRESSION
+    return Compression(type_, manifest.compression.level or DEFAULT_LEVELS[type_])
+
+
+def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
+    """Names of distinct weights that differ."""
+    slugs = {each: _slug(each) for each in weights}
+    taken = Counter(slugs.values())
+    return {
+        each: slug if taken[slug] == 1 else f"{slug}-{short(_told(each))}"
+        for each, slug in slugs.items()
+    }
+
+
+def _slug(weights: WeightsDraft) -> str:
+    bare = re.sub(r"[^a-z0-9]+", "-", weights.entry.value.lower()).strip("-")
+    return f"{bare}-onnx-{weights.precision.type}" if weights.precision else bare
+
+
+def _told(weights: WeightsDraft) -> str:
+    export = ""
+    if weights.precision:
+        said = {"base": weights.base, "precision": asdict(weights.precision)}
+        export = json.dumps(said, sort_keys=True)
+    return f"{weights.entry.source}:{weights.entry.value}{export}"
+
+
+def short(text: str) -> str:
+    """What tells two things apart whose names would be the same."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _with_found(
+    asked: Drafts,
+    found: PlannedBases,
+    names: Mapping[WeightsDraft, str],
+    manifest: Manifest,
+) -> Drafts:
+    """The drafts as if a person had written the bases that slimbake found."""
+    asking = {s.name for s in asked.services if s.installs or s.weights}
+    known = _kept(asking, found)
+    local = {package.name: package for s in asked.services for package in s.requirements.packages}
+    weights = {weights_layer(name): each for each, name in names.items()}
+    stands = {stand.service: stand for stand in known.stands}
+
+    def asks(items: Iterable[str]) -> Requirements:
+        listed = sorted(name for name in items if name not in weights)
+        return Requirements(
+            specs=tuple(name for name in listed if name not in local),
+            packages=tuple(local[name] for name in listed if name in local),
+        )
+
+    def service(each: ServiceDraft) -> ServiceDraft:
+        stand = stands.get(each.name)
+        if stand is None:  # it is newer than the locks, or needs nothing
+            return each
+        own = asks(name for group in stand.own for name in group)
+        own = replace(own, files=each.requirements.files)
+        return replace(each, base=stand.base or None, requirements=own)
+
+    bases = (
+        BaseDraft(
+            name=base.name,
+            entry=base.name,
+            extends=base.parent or None,
+            requirements=asks(base.items),
+            # Which of them holds torch, if any does, is nothing that the others' wheels depend on.
+            torch=manifest.torch,
+            optimize=Optimize(),
+            weights=next((weights[name] for name in base.items if name in weights), None),
+        )
+        for base in known.bases
+    )
+    return Drafts(tuple(bases), tuple(map(service, asked.services)))

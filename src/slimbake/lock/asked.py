@@ -1,0 +1,90 @@
+"""What every lock has to answer now, as digests: compared with what the committed ones answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake.config.naming import base_layer
+from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.layering.bases import PlannedBases
+from slimbake.lock import auto
+from slimbake.lock.files import weights_text
+from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, text_digest
+from slimbake.lock.model import Family, families, inputs
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The Debian packages that a layer asks for."""
+
+    layer: Layer
+    packages: tuple[str, ...]
+
+
+def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
+    """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
+    asked = asks(fleet, locks.layers)
+    return tuple(found for name, value in asked.items() if (found := locks.compared(name, value)))
+
+
+def asks(fleet: Fleet, found: PlannedBases | None) -> dict[str, str]:
+    """Of each lock by its name: the digest of all that it answers. `found`: the layers found."""
+    every = families(fleet)
+    asked = {name: value for each in every for name, value in _inputs(each, fleet).items()}
+    if any(each.found for each in every):
+        # A base may hold weights: which ones is a part of the question.
+        for name, weights in weighted(fleet).items():
+            asked[name] = text_digest(f"{asked.get(name, '')} {weights}")
+        bases = auto.installing(fleet, found)
+        asked |= dict.fromkeys((base_layer(base.name) for base in bases), _asked_layers(fleet))
+        asked[LAYERS] = _asked_layers(fleet)
+    asked |= {name: text_digest(text) for name, text in weights_texts(fleet).items()}
+    asked |= {each.layer.system_lock: _asked_system(each, fleet) for each in systems(fleet)}
+    images = (f"{external.name} {external.image}" for external in fleet.externals)
+    return asked | {EXTERNALS: text_digest("\n".join(images))}
+
+
+def weighted(fleet: Fleet) -> dict[str, str]:
+    """The weights of each service that has some: where they come from, and what they are called."""
+    return {
+        service.name: f"{each.source}:{each.value} {each.name}"
+        for service in fleet.services
+        if (each := service.weights)
+    }
+
+
+def weights_texts(fleet: Fleet) -> dict[str, str]:
+    """The locks of weights that lie in the repository, as they are now."""
+    return {
+        each.layer.lock: weights_text(fleet.root / each.value)
+        for each in fleet.weights
+        if each.source == "path" and not each.export
+    }
+
+
+def systems(fleet: Fleet) -> Iterator[System]:
+    """What is asked for of Debian."""
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    return (System(each.layer, each.system) for each in every if each.system)
+
+
+def _asked_system(system: System, fleet: Fleet) -> str:
+    image = fleet.external("python").image
+    words = (image, *system.layer.platforms, *sorted(system.packages))
+    return text_digest("\n".join(words))
+
+
+def _asked_layers(fleet: Fleet) -> str:
+    return text_digest(f"layers {fleet.manifest.layer_limit}")
+
+
+def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
+    paths = {package.path for layer in family.layers for package in layer.asks.packages}
+    return inputs(family, fleet.python, {path: _project(fleet.root / path) for path in paths})
+
+
+def _project(folder: Path) -> str:
+    file = folder / "pyproject.toml"
+    return file.read_text("utf-8") if file.is_file() else ""

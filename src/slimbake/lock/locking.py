@@ -1,0 +1,165 @@
+"""Resolves what is stale of the locks, and writes it: all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from slimbake.config.naming import base_layer
+from slimbake.fleet.model import Fleet
+from slimbake.host.files import exclusively
+from slimbake.host.machine import Machine
+from slimbake.layering.bases import PlannedBases
+from slimbake.layering.model import LayerLimits
+from slimbake.lock import auto
+from slimbake.lock.asked import System, asks, stale, systems, weighted, weights_texts
+from slimbake.lock.explain import ResolutionError
+from slimbake.lock.files import SYSTEM_HEADER, externals_text
+from slimbake.lock.locks import (
+    EXTERNALS,
+    LAYERS,
+    LOCKS,
+    LockRecord,
+    Locks,
+    kept_layers,
+    lock_file,
+    read_locks,
+    text_digest,
+    write_locks,
+)
+from slimbake.lock.model import Family, Pin, families
+from slimbake.lock.text import lock_text, parse_pins
+
+ALL = ("*",)  # packages to upgrade
+
+Say = Callable[[str], None]
+
+
+def lock(
+    fleet: Fleet, machine: Machine, say: Say, upgrade: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
+    changed files.
+
+    `fleet`: as its manifest alone has it. Known pins are kept where they still fit. Raises
+    ResolutionError where requirements contradict each other, SetupError where uv or an index
+    fails; nothing is written then.
+    """
+    with exclusively(f"lock-{fleet.project}", say):
+        return _Locking(fleet, machine, say, upgrade).run()
+
+
+class _Locking:
+    def __init__(self, fleet: Fleet, machine: Machine, say: Say, upgrade: Collection[str]) -> None:
+        self._fleet, self._machine, self._say = fleet, machine, say
+        self._locks = read_locks(fleet.root)
+        self._upgrade, self._all = {*upgrade}, upgrade == ALL
+        self._old = {each.name for each in stale(fleet, self._locks)}
+        self._texts: dict[str, str] = {}  # of what is new
+
+    def run(self) -> tuple[str, ...]:
+        # Weights first: the layers that are found depend on their bytes.
+        for family in reversed(families(self._fleet)):
+            self._resolve(family)
+        self._texts |= weights_texts(self._fleet)
+        for system in systems(self._fleet):
+            self._resolve_system(system)
+        if EXTERNALS in self._old or self._all:
+            self._texts[EXTERNALS] = self._externals()
+        found = auto.parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
+        asked = asks(self._fleet, found or self._locks.layers)
+        records = {name: self._record(name, value) for name, value in asked.items()}
+        return write_locks(self._fleet.root, self._texts, records)
+
+    def _record(self, name: str, asked: str) -> LockRecord:
+        if name in self._texts:
+            return LockRecord(asked, text_digest(self._texts[name]))
+        return self._locks.records[name]
+
+    def _resolve(self, family: Family) -> None:
+        known = pinned(family, self._fleet, self._locks)
+        wanted = known.keys() if self._all else known.keys() & self._upgrade
+        if not wanted and self._answering(family).isdisjoint(self._old):
+            if family.found and (layers := kept_layers(self._fleet, self._locks)):
+                self._texts[LAYERS] = auto.layers_text(layers)
+            return
+        from slimbake.lock.resolve import resolve_family  # packaging and uv cost time
+
+        self._say(f"locking {', '.join(layer.name for layer in family.layers)}")
+        kept = [pin for name, pin in known.items() if name not in wanted]
+        fleet = self._fleet
+        found = resolve_family(family, fleet.root, fleet.python, self._machine, kept, self._say)
+        if family.found:
+            if self._locks.text(LAYERS) and not self._locks.layers:
+                self._say(f"{LOCKS}/{lock_file(LAYERS)} cannot be read: the layers are found anew")
+            layers = arranged(fleet, self._locks, found, self._texts)
+            self._texts[LAYERS] = auto.layers_text(layers)
+            found = auto.cut(fleet, layers, found)
+        self._texts |= {name: lock_text(pins) for name, pins in found.items()}
+
+    def _answering(self, family: Family) -> frozenset[str]:
+        """The locks that answer a family."""
+        own = {layer.lock for layer in family.layers}
+        if family.found:
+            found = auto.installing(self._fleet, self._locks.layers)
+            own |= {base_layer(base.name) for base in found}
+            own |= {LAYERS, *weighted(self._fleet)}
+        return frozenset(own)
+
+    def _resolve_system(self, system: System) -> None:
+        from slimbake.externals.debs import Apt
+
+        name = system.layer.system_lock
+        held = {deb.name for deb in self._locks.debs(name)}
+        if name in self._old or self._all or held & self._upgrade:
+            self._say(f"locking {name}: {', '.join(system.packages)}")
+            apt = Apt(self._fleet, self._machine, self._say)
+            lines = apt.lock(system.packages, system.layer.platforms)
+            self._texts[name] = SYSTEM_HEADER + lines
+
+    def _externals(self) -> str:
+        """With the digests that registries give now. A stand-in's never enters a lock."""
+        from slimbake.externals.resolve import in_registry
+
+        found = ((external, in_registry(external.image)) for external in self._fleet.externals)
+        return externals_text((each, image.digest if image else "") for each, image in found)
+
+
+def pinned(family: Family, fleet: Fleet, locks: Locks) -> dict[str, Pin]:
+    """What the locks pin of a family, by the package's name: also in bases that it has no more, or
+    that were found.
+    """
+    names = [layer.lock for layer in family.layers]
+    if family.layers[0].kind not in ("weights", "wheel"):
+        live = {layer.lock for each in families(fleet) for layer in each.layers}
+        names = [*sorted(locks.packages - live), *names]
+    return {pin.name: pin for name in names for pin in locks.pins(name)}
+
+
+def arranged(
+    fleet: Fleet, locks: Locks, closures: auto.Closures, texts: Mapping[str, str]
+) -> PlannedBases:
+    """The layers that the planner finds for what each service needs. `texts`: new locks by name.
+
+    Raises ResolutionError where no plan keeps the manifest's limit.
+    """
+    try:
+        return auto.arrange(fleet, closures, dict(_bytes(fleet, locks, texts)), locks.layers)
+    except ValueError as error:
+        limit = fleet.manifest.layer_limit or LayerLimits().layers
+        raise ResolutionError(
+            f"layers: {{limit: {limit}}} is too few: {error}",
+            "raise the limit: the runtime has two layers, the code one, weights and packages one"
+            " each at least",
+        ) from None
+
+
+def _bytes(fleet: Fleet, locks: Locks, texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """The bytes of each model's weights, by their layer."""
+    for weights in fleet.weights:
+        name = weights.layer.name
+        if weights.source == "path":
+            files = (fleet.root / weights.value).rglob("*")
+            yield name, sum(path.stat().st_size for path in files if path.is_file())
+        else:
+            pins = parse_pins(texts[name]) if name in texts else locks.pins(name)
+            yield name, sum(wheel.bytes or auto.UNKNOWN for pin in pins for wheel in pin.wheels)
