@@ -68,7 +68,7 @@ def test_stand_ins_are_not_pushed_beyond_loopback(toy: Toy) -> None:
     labels = json.loads(
         docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("one"))
     )
-    if "slimbake.externals.standin" not in labels:
+    if "slimbake.standin" not in labels:
         pytest.skip("this machine reaches the externals' registries: nothing is stood in for")
     for registry in (
         "registry.example.com/toys",

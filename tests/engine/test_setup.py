@@ -167,7 +167,7 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     labels = json.loads(
         docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
     )
-    assert len(labels["slimbake.externals.standin"]) == 64
+    assert len(labels["slimbake.standin"]) == 64
 
 
 INTERRUPTED = """

@@ -75,7 +75,7 @@ def _bases(service: Service) -> tuple[str, ...]:
 
 def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
     fleet, plan, root = project.fleet, project.plan, project.root
-    weighed, limits = measured.weighed(plan, root), measured.limits(root)
+    weighed, limits = measured.weighed(plan, root, project.workspace), measured.limits(root)
     started = measured.started(root)
     local = tuple((package.path, ("**/tests", "**/build")) for package in fleet.packages)
     for service in fleet.services:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.advise.model import Part, Weighed
-from slimbake.build.baked import images
-from slimbake.build.release import BAKED, MEASURED
+from slimbake.build.known import last_images
 from slimbake.checks.limits import Action, Limits
 from slimbake.errors import UsageError
 from slimbake.evidence import EVIDENCE
-from slimbake.images.measured import remembered
+from slimbake.host.workspace import FOLDER, Workspace
+from slimbake.images.measured import MEASURED, remembered
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 
@@ -23,7 +23,7 @@ LIMITS = f"{EVIDENCE}/limits.json"
 IMAGES = f"{EVIDENCE}/images.json"
 
 
-def weighed(plan: Plan, root: Path) -> dict[str, Weighed]:
+def weighed(plan: Plan, root: Path, workspace: Workspace) -> dict[str, Weighed]:
     """Each service's image as it was last baked here, else as it is committed; not there where it
     was never measured.
 
@@ -43,13 +43,14 @@ def weighed(plan: Plan, root: Path) -> dict[str, Weighed]:
         raise _foreign(SIZES, "slimbake sizes --compress --json", error) from None
     last = {
         name: image
-        for name, image in images(root / BAKED).items()
+        for name, image in last_images(workspace).items()
         if name in {s.service for s in plan.services}
     }
-    for image in remembered(last, root / MEASURED).images:
+    here = f"{FOLDER}/{MEASURED}.json"
+    for image in remembered(last, workspace).images:
         if image.name not in known or known[image.name].digest != image.digest:
             parts = [layer.as_json() for layer in image.layers]
-            known[image.name] = _weighed(plan, image.name, image.digest, parts, packed, MEASURED)
+            known[image.name] = _weighed(plan, image.name, image.digest, parts, packed, here)
     return known
 
 

@@ -1,55 +1,39 @@
-"""The bake stage: builds a plan's targets, runs their smokes, and only then moves tags and pushes."""
+"""One bake: builds a plan's targets and runs their checks, without moving a tag."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build.command import Options, Surroundings, arguments, environment
-from slimbake.build.costs import measured
-from slimbake.build.events import Progress, Vertex
+from slimbake.build.command import BakeOptions, arguments, environment
+from slimbake.build.costs import measured_costs
+from slimbake.build.events import Change, Progress, Vertex
 from slimbake.build.failure import failure, lost, transient
 from slimbake.build.secrets import missing_secrets
-from slimbake.build.show import Show, show
+from slimbake.build.show import show
+from slimbake.build.site import Site
 from slimbake.build.steps import Steps
-from slimbake.errors import BuildError, SetupError, SlimbakeError
-from slimbake.plan.model import Plan, Target
+from slimbake.errors import SetupError, SlimbakeError
+from slimbake.plan.model import Plan
 from slimbake.plan.relinked import relinked
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """An image that was just built and whose smoke holds."""
+class BakeResult:
+    """What a bake leaves behind: images that were checked, under no name that anyone uses."""
 
-    name: str
-    digest: str  # the id by which the engine holds it
-    names: tuple[str, ...] = ()  # that it has already
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a bake leaves behind."""
-
-    built: tuple[Built, ...]
-    failures: tuple[SlimbakeError, ...]  # of targets that were left out, with `keep_going`
+    # target -> the ids that an engine may call its image by; of one that was pushed, its digest
+    digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: tuple[SlimbakeError, ...] = ()  # of what was left out, with `keep_going`
     # of each target that was built from its first step on
     seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a bake that pushes leaves in a registry, checked, but under no name that anyone uses."""
-
-    digests: Mapping[str, str]  # target -> of its manifest or index
-    failures: tuple[SlimbakeError, ...]  # as in Result
-    seconds: Mapping[str, float]  # as in Result
+    left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,137 +51,79 @@ class NodeLost(SetupError):
 
 
 def bake(
-    plan: Plan,
-    services: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    smokes: bool = True,
-) -> Result:
-    """Build these services and run their smokes, without moving a tag. Nothing is in the way of
-    running it again.
-
-    Raises SetupError for secrets that are missing, BuildError where a target does not build and
-    CheckError where a smoke does not hold; with `options.keep_going`, those two are left out with
-    all that stands on them, and returned.
-    """
-    services, run, failures = _until_built(plan, services, root, around, options, smokes=smokes)
-    return Result(_built(plan.project, services, run.digests), failures, run.seconds)
-
-
-def run_checks(
-    plan: Plan, targets: tuple[str, ...], root: Path, around: Surroundings, options: Options
-) -> None:
-    """Build targets that are no images. Raises as `bake` does."""
-    _until_built(plan, targets, root, around, options, smokes=False)
-
-
-def bake_and_push(
-    plan: Plan,
+    site: Site,
     targets: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    shown: Show,
-) -> Pushed:
-    """Build these targets on any builder, run the smokes of those that are services, and push them.
+    options: BakeOptions,
+    *,
+    checks: bool = True,
+    plan: Plan | None = None,
+) -> BakeResult:
+    """Build these targets, and run the checks of those that are services.
 
-    They are pushed under the names that `options.names` gives, which nobody uses before the smokes
-    hold. Raises as `bake` does, and NodeLost where no target is at fault.
+    `checks`: false builds the images alone; `plan`: another one than the project's. With
+    `options.keep_going`, what fails is left out with all that stands on it. Raises SetupError for
+    secrets that are missing, BuildError where a target does not build, CheckError where a check
+    does not hold, NodeLost where a builder that pushes is gone.
     """
-    targets, run, failures = _until_built(plan, targets, root, around, options, shown=shown)
-    return Pushed(
-        {name: run.digests[name][0] for name in targets if run.digests.get(name)},
-        failures,
-        run.seconds,
-    )
-
-
-def _until_built(
-    plan: Plan,
-    services: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    smokes: bool = True,
-    shown: Show | None = None,
-) -> tuple[tuple[str, ...], _Run, tuple[SlimbakeError, ...]]:
-    """Build, with `options.keep_going` less and less, until nothing fails: what was built, how, and
-    what failed.
-
-    `shown`: where the build is on another machine, which can be lost.
-    """
-    if missing := missing_secrets(plan, services, root):
-        raise SetupError(
-            "the build wants secrets that are not there\n"
-            + "\n".join(f"  {each}" for each in missing)
-        )
-    steps = Steps(plan, _dockerfiles(plan, root))
+    plan = plan or site.plan
+    if missing := missing_secrets(plan, targets, site.root):
+        words = "\n".join(f"  {each}" for each in missing)
+        raise SetupError(f"the build wants secrets that are not there\n{words}")
+    steps = Steps(plan, _dockerfiles(plan, site.root))
     failures: list[SlimbakeError] = []
-    while services:
-        names = plan.with_checks(services) if smokes else services
-        run = _patiently(plan, names, root, around, options, steps, shown)
+    while targets:
+        names = plan.with_checks(targets) if checks else targets
+        run = _patiently(site, plan, names, options, steps)
         if run.broken is None:
-            return services, run, tuple(failures)
+            return BakeResult(run.digests, tuple(failures), run.seconds, targets)
         error, culprit = failure(plan, run.broken, run.text)
-        if shown and (not culprit or lost(run.broken)):
+        if options.push and (not culprit or lost(run.broken)):
             raise NodeLost(error.message, error.hint)
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        services = tuple(
-            s
-            for s in services
-            if culprit not in {t.name for t in plan.needed(plan.with_checks((s,)))}
-        )
-    return (), _Run({}, None, "", {}), tuple(failures)
+        targets = tuple(each for each in targets if culprit not in _below(plan, each))
+    return BakeResult(failures=tuple(failures))
+
+
+def _below(plan: Plan, target: str) -> frozenset[str]:
+    return frozenset(each.name for each in plan.needed(plan.with_checks((target,))))
 
 
 def _patiently(
-    plan: Plan,
-    names: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    steps: Steps,
-    shown: Show | None = None,
+    site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
 ) -> _Run:
-    run = _build(plan, names, root, around, options, steps, shown)
+    run = _build(site, plan, names, options, steps)
     for _ in range(RETRIES):
         if run.broken is None or not transient(run.broken, run.text):
             break
-        run = _build(plan, names, root, around, options, steps, shown)
+        run = _build(site, plan, names, options, steps)
     return run
 
 
 def _build(
-    plan: Plan,
-    names: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    steps: Steps,
-    shown: Show | None = None,
+    site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
 ) -> _Run:
-    """One `docker buildx bake`; `shown`: takes its changes, where they are not a display of their
-    own.
-    """
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
+    shown = tuple(target.name for target in relinked(plan, site.around.pushed).needed(names))
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
-        words = ("--metadata-file", str(metadata), *arguments(plan, names, around, options))
-        running = docker.Bake(words, root, environment(around, options))
-        shown_ones = tuple(target.name for target in relinked(plan, around.pushed).needed(names))
-        with nullcontext(shown) if shown else show(shown_ones) as show_change:
-            for event in running.events():
-                for change in progress.take(event):
-                    show_change(change)
+        words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
+        running = docker.Bake(words, site.root, environment(site.around, options))
+        with show(shown, site.console) as take:
+            _follow(running, progress, take)
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             return _Run({}, broken, running.text, {})
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
-    return _Run(digests, None, running.text, measured(progress.vertices.values()))
+    return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
+
+
+def _follow(running: docker.Bake, progress: Progress, take: Callable[[Change], None]) -> None:
+    for event in running.events():
+        for change in progress.take(event):
+            take(change)
 
 
 def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
@@ -206,106 +132,6 @@ def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
     """
     keys = ("containerimage.digest", "containerimage.config.digest")
     return tuple(entry[key] for key in keys if entry.get(key))
-
-
-def _built(
-    project: str, services: tuple[str, ...], identifiers: Mapping[str, tuple[str, ...]]
-) -> tuple[Built, ...]:
-    missing = [service for service in services if not identifiers.get(service)]
-    if missing:
-        raise BuildError(
-            f"buildx names no image for {', '.join(missing)}",
-            "look whether `--set` or a template of your own changes the target's output",
-        )
-    held = docker.held(project)
-    built = tuple(
-        Built(service, digest, held[digest])
-        for service in services
-        for digest in [digest for digest in identifiers[service] if digest in held][:1]
-    )
-    if lost := [service for service in services if service not in {image.name for image in built}]:
-        raise SetupError(
-            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
-        )
-    return built
-
-
-def references(target: Target, registry: str, tag: str) -> str:
-    """The name under which a target's image is tagged and pushed."""
-    return f"{registry}/{target.repository}:{tag}{target.suffix}"
-
-
-def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> dict[str, str]:
-    """Move the tags to exactly what was built and checked."""
-    names = {image.name: references(plan.target(image.name), registry, version) for image in built}
-    for image in built:
-        if names[image.name] not in image.names:
-            docker.call("image", "tag", image.digest, names[image.name])
-    return names
-
-
-def push_with_provenance(
-    plan: Plan,
-    images: tuple[Built, ...],
-    names: Mapping[str, str],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-) -> None:
-    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`)
-    beside it.
-
-    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it
-    under their names. Raises BuildError, also where that build made anything but what was checked;
-    then nothing is pushed.
-    """
-    called = {image.name: f"slimbake/{plan.project}/{image.name}:provenance" for image in images}
-    options = replace(options, provenance=True, names=called, layouts="", no_cache=False)
-    # with their passwords they would stand in it, and what is cached needs none
-    around = replace(around, proxies=())
-    run = _build(plan, tuple(called), root, around, options, Steps(plan, _dockerfiles(plan, root)))
-    if run.broken is not None:
-        raise BuildError(f"buildx makes no provenance\n{run.text.strip() or run.broken.error}")
-    try:
-        for image in images:
-            form = "--format={{json .RootFS}} {{json .Config}}"
-            if (
-                len(
-                    set(
-                        docker.call(
-                            "image", "inspect", form, image.digest, called[image.name]
-                        ).splitlines()
-                    )
-                )
-                != 1
-            ):
-                raise BuildError(
-                    f"{image.name}: with provenance, buildx built another image than the one that"
-                    " was checked"
-                )
-        for image in images:
-            docker.call("image", "tag", called[image.name], names[image.name])
-            try:
-                push({image.name: names[image.name]})
-            finally:
-                docker.call("image", "tag", image.digest, names[image.name])
-    finally:
-        docker.call("image", "rm", *called.values())
-
-
-def push(names: Mapping[str, str]) -> None:
-    """Push what was tagged. Raises BuildError with the registry's words."""
-    from python_on_whales.exceptions import DockerException
-
-    for name, reference in names.items():
-        try:
-            docker.client().image.push(reference, quiet=True)
-        except DockerException as error:
-            raise BuildError(
-                f"{name} was built and checked, but {reference} could not be"
-                f" pushed\n{(error.stderr or '').strip()}",
-                "once the registry answers, the same command goes on from here",
-            ) from None
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:

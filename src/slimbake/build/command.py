@@ -1,21 +1,17 @@
-"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it.
-Pure.
-"""
+"""The words of a `docker buildx bake` call: what is built, and what this machine brings to it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from slimbake.checks.parity import FIGURES
+from slimbake.fingerprint import ExternalDigests
+from slimbake.host.workspace import FOLDER
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
-
-FIGURES = ".slimbake/parity"
-"""A folder beside the manifest, ignored by Git: what was last measured of each service, in a folder
-of its own.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,59 +34,47 @@ class Surroundings:
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def external_digests(self) -> ExternalDigests:
+        """What the externals are on this machine, as fingerprints have it."""
+        return ExternalDigests(self.digests, self.standins)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line may say about a bake."""
+class BakeOptions:
+    """How one bake is done."""
 
-    push: bool = False
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     no_cache: bool = False
-    keep_going: bool = False
-    # the builder is not the engine's own: what it builds has to be brought there
-    load: bool = False
-    provenance: bool = False  # what is built carries BuildKit's own account of it, in full
-    # target -> what its image is called, if not as staged
-    names: Mapping[str, str] = field(default_factory=dict)
+    keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says
     builder: str = ""  # the buildx builder, if not the one that is in use
-    # the folder in which each service has a folder for an OCI layout of its image
+    # the builder is not the engine's own: what it builds has to be brought there
+    load: bool = False
+    push: bool = False  # the builder pushes what it builds, under `names`
+    # what is built carries BuildKit's own account of it, in full
+    provenance: bool = False
+    # target -> what its image is called, if not as staged
+    names: Mapping[str, str] = field(default_factory=dict)
+    # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
 
 
 def arguments(
-    plan: Plan, names: tuple[str, ...], around: Surroundings, options: Options
+    plan: Plan, names: tuple[str, ...], around: Surroundings, options: BakeOptions
 ) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
-    words = ["--file", BAKE_FILE]
-    if options.no_cache:
-        words.append("--no-cache")
+    words = ["--file", BAKE_FILE, *(["--no-cache"] if options.no_cache else [])]
     for target in targets:
-        for override in _overrides(target, around):
-            words += ["--set", f"{target.name}.{override}"]
+        overrides = [*_overrides(target, around)]
         if options.platform:
-            words += ["--set", f"{target.name}.platform={options.platform}"]
-        if target.repository and target.name in names:
-            # Checked before it is released: until then it has a name of ours, which also serves
-            # `slimbake debug`.
-            words += [
-                "--set",
-                f"{target.name}.tags={options.names.get(target.name) or staged(plan, target.name)}",
-            ]
-            if options.provenance:
-                words += ["--set", f"{target.name}.attest=type=provenance,mode=max"]
+            overrides.append(f"platform={options.platform}")
+        if target.name in names:
+            overrides += _named(plan, target, options)
         elif target.repository:
-            words += [
-                "--set",
-                f"{target.name}.tags=",
-                "--set",
-                f"{target.name}.output=type=cacheonly",
-            ]
-        elif target.kind == "parity" and target.name in names:
-            words += ["--set", f"{target.name}.output=type=local,dest={FIGURES}/{target.service}"]
-        if options.load and target.name in names and target.repository:
-            words += ["--set", f"{target.name}.output=type=docker"]
+            overrides += ["tags=", "output=type=cacheonly"]
+        words += [word for each in overrides for word in ("--set", f"{target.name}.{each}")]
     for override in options.sets:
         words += ["--set", override]
     # All by name: buildx loads a target that is only linked as an image of its own, and compresses
@@ -98,12 +82,34 @@ def arguments(
     return (*words, *(target.name for target in targets))
 
 
+def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
+    """What is said of a target that is asked for by its name."""
+    if target.kind == "parity":
+        yield f"output=type=local,dest={FOLDER}/{FIGURES}/{target.service}"
+    if not target.repository:
+        return
+    # Checked before it is released: until then it has a name of ours, which also serves
+    # `slimbake debug`.
+    yield f"tags={options.names.get(target.name) or staged(plan, target.name)}"
+    if options.provenance:
+        yield "attest=type=provenance,mode=max"
+    if options.load:
+        yield "output=type=docker"
+    if options.push:
+        kind = plan.compression
+        stored = (
+            f"oci-mediatypes=true,compression={kind.type},compression-level={kind.level},"
+            "force-compression=true"
+        )
+        yield f"output=type=image,push=true,{stored}"
+
+
 def staged(plan: Plan, target: str) -> str:
     """The name of what was last built of a target, checked or not; releases have other names."""
     return f"slimbake/{plan.project}/{target}:built"
 
 
-def environment(around: Surroundings, options: Options) -> dict[str, str]:
+def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
     """The variables of the bake file and of buildx that this machine sets."""
     variables = {
         "CA_BUNDLE": around.ca_bundle,
@@ -135,7 +141,7 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     if target.online:
         found += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
-        found.append(f"labels.slimbake.externals.standin={','.join(around.standins)}")
+        found.append(f"labels.slimbake.standin={','.join(around.standins)}")
     if is_ours(target) and (digest := around.digests.get("python")):
         found.append(f"labels.{BASE_DIGEST}={digest}")
         if "python" in around.standins:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from slimbake.build.events import Vertex
 
 
-def measured(vertices: Iterable[Vertex]) -> dict[str, float]:
+def measured_costs(vertices: Iterable[Vertex]) -> dict[str, float]:
     """Seconds of each target that one build built from its first step on; what came from a cache
     tells nothing.
     """

@@ -7,15 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from slimbake.build.bake import NodeLost
 from slimbake.build.split import Shard
-from slimbake.errors import BuildError, CheckError, SlimbakeError
+from slimbake.console import Console
+from slimbake.errors import BuildError, SlimbakeError
 
-Say = Callable[[str], None]
-Run = Callable[[Shard, str, Mapping[str, str]], Mapping[str, str]]
+T = TypeVar("T")
+Images = Mapping[str, str]
+"""Target -> REPOSITORY@DIGEST."""
+Run = Callable[[Shard, str, Images], tuple[Images, T]]
 """Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed
-there itself.
+there itself, and whatever else there is to say.
 """
 
 APART = 1.1
@@ -25,41 +29,53 @@ driver/kubernetes/podchooser).
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """A shard that came to its end."""
+
+    shard: Shard
+    node: str
+    images: Images
+    result: T
+
+
 @dataclass(slots=True)
-class _State:
+class _State(Generic[T]):
     """What all threads know; guarded by `changed`."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
-    images: dict[str, str] = field(default_factory=dict)  # target -> image, by digest
-    done: set[int] = field(default_factory=set)
+    done: dict[int, Done[T]] = field(default_factory=dict)
     failed: dict[int, SlimbakeError] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)  # nodes
     began: dict[str, float] = field(default_factory=dict)  # builder -> when its last build did
     stopped: bool = False
 
+    @property
+    def images(self) -> dict[str, str]:
+        return {name: image for each in self.done.values() for name, image in each.images.items()}
+
 
 def run_shards(
     shards: tuple[Shard, ...],
     nodes: tuple[str, ...],
-    run: Run,
+    run: Run[T],
     cancel: Callable[[], None],
-    say: Say,
+    console: Console,
     apart: float = APART,
-) -> dict[str, str]:
-    """Bake the shards, each as soon as what it stands on is pushed, and give all images that were
-    pushed.
+) -> tuple[tuple[Done[T], ...], tuple[SlimbakeError, ...]]:
+    """Bake the shards, each as soon as what it stands on is pushed; give those that were, and what
+    failed of the others, once nothing more can be built.
 
     `nodes`: the builder of each node; two may have the same. A shard whose node is lost is run once
     more, on another node if there is one. Interrupted, it calls `cancel` until every run has ended.
-    Raises BuildError or CheckError with all that failed, once nothing more can be built.
     """
-    state = _State()
+    state: _State[T] = _State()
     count = max((shard.node for shard in shards), default=-1) + 1
 
     def work(node: int) -> None:
         for shard in shards:
             if shard.node == node and _may_begin(state, shard):
-                _one(state, shard, nodes, run, say, apart)
+                _one(state, shard, nodes, run, console, apart)
 
     with ThreadPoolExecutor(max(count, 1), thread_name_prefix="shard") as pool:
         running = [pool.submit(work, node) for node in range(count)]
@@ -73,24 +89,15 @@ def run_shards(
             while wait(running, timeout=0.2).not_done:
                 cancel()  # again, since one may only just have begun
             raise
-    if state.failed:
-        kind = (
-            CheckError
-            if all(isinstance(each, CheckError) for each in state.failed.values())
-            else BuildError
-        )
-        words = "\n".join(
-            dict.fromkeys(str(state.failed[number]) for number in sorted(state.failed))
-        )
-        raise kind(words)
-    return state.images
+    failures = {str(state.failed[number]): state.failed[number] for number in sorted(state.failed)}
+    return tuple(state.done[number] for number in sorted(state.done)), tuple(failures.values())
 
 
-def _may_begin(state: _State, shard: Shard) -> bool:
+def _may_begin(state: _State[T], shard: Shard) -> bool:
     """Wait for what a shard stands on; false where that failed."""
     with state.changed:
         state.changed.wait_for(
-            lambda: state.stopped or state.done | set(state.failed) >= set(shard.after)
+            lambda: state.stopped or {*state.done, *state.failed} >= set(shard.after)
         )
         broken = [number for number in shard.after if number in state.failed]
         if broken and not state.stopped:
@@ -101,7 +108,12 @@ def _may_begin(state: _State, shard: Shard) -> bool:
 
 
 def _one(
-    state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say, apart: float
+    state: _State[T],
+    shard: Shard,
+    nodes: tuple[str, ...],
+    run: Run[T],
+    console: Console,
+    apart: float,
 ) -> None:
     """Bake a shard, elsewhere if its node is lost, and tell the others how it ended."""
     error: SlimbakeError | None = None
@@ -109,38 +121,36 @@ def _one(
     while len(tried) < 2 and not state.stopped:
         node = _alive(state, shard.node, nodes, tried)
         tried.append(node)
-        _apart(state, nodes[node], apart)
+        _wait_apart(state, nodes[node], apart)
         where = nodes[node] or "the builder in use"
-        say(f"shard {shard.number} on {where}: {', '.join(shard.targets)}")
+        console.say(f"shard {shard.number} on {where}: {', '.join(shard.targets)}")
         begun = time.monotonic()
         try:
-            images = run(shard, nodes[node], dict(state.images))
+            images, result = run(shard, nodes[node], state.images)
         except NodeLost as lost:
             with state.changed:
                 state.dead.add(node)
             error = BuildError(
                 f"shard {shard.number} ({', '.join(shard.targets)}): {where} is lost\n{lost}"
             )
-            say(
-                f"shard {shard.number}: {where} is lost"
-                + ("; once more, elsewhere" if len(tried) == 1 else "")
-            )
+            again = "; once more, elsewhere" if len(tried) == 1 else ""
+            console.say(f"shard {shard.number}: {where} is lost{again}")
             continue
         except SlimbakeError as failed:
             error = failed
             break
         with state.changed:
-            state.images.update(images)
-            state.done.add(shard.number)
+            state.done[shard.number] = Done(shard, nodes[node], images, result)
             state.changed.notify_all()
-        say(f"shard {shard.number} on {where}: done ({time.monotonic() - begun:.1f} s)")
+        seconds = time.monotonic() - begun
+        console.say(f"shard {shard.number} on {where}: done ({seconds:.1f} s)")
         return
     with state.changed:
         state.failed[shard.number] = error or BuildError(f"shard {shard.number} was not built")
         state.changed.notify_all()
 
 
-def _alive(state: _State, planned: int, nodes: tuple[str, ...], tried: list[int]) -> int:
+def _alive(state: _State[T], planned: int, nodes: tuple[str, ...], tried: list[int]) -> int:
     """The planned node, or the next that is not lost and was not tried; where all are, the planned
     one again.
     """
@@ -152,7 +162,7 @@ def _alive(state: _State, planned: int, nodes: tuple[str, ...], tried: list[int]
     return planned
 
 
-def _apart(state: _State, builder: str, apart: float) -> None:
+def _wait_apart(state: _State[T], builder: str, apart: float) -> None:
     """Wait until a builder's last build began long enough ago."""
     with state.changed:
         now = time.monotonic()

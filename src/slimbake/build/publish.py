@@ -10,113 +10,102 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from slimbake.build import bake
-from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Say, built_for
+from slimbake.build.place import BakeRequest, Built, Place
 from slimbake.build.sbom import MEDIA_TYPE, file_name, sbom
+from slimbake.build.site import Site, built_for
 from slimbake.build.statement import mark
-from slimbake.errors import BuildError, SetupError
+from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
 from slimbake.registry import Repository
 from slimbake.registry.address import address
-from slimbake.registry.documents import INDEXES, Descriptor
+from slimbake.registry.documents import INDEXES, Descriptor, Document
 
-if TYPE_CHECKING:  # requests costs 0.1 s
-    from slimbake.registry.session import Host
+Documents = Mapping[str, Mapping[str, str]]
+"""Target -> platform, "" for the only one -> its SBOM."""
+
+
+def sboms(site: Site, images: tuple[Built, ...], platform: str = "") -> Documents:
+    """The SBOMs of the services among these images, for each platform that they are built for.
+
+    Raises SetupError for one that cannot be made.
+    """
+    plan = site.plan
+    services = [image for image in images if plan.target(image.name).kind == "service"]
+    ours = [image for image in services if is_ours(plan.target(image.name))]
+    for image in services:
+        if image not in ours:
+            site.console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
+    wanted = [
+        (image, each)
+        for image in ours
+        for each in ((platform,) if platform else _platforms(site, image.name))
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        texts = pool.map(
+            lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]), wanted
+        )
+    found: dict[str, dict[str, str]] = {}
+    for (image, each), text in zip(wanted, texts, strict=True):
+        found.setdefault(image.name, {})[each] = text
+    return found
 
 
 def publish(
-    plan: Plan,
-    images: tuple[bake.Built, ...],
+    site: Site,
+    place: Place,
+    images: tuple[Built, ...],
     names: Mapping[str, str],
+    request: BakeRequest,
+    documents: Documents,
     fingerprints: Mapping[str, str],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    say: Say,
-) -> None:
-    """Push images under their names, and attach their SBOMs to what the registry then holds.
+) -> dict[str, str]:
+    """Push images under their names, and attach their SBOMs to what the registry then holds: target
+    -> REPOSITORY@DIGEST.
 
-    Last, an image gets the tag of its fingerprint, service -> what `released` gives: what has that
-    tag is complete. What varies from build to build, the commit and the time, is said by what is
-    attached, not by the image. SBOMs are made first: one that cannot be made keeps everything from
-    being pushed. Raises BuildError and SetupError.
+    Last, an image gets the tag of its fingerprint, target -> what `released_fingerprints` gives:
+    what has that tag is complete. What varies from build to build, the commit and the time, is said
+    by what is attached, not by the image. Raises BuildError and RegistryError.
     """
     from slimbake.registry.session import Host
 
     if not images:  # to buildx, no target means all of them
-        return
-    documented = tuple(image for image in images if is_ours(plan.target(image.name)))
-    for image in images:
-        if image not in documented:
-            say(f"{image.name}: no SBOM, since its Dockerfile is its own")
-    wanted = [
-        (image, platform) for image in documented for platform in _platforms(plan, image.name)
-    ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        texts = list(
-            pool.map(lambda each: sbom(plan, each[0].name, each[0].digest, root, each[1]), wanted)
-        )
-    if options.provenance:
-        bake.push_with_provenance(plan, images, names, root, around, options)
-    else:
-        bake.push(names)
-    annotations = _annotations(root)
-    made = dict(zip(wanted, texts, strict=True))
-    if not any(image in documented or image.name in fingerprints for image in images):
-        return
-    with contextlib.closing(Host(address(names[images[0].name]), around.ca_bundle)) as host:
-        for image in images:
-            sboms = {platform: text for (of, platform), text in made.items() if of is image}
-            fingerprint = fingerprints.get(image.name, "")
-            if sboms or fingerprint:
-                _complete(image, names[image.name], sboms, fingerprint, annotations, host)
+        return {}
+    annotations = _annotations(site.root)
+    pushed = {}
+    with contextlib.closing(Host(address(names[images[0].name]), site.around.ca_bundle)) as host:
+        found = place.push(site, images, names, request, host)
+        for name, document in found.items():
+            at = names[name].rpartition(":")[0]
+            repository = Repository(at, at=host)
+            _attach(repository, name, document, documents.get(name, {}), annotations)
+            if fingerprint := fingerprints.get(name):
+                mark(repository, document, fingerprint, annotations)
+            pushed[name] = f"{at}@{document.descriptor.digest}"
+    return pushed
 
 
-def _platforms(plan: Plan, service: str) -> tuple[str, ...]:
+def _platforms(site: Site, service: str) -> tuple[str, ...]:
     """The platforms of a service's image; "" for the only one."""
-    platforms = built_for(plan, (plan.target(service),))
+    platforms = built_for(site.plan, (site.plan.target(service),))
     return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
 
 
-def _complete(
-    image: bake.Built,
+def _attach(
+    repository: Repository,
     name: str,
+    document: Document,
     sboms: Mapping[str, str],
-    fingerprint: str,
     annotations: Mapping[str, str],
-    host: Host,
 ) -> None:
-    """Attach to what was pushed under a name each platform's SBOM, and at last say what it was
-    released for.
-    """
-    at, _, under = name.rpartition(":")
-    repository = Repository(at, at=host)
-    found = repository.document(under)
-    if found is None:
-        raise BuildError(f"{name} was pushed, and the registry does not have it")
-    top, content = found.descriptor, repository.read(found)
+    """Attach each platform's SBOM to its manifest."""
+    top, content = document.descriptor, repository.read(document)
     manifests = {"": top} if top.media_type not in INDEXES else _children(content)
-    # Engines with the containerd store call an image by its manifest, those without by its
-    # configuration.
-    known = {
-        top.digest,
-        *(m.digest for m in manifests.values()),
-        content.get("config", {}).get("digest"),
-    }
-    if image.digest not in known:
-        raise BuildError(
-            f"{name} was pushed, and is another image by now: no SBOM was attached to it"
-        )
     for platform, text in sboms.items():
-        subject = manifests[platform] if platform else next(iter(manifests.values()))
-        repository.attach(subject, MEDIA_TYPE, file_name(image.name), text.encode(), annotations)
-    if fingerprint:
-        mark(repository, found, fingerprint, annotations)
+        subject = manifests.get(platform) or next(iter(manifests.values()))
+        repository.attach(subject, MEDIA_TYPE, file_name(name), text.encode(), annotations)
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:

@@ -1,195 +1,139 @@
-"""From a manifest to tagged images: the stages in their order, as `slimbake bake` runs them."""
+"""From a project to released images: the one way, wherever it is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from slimbake import docker
-from slimbake.build import bake
-from slimbake.build.baked import Baked
 from slimbake.build.budget import over_budget
-from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Prepared, Say, prepared
-from slimbake.build.publish import publish
-from slimbake.build.record import keep_costs
-from slimbake.build.registered import Registered
-from slimbake.build.retag import Held, retag
-from slimbake.errors import BuildError, CheckError, SetupError, UsageError
-from slimbake.images.measured import known_layers, measure
+from slimbake.build.known import Offer, offered, unedited
+from slimbake.build.on_registry import OnRegistry, retag
+from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
+from slimbake.build.publish import publish, sboms
+from slimbake.build.site import Preparation, Site, hold
+from slimbake.console import Console
+from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
+from slimbake.images.measured import measure
 from slimbake.images.sizes import Measurement
-from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.registry.loopback import is_loopback
-
-# Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long
-# that took.
-MEASURED = ".slimbake/measured.json"
-BAKED = ".slimbake/baked.json"
-COSTS = ".slimbake/costs.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """Under which names images are released, and how strict that is."""
-
-    registry: str
-    tag: str
-    frozen: bool = False  # stale locks and generated files are an error
-    install: bool = False  # a missing engine may be installed
-    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
-    provenance: bool = False  # BuildKit's own, in full, beside what is pushed
-    # target -> REPOSITORY@DIGEST: not built, but stood on
-    pushed: Mapping[str, str] = field(default_factory=dict)
-    # what the registry has for the same inputs is not built, but gets the tag
-    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What was released."""
+    """What was released, and what was not."""
 
-    measurement: Measurement  # of what was built
-    held: tuple[Held, ...] = ()  # by the registry, and not built
+    measurement: Measurement  # of the services that were built
+    on_registry: tuple[OnRegistry, ...] = ()  # and not built
+    # target -> REPOSITORY:TAG, of what was built and got its name
+    names: Mapping[str, str] = field(default_factory=dict)
+    # target -> REPOSITORY@DIGEST, of what the registry has now
+    pushed: Mapping[str, str] = field(default_factory=dict)
+    # target -> where it was built, of several nodes
+    spots: Mapping[str, Spot] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()  # the targets that got no name
+    failures: tuple[SlimbakeError, ...] = ()
+
+    def expect_all(self) -> None:
+        """Raise BuildError or CheckError with all that failed."""
+        if self.failures:
+            only_checks = all(isinstance(error, CheckError) for error in self.failures)
+            kind = CheckError if only_checks else BuildError  # a build that fails weighs more
+            raise kind(
+                "\n".join(map(str, self.failures)),
+                f"tagged all the same: {', '.join(self.names.values()) or 'none'}",
+            )
 
 
-Tell = Callable[[Released, tuple[str, ...]], None]
-
-
-def release(
-    project: Project,
-    services: tuple[str, ...],
-    options: Options,
-    names: Release,
-    say: Say,
-    tell: Tell = lambda *_: None,
-) -> Released:
+def release(project: Project, request: BakeRequest, console: Console) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and
     push.
 
-    `tell`: called once all that holds is released, also where something else failed, with the
-    services that did. Raises SetupError, StaleFiles, BuildError and CheckError; whichever it is, no
-    tag of a service that failed has moved, and the same command goes on from there.
+    What fails while the rest is released is in the result (`expect_all`): with
+    `request.keep_going`, or on several nodes. Raises SetupError, StaleFiles, UsageError, BuildError
+    and CheckError; whichever it is, no tag of anything that failed has moved, and the same command
+    goes on from there.
     """
-    root = project.root
-    there = Registered(root, services, names.registry, say, options.platform)
-
-    def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
-        if options.push:
-            refuse_standins(around, names.registry)
-        if options.push and not options.sets:  # whose values are in no fingerprint
-            there.know(plan, around)
-        return there.left(names.provenance) if names.missing else services
-
-    with prepared(
-        project,
-        services,
-        say,
-        frozen=names.frozen,
-        install=names.install,
-        packages=names.packages,
-        pushed=names.pushed,
-        platform=options.platform,
-        choose=choose,
-    ) as ready:
-        if names.provenance and not (
-            ready.engine.builder == "docker" and ready.engine.store == "containerd"
-        ):
-            raise SetupError(
-                "provenance needs the engine's own builder, and its containerd image store"
-            )
-        layouts = (
-            known_layers(ready.services, root / MEASURED) if ready.engine.two_outputs else None
-        )
-        options = replace(
-            options, load=ready.engine.builder != "docker", layouts=str(layouts or "")
-        )
-        result = _changed(ready.plan, ready.services, root, ready.around, options, say)
-        keep_costs(root / COSTS, result.seconds)
-        measurement = measure(
-            {image.name: image.digest for image in result.built}, root / MEASURED, layouts
-        )
-        released = Released(measurement, there.held)
-        _publish(ready, root, result, released, options, names, there, say, tell)
-        return released
+    wanted = Preparation(
+        targets=request.targets,
+        frozen=request.frozen,
+        install=request.install,
+        platform=request.platform,
+        pushed=request.pushed,
+    )
+    with hold(project, wanted, console) as site:
+        place = place_of(site, request)
+        if request.push:
+            _refuse_standins(site, request.registry)
+        # what --set changes is in no fingerprint
+        offer = _offer(site, request) if request.push and not request.sets else Offer()
+        rest = tuple(name for name in request.targets if name not in offer.targets)
+        shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
+        site = site.standing_on(shared).stocked(rest, request.packages)
+        made = place.make(site, rest, request) if rest else Made()
+        return _released(site, place, request, offer, made)
 
 
-def _changed(
-    plan: Plan,
-    services: tuple[str, ...],
-    root: Path,
-    around: Surroundings,
-    options: Options,
-    say: Say,
-) -> bake.Result:
-    """Build the services that differ from what was last built and checked here; the others are
-    taken as they are.
-    """
-    if not services:
-        return bake.Result((), ())
-    if options.no_cache or options.sets or options.load or options.platform:
-        return bake.bake(plan, services, root, around, options)
-    baked = Baked(plan, root, around, root / BAKED)
-    same = baked.unchanged(services, docker.held(plan.project))
-    rest = tuple(name for name in services if name not in {image.name for image in same})
-    if same:
-        say(f"unchanged: {', '.join(image.name for image in same)}")
-    if not rest:
-        return bake.Result(same, ())
-    result = bake.bake(plan, rest, root, around, options)
-    baked.keep(result)
-    images = sorted((*same, *result.built), key=lambda image: services.index(image.name))
-    return replace(result, built=tuple(images))
+def _offer(site: Site, request: BakeRequest) -> Offer:
+    return offered(
+        site,
+        request.targets,
+        request.registry,
+        platform=request.platform,
+        ask=request.missing,
+        provenance=request.provenance,
+    )
 
 
-def _publish(
-    ready: Prepared,
-    root: Path,
-    result: bake.Result,
-    released: Released,
-    options: Options,
-    names: Release,
-    there: Registered,
-    say: Say,
-    tell: Tell,
-) -> None:
-    """Tag and push what was built and keeps its budget, tag what the registry has. Raises
-    BuildError and CheckError.
-    """
-    plan = ready.plan
-    over = over_budget(plan, released.measurement, root / MEASURED)
-    if over and not options.keep_going:
+def _released(site: Site, place: Place, request: BakeRequest, offer: Offer, made: Made) -> Released:
+    """Measure what was built, hold it to its budgets, then tag and push it."""
+    plan = site.plan
+    ids = {i.name: i.image for i in made.images if plan.target(i.name).kind == "service"}
+    measurement = measure(ids, site.workspace, made.layouts)
+    over = over_budget(plan, measurement, site.workspace)
+    if over and not request.partly:
         lines = "\n".join(over.values()).splitlines()
         raise CheckError(
             "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines)
         )
-    good = tuple(image for image in result.built if image.name not in over)
-    tagged = there.names(names.tag)
-    references = bake.tag(plan, good, names.registry, names.tag)
-    if options.push:
-        options = replace(options, provenance=names.provenance)
-        publish(plan, good, references, there.unedited(), root, ready.around, options, say)
-        retag(there.held, tagged, ready.around.ca_bundle)
-    tell(
-        released,
-        tuple(name for name in ready.services if name not in {image.name for image in good}),
+    good = tuple(image for image in made.images if image.name not in over)
+    released = {*(image.name for image in good), *offer.targets}
+    names = {
+        target.name: reference(target, request.registry, request.tag)
+        for target in plan.targets
+        if target.name in released
+    }
+    documents = sboms(site, good, request.platform) if request.push else {}
+    pushed = {image.target: image.reference for image in offer.held}
+    _tag(good, names)
+    if request.push:
+        marks = unedited(site, offer, request.platform)
+        pushed |= publish(site, place, good, names, request, documents, marks)
+        retag(offer.held, names, site.around.ca_bundle)
+    return Released(
+        measurement=measurement,
+        on_registry=offer.held,
+        names=names,
+        pushed=pushed,
+        spots={image.name: image.spot for image in good if image.spot},
+        failed=tuple(name for name in request.targets if name not in names),
+        failures=(*made.failures, *(CheckError(each) for each in over.values())),
     )
-    failures = [*(str(error) for error in result.failures), *over.values()]
-    if failures:
-        only_checks = all(isinstance(error, CheckError) for error in result.failures)
-        kind = CheckError if only_checks else BuildError  # a build that fails weighs more
-        raise kind(
-            "\n".join(failures),
-            f"tagged all the same: {', '.join((*references, *tagged)) or 'none'}",
-        )
 
 
-def refuse_standins(around: Surroundings, registry: str) -> None:
+def _tag(images: tuple[Built, ...], names: Mapping[str, str]) -> None:
+    """Move the engine's tags to exactly what was built and checked."""
+    for image in images:
+        if image.image and names[image.name] not in image.names:
+            docker.call("image", "tag", image.image, names[image.name])
+
+
+def _refuse_standins(site: Site, registry: str) -> None:
     """Raises UsageError where images that were made with stand-ins would leave this machine."""
-    if around.standins and not is_loopback(registry):
+    if site.around.standins and not is_loopback(registry):
         raise UsageError(
-            f"images made with stand-ins ({', '.join(around.standins)}) are not pushed to"
+            f"images made with stand-ins ({', '.join(site.around.standins)}) are not pushed to"
             f" {registry}",
             "push from a machine that reaches the externals' registries, or to a registry on"
             " loopback",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from slimbake.plan.model import CHECKS, Plan
 
 
-def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     """Of each image that is pushed its fingerprint, by its target; where one cannot be known there
     is none.
 
@@ -30,11 +30,11 @@ def released(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     return made
 
 
-def part(fingerprint: str, platform: str) -> str:
+def for_platform(fingerprint: str, platform: str) -> str:
     """The fingerprint of an image that is built for one of its platforms alone."""
     return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()
 
 
-def tag(fingerprint: str) -> str:
+def fingerprint_tag(fingerprint: str) -> str:
     """The tag under which an image is pushed for its fingerprint."""
     return "fp-" + fingerprint.removeprefix("sha256:")[:40]

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from slimbake.console import tables as report
-from slimbake.images.sizes import Measurement
+from slimbake.build.release import Released
+from slimbake.console import tables
 
 _HELD = "on the registry"
 
 
-def text(measurement: Measurement, held: Mapping[str, str]) -> str:
-    """A row for each image; `held`: service -> digest, of what was not built and so not measured."""
-    rows = report.size_rows(measurement)
-    columns = len(report.HEADINGS)
-    for name, digest in held.items():
-        row = (name, digest.removeprefix("sha256:")[:12], _HELD)
-        rows.append((*row, *("" for _ in range(columns - len(row)))))
-    table = report.text_table(report.HEADINGS, rows)
-    return f"{table}\n{report.summary(measurement)}" if measurement.images else table
-
-
-def as_json(measurement: Measurement, held: Mapping[str, str]) -> dict[str, Any]:
-    """The measurement for scripts, and beside it the digests of what the registry had:
-    `on_registry`.
+def text(released: Released) -> str:
+    """A row for each image, also for what was not built, and so not measured; of several nodes
+    where each was built.
     """
-    return {
-        **measurement.as_json(),
-        "on_registry": {name: {"digest": digest} for name, digest in held.items()},
-    }
+    rows = tables.size_rows(released.measurement)
+    columns = len(tables.HEADINGS)
+    for image in released.on_registry:
+        row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
+        rows.append((*row, *("" for _ in range(columns - len(row)))))
+    parts = [tables.text_table(tables.HEADINGS, rows)]
+    if released.measurement.images:
+        parts.append(tables.summary(released.measurement))
+    if released.spots:
+        places = [
+            (name, str(spot.wave), str(spot.shard), spot.node, released.names[name])
+            for name, spot in released.spots.items()
+        ]
+        parts.append(tables.text_table(("target", "wave", "shard", "node", "image"), places))
+    return "\n".join(parts)
+
+
+def as_json(released: Released) -> dict[str, Any]:
+    """The measurement for scripts, and beside it the digests of what the registry had:
+    `on_registry`. Of several nodes, `images` has what services share too, and where each was built.
+    """
+    found = released.measurement.as_json()
+    for name, spot in released.spots.items():
+        known = found["images"].get(name, {})
+        digest = released.pushed[name].rpartition("@")[2]
+        placed = {"image": released.names[name], "digest": digest, **asdict(spot)}
+        found["images"][name] = {**known, "name": name, **placed}
+    held = {image.target: {"digest": image.digest} for image in released.on_registry}
+    return {**found, "on_registry": held}

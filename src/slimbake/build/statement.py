@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from slimbake.build.released import tag
+from slimbake.build.released import fingerprint_tag
 from slimbake.registry import Repository
 from slimbake.registry.documents import Document
 
@@ -40,7 +40,7 @@ def mark(
     Once, however often; no blob of the image is moved. Raises RegistryError.
     """
     repository.attach(image.descriptor, KIND, "fingerprint", fingerprint.encode(), annotations)
-    repository.put(tag(fingerprint), image)
+    repository.put(fingerprint_tag(fingerprint), image)
 
 
 def stated(repository: Repository, digest: str, fingerprint: str) -> bool:

@@ -4,9 +4,10 @@ index has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from slimbake.build.command import Surroundings
+from slimbake.console import Console
 from slimbake.docker.engine import Engine
 from slimbake.externals.resolve import resolve
 from slimbake.host.files import state_folder, write_atomically
@@ -22,7 +23,7 @@ def surroundings(
     plan: Plan,
     engine: Engine,
     here: Machine,
-    say: Callable[[str], None],
+    console: Console,
     install: bool = False,
     platforms: Iterable[str] = (),
 ) -> Surroundings:
@@ -32,7 +33,7 @@ def surroundings(
     `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this
     machine's alone. Raises SetupError.
     """
-    externals = resolve(plan.externals, plan.python, engine, here, say, install, platforms)
+    externals = resolve(plan.externals, plan.python, engine, here, console, install, platforms)
     return Surroundings(
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},

@@ -15,7 +15,7 @@ from slimbake.checks.limits import File, Observed
 from slimbake.checks.verify import START, given
 from slimbake.docker.contained import contained
 from slimbake.errors import CheckError, SetupError
-from slimbake.images.shelf import Shelf
+from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Running, Target
 
 PROGRAMS = ("touched.py", "native.py", "smoke.py")
@@ -27,20 +27,30 @@ _RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE")
 
 
 def observed(
-    image: str, service: Running, smoke: Target, root: Path, shelf: Shelf, again: bool = False
+    image: str,
+    service: Running,
+    smoke: Target,
+    root: Path,
+    workspace: Workspace,
+    again: bool = False,
 ) -> Observed:
     """Run a service's smoke and verify in a container of its image, from a cold page cache, and say
     what that took.
 
-    `shelf`: what was observed before, by image, checks and programs; `again`: not to be used.
+    `workspace`: keeps what was observed, by image, checks and programs; `again`: not to be used.
     Raises CheckError where the smoke does not hold, SetupError where it could not be run.
     """
     workloads = _workloads(image, service, root)
-    key = "observed-" + _digest(image, smoke, root, workloads)
-    found = {} if again else shelf.get(key)
-    if not found:
+    key = f"limits/observed-{_digest(image, smoke, root, workloads)}"
+    known = None if again else workspace.read(key, _observed)
+    if known is None:
         found = _run(image, service, smoke, root, workloads)
-        shelf.put(key, found)
+        known = _observed(found)
+        workspace.write(key, found)
+    return known
+
+
+def _observed(found: Any) -> Observed:
     files = tuple(File(*each) for each in found["files"])
     return Observed(files, found["resident"], found["disturbed"])
 

@@ -8,21 +8,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slimbake.build.command import FIGURES
 from slimbake.evidence import EVIDENCE
 from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 
 FILE = f"{EVIDENCE}/parity.json"
+FIGURES = "parity"  # in the workspace: what bakes measured, in a folder for each service
 _LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
 
 
-def measured(root: Path, services: Iterable[str]) -> dict[str, dict[str, Any]]:
+def measured(workspace: Workspace, services: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The figures of these services as they were last measured here; of several platforms, the
     first by name.
     """
     found = {}
     for service in services:
-        for path in sorted((root / FIGURES / service).rglob("parity.json"))[:1]:
+        for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
             with contextlib.suppress(OSError, ValueError):
                 found[service] = dict(json.loads(path.read_text("utf-8")))
     return found

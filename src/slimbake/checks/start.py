@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.deploy.containers import HARDENED
-from slimbake.docker.contained import contained
+from slimbake.docker.contained import HARDENED, contained
 from slimbake.errors import CheckError, SetupError
-from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 from slimbake.inside import start as program
 from slimbake.plan.model import Running
 
@@ -25,6 +24,7 @@ BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has non
 LIMIT = 120.0  # seconds for one start
 _GRACE = 30.0  # seconds for the engine to make the container and to remove it
 _KEPT = 1000
+STARTED = "started"  # in the workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +63,22 @@ def started(
     )
 
 
-def budgeted(image: str, service: Running, cache: Path) -> Started | None:
+def budgeted(image: str, service: Running, workspace: Workspace) -> Started | None:
     """What a service whose budget names start-up or RSS takes; None for others.
 
-    `cache`: a file with what held before, by image. What did not is measured again: the machine may
-    have been busy. Raises as `started` does.
+    The workspace keeps what held, by image. What did not is measured again: the machine may have
+    been busy. Raises as `started` does.
     """
     limits = service.budget
     if limits.startup is None and limits.rss is None:
         return None
-    known = _load(cache)
+    known = workspace.read(STARTED, _parsed) or {}
     if (before := known.get(image)) and holds(before, service):
         return before
     found = started(image, service, BUDGET_RUNS)
     if holds(found, service):
         kept = list({**known, image: found}.items())[-_KEPT:]
-        write_atomically(
-            cache, json.dumps({key: each.as_json() for key, each in kept}, indent=1).encode()
-        )
+        workspace.write(STARTED, {key: each.as_json() for key, each in kept})
     return found
 
 
@@ -91,13 +89,8 @@ def holds(found: Started, service: Running) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
-def _load(cache: Path) -> dict[str, Started]:
-    try:
-        return {
-            image: Started(**each) for image, each in json.loads(cache.read_text("utf-8")).items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+def _parsed(said: Any) -> dict[str, Started]:
+    return {image: Started(**each) for image, each in said.items()}
 
 
 def _command(image: str) -> list[str]:

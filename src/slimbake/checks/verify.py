@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker, inside
-from slimbake.deploy.containers import FLEET, HARDENED
-from slimbake.docker.contained import Contained, contained
+from slimbake.docker import FLEET
+from slimbake.docker.contained import HARDENED, Contained, contained
 from slimbake.plan.model import Plan, Running
 
 # seconds that the engine has to make the container and to end it, beside what the verify itself has

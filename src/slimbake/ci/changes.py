@@ -13,6 +13,7 @@ from slimbake.errors import ManifestError, UsageError
 from slimbake.fingerprint.compare import Change, State, compare
 from slimbake.fingerprint.gather import accounts, unpinned
 from slimbake.host.git import Repository, Snapshot
+from slimbake.host.workspace import Workspace
 from slimbake.project import load
 from slimbake.render.generated import generate
 
@@ -66,7 +67,8 @@ def _state(
         texts |= {
             path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()
         }
-    found = accounts(plan, root, unpinned(plan), variables, texts, submodules)
+    workspace = Workspace(None) if committed else project.workspace
+    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, submodules)
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from slimbake.ci.balance import balance
 from slimbake.ci.jobs import BasesJob, Matrix, ServicesJob
-from slimbake.plan.model import Lane, Plan, Target
+from slimbake.plan.model import Lane, Plan
 
 MOST_JOBS = 256  # of one matrix: GitHub's limit
 
@@ -53,19 +53,12 @@ def matrix(
     }
 
 
-def shared_by(plan: Plan, services: tuple[str, ...]) -> tuple[Target, ...]:
-    """What is shared of all that these services and their checks stand on, each after what it
-    stands on itself.
-    """
-    return tuple(target for target in plan.needed(plan.with_checks(services)) if target.shared)
-
-
 def _bases(plan: Plan, lane: Lane, services: tuple[str, ...]) -> BasesJob:
     return {
         "lane": lane.name,
         "runner": lane.runner,
         "platform": _platform(plan, lane),
-        "targets": " ".join(target.name for target in shared_by(plan, services)),
+        "targets": " ".join(target.name for target in plan.shared_by(services)),
         "services": " ".join(services),
     }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from slimbake.build.release import Released, Tell
+from slimbake.build.release import Released
 from slimbake.ci import model
 from slimbake.ci.model import Known, Record
 from slimbake.errors import SlimbakeError, UsageError
@@ -38,30 +37,31 @@ def write(file: Path, what: Known | Record) -> None:
     write_atomically(file, (json.dumps(what.as_json(), ensure_ascii=False) + "\n").encode())
 
 
-@contextlib.contextmanager
-def recorded(file: Path | None, services: tuple[str, ...]) -> Iterator[Tell]:
-    """Time what is done within, and write a record of it; `file`: None = nowhere.
+def recorded(
+    file: Path | None, services: tuple[str, ...], bake: Callable[[], Released]
+) -> Released:
+    """Bake these services, and write a record of how that ended; `file`: None = nowhere.
 
-    Gives a function that takes what was released and which services failed; where it is not called,
-    none was released. An error is recorded and goes on.
+    Raises what `bake` raises, or what failed in it, once that is recorded.
     """
     started = time.monotonic()
-    told: list[tuple[Released, tuple[str, ...]]] = []
+    released: Released | None = None
     error = ""
     try:
-        yield lambda released, failed: told.append((released, failed))
+        released = bake()
+        released.expect_all()
+        return released
     except SlimbakeError as failure:
         error = "\n".join(filter(None, (failure.message, failure.hint)))
         raise
     finally:
         if file:
-            released, failed = told[-1] if told else (None, services)
             made = Record(
                 services=services,
                 seconds=round(time.monotonic() - started, 1),
                 error=error,
-                failed=failed,
-                held=tuple(image.target for image in released.held) if released else (),
+                failed=released.failed if released else services,
+                held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
             )
             write(file, made)

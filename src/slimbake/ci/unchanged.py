@@ -7,33 +7,33 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from slimbake.build.prepare import Say, built_for
-from slimbake.build.registered import Registered
-from slimbake.build.retag import Held
+from slimbake.build.known import offered
+from slimbake.build.on_registry import OnRegistry
+from slimbake.build.site import Site, built_for
 from slimbake.build.surroundings import surroundings
 from slimbake.ci.changes import changed
+from slimbake.console import Console
 from slimbake.docker.engine import setup
 from slimbake.errors import SetupError, UsageError
 from slimbake.host.machine import machine
-from slimbake.plan.model import Plan
+from slimbake.project import Project
 
 
 def held(
-    plan: Plan, root: Path, services: tuple[str, ...], registry: str, say: Say
-) -> tuple[Held, ...]:
+    project: Project, services: tuple[str, ...], registry: str, console: Console
+) -> tuple[OnRegistry, ...]:
     """The images that a registry has as this machine would build them; doubts are said. Raises
     SetupError.
     """
-    there = Registered(root, services, registry, say)
-    around = surroundings(
-        plan, setup(False, say), machine(), say, platforms=built_for(plan, plan.targets)
-    )
-    there.know(plan, around)
-    there.left(provenance=False)
-    return there.held
+    plan = project.plan
+    engine, here = setup(False, console), machine()
+    platforms = built_for(plan, plan.targets)
+    around = surroundings(plan, engine, here, console, platforms=platforms)
+    site = Site(project=project, engine=engine, machine=here, around=around, console=console)
+    return offered(site, services, registry, ask=True).held
 
 
-def same(file: Path, services: tuple[str, ...], revision: str, say: Say) -> tuple[str, ...]:
+def same(file: Path, services: tuple[str, ...], revision: str, console: Console) -> tuple[str, ...]:
     """The services whose image, smoke and all that these stand on is now what it was at a commit.
 
     A commit that is not here, as in a shallow clone or after a push by force, is a doubt. `file`:
@@ -42,7 +42,7 @@ def same(file: Path, services: tuple[str, ...], revision: str, say: Say) -> tupl
     try:
         found = changed(file, revision, None, os.environ)
     except (UsageError, SetupError) as error:
-        say(f"all are built, to be sure: {error.message}")
+        console.say(f"all are built, to be sure: {error.message}")
         return ()
     touched = {each.service for each in found if each.rebuilt}
     return tuple(name for name in services if name not in touched)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -113,11 +112,11 @@ def command(
 ) -> None:
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
-    from slimbake.build.command import Options
+    from slimbake.build.place import BakeRequest
     from slimbake.build.pushed import read as read_pushed
-    from slimbake.build.release import Release, release
+    from slimbake.build.release import release
     from slimbake.ci.records import recorded
-    from slimbake.cli.common import print_released, read, say, select, write_sboms
+    from slimbake.cli.common import console, print_released, read, select, write_sboms
     from slimbake.errors import UsageError
 
     project = read(file)
@@ -128,59 +127,49 @@ def command(
         )
     if missing:
         _check_missing(push, no_cache, sets)
-    unsharded = {"--missing": missing, "--on": on, "--record": record}
-    refuse_together(
-        watch=watch,
-        shards=shards or nodes,
-        push=push,
-        sbom=sbom,
-        provenance=provenance,
-        unsharded=unsharded,
-    )
+    refuse_together(watch=watch, nodes=shards or nodes, push=push, sbom=sbom)
     if builder:
         docker.use_builder(builder)
-    options = Options(
-        push=push, sets=sets, no_cache=no_cache, keep_going=keep_going or watch, platform=platform
-    )
-    names = Release(
-        registry=registry or plan.registry,
+    request = BakeRequest(
+        targets=select(plan, services, variant),
+        registry=registry if watch else registry or plan.registry,
         tag=tag,
+        push=push,
+        missing=missing,
+        provenance=provenance == "max",
+        keep_going=keep_going or watch,
+        platform=platform,
+        nodes=_nodes(shards, nodes, builder),
+        pushed=read_pushed(on, plan),
+        sets=sets,
+        no_cache=no_cache,
         frozen=frozen,
         install=install_engine,
         packages=packages or "",
-        provenance=provenance == "max",
-        pushed=read_pushed(on, plan),
-        missing=missing,
     )
-    if shards or nodes:
-        from slimbake.cli.shards import bake_in_shards
-
-        bake_in_shards(
-            project,
-            select(plan, services, variant),
-            options,
-            names,
-            (shards, nodes, builder),
-            as_json,
-        )
-        return
     if watch:
         from slimbake.cli.watch import bake_and_watch
 
-        bake_and_watch(file, lambda plan: select(plan, services, variant), options, names, as_json)
+        bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json)
         return
-    selected = select(plan, services, variant)
-    with recorded(record, selected) as keep:
-        released = release(project, selected, options, names, say, keep)
+    released = recorded(record, request.targets, lambda: release(project, request, console))
     if sbom:
         plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
         write_sboms(plan, built, project.root, sbom)
-        for image in released.held:
-            say(
+        for image in released.on_registry:
+            console.say(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
     print_released(released, as_json)
+
+
+def _nodes(shards: int | None, nodes: tuple[str, ...], builder: str) -> tuple[str, ...]:
+    """A builder for each shard: those that are named, in turns."""
+    if not shards and not nodes:
+        return ()
+    turns = nodes or (builder,)
+    return tuple(turns[number % len(turns)] for number in range(shards or len(turns)))
 
 
 def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
@@ -200,35 +189,16 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
         )
 
 
-def refuse_together(
-    *,
-    watch: bool,
-    shards: object,
-    push: bool,
-    sbom: object,
-    provenance: object,
-    unsharded: Mapping[str, object],
-) -> None:
-    """Raise UsageError for options of which one leaves another out. `unsharded`: those that shards
-    do nothing with.
-    """
+def refuse_together(*, watch: bool, nodes: object, push: bool, sbom: object) -> None:
+    """Raise UsageError for options of which one leaves another out."""
     from slimbake.errors import UsageError
 
-    if watch and shards:
+    if watch and nodes:
         raise UsageError("--watch builds on one engine", "leave out --shards and --node")
     if watch and sbom:
         raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
-    if shards and not push:
+    if nodes and not push:
         raise UsageError(
             "shards share images through a registry",
             "--push, and --registry if the manifest names none",
-        )
-    if shards and (sbom or provenance):
-        raise UsageError(
-            "shards make no SBOM and no provenance",
-            "leave out --sbom and --provenance: a bake without shards has them",
-        )
-    if shards and (given := " and ".join(name for name, value in unsharded.items() if value)):
-        raise UsageError(
-            f"shards do nothing with {given}", f"leave out {given}, or --shards and --node"
         )

@@ -58,9 +58,8 @@ def command(
     """
     from slimbake.build import pushed
     from slimbake.build.bases import bases
-    from slimbake.build.command import Options
-    from slimbake.build.release import Release
-    from slimbake.cli.common import print_json, read, say, select
+    from slimbake.build.place import BakeRequest
+    from slimbake.cli.common import console, print_json, read, select
     from slimbake.errors import UsageError
 
     project = read(file)
@@ -69,20 +68,19 @@ def command(
         raise UsageError(
             "what services share is built alone for those that are built elsewhere", "--push"
         )
-    found = bases(
-        project,
-        plan,
-        select(plan, services or tuple(service.service for service in plan.services)),
-        Options(push=push, platform=platform),
-        Release(
-            registry=registry or plan.registry,
-            tag=tag,
-            frozen=frozen,
-            packages=packages or "",
-            missing=missing,
-        ),
-        say,
+    chosen = select(plan, services or tuple(service.service for service in plan.services))
+    request = BakeRequest(
+        targets=tuple(target.name for target in plan.shared_by(chosen)),
+        registry=registry or plan.registry,
+        tag=tag,
+        push=True,
+        missing=missing,
+        keep_going=True,
+        platform=platform,
+        frozen=frozen,
+        packages=packages or "",
     )
+    found = bases(project, request, console)
     if record:
         pushed.write(record, found)
     if as_json:

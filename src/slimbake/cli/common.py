@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from slimbake.console import Console
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
@@ -90,10 +91,10 @@ def platform_option(command: F) -> F:
 
 def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
-    from slimbake.build.bake import references
+    from slimbake.build.place import reference
 
     return {
-        s.service: references(plan.target(s.service), registry or plan.registry, tag)
+        s.service: reference(plan.target(s.service), registry or plan.registry, tag)
         for s in plan.services
     }
 
@@ -102,7 +103,7 @@ def read(file: Path) -> Project:
     """The project of a manifest."""
     from slimbake.project import load
 
-    return load(file)
+    return load(file, console)
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
@@ -148,9 +149,8 @@ def _near(name: str, kind: str, known: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"the {kind} are: {', '.join(known)}"
 
 
-def say(line: str) -> None:
-    """A line of progress: stdout is the result's, stderr everything else's."""
-    click.echo(line, err=True)
+console = Console()
+"""Lines and progress of a command: stdout is the result's, stderr everything else's."""
 
 
 def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
@@ -172,8 +172,7 @@ def print_released(released: Released, as_json: bool) -> None:
     from slimbake.build.released_report import as_json as released_json
     from slimbake.build.released_report import text
 
-    held = {image.target: image.digest for image in released.held}
     if as_json:
-        print_json(released_json(released.measurement, held))
+        print_json(released_json(released))
     else:
-        click.echo(text(released.measurement, held))
+        click.echo(text(released))

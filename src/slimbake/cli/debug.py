@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import images, manifest_option, read, say, select
+from slimbake.cli.common import console, images, manifest_option, read, select
 
 
 @click.command(
@@ -28,9 +28,9 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
 
     The image is built first, checked or not: after a smoke that failed, it is that very one.
     """
-    from slimbake.build import bake
-    from slimbake.build.command import Options, staged
-    from slimbake.build.prepare import prepared
+    from slimbake.build.bake import bake
+    from slimbake.build.command import BakeOptions, staged
+    from slimbake.build.site import Preparation, hold
     from slimbake.deploy import containers
     from slimbake.docker.engine import setup
     from slimbake.externals.resolve import resolve
@@ -42,9 +42,9 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        with prepared(project, (service,), say) as ready:
-            bake.bake(ready.plan, (service,), project.root, ready.around, Options(), smokes=False)
+        with hold(project, Preparation(targets=(service,)), console) as site:
+            bake(site.stocked((service,)), (service,), BakeOptions(), checks=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]
+    python = resolve(externals, plan.python, setup(False, console), machine(), console)["python"]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 
 
 @click.command("fetch")
@@ -25,8 +25,8 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     project = read(file)
     project.expect_fresh_locks()
     kept = store()
-    wheels = fetch(project.fleet, project.locks, machine(), kept, say, verify)
-    debs = fetch_debs(project.fleet, project.locks, machine(), kept, say, verify)
+    wheels = fetch(project.fleet, project.locks, machine(), kept, console, verify)
+    debs = fetch_debs(project.fleet, project.locks, machine(), kept, console, verify)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 
 if TYPE_CHECKING:
     from slimbake.build.command import Surroundings
@@ -70,7 +70,8 @@ def command(
     root = project.root
     _check(names, [target.name for target in plan.targets])
     texts = {each.path: each.text for each in generate(plan, root)}
-    told = accounts(plan, root, _around(plan) if local else None, os.environ, texts)
+    around = _around(plan).external_digests if local else None
+    told = accounts(plan, root, project.workspace, around, os.environ, texts)
     _print(plan, [each for each in told if not names or each.target in names], explain, as_json)
 
 
@@ -91,7 +92,7 @@ def _around(plan: Plan) -> Surroundings:
     from slimbake.docker.engine import setup
     from slimbake.host.machine import machine
 
-    return surroundings(plan, setup(False, say), machine(), say)
+    return surroundings(plan, setup(False, console), machine(), console)
 
 
 def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
@@ -116,7 +117,7 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
             )
         )
         for reason, names in _unknown(told).items():
-            say(f"{', '.join(names)}: {reason}")
+            console.say(f"{', '.join(names)}: {reason}")
         return
     for each in told:
         click.echo(f"{each.target}  {each.fingerprint or 'unknown'}")

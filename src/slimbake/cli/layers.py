@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,9 @@ def _what_if(
     from slimbake.lock.closures import written
     from slimbake.lock.supposed import supposed
 
-    fleet, pins = supposed(project.asked, project.fleet, project.locks, machine(), requirement, say)
+    fleet, pins = supposed(
+        project.asked, project.fleet, project.locks, machine(), requirement, console
+    )
     after = written(fleet, pins, bytes_)
     change = what_if(before.fleet, after.fleet, before.plan, after.plan)
     if as_json:

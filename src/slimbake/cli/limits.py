@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    console,
     image_options,
     images,
     json_option,
     manifest_option,
     print_json,
     read,
-    say,
     select,
     services_argument,
     variant_option,
@@ -50,7 +50,6 @@ def command(
     left: prune, strip, another runtime, quantise. What was found is kept in .slimbake/limits.
     """
     from slimbake import docker
-    from slimbake.build.release import MEASURED
     from slimbake.errors import CheckError, SetupError
     from slimbake.proof import limits_report as report
     from slimbake.proof.limits import measured
@@ -69,8 +68,9 @@ def command(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
-    root = project.root
-    every = measured(plan, ids, root, root / MEASURED, say, smallest(project), again=again)
+    every = measured(
+        plan, ids, project.root, project.workspace, console, smallest(project), again=again
+    )
     found = tuple(each for each in every if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})

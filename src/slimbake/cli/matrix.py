@@ -11,16 +11,16 @@ import click
 
 from slimbake.cli.common import (
     all_variants_option,
+    console,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
 )
 
 if TYPE_CHECKING:
     from slimbake.ci.jobs import Matrix
-    from slimbake.plan.model import Plan
+    from slimbake.project import Project
 
 
 @click.command("matrix")
@@ -73,7 +73,7 @@ def command(
     )
     # No service at all is no error here: the workflow looks for an empty list.
     selected = select(plan, wanted, variant) if wanted or variant else ()
-    unchanged = _unchanged(project.manifest.file, plan, selected, missing, since, registry)
+    unchanged = _unchanged(project, selected, missing, since, registry)
     made = matrix(plan, selected, unchanged, read_known(known).costs)
     if gitlab:
         _write_child(project.root, made, gitlab)
@@ -100,14 +100,14 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
 
 
 def _unchanged(
-    file: Path, plan: Plan, services: tuple[str, ...], missing: bool, since: str, registry: str
+    project: Project, services: tuple[str, ...], missing: bool, since: str, registry: str
 ) -> tuple[str, ...]:
     """Those of the services that need no job."""
     from slimbake.ci.unchanged import held, same
 
     if since:
-        return same(file, services, since, say)
+        return same(project.manifest.file, services, since, console)
     if not missing:
         return ()
-    found = held(plan, file.parent, services, registry or plan.registry, say)
+    found = held(project, services, registry or project.plan.registry, console)
     return tuple(image.target for image in found)

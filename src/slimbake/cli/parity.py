@@ -9,10 +9,10 @@ import click
 
 from slimbake.cli.common import (
     all_variants_option,
+    console,
     json_option,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
 )
@@ -33,16 +33,15 @@ def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
 ) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
-    from slimbake.build import bake
-    from slimbake.build.command import Options
-    from slimbake.build.prepare import prepared
+    from slimbake.build.bake import bake
+    from slimbake.build.command import BakeOptions
+    from slimbake.build.site import Preparation, hold
     from slimbake.checks import parity
     from slimbake.checks.parity_report import table
     from slimbake.errors import NothingSelected, UsageError
 
     project = read(file)
     plan = project.plan
-    root = project.root
     able = {target.service for target in plan.targets if target.kind == "parity"}
     if services or variant:
         chosen = select(plan, services, variant)
@@ -55,15 +54,16 @@ def command(
         chosen = tuple(service.service for service in plan.services if service.service in able)
     if not chosen:
         raise NothingSelected("no service has a parity", "give one a `parity:` in the manifest")
-    with prepared(project, chosen, say) as ready:
+    with hold(project, Preparation(targets=chosen), console) as held:
+        site = held.stocked(chosen)
         if control:
             controls = tuple(f"{service}-controls" for service in chosen)
-            bake.run_checks(ready.plan, controls, root, ready.around, Options())
+            bake(site, controls, BakeOptions(), checks=False)
             click.echo(f"every control is caught: {', '.join(chosen)}")
             return
-        bake.bake(ready.plan, chosen, root, ready.around, Options())
-    figures = parity.measured(root, chosen)
+        bake(site, chosen, BakeOptions())
+    figures = parity.measured(project.workspace, chosen)
     if record:
-        parity.write(figures, root)
-        say(f"kept in {parity.FILE}")
+        parity.write(figures, project.root)
+        console.say(f"kept in {parity.FILE}")
     click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else table(figures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say, select
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read, select
 
 if TYPE_CHECKING:
     from slimbake.project import Project
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from slimbake.proof.search import Found, Step
 
 OWN = "passes.yaml"
-EVERY = 10.0  # seconds between lines of progress where there is no terminal
 
 
 @click.command("search")
@@ -104,10 +102,10 @@ def command(
         name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()
     }
     options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
-    with subjects(project, chosen, say, install_engine) as found:
-        oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
+    with subjects(project, chosen, console, install_engine) as found:
+        oracle = Oracle(found, Kept(project.workspace, "search"))
         with _shown(oracle) as tell:
-            result = search(oracle, layers, starts, options, tell, say)
+            result = search(oracle, layers, starts, options, tell, console.say)
     if len(chosen) == 1:
         keep_smallest(project, chosen[0], result.after)
     if write:
@@ -158,7 +156,7 @@ def _layers(
         if others := [
             service for service, below in stands.items() if name in below and service not in chosen
         ]:
-            say(
+            console.say(
                 f"{name} carries {', '.join(others)} too: search with them, or what is proposed for"
                 " it may be refuted"
             )
@@ -182,22 +180,8 @@ def _shown(oracle: Oracle) -> Iterator[Callable[[Step], None]]:
             line += f"; {step.at_most} more at most, {_span(pace * step.at_most)}"
         return line
 
-    if not sys.stderr.isatty():
-        doing, said = "", -EVERY
-
-        def plainly(step: Step) -> None:
-            nonlocal doing, said
-            if step.doing != doing or time.monotonic() - said >= EVERY:
-                doing, said = step.doing, time.monotonic()
-                say(text(step))
-
-        yield plainly
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status("") as status:
-        yield lambda step: status.update(Text(text(step)))
+    with console.status() as shown:
+        yield lambda step: shown(step.doing, text(step))
 
 
 def _span(seconds: float) -> str:
@@ -239,13 +223,13 @@ def _summarise(found: Found, oracle: Oracle) -> None:
     for each in found.proposals:
         what = each.proposed
         lines = len(what.remove) + len(what.keep) + len(what.uncompiled) + len(what.drop)
-        say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
+        console.say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
     if not found.proposals:
-        say("nothing else can go")
+        console.say("nothing else can go")
     least = found.used + found.guarded
-    say(
+    console.say(
         f"packages of {', '.join(found.services)} together: {found.before / 1e6:.1f} MB, then"
         f" {found.after / 1e6:.1f}: {found.after / least:.2f} times what is used, licences and"
         f" metadata ({least / 1e6:.1f})"
     )
-    say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")
+    console.say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slimbake.cli.common import (
+    console,
     image_options,
     images,
     json_option,
@@ -25,6 +26,7 @@ from slimbake.cli.common import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from slimbake.host.workspace import Workspace
     from slimbake.images import Source
 
 
@@ -88,24 +90,22 @@ def command(
     layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
     engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
-    from slimbake.build.release import MEASURED
+    from slimbake.host.workspace import Workspace
     from slimbake.images import report, this_platform
     from slimbake.images.change import changes
     from slimbake.images.measured import remember
-    from slimbake.images.shelf import Shelf
     from slimbake.images.survey import survey
 
     earlier = _earlier(against) if against else None
     # Images that are named by their address need no manifest; where there is one, its folder keeps
     # what was read. An image for several platforms is kept as this machine's.
-    cache = file.parent / MEASURED if file.is_file() and platform == this_platform() else None
+    kept = file.is_file() and platform == this_platform()
+    workspace = Workspace(file.parent if kept else None, console)
     with contextlib.ExitStack() as stack:
-        wanted = _sources(names, variant, file, place, registry, tag, platform, cache)
+        wanted = _sources(names, variant, file, place, registry, tag, platform, workspace)
         sources = [stack.enter_context(source) for source in wanted]
-        shelf = Shelf(cache.with_name("layers") if cache else None)
-        found = survey(sources, shelf, compress=compress, lower_bound=lower_bound)
-    if cache:
-        remember(found.measurement, cache)
+        found = survey(sources, workspace, compress=compress, lower_bound=lower_bound)
+    remember(found.measurement, workspace)
     made = report.as_json(found)
     compared = changes(earlier, made, str(against)) if against else None
     if as_json:
@@ -122,7 +122,7 @@ def _sources(
     registry: str,
     tag: str,
     platform: str,
-    cache: Path | None,
+    workspace: Workspace,
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
     from slimbake.images import opened
@@ -143,7 +143,7 @@ def _sources(
         for name, reference in chosen.items():
             yield _pushed(name, reference, platform)
     else:
-        yield _engine(chosen, platform, cache)
+        yield _engine(chosen, platform, workspace)
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
 
 
 @contextlib.contextmanager
-def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterator[Source]:
+def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Iterator[Source]:
     """The services' images in the engine, which saves them only if something is to be read that is
     not known.
     """
@@ -176,7 +176,7 @@ def _engine(names: dict[str, str], platform: str, cache: Path | None) -> Iterato
     ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
     engine = Engine(ids, platform)
     with contextlib.closing(engine):
-        yield Source((cache and stored(ids, cache)) or engine.images, engine)
+        yield Source(stored(ids, workspace) or engine.images, engine)
 
 
 def _earlier(file: Path) -> Any:

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    console,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
     variant_option,
@@ -25,39 +25,34 @@ from slimbake.cli.common import (
 )
 def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
-    from slimbake.build import bake
-    from slimbake.build.command import Options
-    from slimbake.build.prepare import prepared
+    from slimbake.build.bake import bake
+    from slimbake.build.command import BakeOptions
+    from slimbake.build.site import Preparation, hold
     from slimbake.deploy import containers
     from slimbake.errors import UsageError
     from slimbake.host.files import write_atomically
     from slimbake.proof.subjects import without_passes
 
     project = read(file)
-    plan = project.plan
     root = project.root
-    smokes = {t.service: t for t in plan.targets if t.kind == "smoke"}
-    chosen = tuple(name for name in select(plan, services, variant) if services or name in smokes)
+    smokes = {t.service: t for t in project.plan.targets if t.kind == "smoke"}
+    asked = select(project.plan, services, variant)
+    chosen = tuple(name for name in asked if services or name in smokes)
     if missing := [name for name in chosen if name not in smokes]:
         raise UsageError(
             f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest"
         )
-    with prepared(project, chosen, say) as ready:
-        plan = ready.plan
+    with hold(project, Preparation(targets=chosen), console) as held:
+        site = held.stocked(chosen)
         if not record:
-            bake.bake(plan, chosen, root, ready.around, Options())
+            bake(site, chosen, BakeOptions())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
             return
-        for image in without_passes(ready, chosen, root, smokes=False):
-            path = (
-                root
-                / smokes[image.name].context
-                / dict(smokes[image.name].args).get("REFERENCE", "reference.json")
-            )
-            if "def reference(" in (path.parent / dict(smokes[image.name].args)["SMOKE"]).read_text(
-                "utf-8"
-            ):
-                write_atomically(
-                    path, containers.record(plan, image.name, image.digest, root).encode()
-                )
+        for image in without_passes(site, chosen, checks=False):
+            smoke = smokes[image.name]
+            arguments = dict(smoke.args)
+            path = root / smoke.context / arguments.get("REFERENCE", "reference.json")
+            if "def reference(" in (path.parent / arguments["SMOKE"]).read_text("utf-8"):
+                text = containers.record(site.plan, image.name, image.image, root)
+                write_atomically(path, text.encode())
                 click.echo(path.relative_to(root))

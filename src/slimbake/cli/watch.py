@@ -6,29 +6,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from slimbake.build.command import Options
-from slimbake.build.release import Release, release
+from slimbake.build.place import BakeRequest
+from slimbake.build.release import release
 from slimbake.build.watch import changes_of, watch
-from slimbake.cli.common import print_released, read, say
+from slimbake.cli.common import console, print_released, read
 from slimbake.plan.model import Plan
 
 
 def bake_and_watch(
-    file: Path,
-    services: Callable[[Plan], tuple[str, ...]],
-    options: Options,
-    names: Release,
-    as_json: bool,
+    file: Path, services: Callable[[Plan], tuple[str, ...]], request: BakeRequest, as_json: bool
 ) -> None:
-    """Bake, then bake what edits touch; ends with KeyboardInterrupt only."""
+    """Bake, then bake what edits touch; ends with KeyboardInterrupt only. `request`: of which the
+    registry may be empty, which is the manifest's.
+    """
     root = file.parent.resolve()
-    registry = names.registry
 
     def build(chosen: tuple[str, ...]) -> None:
         project = read(file)
-        names_now = replace(names, registry=registry or project.plan.registry)
-        print_released(release(project, chosen, options, names_now, say), as_json)
+        registry = request.registry or project.plan.registry
+        released = release(project, replace(request, targets=chosen, registry=registry), console)
+        if released.names or not released.failures:
+            print_released(released, as_json)
+        released.expect_all()
 
     changes = changes_of(root)
     next(changes)  # from here on no edit is missed
-    watch(lambda: read(file), build, changes, root, say, services)
+    watch(lambda: read(file), build, changes, root, console, services)

@@ -7,27 +7,21 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.console import Console
+from slimbake.docker import FLEET, PROJECT
+from slimbake.docker.contained import HARDENED
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Running
 from slimbake.plan.targets import INSIDE
 
-PROJECT = "slimbake.project"  # on images, and so on every container that anybody runs from them
-FLEET = "slimbake.fleet"  # on what `up` and `run` make: only that is for `down` to remove
 DEBUG = "slimbake.debug"
 # seconds for services to listen; a large model takes longer to load, which is no fault
 PATIENCE = 20.0
 LAST_WORDS = 20  # lines
-HARDENED = (
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp:mode=1777",
-    "--user=65532:65532",
-)
 _TO_BECOME_NONROOT = ("--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=DAC_READ_SEARCH")
 
 DEBUG_DOCKERFILE = """\
@@ -43,7 +37,7 @@ CMD ["/bin/bash"]
 
 
 def up(
-    plan: Plan, services: Sequence[str], images: Mapping[str, str], say: Callable[[str], None]
+    plan: Plan, services: Sequence[str], images: Mapping[str, str], console: Console
 ) -> tuple[Running, ...]:
     """Start the services that listen on a port, each anew, and wait some seconds until they do
     listen.
@@ -58,12 +52,12 @@ def up(
     network(plan)
     for service in chosen:
         _start(plan, service, images[service.service])
-        say(f"{service.service}: http://127.0.0.1:{service.port}")
+        console.say(f"{service.service}: http://127.0.0.1:{service.port}")
     if chosen:
         _wait(
             plan,
             {service.service: service.port for service in chosen if service.port is not None},
-            say,
+            console,
         )
     return chosen
 
@@ -84,7 +78,7 @@ def _start(plan: Plan, service: Running, image: str) -> None:
         ) from None
 
 
-def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> None:
+def _wait(plan: Plan, ports: Mapping[str, int], console: Console) -> None:
     """Return once all services listen, or after PATIENCE; raises CheckError with the last words of
     one that ended.
     """
@@ -101,7 +95,9 @@ def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> N
         if not silent:
             return
         if time.monotonic() > deadline:
-            say(f"still starting: {', '.join(service for service in ports if service in silent)}")
+            console.say(
+                f"still starting: {', '.join(service for service in ports if service in silent)}"
+            )
             return
         time.sleep(0.2)
 

@@ -254,3 +254,26 @@ def export(
     if done.returncode:
         said = [line.partition(" ")[2] for line in done.stderr.splitlines() if "slimbake: " in line]
         raise SetupError("\n".join(said[-4:]) or f"the build failed\n{done.stderr.strip()[-2000:]}")
+
+
+PROJECT = "slimbake.project"  # a label of images, and so of every container that runs from them
+FLEET = "slimbake.fleet"  # on what `up` and `run` make: only that is for `down` to remove
+
+
+def remove_dangling(project: str) -> list[str]:
+    """Remove the images of a project that lost their names to newer ones; their ids."""
+    filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
+    found = call("image", "ls", "--quiet", "--no-trunc", *filters).split()
+    form = "--format={{.Id}} {{len .RepoTags}}"
+    names = call("image", "inspect", form, *found).splitlines() if found else ()
+    nameless = (line.removesuffix(" 0") for line in names if line.endswith(" 0"))
+    return [name for name in nameless if removed(name)]
+
+
+def removed(image: str) -> bool:
+    """Remove an image; false where a container still runs it."""
+    try:
+        call("image", "rm", image)
+    except SetupError:
+        return False
+    return True

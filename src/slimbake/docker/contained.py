@@ -16,6 +16,13 @@ from slimbake.docker import call
 from slimbake.errors import SetupError
 
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
+HARDENED = (  # how images are meant to run
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp:mode=1777",
+    "--user=65532:65532",
+)
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from slimbake import docker, inside
+from slimbake.console import Console
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve
 from slimbake.fleet.model import Fleet
@@ -36,7 +37,7 @@ class Apt:
 
     fleet: Fleet
     machine: Machine
-    say: Callable[[str], None]
+    console: Console
 
     def lock(self, packages: Sequence[str], platforms: Sequence[str]) -> str:
         """The lines of a lock: these packages and all that they depend on. Raises SetupError."""
@@ -58,7 +59,7 @@ class Apt:
 
     def _run(self, words: Sequence[str], files: Mapping[str, str], take: Callable[[Path], T]) -> T:
         wanted, python = (self.fleet.external("python"),), self.fleet.python
-        found = resolve(wanted, python, setup(False, self.say), self.machine, self.say)
+        found = resolve(wanted, python, setup(False, self.console), self.machine, self.console)
         command = json.dumps([f"python{python}", "/inside/debs.py", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"

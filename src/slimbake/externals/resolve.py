@@ -7,13 +7,14 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
 
+from slimbake.console import Console
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals.foreign import together, uv_program
@@ -25,8 +26,6 @@ from slimbake.host import process
 from slimbake.host.files import state_folder
 from slimbake.host.machine import Machine, machine
 from slimbake.images import this_platform
-
-Say = Callable[[str], None]
 
 _REGISTRY_TIMEOUT = 5.0
 STANDINS = ("python", "uv", "tools")
@@ -80,7 +79,7 @@ def resolve(
     python: str,
     engine: Engine,
     here: Machine,
-    say: Say,
+    console: Console,
     install: bool = False,
     platforms: Iterable[str] = (),
 ) -> Externals:
@@ -96,7 +95,7 @@ def resolve(
             (
                 _real(external, found)
                 if found
-                else _stand_in(external, python, engine, here, say, install, on)
+                else _stand_in(external, python, engine, here, console, install, on)
             )
             for external, found in zip(wanted, look(wanted, engine), strict=True)
         )
@@ -162,7 +161,7 @@ def _stand_in(
     python: str,
     engine: Engine,
     here: Machine,
-    say: Say,
+    console: Console,
     install: bool,
     platforms: tuple[str, ...],
 ) -> Resolved:
@@ -186,12 +185,12 @@ def _stand_in(
             made[platform] = str(uv_standin(other, here))
             digests.append(f"uv-{uv_version()}")
         elif external.name == "tools":
-            debian = python_standin(python, here, say, install, other)
+            debian = python_standin(python, here, console, install, other)
             folder = tools_standin(f"docker-image://{debian}", platform)
             made[platform] = str(folder)
             digests.append(tools_digest(folder))
         else:
-            reference = python_standin(python, here, say, install, other)
+            reference = python_standin(python, here, console, install, other)
             made[platform] = f"docker-image://{reference}"
             digests.append(root_digest(reference))
     context = made[platforms[0]]

@@ -8,10 +8,10 @@ import json
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.foreign import require_emulation
 from slimbake.externals.recipe import (
@@ -28,13 +28,11 @@ from slimbake.host import process
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 
-Say = Callable[[str], None]
-
-LABEL = "slimbake.externals.standin"
+LABEL = "slimbake.standin"
 
 
 def python_standin(
-    version: str, here: Machine, say: Say, install: bool = False, platform: str = ""
+    version: str, here: Machine, console: Console, install: bool = False, platform: str = ""
 ) -> str:
     """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
 
@@ -48,14 +46,14 @@ def python_standin(
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
     if _label(wanted.reference) == wanted.digest:
         return wanted.reference
-    with exclusively("standin", say):
+    with exclusively("standin", console):
         if _label(wanted.reference) != wanted.digest:
-            _find_mmdebstrap(here, install, platform, say)
-            _make(wanted, fetch_options(options), say)
+            _find_mmdebstrap(here, install, platform, console)
+            _make(wanted, fetch_options(options), console)
     return wanted.reference
 
 
-def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> None:
+def _find_mmdebstrap(here: Machine, install: bool, platform: str, console: Console) -> None:
     if platform:
         require_emulation(platform)
     # The second one is how mmdebstrap finds out that programs of another platform run here.
@@ -72,17 +70,17 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> N
             f" {' and '.join(missing)}",
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
-    aptget.update(say)
-    aptget.install(missing, say)
+    aptget.update(console)
+    aptget.install(missing, console)
 
 
-def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
+def _make(wanted: Recipe, fetching: tuple[str, ...], console: Console) -> None:
     takes = (
         f"for {wanted.architecture}, emulated: some minutes"
         if wanted.architecture
         else "half a minute"
     )
-    say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
+    console.say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
     before = process.run(
         ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
     ).stdout.strip()
@@ -90,7 +88,7 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
         root = _bootstrap(wanted, fetching, folder)
-        say(f"importing {wanted.reference}")
+        console.say(f"importing {wanted.reference}")
         changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
         flags = [flag for change in changes for flag in ("--change", change)]
         flags += [f"--platform=linux/{wanted.architecture}"] if wanted.architecture else []

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimbake.build.command import Surroundings
 from slimbake.fingerprint.gather import accounts
-from slimbake.fingerprint.model import Account, Input, digest, tag
+from slimbake.fingerprint.model import Account, ExternalDigests, Input, digest, tag
+from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
 
-__all__ = ["Account", "Input", "accounts", "fingerprints", "of_services", "tag"]
+__all__ = ["Account", "ExternalDigests", "Input", "accounts", "fingerprints", "of_services", "tag"]
 
 
 def fingerprints(
     plan: Plan,
     root: Path,
-    around: Surroundings | None = None,
+    workspace: Workspace,
+    externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -30,7 +31,7 @@ def fingerprints(
 
     Arguments and errors are those of `accounts`, which also says why.
     """
-    found = accounts(plan, root, around, variables, texts)
+    found = accounts(plan, root, workspace, externals, variables, texts)
     return {each.target: each.fingerprint for each in found if each.fingerprint}
 
 

@@ -6,21 +6,19 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from slimbake.build.command import Surroundings
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.bakefile import BakeFile
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
-from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
+from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
+from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import LOCKS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
 from slimbake.plan.targets import PASSES, SETTINGS
 from slimbake.render import BAKE_FILE
-
-RECORD = ".slimbake/hashes.json"
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
 # Of `inside`, a step mounts single files. That holds as long as its Dockerfile only puts them in
@@ -40,19 +38,21 @@ Found = Iterator[Input | str]
 def accounts(
     plan: Plan,
     root: Path,
-    around: Surroundings | None = None,
+    workspace: Workspace,
+    externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
     texts: Mapping[str, str] | None = None,
     submodules: Mapping[str, str] = {},
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
 
-    `around`: where externals come from on this machine, if not from where the locks say.
+    `workspace`: keeps the hashes of large files. `externals`: what they are on this machine, if not
+    what the locks say.
     `variables`: the environment, of which those count that the bake file reads. `texts`: generated
     files by path, if those on disk may be old. `submodules`: folder -> commit, of those whose files
     are not there. Raises OSError for a file that cannot be read.
     """
-    return _Gatherer(plan, root, around, variables, texts, submodules).accounts()
+    return _Gatherer(plan, root, workspace, externals, variables, texts, submodules).accounts()
 
 
 class _Gatherer:
@@ -60,7 +60,8 @@ class _Gatherer:
         self,
         plan: Plan,
         root: Path,
-        around: Surroundings | None,
+        workspace: Workspace,
+        externals: ExternalDigests | None,
         variables: Mapping[str, str],
         texts: Mapping[str, str] | None,
         submodules: Mapping[str, str],
@@ -68,12 +69,12 @@ class _Gatherer:
         self._plan = plan
         self._root = root
         self._texts = texts
-        self._standins = around.standins if around else ()
+        self._standins = externals.standins if externals else ()
         self._externals = {
-            each.name: _external(each.name, each.image, around) for each in plan.externals
+            each.name: _external(each.name, each.image, externals) for each in plan.externals
         }
         self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
-        self._hashes = Hashes(root / RECORD)
+        self._hashes = Hashes(root, workspace)
         self._folders = Folders(str(root), self._hashes, submodules)
         self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
@@ -218,10 +219,10 @@ class _Gatherer:
         return self._content[path]
 
 
-def _external(name: str, image: str, around: Surroundings | None) -> str:
+def _external(name: str, image: str, externals: ExternalDigests | None) -> str:
     """What an external is known by; "" where that is nothing."""
-    here = around.digests.get(name, "") if around else ""
-    if around and name in around.standins:
+    here = externals.digests.get(name, "") if externals else ""
+    if externals and name in externals.standins:
         return f"stand-in {here}"
     pinned = _PINNED.fullmatch(image)
     return pinned[1] if pinned else here
@@ -241,9 +242,8 @@ def _without_comments(lock: str) -> str:
     return "".join(line for line in lock.splitlines(keepends=True) if not line.startswith("#"))
 
 
-def unpinned(plan: Plan) -> Surroundings:
+def unpinned(plan: Plan) -> ExternalDigests:
     """For a comparison of two states: an external without a digest is taken for the same if its
     name is.
     """
-    digests = {each.name: each.image for each in plan.externals}
-    return Surroundings(externals={}, digests=digests)
+    return ExternalDigests({each.name: each.image for each in plan.externals})

@@ -4,37 +4,33 @@ nothing to do.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
-from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 
 LARGE = 1 << 18  # bytes; below that a file is read in about the time that it takes to look it up
 _SETTLED = 2_000_000_000  # nanoseconds: no file system's clock is coarser
-_FORMAT = 1
+HASHES = "hashes"  # in the workspace
 
 _Seen = tuple[int, int, int, int]
 
 
 class Hashes:
-    """Hashes of files, each read once; of large ones, only if they differ from what `record` says
-    of them.
+    """Hashes of files, each read once; of large ones, only if they differ from what the workspace
+    says of them.
 
     A record holds for the same path, size, inode, time of content and time of change. As in Git's
     index, a file that changed just before it was read is not recorded: it may change again without
     any of these changing.
     """
 
-    def __init__(self, record: Path) -> None:
-        """`record`: where hashes are kept, in a folder of the root; one that cannot be read is
-        empty.
-        """
-        self._record = record
-        self._known = _read(record)
+    def __init__(self, root: Path, workspace: Workspace) -> None:
+        self._root, self._workspace = f"{root}/", workspace
+        self._known = workspace.read(HASHES, self._parsed) or {}
         self._kept: dict[str, tuple[_Seen, str]] = {}
 
     def __call__(
@@ -73,31 +69,18 @@ class Hashes:
         """
         if self._kept == self._known:
             return
-        root = f"{self._record.parent.parent}/"
         files = {
-            path.removeprefix(root): [*seen, digest]
+            path.removeprefix(self._root): [*seen, digest]
             for path, (seen, digest) in sorted(self._kept.items())
         }
-        with contextlib.suppress(OSError):
-            write_atomically(
-                self._record, json.dumps({"format": _FORMAT, "files": files}, indent=0).encode()
-            )
+        self._workspace.write(HASHES, files)
+
+    def _parsed(self, said: Any) -> dict[str, tuple[_Seen, str]]:
+        return {
+            self._root + path: ((int(a), int(b), int(c), int(d)), str(e))
+            for path, (a, b, c, d, e) in said.items()
+        }
 
 
 def _seen(found: os.stat_result) -> _Seen:
     return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _read(record: Path) -> dict[str, tuple[_Seen, str]]:
-    try:
-        said = json.loads(record.read_text("utf-8"))
-        if said["format"] != _FORMAT:
-            return {}
-        root = record.parent.parent
-        lines = said["files"].items()
-        return {
-            f"{root}/{path}": ((int(a), int(b), int(c), int(d)), str(e))
-            for path, (a, b, c, d, e) in lines
-        }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}

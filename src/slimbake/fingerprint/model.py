@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 # of layers as slimbake lays them out, and of what is hashed here: another one builds everything
@@ -13,6 +13,15 @@ BELOW = "it stands on "  # how a reason begins that is another target's
 _TAG_DIGITS = 40
 
 Parts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalDigests:
+    """What externals are where a build takes place, if not what the locks say."""
+
+    # name -> changes when what it stands for does
+    digests: Mapping[str, str] = field(default_factory=dict)
+    standins: tuple[str, ...] = ()  # those that are stood in for
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host import process
-
-Say = Callable[[str], None]
 
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 
@@ -22,9 +21,9 @@ def system_path(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
-def update(say: Say) -> None:
+def update(console: Console) -> None:
     """Fetch apt's lists of packages. Raises SetupError when none could be fetched."""
-    say("fetching apt's lists of packages")
+    console.say("fetching apt's lists of packages")
     _apt_get(["update", "-qq"], "could not fetch its lists of packages")
 
 
@@ -46,10 +45,10 @@ def parse_policy(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def install(names: Iterable[str], say: Say) -> None:
+def install(names: Iterable[str], console: Console) -> None:
     """Install packages without a question. Raises SetupError with apt's last words when that fails."""
     wanted = list(names)
-    say(f"installing {' '.join(wanted)}")
+    console.say(f"installing {' '.join(wanted)}")
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
     _apt_get(
         ["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted],

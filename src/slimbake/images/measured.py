@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from slimbake import docker
-from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 from slimbake.images import streams, this_platform
 from slimbake.images.layout import for_platform
 from slimbake.images.model import StoredImage, StoredLayer
@@ -19,17 +19,20 @@ from slimbake.images.sizes import Image, Layer, Measurement
 
 # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
 _JSON_LIMIT = 4_000_000
-_KEPT = 1000  # images in the cache, the latest ones
+_KEPT = 1000  # images, the latest ones
+MEASURED = "measured"  # in the workspace
 
 
-def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None) -> Measurement:
+def measure(
+    images: Mapping[str, str], workspace: Workspace, layouts: Path | None = None
+) -> Measurement:
     """Measure images that the engine holds; of one for several platforms, that for this machine's.
 
-    `images`: name -> image id, as built. `cache`: a file of what was measured before; an image is
-    addressed by its content, so that never ages. `layouts`: what `known_layers` gave, once a build
-    has filled it; it is removed. Raises SetupError where the engine cannot save an image.
+    `images`: name -> image id, as built. `workspace`: keeps what was measured; an image is addressed
+    by its content, so that never ages. `layouts`: what `known_layers` gave, once a build has filled
+    it; it is removed. Raises SetupError where the engine cannot save an image.
     """
-    known = _load(cache)
+    known = _known(workspace)
     unknown = sorted({image for image in images.values() if image not in known})
     if unknown:
         layers = _layers(known)
@@ -37,7 +40,7 @@ def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None)
         rest = [image for image in unknown if image not in found]
         found |= _saved(rest, layers) if rest else {}
         known |= {image: found[image] for image in unknown}
-        _store(cache, known)
+        _store(workspace, known)
     if layouts:
         shutil.rmtree(layouts, ignore_errors=True)
     return Measurement(
@@ -45,8 +48,8 @@ def measure(images: Mapping[str, str], cache: Path, layouts: Path | None = None)
     )
 
 
-def known_layers(names: Iterable[str], cache: Path) -> Path | None:
-    """A folder beside `cache` into which a build can put OCI layouts of these images, less the
+def known_layers(names: Iterable[str], workspace: Workspace) -> Path | None:
+    """A folder of the workspace into which a build can put OCI layouts of these images, less the
     layers known by now.
 
     To save an image of torch takes seconds; of a change to its service only the layer that is new
@@ -54,10 +57,10 @@ def known_layers(names: Iterable[str], cache: Path) -> Path | None:
     from being written. None where nothing is known: an engine saves what images share once, builds
     would write it once for each.
     """
-    layers = _layers(_load(cache))
+    layers = _layers(_known(workspace))
     if not layers:
         return None
-    layouts = cache.with_name("layouts")
+    layouts = workspace.path("layouts")
     shutil.rmtree(layouts, ignore_errors=True)
     blobs = layouts / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -69,11 +72,11 @@ def known_layers(names: Iterable[str], cache: Path) -> Path | None:
     return layouts
 
 
-def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | None:
+def stored(images: Mapping[str, str], workspace: Workspace) -> tuple[StoredImage, ...] | None:
     """The images as they were measured before, so that an engine need not save them; None where one
     is unknown.
     """
-    known = _load(cache)
+    known = _known(workspace)
     if not all(image in known for image in images.values()):
         return None
     return tuple(
@@ -93,38 +96,35 @@ def stored(images: Mapping[str, str], cache: Path) -> tuple[StoredImage, ...] | 
     )
 
 
-def remembered(images: Mapping[str, str], cache: Path) -> Measurement:
+def remembered(images: Mapping[str, str], workspace: Workspace) -> Measurement:
     """Those of these images, name -> id, that were measured before."""
-    known = _load(cache)
+    known = _known(workspace)
     return Measurement(
         tuple(Image(name, image, known[image]) for name, image in images.items() if image in known)
     )
 
 
-def remember(measured: Measurement, cache: Path) -> None:
+def remember(measured: Measurement, workspace: Workspace) -> None:
     """Keep what images weigh where `measure` and `stored` find it."""
-    known = _load(cache)
+    known = _known(workspace)
     if new := {
         image.digest: image.layers for image in measured.images if image.digest not in known
     }:
-        _store(cache, known | new)
+        _store(workspace, known | new)
 
 
-def _load(cache: Path) -> dict[str, tuple[Layer, ...]]:
-    try:
-        found = json.loads(cache.read_text("utf-8"))
-        return {image: tuple(Layer(**layer) for layer in layers) for image, layers in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+def _known(workspace: Workspace) -> dict[str, tuple[Layer, ...]]:
+    def parse(said: Any) -> dict[str, tuple[Layer, ...]]:
+        return {image: tuple(Layer(**layer) for layer in layers) for image, layers in said.items()}
+
+    return workspace.read(MEASURED, parse) or {}
 
 
-def _store(cache: Path, known: Mapping[str, tuple[Layer, ...]]) -> None:
+def _store(workspace: Workspace, known: Mapping[str, tuple[Layer, ...]]) -> None:
     kept = list(known.items())[-_KEPT:]
-    text = json.dumps(
-        {image: [layer.as_json() for layer in layers] for image, layers in kept}, indent=1
+    workspace.write(
+        MEASURED, {image: [layer.as_json() for layer in layers] for image, layers in kept}
     )
-    write_atomically(cache, text.encode())
-    write_atomically(cache.with_name(".gitignore"), b"*\n")
 
 
 def _layers(known: Mapping[str, tuple[Layer, ...]]) -> dict[str, Layer]:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
 from slimbake.images.bound import LEVEL, bound
 from slimbake.images.compressed import compressed
@@ -16,18 +17,24 @@ from slimbake.images.contents import contents
 from slimbake.images.detail import Bound, Contents, Survey
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredImage, StoredLayer
-from slimbake.images.shelf import Shelf
 from slimbake.images.sizes import Image, Layer, Measurement
+
+LAYERS = "layers"  # in the workspace: what is in each layer, by its digest
+_KEPT = 500  # layers, the latest ones: one of torch takes 2 MB
 
 
 def survey(
-    sources: Iterable[Source], shelf: Shelf, *, compress: bool = False, lower_bound: bool = False
+    sources: Iterable[Source],
+    workspace: Workspace,
+    *,
+    compress: bool = False,
+    lower_bound: bool = False,
 ) -> Survey:
-    """Measure the images of open sources; only layers that are not on the shelf are read, each
-    once.
+    """Measure the images of open sources; only layers that the workspace does not know are read,
+    each once.
 
     `compress`: also as gzip and zstd; `lower_bound`: also how far the fleet is from each file once.
-    Both compress all that is not on the shelf, at some 20 MB a second. Raises SetupError where a
+    Both compress all that is not known, at some 20 MB a second. Raises SetupError where a
     layer cannot be read.
     """
     images: list[StoredImage] = []
@@ -39,15 +46,17 @@ def survey(
                 layers.setdefault(layer, source.blobs)
     distinct = {layer.diff: (layer, blobs) for layer, blobs in layers.items()}
     found = {
-        diff: _contents(layer, blobs, shelf, compress) for diff, (layer, blobs) in distinct.items()
+        diff: _contents(layer, blobs, workspace, compress)
+        for diff, (layer, blobs) in distinct.items()
     }
     measurement = Measurement(tuple(_image(image, found) for image in images))
-    floor = _bound(dict(distinct.values()), found, shelf) if lower_bound else None
+    floor = _bound(dict(distinct.values()), found, workspace) if lower_bound else None
     return Survey(measurement, found, floor)
 
 
-def _contents(layer: StoredLayer, blobs: Blobs, shelf: Shelf, compress: bool) -> Contents:
-    found = shelf.contents(layer.diff)
+def _contents(layer: StoredLayer, blobs: Blobs, workspace: Workspace, compress: bool) -> Contents:
+    key = f"{LAYERS}/{layer.diff.removeprefix('sha256:')}"
+    found = workspace.read(key, Contents.of_json)
     complete = found is not None and (not compress or found.gzip is not None)
     if found is None:
         with streams.layer(blobs, layer) as tar:
@@ -55,7 +64,8 @@ def _contents(layer: StoredLayer, blobs: Blobs, shelf: Shelf, compress: bool) ->
     if compress and found.gzip is None:
         found = compressed(functools.partial(streams.layer, blobs, layer), found)
     if not complete:
-        shelf.keep(layer.diff, found)
+        workspace.write(key, found.as_json())
+        workspace.trim(LAYERS, _KEPT)
     return found
 
 
@@ -74,12 +84,12 @@ def _image(image: StoredImage, found: Mapping[str, Contents]) -> Image:
 
 
 def _bound(
-    layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], shelf: Shelf
+    layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], workspace: Workspace
 ) -> Bound:
     digests = f"zstd {LEVEL} " + " ".join(layer.diff for layer in layers)
-    key = "bound-" + hashlib.sha256(digests.encode()).hexdigest()
-    if known := shelf.get(key):
-        return Bound(**known)
+    key = f"{LAYERS}/bound-{hashlib.sha256(digests.encode()).hexdigest()}"
+    if known := workspace.read(key, lambda said: Bound(**said)):
+        return known
     made = bound(layers, found)
-    shelf.put(key, asdict(made))
+    workspace.write(key, asdict(made))
     return made

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from slimbake.config.naming import base_layer
+from slimbake.console import Console
 from slimbake.fleet.model import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
@@ -31,11 +32,9 @@ from slimbake.lock.text import lock_text, parse_pins
 
 ALL = ("*",)  # packages to upgrade
 
-Say = Callable[[str], None]
-
 
 def lock(
-    fleet: Fleet, machine: Machine, say: Say, upgrade: Collection[str] = ()
+    fleet: Fleet, machine: Machine, console: Console, upgrade: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
     changed files.
@@ -44,13 +43,15 @@ def lock(
     ResolutionError where requirements contradict each other, SetupError where uv or an index
     fails; nothing is written then.
     """
-    with exclusively(f"lock-{fleet.project}", say):
-        return _Locking(fleet, machine, say, upgrade).run()
+    with exclusively(f"lock-{fleet.project}", console):
+        return _Locking(fleet, machine, console, upgrade).run()
 
 
 class _Locking:
-    def __init__(self, fleet: Fleet, machine: Machine, say: Say, upgrade: Collection[str]) -> None:
-        self._fleet, self._machine, self._say = fleet, machine, say
+    def __init__(
+        self, fleet: Fleet, machine: Machine, console: Console, upgrade: Collection[str]
+    ) -> None:
+        self._fleet, self._machine, self._console = fleet, machine, console
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
@@ -84,13 +85,15 @@ class _Locking:
             return
         from slimbake.lock.resolve import resolve_family  # packaging and uv cost time
 
-        self._say(f"locking {', '.join(layer.name for layer in family.layers)}")
+        self._console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
         kept = [pin for name, pin in known.items() if name not in wanted]
         fleet = self._fleet
-        found = resolve_family(family, fleet.root, fleet.python, self._machine, kept, self._say)
+        found = resolve_family(family, fleet.root, fleet.python, self._machine, kept, self._console)
         if family.found:
             if self._locks.text(LAYERS) and not self._locks.layers:
-                self._say(f"{LOCKS}/{lock_file(LAYERS)} cannot be read: the layers are found anew")
+                self._console.say(
+                    f"{LOCKS}/{lock_file(LAYERS)} cannot be read: the layers are found anew"
+                )
             layers = arranged(fleet, self._locks, found, self._texts)
             self._texts[LAYERS] = auto.layers_text(layers)
             found = auto.cut(fleet, layers, found)
@@ -111,8 +114,8 @@ class _Locking:
         name = system.layer.system_lock
         held = {deb.name for deb in self._locks.debs(name)}
         if name in self._old or self._all or held & self._upgrade:
-            self._say(f"locking {name}: {', '.join(system.packages)}")
-            apt = Apt(self._fleet, self._machine, self._say)
+            self._console.say(f"locking {name}: {', '.join(system.packages)}")
+            apt = Apt(self._fleet, self._machine, self._console)
             lines = apt.lock(system.packages, system.layer.platforms)
             self._texts[name] = SYSTEM_HEADER + lines
 

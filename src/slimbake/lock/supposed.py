@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from slimbake.config.specs import checked, name_of
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.fleet.model import Fleet
@@ -23,7 +23,7 @@ def supposed(
     locks: Locks,
     machine: Machine,
     requirement: str,
-    say: Callable[[str], None],
+    console: Console,
 ) -> tuple[Fleet, dict[str, tuple[Pin, ...]]]:
     """The fleet and its pins, if it had this requirement (`torch>=2.13`) too.
 
@@ -40,7 +40,7 @@ def supposed(
         touched = True
         kept = [pin for pin in known.values() if pin.name != name]
         wanted = replace(family, constraints=(*family.constraints, requirement))
-        found = resolve_family(wanted, asked.root, asked.python, machine, kept, say)
+        found = resolve_family(wanted, asked.root, asked.python, machine, kept, console)
         if family.found:
             layers = arranged(asked, locks, found, {})
             fleet = resolve(asked.manifest, layers, locks.digests)

@@ -233,6 +233,12 @@ class Plan:
             *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen),
         )
 
+    def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
+        """What is shared of all that these services and their checks stand on, each after what it
+        stands on itself.
+        """
+        return tuple(each for each in self.needed(self.with_checks(services)) if each.shared)
+
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
         return needed(self.targets, names)

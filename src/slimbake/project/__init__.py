@@ -8,9 +8,11 @@ from pathlib import Path
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
+from slimbake.console import QUIET, Console
 from slimbake.errors import StaleFiles
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, resolve
+from slimbake.host.workspace import Workspace
 from slimbake.lock import Locks, read_locks, stale
 from slimbake.lock.locks import Stale
 from slimbake.plan import plan
@@ -26,6 +28,7 @@ class Project:
     locks: Locks
     evidence: FleetEvidence
     plan: Plan
+    workspace: Workspace
 
     @property
     def manifest(self) -> Manifest:
@@ -49,22 +52,26 @@ class Project:
             raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
 
 
-def load(file: Path) -> Project:
-    """Read a manifest, and what belongs to it. Raises ManifestError with every problem, UsageError
-    for evidence that cannot be read.
+def load(file: Path, console: Console = QUIET) -> Project:
+    """Read a manifest, and what belongs to it; `console` is told what is odd about the workspace.
+
+    Raises ManifestError with every problem, UsageError for evidence that cannot be read.
     """
-    return _project(resolve(manifest(file)))
+    asked = resolve(manifest(file))
+    return _project(asked, Workspace(asked.root, console))
 
 
 def reread(project: Project) -> Project:
     """The project as its locks and its evidence are now; the manifest is not read again."""
-    return _project(project.asked)
+    return _project(project.asked, project.workspace)
 
 
-def _project(asked: Fleet) -> Project:
+def _project(asked: Fleet, workspace: Workspace) -> Project:
     locks = read_locks(asked.root)
     found = locks.layers if asked.auto else None
     settles = found or locks.digests
     fleet = resolve(asked.manifest, found, locks.digests) if settles else asked
     evidence = FleetEvidence(fleet, locks)
-    return Project(asked, fleet, locks, evidence, plan(fleet, locks.texts, evidence.passes))
+    return Project(
+        asked, fleet, locks, evidence, plan(fleet, locks.texts, evidence.passes), workspace
+    )

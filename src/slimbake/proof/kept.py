@@ -4,15 +4,13 @@ stopped.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Applied
-from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 from slimbake.proof.trial import Outcome
 
 SCARCE = ("time", "memory")  # levels at which the machine may be to blame
@@ -27,18 +25,16 @@ def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
 
 
 class Kept:
-    """A folder of answers, a file for each. What is kept never ages: its key holds all that it
+    """A folder of the workspace with answers. What is kept never ages: its key holds all that it
     depends on.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, workspace: Workspace, folder: str) -> None:
+        self._workspace, self._folder = workspace, folder
 
     def get(self, key: str) -> Outcome | None:
         """What came of a trial; None where it was never run to its end."""
-        with contextlib.suppress(TypeError):
-            return Outcome(**self.get_json(key))
-        return None
+        return self._workspace.read(self._name(key), lambda said: Outcome(**said))
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keep what came of a trial, but for one that ran out of time or memory: that may be the
@@ -49,13 +45,11 @@ class Kept:
 
     def get_json(self, key: str) -> Any:
         """Any other answer; None where there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads(self._file(key).read_text("utf-8"))
-        return None
+        return self._workspace.read(self._name(key), dict)
 
     def put_json(self, key: str, answer: Any) -> None:
         """Keep any other answer."""
-        write_atomically(self._file(key), json.dumps(answer).encode())
+        self._workspace.write(self._name(key), answer)
 
-    def _file(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}.json"
+    def _name(self, key: str) -> str:
+        return f"{self._folder}/{key[:2]}/{key}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.evidence import EVIDENCE, Answer
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
 from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
 from slimbake.proof.kept import Kept
@@ -19,8 +21,7 @@ from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Trials
 from slimbake.proof.weigh import weigh
 
-Say = Callable[[str], None]
-KEPT = ".slimbake/trials"
+TRIALS = "trials"  # in the workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ def expect_nothing_lost(works: Sequence[Work]) -> None:
 def prove_layer(
     work: Work,
     subjects: Mapping[str, Subject],
-    root: Path,
-    say: Say,
+    workspace: Workspace,
+    console: Console,
     *,
     unpruned: str,
     below: Passes = (),
@@ -140,7 +141,7 @@ def prove_layer(
     """
     question, applying, known, wanted = work.question, work.applying, work.known, work.wanted
     trying = [subjects[name] for name in question.checks]
-    say(
+    console.say(
         f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
         f" {', '.join(question.checks)}"
     )
@@ -152,7 +153,7 @@ def prove_layer(
     )
     if not wanted and work.before:
         return Layer(question, work.before, weighed, new)
-    trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
+    trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
         trials,
@@ -163,7 +164,7 @@ def prove_layer(
     )
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
-        say(f"{question.layer}: {name} matches nothing{near}")
+        console.say(f"{question.layer}: {name} matches nothing{near}")
     evidence = Evidence(
         layer=question.layer,
         platform=this_platform(),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.checks.limits import Laid, Limits, Observed, beside_prefix, limits
 from slimbake.checks.observe import observed
+from slimbake.console import Console
+from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, this_platform
 from slimbake.images.measured import stored
-from slimbake.images.shelf import Shelf
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 from slimbake.proof.limits_files import files
@@ -23,8 +24,8 @@ def measured(
     plan: Plan,
     ids: Mapping[str, str],
     root: Path,
-    cache: Path,
-    say: Callable[[str], None],
+    workspace: Workspace,
+    console: Console,
     smallest: Mapping[str, int],
     *,
     again: bool = False,
@@ -32,27 +33,25 @@ def measured(
     """Observe the smokes of these images, one after the other, and say what each could not go
     below.
 
-    `ids`: service -> image id, of the whole fleet; `cache`: that of `measure`, beside which lies
-    what was found; `smallest`: service -> bytes below the prefix that a search left; `again`:
-    smokes are observed anew. A service without a smoke is not observed. Raises CheckError where one
+    `ids`: service -> image id, of the whole fleet; `workspace`: keeps what was found; `smallest`:
+    service -> bytes below the prefix that a search left; `again`: smokes are observed anew. A service without a smoke is not observed. Raises CheckError where one
     does not hold, SetupError where an image cannot be read.
     """
-    shelf = Shelf(cache.with_name("limits"))
     smokes = {target.service: target for target in plan.targets if target.kind == "smoke"}
     found: dict[str, Observed] = {}
     for service in plan.services:
         name = service.service
         if name in ids and name in smokes:
-            say(f"observing {name}")
-            found[name] = observed(ids[name], service, smokes[name], root, shelf, again)
+            console.say(f"observing {name}")
+            found[name] = observed(ids[name], service, smokes[name], root, workspace, again)
     if others := docker.call("ps", "--quiet").split():
-        say(
+        console.say(
             f"other containers run ({len(others)}): pages that they touch are not told apart where"
             " they share a layer"
         )
     with contextlib.closing(Engine(ids, this_platform())) as engine:
-        source = Source(stored(ids, cache) or engine.images, engine)
-        laid = _laid(plan, source, files(source, shelf))
+        source = Source(stored(ids, workspace) or engine.images, engine)
+        laid = _laid(plan, source, files(source, workspace))
         return limits(
             laid,
             found,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
 from slimbake.images.contents import clean
-from slimbake.images.shelf import Shelf
 
 
-def files(source: Source, shelf: Shelf) -> Mapping[str, Mapping[str, int]]:
+def files(source: Source, workspace: Workspace) -> Mapping[str, Mapping[str, int]]:
     """Of each layer of these images, by the digest of its tar, path -> bytes. Hard links hold none
     of their own.
 
@@ -21,17 +20,15 @@ def files(source: Source, shelf: Shelf) -> Mapping[str, Mapping[str, int]]:
         for layer in image.layers:
             if layer.diff in found:
                 continue
-            key = f"files-{layer.diff.removeprefix('sha256:')}"
-            known: dict[str, Any] = shelf.get(key)
-            if not known:
+            key = f"limits/files-{layer.diff.removeprefix('sha256:')}"
+            known: dict[str, int] | None = workspace.read(key, dict)
+            if known is None:
                 with streams.layer(source.blobs, layer) as tar:
                     known = {
-                        "files": {
-                            clean(member.name): member.size
-                            for member, content in streams.members(tar)
-                            if content
-                        }
+                        clean(member.name): member.size
+                        for member, content in streams.members(tar)
+                        if content
                     }
-                shelf.put(key, known)
-            found[layer.diff] = known["files"]
+                workspace.write(key, known)
+            found[layer.diff] = known
     return found

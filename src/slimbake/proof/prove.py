@@ -5,14 +5,16 @@ removes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.build import bake
-from slimbake.build.command import Options
-from slimbake.build.prepare import locked_anew, refreshed
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.place import in_engine
+from slimbake.build.site import generated_anew, locked_anew
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.report import near
+from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import Answer
 from slimbake.evidence.model import Evidence, Question, stale_evidence
@@ -23,7 +25,7 @@ from slimbake.proof import control, environment, images, sample
 from slimbake.proof.company import all_but_each
 from slimbake.proof.kept import Kept
 from slimbake.proof.layers import (
-    KEPT,
+    TRIALS,
     Layer,
     expect_nothing_lost,
     prove_layer,
@@ -36,13 +38,11 @@ from slimbake.proof.subjects import Workbench, unpruned_layer, workbench
 from slimbake.proof.subjects import subjects as subjects_of
 from slimbake.proof.trial import Subject
 
-Say = Callable[[str], None]
-
 
 def prove(
     project: Project,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     *,
     names: Collection[str] = (),
     only_stale: bool = False,
@@ -61,38 +61,42 @@ def prove(
     """
     root = project.root
     passes = _catalogue(project, names)
-    project = locked_anew(project, machine(), say)
-    answers = layers_of(project, services, say, every=every)
+    project = locked_anew(project, machine(), console)
+    answers = layers_of(project, services, console, every=every)
     wanted = [answer.question for answer in answers]
     works = [work_of(answer, passes, names, only_stale=only_stale) for answer in answers]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
-    with workbench(project, needed, say, install=install) as bench:
-        plan = bench.ready.plan
+    with workbench(project, needed, console, install=install) as bench:
+        plan = bench.site.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
         layers: list[Layer] = []
         for work in works:
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
-            layers.append(prove_layer(work, subjects, root, say, unpruned=unpruned, below=below))
+            layers.append(
+                prove_layer(
+                    work, subjects, project.workspace, console, unpruned=unpruned, below=below
+                )
+            )
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write(layer, root)
-            pruned = _pruned(project, needed, bench, say)
+            pruned = _pruned(project, needed, bench, console)
             ids = {name: subject.image for name, subject in pruned.items()}
             measured = images.fresh(bare, ids, root)
             if any(layer.new for layer in layers) or not measured:
-                images.verified(plan, bare, ids, root, say)
-        kept = Kept(root / KEPT)
+                images.verified(plan, bare, ids, root, console)
+        kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
             first = _first(layer.question, subjects)
-            more = all_but_each(layer, _applied(layer, passes), first, standing, kept, say)
+            more = all_but_each(layer, _applied(layer, passes), first, standing, kept, console)
             layers[number] = layer.with_findings(more)
             write(layers[number], root)
         if not measured:
-            images.write(images.measured(plan, bare, ids, root, say), root)
+            images.write(images.measured(plan, bare, ids, project.workspace, console), root)
     return tuple(layer.evidence for layer in layers)
 
 
@@ -111,7 +115,7 @@ def _put_back_unless_it_holds(project: Project, wanted: Sequence[Question]) -> I
             yield
     except BaseException:
         with contextlib.suppress(SlimbakeError):
-            refreshed(reread(project), lambda _: None)
+            generated_anew(reread(project), QUIET)
         raise
 
 
@@ -141,7 +145,7 @@ def _below(
 def check(
     project: Project,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     count: int,
     seed: int,
     *,
@@ -150,29 +154,29 @@ def check(
     """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as
     `workbench`.
     """
-    wanted = layers_of(project, services, say, every=every)
+    wanted = layers_of(project, services, console, every=every)
     drawn = sample.draw(wanted, project.evidence.catalogue, count, seed)
     if not drawn:
         raise NothingSelected(
             "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"
         )
     needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
-    with subjects_of(project, needed, say) as subjects:
-        return sample.compared(drawn, {subject.service: subject for subject in subjects}, say)
+    with subjects_of(project, needed, console) as subjects:
+        return sample.compared(drawn, {subject.service: subject for subject in subjects}, console)
 
 
-def controls(project: Project, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
+def controls(project: Project, services: Sequence[str], console: Console) -> tuple[Caught, ...]:
     """Break the images of these services, each in several ways, and see whether their smokes
     notice.
     """
-    with workbench(project, services, say) as bench:
-        return control.controls(bench.ready.plan, bench.subjects, say)
+    with workbench(project, services, console) as bench:
+        return control.controls(bench.site.plan, bench.subjects, console)
 
 
 def measure_environment(
     project: Project,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     *,
     names: Collection[str] = (),
     only_stale: bool = False,
@@ -194,9 +198,11 @@ def measure_environment(
         raise NothingSelected(
             "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
         )
-    with workbench(project, services, say) as bench:
-        built = tuple(_pruned(project, tuple(services), bench, say).values())
-        environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)
+    with workbench(project, services, console) as bench:
+        built = tuple(_pruned(project, tuple(services), bench, console).values())
+        environment.environments(
+            bench.site.plan, passes, built, root, console, only_stale=only_stale
+        )
 
 
 def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
@@ -211,7 +217,7 @@ def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
 
 
 def layers_of(
-    project: Project, services: Sequence[str], say: Say, *, every: bool = False
+    project: Project, services: Sequence[str], console: Console, *, every: bool = False
 ) -> tuple[Answer, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
@@ -228,7 +234,7 @@ def layers_of(
         if why and not every:
             raise UsageError(f"{question.layer}: {why}", hint)
         if why:
-            say(f"{question.layer}: nothing is proven on it: {why}")
+            console.say(f"{question.layer}: nothing is proven on it: {why}")
         else:
             chosen.append(answer)
     if not chosen:
@@ -253,17 +259,17 @@ def _unasked(question: Question) -> tuple[str, str]:
 
 
 def _pruned(
-    project: Project, services: tuple[str, ...], bench: Workbench, say: Say
+    project: Project, services: tuple[str, ...], bench: Workbench, console: Console
 ) -> dict[str, Subject]:
     """Build the services as their evidence says now, with their smokes. Raises CheckError where one
     does not hold.
     """
-    plan = refreshed(reread(project), say).plan
-    around = replace(
-        bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools}
-    )
+    project = generated_anew(reread(project), console)
+    around = bench.site.around
+    around = replace(around, externals={**around.externals, "tools": bench.tools})
+    site = replace(bench.site, project=project, around=around)
     try:
-        built = bake.bake(plan, services, project.root, around, Options()).built
+        result = bake(site, services, BakeOptions())
     except CheckError as error:
         words = (
             f"what held in every trial does not hold in the images that are built\n{error.message}"
@@ -274,4 +280,5 @@ def _pruned(
         )
         raise CheckError(words, hint) from None
     bare = {subject.service: subject for subject in bench.subjects}
-    return {image.name: replace(bare[image.name], image=image.digest) for image in built}
+    built = in_engine(site, result.left, result)
+    return {image.name: replace(bare[image.name], image=image.image) for image in built}

@@ -114,7 +114,7 @@ class _Search:
         return self._found()
 
     def _look(self, passes: Sequence[Applied]) -> Fleet:
-        self._say("tracing the smokes and the commands", 0)
+        self._tell("tracing the smokes and the commands", 0)
         smokes = self.oracle.traced(passes)
         commands = self.oracle.traced(passes, self.starts) if self.starts else {}
         if failed := [service for service, used in smokes.items() if not used.held]:
@@ -164,7 +164,7 @@ class _Search:
             passes = self._passes(self.gone | (candidates - found))
             if all(self.oracle.holds([passes])):
                 break
-            self._say("asking what is missing", 0)
+            self._tell("asking what is missing", 0)
             said = "".join(used.said for used in self.oracle.traced(passes).values())
             if not (more := units.named(said, candidates - found)):
                 break
@@ -239,12 +239,12 @@ class _Search:
                 for gone, held in zip(each, answers, strict=True):
                     self.so_far = gone if held and len(gone) > len(self.so_far) else self.so_far
                 left = sum(not unit.files <= self.so_far for unit in found)
-                self._say(doing, max(1, 2 * left - missed) if weigh else 0)
+                self._tell(doing, max(1, 2 * left - missed) if weigh else 0)
                 return answers
 
             return ask
 
-        self._say(doing, 2 * len(found) if weigh else 0)
+        self._tell(doing, 2 * len(found) if weigh else 0)
         kept: tuple[Unit, ...] = ()
         for (
             subject
@@ -259,7 +259,7 @@ class _Search:
         self.gone = without(kept)
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
-    def _say(self, doing: str, at_most: int) -> None:
+    def _tell(self, doing: str, at_most: int) -> None:
         self.tell(Step(doing, self.fleet.bytes(self.so_far), at_most))
 
     def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 from collections.abc import Mapping
+from typing import Any
 
-from slimbake.host.files import write_atomically
 from slimbake.project import Project
 
-FILE = ".slimbake/smallest.json"
+SMALLEST = "smallest"  # in the workspace
 
 
 def keep(project: Project, service: str, size: int) -> None:
@@ -26,8 +24,7 @@ def keep(project: Project, service: str, size: int) -> None:
             if name != service or k == key
         }
         least = min(size, found.get(service, (key, size))[1])
-        text = json.dumps({**found, service: (key, least)}, indent=1, sort_keys=True)
-        write_atomically(project.root / FILE, (text + "\n").encode())
+        project.workspace.write(SMALLEST, {**found, service: (key, least)})
 
 
 def smallest(project: Project) -> dict[str, int]:
@@ -51,7 +48,7 @@ def _keys(project: Project) -> Mapping[str, str]:
 
 
 def _read(project: Project) -> dict[str, tuple[str, int]]:
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        found = json.loads((project.root / FILE).read_text("utf-8"))
-        return {str(name): (str(key), int(size)) for name, (key, size) in found.items()}
-    return {}
+    def parse(said: Any) -> dict[str, tuple[str, int]]:
+        return {str(name): (str(key), int(size)) for name, (key, size) in said.items()}
+
+    return project.workspace.read(SMALLEST, parse) or {}

@@ -4,72 +4,73 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build import bake
-from slimbake.build.bake import Built
-from slimbake.build.command import Options
-from slimbake.build.prepare import Prepared, prepared
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.place import Built, in_engine
+from slimbake.build.site import Preparation, Site, hold
 from slimbake.checks.verify import given
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.externals.resolve import resolve
 from slimbake.fleet.resolve import TOOLS
-from slimbake.host.files import write_atomically
-from slimbake.host.machine import machine
+from slimbake.host.workspace import FOLDER
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.proof.trial import Subject
 from slimbake.render import unpruned
 
-Say = Callable[[str], None]
-UNPRUNED = ".slimbake/unpruned"  # beside the manifest: what steps that install are told
+UNPRUNED = "unpruned"  # in the workspace: what steps that install are told
 
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """A project that is held while passes are tried on it."""
 
-    ready: Prepared
+    site: Site
     subjects: tuple[Subject, ...]
     tools: str  # the folder with binutils
 
 
 @contextlib.contextmanager
 def workbench(
-    project: Project, services: Sequence[str], say: Say, *, install: bool = False
+    project: Project, services: Sequence[str], console: Console, *, install: bool = False
 ) -> Iterator[Workbench]:
     """Build the images of these services without any pass, see that their smokes hold, and hold the
     project.
 
     Raises UsageError for a service without a smoke, CheckError where one does not hold, and as
-    `prepared` does.
+    `hold` does.
     """
     root = project.root
-    with prepared(project, tuple(services), say, install=install) as ready:
-        smokes = {target.service: target for target in ready.plan.targets if target.kind == "smoke"}
+    wanted = Preparation(targets=tuple(services), install=install)
+    with hold(project, wanted, console) as site:
+        smokes = {target.service: target for target in site.plan.targets if target.kind == "smoke"}
         if missing := [name for name in services if name not in smokes]:
             raise UsageError(
                 f"no smoke: {', '.join(missing)}",
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
-        built = without_passes(ready, tuple(services), root)
-        tools = tools_folder(ready, say, install)
-        running = {service.service: service for service in ready.plan.services}
+        site = site.stocked(services)
+        built = without_passes(site, tuple(services))
+        tools = tools_folder(site, install)
+        running = {service.service: service for service in site.plan.services}
         subjects = (
             Subject(
                 i.name,
-                i.digest,
+                i.image,
                 smokes[i.name],
                 root,
                 tools,
-                _verify(running[i.name], i.digest, root),
+                _verify(running[i.name], i.image, root),
             )
             for i in built
         )
-        yield Workbench(ready, tuple(subjects), tools)
+        yield Workbench(site, tuple(subjects), tools)
 
 
 def _verify(service: Running, image: str, root: Path) -> str:
@@ -78,27 +79,28 @@ def _verify(service: Running, image: str, root: Path) -> str:
 
 @contextlib.contextmanager
 def subjects(
-    project: Project, services: Sequence[str], say: Say, install: bool = False
+    project: Project, services: Sequence[str], console: Console, install: bool = False
 ) -> Iterator[tuple[Subject, ...]]:
     """The images of these services without passes, each with its smoke, while the project is held.
     Raises as above.
     """
-    with workbench(project, services, say, install=install) as bench:
+    with workbench(project, services, console, install=install) as bench:
         yield bench.subjects
 
 
 def without_passes(
-    ready: Prepared, services: tuple[str, ...], root: Path, *, smokes: bool = True
+    site: Site, services: tuple[str, ...], *, checks: bool = True
 ) -> tuple[Built, ...]:
-    """Build these services without any pass, and run their smokes. Raises BuildError and
+    """Build these services without any pass, and run their checks. Raises BuildError and
     CheckError.
     """
-    texts = unpruned(ready.plan)  # none where no service has packages
+    texts = unpruned(site.plan)  # none where no service has packages
     for name, text in texts.items():
-        write_atomically(root / UNPRUNED / name, text.encode())
-    names = {name: f"slimbake/{ready.plan.project}/{name}:unpruned" for name in services}
-    options = Options(names=names, sets=(f"inside.contexts.passes={UNPRUNED}",) if texts else ())
-    return bake.bake(ready.plan, services, root, ready.around, options, smokes=smokes).built
+        site.workspace.write_text(f"{UNPRUNED}/{name}", text)
+    names = {name: f"slimbake/{site.plan.project}/{name}:unpruned" for name in services}
+    sets = (f"inside.contexts.passes={FOLDER}/{UNPRUNED}",) if texts else ()
+    result = bake(site, services, BakeOptions(names=names, sets=sets), checks=checks)
+    return in_engine(site, result.left, result)
 
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
@@ -125,10 +127,11 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     )
 
 
-def tools_folder(ready: Prepared, say: Say, install: bool) -> str:
+def tools_folder(site: Site, install: bool) -> str:
     """A folder of this machine with the external `tools`: a container mounts it."""
     from slimbake.externals.tools import unpacked
 
-    wanted = (ready.project.fleet.external(TOOLS),)
-    found = resolve(wanted, ready.plan.python, ready.engine, machine(), say, install)
+    wanted = (site.project.fleet.external(TOOLS),)
+    plan, console = site.plan, site.console
+    found = resolve(wanted, plan.python, site.engine, site.machine, console, install)
     return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

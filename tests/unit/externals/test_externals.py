@@ -77,7 +77,7 @@ def test_a_standin_that_took_the_images_name_is_still_a_standin(processes: Proce
     held = {
         "Id": "sha256:id",
         "RepoDigests": [],
-        "Config": {"Labels": {"slimbake.externals.standin": "x"}},
+        "Config": {"Labels": {"slimbake.standin": "x"}},
     }
     processes.answer("docker image inspect", json.dumps(held))
     assert resolved(PYTHON).standins == ("python",)

@@ -43,7 +43,7 @@ def images(processes: Processes, label: str | None) -> None:
     else:
         processes.answer(
             "docker image inspect --format {{json .Config.Labels}}",
-            json.dumps({"slimbake.externals.standin": label}),
+            json.dumps({"slimbake.standin": label}),
         )
         processes.answer("docker image inspect --format {{json .Id}}", '"sha256:1"')
 
@@ -132,7 +132,7 @@ def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(processes: Pro
         said: list[str] = []
         assert python_standin("3.11", DEBIAN, said.append) == REFERENCE
         (imported,) = [line for line in processes.started if line.startswith("docker import")]
-        assert f"LABEL slimbake.externals.standin={recipe('3.11', DEBIAN, DUMP).digest}" in imported
+        assert f"LABEL slimbake.standin={recipe('3.11', DEBIAN, DUMP).digest}" in imported
         assert imported.endswith(f"root.tar {REFERENCE}")
         assert len(said) == 2
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from slimbake.console.progress import progress
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
@@ -22,8 +22,6 @@ from slimbake.lock.model import Family, Pin, Wheel, families
 from slimbake.lock.platforms import MACHINES, fit
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 from slimbake.lock.wheelhouse.unresolved import Unresolved
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def fetch(
     locks: Locks,
     machine: Machine,
     store: Store,
-    say: Say,
+    console: Console,
     verify: bool = False,
     only: Collection[str] | None = None,
 ) -> Wheels:
@@ -70,15 +68,16 @@ def fetch(
         {held for held in set(found.values()) if held and store.damaged(held)} if verify else set()
     )
     for held in sorted(damaged):
-        say(f"{held.path.name} is damaged: it is fetched anew")
+        console.say(f"{held.path.name} is damaged: it is fetched anew")
     found = {each: None if held in damaged else held for each, held in found.items()}
     missing = [each for each, held in found.items() if not held]
     if missing:
-        with store.exclusively(say):
+        with store.exclusively(console):
             # Another process may have brought some of it by now.
             missing = [each for each in missing if not _held(each, store, unresolved)]
             if missing:
-                _bring(missing, _locate(missing, fleet, machine, say), store, unresolved, machine)
+                located = _locate(missing, fleet, machine, console)
+                _bring(missing, located, store, unresolved, machine, console)
             found |= {
                 each: _held(each, store, unresolved) for each, held in found.items() if not held
             }
@@ -114,7 +113,7 @@ def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
 
 
 def _locate(
-    missing: list[_Wanted], fleet: Fleet, machine: Machine, say: Say
+    missing: list[_Wanted], fleet: Fleet, machine: Machine, console: Console
 ) -> dict[_Wanted, Located]:
     """Where each wheel can be had now. Raises SetupError where the index has another file than the
     lock.
@@ -139,7 +138,7 @@ def _locate(
                 )
                 raise SetupError(f"no index has what the locks name\n{error}", hint) from None
             for warning in sorted(uv.warnings):
-                say(warning)
+                console.say(warning)
         for each in here:
             located[each] = _chosen(each, found[each.pin.name])
     return located
@@ -174,6 +173,7 @@ def _bring(
     store: Store,
     unresolved: Unresolved,
     machine: Machine,
+    console: Console,
 ) -> None:
     once = {(each.pin.name, each.pin.version, each.wheel): each for each in missing}.values()
     needed = sum(each.wheel.bytes or 0 for each in once)
@@ -183,7 +183,8 @@ def _bring(
         raise _full(needed, free, store)
     packages = machine.packages
     open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
-    with progress(len(once), needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
+    title = f"fetching {len(once)} wheel{'s' * (len(once) != 1)}"
+    with console.bytes(title, needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
         jobs = [
             pool.submit(_one, each, located[each], store, unresolved, open_, shown) for each in once
         ]

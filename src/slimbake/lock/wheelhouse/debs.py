@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
+from slimbake.console import Console
 from slimbake.externals.debs import Apt
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
@@ -19,7 +20,7 @@ def fetch_debs(
     locks: Locks,
     machine: Machine,
     store: Store,
-    say: Callable[[str], None],
+    console: Console,
     verify: bool = False,
     only: Collection[str] | None = None,
 ) -> dict[str, tuple[Held, ...]]:
@@ -33,12 +34,14 @@ def fetch_debs(
     there = {held for debs in every.values() for deb in debs if (held := _held(store, deb))}
     for held in sorted(there) if verify else ():
         if store.damaged(held):
-            say(f"{held.path.name} is damaged: it is fetched anew")
+            console.say(f"{held.path.name} is damaged: it is fetched anew")
     missing = {deb for debs in every.values() for deb in debs if not _held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
-        say(f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB")
-        _bring(here, arch, Apt(fleet, machine, say), store)
+        console.say(
+            f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB"
+        )
+        _bring(here, arch, Apt(fleet, machine, console), store)
     return {
         name: tuple(held for deb in debs if (held := _held(store, deb)))
         for name, debs in every.items()

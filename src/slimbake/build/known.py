@@ -1,0 +1,107 @@
+"""What is known of images before they are built: by this machine's last bake, and by a registry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slimbake.build.on_registry import OnRegistry, on_registry
+from slimbake.build.released import for_platform, released_fingerprints
+from slimbake.build.site import Site
+from slimbake.fingerprint import fingerprints, of_services
+from slimbake.host.workspace import Workspace
+
+BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a registry has of a fleet, by the fingerprints that its images had before a build."""
+
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # target -> fingerprint
+    held: tuple[OnRegistry, ...] = ()  # need not be built
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Those that need not be built."""
+        return frozenset(image.target for image in self.held)
+
+
+def offered(
+    site: Site,
+    targets: tuple[str, ...],
+    registry: str,
+    *,
+    platform: str = "",
+    ask: bool = False,
+    provenance: bool = False,
+) -> Offer:
+    """Take the fingerprints of now; with `ask`, look which of these images a registry has for them.
+
+    `platform`: the only one that they are built for, "" = as planned; `provenance`: an image
+    without counts as missing. Doubts are said.
+    """
+    found = _registry_fingerprints(site, platform)
+    if not ask:
+        return Offer(found)
+    held = on_registry(
+        site.plan,
+        targets,
+        found,
+        registry,
+        site.console,
+        ca_bundle=site.around.ca_bundle,
+        provenance=provenance,
+    )
+    if names := [name for name in targets if name in {image.target for image in held}]:
+        site.console.say(f"on the registry: {', '.join(names)}")
+    return Offer(found, held)
+
+
+def unedited(site: Site, offer: Offer, platform: str = "") -> dict[str, str]:
+    """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""
+    after = _registry_fingerprints(site, platform) if offer.fingerprints else {}
+    return {name: value for name, value in offer.fingerprints.items() if after.get(name) == value}
+
+
+def _registry_fingerprints(site: Site, platform: str) -> dict[str, str]:
+    # An image is the same under whichever name it is pushed.
+    variables = {
+        name: value for name, value in os.environ.items() if name not in ("REGISTRY", "TAG")
+    }
+    try:
+        every = fingerprints(
+            site.plan, site.root, site.workspace, site.around.external_digests, variables
+        )
+    except OSError:  # something is being moved about just now
+        return {}
+    found = released_fingerprints(site.plan, every)
+    # Of an image for several platforms, the part for one is another image.
+    return {n: for_platform(value, platform) for n, value in found.items()} if platform else found
+
+
+def image_fingerprints(site: Site) -> dict[str, str]:
+    """Of each service that has one: of all that its image and its checks depend on here."""
+    try:
+        every = fingerprints(
+            site.plan, site.root, site.workspace, site.around.external_digests, os.environ
+        )
+        return of_services(site.plan, every)
+    except OSError:  # something is being moved about just now
+        return {}
+
+
+def last_images(workspace: Workspace) -> dict[str, str]:
+    """The id of each service's image as it was last built and checked here."""
+    return {name: image for name, (_, image) in baked(workspace).items()}
+
+
+def baked(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """Of each service that was built here, its fingerprint then, and its image's id."""
+
+    def parse(said: Any) -> dict[str, tuple[str, str]]:
+        return {str(name): (str(was), str(image)) for name, (was, image) in said.items()}
+
+    return workspace.read(BAKED, parse) or {}

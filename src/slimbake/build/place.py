@@ -1,0 +1,510 @@
+"""Where a release is made: on this machine's engine, or on builders that push from where they are.
+
+Either way the same checks hold before anything has a name that somebody uses, and the same is
+measured, attached and marked after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from slimbake import docker
+from slimbake.build.bake import BakeResult, bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.estimates import estimated
+from slimbake.build.known import BAKED, baked, image_fingerprints
+from slimbake.build.nodes import Images, run_shards
+from slimbake.build.site import Site, built_for
+from slimbake.build.split import Shard, split
+from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
+from slimbake.host.workspace import Workspace
+from slimbake.images import this_platform
+from slimbake.images.measured import known_layers
+from slimbake.plan.model import Target
+from slimbake.registry import Repository
+from slimbake.registry.documents import INDEXES, Document
+
+if TYPE_CHECKING:  # requests costs 0.1 s
+    from slimbake.registry.session import Host
+
+COSTS = (
+    "costs"  # in the workspace: seconds of each target, as it was last built from its first step
+)
+STAGED = "staged"
+"""The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
+bake overwrites it.
+"""
+ATTESTED = "attested"  # likewise, with provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeRequest:
+    """What is baked, where, and under which names it is released."""
+
+    targets: tuple[str, ...]  # services, or what they share
+    registry: str
+    tag: str = "latest"
+    push: bool = False
+    # what the registry has for the same inputs is not built, but gets the tag
+    missing: bool = False
+    provenance: bool = False  # BuildKit's own, in full, beside what is pushed
+    keep_going: bool = False  # leave out what fails, with all that stands on it
+    platform: str = ""  # the only one that is built for; "" = as planned
+    # a builder for each shard, of which two may be the same; () = one bake on the builder in use
+    nodes: tuple[str, ...] = ()
+    # target -> REPOSITORY@DIGEST: not built, but stood on
+    pushed: Mapping[str, str] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()  # overrides, as buildx takes them
+    no_cache: bool = False
+    frozen: bool = False  # stale locks and generated files are an error
+    install: bool = False  # a missing engine may be installed
+    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
+
+    @property
+    def partly(self) -> bool:
+        """Whether what holds is released although something else failed. Nodes do not wait for one
+        another.
+        """
+        return self.keep_going or bool(self.nodes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """On which node a target was built, in which shard."""
+
+    node: str  # the builder; "" = the one in use
+    shard: int
+    wave: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image that was built and checked, and has no name yet that anyone uses."""
+
+    name: str  # its target
+    image: str = ""  # what the engine calls it; "" = a shared one that the engine does not have
+    pushed: str = ""  # REPOSITORY@DIGEST, where a builder has pushed it
+    names: tuple[str, ...] = ()  # that the engine has for it
+    spot: Spot | None = None  # of several nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a place built."""
+
+    images: tuple[Built, ...] = ()
+    failures: tuple[SlimbakeError, ...] = ()
+    layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
+
+
+class Place(Protocol):
+    """Where a release is made."""
+
+    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+        """Build these targets and hold them to their checks, without moving a tag.
+
+        With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
+        """
+
+    def push(
+        self,
+        site: Site,
+        images: tuple[Built, ...],
+        names: Mapping[str, str],
+        request: BakeRequest,
+        host: Host,
+    ) -> dict[str, Document]:
+        """Have the registry know these images, which were checked, under their names; what it then
+        holds, by target.
+
+        Raises BuildError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OnEngine:
+    """Images come into this machine's engine, get their names there, and leave from there."""
+
+    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+        """What is unchanged since it was last built and checked here is taken as it is."""
+        layouts = known_layers(targets, site.workspace) if site.engine.two_outputs else None
+        options = BakeOptions(
+            sets=request.sets,
+            no_cache=request.no_cache,
+            keep_going=request.keep_going,
+            platform=request.platform,
+            load=site.engine.builder != "docker",
+            layouts=str(layouts or ""),
+        )
+        if request.no_cache or request.sets or request.platform or options.load:
+            result = bake(site, targets, options)
+            keep_costs(site.workspace, result.seconds)
+            images = in_engine(site, result.left, result)
+            return Made(images=images, failures=result.failures, layouts=layouts)
+        before = image_fingerprints(site)
+        same = _unchanged(site, targets, before)
+        rest = tuple(name for name in targets if name not in {image.name for image in same})
+        if same:
+            site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
+        if not rest:
+            return Made(images=same, layouts=layouts)
+        result = bake(site, rest, options)
+        keep_costs(site.workspace, result.seconds)
+        new = in_engine(site, result.left, result)
+        _keep(site, new, before)
+        images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
+        return Made(images=images, failures=result.failures, layouts=layouts)
+
+    def push(
+        self,
+        site: Site,
+        images: tuple[Built, ...],
+        names: Mapping[str, str],
+        request: BakeRequest,
+        host: Host,
+    ) -> dict[str, Document]:
+        if request.provenance:
+            _push_attested(site, images, names, request)
+        else:
+            for image in images:
+                _push(image.name, names[image.name])
+        return {image.name: _held(image, names[image.name], host) for image in images}
+
+
+@dataclass(frozen=True, slots=True)
+class OnBuilders:
+    """Builders push what they build, each from where it is; the services' images are then pulled by
+    their digests, for what has to run in them.
+    """
+
+    nodes: tuple[str, ...] = ()  # one for each shard; () = one bake on the builder in use
+
+    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+        if not self.nodes:
+            result = bake(site, targets, self._options(site, targets, request))
+            keep_costs(site.workspace, result.seconds)
+            images = tuple(_pushed(site, name, result, request) for name in result.left)
+            return Made(images=_pulled(site, images, request), failures=result.failures)
+        return self._in_shards(site, targets, request)
+
+    def push(
+        self,
+        site: Site,
+        images: tuple[Built, ...],
+        names: Mapping[str, str],
+        request: BakeRequest,
+        host: Host,
+    ) -> dict[str, Document]:
+        """Only tags move, in the registry itself."""
+        digests = {image.name: image.pushed.rpartition("@")[2] for image in images}
+        if request.provenance:
+            digests = self._attested(site, images, digests, request, host)
+        found = {}
+        for image in images:
+            at, _, tag = names[image.name].rpartition(":")
+            repository = Repository(at, at=host)
+            found[image.name] = _document(repository, image.name, digests[image.name])
+            repository.put(tag, found[image.name])
+        return found
+
+    def _options(
+        self, site: Site, targets: Iterable[str], request: BakeRequest, tag: str = STAGED
+    ) -> BakeOptions:
+        at = {name: site.plan.target(name) for name in targets}
+        names = {name: reference(each, request.registry, tag) for name, each in at.items()}
+        return BakeOptions(
+            sets=request.sets,
+            no_cache=request.no_cache,
+            keep_going=request.keep_going,
+            platform=request.platform,
+            push=True,
+            names=names,
+        )
+
+    def _in_shards(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+        plan = site.plan
+        shards = split(plan, targets, estimated(plan, costs(site.workspace)), len(self.nodes))
+
+        def run(shard: Shard, node: str, images: Images) -> tuple[Images, BakeResult]:
+            titled = replace(
+                site,
+                around=replace(site.around, pushed={**site.around.pushed, **images}),
+                console=site.console.under(f"shard {shard.number}"),
+            )
+            options = replace(self._options(site, shard.targets, request), builder=node)
+            result = bake(titled, shard.targets, options)
+            made = {name: _pushed(site, name, result, request).pushed for name in result.left}
+            return made, result
+
+        done, failures = run_shards(shards, self.nodes, run, docker.cancel_builds, site.console)
+        keep_costs(site.workspace, {k: v for each in done for k, v in each.result.seconds.items()})
+        order = [target.name for target in plan.targets]
+        images = tuple(
+            Built(
+                name=name,
+                pushed=pushed,
+                spot=Spot(node=each.node, shard=each.shard.number, wave=each.shard.wave),
+            )
+            for each in done
+            for name, pushed in each.images.items()
+        )
+        ordered = tuple(sorted(images, key=lambda image: order.index(image.name)))
+        errors = (*failures, *(error for each in done for error in each.result.failures))
+        return Made(images=_pulled(site, ordered, request), failures=errors)
+
+    def _attested(
+        self,
+        site: Site,
+        images: tuple[Built, ...],
+        digests: Mapping[str, str],
+        request: BakeRequest,
+        host: Host,
+    ) -> dict[str, str]:
+        """Push each image in an index with BuildKit's provenance, from the cache of the builder that
+        built it.
+        """
+        shared = {i.name: i.pushed for i in images if site.plan.target(i.name).shared}
+        found: dict[str, str] = {}
+        for node in dict.fromkeys(image.spot.node if image.spot else "" for image in images):
+            there = [i.name for i in images if (i.spot.node if i.spot else "") == node]
+            on = {name: pushed for name, pushed in shared.items() if name not in there}
+            # with their passwords they would stand in it, and what is cached needs none
+            around = replace(site.around, proxies=(), pushed={**site.around.pushed, **on})
+            options = replace(
+                self._options(site, there, request, ATTESTED),
+                provenance=True,
+                no_cache=False,
+                builder=node,
+            )
+            result = bake(replace(site, around=around), tuple(there), options, checks=False)
+            found |= {name: result.digests[name][0] for name in there}
+        for image in images:
+            repository = Repository(image.pushed.partition("@")[0], at=host)
+            attested = _document(repository, image.name, found[image.name])
+            checked = _document(repository, image.name, digests[image.name])
+            if not _manifests(checked) <= _manifests(attested):
+                raise BuildError(
+                    f"{image.name}: with provenance, buildx built another image than the one that"
+                    " was checked"
+                )
+        return found
+
+
+def costs(workspace: Workspace) -> dict[str, float]:
+    """Seconds by target, as they were last measured here."""
+
+    def parse(said: Any) -> dict[str, float]:
+        return {str(name): float(seconds) for name, seconds in said.items()}
+
+    return workspace.read(COSTS, parse) or {}
+
+
+def keep_costs(workspace: Workspace, seconds: Mapping[str, float]) -> None:
+    """Keep what was measured anew, beside what was known of others."""
+    if seconds:
+        workspace.write(COSTS, {**costs(workspace), **seconds})
+
+
+def reference(target: Target, registry: str, tag: str) -> str:
+    """The name under which a target's image is tagged and pushed."""
+    return f"{registry}/{target.repository}:{tag}{target.suffix}"
+
+
+def in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
+    """These images as the engine holds them. Raises BuildError and SetupError for one that is not
+    there.
+    """
+    if missing := [name for name in targets if not result.digests.get(name)]:
+        raise BuildError(
+            f"buildx names no image for {', '.join(missing)}",
+            "look whether `--set` or a template of your own changes the target's output",
+        )
+    held = docker.held(site.plan.project)
+    ids = {name: next((d for d in result.digests[name] if d in held), "") for name in targets}
+    if lost := [name for name, image in ids.items() if not image]:
+        raise SetupError(
+            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
+        )
+    return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
+
+
+def _unchanged(
+    site: Site, targets: tuple[str, ...], fingerprints: Mapping[str, str]
+) -> tuple[Built, ...]:
+    """The services whose last image still is what would be built."""
+    held, known = docker.held(site.plan.project), baked(site.workspace)
+    found = ((name, *known[name]) for name in targets if name in known)
+    return tuple(
+        Built(name=name, image=image, names=held[image])
+        for name, fingerprint, image in found
+        if image in held and fingerprint == fingerprints.get(name)
+    )
+
+
+def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:
+    """Record what was built and checked; not what was edited meanwhile, which may or may not be in
+    its image.
+    """
+    after, known = image_fingerprints(site), baked(site.workspace)
+    for image in images:
+        known.pop(image.name, None)
+        if (fingerprint := before.get(image.name)) and fingerprint == after.get(image.name):
+            known[image.name] = fingerprint, image.image
+    live = {service.service for service in site.plan.services}
+    site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
+
+
+def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:
+    if not result.digests.get(name):
+        raise BuildError(f"buildx names no image for {name}")
+    repository = f"{request.registry}/{site.plan.target(name).repository}"
+    return Built(name=name, pushed=f"{repository}@{result.digests[name][0]}")
+
+
+def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tuple[Built, ...]:
+    """The same, those of services brought into the engine: what a check, an SBOM or a measurement
+    needs is in the very image that the registry holds.
+    """
+    found = []
+    for image in images:
+        target = site.plan.target(image.name)
+        if target.kind == "service":
+            site.console.say(f"{image.name}: pulled for what has to run in it: {image.pushed}")
+            platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
+            for platform in sorted(platforms, key=lambda each: each != this_platform()):
+                docker.call("image", "pull", "--quiet", f"--platform={platform}", image.pushed)
+            known = docker.call("image", "inspect", "--format={{.Id}}", image.pushed).strip()
+            image = replace(image, image=known)
+        found.append(image)
+    return tuple(found)
+
+
+def _push(name: str, under: str) -> None:
+    """Push what was tagged. Raises BuildError with the registry's words."""
+    try:
+        docker.call("image", "push", "--quiet", under)
+    except SetupError as error:
+        raise BuildError(
+            f"{name} was built and checked, but {under} could not be pushed\n{error.hint}",
+            "once the registry answers, the same command goes on from here",
+        ) from None
+
+
+def _push_attested(
+    site: Site, images: tuple[Built, ...], names: Mapping[str, str], request: BakeRequest
+) -> None:
+    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`)
+    beside it.
+
+    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it
+    under their names. Raises BuildError, also where that build made anything but what was checked;
+    then nothing is pushed.
+    """
+    called = {
+        image.name: f"slimbake/{site.plan.project}/{image.name}:provenance" for image in images
+    }
+    # with their passwords they would stand in it, and what is cached needs none
+    around = replace(site.around, proxies=())
+    options = BakeOptions(
+        sets=request.sets, platform=request.platform, provenance=True, names=called
+    )
+    try:
+        bake(replace(site, around=around), tuple(called), options, checks=False)
+    except (BuildError, CheckError) as error:
+        raise BuildError(f"buildx makes no provenance\n{error.message}", error.hint) from None
+    try:
+        for image in images:
+            form = "--format={{json .RootFS}} {{json .Config}}"
+            both = docker.call("image", "inspect", form, image.image, called[image.name])
+            if len(set(both.splitlines())) != 1:
+                raise BuildError(
+                    f"{image.name}: with provenance, buildx built another image than the one that"
+                    " was checked"
+                )
+        for image in images:
+            docker.call("image", "tag", called[image.name], names[image.name])
+            try:
+                _push(image.name, names[image.name])
+            finally:
+                docker.call("image", "tag", image.image, names[image.name])
+    finally:
+        with contextlib.suppress(SetupError):
+            docker.call("image", "rm", *called.values())
+
+
+def _held(image: Built, name: str, host: Host) -> Document:
+    """What the registry has under the name of an image that the engine pushed. Raises BuildError
+    where that is another one.
+    """
+    at, _, tag = name.rpartition(":")
+    repository = Repository(at, at=host)
+    found = _document(repository, image.name, tag)
+    content = repository.read(found)
+    # Engines with the containerd store call an image by its manifest, those without by its
+    # configuration.
+    known = {
+        found.descriptor.digest,
+        *_manifests(found),
+        content.get("config", {}).get("digest"),
+    }
+    if image.image not in known:
+        raise BuildError(
+            f"{name} was pushed, and is another image by now: nothing was attached to it"
+        )
+    return found
+
+
+def _document(repository: Repository, name: str, what: str) -> Document:
+    found = repository.document(what)
+    if found is None:
+        raise BuildError(f"{name} was pushed, and the registry does not have {what}")
+    return found
+
+
+def _manifests(found: Document) -> frozenset[str]:
+    """The manifests of an index, without what attests to them; or the one that it is itself."""
+    if found.descriptor.media_type not in INDEXES:
+        return frozenset((found.descriptor.digest,))
+    return frozenset(
+        entry["digest"]
+        for entry in found.read()["manifests"]
+        if entry.get("platform", {}).get("os", "unknown") != "unknown"
+    )
+
+
+def place_of(site: Site, request: BakeRequest) -> Place:
+    """Where a request is carried out: on builders where several are named, or where the one in use
+    pushes from elsewhere.
+
+    Raises SetupError for what the place cannot do.
+    """
+    ours = site.engine.builder == "docker"
+    if request.nodes:
+        return OnBuilders(request.nodes)
+    if not ours and (hidden := _engine_only(site)):
+        raise SetupError(
+            f"the builder {os.environ.get('BUILDX_BUILDER') or 'in use'} does not see the images of"
+            f" this machine's engine: {', '.join(hidden)} {'is a' if len(hidden) == 1 else 'are'}"
+            f" stand-in{'' if len(hidden) == 1 else 's'} there",
+            "push them to a registry that the builder reaches, and name them under `externals:`",
+        )
+    if not ours and request.push:
+        return OnBuilders()
+    if request.provenance and not (ours and site.engine.store == "containerd"):
+        raise SetupError(
+            "provenance needs the engine's containerd image store, or a builder of its own"
+        )
+    return OnEngine()
+
+
+def _engine_only(site: Site) -> tuple[str, ...]:
+    """The stand-ins that are images of the engine."""
+    contexts = site.around.externals
+    return tuple(
+        name for name in site.around.standins if contexts[name].startswith("docker-image://")
+    )

@@ -1,0 +1,174 @@
+"""What precedes every build: an engine, locks and generated files up to date, and what this machine
+brings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from slimbake.build.command import Surroundings
+from slimbake.build.surroundings import find_links, surroundings
+from slimbake.console import Console
+from slimbake.docker import remove_dangling
+from slimbake.docker.engine import Engine, setup
+from slimbake.errors import SetupError, StaleFiles
+from slimbake.fleet import Fleet
+from slimbake.host.files import exclusively
+from slimbake.host.machine import Machine, machine
+from slimbake.host.workspace import Workspace
+from slimbake.lock import Locks, lock, locked_pins
+from slimbake.lock.wheelhouse import fetch
+from slimbake.lock.wheelhouse.debs import fetch_debs
+from slimbake.lock.wheelhouse.store import store
+from slimbake.plan.model import Plan, Target
+from slimbake.plan.relinked import relinked
+from slimbake.project import Project, reread
+from slimbake.render.generated import drift, generate, mend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How a project is prepared."""
+
+    targets: tuple[str, ...]  # that may be built, with their checks
+    frozen: bool = False  # stale locks and generated files are an error, as in CI
+    install: bool = False  # a missing engine may be installed
+    platform: str = ""  # the only one that is built for; "" = as planned
+    # target -> REPOSITORY@DIGEST: not built here, but stood on
+    pushed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A project that is held while it is built on this machine."""
+
+    project: Project  # with what the locks, fresh by now, say
+    engine: Engine
+    machine: Machine
+    around: Surroundings
+    console: Console
+
+    @property
+    def plan(self) -> Plan:
+        return self.project.plan
+
+    @property
+    def root(self) -> Path:
+        return self.project.root
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.project.workspace
+
+    def standing_on(self, pushed: Mapping[str, str]) -> Site:
+        """The site where these are stood on too, target -> REPOSITORY@DIGEST, and not built."""
+        around = replace(self.around, pushed={**self.around.pushed, **pushed})
+        return replace(self, around=around)
+
+    def stocked(self, names: Collection[str], packages: str = "") -> Site:
+        """The site with the wheels and Debian packages that these targets and their checks need.
+
+        `packages`: "wheelhouse" or "index", "" as the manifest has it. Raises SetupError.
+        """
+        plan, fleet, locks = self.plan, self.project.fleet, self.project.locks
+        targets = relinked(plan, self.around.pushed).needed(plan.with_checks(tuple(names)))
+        if (packages or fleet.manifest.packages) == "index":
+            links = find_links(targets, locked_pins(fleet, locks), self.machine)
+            return replace(self, around=replace(self.around, find_links=links))
+        wheels = _wheels(fleet, locks, targets, self)
+        debs = _debs(fleet, locks, targets, self)
+        return replace(self, around=replace(self.around, wheels=wheels, debs=debs))
+
+
+@contextlib.contextmanager
+def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
+    """Hold a project while it is built: what is built is staged under one name until it is checked.
+
+    Locks what was never locked, and brings generated files up to date. In the end, images that the
+    build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
+    """
+    engine = setup(wanted.install, console)
+    here = machine()
+    with exclusively(f"bake-{project.manifest.project}", console):
+        project = locked_anew(project, here, console, wanted.frozen)
+        project = generated_anew(project, console, wanted.frozen)
+        plan = project.plan
+        targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
+        platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
+        found = surroundings(plan, engine, here, console, wanted.install, platforms)
+        around = replace(found, pushed=wanted.pushed)
+        try:
+            yield Site(project=project, engine=engine, machine=here, around=around, console=console)
+        finally:
+            with contextlib.suppress(SetupError):  # an engine that ended has been reported
+                remove_dangling(plan.project)
+
+
+def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
+    """The platforms that these targets are built for, as the bake file's variable says where they
+    do not.
+    """
+    asked = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
+    return {
+        platform for target in targets for platform in target.platforms or asked or plan.platforms
+    }
+
+
+def _wheels(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
+    """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
+    kept = store()
+    layers = {target.name: target.lock for target in targets if target.lock}
+    only = set(layers.values())
+    held = fetch(fleet, locks, site.machine, kept, site.console, only=only).by_layer
+    return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
+
+
+def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
+    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
+    of its lock.
+    """
+    kept = store()
+    layers = {target.name: target.system_lock for target in targets if target.system_lock}
+    only = set(layers.values())
+    held = fetch_debs(fleet, locks, site.machine, kept, site.console, only=only)
+    return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
+
+
+def locked_anew(project: Project, here: Machine, console: Console, frozen: bool = False) -> Project:
+    """The project with what was never locked locked.
+
+    Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
+    `frozen` is set.
+    """
+    old = project.stale_locks
+    if faults := [each for each in old if frozen or not each.new]:
+        names = ", ".join(map(str, faults))
+        raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
+    if not old:
+        return project
+    lock(project.asked, here, console)
+    return reread(project)
+
+
+def generated_anew(project: Project, console: Console, frozen: bool = False) -> Project:
+    """The project, with generated files brought up to date. Raises StaleFiles where `frozen` is set
+    and they, or evidence, are stale.
+    """
+    dropped = project.evidence.dropped
+    if dropped and frozen:
+        words = "\n".join(f"  {each}" for each in dropped)
+        raise StaleFiles(f"evidence is stale\n{words}", "`slimbake prove --stale` renews it")
+    for each in dropped:
+        console.say(f"not carried, its evidence is stale: {each}")
+    found = drift(generate(project.plan, project.root), project.root)
+    if found and frozen:
+        names = ", ".join((*(file.path for file in found.write), *found.remove))
+        raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
+    if found:
+        mend(found, project.root)
+        console.say(f"generated {len(found.write)} files")
+    return project
