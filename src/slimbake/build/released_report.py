@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from slimbake.build.release import Released
-from slimbake.console import tables
+from slimbake.console.tables import text_table
+from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
 
 _HELD = "on the registry"
 
@@ -15,20 +16,20 @@ def text(released: Released) -> str:
     """A row for each image, also for what was not built, and so not measured; of several nodes
     where each was built.
     """
-    rows = tables.size_rows(released.measurement)
-    columns = len(tables.HEADINGS)
+    rows = size_rows(released.measurement)
+    columns = len(SIZE_HEADINGS)
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
         rows.append((*row, *("" for _ in range(columns - len(row)))))
-    parts = [tables.text_table(tables.HEADINGS, rows)]
+    parts = [text_table(SIZE_HEADINGS, rows)]
     if released.measurement.images:
-        parts.append(tables.summary(released.measurement))
+        parts.append(size_summary(released.measurement))
     if released.spots:
         places = [
             (name, str(spot.wave), str(spot.shard), spot.node, released.names[name])
             for name, spot in released.spots.items()
         ]
-        parts.append(tables.text_table(("target", "wave", "shard", "node", "image"), places))
+        parts.append(text_table(("target", "wave", "shard", "node", "image"), places))
     return "\n".join(parts)
 
 

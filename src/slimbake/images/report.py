@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slimbake.console.tables import (
-    HEADINGS,
     UNMEASURED,
     markdown,
     megabytes,
     readable,
-    size_rows,
-    summary,
     text_table,
 )
 from slimbake.images import views
 from slimbake.images.change import COUNTED, Change, Changes
 from slimbake.images.detail import Survey
 from slimbake.images.findings import Distance, Duplicate, Findings, findings
+from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
 from slimbake.images.views import Row
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
@@ -35,7 +33,7 @@ def text(survey: Survey, by: str, changes: Changes | None, as_markdown: bool) ->
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
     words = 2 if by == "image" else 3
     blocks = [_laid_out(table(survey, by), words, as_markdown)]
-    lines = [summary(survey.measurement), *finding_lines(findings(survey))]
+    lines = [size_summary(survey.measurement), *finding_lines(findings(survey))]
     blocks.append("\n".join(f"- {line.strip()}" if as_markdown else line for line in lines))
     if changes:
         blocks += [_laid_out(change_table(changes), 2, as_markdown), change_summary(changes)]
@@ -54,9 +52,9 @@ def table(survey: Survey, by: str) -> Table:
     if by == "image":
         rows = size_rows(survey.measurement)
         if not measured:
-            return HEADINGS, rows
+            return SIZE_HEADINGS, rows
         more = [views.compressed(survey, image) for image in survey.measurement.images]
-        return (*HEADINGS, "gzip", "zstd"), [
+        return (*SIZE_HEADINGS, "gzip", "zstd"), [
             (*row, megabytes(gzip), megabytes(zstd))
             for row, (gzip, zstd) in zip(rows, more, strict=True)
         ]

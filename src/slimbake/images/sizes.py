@@ -9,6 +9,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slimbake.console.tables import megabytes
+
+SIZE_HEADINGS = (
+    "image",
+    "digest",
+    "uncompressed",
+    "compressed",
+    "shared with others",
+    "own",
+    "own on a registry",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -112,3 +124,34 @@ def total(values: Iterable[int | None]) -> int | None:
     """The sum; None if any value is unmeasured."""
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)
+
+
+def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
+    """A row per image; shared and own bytes are uncompressed, by chain; those on a registry
+    compressed, by blob.
+    """
+    rows: list[tuple[str, ...]] = []
+    for image in measurement.images:
+        shared = sum(layer.uncompressed for layer in measurement.shared(image))
+        rows.append(
+            (
+                image.name,
+                image.digest.removeprefix("sha256:")[:12],
+                megabytes(image.uncompressed),
+                megabytes(image.compressed),
+                megabytes(shared),
+                megabytes(image.uncompressed - shared),
+                megabytes(measurement.own_on_registry(image)),
+            )
+        )
+    return rows
+
+
+def size_summary(measurement: Measurement) -> str:
+    """What the images are together, each layer once."""
+    alone = sum(image.uncompressed for image in measurement.images)
+    pushed = total(image.compressed for image in measurement.images)
+    return (
+        f"together: {megabytes(measurement.host)} on a host (each alone: {megabytes(alone)}), "
+        f"{megabytes(measurement.registry)} on a registry (each alone: {megabytes(pushed)})"
+    )
