@@ -1,0 +1,212 @@
+"""Another builder, in a machine of its own: BuildKit of a second engine, reached through a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tests.engine.conftest import Ended, Toy, call, docker, fleet
+from tests.engine.engines import Own, own_engine, sees_loopback
+from tests.engine.toys import BROKEN, SMOKE, entry, held
+
+from slimbake.config import manifest
+from slimbake.console import QUIET
+from slimbake.docker.engine import setup
+from slimbake.externals.resolve import resolve
+from slimbake.fleet import resolve as resolve_fleet
+from slimbake.host.machine import machine
+from slimbake.registry import Repository
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True)
+class Afar:
+    """A toy fleet, and a builder of buildx's `remote` driver that knows nothing of this engine."""
+
+    toy: Toy
+    to: str  # where images are pushed
+    builder: str
+
+    def bake(self, *words: str, builder: bool = True) -> Ended:
+        there = ("--builder", self.builder) if builder else ()
+        return self.toy.slimbake("bake", "--push", "--registry", self.to, *there, *words)
+
+    def repository(self, service: str) -> Repository:
+        return Repository(f"{self.to}/{service}")
+
+    def digest(self, service: str, tag: str = "latest") -> str:
+        return self.repository(service).digest(tag) or ""
+
+
+@contextlib.contextmanager
+def dialled(own: Own, folder: Path) -> Iterator[Path]:
+    """A socket at which the BuildKit of an engine answers, as one on another machine would."""
+    path = folder / "buildkit.sock"
+    words = ("docker", "--host", own.host, "buildx", "dial-stdio", "--builder", "default")
+    environment = {k: v for k, v in os.environ.items() if k != "BUILDX_BUILDER"}
+    with socket.socket(socket.AF_UNIX) as door, contextlib.ExitStack() as undo:
+        door.bind(str(path))
+        door.listen(64)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # the door is closed in the end
+                while True:
+                    near, _ = door.accept()
+                    with near:
+                        process = subprocess.Popen(
+                            words,
+                            stdin=near,
+                            stdout=near,
+                            stderr=subprocess.DEVNULL,
+                            env={**environment, "DOCKER_HOST": own.host},
+                        )
+                    undo.callback(process.terminate)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield path
+        door.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def afar(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afar]:
+    with contextlib.ExitStack() as undo:
+        toy = undo.enter_context(fleet(tmp_path_factory.mktemp("afar")))
+        to = f"{registry}/{toy.project}"
+        services = entry("one", "    port: 8000\n    budget: {rss: 500MB}\n") + entry("two")
+        python = _pushed_python(toy, to)
+        toy.write(
+            f'externals: {{python: {{image: "{python}"}}}}\nservices:\n{services}', _files(toy)
+        )
+        engine = undo.enter_context(own_engine())
+        undo.enter_context(sees_loopback(engine, int(registry.rpartition(":")[2])))
+        folder = tmp_path_factory.mktemp("builder")
+        path = undo.enter_context(dialled(engine, folder))
+        name = f"afar-{secrets.token_hex(3)}"
+        docker("buildx", "create", "--name", name, "--driver", "remote", f"unix://{path}")
+        undo.callback(call, "docker", "buildx", "rm", name)
+        yield Afar(toy, to, name)
+
+
+def _pushed_python(toy: Toy, to: str) -> str:
+    """What stands in for Python here, as an image of a registry that both engines reach."""
+    toy.write("services: {}\n")
+    fleet = resolve_fleet(manifest(toy.root / "services.yaml"))
+    python = (fleet.external("python"),)
+    found = resolve(python, fleet.python, setup(False, QUIET), machine(), QUIET, install=True)
+    name = f"{to}/python:3.11"
+    docker("tag", found["python"].context.removeprefix("docker-image://"), name)
+    docker("push", "--quiet", name)
+    docker("image", "rm", name)
+    return name
+
+
+def _files(toy: Toy) -> dict[str, str]:
+    listens = (
+        "import socket\nif __name__ == '__main__':\n    door = socket.create_server(('', 8000))\n"
+        f"    while True:\n        door.accept()\n# {toy.project}\n"
+    )
+    return {
+        "one/app.py": listens,
+        "two/app.py": f"print('two')  # {toy.project}\n",
+        "one/smoke.py": SMOKE,
+        "two/smoke.py": SMOKE,
+    }
+
+
+def _document(afar: Afar, service: str) -> dict[str, Any]:
+    found = afar.repository(service).manifest("latest")
+    assert found
+    return found[1]
+
+
+def test_a_remote_builder_pushes_what_the_engine_s_own_would(afar: Afar) -> None:
+    done = afar.bake("--json")
+    assert done.code == 0, done.stderr
+    pushed = {name: afar.digest(name) for name in ("one", "two")}
+    assert all(pushed.values())
+    kinds = {layer["mediaType"] for layer in _document(afar, "one")["layers"]}
+    assert kinds == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    measured = done.json()["images"]
+    assert {name: measured[name]["digest"] for name in pushed} == pushed
+    for name in pushed:
+        kinds = {each["artifactType"] for each in afar.repository(name).referrers(pushed[name])}
+        assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.slimbake.fingerprint"}
+        assert held(f"{afar.to}/{name}:latest") == pushed[name], "for `slimbake up`"
+    again = afar.bake("--missing")
+    assert (again.code, "on the registry: one, two" in again.stderr) == (0, True), again.stderr
+
+    own = afar.bake("--tag", "own", "--json", builder=False)
+    assert own.code == 0, own.stderr
+    assert {name: afar.digest(name, "own") for name in pushed} == pushed, "from every builder"
+
+
+def test_a_budget_holds_wherever_it_is_built(afar: Afar) -> None:
+    """Its start is measured in the image that the builder has pushed; the tag does not move."""
+    text = (afar.toy.root / "services.yaml").read_text()
+    assert afar.bake().code == 0
+    before = afar.digest("one")
+    try:
+        afar.toy.file("services.yaml", text.replace("rss: 500MB", "rss: 1MB"))
+        afar.toy.file("one/app.py", _files(afar.toy)["one/app.py"] + "# edited\n")
+        done = afar.bake()
+        assert (done.code, "one: RSS" in done.stderr) == (6, True), done.stderr
+        assert afar.digest("one") == before
+    finally:
+        afar.toy.write(text.partition("\n")[2].partition("\n")[2], _files(afar.toy))
+
+
+def test_no_tag_moves_where_a_smoke_fails_afar(afar: Afar) -> None:
+    assert afar.bake().code == 0
+    before = afar.digest("two")
+    afar.toy.file("two/app.py", f"print('edited')  # {afar.toy.project}\n")
+    afar.toy.file("two/smoke.py", BROKEN)
+    done = afar.bake()
+    assert (done.code, "the smoke of two does not hold" in done.stderr) == (6, True), done.stderr
+    assert afar.digest("two") == before
+    for name, content in _files(afar.toy).items():
+        afar.toy.file(name, content)
+
+
+def test_provenance_from_afar_is_of_the_image_that_was_checked(afar: Afar) -> None:
+    done = afar.bake("--provenance", "max", "--tag", "attested")
+    assert done.code == 0, done.stderr
+    assert afar.bake().code == 0
+    index = afar.repository("one").manifest("attested")
+    assert index
+    entries = index[1]["manifests"]
+    assert afar.digest("one") in {each["digest"] for each in entries}
+    kinds = [each.get("annotations", {}).get("vnd.docker.reference.type") for each in entries]
+    assert "attestation-manifest" in kinds
+    requests.get(f"http://{afar.to.partition('/')[0]}/v2/", timeout=10).raise_for_status()
+
+
+def test_shards_keep_budgets_and_have_sboms(afar: Afar) -> None:
+    done = afar.bake("--shards", "2", "--tag", "sharded", "--json")
+    assert done.code == 0, done.stderr
+    assert afar.bake().code == 0
+    for name in ("one", "two"):
+        assert afar.digest(name, "sharded") == afar.digest(name)
+        found = {
+            each["artifactType"]
+            for each in afar.repository(name).referrers(afar.digest(name, "sharded"))
+        }
+        assert "application/vnd.cyclonedx+json" in found
+
+
+def test_a_builder_that_cannot_see_stand_ins_is_refused(afar: Afar, toy: Toy) -> None:
+    toy.write("services:\n" + entry("two"), {"two/app.py": "", "two/smoke.py": SMOKE})
+    done = toy.slimbake("bake", "--builder", afar.builder)
+    words = "does not see the images of this machine's engine"
+    assert (done.code, words in done.stderr) == (7, True), done.stderr
