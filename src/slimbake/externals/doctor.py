@@ -9,9 +9,10 @@ from typing import Literal
 
 from slimbake.config.model import External
 from slimbake.docker.engine import Absent, Engine, advice, dotted, find
-from slimbake.externals.resolve import STANDINS, look, uv_version
+from slimbake.externals.resolve import STANDINS, look
 from slimbake.host.machine import Machine, machine
 from slimbake.host.pip import without_credentials
+from slimbake.host.uv import uv_version
 
 State = Literal["ok", "warn", "fail"]
 

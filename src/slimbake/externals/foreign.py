@@ -1,24 +1,17 @@
-"""Stand-ins for platforms that are not this machine's: what emulates them, uv's program, several as
-one image.
-"""
+"""Stand-ins for platforms that are not this machine's: what emulates them, several as one image."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
 from slimbake.host import process
-from slimbake.host.machine import Machine
+from slimbake.host.wheels import MACHINES
 from slimbake.images import this_platform
-from slimbake.inside.fetch import FetchError, download, opener
-from slimbake.lock.model import Family, Layer
-from slimbake.lock.platforms import MACHINES
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _DOCKERFILE = "FROM standin-${TARGETARCH}\n"
@@ -51,39 +44,6 @@ def _emulated(kernel: str) -> bool:
         and re.search(r"^flags:.*F", text, re.MULTILINE)
         for text in found
     )
-
-
-def uv_program(version: str, platform: str, here: Machine, target: Path) -> None:
-    """Put uv's program for another platform at `target`: out of its wheel, as the index has it,
-    verified by hash.
-
-    Raises SetupError.
-    """
-    from slimbake.lock.uv import Uv
-
-    wanted = Family((Layer("uv", "", (f"uv=={version}",), (), platforms=(platform,)),), "")
-    with tempfile.TemporaryDirectory(prefix="slimbake-uv-") as name:
-        folder = Path(name)
-        found = Uv(wanted, folder, "3.11", platform, here, folder).locate([("uv", version)], "uv")[
-            "uv"
-        ][0]
-        wheel = folder / found.wheel.file
-        packages = here.packages
-        try:
-            open_ = opener((*packages.extra_index_urls, packages.index_url), here.ca_bundle)
-            download(found.url, wheel, found.wheel.sha256, open_)
-        except FetchError as error:
-            raise SetupError(
-                f"a stand-in of uv for {platform}: {error}", "`slimbake doctor` shows the indexes"
-            ) from None
-        program = f"uv-{version}.data/scripts/uv"
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(program) as packed,
-            target.open("wb") as file,
-        ):
-            shutil.copyfileobj(packed, file)
-    target.chmod(0o755)
 
 
 def together(name: str, contexts: Mapping[str, str]) -> str:

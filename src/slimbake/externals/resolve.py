@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-
-from uv import find_uv_bin
 
 from slimbake.config.model import External
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import together, uv_program
+from slimbake.externals.foreign import together
 from slimbake.externals.standin import LABEL, python_standin, root_digest
 from slimbake.externals.tools import digest as tools_digest
 from slimbake.externals.tools import tools_standin
+from slimbake.externals.uv import uv_standin
 from slimbake.host import process
-from slimbake.host.files import state_folder
-from slimbake.host.machine import Machine, machine
+from slimbake.host.machine import Machine
+from slimbake.host.uv import uv_version
 from slimbake.images import this_platform
 
 Say = Callable[[str], None]
@@ -205,35 +200,3 @@ def _replaced(external: External, context: str, digest: str) -> Resolved:
     return Resolved(
         name=external.name, image=external.image, context=context, standin=True, digest=digest
     )
-
-
-def uv_version() -> str:
-    """The version of the uv that slimbake depends on, and so has."""
-    return importlib.metadata.version("uv")
-
-
-def uv_standin(platform: str = "", here: Machine | None = None) -> Path:
-    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each
-    version and platform.
-
-    `platform`: another than this machine's, for which the index is asked. Raises SetupError.
-    """
-    folder = state_folder() / "-".join(
-        filter(None, (f"uv-{uv_version()}", platform.replace("/", "-")))
-    )
-    if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
-            made = Path(name) / "made"
-            made.mkdir()
-            if platform:
-                uv_program(uv_version(), platform, here or machine(), made / "uv")
-            else:
-                shutil.copy(find_uv_bin(), made / "uv")
-                (made / "uv").chmod(0o755)
-            try:
-                made.rename(folder)
-            except OSError:
-                # Another slimbake was faster; what it made is the same.
-                if not folder.is_dir():
-                    raise
-    return folder

@@ -19,6 +19,7 @@ from slimbake.fleet.platforms import (
     of_weights,
 )
 from slimbake.fleet.sources import local_packages, weights_sources
+from slimbake.host.wheels import Wheel
 
 FORMAT = 2  # of lock files: another one makes every lock stale
 
@@ -70,16 +71,6 @@ class Family:
             chain.append(by_name[name])
             name = by_name[name].parent
         return tuple(reversed(chain))
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Wheel:
-    """One file of a package: for one platform, or for all."""
-
-    file: str
-    bytes: int | None  # None where the index does not say
-    # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from slimbake.host.machine import Machine
-from slimbake.lock.answers import Located
+from slimbake.host.uv import NoSolution
+from slimbake.host.wheels import Located, Wheel, marker
 from slimbake.lock.conflict import explained
 from slimbake.lock.explain import refuse_cuda, refuse_torch
-from slimbake.lock.model import Family, Layer, Pin, Wheel, merged
-from slimbake.lock.platforms import marker
-from slimbake.lock.uv import NoSolution, Uv, exact
+from slimbake.lock.model import Family, Layer, Pin, merged
+from slimbake.lock.uv import Uv, exact
 
 
 def resolve(

@@ -17,7 +17,8 @@ from slimbake.build.command import Options, Surroundings, arguments
 from slimbake.build.surroundings import _uv_settings as uv_settings
 from slimbake.build.surroundings import find_links
 from slimbake.host.pip import Packages
-from slimbake.lock.model import Pin, Wheel
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Pin
 from slimbake.plan import plan
 
 

@@ -13,7 +13,7 @@ from slimbake.config.model import External
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
-from slimbake.externals.resolve import Externals, look, resolve, uv_standin
+from slimbake.externals.resolve import Externals, look, resolve
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -124,19 +124,6 @@ def test_a_builder_that_sees_no_images_of_the_engine_gets_no_standin_of_python(
 def test_an_answer_that_is_no_manifest_counts_as_none(processes: Processes) -> None:
     processes.answer("docker buildx imagetools inspect", "<html>")
     assert look([UV], ENGINE) == (None,)
-
-
-def test_uv_is_copied_once_and_a_copy_that_failed_leaves_nothing(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(externals, "find_uv_bin", lambda: str(tmp_path / "missing"))
-    with pytest.raises(FileNotFoundError):
-        uv_standin()
-    assert list((tmp_path / "state/slimbake").iterdir()) == []
-    (tmp_path / "uv").write_text("binary")
-    monkeypatch.setattr(externals, "find_uv_bin", lambda: str(tmp_path / "uv"))
-    assert uv_standin() == uv_standin()
-    assert (uv_standin() / "uv").read_text() == "binary"
 
 
 def test_several_platforms_get_a_standin_each_as_one_image(

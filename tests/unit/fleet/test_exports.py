@@ -29,9 +29,10 @@ from slimbake.evidence import questions
 from slimbake.fingerprint import fingerprints
 from slimbake.fleet.exports import RUNS, exporting
 from slimbake.fleet.variants import expanded
+from slimbake.host.wheels import Wheel
 from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
-from slimbake.lock.model import Pin, Wheel, families
+from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 from slimbake.plan.exports import PROGRAMS
 from slimbake.plan.layers import layers

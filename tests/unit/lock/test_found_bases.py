@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.config.model import Weights
+from slimbake.host.wheels import Wheel
 from slimbake.layering.bases import Bases, PlannedBase, Stand, laid
 from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
-from slimbake.lock.model import Pin, Wheel, families
+from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 
 MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")

@@ -6,7 +6,8 @@ import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
 from slimbake.config.model import Base, Manifest, Weights
-from slimbake.lock.model import Family, Pin, Wheel, families, inputs, merged
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Family, Pin, families, inputs, merged
 
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
