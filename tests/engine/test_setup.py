@@ -24,6 +24,7 @@ from slimbake.externals.doctor import doctor
 from slimbake.externals.resolve import resolve
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
+from slimbake.host.systemd import systemd_runs
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
@@ -107,7 +108,7 @@ assert stop_engine(said.append) is False
 def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(
     tmp_path: Path,
 ) -> None:
-    if dockerd.systemd_runs():
+    if systemd_runs():
         pytest.skip("systemd starts engines here")
     # A view of this machine with no engine running: processes, network, /run and Docker's data of
     # its own.

@@ -7,9 +7,9 @@ from typing import Any
 
 from slimbake.config.model import External
 from slimbake.docker.engine import Engine
+from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
 from slimbake.host.pip import Packages
-from slimbake.host.sources import AptSource
 
 MIRROR = AptSource(
     uris=("http://mirror.example/debian",),

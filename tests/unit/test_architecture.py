@@ -165,11 +165,7 @@ PROGRAMS = {
 """Which package starts which programs, by the first word of a command."""
 
 FOREIGN_PROGRAMS = {
-    ("docker", "systemctl"),
-    ("docker", "journalctl"),
     ("externals", "docker"),
-    ("externals", "apt-config"),
-    ("build", "git"),
     ("inside", "apt-get"),
 }
 """Commands that are put together outside of their package and are still to go."""

@@ -17,8 +17,8 @@ from slimbake.build.command import Options, Surroundings
 from slimbake.build.prepare import Say, built_for
 from slimbake.build.sbom import MEDIA_TYPE, file_name, sbom
 from slimbake.build.statement import mark
-from slimbake.errors import BuildError, SetupError
-from slimbake.host import process
+from slimbake.errors import BuildError
+from slimbake.host.git import revision
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
 from slimbake.registry import Repository
@@ -136,9 +136,6 @@ def _annotations(root: Path) -> dict[str, str]:
     """What varies from build to build: the commit, where there is one, and the time."""
     now = datetime.datetime.now(datetime.UTC)
     found = {"org.opencontainers.image.created": now.isoformat(timespec="seconds")}
-    with contextlib.suppress(SetupError):  # no Git
-        words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-        commit = process.run(["git", "-C", root, *words])
-        if commit.ok:
-            found["org.opencontainers.image.revision"] = commit.stdout.strip()
+    if commit := revision(root):
+        found["org.opencontainers.image.revision"] = commit
     return found

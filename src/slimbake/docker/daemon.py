@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.errors import SetupError
-from slimbake.host import process
+from slimbake.host import process, systemd
 from slimbake.host.apt import system_path
 from slimbake.host.files import state_folder, write_atomically
 
@@ -32,11 +32,6 @@ class Started:
     pid: int
     ticks: int
     """Clock ticks between boot and its start: field 22 of /proc/PID/stat."""
-
-
-def systemd_runs() -> bool:
-    """Whether systemd is the service manager here; the test of sd_booted(3)."""
-    return Path("/run/systemd/system").is_dir()
 
 
 def configured(existing: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,14 +58,11 @@ def start_service(answers: Callable[[], bool], say: Say) -> None:
     Raises SetupError with the log's last lines when it does not answer.
     """
     say("starting the Docker service")
-    done = process.run(["systemctl", "start", "docker"], timeout=90)
+    done = systemd.start_service("docker")
     if done.ok and _wait(answers, lambda: True):
         return
-    log = process.run(
-        ["journalctl", "-u", "docker", "-n", "8", "--no-pager", "-o", "cat"], timeout=20
-    )
     raise SetupError(
-        f"the Docker service does not start:\n{log.last_lines() or done.last_lines()}",
+        f"the Docker service does not start:\n{systemd.service_log('docker') or done.last_lines()}",
         "see journalctl -u docker",
     )
 

@@ -17,6 +17,7 @@ from slimbake.host import apt as aptget
 from slimbake.host import process
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
+from slimbake.host.systemd import systemd_runs
 
 Say = Callable[[str], None]
 Version = tuple[int, int, int]
@@ -102,7 +103,7 @@ def setup(install: bool, say: Say) -> Engine:
             _install(found, here, say)
             found = find()
         if isinstance(found, Absent) and found.what == "daemon" and _may_start(here):
-            starter = dockerd.start_service if dockerd.systemd_runs() else dockerd.start
+            starter = dockerd.start_service if systemd_runs() else dockerd.start
             starter(_answers, say)
             found = find()
     if isinstance(found, Absent):
@@ -218,7 +219,7 @@ def _install(found: Absent, here: Machine, say: Say) -> None:
     )
     if found.what != "client":
         wanted = tuple(name for name in wanted if "buildx" in name)
-    elif dockerd.systemd_runs():
+    elif systemd_runs():
         dockerd.configure_system()
     aptget.install(wanted, say)
 

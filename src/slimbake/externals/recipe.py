@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from slimbake.errors import SetupError
+from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
-from slimbake.host.sources import AptSource
 
 ROOT = "trixie"
 _PYTHONS: Mapping[str, tuple[str, ...]] = {"3.11": ("bookworm",), "3.13": ()}

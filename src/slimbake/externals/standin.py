@@ -44,7 +44,7 @@ def python_standin(
     machine without a mirror of Debian or without an emulator, and when mmdebstrap or the engine
     fails.
     """
-    options = process.run(["apt-config", "dump", "Acquire"]).stdout if here.apt_sources else ""
+    options = aptget.options("Acquire") if here.apt_sources else ""
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
     if _label(wanted.reference) == wanted.digest:
         return wanted.reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ class Snapshot:
 
     root: Path  # what corresponds to the folder that was asked for
     submodules: dict[str, str]  # folder below it -> commit, of those whose files are not to be had
+
+
+def revision(folder: Path) -> str:
+    """The commit that a folder's files are of, with `-dirty` where they differ from it; "" without Git
+    or a repository.
+    """
+    words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    with contextlib.suppress(SetupError):  # no Git
+        found = process.run(["git", "-C", folder, *words])
+        return found.stdout.strip() if found.ok else ""
+    return ""
 
 
 class Repository:

@@ -5,19 +5,17 @@ apt.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slimbake.host import apt
 from slimbake.host.pip import Packages, packages, pip_config_paths, pip_settings
-from slimbake.host.sources import AptSource, parse_deb822, parse_list
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_APT_NAME = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ class Machine:
     """
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
     """Names in upper case; values may hold credentials."""
-    apt_sources: tuple[AptSource, ...]
+    apt_sources: tuple[apt.AptSource, ...]
     disk_free: int
     """Bytes, where Docker keeps its data by default."""
 
@@ -64,7 +62,7 @@ def read_machine(
         packages=packages(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
-        apt_sources=_apt_sources(top / "etc/apt"),
+        apt_sources=apt.sources(top / "etc/apt"),
         disk_free=_disk_free(top / "var/lib/docker"),
     )
 
@@ -87,20 +85,6 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | Non
     named = [*(environ.get(variable, "") for variable in _CERTIFICATES), pip.get("cert", "")]
     files = (Path(name).expanduser().absolute() for name in named if name)
     return next((file for file in files if file.is_file() and os.access(file, os.R_OK)), None)
-
-
-def _apt_sources(folder: Path) -> tuple[AptSource, ...]:
-    parts = sorted(_listed(folder / "sources.list.d"), key=lambda path: path.name)
-    files = [folder / "sources.list", *(path for path in parts if _APT_NAME.fullmatch(path.name))]
-    return tuple(
-        source
-        for file in files
-        for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
-    )
-
-
-def _listed(folder: Path) -> Iterable[Path]:
-    return folder.iterdir() if folder.is_dir() else ()
 
 
 def _under(top: Path, path: Path) -> Path:

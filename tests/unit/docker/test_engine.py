@@ -18,7 +18,6 @@ from slimbake.docker.daemon import Started, configured
 from slimbake.docker.engine import Absent, Engine, advice, describe, packages_for, setup
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.apt import parse_policy, system_path
 
 CONTAINERD = {
     "ServerVersion": "26.1.5",
@@ -116,15 +115,6 @@ def test_where_apt_has_no_buildx_as_on_debian_12_the_way_out_is_said() -> None:
     assert "https://docs.docker.com/engine/install/" in caught.value.hint
 
 
-def test_a_package_without_a_candidate_is_not_available() -> None:
-    text = "docker.io:\n  Installed: (none)\n  Candidate: 26.1.5\ndocker-ce:\n  Candidate: (none)\n"
-    assert parse_policy(text) == {"docker.io"}
-
-
-def test_the_systems_programs_are_found_where_su_left_them_out() -> None:
-    assert system_path({"PATH": "/usr/bin:/sbin"}) == "/usr/bin:/sbin:/usr/sbin"
-
-
 @pytest.mark.parametrize(
     ("what", "here", "words"),
     [
@@ -175,7 +165,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(engine, "machine", debian)
-    monkeypatch.setattr(dockerd, "systemd_runs", lambda: False)
+    monkeypatch.setattr(engine, "systemd_runs", lambda: False)
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
     programs(monkeypatch, installed=True)
     processes = faked(monkeypatch)
@@ -202,7 +192,7 @@ def test_on_a_bare_machine_the_engine_is_installed_and_started(bare: Machine) ->
 def test_under_systemd_the_store_is_configured_before_and_the_service_started(
     bare: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dockerd, "systemd_runs", lambda: True)
+    monkeypatch.setattr(engine, "systemd_runs", lambda: True)
     bare.infos = [None, None, NO_DAEMON, CONTAINERD]
     setup(True, print)
     assert bare.did == ["configure", "start service"]

@@ -16,7 +16,7 @@ from slimbake.errors import SetupError
 from slimbake.externals import standin
 from slimbake.externals.recipe import fetch_options, overlay_tar, recipe
 from slimbake.externals.standin import python_standin
-from slimbake.host.sources import AptSource, parse_deb822
+from slimbake.host.apt import AptSource, parse_deb822
 
 REFERENCE = "slimbake-standin/python:3.11-trixie"
 DUMP = """\
