@@ -95,8 +95,6 @@ PURE = (
     "registry.address",
     "registry.documents",
     "registry.errors",
-    "registry.patience",
-    "registry.loopback",
     "fingerprint.model",
     "fingerprint.ignore",
     "fingerprint.dockerfile",

@@ -21,7 +21,7 @@ from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 from slimbake.images.measured import known_layers, measure
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
-from slimbake.registry.loopback import is_loopback
+from slimbake.registry.address import is_loopback
 
 # Beside the manifest, ignored by Git: what images weigh, what they were built from, and how long
 # that took.

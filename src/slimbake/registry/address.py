@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
-
-from slimbake.registry.loopback import is_loopback
 
 # Docker's own names
 _HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
@@ -53,3 +52,15 @@ def _first(name: str) -> str:
     first, slash, _ = name.partition("/")
     is_host = first == "localhost" or "." in first or ":" in first or first != first.lower()
     return first if slash and is_host else ""
+
+
+def is_loopback(registry: str) -> bool:
+    """Whether the host of `HOST[:PORT][/PATH]` is this machine; as Docker does, such a one is asked
+    without TLS.
+    """
+    at = registry.partition("/")[0]
+    at = at[1:].partition("]")[0] if at.startswith("[") else at.partition(":")[0]
+    try:
+        return ipaddress.ip_address(at).is_loopback
+    except ValueError:
+        return at == "localhost"

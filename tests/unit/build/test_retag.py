@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.build.test_missing import FINGERPRINT, IMAGE, TAG
 from tests.unit.fleets import fleet, service
-from tests.unit.registries import Fault, Registry, registry
+from tests.unit.registries import Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.released import tag
@@ -38,7 +38,7 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No account of whoever runs this, and no waiting between tries."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setattr("slimbake.registry.session.sleep", lambda _: None)
+    waits(monkeypatch)
 
 
 def release(

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from tests.unit.registries import ACCOUNT, Registry, registry
+from tests.unit.registries import ACCOUNT, Fault, Registry, registry, waits
 
 from slimbake.errors import BuildError
 from slimbake.registry import Repository
-from slimbake.registry.address import host
+from slimbake.registry.address import host, is_loopback
 from slimbake.registry.documents import MANIFEST, Descriptor
-from slimbake.registry.loopback import is_loopback
 
 KIND = "application/vnd.cyclonedx+json"
 SAID = {"org.opencontainers.image.revision": "abc"}
@@ -56,6 +55,17 @@ def test_it_is_an_artifact_whose_subject_is_the_image(referrers: bool) -> None:
     assert server.blobs[layer["digest"]] == b'{"a": 1}'
     assert layer["annotations"] == {"org.opencontainers.image.title": "b.cdx.json"}
     assert server.blobs[manifest["config"]["digest"]] == b"{}"
+
+
+def test_an_upload_that_meets_bad_moments_is_sent_again_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits(monkeypatch)
+    with registry(referrers=True) as server:
+        server.faults = {"POST": iter((Fault(503),)), "PUT": iter((Fault(how="cut"), Fault(429)))}
+        _, made = attach(server, b"content")
+        (layer,) = json.loads(server.manifests[made][1])["layers"]
+        assert server.blobs[layer["digest"]] == b"content"
 
 
 def test_where_the_registry_keeps_no_list_a_tag_does() -> None:
