@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import BINFMT, require_emulation
 from slimbake.host import apt as aptget
+from slimbake.host.emulation import BINFMT, require_emulation
 from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"

@@ -217,7 +217,7 @@ def _built(
             f"buildx names no image for {', '.join(missing)}",
             "look whether `--set` or a template of your own changes the target's output",
         )
-    held = docker.held(project)
+    held = docker.project_images(project)
     built = tuple(
         Built(service, digest, held[digest])
         for service in services
@@ -240,7 +240,7 @@ def tag(plan: Plan, built: tuple[Built, ...], registry: str, version: str) -> di
     names = {image.name: references(plan.target(image.name), registry, version) for image in built}
     for image in built:
         if names[image.name] not in image.names:
-            docker.call("image", "tag", image.digest, names[image.name])
+            docker.tag_image(image.digest, names[image.name])
     return names
 
 
@@ -268,42 +268,30 @@ def push_with_provenance(
         raise BuildError(f"buildx makes no provenance\n{run.text.strip() or run.broken.error}")
     try:
         for image in images:
-            form = "--format={{json .RootFS}} {{json .Config}}"
-            if (
-                len(
-                    set(
-                        docker.call(
-                            "image", "inspect", form, image.digest, called[image.name]
-                        ).splitlines()
-                    )
-                )
-                != 1
-            ):
+            if not docker.same_image(image.digest, called[image.name]):
                 raise BuildError(
                     f"{image.name}: with provenance, buildx built another image than the one that"
                     " was checked"
                 )
         for image in images:
-            docker.call("image", "tag", called[image.name], names[image.name])
+            docker.tag_image(called[image.name], names[image.name])
             try:
                 push({image.name: names[image.name]})
             finally:
-                docker.call("image", "tag", image.digest, names[image.name])
+                docker.tag_image(image.digest, names[image.name])
     finally:
-        docker.call("image", "rm", *called.values())
+        for name in called.values():
+            docker.remove_image(name)
 
 
 def push(names: Mapping[str, str]) -> None:
     """Push what was tagged. Raises BuildError with the registry's words."""
-    from python_on_whales.exceptions import DockerException
-
     for name, reference in names.items():
         try:
-            docker.client().image.push(reference, quiet=True)
-        except DockerException as error:
+            docker.push_image(reference)
+        except SetupError as error:
             raise BuildError(
-                f"{name} was built and checked, but {reference} could not be"
-                f" pushed\n{(error.stderr or '').strip()}",
+                f"{name} was built and checked, but {reference} could not be pushed\n{error.hint}",
                 "once the registry answers, the same command goes on from here",
             ) from None
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.config.model import Manifest
-from slimbake.deploy.prune import remove_dangling
 from slimbake.docker.engine import Engine, setup
+from slimbake.docker.images import remove_dangling
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine

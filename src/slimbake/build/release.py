@@ -131,7 +131,7 @@ def _changed(
     if options.no_cache or options.sets or options.load or options.platform:
         return bake.bake(plan, services, root, around, options)
     baked = Baked(plan, root, around, root / BAKED)
-    same = baked.unchanged(services, docker.held(plan.project))
+    same = baked.unchanged(services, docker.project_images(plan.project))
     rest = tuple(name for name in services if name not in {image.name for image in same})
     if same:
         say(f"unchanged: {', '.join(image.name for image in same)}")

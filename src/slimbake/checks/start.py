@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.deploy.containers import HARDENED
-from slimbake.docker.contained import contained
+from slimbake.docker.containers import HARDENED, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.files import write_atomically
 from slimbake.inside import start as program
@@ -101,8 +100,8 @@ def _load(cache: Path) -> dict[str, Started]:
 
 
 def _command(image: str) -> list[str]:
-    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
-    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    found = docker.image(image)
+    return [*found.entrypoint, *found.command]
 
 
 def _once(

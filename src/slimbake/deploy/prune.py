@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from slimbake import docker
-from slimbake.deploy.containers import PROJECT
-from slimbake.errors import SetupError
 
 OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 
@@ -14,30 +12,8 @@ def prune(project: str, everything: bool) -> tuple[str, ...]:
 
     An image that a container still runs stays.
     """
-    gone = remove_dangling(project)
-    for image in docker.client().image.list(filters=[("label", f"{PROJECT}={project}")]):
-        ours = (name for name in image.repo_tags if everything or name.startswith(OURS))
-        gone += [name for name in ours if _removed(name)]
+    gone = docker.remove_dangling(project)
+    for names in docker.project_images(project).values():
+        ours = (name for name in names if everything or name.startswith(OURS))
+        gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]
     return tuple(gone)
-
-
-def remove_dangling(project: str) -> list[str]:
-    """Remove the images of a project that lost their names to newer ones."""
-    # Not by python-on-whales, whose `True` the engine does not take for `true`.
-    filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
-    found = docker.call("image", "ls", "--quiet", "--no-trunc", *filters).split()
-    names = (
-        docker.call("image", "inspect", "--format={{.Id}} {{len .RepoTags}}", *found).splitlines()
-        if found
-        else ()
-    )
-    nameless = (line.removesuffix(" 0") for line in names if line.endswith(" 0"))
-    return [name for name in nameless if _removed(name)]
-
-
-def _removed(name: str) -> bool:
-    try:
-        docker.call("image", "rm", name)
-    except SetupError:  # a container still runs it
-        return False
-    return True

@@ -76,5 +76,7 @@ class Apt:
                 "inside": str(inside.FOLDER),
                 "lock": str(given),
             }
-            docker.export(_STEP.format(command=command), contexts, dict(self.machine.proxies), out)
+            docker.build_files(
+                _STEP.format(command=command), contexts, dict(self.machine.proxies), out
+            )
             return take(out)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from slimbake import docker
 from slimbake.config.model import External
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import together
+from slimbake.externals.recipe import EPOCH
 from slimbake.externals.standin import LABEL, python_standin, root_digest
 from slimbake.externals.tools import digest as tools_digest
 from slimbake.externals.tools import tools_standin
 from slimbake.externals.uv import uv_standin
-from slimbake.host import process
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version
 from slimbake.images import this_platform
@@ -115,28 +115,19 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
 
 def in_engine(image: str) -> Found | None:
     """An image as the engine holds it; the engine then builds from it without asking a registry."""
-    shown = process.run(["docker", "image", "inspect", "--format", "{{json .}}", image], timeout=30)
-    if not shown.ok:
-        return None
-    image_info = json.loads(shown.stdout)
-    digests = [name.partition("@")[2] for name in image_info.get("RepoDigests") or []]
-    # A stand-in under another name is still one.
-    standin = LABEL in (image_info["Config"].get("Labels") or {})
-    return Found("engine", digests[0] if digests else image_info["Id"], standin)
+    with contextlib.suppress(SetupError):  # an engine that does not answer holds none
+        if held := docker.find_image(image):
+            digest = held.digests[0] if held.digests else held.id
+            # A stand-in under another name is still one.
+            return Found("engine", digest, standin=LABEL in held.labels)
+    return None
 
 
 @functools.cache
 def in_registry(image: str) -> Found | None:
     """An image as its registry holds it, asked once in a run and for a few seconds at most."""
-    words = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image]
-    try:
-        asked = process.run(words, timeout=_REGISTRY_TIMEOUT)
-    except SetupError:  # a machine without Docker can lock
-        return None
-    try:
-        return Found("registry", json.loads(asked.stdout)["digest"]) if asked.ok else None
-    except (ValueError, KeyError):
-        return None
+    digest = docker.registry_digest(image, _REGISTRY_TIMEOUT)
+    return Found("registry", digest) if digest else None
 
 
 def _real(external: External, found: Found) -> Resolved:
@@ -192,8 +183,34 @@ def _stand_in(
     context = made[platforms[0]]
     if len(made) > 1:
         version = uv_version() if external.name == "uv" else python
-        context = f"docker-image://{together(f'{external.name}:{version}', made)}"
+        context = f"docker-image://{multi_platform_standin(f'{external.name}:{version}', made)}"
     return _replaced(external, context, " ".join(digests))
+
+
+def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
+    """One image for several platforms out of a stand-in for each; its reference. `contexts`:
+    platform -> context value.
+
+    Takes a second. Raises SetupError where the engine holds no such images: one without the
+    containerd store.
+    """
+    named = {platform.rpartition("/")[2]: value for platform, value in sorted(contexts.items())}
+    reference = f"slimbake-standin/{name}-{'-'.join(named)}"
+    try:
+        docker.build_image(
+            "FROM standin-${TARGETARCH}\n",
+            reference,
+            {f"standin-{arch}": value for arch, value in named.items()},
+            arguments={"SOURCE_DATE_EPOCH": str(EPOCH)},
+            platforms=contexts,
+        )
+    except SetupError as error:
+        raise SetupError(
+            "the engine makes no stand-in for several platforms:\n"
+            + "\n".join(error.hint.splitlines()[-8:]),
+            "build one platform at a time: PLATFORMS=linux/amd64 slimbake bake",
+        ) from None
+    return reference
 
 
 def _replaced(external: External, context: str, digest: str) -> Resolved:

@@ -4,16 +4,14 @@ reached.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from slimbake import docker
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import require_emulation
 from slimbake.externals.recipe import (
     DPKG_OPTIONS,
     EPOCH,
@@ -25,6 +23,7 @@ from slimbake.externals.recipe import (
 )
 from slimbake.host import apt as aptget
 from slimbake.host import process
+from slimbake.host.emulation import require_emulation
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 
@@ -46,10 +45,10 @@ def python_standin(
     """
     options = aptget.options("Acquire") if here.apt_sources else ""
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
-    if _label(wanted.reference) == wanted.digest:
+    if _holds(wanted):
         return wanted.reference
     with exclusively("standin", say):
-        if _label(wanted.reference) != wanted.digest:
+        if not _holds(wanted):
             _find_mmdebstrap(here, install, platform, say)
             _make(wanted, fetch_options(options), say)
     return wanted.reference
@@ -83,26 +82,21 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         else "half a minute"
     )
     say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
-    before = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
+    before = docker.find_image(wanted.reference)
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
         root = _bootstrap(wanted, fetching, folder)
         say(f"importing {wanted.reference}")
         changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
-        flags = [flag for change in changes for flag in ("--change", change)]
-        flags += [f"--platform=linux/{wanted.architecture}"] if wanted.architecture else []
-        # The name moves when the import is whole, not before.
-        done = process.run(["docker", "import", *flags, root, wanted.reference])
-        if not done.ok:
-            raise SetupError(f"the engine does not import the stand-in:\n{done.last_lines()}")
-    after = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
-    if before not in {None, after}:
-        process.run(["docker", "image", "rm", before])  # fails, rightly, while a container uses it
+        platform = f"linux/{wanted.architecture}" if wanted.architecture else ""
+        try:
+            docker.import_image(root, wanted.reference, changes, platform)
+        except SetupError as error:
+            lines = "\n".join(error.hint.splitlines()[-8:])
+            raise SetupError(f"the engine does not import the stand-in:\n{lines}") from None
+    if before and before != docker.find_image(wanted.reference):
+        docker.remove_image(before.id)  # fails, rightly, while a container uses it
 
 
 def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
@@ -152,15 +146,11 @@ def root_digest(reference: str) -> str:
     """The digest of a stand-in's only layer: the same on every engine, where the image's own is
     not.
     """
-    layers = _inspect(reference, "{{json .RootFS.Layers}}")
-    return str(layers[0]) if layers else ""
+    held = docker.find_image(reference)
+    return held.layers[0] if held and held.layers else ""
 
 
-def _label(reference: str) -> str:
-    """The recipe's digest that an image carries; empty where there is no such image."""
-    return str((_inspect(reference, "{{json .Config.Labels}}") or {}).get(LABEL, ""))
-
-
-def _inspect(reference: str, template: str) -> Any:
-    shown = process.run(["docker", "image", "inspect", "--format", template, reference])
-    return json.loads(shown.stdout) if shown.ok else None
+def _holds(wanted: Recipe) -> bool:
+    """Whether the engine has a stand-in of this recipe."""
+    held = docker.find_image(wanted.reference)
+    return held is not None and held.labels.get(LABEL) == wanted.digest

@@ -62,7 +62,7 @@ def digest(folder: Path) -> str:
 def _made(folder: Path, dockerfile: str, contexts: dict[str, str], platform: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tools-") as name:
         made = Path(name) / "made"
-        docker.export(dockerfile, contexts, {}, made, platform)
+        docker.build_files(dockerfile, contexts, {}, made, platform)
         try:
             made.rename(folder)
         except OSError:  # another slimbake was faster; what it made is the same

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from slimbake.docker.contained import contained
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Recipe
 from slimbake.proof.model import Caught, Control, Damage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,15 +108,11 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     installing = [
         t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock
     ]
-    history = docker.call(
-        "history", "--no-trunc", "--format={{.CreatedBy}}", subject.image
-    ).splitlines()
+    history = docker.image_history(subject.image)
     steps = [
         step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
     ]
-    layers = json.loads(
-        docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image)
-    )
+    layers = docker.image(subject.image).layers
     installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
     return (
         installs[installing.index(layer)]

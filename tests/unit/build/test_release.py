@@ -115,7 +115,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(bake, "bake", build)
     monkeypatch.setattr(bake, "tag", names)
     monkeypatch.setattr(releasing, "publish", publish)
-    monkeypatch.setattr("slimbake.docker.held", lambda _: {})
+    monkeypatch.setattr("slimbake.docker.project_images", lambda _: {})
     monkeypatch.setattr(releasing, "measure", lambda *_: Measurement(()))
     monkeypatch.setattr(releasing, "over_budget", lambda *_: made.over)
     monkeypatch.setattr("slimbake.build.registered.fingerprints", fingerprints)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
+from slimbake import docker
 from slimbake.config.model import External
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
-from slimbake.externals.resolve import Externals, look, resolve
+from slimbake.externals.resolve import Externals, look, multi_platform_standin, resolve
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -134,7 +136,7 @@ def test_several_platforms_get_a_standin_each_as_one_image(
     made: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(
         externals,
-        "together",
+        "multi_platform_standin",
         lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}",
     )
     both = ["linux/arm64", "linux/amd64"]
@@ -151,3 +153,24 @@ def test_several_platforms_get_a_standin_each_as_one_image(
     assert alone["python"].context == "docker-image://slimbake-standin/python:3.11-trixie-arm64"
     assert alone["uv"].context == "/uvlinux/arm64"
     assert alone["python"].digest != found["python"].digest
+
+
+def test_several_standins_are_one_image_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(docker, "build_image", lambda *words, **more: built.append((words, more)))
+    both = {"linux/arm64": "/uv-arm64", "linux/amd64": "/uv"}
+    assert multi_platform_standin("uv:1.0", both) == "slimbake-standin/uv:1.0-amd64-arm64"
+    (((dockerfile, _, contexts), more),) = built
+    assert dockerfile == "FROM standin-${TARGETARCH}\n"
+    assert contexts == {"standin-amd64": "/uv", "standin-arm64": "/uv-arm64"}
+    assert set(more["platforms"]) == set(both)
+
+
+def test_an_engine_that_holds_no_index_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_image(*_: object, **__: object) -> None:
+        raise SetupError("docker buildx failed", "docker driver: no multi-platform")
+
+    monkeypatch.setattr(docker, "build_image", build_image)
+    with pytest.raises(SetupError, match="no multi-platform") as caught:
+        multi_platform_standin("uv:1.0", {"linux/arm64": "/a", "linux/amd64": "/b"})
+    assert "PLATFORMS=linux/amd64 slimbake bake" in caught.value.hint

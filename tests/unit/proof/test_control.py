@@ -14,7 +14,7 @@ import pytest
 from tests.unit.fleets import fleet, service
 
 from slimbake.config.model import Weights
-from slimbake.docker.contained import Contained
+from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
 from slimbake.inside import trial as inside
 from slimbake.plan import plan

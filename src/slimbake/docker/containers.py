@@ -1,4 +1,4 @@
-"""Containers that run to their end, and what images hold: part of the one module that calls Docker."""
+"""Containers: those that run to their end, a fleet's that run on, and files out of images."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ import contextlib
 import os
 import select
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
-from slimbake.docker import call
+from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
 
+FLEET = (
+    "slimbake.fleet"  # the label of what `up` and `run` make: that alone is for `down` to remove
+)
+HARDENED = (
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp:mode=1777",
+    "--user=65532:65532",
+)
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
@@ -35,6 +46,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
 
     Raises SetupError with Docker's own words where it could not be run.
     """
+    # Not by python-on-whales: it takes no stdin and no limit of time, and lets stderr through.
     process = subprocess.Popen(
         ["docker", "run", "--interactive", f"--name={name}", *words],
         stdin=subprocess.PIPE,
@@ -139,16 +151,103 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """A file or folder of an image as a tar stream; None where it has none there. Raises
     SetupError.
     """
-    container = call("create", "--network=none", image).strip()
+    with (
+        client() as docker,
+        docker.container.create(image, networks=["none"]) as container,
+        tempfile.TemporaryFile() as stream,
+    ):
+        # Not by python-on-whales: it copies into folders only.
+        done = subprocess.run(
+            ["docker", "cp", f"{container.id}:{path}", "-"],
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        stream.seek(0)
+        yield None if done.returncode else stream
+
+
+def container_output(*words: str, stdin: str = "") -> str:
+    """What a container writes on stdout; it is removed at its end. Raises SetupError with Docker's own
+    words.
+
+    This and the next two take the words of `docker run`, such as HARDENED: python-on-whales does not.
+    """
+    return call("run", "--rm", "--interactive", *words, stdin=stdin)
+
+
+def run_foreground(*words: str) -> int:
+    """Run a container on this process's own stdin, stdout and stderr; its exit code."""
+    terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
+    command = ("docker", "run", "--rm", "--interactive", *terminal, *words)
+    return subprocess.run(command, check=False).returncode
+
+
+def start_container(name: str, *words: str) -> None:
+    """Start a container that runs on. Raises SetupError with Docker's own words; then none is left."""
     try:
-        with tempfile.TemporaryFile() as stream:
-            done = subprocess.run(
-                ["docker", "cp", f"{container}:{path}", "-"],
-                stdout=stream,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-            stream.seek(0)
-            yield None if done.returncode else stream
-    finally:
-        call("rm", "--force", container)
+        call("run", "--detach", f"--name={name}", *words)
+    except SetupError:
+        remove_container(name)  # Docker leaves it behind, made but never started
+        raise
+
+
+def remove_container(name: str) -> None:
+    """Remove a container, running or not; nothing where there is none of that name."""
+    with contextlib.suppress(SetupError), client() as docker:
+        docker.container.remove(name, force=True)
+
+
+def exit_code(name: str) -> int | None:
+    """How a container ended; None while it runs."""
+    with client() as docker:
+        state = docker.container.inspect(name).state
+    return None if state.running else state.exit_code
+
+
+def last_words(name: str, lines: int) -> str:
+    """The last lines that a container wrote."""
+    with client() as docker:
+        return str(docker.container.logs(name, tail=lines))
+
+
+def running_containers() -> list[str]:
+    """The ids of all containers that run."""
+    with client() as docker:
+        return [container.id for container in docker.container.list()]
+
+
+def fleet_network(fleet: str) -> str:
+    """The network of a fleet, made if it is missing."""
+    with client() as docker:
+        if not docker.network.exists(fleet):
+            docker.network.create(fleet, labels={FLEET: fleet})
+    return fleet
+
+
+def fleet_volume(fleet: str, name: str) -> str:
+    """A volume of a fleet, made if it is missing."""
+    volume = f"{fleet}-{name}"
+    with client() as docker:
+        if not docker.volume.exists(volume):
+            docker.volume.create(volume, labels={FLEET: fleet})
+    return volume
+
+
+def remove_fleet(fleet: str, volumes: bool) -> tuple[str, ...]:
+    """Remove the containers and the networks of a fleet, and its volumes if asked to; the names of
+    what is gone.
+    """
+    gone = []
+    label: tuple[Literal["label"], str] = ("label", f"{FLEET}={fleet}")
+    with client() as docker:
+        for container in docker.container.list(all=True, filters=[label]):
+            gone.append(container.name)
+            container.remove(force=True)
+        for network in docker.network.list(filters=[label]):
+            gone.append(network.name)
+            network.remove()
+        for volume in docker.volume.list(filters=[label]) if volumes else ():
+            gone.append(volume.name)
+            volume.remove()
+    return tuple(gone)
