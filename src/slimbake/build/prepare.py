@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from slimbake import docker
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.config.model import Manifest
 from slimbake.docker.engine import Engine, setup
-from slimbake.docker.images import remove_dangling
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
@@ -87,7 +87,7 @@ def prepared(
             yield Prepared(plan, services, engine, around)
         finally:
             with contextlib.suppress(SetupError):  # an engine that ended has been reported
-                remove_dangling(plan.project)
+                docker.remove_dangling(plan.project)
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

@@ -9,10 +9,7 @@ from slimbake.docker.builds import (
     use_builder,
 )
 from slimbake.docker.containers import (
-    Contained,
-    contained,
     container_output,
-    copied,
     exit_code,
     fleet_network,
     fleet_volume,
@@ -22,10 +19,8 @@ from slimbake.docker.containers import (
     run_foreground,
     running_containers,
     start_container,
-    streamed,
 )
 from slimbake.docker.images import (
-    EngineImage,
     find_image,
     image,
     image_history,
@@ -44,14 +39,10 @@ from slimbake.docker.images import (
 __all__ = [
     "BUILD_ENVIRONMENT",
     "Bake",
-    "Contained",
-    "EngineImage",
     "build_files",
     "build_image",
     "cancel_builds",
-    "contained",
     "container_output",
-    "copied",
     "exit_code",
     "find_image",
     "fleet_network",
@@ -73,7 +64,6 @@ __all__ = [
     "same_image",
     "saved",
     "start_container",
-    "streamed",
     "tag_image",
     "use_builder",
 ]

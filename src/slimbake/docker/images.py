@@ -13,7 +13,6 @@ from typing import IO
 
 from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
-from slimbake.host import process
 
 PROJECT = "slimbake.project"  # the label of images, and so of every container that is run from them
 
@@ -35,10 +34,7 @@ class EngineImage:
 def image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
     # A bake that builds nothing asks: not by python-on-whales.
-    done = process.run(["docker", "image", "inspect", "--format={{json .}}", name], timeout=30)
-    if not done.ok:
-        raise SetupError("docker image failed", done.stderr.strip())
-    found = json.loads(done.stdout)
+    found = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
     config = found.get("Config") or {}
     return EngineImage(
         id=found["Id"],
@@ -169,8 +165,7 @@ def registry_digest(name: str, seconds: float) -> str | None:
     and on a machine without Docker.
     """
     # Not by python-on-whales: it waits without end, and gives no digest.
-    words = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", name]
+    words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
     with contextlib.suppress(SetupError, ValueError, KeyError):
-        asked = process.run(words, timeout=seconds)
-        return str(json.loads(asked.stdout)["digest"]) if asked.ok else None
+        return str(json.loads(call(*words, timeout=seconds))["digest"])
     return None

@@ -184,7 +184,13 @@ def _stand_in(
     if len(made) > 1:
         version = uv_version() if external.name == "uv" else python
         context = f"docker-image://{multi_platform_standin(f'{external.name}:{version}', made)}"
-    return _replaced(external, context, " ".join(digests))
+    return Resolved(
+        name=external.name,
+        image=external.image,
+        context=context,
+        standin=True,
+        digest=" ".join(digests),
+    )
 
 
 def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
@@ -211,9 +217,3 @@ def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
             "build one platform at a time: PLATFORMS=linux/amd64 slimbake bake",
         ) from None
     return reference
-
-
-def _replaced(external: External, context: str, digest: str) -> Resolved:
-    return Resolved(
-        name=external.name, image=external.image, context=context, standin=True, digest=digest
-    )

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from slimbake.errors import SetupError
-from slimbake.host.files import state_folder
+from slimbake.host.files import made_once, state_folder
 from slimbake.host.machine import Machine, machine
 from slimbake.host.uv import PipCompile, uv_program, uv_version
 from slimbake.inside.fetch import FetchError, download, opener
@@ -20,25 +20,16 @@ def uv_standin(platform: str = "", here: Machine | None = None) -> Path:
 
     `platform`: another than this machine's, for which the index is asked. Raises SetupError.
     """
-    folder = state_folder() / "-".join(
-        filter(None, (f"uv-{uv_version()}", platform.replace("/", "-")))
-    )
-    if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
-            made = Path(name) / "made"
-            made.mkdir()
-            if platform:
-                _fetch(platform, here or machine(), made / "uv")
-            else:
-                shutil.copy(uv_program(), made / "uv")
-            (made / "uv").chmod(0o755)
-            try:
-                made.rename(folder)
-            except OSError:
-                # Another slimbake was faster; what it made is the same.
-                if not folder.is_dir():
-                    raise
-    return folder
+    name = "-".join(filter(None, (f"uv-{uv_version()}", platform.replace("/", "-"))))
+
+    def make(folder: Path) -> None:
+        if platform:
+            _fetch(platform, here or machine(), folder / "uv")
+        else:
+            shutil.copy(uv_program(), folder / "uv")
+        (folder / "uv").chmod(0o755)
+
+    return made_once(state_folder() / name, make)
 
 
 def _fetch(platform: str, here: Machine, target: Path) -> None:

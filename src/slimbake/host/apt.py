@@ -17,7 +17,7 @@ _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL"
 _NO = {"no", "false", "0", "without", "off", "disable"}
 _YES = {"yes", "true", "1", "with", "on", "enable"}
 _LINE = re.compile(
-    r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>.*)$"
+    r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uris>\S+)\s+(?P<suites>\S+)(?P<components>.*)$"
 )
 _FILE = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")
 
@@ -64,16 +64,21 @@ def _read(file: Path) -> tuple[AptSource, ...]:
 
 def parse_list(text: str) -> tuple[AptSource, ...]:
     """The sources of a one-line-style file (`deb [options] uri suite component...`)."""
+    found = (_LINE.match(line.split("#")[0].strip()) for line in text.splitlines())
     return tuple(
-        _from_line(match)
-        for line in text.splitlines()
-        if (match := _LINE.match(line.split("#")[0].strip()))
+        _source(_options(match["options"]) | match.groupdict()) for match in found if match
     )
 
 
 def parse_deb822(text: str) -> tuple[AptSource, ...]:
     """The enabled binary sources of a .sources file (sources.list(5))."""
-    return tuple(_from_fields(fields) for fields in _paragraphs(text) if _wanted(fields))
+    return tuple(_source(fields) for fields in _paragraphs(text) if _wanted(fields))
+
+
+def _options(text: str | None) -> dict[str, str]:
+    """The options of a line; of several keys the first."""
+    pairs = (option.partition("=")[::2] for option in (text or "").split())
+    return {name: value.partition(",")[0] for name, value in pairs}
 
 
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:
@@ -87,25 +92,13 @@ def _paragraphs(text: str) -> Iterator[dict[str, str]]:
     plain = re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)
     for paragraph in re.split(r"\n[ \t]*\n", plain):
         fields = HeaderParser().parsestr(paragraph.lstrip("\n")).items()
-        yield {name.lower(): _lines(value) for name, value in fields}
+        yield {
+            name.lower(): "\n".join(map(str.strip, value.split("\n"))).strip()
+            for name, value in fields
+        }
 
 
-def _lines(value: str) -> str:
-    return "\n".join(map(str.strip, value.split("\n"))).strip()
-
-
-def _from_line(match: re.Match[str]) -> AptSource:
-    options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
-    return AptSource(
-        uris=(match["uri"],),
-        suites=(match["suite"],),
-        components=tuple(match["components"].split()),
-        signed_by=options.get("signed-by", "").split(",")[0],
-        trusted=options.get("trusted", "") in _YES,
-    )
-
-
-def _from_fields(fields: dict[str, str]) -> AptSource:
+def _source(fields: Mapping[str, str]) -> AptSource:
     return AptSource(
         uris=tuple(fields.get("uris", "").split()),
         suites=tuple(fields.get("suites", "").split()),
@@ -115,7 +108,7 @@ def _from_fields(fields: dict[str, str]) -> AptSource:
     )
 
 
-def _wanted(fields: dict[str, str]) -> bool:
+def _wanted(fields: Mapping[str, str]) -> bool:
     return (
         "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in _NO
     )

@@ -44,7 +44,7 @@ def resolved(*wanted: External, engine: Engine = ENGINE) -> Externals:
 
 
 def registry_has(processes: Processes, image: str) -> None:
-    start = f"docker buildx imagetools inspect --format {{{{json .Manifest}}}} {image}"
+    start = f"docker buildx imagetools inspect --format={{{{json .Manifest}}}} {image}"
     processes.answer(start, json.dumps({"digest": DIGEST}))
 
 
