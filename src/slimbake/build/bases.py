@@ -19,7 +19,7 @@ from slimbake.ci.matrix import shared_by
 from slimbake.config.model import Manifest
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 
 
 def bases(
@@ -96,7 +96,7 @@ def _marked(
     found = {}
     for name, reference in references.items():
         at, _, tag = reference.rpartition(":")
-        repository = Repository(at, ca_bundle)
+        repository = ImageRepository(at, ca_bundle)
         with contextlib.closing(repository):
             image = repository.document(tag)
             if image is None:

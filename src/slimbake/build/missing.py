@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from slimbake.build.released import tag
 from slimbake.plan.model import Plan
-from slimbake.registry import Repository
-from slimbake.registry.address import address
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
 from slimbake.registry.errors import RegistryError
-from slimbake.registry.together import together
+from slimbake.registry.together import ask_together
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
@@ -71,7 +71,7 @@ def missing(
 
 def answers(
     repositories: Mapping[str, str],
-    ask: Callable[[str, Repository], T],
+    ask: Callable[[str, ImageRepository], T],
     ca_bundle: str,
     seconds: float,
 ) -> dict[str, T | RegistryError]:
@@ -84,8 +84,8 @@ def answers(
 
     if not repositories:
         return {}
-    where = address(next(iter(repositories.values())))
-    (host,) = together([lambda: Host(where, ca_bundle)], seconds, 1)
+    where = endpoint(next(iter(repositories.values())))
+    (host,) = ask_together([lambda: Host(where, ca_bundle)], seconds, 1)
     if isinstance(host, RegistryError):
         return dict.fromkeys(repositories, host)
     with contextlib.closing(host):
@@ -93,11 +93,11 @@ def answers(
             partial(_asked, ask, name, repository, host)
             for name, repository in repositories.items()
         ]
-        return dict(zip(repositories, together(calls, seconds, THREADS), strict=True))
+        return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
 
 
-def _asked(ask: Callable[[str, Repository], T], name: str, repository: str, host: Host) -> T:
-    return ask(name, Repository(repository, at=host))
+def _asked(ask: Callable[[str, ImageRepository], T], name: str, repository: str, host: Host) -> T:
+    return ask(name, ImageRepository(repository, at=host))
 
 
 def _found(name: str, digest: str | None) -> Found:

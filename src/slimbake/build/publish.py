@@ -21,8 +21,8 @@ from slimbake.errors import BuildError
 from slimbake.host.git import revision
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import is_ours
-from slimbake.registry import Repository
-from slimbake.registry.address import address
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
 from slimbake.registry.documents import INDEXES, Descriptor
 
 if TYPE_CHECKING:  # requests costs 0.1 s
@@ -69,7 +69,7 @@ def publish(
     made = dict(zip(wanted, texts, strict=True))
     if not any(image in documented or image.name in fingerprints for image in images):
         return
-    with contextlib.closing(Host(address(names[images[0].name]), around.ca_bundle)) as host:
+    with contextlib.closing(Host(endpoint(names[images[0].name]), around.ca_bundle)) as host:
         for image in images:
             sboms = {platform: text for (of, platform), text in made.items() if of is image}
             fingerprint = fingerprints.get(image.name, "")
@@ -95,7 +95,7 @@ def _complete(
     released for.
     """
     at, _, under = name.rpartition(":")
-    repository = Repository(at, at=host)
+    repository = ImageRepository(at, at=host)
     found = repository.document(under)
     if found is None:
         raise BuildError(f"{name} was pushed, and the registry does not have it")

@@ -11,8 +11,8 @@ from slimbake.build.missing import SECONDS, Say, answers, doubted, missing, told
 from slimbake.build.statement import stated
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
-from slimbake.registry import Repository
-from slimbake.registry.documents import INDEXES, Document
+from slimbake.registry import ImageRepository
+from slimbake.registry.documents import INDEXES, StoredManifest
 from slimbake.registry.errors import RegistryError
 
 
@@ -22,7 +22,7 @@ class Held:
 
     target: str
     repository: str
-    document: Document  # its manifest, or the index of its platforms
+    document: StoredManifest  # its manifest, or the index of its platforms
 
     @property
     def digest(self) -> str:
@@ -54,7 +54,7 @@ def held(
         if each.state == "held"
     }
 
-    def read(target: str, repository: Repository) -> Document | None:
+    def read(target: str, repository: ImageRepository) -> StoredManifest | None:
         image = repository.document(found[target].digest)
         if image is None:
             raise RegistryError("no image", why="has a tag of no image")
@@ -77,7 +77,7 @@ def held(
     return tuple(
         Held(name, repositories[name], each)
         for name, each in read_ones.items()
-        if isinstance(each, Document)
+        if isinstance(each, StoredManifest)
     )
 
 
@@ -91,7 +91,7 @@ def retag(
     """
     by_name = {image.target: image for image in images}
 
-    def put(target: str, repository: Repository) -> None:
+    def put(target: str, repository: ImageRepository) -> None:
         repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
     done = answers(
@@ -108,7 +108,7 @@ def retag(
         )
 
 
-def _attested(image: Document) -> bool:
+def _attested(image: StoredManifest) -> bool:
     """Whether an index holds BuildKit's attestations beside its images."""
     if image.descriptor.media_type not in INDEXES:
         return False

@@ -21,7 +21,7 @@ from slimbake.build.split import Shard, split
 from slimbake.build.staged import STAGED, outputs
 from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _tagged(
 ) -> Sharded:
     """Move the tag to what was checked, in the registry itself: nothing is pulled."""
     target = ready.plan.target(name)
-    repository = Repository(f"{names.registry}/{target.repository}", ready.around.ca_bundle)
+    repository = ImageRepository(f"{names.registry}/{target.repository}", ready.around.ca_bundle)
     try:
         found = repository.document(digest)
         if found is None:

@@ -11,7 +11,7 @@ _HUB_NAMES = (_HUB, "index.docker.io")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Endpoint:
     """One repository of one registry."""
 
     host: str  # whom to ask, with the port
@@ -36,13 +36,13 @@ def host(name: str) -> str:
     return _HUB if not first or first in _HUB_NAMES else first
 
 
-def address(name: str) -> Address:
+def endpoint(name: str) -> Endpoint:
     """The address of an image's repository; `name`: without its tag."""
     at = host(name)
     path = name.removeprefix(f"{_first(name)}/") if _first(name) else name
     if at == _HUB:
-        return Address(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
-    return Address(at, path, at, is_loopback(at))
+        return Endpoint(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
+    return Endpoint(at, path, at, is_loopback(at))
 
 
 def _first(name: str) -> str:

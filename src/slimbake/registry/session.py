@@ -10,9 +10,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
 
-from slimbake.registry.address import Address
-from slimbake.registry.credentials import Account, account
-from slimbake.registry.errors import RegistryError, said
+from slimbake.registry.address import Endpoint
+from slimbake.registry.credentials import Credentials, credentials
+from slimbake.registry.errors import RegistryError, failure_words
 
 CONNECTIONS = 32  # at once, to one registry
 RETRIES = 3
@@ -69,7 +69,7 @@ class Session(requests.Session):
 class Host:
     """One registry, as it is asked from here: its connections and the account for it."""
 
-    def __init__(self, at: Address, ca_bundle: str = "") -> None:
+    def __init__(self, at: Endpoint, ca_bundle: str = "") -> None:
         """`ca_bundle`: a file, "" for requests' own. Raises RegistryError where nobody answers."""
         self.session = Session()
         self.session.trust_env = not at.plain  # no proxy leads to this machine's loopback
@@ -80,14 +80,14 @@ class Host:
         except requests.RequestException as error:
             self.session.close()
             raise RegistryError(
-                f"{at.host}: the registry does not answer\n{error}", why=said(error)
+                f"{at.host}: the registry does not answer\n{error}", why=failure_words(error)
             ) from None
         self._basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
-        self._account = account(at.login)
+        self._login = credentials(at.login)
 
     def auth(self) -> Auth:
         """What opens one repository: a token is for one of them only."""
-        return Auth(self.session, self.verify, self._account, basic=self._basic, plain=self._plain)
+        return Auth(self.session, self.verify, self._login, basic=self._basic, plain=self._plain)
 
     def close(self) -> None:
         """End the connections."""
@@ -100,20 +100,26 @@ class Auth:
     """
 
     def __init__(
-        self, session: Any, verify: str | bool, account: Account | None, *, basic: bool, plain: bool
+        self,
+        session: Any,
+        verify: str | bool,
+        login: Credentials | None,
+        *,
+        basic: bool,
+        plain: bool,
     ) -> None:
         import oras.auth
 
         name = "basic" if basic else "token"
         self._ways = oras.auth.get_auth_backend(name, session, insecure=plain, tls_verify=verify)
         self._session, self._verify = session, verify
-        self._basic, self._account = basic, account
-        if account and not account.identity:
-            self._ways.set_basic_auth(account.name, account.password)
+        self._basic, self._login = basic, login
+        if login and not login.identity:
+            self._ways.set_basic_auth(login.name, login.password)
 
     def known(self) -> dict[str, str]:
         """The headers of a call, as far as they are known before it is answered."""
-        if self._basic and (self._account is None or self._account.identity):
+        if self._basic and (self._login is None or self._login.identity):
             return {}
         return dict(self._ways.get_auth_header())
 
@@ -126,8 +132,8 @@ class Auth:
         if self._basic:
             return {}  # it was given already
         self._ways.token = None
-        if self._account and self._account.identity:
-            return self._exchanged(refusal, self._account.password)
+        if self._login and self._login.identity:
+            return self._exchanged(refusal, self._login.password)
         headers, changed = self._ways.authenticate_request(refusal, {})
         return dict(headers) if changed else {}
 

@@ -22,7 +22,7 @@ from slimbake.build.released import released, tag
 from slimbake.config.model import Base, Budget, Parity, Weights
 from slimbake.fleet.exports import exporting
 from slimbake.plan import plan
-from slimbake.registry.address import Address
+from slimbake.registry.address import Endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.registry.errors import RegistryError
 from slimbake.registry.session import Host
@@ -223,7 +223,7 @@ def test_of_many_doubts_a_few_are_named() -> None:
 
 def test_a_registry_without_tls_where_there_should_be_some_is_a_doubt() -> None:
     with registry() as server, pytest.raises(RegistryError) as caught:
-        Host(Address(server.name, "a/b", server.name, plain=False))
+        Host(Endpoint(server.name, "a/b", server.name, plain=False))
     assert caught.value.why == "TLS fails"
 
 

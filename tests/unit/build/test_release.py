@@ -27,7 +27,7 @@ from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.sizes import Measurement
 from slimbake.plan import plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST
 
 SERVICES = ("one", "two", "three")
@@ -130,7 +130,7 @@ def held(server: Registry, machine: Machine, name: str, fingerprint: str = "") -
     server.blobs["sha256:0"] = b"{}"
     manifest = {"mediaType": MANIFEST, "config": config, "layers": [], "annotations": {"is": name}}
     digest = server.put(tag(fingerprint), MANIFEST, manifest)
-    repository = Repository(f"{server.name}/{name}")
+    repository = ImageRepository(f"{server.name}/{name}")
     found = repository.document(digest)
     assert found is not None
     mark(repository, found, fingerprint, {})

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.registries import ACCOUNT, Fault, Registry, registry, waits
 
 from slimbake.errors import BuildError
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.address import host, is_loopback
 from slimbake.registry.documents import MANIFEST, Descriptor
 
@@ -34,7 +34,7 @@ def attach(
 ) -> tuple[Descriptor, str]:
     """Attach something to an image that the registry has: the image and what was made."""
     server.put("latest", MANIFEST, IMAGE)
-    repository = Repository(f"{server.name}/a/b")
+    repository = ImageRepository(f"{server.name}/a/b")
     found = repository.manifest("latest")
     assert found is not None
     return found[0], repository.attach(found[0], KIND, "b.cdx.json", content, said)
@@ -92,7 +92,7 @@ def test_the_same_again_is_attached_once(referrers: bool) -> None:
     with registry(referrers) as server:
         image, first = attach(server)
         _, again = attach(server, said={"org.opencontainers.image.revision": "another"})
-        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(image.digest)
     assert again == first
     assert [each["digest"] for each in listed] == [first]
 
@@ -102,7 +102,7 @@ def test_another_content_stands_beside_it(referrers: bool) -> None:
     with registry(referrers) as server:
         image, first = attach(server, b"1")
         _, second = attach(server, b"2")
-        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(image.digest)
     assert [each["digest"] for each in listed] == [first, second]
 
 
@@ -141,12 +141,12 @@ def test_a_registry_that_is_not_there_is_named() -> None:
     with registry() as server:
         name = server.name
     with pytest.raises(BuildError, match=f"{name}: the registry does not answer"):
-        Repository(f"{name}/a/b")
+        ImageRepository(f"{name}/a/b")
 
 
 def test_a_manifest_that_is_not_there_is_none() -> None:
     with registry() as server:
-        assert Repository(f"{server.name}/a/b").manifest("latest") is None
+        assert ImageRepository(f"{server.name}/a/b").manifest("latest") is None
 
 
 def test_names_are_read_as_docker_reads_them() -> None:
