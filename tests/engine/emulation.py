@@ -55,7 +55,7 @@ def _install(*packages: str) -> None:
             f"{' and '.join(packages)} are not installed, and this is not root on Debian"
         )
     try:
-        aptget.install(packages, print)  # waits for another one, as of the other worker
+        aptget.install_packages(packages, print)  # waits for another one, as of the other worker
     except SetupError as error:
         raise NoEmulationError(str(error)) from None
 

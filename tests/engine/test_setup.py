@@ -19,9 +19,9 @@ from tests.engine.engines import own_engine
 
 from slimbake.config.model import External
 from slimbake.docker import daemon as dockerd
-from slimbake.docker.engine import Engine, find, setup
+from slimbake.docker.engine import DockerEngine, find, setup
 from slimbake.externals.doctor import doctor
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 from slimbake.host.systemd import systemd_runs
@@ -57,7 +57,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
     before = (state_of_engine(), files(Path("/etc/docker")))
-    assert isinstance(find(), Engine)
+    assert isinstance(find(), DockerEngine)
     assert setup(True, print) == find()
     doctor([PYTHON, UV])
     assert (state_of_engine(), files(Path("/etc/docker"))) == before
@@ -86,7 +86,7 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", plain)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert dockerd.stop(print) is False
+    assert dockerd.stop_daemon(print) is False
     assert docker("version", "--format", "{{.Server.Version}}")
 
 
@@ -143,8 +143,8 @@ def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_ag
 
 def test_externals_that_cannot_be_reached_are_stood_in_for_and_build(tmp_path: Path) -> None:
     engine = find()
-    assert isinstance(engine, Engine)
-    externals = resolve([PYTHON, UV], "3.11", engine, machine(), print, install=True)
+    assert isinstance(engine, DockerEngine)
+    externals = resolve_externals([PYTHON, UV], "3.11", engine, machine(), print, install=True)
     assert externals.standins == ("python", "uv")
     (tmp_path / "Dockerfile").write_text(f"""\
 FROM {PYTHON.image}

@@ -13,7 +13,7 @@ from slimbake import docker
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.config.model import Manifest
-from slimbake.docker.engine import Engine, setup
+from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
@@ -36,7 +36,7 @@ class Prepared:
 
     plan: Plan  # with what the locks, fresh by now, say
     services: tuple[str, ...]  # that are to be built
-    engine: Engine
+    engine: DockerEngine
     around: Surroundings
 
 

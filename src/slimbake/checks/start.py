@@ -100,7 +100,7 @@ def _load(cache: Path) -> dict[str, Started]:
 
 
 def _command(image: str) -> list[str]:
-    found = docker.image(image)
+    found = docker.engine_image(image)
     return [*found.entrypoint, *found.command]
 
 

@@ -125,7 +125,7 @@ def question(
 
 def _command(image: str) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
-    found = docker.image(image)
+    found = docker.engine_image(image)
     return [*found.entrypoint, *found.command], len(found.entrypoint)
 
 

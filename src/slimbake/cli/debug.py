@@ -33,7 +33,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     from slimbake.build.prepare import prepared
     from slimbake.deploy import containers
     from slimbake.docker.engine import setup
-    from slimbake.externals.resolve import resolve
+    from slimbake.externals.resolve import resolve_externals
     from slimbake.host.machine import machine
 
     manifest, plan = read(file)
@@ -47,5 +47,5 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
             )
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve(externals, plan.python, setup(False, say), machine(), say)["python"]
+    python = resolve_externals(externals, plan.python, setup(False, say), machine(), say)["python"]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

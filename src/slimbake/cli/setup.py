@@ -24,7 +24,7 @@ from slimbake.cli.common import manifest_option, read, say
 def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     """Find the engine, or start or install one, and get the external images or stand-ins for them."""
     from slimbake.docker import engine
-    from slimbake.externals.resolve import resolve
+    from slimbake.externals.resolve import resolve_externals
     from slimbake.host.machine import machine
 
     if stop_engine:
@@ -33,10 +33,12 @@ def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
         )
         return
     found = engine.setup(install_engine, say)
-    click.echo(f"engine {found.version}, {found.store} store, buildx {engine.dotted(found.buildx)}")
+    click.echo(
+        f"engine {found.version}, {found.store} store, buildx {engine.version_text(found.buildx)}"
+    )
     if file.is_file():
         _, plan = read(file)
-        for external in resolve(
+        for external in resolve_externals(
             plan.externals, plan.python, found, machine(), say, install_engine
         ).resolved:
             click.echo(

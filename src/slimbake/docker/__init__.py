@@ -21,8 +21,8 @@ from slimbake.docker.containers import (
     start_container,
 )
 from slimbake.docker.images import (
+    engine_image,
     find_image,
-    image,
     image_history,
     image_ids,
     import_image,
@@ -43,11 +43,11 @@ __all__ = [
     "build_image",
     "cancel_builds",
     "container_output",
+    "engine_image",
     "exit_code",
     "find_image",
     "fleet_network",
     "fleet_volume",
-    "image",
     "image_history",
     "image_ids",
     "import_image",

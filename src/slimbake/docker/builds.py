@@ -33,7 +33,7 @@ def _reached(builder: str) -> dict[str, str]:
     """The variables by which a builder is reached; buildx uses another engine's own from its
     context only.
     """
-    contexts = process.run(["docker", "context", "ls", "-q"]).stdout.split()
+    contexts = process.execute(["docker", "context", "ls", "-q"]).stdout.split()
     found = {"BUILDX_BUILDER": builder}
     return found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""} if builder in contexts else found
 

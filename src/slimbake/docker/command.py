@@ -21,7 +21,7 @@ def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
     """A docker command to its end, or for so many seconds: what it wrote on stdout. Raises SetupError
     with Docker's own words.
     """
-    done = process.run(["docker", *arguments], stdin=stdin, timeout=timeout)
+    done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout)
     if not done.ok:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout

@@ -26,7 +26,7 @@ _STORE = "containerd-snapshotter"
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedDaemon:
     """The dockerd that we started: enough to know it again when its number went to another process."""
 
     pid: int
@@ -52,7 +52,7 @@ def configure_system() -> None:
         write_atomically(SYSTEM_CONFIG, _json(configured({})))
 
 
-def start_service(answers: Callable[[], bool], say: Say) -> None:
+def start_docker_service(answers: Callable[[], bool], say: Say) -> None:
     """Have systemd start Docker's service.
 
     Raises SetupError with the log's last lines when it does not answer.
@@ -67,7 +67,7 @@ def start_service(answers: Callable[[], bool], say: Say) -> None:
     )
 
 
-def start(answers: Callable[[], bool], say: Say) -> None:
+def start_daemon(answers: Callable[[], bool], say: Say) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
     Its configuration is our own file: what the system's says, and the store. Raises SetupError with
@@ -88,22 +88,22 @@ def start(answers: Callable[[], bool], say: Say) -> None:
     daemon = process.detach([program, "--config-file", config], log, env={"PATH": system_path()})
     ticks = _ticks(daemon.pid)
     if ticks is not None:
-        write_atomically(_record(), _json(asdict(Started(daemon.pid, ticks))))
+        write_atomically(_record(), _json(asdict(StartedDaemon(daemon.pid, ticks))))
     if not _wait(answers, lambda: daemon.running):
         fate = "does not answer" if daemon.running else "ended"
         raise SetupError(f"dockerd {fate}:\n{_last_lines(log)}", f"the whole log: {log}")
 
 
-def ours() -> Started | None:
+def ours() -> StartedDaemon | None:
     """The dockerd that we started, if it still runs and runs here."""
     try:
-        started = Started(**json.loads(_record().read_bytes()))
+        started = StartedDaemon(**json.loads(_record().read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
     return started if _ticks(started.pid) == started.ticks and _same_root(started.pid) else None
 
 
-def stop(say: Say, patience: float = 20.0) -> bool:
+def stop_daemon(say: Say, patience: float = 20.0) -> bool:
     """End the dockerd that we started, and no other; false where there is none. `patience` is in
     seconds.
 

@@ -31,7 +31,7 @@ class EngineImage:
     """Digests of their contents, the lowest first."""
 
 
-def image(name: str) -> EngineImage:
+def engine_image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
     # A bake that builds nothing asks: not by python-on-whales.
     found = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
@@ -51,7 +51,7 @@ def find_image(name: str) -> EngineImage | None:
     not answer.
     """
     try:
-        return image(name)
+        return engine_image(name)
     except SetupError as error:
         if "no such image" in error.hint.lower():
             return None

@@ -14,7 +14,7 @@ from typing import TypeVar
 from slimbake import docker, inside
 from slimbake.config.model import Manifest
 from slimbake.docker.engine import setup
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.sources import externals
 from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb, text
@@ -61,7 +61,7 @@ class Apt:
         wanted = tuple(
             external for external in externals(self.manifest) if external.name == "python"
         )
-        found = resolve(
+        found = resolve_externals(
             wanted, self.manifest.python, setup(False, self.say), self.machine, self.say
         )
         command = json.dumps([f"python{self.manifest.python}", "/inside/debs.py", *words])

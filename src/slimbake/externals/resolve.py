@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from slimbake import docker
 from slimbake.config.model import External
-from slimbake.docker.engine import Engine
+from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
 from slimbake.externals.standin import LABEL, python_standin, root_digest
-from slimbake.externals.tools import digest as tools_digest
-from slimbake.externals.tools import tools_standin
+from slimbake.externals.tools import folder_digest, tools_standin
 from slimbake.externals.uv import uv_standin
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version
@@ -62,7 +61,7 @@ class Externals:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AvailableImage:
     """An image that can be had: where, and its digest."""
 
     where: str  # engine, registry
@@ -70,10 +69,10 @@ class Found:
     standin: bool = False
 
 
-def resolve(
+def resolve_externals(
     externals: Iterable[External],
     python: str,
-    engine: Engine,
+    engine: DockerEngine,
     here: Machine,
     say: Say,
     install: bool = False,
@@ -93,12 +92,14 @@ def resolve(
                 if found
                 else _stand_in(external, python, engine, here, say, install, on)
             )
-            for external, found in zip(wanted, look(wanted, engine), strict=True)
+            for external, found in zip(wanted, available_images(wanted, engine), strict=True)
         )
     )
 
 
-def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, ...]:
+def available_images(
+    externals: Iterable[External], engine: DockerEngine
+) -> tuple[AvailableImage | None, ...]:
     """Where each external can be had, None for one that cannot; nothing is made or pulled."""
     images = [external.image for external in externals]
     if not images:
@@ -113,24 +114,24 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
         )
 
 
-def in_engine(image: str) -> Found | None:
+def in_engine(image: str) -> AvailableImage | None:
     """An image as the engine holds it; the engine then builds from it without asking a registry."""
     with contextlib.suppress(SetupError):  # an engine that does not answer holds none
         if held := docker.find_image(image):
             digest = held.digests[0] if held.digests else held.id
             # A stand-in under another name is still one.
-            return Found("engine", digest, standin=LABEL in held.labels)
+            return AvailableImage("engine", digest, standin=LABEL in held.labels)
     return None
 
 
 @functools.cache
-def in_registry(image: str) -> Found | None:
+def in_registry(image: str) -> AvailableImage | None:
     """An image as its registry holds it, asked once in a run and for a few seconds at most."""
     digest = docker.registry_digest(image, _REGISTRY_TIMEOUT)
-    return Found("registry", digest) if digest else None
+    return AvailableImage("registry", digest) if digest else None
 
 
-def _real(external: External, found: Found) -> Resolved:
+def _real(external: External, found: AvailableImage) -> Resolved:
     image = external.image
     if found.where == "registry" and "@" not in image:
         image = f"{image}@{found.digest}"
@@ -146,7 +147,7 @@ def _real(external: External, found: Found) -> Resolved:
 def _stand_in(
     external: External,
     python: str,
-    engine: Engine,
+    engine: DockerEngine,
     here: Machine,
     say: Say,
     install: bool,
@@ -175,7 +176,7 @@ def _stand_in(
             debian = python_standin(python, here, say, install, other)
             folder = tools_standin(f"docker-image://{debian}", platform)
             made[platform] = str(folder)
-            digests.append(tools_digest(folder))
+            digests.append(folder_digest(folder))
         else:
             reference = python_standin(python, here, say, install, other)
             made[platform] = f"docker-image://{reference}"

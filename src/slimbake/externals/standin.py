@@ -16,7 +16,7 @@ from slimbake.externals.recipe import (
     DPKG_OPTIONS,
     EPOCH,
     ROOT,
-    Recipe,
+    StandinRecipe,
     fetch_options,
     overlay_tar,
     recipe,
@@ -72,10 +72,10 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> N
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
     aptget.update(say)
-    aptget.install(missing, say)
+    aptget.install_packages(missing, say)
 
 
-def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
+def _make(wanted: StandinRecipe, fetching: tuple[str, ...], say: Say) -> None:
     takes = (
         f"for {wanted.architecture}, emulated: some minutes"
         if wanted.architecture
@@ -99,7 +99,7 @@ def _make(wanted: Recipe, fetching: tuple[str, ...], say: Say) -> None:
         docker.remove_image(before.id)  # fails, rightly, while a container uses it
 
 
-def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
+def _bootstrap(wanted: StandinRecipe, fetching: tuple[str, ...], folder: Path) -> Path:
     """Make the root as a tar file in a folder, which holds all that this leaves behind."""
     sources, overlay, root = folder / "debian.sources", folder / "overlay.tar", folder / "root.tar"
     sources.write_text(wanted.build_sources, encoding="utf-8")
@@ -118,7 +118,7 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
         fetch, inside = folder / "fetch.conf", "/etc/apt/apt.conf.d/00slimbake-fetch"
         fetch.write_text("".join(f"{option}\n" for option in fetching), encoding="utf-8")
         hooks += [f"--setup-hook=upload {fetch} {inside}", f'--customize-hook=rm "$1"{inside}']
-    done = process.run(
+    done = process.execute(
         [
             "mmdebstrap",
             "--variant=apt",
@@ -150,7 +150,7 @@ def root_digest(reference: str) -> str:
     return held.layers[0] if held and held.layers else ""
 
 
-def _holds(wanted: Recipe) -> bool:
+def _holds(wanted: StandinRecipe) -> bool:
     """Whether the engine has a stand-in of this recipe."""
     held = docker.find_image(wanted.reference)
     return held is not None and held.labels.get(LABEL) == wanted.digest

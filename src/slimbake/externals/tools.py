@@ -43,7 +43,7 @@ def unpacked(context: str, digest: str) -> Path:
     return _made(name, "FROM tools AS collect" + _COLLECT, {"tools": context}, "")
 
 
-def digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     """Of all that lies in the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     whole = hashlib.sha256()

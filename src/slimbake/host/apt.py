@@ -116,7 +116,7 @@ def _wanted(fields: Mapping[str, str]) -> bool:
 
 def options(prefix: str) -> str:
     """Those of apt's settings that begin so (`Acquire`), as `apt-config dump` prints them."""
-    return process.run(["apt-config", "dump", prefix]).stdout
+    return process.execute(["apt-config", "dump", prefix]).stdout
 
 
 def system_path(environ: Mapping[str, str] = os.environ) -> str:
@@ -135,7 +135,7 @@ def update(say: Say) -> None:
 
 def available(names: Iterable[str]) -> frozenset[str]:
     """Those of the packages that apt could install."""
-    shown = process.run(["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=60)
+    shown = process.execute(["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=60)
     return parse_policy(shown.stdout)
 
 
@@ -151,7 +151,7 @@ def parse_policy(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def install(names: Iterable[str], say: Say) -> None:
+def install_packages(names: Iterable[str], say: Say) -> None:
     """Install packages without a question. Raises SetupError with apt's last words when that fails."""
     wanted = list(names)
     say(f"installing {' '.join(wanted)}")
@@ -169,7 +169,7 @@ def may_install(root: bool) -> bool:
 
 def _apt_get(arguments: list[str], failure: str) -> None:
     # Another apt (unattended-upgrades on a fresh machine) may hold the lock for a while.
-    done = process.run(
+    done = process.execute(
         ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
         env={**_QUIET, "PATH": system_path()},
     )

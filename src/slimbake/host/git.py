@@ -39,12 +39,12 @@ def revision(folder: Path) -> str:
     """
     words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     with contextlib.suppress(SetupError):  # no Git
-        found = process.run(["git", "-C", folder, *words])
+        found = process.execute(["git", "-C", folder, *words])
         return found.stdout.strip() if found.ok else ""
     return ""
 
 
-class Repository:
+class GitRepository:
     """The Git repository around a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Repository:
             "--is-shallow-repository",
             "--show-prefix",
         )
-        asked = process.run(["git", "-C", folder, "rev-parse", *words])
+        asked = process.execute(["git", "-C", folder, "rev-parse", *words])
         if not asked.ok:
             if "dubious ownership" in asked.stderr:
                 raise SetupError(
@@ -126,7 +126,7 @@ class Repository:
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
             where = ("--", prefix) if prefix else ()
-            listed = process.run(
+            listed = process.execute(
                 ["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own
             )
             if not listed.ok:
@@ -134,7 +134,7 @@ class Repository:
             if not listed.stdout:
                 return
             for step in steps:
-                done = process.run(["git", *_QUIET, "-C", into, *step], env=own)
+                done = process.execute(["git", *_QUIET, "-C", into, *step], env=own)
                 if not done.ok:
                     raise SetupError(f"Git cannot write the files of {commit}", done.last_lines())
         for line in listed.stdout.split("\0"):
@@ -146,7 +146,7 @@ class Repository:
         """Write a submodule's files where it has been fetched, with that commit."""
         there = self._top / path
         if (there / ".git").exists():
-            inner = Repository(there)
+            inner = GitRepository(there)
             if inner._run("cat-file", "-e", f"{commit}^{{commit}}").ok:
                 for below, link in inner._write(commit, "", into / path):
                     yield f"{path}/{below}", link
@@ -154,4 +154,4 @@ class Repository:
         yield path, commit
 
     def _run(self, *words: str) -> process.Completed:
-        return process.run(["git", *_QUIET, "-C", self._folder, *words])
+        return process.execute(["git", *_QUIET, "-C", self._folder, *words])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimbake.host import apt
-from slimbake.host.pip import Packages, packages, pip_config_paths, pip_settings
+from slimbake.host.pip import PackageSources, package_sources, pip_config_paths, pip_settings
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -27,7 +27,7 @@ class Machine:
     system_version: str
     codename: str
     root: bool
-    packages: Packages
+    packages: PackageSources
     ca_bundle: Path | None
     """A bundle of certificates that this machine was told to trust; None where it was told nothing.
     """
@@ -59,7 +59,7 @@ def read_machine(
         system_version=release.get("VERSION_ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
         root=root,
-        packages=packages(pip, environ, folder),
+        packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
         apt_sources=apt.sources(top / "etc/apt"),

@@ -61,7 +61,7 @@ class Detached:
         return self._process.poll() is None
 
 
-def run(
+def execute(
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None = None,

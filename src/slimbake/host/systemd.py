@@ -15,10 +15,10 @@ def systemd_runs() -> bool:
 
 def start_service(name: str) -> Completed:
     """Start a service, for at most 90 s; what systemctl says of it."""
-    return process.run(["systemctl", "start", name], timeout=90)
+    return process.execute(["systemctl", "start", name], timeout=90)
 
 
 def service_log(name: str, lines: int = 8) -> str:
     """The last lines of a service's log; empty where the journal has none."""
     words = ["-u", name, "-n", str(lines), "--no-pager", "-o", "cat"]
-    return process.run(["journalctl", *words], timeout=20).last_lines()
+    return process.execute(["journalctl", *words], timeout=20).last_lines()

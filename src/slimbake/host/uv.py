@@ -55,7 +55,7 @@ class PipCompile:
             words = [*words, "--constraints", str(constraints)]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
-        done = process.run(
+        done = process.execute(
             [
                 find_uv_bin(),
                 "pip",

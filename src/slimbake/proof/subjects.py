@@ -15,7 +15,7 @@ from slimbake.build.prepare import Prepared, prepared
 from slimbake.checks.verify import given
 from slimbake.config.model import Manifest
 from slimbake.errors import UsageError
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.sources import externals
 from slimbake.host.files import write_atomically
 from slimbake.host.machine import machine
@@ -112,7 +112,7 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     steps = [
         step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
     ]
-    layers = docker.image(subject.image).layers
+    layers = docker.engine_image(subject.image).layers
     installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
     return (
         installs[installing.index(layer)]
@@ -126,5 +126,5 @@ def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -
     from slimbake.externals.tools import unpacked
 
     wanted = tuple(external for external in externals(manifest) if external.name == TOOLS)
-    found = resolve(wanted, ready.plan.python, ready.engine, machine(), say, install)
+    found = resolve_externals(wanted, ready.plan.python, ready.engine, machine(), say, install)
     return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

@@ -69,7 +69,7 @@ def _helper(configuration: Mapping[str, Any], name: str) -> str:
 
 def _from_helper(helper: str, name: str) -> Credentials | None:
     try:
-        done = process.run(
+        done = process.execute(
             [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
         )
         said = json.loads(done.stdout) if done.ok else {}

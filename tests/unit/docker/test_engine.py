@@ -14,8 +14,8 @@ from tests.unit.processes import Processes, faked, programs
 
 from slimbake.docker import daemon as dockerd
 from slimbake.docker import engine
-from slimbake.docker.daemon import Started, configured
-from slimbake.docker.engine import Absent, Engine, advice, describe, packages_for, setup
+from slimbake.docker.daemon import StartedDaemon, configured
+from slimbake.docker.engine import Absent, DockerEngine, describe, packages_for, remedy, setup
 from slimbake.errors import SetupError
 from slimbake.host import process
 
@@ -32,7 +32,7 @@ NO_DAEMON = {
 }
 
 
-def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> Engine | Absent:
+def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> DockerEngine | Absent:
     return describe(info, errors, builder="docker", endpoint=endpoint, started=True)
 
 
@@ -44,7 +44,7 @@ def with_buildx(version: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])
 def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: str) -> None:
     found = described(info)
-    assert isinstance(found, Engine)
+    assert isinstance(found, DockerEngine)
     assert (found.version, found.store, found.buildx) == ("26.1.5", store, (0, 13, 1))
 
 
@@ -58,7 +58,7 @@ def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: 
 )
 def test_what_an_older_buildx_lacks_is_named(version: str, lacks: tuple[str, ...]) -> None:
     found = described(with_buildx(version))
-    assert isinstance(found, Engine)
+    assert isinstance(found, DockerEngine)
     assert found.lacks[: len(lacks)] == lacks
     assert bool(found.lacks) == bool(lacks)
 
@@ -83,8 +83,8 @@ def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
 
 def test_an_engine_elsewhere_was_not_started_by_us() -> None:
     here, elsewhere = described(CONTAINERD), described(CONTAINERD, endpoint="tcp://10.0.0.1:2375")
-    assert isinstance(here, Engine)
-    assert isinstance(elsewhere, Engine)
+    assert isinstance(here, DockerEngine)
+    assert isinstance(elsewhere, DockerEngine)
     assert (here.started, here.endpoint) == (True, "default")
     assert (elsewhere.started, elsewhere.endpoint) == (False, "tcp://10.0.0.1:2375")
 
@@ -134,7 +134,7 @@ def test_the_advice_fits_the_machine(
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
-    assert words in advice(Absent(what, ""), here)
+    assert words in remedy(Absent(what, ""), here)
 
 
 class Machine:
@@ -144,11 +144,11 @@ class Machine:
         self.processes, self.did = processes, list[str]()
         self.infos: list[dict[str, Any] | None] = []
         monkeypatch.setattr(engine, "find", self._find)
-        monkeypatch.setattr(dockerd, "start", self._did("start"))
-        monkeypatch.setattr(dockerd, "start_service", self._did("start service"))
+        monkeypatch.setattr(dockerd, "start_daemon", self._did("start"))
+        monkeypatch.setattr(dockerd, "start_docker_service", self._did("start service"))
         monkeypatch.setattr(dockerd, "configure_system", self._did("configure"))
 
-    def _find(self) -> Engine | Absent:
+    def _find(self) -> DockerEngine | Absent:
         info = self.infos.pop(0) if len(self.infos) > 1 else self.infos[0]
         return Absent("client", "no docker") if info is None else described(info)
 
@@ -284,7 +284,7 @@ def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
     with pytest.raises(
         SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"
     ):
-        dockerd.start(lambda: False, print)
+        dockerd.start_daemon(lambda: False, print)
 
 
 def test_only_the_process_that_we_started_is_ours(
@@ -297,12 +297,12 @@ def test_only_the_process_that_we_started_is_ours(
     assert dockerd.ours() is None
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     for content, found in (
-        ({"pid": os.getpid(), "ticks": ticks}, Started(os.getpid(), ticks)),
+        ({"pid": os.getpid(), "ticks": ticks}, StartedDaemon(os.getpid(), ticks)),
         ({"pid": os.getpid(), "ticks": ticks + 1}, None),  # its number went to another process
         ({"pid": 2**22 + 1, "ticks": 1}, None),
         ({"pid": "x"}, None),
     ):
         record.write_text(json.dumps(content))
         assert dockerd.ours() == found
-    assert dockerd.stop(print) is False
+    assert dockerd.stop_daemon(print) is False
     assert killed == []

@@ -24,7 +24,7 @@ NONE = "Error response from daemon: No such image: api"
 
 def test_an_image_is_what_the_engine_says_of_it(program: Program) -> None:
     program.answer("image inspect", json.dumps(HELD))
-    found = docker.image("api")
+    found = docker.engine_image("api")
     assert (found.id, found.digests, found.labels) == ("sha256:1", ("sha256:2",), {"a": "b"})
     assert (found.entrypoint, found.command) == (("python",), ())
     assert found.layers == ("sha256:3", "sha256:4")
@@ -32,7 +32,7 @@ def test_an_image_is_what_the_engine_says_of_it(program: Program) -> None:
 
 def test_an_image_without_a_configuration_has_nothing_in_it(program: Program) -> None:
     program.answer("image inspect", json.dumps({"Id": "sha256:1", "Config": None}))
-    found = docker.image("api")
+    found = docker.engine_image("api")
     assert (found.digests, found.labels, found.layers) == ((), {}, ())
 
 
@@ -40,7 +40,7 @@ def test_none_is_told_apart_from_an_engine_that_does_not_answer(program: Program
     program.answer("image inspect", stderr=NONE, code=1)
     assert docker.find_image("api") is None
     with pytest.raises(SetupError, match="docker image failed") as caught:
-        docker.image("api")
+        docker.engine_image("api")
     assert caught.value.hint == NONE
     program.answer("image inspect", stderr="Cannot connect to the Docker daemon", code=1)
     with pytest.raises(SetupError, match="docker image failed"):
@@ -119,7 +119,7 @@ def test_without_docker_a_registry_says_nothing_and_an_engine_is_missing(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert docker.registry_digest("x:1", 5) is None
-    for ask in (docker.image, lambda name: docker.tag_image(name, "y")):
+    for ask in (docker.engine_image, lambda name: docker.tag_image(name, "y")):
         with pytest.raises(SetupError, match="docker is not installed"):
             ask("x")
 
@@ -134,7 +134,7 @@ def test_what_a_bake_that_builds_nothing_asks_does_not_import_python_on_whales(
 import sys
 from slimbake import docker
 from slimbake.docker.engine import find
-docker.image("x"), docker.find_image("x"), docker.project_images("p"), docker.remove_dangling("p")
+docker.engine_image("x"), docker.find_image("x"), docker.project_images("p"), docker.remove_dangling("p")
 docker.registry_digest("x", 5), find()
 sys.exit("python_on_whales" in sys.modules)
 """

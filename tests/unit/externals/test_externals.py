@@ -12,10 +12,15 @@ from tests.unit.processes import Processes, faked
 
 from slimbake import docker
 from slimbake.config.model import External
-from slimbake.docker.engine import Engine
+from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
-from slimbake.externals.resolve import Externals, look, multi_platform_standin, resolve
+from slimbake.externals.resolve import (
+    Externals,
+    available_images,
+    multi_platform_standin,
+    resolve_externals,
+)
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -39,8 +44,8 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     return processes
 
 
-def resolved(*wanted: External, engine: Engine = ENGINE) -> Externals:
-    return resolve(wanted, "3.11", engine, DEBIAN, print)
+def resolved(*wanted: External, engine: DockerEngine = ENGINE) -> Externals:
+    return resolve_externals(wanted, "3.11", engine, DEBIAN, print)
 
 
 def registry_has(processes: Processes, image: str) -> None:
@@ -99,7 +104,7 @@ def test_where_no_registry_answers_python_and_uv_are_stood_in_for(processes: Pro
 
 def test_a_registry_is_asked_once_in_a_run(processes: Processes) -> None:
     for _ in range(2):
-        assert look([UV], ENGINE) == (None,)
+        assert available_images([UV], ENGINE) == (None,)
     assert sum("imagetools" in line for line in processes.started) == 1
 
 
@@ -125,7 +130,7 @@ def test_a_builder_that_sees_no_images_of_the_engine_gets_no_standin_of_python(
 
 def test_an_answer_that_is_no_manifest_counts_as_none(processes: Processes) -> None:
     processes.answer("docker buildx imagetools inspect", "<html>")
-    assert look([UV], ENGINE) == (None,)
+    assert available_images([UV], ENGINE) == (None,)
 
 
 def test_several_platforms_get_a_standin_each_as_one_image(
@@ -140,7 +145,7 @@ def test_several_platforms_get_a_standin_each_as_one_image(
         lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}",
     )
     both = ["linux/arm64", "linux/amd64"]
-    found = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
+    found = resolve_externals((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
     assert found["python"].context == "docker-image://all-python:3.11"
     assert list(made.values()) == [
         {
@@ -149,7 +154,9 @@ def test_several_platforms_get_a_standin_each_as_one_image(
         },
         {"linux/amd64": "/uv", "linux/arm64": "/uvlinux/arm64"},
     ]
-    alone = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"])
+    alone = resolve_externals(
+        (PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"]
+    )
     assert alone["python"].context == "docker-image://slimbake-standin/python:3.11-trixie-arm64"
     assert alone["uv"].context == "/uvlinux/arm64"
     assert alone["python"].digest != found["python"].digest

@@ -12,7 +12,7 @@ from tests.wheels import wheel_bytes
 
 from slimbake.externals import uv
 from slimbake.externals.uv import uv_standin
-from slimbake.host.pip import Packages
+from slimbake.host.pip import PackageSources
 from slimbake.host.uv import uv_version
 
 
@@ -43,7 +43,7 @@ def test_uv_for_another_platform_comes_out_of_the_wheel_that_fits_it_best(
             program = {f"uv-{version}.data/scripts/uv": tag.encode()}
             content = wheel_bytes("uv", version, tag=f"py3-none-{tag}", files=program)
             index.publish("uv", f"uv-{version}-py3-none-{tag}.whl", content)
-        folder = uv_standin("linux/arm64", debian(packages=Packages(index_url=index.url)))
+        folder = uv_standin("linux/arm64", debian(packages=PackageSources(index_url=index.url)))
     assert folder.name == f"uv-{version}-linux-arm64"
     assert (folder / "uv").read_text() == "manylinux_2_28_aarch64"
     assert (folder / "uv").stat().st_mode & 0o777 == 0o755

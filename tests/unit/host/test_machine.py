@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.host.machine import Machine, parse_os_release, proxies, read_machine
-from slimbake.host.pip import packages, pip_config_paths, pip_settings, without_credentials
+from slimbake.host.pip import package_sources, pip_config_paths, pip_settings, without_credentials
 
 HOME = Path("/home/ann")
 PREFIX = Path("/opt/venv")
@@ -24,7 +24,7 @@ def read(top: Path, files: Mapping[str, str], environ: Mapping[str, str] | None 
 def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
     bare = read(tmp_path, {})
     assert (bare.system, bare.codename, bare.root) == ("", "", False)
-    assert bare.packages == packages({}, {}, HERE)
+    assert bare.packages == package_sources({}, {}, HERE)
     assert (bare.ca_bundle, bare.proxies, bare.apt_sources) == (None, (), ())
     assert bare.disk_free > 0
 
@@ -63,7 +63,7 @@ def test_a_broken_pip_conf_is_passed_over_and_the_others_count() -> None:
 def test_variables_win_over_pips_files_and_an_empty_one_does_not() -> None:
     text = "[global]\nindex-url = https://file.example\nfind-links = /file\n"
     environ = {"PIP_FIND_LINKS": "/env https://page.example/", "PIP_INDEX_URL": ""}
-    settings = packages(pip_settings([text], environ), environ, HERE)
+    settings = package_sources(pip_settings([text], environ), environ, HERE)
     assert settings.index_url == "https://file.example"
     assert settings.find_links == ("/env", "https://page.example/")
     assert settings.find_links_folders == (Path("/env"),)
@@ -85,7 +85,9 @@ def test_uvs_variables_win_over_pips() -> None:
         "UV_INDEX": "torch=https://torch.example/whl https://plain.example/?a=b",
         "UV_FIND_LINKS": "/uv,file:///uv%20two",
     }
-    settings = packages({"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE)
+    settings = package_sources(
+        {"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE
+    )
     assert settings.index_url == "https://default.example/simple"
     assert settings.extra_index_urls == ("https://torch.example/whl", "https://plain.example/?a=b")
     assert settings.find_links == ("/uv", "/uv two", "/pip")
