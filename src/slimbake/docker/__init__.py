@@ -1,4 +1,4 @@
-"""Docker: the only package that starts docker, buildx and dockerd, as what the others ask of them."""
+"""The only package that starts docker, buildx and dockerd. The others call these functions."""
 
 from slimbake.docker.builds import (
     BUILD_ENVIRONMENT,

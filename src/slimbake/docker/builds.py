@@ -48,7 +48,7 @@ def cancel_builds() -> None:
 
 
 class Bake:
-    """A running `docker buildx bake`: its raw events, then its exit code and what it wrote besides."""
+    """A running `docker buildx bake`: its raw events, then its exit code and its other output."""
 
     def __init__(
         self, arguments: Sequence[str], root: Path, environment: Mapping[str, str]
@@ -67,7 +67,7 @@ class Bake:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
         cancels the build.
         """
-        # Not by python-on-whales: it gives BuildKit's progress as text only.
+        # Not python-on-whales: it returns BuildKit's progress as text only.
         try:
             running = subprocess.Popen(
                 self._arguments,
@@ -89,7 +89,7 @@ class Bake:
         _builds.add(running)
         try:
             with running:
-                assert running.stderr is not None  # noqa: S101 - for the type checker: it was asked for
+                assert running.stderr is not None  # noqa: S101 - for the type checker
                 yield from _objects(running.stderr, lines)
         finally:
             _end(running)
@@ -138,11 +138,10 @@ def build_files(
     target: Path,
     platform: str = "",
 ) -> None:
-    """Build a Dockerfile without a context of its own and put the files of its last stage into the
-    folder `target`.
+    """Build a Dockerfile and write the files of its last stage to the folder `target`.
 
-    `contexts`: name -> folder or image, as bake takes them. Raises SetupError with the build's last
-    words.
+    `contexts`: name -> folder or image, as bake takes them; there is no other context. Raises
+    SetupError with the lines that our programs printed, else with the build's last output.
     """
     output = {"type": "local", "dest": str(target)}
     try:
@@ -163,10 +162,10 @@ def build_image(
     arguments: Mapping[str, str] = {},
     platforms: Iterable[str] = (),
 ) -> None:
-    """Build a Dockerfile without a context of its own into an image of the engine, for its platform
-    or for these.
+    """Build a Dockerfile into an image of the engine, for its own platform unless others are given.
 
-    Its layers stay uncompressed, for it is never pushed. Raises SetupError with the build's words.
+    `contexts`: as for `build_files`. Its layers stay uncompressed: such an image is never pushed.
+    Raises SetupError with the build's output.
     """
     output = {"type": "image", "name": name, "compression": "uncompressed"}
     on = sorted(platforms) or None

@@ -1,7 +1,7 @@
-"""How Docker is asked: by its command line, and by python-on-whales where that can do the job.
+"""The two ways to Docker: python-on-whales where it can do the job, else the command line.
 
-python-on-whales takes 0.3 s to import. So the questions of a bake that builds nothing go to the
-command line: which images there are, what one of them is, what the engine is.
+Importing python-on-whales takes 0.3 s. A bake that builds nothing must not pay for it, so what such
+a bake asks goes to the command line: which images there are, what is in one, which engine it is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
-    """A docker command to its end, or for so many seconds: what it wrote on stdout. Raises SetupError
-    with Docker's own words.
+    """Run a docker command and return its stdout. `timeout` is in seconds.
+
+    Raises SetupError with Docker's own words.
     """
     done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout)
     if not done.ok:
@@ -29,9 +30,9 @@ def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
 
 @contextlib.contextmanager
 def client() -> Iterator[DockerClient]:
-    """python-on-whales' client of the engine that Docker's own settings choose.
+    """python-on-whales' client for the engine that Docker's own settings choose.
 
-    What fails in the block becomes a SetupError with Docker's own words, as of `call`.
+    Turns its exceptions into a SetupError with Docker's own words, as `call` raises it.
     """
     from python_on_whales import ClientNotFoundError, DockerClient, DockerException
 

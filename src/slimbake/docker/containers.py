@@ -1,4 +1,4 @@
-"""Containers: those that run to their end, a fleet's that run on, and files out of images."""
+"""Containers: run to their end or in the background, a fleet's, and files copied out of images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
 
     Raises SetupError with Docker's own words where it could not be run.
     """
-    # Not by python-on-whales: it takes no stdin and no limit of time, and lets stderr through.
+    # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
     process = subprocess.Popen(
         ["docker", "run", "--interactive", f"--name={name}", *words],
         stdin=subprocess.PIPE,
@@ -132,7 +132,7 @@ def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]
                 while stream.read(1 << 20):
                     pass
             except BaseException as error:
-                # what broke off tells less than the container
+                # the container's own words say more than what broke off
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(2 if isinstance(error, Exception) else 0)
                 if not process.returncode:
@@ -156,7 +156,7 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
         docker.container.create(image, networks=["none"]) as container,
         tempfile.TemporaryFile() as stream,
     ):
-        # Not by python-on-whales: it copies into folders only.
+        # Not python-on-whales: it copies into folders only.
         done = subprocess.run(
             ["docker", "cp", f"{container.id}:{path}", "-"],
             stdout=stream,
@@ -168,10 +168,10 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
 
 
 def container_output(*words: str, stdin: str = "") -> str:
-    """What a container writes on stdout; it is removed at its end. Raises SetupError with Docker's own
-    words.
+    """Run a container to its end, remove it, and return its stdout.
 
-    This and the next two take the words of `docker run`, such as HARDENED: python-on-whales does not.
+    This and the next two take arguments of `docker run`, such as HARDENED, which python-on-whales
+    does not. Raises SetupError with Docker's own words.
     """
     return call("run", "--rm", "--interactive", *words, stdin=stdin)
 
@@ -184,7 +184,10 @@ def run_foreground(*words: str) -> int:
 
 
 def start_container(name: str, *words: str) -> None:
-    """Start a container that runs on. Raises SetupError with Docker's own words; then none is left."""
+    """Start a container in the background.
+
+    Raises SetupError with Docker's own words where it does not start, and leaves none behind.
+    """
     try:
         call("run", "--detach", f"--name={name}", *words)
     except SetupError:
@@ -193,13 +196,13 @@ def start_container(name: str, *words: str) -> None:
 
 
 def remove_container(name: str) -> None:
-    """Remove a container, running or not; nothing where there is none of that name."""
+    """Remove a container, running or not. A name that no container has is no error."""
     with contextlib.suppress(SetupError), client() as docker:
         docker.container.remove(name, force=True)
 
 
 def exit_code(name: str) -> int | None:
-    """How a container ended; None while it runs."""
+    """The exit code of a container; None while it runs."""
     with client() as docker:
         state = docker.container.inspect(name).state
     return None if state.running else state.exit_code
@@ -212,13 +215,13 @@ def last_words(name: str, lines: int) -> str:
 
 
 def running_containers() -> list[str]:
-    """The ids of all containers that run."""
+    """The ids of all running containers."""
     with client() as docker:
         return [container.id for container in docker.container.list()]
 
 
 def fleet_network(fleet: str) -> str:
-    """The network of a fleet, made if it is missing."""
+    """Create the network of a fleet if it is missing; its name."""
     with client() as docker:
         if not docker.network.exists(fleet):
             docker.network.create(fleet, labels={FLEET: fleet})
@@ -226,7 +229,7 @@ def fleet_network(fleet: str) -> str:
 
 
 def fleet_volume(fleet: str, name: str) -> str:
-    """A volume of a fleet, made if it is missing."""
+    """Create a volume of a fleet if it is missing; its name."""
     volume = f"{fleet}-{name}"
     with client() as docker:
         if not docker.volume.exists(volume):
@@ -235,9 +238,7 @@ def fleet_volume(fleet: str, name: str) -> str:
 
 
 def remove_fleet(fleet: str, volumes: bool) -> tuple[str, ...]:
-    """Remove the containers and the networks of a fleet, and its volumes if asked to; the names of
-    what is gone.
-    """
+    """Remove the containers and networks of a fleet, and its volumes if asked; their names."""
     gone = []
     label: tuple[Literal["label"], str] = ("label", f"{FLEET}={fleet}")
     with client() as docker:

@@ -27,7 +27,7 @@ _STORE = "containerd-snapshotter"
 
 @dataclass(frozen=True, slots=True)
 class StartedDaemon:
-    """The dockerd that we started: enough to know it again when its number went to another process."""
+    """The dockerd that we started: enough to recognise it should its pid be reused."""
 
     pid: int
     ticks: int

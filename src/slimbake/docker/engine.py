@@ -140,7 +140,7 @@ def find() -> DockerEngine | Absent:
 def describe(
     info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
 ) -> DockerEngine | Absent:
-    """The engine that `docker info` tells of, or why there is none that serves."""
+    """The engine that `docker info` describes, or why none can be used."""
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")

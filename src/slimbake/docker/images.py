@@ -1,4 +1,4 @@
-"""The images of the engine: what it holds, and how they are named, saved, pushed and removed."""
+"""The images of the engine: inspect, tag, push, save, import and remove them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import IO
 from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
 
-PROJECT = "slimbake.project"  # the label of images, and so of every container that is run from them
+PROJECT = "slimbake.project"  # label of a project's images, and so of every container from them
+_NO_IMAGE = ("no such image", "invalid reference format")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class EngineImage:
 
     id: str
     digests: tuple[str, ...]
-    """Those by which registries know it."""
+    """By which registries know it."""
     labels: Mapping[str, str]
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
@@ -33,7 +34,7 @@ class EngineImage:
 
 def engine_image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
-    # A bake that builds nothing asks: not by python-on-whales.
+    # Not python-on-whales: a bake that builds nothing asks this.
     found = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
     config = found.get("Config") or {}
     return EngineImage(
@@ -47,20 +48,22 @@ def engine_image(name: str) -> EngineImage:
 
 
 def find_image(name: str) -> EngineImage | None:
-    """An image by its name or id; None where the engine has none. Raises SetupError where it does
-    not answer.
+    """An image by its name or id; None where the engine has none.
+
+    Raises SetupError where the engine does not answer.
     """
     try:
         return engine_image(name)
     except SetupError as error:
-        if "no such image" in error.hint.lower():
+        if any(words in error.hint.lower() for words in _NO_IMAGE):
             return None
         raise
 
 
 def image_ids(names: Mapping[str, str]) -> dict[str, str]:
-    """The ids of images. `names`: what each is of -> its name. Raises SetupError for those that the
-    engine has not.
+    """The ids of images. `names`: service -> name of its image.
+
+    Raises SetupError that lists the services whose image the engine does not have.
     """
     found = {of: find_image(name) for of, name in names.items()}
     if missing := [of for of, held in found.items() if held is None]:
@@ -72,14 +75,14 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
 def same_image(*names: str) -> bool:
     """Whether these images have the same layers and the same configuration."""
-    # Not by python-on-whales, which drops the fields of a configuration that it does not know.
+    # Not python-on-whales: it drops the fields of a configuration that it does not know.
     form = "--format={{json .RootFS}} {{json .Config}}"
     return len(set(call("image", "inspect", form, *names).splitlines())) == 1
 
 
 def image_history(name: str) -> list[str]:
-    """The steps that made an image, as their Dockerfile has them, the last one first."""
-    # Not by python-on-whales: its `history` is not implemented.
+    """The steps that made an image, as in its Dockerfile, the last one first."""
+    # Not python-on-whales: its `history` is not implemented.
     return call("history", "--no-trunc", "--format={{.CreatedBy}}", name).splitlines()
 
 
@@ -95,7 +98,7 @@ def project_images(project: str) -> dict[str, tuple[str, ...]]:
 
 
 def remove_dangling(project: str) -> list[str]:
-    """Remove the images of a project that lost their names to newer ones; their ids."""
+    """Remove the images of a project that lost their names to newer ones; returns their ids."""
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
     found = call("image", "ls", "--quiet", "--no-trunc", *filters).split()
     form = "--format={{.Id}} {{len .RepoTags}}"
@@ -127,10 +130,9 @@ def push_image(name: str) -> None:
 
 
 def import_image(root: Path, name: str, changes: Sequence[str], platform: str = "") -> None:
-    """Make an image of one layer from a tar file. `changes`: lines of a Dockerfile; `platform`:
-    another than the engine's.
+    """Make an image of one layer from a tar file, and move the name once it is complete.
 
-    The name moves when the import is whole, not before.
+    `changes`: lines of a Dockerfile; `platform`: where it is not the engine's.
     """
     with client() as docker:
         docker.image.import_(root, name, changes, platform=platform or None)
@@ -141,11 +143,11 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
     """The images as one OCI layout in a tar stream, each shared blob once. Raises SetupError with
     Docker's words.
     """
-    # Not by python-on-whales: it gives lines, and tarfile wants a file.
+    # Not python-on-whales: it yields lines, and tarfile reads from a file.
     with subprocess.Popen(
         ["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as running:
-        assert running.stdout is not None and running.stderr is not None  # noqa: S101 - for the type checker
+        assert running.stdout and running.stderr  # noqa: S101 - for the type checker
         try:
             yield running.stdout
         except tarfile.TarError:
@@ -161,10 +163,11 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
 
 
 def registry_digest(name: str, seconds: float) -> str | None:
-    """The digest of an image in its registry; None where that does not say one in so many seconds,
-    and on a machine without Docker.
+    """The digest of an image in its registry; None without an answer in so many seconds.
+
+    A machine without Docker gets no answer either.
     """
-    # Not by python-on-whales: it waits without end, and gives no digest.
+    # Not python-on-whales: it has no timeout and does not return the digest.
     words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
     with contextlib.suppress(SetupError, ValueError, KeyError):
         return str(json.loads(call(*words, timeout=seconds))["digest"])

@@ -1,4 +1,4 @@
-"""What a stand-in for Python is made of, decided from a machine's settings: pure, and so testable."""
+"""What a stand-in for Python is made of, decided from a machine's settings. Pure."""
 
 from __future__ import annotations
 

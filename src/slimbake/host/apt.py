@@ -1,4 +1,4 @@
-"""apt on this machine: where it takes packages from, which it has, and installing them unattended."""
+"""apt on this machine: its sources and settings, and installing packages unattended."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_deb822(text: str) -> tuple[AptSource, ...]:
 
 
 def _options(text: str | None) -> dict[str, str]:
-    """The options of a line; of several keys the first."""
+    """The options of a line; where one has several values, the first."""
     pairs = (option.partition("=")[::2] for option in (text or "").split())
     return {name: value.partition(",")[0] for name, value in pairs}
 
@@ -84,8 +84,8 @@ def _options(text: str | None) -> dict[str, str]:
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:
     """The fields of each paragraph, names in lower case.
 
-    deb822 is RFC 822 with comments, which the standard library reads. Of the libraries,
-    python-debian is under the GPL and takes 0.07 s to import, debian-inspector knows no comments.
+    deb822 is RFC 822 with comments, so the standard library reads it. python-debian gives the same
+    result, but is under the GPL and takes 0.07 s to import; debian-inspector knows no comments.
     """
     from email.parser import HeaderParser
 
@@ -115,7 +115,7 @@ def _wanted(fields: Mapping[str, str]) -> bool:
 
 
 def options(prefix: str) -> str:
-    """Those of apt's settings that begin so (`Acquire`), as `apt-config dump` prints them."""
+    """apt's settings below a prefix (`Acquire`), as `apt-config dump` prints them."""
     return process.execute(["apt-config", "dump", prefix]).stdout
 
 
@@ -152,7 +152,7 @@ def parse_policy(text: str) -> frozenset[str]:
 
 
 def install_packages(names: Iterable[str], say: Say) -> None:
-    """Install packages without a question. Raises SetupError with apt's last words when that fails."""
+    """Install packages unattended. Raises SetupError with apt's last words when that fails."""
     wanted = list(names)
     say(f"installing {' '.join(wanted)}")
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]

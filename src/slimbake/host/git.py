@@ -1,4 +1,4 @@
-"""Commits of the repository, read without touching its index, its work tree or anything else in it."""
+"""Commits of a repository, read without touching its index, its work tree or anything else."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class Snapshot:
 
 
 def revision(folder: Path) -> str:
-    """The commit that a folder's files are of, with `-dirty` where they differ from it; "" without Git
-    or a repository.
-    """
+    """The commit of a folder, with `-dirty` where files differ; "" without Git or a repository."""
     words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     with contextlib.suppress(SetupError):  # no Git
         found = process.execute(["git", "-C", folder, *words])

@@ -1,6 +1,4 @@
-"""What this machine is set to, read from environment and files: packages, certificates, proxies,
-apt.
-"""
+"""This machine's settings, from environment and files: packages, certificates, proxies, apt."""
 
 from __future__ import annotations
 
@@ -29,8 +27,7 @@ class Machine:
     root: bool
     packages: PackageSources
     ca_bundle: Path | None
-    """A bundle of certificates that this machine was told to trust; None where it was told nothing.
-    """
+    """The bundle of certificates that a variable or pip.conf names; None where none does."""
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
     """Names in upper case; values may hold credentials."""
     apt_sources: tuple[apt.AptSource, ...]

@@ -1,6 +1,4 @@
-"""What pip and uv are told by their configuration files and variables, as pure functions of their
-text.
-"""
+"""Settings of pip and uv, from the text of their configuration files and from variables."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
 def package_sources(
     pip: Mapping[str, str], environ: Mapping[str, str], folder: Path
 ) -> PackageSources:
-    """Where packages come from; what uv is told wins over what pip is told.
+    """Where packages come from; uv's settings win over pip's.
 
     `folder` is where relative paths start.
     """

@@ -1,4 +1,4 @@
-"""The one place that starts the processes of set-up: apt, mmdebstrap, dockerd, and docker for them."""
+"""Starts processes: to their end with their output, or to outlive this one."""
 
 from __future__ import annotations
 

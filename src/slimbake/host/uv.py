@@ -1,4 +1,4 @@
-"""Starts uv, and nothing else does: it resolves requirements and locates wheels."""
+"""The only module that starts uv: it resolves requirements and locates wheels."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ImageRepository:
         return (found.descriptor, self.read(found)) if found else None
 
     def document(self, reference: str) -> StoredManifest | None:
-        """The manifest or index under a tag or digest, as it is stored; None where there is none."""
+        """The manifest or index under a tag or digest, as stored; None where there is none."""
         answer = self._ask(
             "GET", f"manifests/{reference}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,)
         )
@@ -161,7 +161,7 @@ class ImageRepository:
         return made.descriptor.digest
 
     def attached(self, digest: str, kind: str, content: bytes) -> bool:
-        """Whether an artifact of that kind, with exactly that content, is attached to a manifest."""
+        """Whether an artifact of that kind with exactly that content is attached to a manifest."""
         return bool(self._holding(self.referrers(digest), descriptor_of(kind, content)))
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:

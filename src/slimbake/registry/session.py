@@ -21,8 +21,10 @@ TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte; callers limit
 
 
 class _Patience(Retry):
-    """urllib3's Retry, which waits for six hours if it is told to, asks a silent registry again, and
-    ends the call over a Retry-After that it cannot read.
+    """urllib3's Retry with three corrections.
+
+    By itself it waits up to six hours if a registry asks for it, retries after a read timeout, and
+    raises for a Retry-After that it cannot parse.
     """
 
     def increment(self, *words: Any, **more: Any) -> Self:
@@ -37,7 +39,7 @@ class _Patience(Retry):
         try:
             return super().parse_retry_after(retry_after)
         except (InvalidHeader, ValueError, OverflowError):
-            return 0.0  # as if it had not been said
+            return 0.0  # as if there were none
 
 
 class Session(requests.Session):

@@ -37,6 +37,8 @@ def test_an_image_without_a_configuration_has_nothing_in_it(program: Program) ->
 
 
 def test_none_is_told_apart_from_an_engine_that_does_not_answer(program: Program) -> None:
+    program.answer("image inspect", stderr="Error response: invalid reference format", code=1)
+    assert docker.find_image("A B") is None
     program.answer("image inspect", stderr=NONE, code=1)
     assert docker.find_image("api") is None
     with pytest.raises(SetupError, match="docker image failed") as caught:
