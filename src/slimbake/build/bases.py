@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from slimbake.build import bake
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Say, prepared
+from slimbake.build.prepare import prepared
 from slimbake.build.registered import Registered
 from slimbake.build.release import Release, refuse_standins
 from slimbake.build.retag import retag
 from slimbake.build.statement import mark
 from slimbake.ci.matrix import shared_by
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
@@ -28,7 +29,7 @@ def bases(
     services: tuple[str, ...],
     options: Options,
     names: Release,
-    say: Say,
+    console: Console,
 ) -> dict[str, str]:
     """Build and push what these services share, each after its own, and give target ->
     REPOSITORY@DIGEST.
@@ -40,7 +41,7 @@ def bases(
     """
     root = manifest.file.parent
     wanted = tuple(target.name for target in shared_by(plan, services))
-    there = Registered(root, wanted, names.registry, say, options.platform)
+    there = Registered(root, wanted, names.registry, console, options.platform)
     pushed: dict[str, str] = {}
 
     def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def bases(
     with prepared(
         manifest,
         wanted,
-        say,
+        console,
         frozen=names.frozen,
         install=names.install,
         packages=names.packages,
@@ -73,7 +74,7 @@ def bases(
                 smokes=False,
             )
             for error in result.failures:
-                say(str(error))
+                console.say(str(error))
             references = bake.tag(ready.plan, result.built, names.registry, names.tag)
             bake.push(references)
             pushed |= _marked(references, there.unedited(), ready.around.ca_bundle)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from slimbake.build.released import tag
+from slimbake.console import Console
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 State = Literal["held", "absent", "doubt"]
 
 SECONDS = 60.0
@@ -43,7 +43,7 @@ def missing(
     targets: Iterable[str],
     fingerprints: Mapping[str, str],
     registry: str,
-    say: Say,
+    console: Console,
     ca_bundle: str = "",
     seconds: float = SECONDS,
 ) -> tuple[Found, ...]:
@@ -65,7 +65,7 @@ def missing(
         found[name] = (
             doubted(name, answer) if isinstance(answer, RegistryError) else _found(name, answer)
         )
-    told(found.values(), say)
+    told(found.values(), console)
     return tuple(found.values())
 
 
@@ -109,7 +109,7 @@ def doubted(name: str, error: RegistryError) -> Found:
     return Found(name, "doubt", why=error.why)
 
 
-def told(found: Iterable[Found], say: Say) -> None:
+def told(found: Iterable[Found], console: Console) -> None:
     """Say in one line which targets are built to be sure, and why."""
     reasons: dict[str, list[str]] = {}
     for each in found:
@@ -117,7 +117,7 @@ def told(found: Iterable[Found], say: Say) -> None:
             reasons.setdefault(each.why, []).append(each.target)
     if reasons:
         words = "; ".join(f"{_some(names)}: the registry {why}" for why, names in reasons.items())
-        say(f"built to be sure: {words}")
+        console.say(f"built to be sure: {words}")
 
 
 def _some(names: list[str]) -> str:

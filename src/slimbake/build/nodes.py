@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from slimbake.build.bake import NodeLost
 from slimbake.build.split import Shard
+from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError
 
-Say = Callable[[str], None]
 Run = Callable[[Shard, str, Mapping[str, str]], Mapping[str, str]]
 """Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed
 there itself.
@@ -43,7 +43,7 @@ def run_shards(
     nodes: tuple[str, ...],
     run: Run,
     cancel: Callable[[], None],
-    say: Say,
+    console: Console,
     apart: float = APART,
 ) -> dict[str, str]:
     """Bake the shards, each as soon as what it stands on is pushed, and give all images that were
@@ -59,7 +59,7 @@ def run_shards(
     def work(node: int) -> None:
         for shard in shards:
             if shard.node == node and _may_begin(state, shard):
-                _one(state, shard, nodes, run, say, apart)
+                _one(state, shard, nodes, run, console, apart)
 
     with ThreadPoolExecutor(max(count, 1), thread_name_prefix="shard") as pool:
         running = [pool.submit(work, node) for node in range(count)]
@@ -101,7 +101,7 @@ def _may_begin(state: _State, shard: Shard) -> bool:
 
 
 def _one(
-    state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, say: Say, apart: float
+    state: _State, shard: Shard, nodes: tuple[str, ...], run: Run, console: Console, apart: float
 ) -> None:
     """Bake a shard, elsewhere if its node is lost, and tell the others how it ended."""
     error: SlimbakeError | None = None
@@ -111,7 +111,7 @@ def _one(
         tried.append(node)
         _apart(state, nodes[node], apart)
         where = nodes[node] or "the builder in use"
-        say(f"shard {shard.number} on {where}: {', '.join(shard.targets)}")
+        console.say(f"shard {shard.number} on {where}: {', '.join(shard.targets)}")
         begun = time.monotonic()
         try:
             images = run(shard, nodes[node], dict(state.images))
@@ -121,7 +121,7 @@ def _one(
             error = BuildError(
                 f"shard {shard.number} ({', '.join(shard.targets)}): {where} is lost\n{lost}"
             )
-            say(
+            console.say(
                 f"shard {shard.number}: {where} is lost"
                 + ("; once more, elsewhere" if len(tried) == 1 else "")
             )
@@ -133,7 +133,7 @@ def _one(
             state.images.update(images)
             state.done.add(shard.number)
             state.changed.notify_all()
-        say(f"shard {shard.number} on {where}: done ({time.monotonic() - begun:.1f} s)")
+        console.say(f"shard {shard.number} on {where}: done ({time.monotonic() - begun:.1f} s)")
         return
     with state.changed:
         state.failed[shard.number] = error or BuildError(f"shard {shard.number} was not built")

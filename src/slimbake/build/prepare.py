@@ -13,6 +13,7 @@ from slimbake import docker
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.host.files import exclusively
@@ -26,7 +27,6 @@ from slimbake.plan.relinked import relinked
 from slimbake.project.planned import planned
 from slimbake.render.generated import drift, generate, mend
 
-Say = Callable[[str], None]
 Choose = Callable[[Plan, Surroundings], tuple[str, ...]]
 
 
@@ -44,7 +44,7 @@ class Prepared:
 def prepared(
     manifest: Manifest,
     services: tuple[str, ...],
-    say: Say,
+    console: Console,
     *,
     frozen: bool = False,
     install: bool = False,
@@ -63,13 +63,18 @@ def prepared(
     the end, images that the build left without a name are removed. Raises SetupError, StaleFiles,
     UsageError.
     """
-    engine = setup(install, say)
+    engine = setup(install, console)
     here = machine()
-    with exclusively(f"bake-{manifest.project}", say):
-        plan = _refresh(manifest, here, frozen, say)
+    with exclusively(f"bake-{manifest.project}", console):
+        plan = _refresh(manifest, here, frozen, console)
         targets = relinked(plan, pushed).needed(plan.with_checks(services))
         around = surroundings(
-            plan, engine, here, say, install, {platform} if platform else built_for(plan, targets)
+            plan,
+            engine,
+            here,
+            console,
+            install,
+            {platform} if platform else built_for(plan, targets),
         )
         if choose:
             services = choose(plan, around)
@@ -80,8 +85,8 @@ def prepared(
         else:
             around = replace(
                 around,
-                wheels=_wheels(manifest, targets, here, say),
-                debs=_debs(manifest, targets, here, say),
+                wheels=_wheels(manifest, targets, here, console),
+                debs=_debs(manifest, targets, here, console),
             )
         try:
             yield Prepared(plan, services, engine, around)
@@ -101,16 +106,18 @@ def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
 
 
 def _wheels(
-    manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
+    manifest: Manifest, targets: Iterable[Target], here: Machine, console: Console
 ) -> dict[str, str]:
     """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
     kept = store()
     layers = {target.name: target.lock for target in targets if target.lock}
-    held = fetch(manifest, here, kept, say, only=set(layers.values())).by_layer
+    held = fetch(manifest, here, kept, console, only=set(layers.values())).by_layer
     return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
 
 
-def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say) -> dict[str, str]:
+def _debs(
+    manifest: Manifest, targets: Iterable[Target], here: Machine, console: Console
+) -> dict[str, str]:
     """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
     of its lock.
     """
@@ -120,19 +127,19 @@ def _debs(manifest: Manifest, targets: Iterable[Target], here: Machine, say: Say
         for target in targets
         if target.recipe and target.recipe.system
     }
-    held = fetch_debs(manifest, here, kept, say, only=set(layers.values()))
+    held = fetch_debs(manifest, here, kept, console, only=set(layers.values()))
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def _refresh(manifest: Manifest, here: Machine, frozen: bool, say: Say) -> Plan:
+def _refresh(manifest: Manifest, here: Machine, frozen: bool, console: Console) -> Plan:
     """Lock what is new and bring generated files up to date; the plan as the locks are then. Raises
     StaleFiles.
     """
-    lock_new(manifest, here, say, frozen)
-    return refreshed(manifest, say, frozen)
+    lock_new(manifest, here, console, frozen)
+    return refreshed(manifest, console, frozen)
 
 
-def lock_new(manifest: Manifest, here: Machine, say: Say, frozen: bool = False) -> None:
+def lock_new(manifest: Manifest, here: Machine, console: Console, frozen: bool = False) -> None:
     """Lock what was never locked.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
@@ -144,10 +151,10 @@ def lock_new(manifest: Manifest, here: Machine, say: Say, frozen: bool = False) 
             f"locks are stale: {', '.join(map(str, faults))}", "`slimbake lock` mends it"
         )
     if old:
-        lock(manifest, here, say)
+        lock(manifest, here, console)
 
 
-def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:
+def refreshed(manifest: Manifest, console: Console, frozen: bool = False) -> Plan:
     """The plan as locks and evidence are now, with generated files brought up to date. Raises as
     `_refresh`.
     """
@@ -157,12 +164,12 @@ def refreshed(manifest: Manifest, say: Say, frozen: bool = False) -> Plan:
         words = "\n".join(f"  {each}" for each in dropped)
         raise StaleFiles(f"evidence is stale\n{words}", "`slimbake prove --stale` renews it")
     for each in dropped:
-        say(f"not carried, its evidence is stale: {each}")
+        console.say(f"not carried, its evidence is stale: {each}")
     found = drift(generate(plan, root), root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))
         raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
     if found:
         mend(found, root)
-        say(f"generated {len(found.write)} files")
+        console.say(f"generated {len(found.write)} files")
     return plan

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from slimbake.build import bake
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Say, built_for
+from slimbake.build.prepare import built_for
 from slimbake.build.sbom import MEDIA_TYPE, file_name, sbom
 from slimbake.build.statement import mark
+from slimbake.console import Console
 from slimbake.errors import BuildError
 from slimbake.host.git import revision
 from slimbake.plan.model import Plan
@@ -37,7 +38,7 @@ def publish(
     root: Path,
     around: Surroundings,
     options: Options,
-    say: Say,
+    console: Console,
 ) -> None:
     """Push images under their names, and attach their SBOMs to what the registry then holds.
 
@@ -53,7 +54,7 @@ def publish(
     documented = tuple(image for image in images if is_ours(plan.target(image.name)))
     for image in images:
         if image not in documented:
-            say(f"{image.name}: no SBOM, since its Dockerfile is its own")
+            console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
     wanted = [
         (image, platform) for image in documented for platform in _platforms(plan, image.name)
     ]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from slimbake.build.bake import references
 from slimbake.build.command import Surroundings
-from slimbake.build.prepare import Say
 from slimbake.build.released import part, released
 from slimbake.build.retag import Held, held
+from slimbake.console import Console
 from slimbake.fingerprint import fingerprints
 from slimbake.plan.model import Plan
 
@@ -20,11 +20,21 @@ class Registered:
     """A fleet's images on one registry, by the fingerprints that services had before the build."""
 
     def __init__(
-        self, root: Path, services: tuple[str, ...], registry: str, say: Say, platform: str = ""
+        self,
+        root: Path,
+        services: tuple[str, ...],
+        registry: str,
+        console: Console,
+        platform: str = "",
     ) -> None:
         """`services`: or bases; `platform`: the only one that they are built for, "" = as planned."""
         self.held: tuple[Held, ...] = ()
-        self._root, self._services, self._registry, self._say = root, services, registry, say
+        self._root, self._services, self._registry, self._console = (
+            root,
+            services,
+            registry,
+            console,
+        )
         self._platform = platform
         self._known: tuple[Plan, Surroundings, dict[str, str]] | None = None
 
@@ -46,13 +56,13 @@ class Registered:
             self._services,
             found,
             self._registry,
-            self._say,
+            self._console,
             around.ca_bundle,
             provenance=provenance,
         )
         there = {image.target for image in self.held}
         if there:
-            self._say(
+            self._console.say(
                 f"on the registry: {', '.join(name for name in self._services if name in there)}"
             )
         return tuple(name for name in self._services if name not in there)

@@ -11,12 +11,13 @@ from slimbake.build import bake
 from slimbake.build.baked import Baked
 from slimbake.build.budget import over_budget
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Prepared, Say, prepared
+from slimbake.build.prepare import Prepared, prepared
 from slimbake.build.publish import publish
 from slimbake.build.record import keep_costs
 from slimbake.build.registered import Registered
 from slimbake.build.retag import Held, retag
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 from slimbake.images.measured import known_layers, measure
 from slimbake.images.sizes import Measurement
@@ -62,7 +63,7 @@ def release(
     services: tuple[str, ...],
     options: Options,
     names: Release,
-    say: Say,
+    console: Console,
     tell: Tell = lambda *_: None,
 ) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and
@@ -73,7 +74,7 @@ def release(
     tag of a service that failed has moved, and the same command goes on from there.
     """
     root = manifest.file.parent
-    there = Registered(root, services, names.registry, say, options.platform)
+    there = Registered(root, services, names.registry, console, options.platform)
 
     def choose(plan: Plan, around: Surroundings) -> tuple[str, ...]:
         if options.push:
@@ -85,7 +86,7 @@ def release(
     with prepared(
         manifest,
         services,
-        say,
+        console,
         frozen=names.frozen,
         install=names.install,
         packages=names.packages,
@@ -105,13 +106,13 @@ def release(
         options = replace(
             options, load=ready.engine.builder != "docker", layouts=str(layouts or "")
         )
-        result = _changed(ready.plan, ready.services, root, ready.around, options, say)
+        result = _changed(ready.plan, ready.services, root, ready.around, options, console)
         keep_costs(root / COSTS, result.seconds)
         measurement = measure(
             {image.name: image.digest for image in result.built}, root / MEASURED, layouts
         )
         released = Released(measurement, there.held)
-        _publish(ready, root, result, released, options, names, there, say, tell)
+        _publish(ready, root, result, released, options, names, there, console, tell)
         return released
 
 
@@ -121,7 +122,7 @@ def _changed(
     root: Path,
     around: Surroundings,
     options: Options,
-    say: Say,
+    console: Console,
 ) -> bake.Result:
     """Build the services that differ from what was last built and checked here; the others are
     taken as they are.
@@ -134,7 +135,7 @@ def _changed(
     same = baked.unchanged(services, docker.project_images(plan.project))
     rest = tuple(name for name in services if name not in {image.name for image in same})
     if same:
-        say(f"unchanged: {', '.join(image.name for image in same)}")
+        console.say(f"unchanged: {', '.join(image.name for image in same)}")
     if not rest:
         return bake.Result(same, ())
     result = bake.bake(plan, rest, root, around, options)
@@ -151,7 +152,7 @@ def _publish(
     options: Options,
     names: Release,
     there: Registered,
-    say: Say,
+    console: Console,
     tell: Tell,
 ) -> None:
     """Tag and push what was built and keeps its budget, tag what the registry has. Raises
@@ -169,7 +170,7 @@ def _publish(
     references = bake.tag(plan, good, names.registry, names.tag)
     if options.push:
         options = replace(options, provenance=names.provenance)
-        publish(plan, good, references, there.unedited(), root, ready.around, options, say)
+        publish(plan, good, references, there.unedited(), root, ready.around, options, console)
         retag(there.held, tagged, ready.around.ca_bundle)
     tell(
         released,

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from slimbake.build.missing import SECONDS, Say, answers, doubted, missing, told
+from slimbake.build.missing import SECONDS, answers, doubted, missing, told
 from slimbake.build.statement import stated
+from slimbake.console import Console
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
@@ -34,7 +35,7 @@ def held(
     targets: Iterable[str],
     fingerprints: Mapping[str, str],
     registry: str,
-    say: Say,
+    console: Console,
     ca_bundle: str = "",
     provenance: bool = False,
     seconds: float = SECONDS,
@@ -73,7 +74,7 @@ def held(
     unread = (
         doubted(name, each) for name, each in read_ones.items() if isinstance(each, RegistryError)
     )
-    told((*asked, *unread), say)
+    told((*asked, *unread), console)
     return tuple(
         Held(name, repositories[name], each)
         for name, each in read_ones.items()

@@ -13,13 +13,14 @@ from slimbake.build.command import Options
 from slimbake.build.estimates import estimated
 from slimbake.build.events import Change
 from slimbake.build.nodes import run_shards
-from slimbake.build.prepare import Prepared, Say, prepared
+from slimbake.build.prepare import Prepared, prepared
 from slimbake.build.record import keep_costs, read_costs
 from slimbake.build.release import COSTS, Release, refuse_standins
 from slimbake.build.show import plain
 from slimbake.build.split import Shard, split
 from slimbake.build.staged import STAGED, outputs
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError
 from slimbake.registry import ImageRepository
 
@@ -42,7 +43,7 @@ def released(
     options: Options,
     names: Release,
     nodes: tuple[str, ...],
-    say: Say,
+    console: Console,
 ) -> tuple[Sharded, ...]:
     """Build these services and what they stand on in one shard for each node, and push them, each
     once its smoke holds.
@@ -53,7 +54,12 @@ def released(
     """
     root = manifest.file.parent
     with prepared(
-        manifest, services, say, frozen=names.frozen, install=names.install, packages=names.packages
+        manifest,
+        services,
+        console,
+        frozen=names.frozen,
+        install=names.install,
+        packages=names.packages,
     ) as ready:
         refuse_standins(ready.around, names.registry)
         shards = split(
@@ -82,7 +88,7 @@ def released(
             }
 
         try:
-            run_shards(shards, nodes, run, docker.cancel_builds, say)
+            run_shards(shards, nodes, run, docker.cancel_builds, console)
         except (BuildError, CheckError) as error:
             tagged = ", ".join(image.image for image in _ordered(ready, pushed))
             raise type(error)(error.message, f"tagged all the same: {tagged or 'none'}") from None

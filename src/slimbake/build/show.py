@@ -49,13 +49,13 @@ def plain(change: Change, whose: str = "") -> None:
     name = whose + (vertex.step.target or "bake")
     if change.line:
         if change.line.startswith(("smoke:", "parity:", "control:")):
-            _say(f"{name}: {change.line}")
+            _console.say(f"{name}: {change.line}")
     elif vertex.state == "done" and (
         vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)
     ):
-        _say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")
+        _console.say(f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)")
     elif vertex.state == "failed":
-        _say(f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s")
+        _console.say(f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s")
 
 
 def _say(line: str) -> None:

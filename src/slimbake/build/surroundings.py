@@ -4,9 +4,10 @@ index has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from slimbake.build.command import Surroundings
+from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.host.files import state_folder, write_atomically
@@ -22,7 +23,7 @@ def surroundings(
     plan: Plan,
     engine: DockerEngine,
     here: Machine,
-    say: Callable[[str], None],
+    console: Console,
     install: bool = False,
     platforms: Iterable[str] = (),
 ) -> Surroundings:
@@ -33,7 +34,7 @@ def surroundings(
     machine's alone. Raises SetupError.
     """
     externals = resolve_externals(
-        plan.externals, plan.python, engine, here, say, install, platforms
+        plan.externals, plan.python, engine, here, console, install, platforms
     )
     return Surroundings(
         externals={external.name: external.context for external in externals.resolved},

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from slimbake.build.touched import NEVER, Change, asked_in, line, touched, worth_reading
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
     import watchfiles
 
-Say = Callable[[str], None]
 
 _KINDS: dict[str, Literal["added", "modified", "deleted"]] = {
     "added": "added",
@@ -30,7 +30,7 @@ def watch(
     build: Callable[[tuple[str, ...]], None],
     changes: Iterable[frozenset[Change]],
     root: Path,
-    say: Say,
+    console: Console,
     services: Callable[[Plan], tuple[str, ...]],
 ) -> None:
     """Build the services chosen, then, for each set of changes, those of them that it touches.
@@ -40,10 +40,10 @@ def watch(
     faulty at first.
     """
     manifest, plan = read()
-    say(f"building {', '.join(services(plan))}; then watching {root}")
+    console.say(f"building {', '.join(services(plan))}; then watching {root}")
     waiting: dict[str, tuple[str, ...]] = {}
     seen: frozenset[Change] = frozenset()  # since the manifest was last read without fault
-    if not _built(build, services(plan), say):
+    if not _built(build, services(plan), console):
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
     told = ""
     for new in changes:
@@ -56,7 +56,7 @@ def watch(
             chosen = services(now)
         except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
             if (text := _text(error)) != told and new:
-                say(text)
+                console.say(text)
                 told = text
             continue
         told = ""
@@ -64,20 +64,22 @@ def watch(
         found = {service: found[service] for service in chosen if service in found}
         plan, seen = now, frozenset()
         if found:
-            say(line(found))
-            waiting = {} if _built(build, tuple(found), say) else found
+            console.say(line(found))
+            waiting = {} if _built(build, tuple(found), console) else found
 
 
-def _built(build: Callable[[tuple[str, ...]], None], services: tuple[str, ...], say: Say) -> bool:
+def _built(
+    build: Callable[[tuple[str, ...]], None], services: tuple[str, ...], console: Console
+) -> bool:
     """Build, and say what fails. False where it was not the services' fault, so that they have to
     be built yet.
     """
     try:
         build(services)
     except (BuildError, CheckError) as error:
-        say(_text(error))
+        console.say(_text(error))
     except (SlimbakeError, OSError) as error:
-        say(_text(error))
+        console.say(_text(error))
         return False
     return True
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, say
+from slimbake.cli.common import console, manifest_option
 
 
 @click.command("add")
@@ -18,5 +18,5 @@ def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke."""
     from slimbake.project.add import add
 
-    for line in add(file, name, base, port, say):
+    for line in add(file, name, base, port, console):
         click.echo(line)

@@ -117,7 +117,7 @@ def command(
     from slimbake.build.pushed import read as read_pushed
     from slimbake.build.release import Release, release
     from slimbake.ci.records import recorded
-    from slimbake.cli.common import print_released, read, say, select, write_sboms
+    from slimbake.cli.common import console, print_released, read, select, write_sboms
     from slimbake.errors import UsageError
 
     manifest, plan = read(file)
@@ -170,13 +170,13 @@ def command(
         return
     selected = select(plan, services, variant)
     with recorded(record, selected) as keep:
-        released = release(manifest, selected, options, names, say, keep)
+        released = release(manifest, selected, options, names, console, keep)
     if sbom:
         _, plan = read(file)  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
         write_sboms(plan, built, manifest.file.parent, sbom)
         for image in released.held:
-            say(
+            console.say(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
     print_released(released, as_json)

@@ -60,7 +60,7 @@ def command(
     from slimbake.build.bases import bases
     from slimbake.build.command import Options
     from slimbake.build.release import Release
-    from slimbake.cli.common import print_json, read, say, select
+    from slimbake.cli.common import console, print_json, read, select
     from slimbake.errors import UsageError
 
     manifest, plan = read(file)
@@ -80,7 +80,7 @@ def command(
             packages=packages or "",
             missing=missing,
         ),
-        say,
+        console,
     )
     if record:
         pushed.write(record, found)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import images, manifest_option, read, say, select
+from slimbake.cli.common import console, images, manifest_option, read, select
 
 
 @click.command(
@@ -41,11 +41,13 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         image = images(plan, registry, tag or "latest")[service]
     else:
-        with prepared(manifest, (service,), say) as ready:
+        with prepared(manifest, (service,), console) as ready:
             bake.bake(
                 ready.plan, (service,), manifest.file.parent, ready.around, Options(), smokes=False
             )
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve_externals(externals, plan.python, setup(False, say), machine(), say)["python"]
+    python = resolve_externals(externals, plan.python, setup(False, console), machine(), console)[
+        "python"
+    ]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

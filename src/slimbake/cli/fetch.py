@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 from slimbake.errors import StaleFiles
 
 
@@ -28,8 +28,8 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     if old := stale(manifest):
         raise StaleFiles(f"locks are stale: {', '.join(map(str, old))}", "`slimbake lock` mends it")
     kept = store()
-    wheels = fetch(manifest, machine(), kept, say, verify)
-    debs = fetch_debs(manifest, machine(), kept, say, verify)
+    wheels = fetch(manifest, machine(), kept, console, verify)
+    debs = fetch_debs(manifest, machine(), kept, console, verify)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 
 if TYPE_CHECKING:
     from slimbake.build.command import Surroundings
@@ -90,7 +90,7 @@ def _around(plan: Plan) -> Surroundings:
     from slimbake.docker.engine import setup
     from slimbake.host.machine import machine
 
-    return surroundings(plan, setup(False, say), machine(), say)
+    return surroundings(plan, setup(False, console), machine(), console)
 
 
 def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
@@ -115,7 +115,7 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
             )
         )
         for reason, names in _unknown(told).items():
-            say(f"{', '.join(names)}: {reason}")
+            console.say(f"{', '.join(names)}: {reason}")
         return
     for each in told:
         click.echo(f"{each.target}  {each.fingerprint or 'unknown'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +121,7 @@ def _what_if(
     from slimbake.lock.closures import written
     from slimbake.lock.supposed import supposed
 
-    settled, locks = supposed(manifest, machine(), requirement, say)
+    settled, locks = supposed(manifest, machine(), requirement, console)
     after = written(settled, locks, bytes_)
     change = what_if(before.fleet, after.fleet, before.plan, after.plan)
     if as_json:

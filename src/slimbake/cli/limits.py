@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    console,
     image_options,
     images,
     json_option,
     manifest_option,
     print_json,
     read,
-    say,
     select,
     services_argument,
     variant_option,
@@ -64,7 +64,7 @@ def command(
     }
     ids = docker.image_ids(names)
     root = manifest.file.parent
-    every = measured(plan, ids, root, root / MEASURED, say, smallest(manifest), again=again)
+    every = measured(plan, ids, root, root / MEASURED, console, smallest(manifest), again=again)
     found = tuple(each for each in every if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read, say
+from slimbake.cli.common import console, manifest_option, read
 from slimbake.errors import StaleFiles, UsageError
 
 
@@ -62,7 +62,7 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
                 f"no lock holds {', '.join(unknown)}",
                 "`slimbake lock --upgrade` without a name takes all",
             )
-        changed = lock(manifest, machine(), say, ALL if ALL[0] in names else names)
+        changed = lock(manifest, machine(), console, ALL if ALL[0] in names else names)
         click.echo(
             "\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh"
         )

@@ -11,9 +11,9 @@ import click
 
 from slimbake.cli.common import (
     all_variants_option,
+    console,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
 )
@@ -105,8 +105,8 @@ def _unchanged(
     from slimbake.ci.unchanged import held, same
 
     if since:
-        return same(file, services, since, say)
+        return same(file, services, since, console)
     if not missing:
         return ()
-    found = held(plan, file.parent, services, registry or plan.registry, say)
+    found = held(plan, file.parent, services, registry or plan.registry, console)
     return tuple(image.target for image in found)

@@ -9,10 +9,10 @@ import click
 
 from slimbake.cli.common import (
     all_variants_option,
+    console,
     json_option,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
 )
@@ -54,7 +54,7 @@ def command(
         chosen = tuple(service.service for service in plan.services if service.service in able)
     if not chosen:
         raise NothingSelected("no service has a parity", "give one a `parity:` in the manifest")
-    with prepared(manifest, chosen, say) as ready:
+    with prepared(manifest, chosen, console) as ready:
         if control:
             controls = tuple(f"{service}-controls" for service in chosen)
             bake.run_checks(ready.plan, controls, root, ready.around, Options())
@@ -64,5 +64,5 @@ def command(
     figures = parity.measured(root, chosen)
     if record:
         parity.write(figures, root)
-        say(f"kept in {parity.FILE}")
+        console.say(f"kept in {parity.FILE}")
     click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else table(figures))

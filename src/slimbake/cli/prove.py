@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from slimbake.cli.common import (
+    console,
     json_option,
     manifest_option,
     print_json,
-    say,
     select,
     services_argument,
     variant_option,
@@ -75,7 +75,7 @@ def command(
     chosen = select(plan, services, variant)
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if control:
-        caught = proving.controls(manifest, checked, say)
+        caught = proving.controls(manifest, checked, console)
         click.echo(
             json.dumps([asdict(each) for each in caught], indent=2)
             if as_json
@@ -86,7 +86,7 @@ def command(
         return
     if verify:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
-        compared = proving.check(manifest, chosen, say, sample, drawn_by, every=not services)
+        compared = proving.check(manifest, chosen, console, sample, drawn_by, every=not services)
         click.echo(
             json.dumps([asdict(each) for each in compared], indent=2)
             if as_json
@@ -99,12 +99,12 @@ def command(
             )
         return
     if environment:
-        proving.measure_environment(manifest, checked, say, names=names, only_stale=stale)
+        proving.measure_environment(manifest, checked, console, names=names, only_stale=stale)
         return
     found = proving.prove(
         manifest,
         chosen,
-        say,
+        console,
         names=names,
         only_stale=stale,
         every=not services,

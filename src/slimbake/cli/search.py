@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read, say, select
+from slimbake.cli.common import console, json_option, manifest_option, print_json, read, select
 
 if TYPE_CHECKING:
     from slimbake.config.model import Manifest
@@ -104,10 +104,10 @@ def command(
         name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()
     }
     options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
-    with subjects(manifest, chosen, say, install_engine) as found:
+    with subjects(manifest, chosen, console, install_engine) as found:
         oracle = Oracle(found, Kept(root / ".slimbake" / "search"))
         with _shown(oracle) as tell:
-            result = search(oracle, layers, starts, options, tell, say)
+            result = search(oracle, layers, starts, options, tell, console)
     if len(chosen) == 1:
         keep_smallest(manifest, chosen[0], result.after)
     if write:
@@ -159,7 +159,7 @@ def _layers(
         if others := [
             service for service, below in stands.items() if name in below and service not in chosen
         ]:
-            say(
+            console.say(
                 f"{name} carries {', '.join(others)} too: search with them, or what is proposed for"
                 " it may be refuted"
             )
@@ -190,7 +190,7 @@ def _shown(oracle: Oracle) -> Iterator[Callable[[Step], None]]:
             nonlocal doing, said
             if step.doing != doing or time.monotonic() - said >= EVERY:
                 doing, said = step.doing, time.monotonic()
-                say(text(step))
+                console.say(text(step))
 
         yield plainly
         return
@@ -240,13 +240,13 @@ def _summarise(found: Found, oracle: Oracle) -> None:
     for each in found.proposals:
         what = each.proposed
         lines = len(what.remove) + len(what.keep) + len(what.uncompiled) + len(what.drop)
-        say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
+        console.say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
     if not found.proposals:
-        say("nothing else can go")
+        console.say("nothing else can go")
     least = found.used + found.guarded
-    say(
+    console.say(
         f"packages of {', '.join(found.services)} together: {found.before / 1e6:.1f} MB, then"
         f" {found.after / 1e6:.1f}: {found.after / least:.2f} times what is used, licences and"
         f" metadata ({least / 1e6:.1f})"
     )
-    say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")
+    console.say(f"{oracle.tally.trials} trials, {oracle.tally.known} answers from before")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read, say
+from slimbake.cli.common import console, manifest_option, read
 
 
 @click.command("setup")
@@ -29,17 +29,19 @@ def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
 
     if stop_engine:
         click.echo(
-            "stopped" if engine.stop_engine(say) else "slimbake started no engine that still runs"
+            "stopped"
+            if engine.stop_engine(console)
+            else "slimbake started no engine that still runs"
         )
         return
-    found = engine.setup(install_engine, say)
+    found = engine.setup(install_engine, console)
     click.echo(
         f"engine {found.version}, {found.store} store, buildx {engine.version_text(found.buildx)}"
     )
     if file.is_file():
         _, plan = read(file)
         for external in resolve_externals(
-            plan.externals, plan.python, found, machine(), say, install_engine
+            plan.externals, plan.python, found, machine(), console, install_engine
         ).resolved:
             click.echo(
                 f"{external.name}: {external.context}{' (stand-in)' if external.standin else ''}"

@@ -9,7 +9,7 @@ import click
 from slimbake.build.command import Options
 from slimbake.build.release import Release
 from slimbake.build.sharded import released
-from slimbake.cli.common import print_json, say
+from slimbake.cli.common import console, print_json
 from slimbake.config.model import Manifest
 from slimbake.console import tables as report
 
@@ -33,7 +33,7 @@ def bake_in_shards(
         options,
         names,
         tuple(turns[i % len(turns)] for i in range(shards or len(turns))),
-        say,
+        console,
     )
     if as_json:
         print_json({"images": {each.name: asdict(each) for each in images}})

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    console,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
     variant_option,
@@ -41,7 +41,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
         raise UsageError(
             f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest"
         )
-    with prepared(manifest, chosen, say) as ready:
+    with prepared(manifest, chosen, console) as ready:
         plan = ready.plan
         if not record:
             bake.bake(plan, chosen, root, ready.around, Options())

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    console,
     image_options,
     images,
     manifest_option,
     read,
-    say,
     select,
     services_argument,
 )
@@ -28,7 +28,7 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     from slimbake.deploy import containers
 
     _, plan = read(file)
-    started = containers.up(plan, select(plan, services), images(plan, registry, tag), say)
+    started = containers.up(plan, select(plan, services), images(plan, registry, tag), console)
     commands = [service.service for service in plan.services if service.port is None]
     running = ", ".join(service.service for service in started) or "nothing"
     click.echo(f"on the network {plan.project}: {running}; `slimbake down` ends it all")

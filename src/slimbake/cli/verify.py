@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from slimbake.cli.common import (
+    console,
     image_options,
     images,
     json_option,
     manifest_option,
     print_json,
     read,
-    say,
     select,
     services_argument,
     variant_option,
@@ -77,9 +77,9 @@ def command(
     for service in chosen:
         verdict = verify(plan, service, names[service], manifest.file.parent, limits)
         found.append(verdict)
-        say(_line(verdict)) if as_json else click.echo(_line(verdict))
+        console.say(_line(verdict)) if as_json else click.echo(_line(verdict))
         for line in verdict.error.splitlines():
-            say(f"  {line}")
+            console.say(f"  {line}")
     if as_json:
         print_json([verdict.as_json() for verdict in found])
     if failed := [verdict.service for verdict in found if not verdict.holds]:

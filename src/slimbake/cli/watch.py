@@ -9,7 +9,7 @@ from pathlib import Path
 from slimbake.build.command import Options
 from slimbake.build.release import Release, release
 from slimbake.build.watch import changes_of, watch
-from slimbake.cli.common import print_released, read, say
+from slimbake.cli.common import console, print_released, read
 from slimbake.plan.model import Plan
 
 
@@ -27,8 +27,8 @@ def bake_and_watch(
     def build(chosen: tuple[str, ...]) -> None:
         manifest, plan = read(file)
         names_now = replace(names, registry=registry or plan.registry)
-        print_released(release(manifest, chosen, options, names_now, say), as_json)
+        print_released(release(manifest, chosen, options, names_now, console), as_json)
 
     changes = changes_of(root)
     next(changes)  # from here on no edit is missed
-    watch(lambda: read(file), build, changes, root, say, services)
+    watch(lambda: read(file), build, changes, root, console, services)

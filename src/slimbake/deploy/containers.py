@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.console import Console
 from slimbake.docker.containers import FLEET, HARDENED
 from slimbake.docker.images import PROJECT
 from slimbake.errors import CheckError, SetupError
@@ -34,7 +35,7 @@ CMD ["/bin/bash"]
 
 
 def up(
-    plan: Plan, services: Sequence[str], images: Mapping[str, str], say: Callable[[str], None]
+    plan: Plan, services: Sequence[str], images: Mapping[str, str], console: Console
 ) -> tuple[Running, ...]:
     """Start the services that listen on a port, each anew, and wait some seconds until they do
     listen.
@@ -49,12 +50,12 @@ def up(
     docker.fleet_network(plan.project)
     for service in chosen:
         _start(plan, service, images[service.service])
-        say(f"{service.service}: http://127.0.0.1:{service.port}")
+        console.say(f"{service.service}: http://127.0.0.1:{service.port}")
     if chosen:
         _wait(
             plan,
             {service.service: service.port for service in chosen if service.port is not None},
-            say,
+            console,
         )
     return chosen
 
@@ -71,7 +72,7 @@ def _start(plan: Plan, service: Running, image: str) -> None:
         ) from None
 
 
-def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> None:
+def _wait(plan: Plan, ports: Mapping[str, int], console: Console) -> None:
     """Return once all services listen, or after PATIENCE; raises CheckError with the last words of
     one that ended.
     """
@@ -85,7 +86,9 @@ def _wait(plan: Plan, ports: Mapping[str, int], say: Callable[[str], None]) -> N
         if not silent:
             return
         if time.monotonic() > deadline:
-            say(f"still starting: {', '.join(service for service in ports if service in silent)}")
+            console.say(
+                f"still starting: {', '.join(service for service in ports if service in silent)}"
+            )
             return
         time.sleep(0.2)
 

@@ -13,12 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host import process, systemd
 from slimbake.host.apt import system_path
 from slimbake.host.files import state_folder, write_atomically
-
-Say = Callable[[str], None]
 
 SYSTEM_CONFIG = Path("/etc/docker/daemon.json")
 _PATIENCE = 60.0
@@ -52,12 +51,12 @@ def configure_system() -> None:
         write_atomically(SYSTEM_CONFIG, _json(configured({})))
 
 
-def start_docker_service(answers: Callable[[], bool], say: Say) -> None:
+def start_docker_service(answers: Callable[[], bool], console: Console) -> None:
     """Have systemd start Docker's service.
 
     Raises SetupError with the log's last lines when it does not answer.
     """
-    say("starting the Docker service")
+    console.say("starting the Docker service")
     done = systemd.start_service("docker")
     if done.ok and _wait(answers, lambda: True):
         return
@@ -67,7 +66,7 @@ def start_docker_service(answers: Callable[[], bool], say: Say) -> None:
     )
 
 
-def start_daemon(answers: Callable[[], bool], say: Say) -> None:
+def start_daemon(answers: Callable[[], bool], console: Console) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
     Its configuration is our own file: what the system's says, and the store. Raises SetupError with
@@ -84,7 +83,7 @@ def start_daemon(answers: Callable[[], bool], say: Say) -> None:
             "the Docker client is installed, but no dockerd",
             "install Docker's engine, or set DOCKER_HOST",
         )
-    say(f"starting dockerd (log: {log})")
+    console.say(f"starting dockerd (log: {log})")
     daemon = process.detach([program, "--config-file", config], log, env={"PATH": system_path()})
     ticks = _ticks(daemon.pid)
     if ticks is not None:
@@ -103,7 +102,7 @@ def ours() -> StartedDaemon | None:
     return started if _ticks(started.pid) == started.ticks and _same_root(started.pid) else None
 
 
-def stop_daemon(say: Say, patience: float = 20.0) -> bool:
+def stop_daemon(console: Console, patience: float = 20.0) -> bool:
     """End the dockerd that we started, and no other; false where there is none. `patience` is in
     seconds.
 
@@ -112,7 +111,7 @@ def stop_daemon(say: Say, patience: float = 20.0) -> bool:
     started = ours()
     if started is None:
         return False
-    say(f"stopping dockerd ({started.pid})")
+    console.say(f"stopping dockerd ({started.pid})")
     with contextlib.suppress(ProcessLookupError):
         os.kill(started.pid, signal.SIGTERM)
     deadline = time.monotonic() + patience

@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from slimbake.console import Console
 from slimbake.docker import daemon as dockerd
 from slimbake.errors import SetupError
 from slimbake.host import apt as aptget
@@ -19,7 +20,6 @@ from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.systemd import systemd_runs
 
-Say = Callable[[str], None]
 Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
@@ -82,7 +82,7 @@ class Absent:
     found: str
 
 
-def setup(install: bool, say: Say) -> DockerEngine:
+def setup(install: bool, console: Console) -> DockerEngine:
     """Find the engine; else start the one that is installed; else, where `install` is given,
     install one.
 
@@ -93,28 +93,28 @@ def setup(install: bool, say: Say) -> DockerEngine:
     if isinstance(found, DockerEngine):
         return found
     here = machine()
-    with exclusively("engine", say):
+    with exclusively("engine", console):
         found = find()
         if (
             isinstance(found, Absent)
             and found.what in {"client", "buildx", "old buildx"}
             and install
         ):
-            _install(found, here, say)
+            _install(found, here, console)
             found = find()
         if isinstance(found, Absent) and found.what == "daemon" and _may_start(here):
             starter = dockerd.start_docker_service if systemd_runs() else dockerd.start_daemon
-            starter(_answers, say)
+            starter(_answers, console)
             found = find()
     if isinstance(found, Absent):
         raise SetupError(found.found, remedy(found, here))
     return found
 
 
-def stop_engine(say: Say) -> bool:
+def stop_engine(console: Console) -> bool:
     """Stop the engine that slimbake started itself, and no other; false where there is none."""
-    with exclusively("engine", say):
-        return dockerd.stop_daemon(say)
+    with exclusively("engine", console):
+        return dockerd.stop_daemon(console)
 
 
 def find() -> DockerEngine | Absent:
@@ -209,10 +209,10 @@ def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
     return ("docker.io", *client, buildx, "iptables", "ca-certificates")
 
 
-def _install(found: Absent, here: Machine, say: Say) -> None:
+def _install(found: Absent, here: Machine, console: Console) -> None:
     if not aptget.may_install(here.root):
         raise SetupError(found.found, remedy(found, here))
-    aptget.update(say)
+    aptget.update(console)
     wanted = packages_for(
         aptget.available(
             ("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin")
@@ -222,7 +222,7 @@ def _install(found: Absent, here: Machine, say: Say) -> None:
         wanted = tuple(name for name in wanted if "buildx" in name)
     elif systemd_runs():
         dockerd.configure_system()
-    aptget.install_packages(wanted, say)
+    aptget.install_packages(wanted, console)
 
 
 def _may_start(here: Machine) -> bool:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from slimbake import docker, inside
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.sources import externals
@@ -37,7 +38,7 @@ class Apt:
 
     manifest: Manifest
     machine: Machine
-    say: Callable[[str], None]
+    console: Console
 
     def lock(self, packages: Sequence[str], platforms: Sequence[str]) -> str:
         """The lines of a lock: these packages and all that they depend on. Raises SetupError."""

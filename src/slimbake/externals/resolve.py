@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from slimbake import docker
 from slimbake.config.model import External
+from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
@@ -19,8 +20,6 @@ from slimbake.externals.uv import uv_standin
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version
 from slimbake.images import this_platform
-
-Say = Callable[[str], None]
 
 _REGISTRY_TIMEOUT = 5.0
 STANDINS = ("python", "uv", "tools")
@@ -74,7 +73,7 @@ def resolve_externals(
     python: str,
     engine: DockerEngine,
     here: Machine,
-    say: Say,
+    console: Console,
     install: bool = False,
     platforms: Iterable[str] = (),
 ) -> Externals:
@@ -90,7 +89,7 @@ def resolve_externals(
             (
                 _real(external, found)
                 if found
-                else _stand_in(external, python, engine, here, say, install, on)
+                else _stand_in(external, python, engine, here, console, install, on)
             )
             for external, found in zip(wanted, available_images(wanted, engine), strict=True)
         )
@@ -149,7 +148,7 @@ def _stand_in(
     python: str,
     engine: DockerEngine,
     here: Machine,
-    say: Say,
+    console: Console,
     install: bool,
     platforms: tuple[str, ...],
 ) -> Resolved:
@@ -173,12 +172,12 @@ def _stand_in(
             made[platform] = str(uv_standin(other, here))
             digests.append(f"uv-{uv_version()}")
         elif external.name == "tools":
-            debian = python_standin(python, here, say, install, other)
+            debian = python_standin(python, here, console, install, other)
             folder = tools_standin(f"docker-image://{debian}", platform)
             made[platform] = str(folder)
             digests.append(folder_digest(folder))
         else:
-            reference = python_standin(python, here, say, install, other)
+            reference = python_standin(python, here, console, install, other)
             made[platform] = f"docker-image://{reference}"
             digests.append(root_digest(reference))
     context = made[platforms[0]]

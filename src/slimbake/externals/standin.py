@@ -7,10 +7,10 @@ from __future__ import annotations
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import (
     DPKG_OPTIONS,
@@ -27,13 +27,11 @@ from slimbake.host.emulation import require_emulation
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 
-Say = Callable[[str], None]
-
 LABEL = "slimbake.externals.standin"
 
 
 def python_standin(
-    version: str, here: Machine, say: Say, install: bool = False, platform: str = ""
+    version: str, here: Machine, console: Console, install: bool = False, platform: str = ""
 ) -> str:
     """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
 
@@ -47,14 +45,14 @@ def python_standin(
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
     if _holds(wanted):
         return wanted.reference
-    with exclusively("standin", say):
+    with exclusively("standin", console):
         if not _holds(wanted):
-            _find_mmdebstrap(here, install, platform, say)
-            _make(wanted, fetch_options(options), say)
+            _find_mmdebstrap(here, install, platform, console)
+            _make(wanted, fetch_options(options), console)
     return wanted.reference
 
 
-def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> None:
+def _find_mmdebstrap(here: Machine, install: bool, platform: str, console: Console) -> None:
     if platform:
         require_emulation(platform)
     # The second one is how mmdebstrap finds out that programs of another platform run here.
@@ -71,23 +69,23 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, say: Say) -> N
             f" {' and '.join(missing)}",
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
-    aptget.update(say)
-    aptget.install_packages(missing, say)
+    aptget.update(console)
+    aptget.install_packages(missing, console)
 
 
-def _make(wanted: StandinRecipe, fetching: tuple[str, ...], say: Say) -> None:
+def _make(wanted: StandinRecipe, fetching: tuple[str, ...], console: Console) -> None:
     takes = (
         f"for {wanted.architecture}, emulated: some minutes"
         if wanted.architecture
         else "half a minute"
     )
-    say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
+    console.say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
     before = docker.find_image(wanted.reference)
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
         root = _bootstrap(wanted, fetching, folder)
-        say(f"importing {wanted.reference}")
+        console.say(f"importing {wanted.reference}")
         changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
         platform = f"linux/{wanted.architecture}" if wanted.architecture else ""
         try:

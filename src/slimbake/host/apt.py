@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host import process
-
-Say = Callable[[str], None]
 
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 _NO = {"no", "false", "0", "without", "off", "disable"}
@@ -127,9 +126,9 @@ def system_path(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
-def update(say: Say) -> None:
+def update(console: Console) -> None:
     """Fetch apt's lists of packages. Raises SetupError when none could be fetched."""
-    say("fetching apt's lists of packages")
+    console.say("fetching apt's lists of packages")
     _apt_get(["update", "-qq"], "could not fetch its lists of packages")
 
 
@@ -151,10 +150,10 @@ def parse_policy(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def install_packages(names: Iterable[str], say: Say) -> None:
+def install_packages(names: Iterable[str], console: Console) -> None:
     """Install packages unattended. Raises SetupError with apt's last words when that fails."""
     wanted = list(names)
-    say(f"installing {' '.join(wanted)}")
+    console.say(f"installing {' '.join(wanted)}")
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
     _apt_get(
         ["install", "-y", "-qq", "--no-install-recommends", *keep, *wanted],

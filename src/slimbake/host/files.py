@@ -20,22 +20,22 @@ def state_folder() -> Path:
 
 
 @contextlib.contextmanager
-def exclusively(name: str, say: Callable[[str], None]) -> Iterator[None]:
+def exclusively(name: str, console: Console) -> Iterator[None]:
     """Hold the machine's lock of that name: of two bakes at once, one makes the stand-in."""
     with locked_file(
-        state_folder() / f"{name}.lock", f"waiting for another slimbake ({name})", say
+        state_folder() / f"{name}.lock", f"waiting for another slimbake ({name})", console
     ):
         yield
 
 
 @contextlib.contextmanager
-def locked_file(path: Path, waiting: str, say: Callable[[str], None]) -> Iterator[None]:
+def locked_file(path: Path, waiting: str, console: Console) -> Iterator[None]:
     """Hold a lock that lies in a file; `waiting` is said where another process holds it."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(waiting)
+            console.say(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

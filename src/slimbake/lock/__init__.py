@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.fleet.platforms import of_bases, of_service
 from slimbake.fleet.sources import externals, weights_sources
 from slimbake.host.files import exclusively, write_atomically
@@ -37,8 +38,6 @@ ALL = packages.ALL
 
 _HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
-Say = Callable[[str], None]
-
 
 def stale(manifest: Manifest) -> tuple[Stale, ...]:
     """The committed locks that do not answer what the manifest asks now, each with the reason."""
@@ -52,7 +51,7 @@ def stale(manifest: Manifest) -> tuple[Stale, ...]:
 
 
 def lock(
-    manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str] = ()
+    manifest: Manifest, machine: Machine, console: Console, upgrade: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
     changed files.
@@ -60,16 +59,16 @@ def lock(
     Known pins are kept where they still fit. Raises ResolutionError where requirements contradict
     each other, SetupError where uv or an index fails; nothing is written then.
     """
-    with exclusively(f"lock-{manifest.project}", say):
-        return _lock(manifest, machine, say, upgrade)
+    with exclusively(f"lock-{manifest.project}", console):
+        return _lock(manifest, machine, console, upgrade)
 
 
 def _lock(
-    manifest: Manifest, machine: Machine, say: Say, upgrade: Collection[str]
+    manifest: Manifest, machine: Machine, console: Console, upgrade: Collection[str]
 ) -> tuple[str, ...]:
     recorded = parse(text(manifest, FILE) or "")
     old = {each.name for each in stale(manifest)}
-    texts = packages.resolved(manifest, machine, old, upgrade, say)
+    texts = packages.resolved(manifest, machine, old, upgrade, console)
     asked = packages.asked(manifest, texts)
     texts |= (weights := _weights(manifest))
     asked |= {name: digest(content) for name, content in weights.items()}
@@ -77,7 +76,7 @@ def _lock(
         asked[name] = _asked_system(system, manifest)
         held = {deb.name for deb in _debs(manifest, name)}
         if name in old or upgrade == ALL or held & set(upgrade):
-            texts[name] = _system_text(name, system, manifest, machine, say)
+            texts[name] = _system_text(name, system, manifest, machine, console)
     asked[EXTERNALS] = _asked_externals(manifest)
     if EXTERNALS in old or upgrade == ALL:
         texts[EXTERNALS] = _externals_text(manifest)
@@ -187,11 +186,13 @@ def _asked_system(system: _System, manifest: Manifest) -> str:
     return digest("\n".join((python, *system.platforms, *sorted(system.packages))))
 
 
-def _system_text(name: str, system: _System, manifest: Manifest, machine: Machine, say: Say) -> str:
+def _system_text(
+    name: str, system: _System, manifest: Manifest, machine: Machine, console: Console
+) -> str:
     from slimbake.externals.debs import Apt
 
-    say(f"locking {name}: {', '.join(system.packages)}")
-    return SYSTEM_HEADER + Apt(manifest, machine, say).lock(system.packages, system.platforms)
+    console.say(f"locking {name}: {', '.join(system.packages)}")
+    return SYSTEM_HEADER + Apt(manifest, machine, console).lock(system.packages, system.platforms)
 
 
 def _weights(manifest: Manifest) -> dict[str, str]:

@@ -4,10 +4,11 @@ that are found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.fleet.sources import weights_sources
 from slimbake.host.machine import Machine
 from slimbake.layering.bases import Bases
@@ -21,8 +22,6 @@ from slimbake.plan.targets import LOCKS
 
 ALL = ("*",)  # packages to upgrade
 LAYERS = "layers"  # the record of what was found; its file is no .txt
-
-Say = Callable[[str], None]
 
 
 def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
@@ -45,7 +44,11 @@ def asked(manifest: Manifest, texts: Mapping[str, str] = {}) -> dict[str, str]:
 
 
 def resolved(
-    manifest: Manifest, machine: Machine, old: Collection[str], upgrade: Collection[str], say: Say
+    manifest: Manifest,
+    machine: Machine,
+    old: Collection[str],
+    upgrade: Collection[str],
+    console: Console,
 ) -> dict[str, str]:
     """The texts of these locks that are stale or hold a package of `upgrade`, by the lock's name.
     Raises as `lock`.
@@ -64,11 +67,11 @@ def resolved(
             manifest,
             machine,
             [pin for name, pin in known.items() if name not in wanted],
-            say,
+            console,
         )
         if family.found:
             if text(manifest, LAYERS) and not found_layers(manifest):
-                say(f"{LOCKS}/{file(LAYERS)} cannot be read: the layers are found anew")
+                console.say(f"{LOCKS}/{file(LAYERS)} cannot be read: the layers are found anew")
             layers = arranged(manifest, found, texts)
             texts[LAYERS], found = auto.text(layers), auto.cut(manifest, layers, found)
         texts |= {name: lock_text(pins) for name, pins in found.items()}
@@ -119,13 +122,13 @@ def _weighted(manifest: Manifest) -> dict[str, str]:
 
 
 def _resolve(
-    family: Family, manifest: Manifest, machine: Machine, known: list[Pin], say: Say
+    family: Family, manifest: Manifest, machine: Machine, known: list[Pin], console: Console
 ) -> Mapping[str, tuple[Pin, ...]]:
     # packaging and uv cost time that a fresh lock need not spend
     from slimbake.lock.resolve import resolve
 
-    say(f"locking {', '.join(layer.name for layer in family.layers)}")
-    return resolve(family, manifest.file.parent, manifest.python, machine, known, say)
+    console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
+    return resolve(family, manifest.file.parent, manifest.python, machine, known, console)
 
 
 def arranged(manifest: Manifest, closures: auto.Closures, texts: Mapping[str, str]) -> Bases:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.console import Console
 from slimbake.host.machine import Machine
 from slimbake.host.uv import NoSolution
 from slimbake.host.wheels import Located, Wheel, marker
@@ -24,7 +25,7 @@ def resolve(
     python: str,
     machine: Machine,
     known: Sequence[Pin],
-    say: Callable[[str], None],
+    console: Console,
 ) -> dict[str, tuple[Pin, ...]]:
     """The name of each layer -> the pins that it adds to what it stands on.
 
@@ -42,7 +43,7 @@ def resolve(
             except NoSolution as error:
                 raise explained(here, str(error), uv.resolve) from None
             for warning in sorted(uv.warnings):
-                say(warning)
+                console.say(warning)
     locked = {
         layer.name: merged(
             {on: pins[layer.name] for on, pins in found.items() if layer.name in pins}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from slimbake.config.model import Manifest
 from slimbake.config.specs import checked, name_of
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.host.machine import Machine
 from slimbake.lock import auto, locked, settled
@@ -16,7 +16,7 @@ from slimbake.lock.resolve import resolve
 
 
 def supposed(
-    manifest: Manifest, machine: Machine, requirement: str, say: Callable[[str], None]
+    manifest: Manifest, machine: Machine, requirement: str, console: Console
 ) -> tuple[Manifest, dict[str, tuple[Pin, ...]]]:
     """The manifest as it would be settled and its locks, if the fleet had this requirement
     (`torch>=2.13`) too.
@@ -34,7 +34,7 @@ def supposed(
         touched = True
         kept = [pin for pin in known.values() if pin.name != name]
         asked = replace(family, constraints=(*family.constraints, requirement))
-        pins = resolve(asked, manifest.file.parent, manifest.python, machine, kept, say)
+        pins = resolve(asked, manifest.file.parent, manifest.python, machine, kept, console)
         if family.found:
             layers = arranged(manifest, pins, {})
             after, pins = auto.applied(manifest, layers), auto.cut(manifest, layers, pins)

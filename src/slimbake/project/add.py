@@ -7,13 +7,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.config.source import source
+from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
 from slimbake.host.files import write_atomically
 from slimbake.project.insertion import Entry, insert
@@ -24,7 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def add(
-    manifest_file: Path, name: str, base: str | None, port: int | None, say: Callable[[str], None]
+    manifest_file: Path, name: str, base: str | None, port: int | None, console: Console
 ) -> tuple[str, ...]:
     """Put a service at the end of the manifest and lay its folder; the lines that say what to do
     next.
@@ -64,7 +65,7 @@ def add(
         shutil.rmtree(file.parent / folder)
         raise
     for path in (file.name, *(f"{folder}/{path}" for path in files)):
-        say(f"wrote {path}")
+        console.say(f"wrote {path}")
     return (
         (
             f"services.{name}: {new.what}, port {entry['port']}, on"

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
+from slimbake.console import Console
 from slimbake.evidence import needed
 from slimbake.evidence.model import Finding
 from slimbake.proof.kept import SCARCE, Kept, key
 from slimbake.proof.layers import Layer
 from slimbake.proof.trial import Subject, trial, weighed, workers
-
-Say = Callable[[str], None]
 
 
 def all_but_each(
@@ -30,7 +29,7 @@ def all_but_each(
     bare: Subject,
     pruned: Sequence[Subject],
     kept: Kept,
-    say: Say,
+    console: Console,
 ) -> dict[str, Finding]:
     """The findings of the passes that were tried now, with what each saves beside all others.
 
@@ -70,7 +69,7 @@ def all_but_each(
                         f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
                     )
             tar.unlink()
-            say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
+            console.say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
             return name, replace(finding, marginal=marginal, error=error)
 
         try:

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from slimbake.console import Console
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Recipe
 from slimbake.proof.model import Caught, Control, Damage
 from slimbake.proof.trial import TIME_LIMIT, TRIAL, Outcome, Subject, trial, workers
 
-Say = Callable[[str], None]
 SITE = "/opt/slimbake/lib/python*/site-packages"
 # Files alone: what a link of a cache stands for is a file as well.
 LIST = """
@@ -25,7 +25,7 @@ print(json.dumps({path: os.path.getsize(path) for path in paths if not os.path.i
 """
 
 
-def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught, ...]:
+def controls(plan: Plan, subjects: Sequence[Subject], console: Console) -> tuple[Caught, ...]:
     """Run every control of every service. Raises CheckError where a smoke does not hold on an image
     that is whole.
     """
@@ -44,7 +44,7 @@ def controls(plan: Plan, subjects: Sequence[Subject], say: Say) -> tuple[Caught,
                 for subject, outcome in zip(subjects, whole, strict=True)
                 for control in controls_of(plan, subject.service, outcome, weights(plan, subject))
             ]
-            return tuple(pool.map(lambda job: _caught(job[0], job[1], say), jobs))
+            return tuple(pool.map(lambda job: _caught(job[0], job[1], console), jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -127,8 +127,10 @@ def _largest(sizes: Mapping[str, int]) -> list[str]:
     return sorted(sizes, key=lambda name: (-sizes[name], name))[:1]
 
 
-def _caught(subject: Subject, control: Control, say: Say) -> Caught:
+def _caught(subject: Subject, control: Control, console: Console) -> Caught:
     outcome = trial(subject, (), (control.damage,))
     found = Caught(subject.service, control, outcome.level)
-    say(f"{subject.service}, {control.name}: {'caught at ' if found.held else ''}{found.words}")
+    console.say(
+        f"{subject.service}, {control.name}: {'caught at ' if found.held else ''}{found.words}"
+    )
     return found

@@ -6,20 +6,20 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Pass
 from slimbake.checks.start import started
 from slimbake.checks.verify import Limit, verify
+from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.host.hardware import hardware
 from slimbake.plan.model import Plan, Running
 from slimbake.proof import images
 from slimbake.proof.trial import Subject, trial
 
-Say = Callable[[str], None]
 Figures = Mapping[str, float]
 ROUNDS = 5
 KEY = "environment"  # of it all in images.FILE
@@ -30,7 +30,7 @@ def environments(
     passes: Sequence[Pass],
     subjects: Sequence[Subject],
     root: Path,
-    say: Say,
+    console: Console,
     *,
     only_stale: bool,
 ) -> None:
@@ -47,7 +47,9 @@ def environments(
             if only_stale and fresh(known, each, subject):
                 continue
             found = _tried(each, subject, running[subject.service], plan, root)
-            say(f"{each.name}: {subject.service} {'holds' if found['held'] else 'does not hold'}")
+            console.say(
+                f"{each.name}: {subject.service} {'holds' if found['held'] else 'does not hold'}"
+            )
             images.write({KEY: {each.name: beside(known, each, subject, found)}}, root)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slimbake.checks.start import NotStarted, started
 from slimbake.checks.verify import verify
+from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.evidence import FOLDER
 from slimbake.host.files import write_atomically
@@ -22,14 +23,13 @@ from slimbake.images.sizes import Image
 from slimbake.images.survey import survey
 from slimbake.plan.model import Plan, Running
 
-Say = Callable[[str], None]
 FILE = f"{FOLDER}/images.json"
 SHELF = ".slimbake/layers"
 RUNS = 5
 
 
 def measured(
-    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, console: Console
 ) -> dict[str, Any]:
     """Both images of each service, and both fleets. `bare`, `pruned`: service -> image id. Raises
     SetupError.
@@ -43,7 +43,7 @@ def measured(
     services: dict[str, dict[str, Any]] = {name: {} for name in pruned}
     fleets: dict[str, dict[str, Any]] = {}
     for side, ids in (("without", bare), ("with", pruned)):
-        say(f"measuring the images {side} passes")
+        console.say(f"measuring the images {side} passes")
         with contextlib.closing(Engine(ids, this_platform())) as engine:
             found = survey([Source(engine.images, engine)], shelf, compress=True)
         fleets[side] = {
@@ -65,11 +65,11 @@ def measured(
                     "rss": start.rss,
                 }
         except NotStarted as error:
-            say(f"{name}: start-up and memory are not measured: {error.message}")
+            console.say(f"{name}: start-up and memory are not measured: {error.message}")
             for side, ids in (("without", bare), ("with", pruned)):
                 sides[side] |= {"image": ids[name], "startup": None, "rss": None}
             continue
-        say(
+        console.say(
             f"{name}: starts in {sides['with']['startup']:.2f} s, without passes"
             f" {sides['without']['startup']:.2f} s"
         )
@@ -100,7 +100,7 @@ def _bytes(image: Image, contents: Mapping[str, Contents]) -> dict[str, int]:
 
 
 def verified(
-    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, say: Say
+    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, console: Console
 ) -> None:
     """Run the verify of every service on its image, or start it where it has none. Raises
     CheckError with all faults.
@@ -116,10 +116,12 @@ def verified(
         if service.verify:
             found = verify(plan, name, pruned[name], root)
             error = "" if found.holds else found.error
-            say(f"{name}: verify {'does not hold' if error else 'holds'}")
+            console.say(f"{name}: verify {'does not hold' if error else 'holds'}")
         else:
             error = _does_not_start(service, bare[name], pruned[name])
-            say(f"{name}: {'does not start' if error else 'starts as it does without passes'}")
+            console.say(
+                f"{name}: {'does not start' if error else 'starts as it does without passes'}"
+            )
         failed += [f"{name}: {error}"] if error else []
     if failed:
         raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.evidence import FOLDER, committed
 from slimbake.evidence.model import Evidence, Finding, Question, stale
@@ -19,7 +20,6 @@ from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Trials
 from slimbake.proof.weigh import weigh
 
-Say = Callable[[str], None]
 KEPT = ".slimbake/trials"
 
 
@@ -127,7 +127,7 @@ def prove_layer(
     work: Work,
     subjects: Mapping[str, Subject],
     root: Path,
-    say: Say,
+    console: Console,
     *,
     unpruned: str,
     below: Passes = (),
@@ -141,7 +141,7 @@ def prove_layer(
     """
     question, applying, known, wanted = work.question, work.applying, work.known, work.wanted
     trying = [subjects[name] for name in question.checks]
-    say(
+    console.say(
         f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
         f" {', '.join(question.checks)}"
     )
@@ -153,7 +153,9 @@ def prove_layer(
     )
     if not wanted and work.before:
         return Layer(question, work.before, weighed, new)
-    trials = Trials(trying, Kept(root / KEPT), lambda line: say(f"{question.layer}: {line}"))
+    trials = Trials(
+        trying, Kept(root / KEPT), lambda line: console.say(f"{question.layer}: {line}")
+    )
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
         trials,
@@ -164,7 +166,7 @@ def prove_layer(
     )
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
-        say(f"{question.layer}: {name} matches nothing{near}")
+        console.say(f"{question.layer}: {name} matches nothing{near}")
     evidence = Evidence(
         layer=question.layer,
         platform=this_platform(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.checks.limits import Laid, Limits, Observed, beside_prefix, limits
 from slimbake.checks.observe import observed
+from slimbake.console import Console
 from slimbake.images import Engine, Source, this_platform
 from slimbake.images.measured import stored
 from slimbake.images.shelf import Shelf
@@ -24,7 +25,7 @@ def measured(
     ids: Mapping[str, str],
     root: Path,
     cache: Path,
-    say: Callable[[str], None],
+    console: Console,
     smallest: Mapping[str, int],
     *,
     again: bool = False,
@@ -43,10 +44,10 @@ def measured(
     for service in plan.services:
         name = service.service
         if name in ids and name in smokes:
-            say(f"observing {name}")
+            console.say(f"observing {name}")
             found[name] = observed(ids[name], service, smokes[name], root, shelf, again)
     if others := docker.running_containers():
-        say(
+        console.say(
             f"other containers run ({len(others)}): pages that they touch are not told apart where"
             " they share a layer"
         )

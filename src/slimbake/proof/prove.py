@@ -5,7 +5,7 @@ removes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.build import bake
@@ -15,6 +15,7 @@ from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Manifest
 from slimbake.config.report import near
+from slimbake.console import Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question, stale
@@ -38,13 +39,11 @@ from slimbake.proof.subjects import Workbench, unpruned_layer, workbench
 from slimbake.proof.subjects import subjects as subjects_of
 from slimbake.proof.trial import Subject
 
-Say = Callable[[str], None]
-
 
 def prove(
     manifest: Manifest,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     *,
     names: Collection[str] = (),
     only_stale: bool = False,
@@ -63,12 +62,12 @@ def prove(
     """
     root = manifest.file.parent
     passes = _catalogue(manifest, names)
-    lock_new(manifest, machine(), say)
-    wanted = layers_of(manifest, services, say, every=every)
+    lock_new(manifest, machine(), console)
+    wanted = layers_of(manifest, services, console, every=every)
     works = [work_of(question, passes, root, names, only_stale=only_stale) for question in wanted]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
-    with workbench(manifest, needed, say, install=install) as bench:
+    with workbench(manifest, needed, console, install=install) as bench:
         plan = bench.ready.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
@@ -76,24 +75,26 @@ def prove(
         for work in works:
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
-            layers.append(prove_layer(work, subjects, root, say, unpruned=unpruned, below=below))
+            layers.append(
+                prove_layer(work, subjects, root, console, unpruned=unpruned, below=below)
+            )
         with _put_back_unless_it_holds(manifest, wanted):
             for layer in layers:
                 write(layer, root)
-            pruned = _pruned(manifest, needed, bench, say)
+            pruned = _pruned(manifest, needed, bench, console)
             ids = {name: subject.image for name, subject in pruned.items()}
             measured = images.fresh(bare, ids, root)
             if any(layer.new for layer in layers) or not measured:
-                images.verified(plan, bare, ids, root, say)
+                images.verified(plan, bare, ids, root, console)
         kept = Kept(root / KEPT)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
             first = _first(layer.question, subjects)
-            more = all_but_each(layer, _applied(layer, passes), first, standing, kept, say)
+            more = all_but_each(layer, _applied(layer, passes), first, standing, kept, console)
             layers[number] = layer.with_findings(more)
             write(layers[number], root)
         if not measured:
-            images.write(images.measured(plan, bare, ids, root, say), root)
+            images.write(images.measured(plan, bare, ids, root, console), root)
     return tuple(layer.evidence for layer in layers)
 
 
@@ -142,7 +143,7 @@ def _below(
 def check(
     manifest: Manifest,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     count: int,
     seed: int,
     *,
@@ -151,29 +152,29 @@ def check(
     """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as
     `workbench`.
     """
-    wanted = layers_of(manifest, services, say, every=every)
+    wanted = layers_of(manifest, services, console, every=every)
     drawn = sample.draw(wanted, catalogue(manifest.file.parent), manifest.file.parent, count, seed)
     if not drawn:
         raise NothingSelected(
             "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"
         )
     needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
-    with subjects_of(manifest, needed, say) as subjects:
-        return sample.compared(drawn, {subject.service: subject for subject in subjects}, say)
+    with subjects_of(manifest, needed, console) as subjects:
+        return sample.compared(drawn, {subject.service: subject for subject in subjects}, console)
 
 
-def controls(manifest: Manifest, services: Sequence[str], say: Say) -> tuple[Caught, ...]:
+def controls(manifest: Manifest, services: Sequence[str], console: Console) -> tuple[Caught, ...]:
     """Break the images of these services, each in several ways, and see whether their smokes
     notice.
     """
-    with workbench(manifest, services, say) as bench:
-        return control.controls(bench.ready.plan, bench.subjects, say)
+    with workbench(manifest, services, console) as bench:
+        return control.controls(bench.ready.plan, bench.subjects, console)
 
 
 def measure_environment(
     manifest: Manifest,
     services: Sequence[str],
-    say: Say,
+    console: Console,
     *,
     names: Collection[str] = (),
     only_stale: bool = False,
@@ -195,9 +196,11 @@ def measure_environment(
         raise NothingSelected(
             "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
         )
-    with workbench(manifest, services, say) as bench:
-        built = tuple(_pruned(manifest, tuple(services), bench, say).values())
-        environment.environments(bench.ready.plan, passes, built, root, say, only_stale=only_stale)
+    with workbench(manifest, services, console) as bench:
+        built = tuple(_pruned(manifest, tuple(services), bench, console).values())
+        environment.environments(
+            bench.ready.plan, passes, built, root, console, only_stale=only_stale
+        )
 
 
 def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
@@ -212,7 +215,7 @@ def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
 
 
 def layers_of(
-    manifest: Manifest, services: Sequence[str], say: Say, *, every: bool = False
+    manifest: Manifest, services: Sequence[str], console: Console, *, every: bool = False
 ) -> tuple[Question, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
@@ -230,7 +233,7 @@ def layers_of(
         if why and not every:
             raise UsageError(f"{question.layer}: {why}", hint)
         if why:
-            say(f"{question.layer}: nothing is proven on it: {why}")
+            console.say(f"{question.layer}: nothing is proven on it: {why}")
         else:
             chosen.append(question)
     if not chosen:
@@ -255,12 +258,12 @@ def _unasked(question: Question) -> tuple[str, str]:
 
 
 def _pruned(
-    manifest: Manifest, services: tuple[str, ...], bench: Workbench, say: Say
+    manifest: Manifest, services: tuple[str, ...], bench: Workbench, console: Console
 ) -> dict[str, Subject]:
     """Build the services as their evidence says now, with their smokes. Raises CheckError where one
     does not hold.
     """
-    plan = refreshed(manifest, say)
+    plan = refreshed(manifest, console)
     around = replace(
         bench.ready.around, externals={**bench.ready.around.externals, "tools": bench.tools}
     )

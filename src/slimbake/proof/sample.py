@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.console import Console
 from slimbake.evidence import committed
 from slimbake.evidence.model import Finding, Question, stale
 from slimbake.proof.ablation import Candidate, ablated
@@ -18,7 +19,6 @@ from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Trials
 from slimbake.proof.weigh import weigh
 
-Say = Callable[[str], None]
 # by which compressed bytes may differ: compressors of two versions do not agree to the byte
 NEARLY = 0.02
 
@@ -48,7 +48,7 @@ def draw(
 
 
 def compared(
-    drawn: Sequence[Drawn], subjects: Mapping[str, Subject], say: Say
+    drawn: Sequence[Drawn], subjects: Mapping[str, Subject], console: Console
 ) -> tuple[Compared, ...]:
     """Weigh and try each again, alone, with nothing that is kept. Raises SetupError."""
     found = []
@@ -56,7 +56,7 @@ def compared(
         for one in drawn:
             trying = [subjects[name] for name in one.question.checks]
             (weighed,) = weigh(trying[0], (one.applied,))
-            trials = Trials(trying, Kept(Path(scratch)), say)
+            trials = Trials(trying, Kept(Path(scratch)), console)
             now = ablated([Candidate(one.each, one.applied, weighed)], trials)[one.each.name]
             found.append(Compared(one.question.layer, one.each.name, difference(one.finding, now)))
     return tuple(found)

@@ -114,7 +114,7 @@ class _Search:
         return self._found()
 
     def _look(self, passes: Sequence[Applied]) -> Fleet:
-        self._say("tracing the smokes and the commands", 0)
+        self._console.say("tracing the smokes and the commands", 0)
         smokes = self.oracle.traced(passes)
         commands = self.oracle.traced(passes, self.starts) if self.starts else {}
         if failed := [service for service, used in smokes.items() if not used.held]:
@@ -164,7 +164,7 @@ class _Search:
             passes = self._passes(self.gone | (candidates - found))
             if all(self.oracle.holds([passes])):
                 break
-            self._say("asking what is missing", 0)
+            self._console.say("asking what is missing", 0)
             said = "".join(used.said for used in self.oracle.traced(passes).values())
             if not (more := units.named(said, candidates - found)):
                 break
@@ -239,12 +239,12 @@ class _Search:
                 for gone, held in zip(each, answers, strict=True):
                     self.so_far = gone if held and len(gone) > len(self.so_far) else self.so_far
                 left = sum(not unit.files <= self.so_far for unit in found)
-                self._say(doing, max(1, 2 * left - missed) if weigh else 0)
+                self._console.say(doing, max(1, 2 * left - missed) if weigh else 0)
                 return answers
 
             return ask
 
-        self._say(doing, 2 * len(found) if weigh else 0)
+        self._console.say(doing, 2 * len(found) if weigh else 0)
         kept: tuple[Unit, ...] = ()
         for (
             subject

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from slimbake.build.command import Options
 from slimbake.build.prepare import Prepared, prepared
 from slimbake.checks.verify import given
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.sources import externals
@@ -24,7 +25,6 @@ from slimbake.plan.model import Plan, Running
 from slimbake.proof.trial import Subject
 from slimbake.render import unpruned
 
-Say = Callable[[str], None]
 UNPRUNED = ".slimbake/unpruned"  # beside the manifest: what steps that install are told
 
 
@@ -39,7 +39,7 @@ class Workbench:
 
 @contextlib.contextmanager
 def workbench(
-    manifest: Manifest, services: Sequence[str], say: Say, *, install: bool = False
+    manifest: Manifest, services: Sequence[str], console: Console, *, install: bool = False
 ) -> Iterator[Workbench]:
     """Build the images of these services without any pass, see that their smokes hold, and hold the
     project.
@@ -48,7 +48,7 @@ def workbench(
     `prepared` does.
     """
     root = manifest.file.parent
-    with prepared(manifest, tuple(services), say, install=install) as ready:
+    with prepared(manifest, tuple(services), console, install=install) as ready:
         smokes = {target.service: target for target in ready.plan.targets if target.kind == "smoke"}
         if missing := [name for name in services if name not in smokes]:
             raise UsageError(
@@ -56,7 +56,7 @@ def workbench(
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
         built = without_passes(ready, tuple(services), root)
-        tools = tools_folder(manifest, ready, say, install)
+        tools = tools_folder(manifest, ready, console, install)
         running = {service.service: service for service in ready.plan.services}
         subjects = (
             Subject(
@@ -78,12 +78,12 @@ def _verify(service: Running, image: str, root: Path) -> str:
 
 @contextlib.contextmanager
 def subjects(
-    manifest: Manifest, services: Sequence[str], say: Say, install: bool = False
+    manifest: Manifest, services: Sequence[str], console: Console, install: bool = False
 ) -> Iterator[tuple[Subject, ...]]:
     """The images of these services without passes, each with its smoke, while the project is held.
     Raises as above.
     """
-    with workbench(manifest, services, say, install=install) as bench:
+    with workbench(manifest, services, console, install=install) as bench:
         yield bench.subjects
 
 
@@ -121,10 +121,10 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     )
 
 
-def tools_folder(manifest: Manifest, ready: Prepared, say: Say, install: bool) -> str:
+def tools_folder(manifest: Manifest, ready: Prepared, console: Console, install: bool) -> str:
     """A folder of this machine with the external `tools`: a container mounts it."""
     from slimbake.externals.tools import unpacked
 
     wanted = tuple(external for external in externals(manifest) if external.name == TOOLS)
-    found = resolve_externals(wanted, ready.plan.python, ready.engine, machine(), say, install)
+    found = resolve_externals(wanted, ready.plan.python, ready.engine, machine(), console, install)
     return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

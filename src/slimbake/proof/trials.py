@@ -5,9 +5,10 @@ about each.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from slimbake.console import Console
 from slimbake.proof.ablation import Passes, Tried
 from slimbake.proof.kept import SCARCE, Kept, key
 from slimbake.proof.trial import MEMORY, Outcome, Subject, most_memory, trial, workers
@@ -18,8 +19,8 @@ MOST_COMPILED = 0.05  # of the sources of packages that a smoke imports, by byte
 class Trials:
     """The checks of all services on a layer, asked of sets of passes."""
 
-    def __init__(self, subjects: Sequence[Subject], kept: Kept, say: Callable[[str], None]) -> None:
-        self._subjects, self._kept, self._say = tuple(subjects), kept, say
+    def __init__(self, subjects: Sequence[Subject], kept: Kept, console: Console) -> None:
+        self._subjects, self._kept, self._console = tuple(subjects), kept, console
 
     def __call__(
         self, sets: Sequence[tuple[str, Passes]], held_out: bool = False
@@ -49,7 +50,7 @@ class Trials:
         for subject in self._subjects:
             outcome = self.outcome(subject, passes, held_out, memory)
             if not outcome.held:
-                self._say(
+                self._console.say(
                     f"{name}: {subject.service} fails at {outcome.level}"
                     f" ({time.monotonic() - started:.1f} s)"
                 )
@@ -61,11 +62,11 @@ class Trials:
                     f"{outcome.compiled:.0%} of what it imports has no bytecode: a start is so much"
                     " slower"
                 )
-                self._say(
+                self._console.say(
                     f"{name}: {subject.service} starts slowly ({time.monotonic() - started:.1f} s)"
                 )
                 return Tried(subject.service, "startup", words)
-        self._say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
+        self._console.say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
         return Tried()
 
     def outcome(

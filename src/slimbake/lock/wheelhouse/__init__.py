@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.console.progress import progress
 from slimbake.errors import SetupError
 from slimbake.host.machine import Machine
@@ -21,8 +22,6 @@ from slimbake.lock import locked, settled
 from slimbake.lock.model import Family, Pin, families
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 from slimbake.lock.wheelhouse.unresolved import Unresolved
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def fetch(
     manifest: Manifest,
     machine: Machine,
     store: Store,
-    say: Say,
+    console: Console,
     verify: bool = False,
     only: Collection[str] | None = None,
 ) -> Wheels:
@@ -68,16 +67,20 @@ def fetch(
         {held for held in set(found.values()) if held and store.damaged(held)} if verify else set()
     )
     for held in sorted(damaged):
-        say(f"{held.path.name} is damaged: it is fetched anew")
+        console.say(f"{held.path.name} is damaged: it is fetched anew")
     found = {each: None if held in damaged else held for each, held in found.items()}
     missing = [each for each, held in found.items() if not held]
     if missing:
-        with store.exclusively(say):
+        with store.exclusively(console):
             # Another process may have brought some of it by now.
             missing = [each for each in missing if not _held(each, store, unresolved)]
             if missing:
                 _bring(
-                    missing, _locate(missing, manifest, machine, say), store, unresolved, machine
+                    missing,
+                    _locate(missing, manifest, machine, console),
+                    store,
+                    unresolved,
+                    machine,
                 )
             found |= {
                 each: _held(each, store, unresolved) for each, held in found.items() if not held
@@ -118,7 +121,7 @@ def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
 
 
 def _locate(
-    missing: list[_Wanted], manifest: Manifest, machine: Machine, say: Say
+    missing: list[_Wanted], manifest: Manifest, machine: Machine, console: Console
 ) -> dict[_Wanted, Located]:
     """Where each wheel can be had now. Raises SetupError where the index has another file than the
     lock.
@@ -143,7 +146,7 @@ def _locate(
                 )
                 raise SetupError(f"no index has what the locks name\n{error}", hint) from None
             for warning in sorted(uv.warnings):
-                say(warning)
+                console.say(warning)
         for each in here:
             located[each] = _chosen(each, found[each.pin.name])
     return located

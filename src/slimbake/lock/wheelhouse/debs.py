@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from slimbake.config.model import Manifest
+from slimbake.console import Console
 from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb
 from slimbake.lock import system_locks
@@ -16,7 +17,7 @@ def fetch_debs(
     manifest: Manifest,
     machine: Machine,
     store: Store,
-    say: Callable[[str], None],
+    console: Console,
     verify: bool = False,
     only: Collection[str] | None = None,
 ) -> dict[str, tuple[Held, ...]]:
@@ -35,12 +36,14 @@ def fetch_debs(
     )
     for held in sorted(there):
         if store.damaged(held):
-            say(f"{held.path.name} is damaged: it is fetched anew")
+            console.say(f"{held.path.name} is damaged: it is fetched anew")
     missing = {deb for debs in locks.values() for deb in debs if not _held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
-        say(f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB")
-        _bring(here, arch, manifest, machine, store, say)
+        console.say(
+            f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB"
+        )
+        _bring(here, arch, manifest, machine, store, console)
     return {
         name: tuple(held for deb in debs if (held := _held(store, deb)))
         for name, debs in locks.items()
@@ -57,7 +60,7 @@ def _bring(
     manifest: Manifest,
     machine: Machine,
     store: Store,
-    say: Callable[[str], None],
+    console: Console,
 ) -> None:
     from slimbake.externals.debs import Apt  # docker, which a full wheelhouse need not ask
 
@@ -65,4 +68,4 @@ def _bring(
         for deb in debs:
             store.take(folder / deb.file, deb.sha256, deb.file)
 
-    Apt(manifest, machine, say).download(debs, arch, take)
+    Apt(manifest, machine, console).download(debs, arch, take)

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.files import locked_file
 from slimbake.inside.fetch import FetchError, hashed
@@ -57,7 +58,7 @@ class Store:
         return target
 
     @contextlib.contextmanager
-    def exclusively(self, say: Callable[[str], None]) -> Iterator[None]:
+    def exclusively(self, console: Console) -> Iterator[None]:
         """Hold the store while something is brought into it: of two at once, one brings it for
         both.
 
@@ -71,7 +72,7 @@ class Store:
                 f"the wheelhouse cannot be written: {error}", f"{VARIABLE} names another folder"
             ) from None
         with locked_file(
-            self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", say
+            self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", console
         ):
             yield
 
