@@ -30,8 +30,8 @@ from slimbake.build.statement import mark
 from slimbake.config.model import Manifest, ServiceEntry
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.registry import Repository
-from slimbake.registry.documents import MANIFEST, described, document
+from slimbake.registry import ImageRepository
+from slimbake.registry.documents import MANIFEST, descriptor_of, stored_manifest
 
 CONFIG = b"{}"
 ABSENT = 10  # one service of so many has no image
@@ -51,7 +51,7 @@ def main() -> int:
     given = parser.parse_args()
     fleet = _fleet(given.images)
     names = tuple(service.service for service in fleet.services)
-    known = {name: described("", name.encode()).digest for name in names}
+    known = {name: descriptor_of("", name.encode()).digest for name in names}
     there = {name for number, name in enumerate(names) if number % ABSENT}
     with loopback_registry() as at:
         say(f"{len(there)} images into a registry on loopback")
@@ -139,9 +139,9 @@ def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
         requests.put(
             f"{url}/manifests/latest", content, headers={"Content-Type": MANIFEST}, timeout=30
         ).raise_for_status()
-        repository = Repository(f"{at}/{fleet.target(name).repository}")
+        repository = ImageRepository(f"{at}/{fleet.target(name).repository}")
         with contextlib.closing(repository):
-            mark(repository, document(MANIFEST, content), known[name], {})
+            mark(repository, stored_manifest(MANIFEST, content), known[name], {})
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(push, known))

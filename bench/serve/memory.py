@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from slimbake import docker
+from slimbake.docker.command import call
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -30,7 +30,7 @@ class Memory:
 
 def memory(container: str) -> Memory | None:
     """None where its processes cannot be seen from here, as with an engine on another machine."""
-    state = json.loads(docker.call("inspect", container))[0]
+    state = json.loads(call("inspect", container))[0]
     pid, command = state["State"]["Pid"], [state["Path"], *state["Args"]]
     if not pid or _command(pid) != command:
         return None

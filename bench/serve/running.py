@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slimbake import docker
-from slimbake.deploy.containers import HARDENED
+from slimbake.docker.command import call
+from slimbake.docker.containers import HARDENED
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Running
 
@@ -40,12 +41,12 @@ class Server:
 def network() -> Iterator[str]:
     """A network for as long as it is needed."""
     name = f"{PREFIX}-{uuid.uuid4().hex[:8]}"
-    docker.call("network", "create", name)
+    call("network", "create", name)
     try:
         yield name
     finally:
         with contextlib.suppress(SetupError):
-            docker.call("network", "rm", name)
+            call("network", "rm", name)
 
 
 @contextlib.contextmanager
@@ -69,15 +70,15 @@ def serving(
         f"--network-alias={service.host}",
         f"--publish=127.0.0.1:{port}:{service.port}",
     )
-    docker.call("create", f"--name={name}", *words, *volumes, *HARDENED, image)
+    call("create", f"--name={name}", *words, *volumes, *HARDENED, image)
     try:
         began = time.perf_counter()
-        docker.call("start", name)
+        call("start", name)
         _until_answered(name, port, first)
         yield Server(name, port, time.perf_counter() - began)
     finally:
         with contextlib.suppress(SetupError):
-            docker.call("rm", "--force", "--volumes", name)
+            call("rm", "--force", "--volumes", name)
 
 
 def _free() -> int:
@@ -92,11 +93,8 @@ def _until_answered(name: str, port: int, first: Workload | None) -> None:
         now = time.perf_counter()
         if now - looked > 1:  # a question to the engine takes its time, too
             looked = now
-            if docker.call("inspect", "--format={{.State.Running}}", name).strip() != "true":
-                raise CheckError(
-                    f"{name} ended before it"
-                    f" answered\n{docker.client().container.logs(name, tail=12)}"
-                )
+            if docker.exit_code(name) is not None:
+                raise CheckError(f"{name} ended before it answered\n{docker.last_words(name, 12)}")
         if now - began > LIMIT:
             raise CheckError(f"{name} does not answer within {LIMIT:g} s")
         time.sleep(EVERY)

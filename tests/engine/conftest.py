@@ -149,7 +149,7 @@ def registry() -> Iterator[str]:
     if shutil.which(PROGRAM) is None:
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip(f"{PROGRAM} is not installed, and this is not root on Debian")
-        aptget.install([PROGRAM], print)  # waits for another one, as of the other worker
+        aptget.install_packages([PROGRAM], print)  # waits for another one, as of the other worker
     with loopback_registry() as at:
         yield at
 

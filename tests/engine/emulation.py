@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import BINFMT, require_emulation
 from slimbake.host import apt as aptget
+from slimbake.host.emulation import BINFMT, require_emulation
 from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"
@@ -55,7 +55,7 @@ def _install(*packages: str) -> None:
             f"{' and '.join(packages)} are not installed, and this is not root on Debian"
         )
     try:
-        aptget.install(packages, print)  # waits for another one, as of the other worker
+        aptget.install_packages(packages, print)  # waits for another one, as of the other worker
     except SetupError as error:
         raise NoEmulationError(str(error)) from None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from slimbake.config import manifest
 from slimbake.docker.engine import setup
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.host import apt as aptget
 from slimbake.host.machine import machine
 from slimbake.plan import plan
@@ -58,7 +58,7 @@ def own_engine(
     left in the end.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
-        aptget.install(["iproute2"], print)
+        aptget.install_packages(["iproute2"], print)
     with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:
         folder = Path(name)
         config = folder / "daemon.json"
@@ -99,7 +99,7 @@ def bring_externals(file: Path, host: str) -> None:
     another engine.
     """
     read = plan(manifest(file))
-    found = resolve(
+    found = resolve_externals(
         read.externals, read.python, setup(False, print), machine(), print, install=True
     )
     images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]

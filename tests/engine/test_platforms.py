@@ -12,7 +12,7 @@ from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.emulation import NoEmulationError, emulated
 from tests.engine.toys import held
 
-from slimbake.externals.foreign import BINFMT
+from slimbake.host.emulation import BINFMT
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 MANIFEST = """\

@@ -19,11 +19,12 @@ from tests.engine.engines import own_engine
 
 from slimbake.config.model import ExternalEntry
 from slimbake.docker import daemon as dockerd
-from slimbake.docker.engine import Engine, find, setup
+from slimbake.docker.engine import DockerEngine, find, setup
 from slimbake.externals.doctor import doctor
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
+from slimbake.host.systemd import systemd_runs
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = ExternalEntry("python", "registry.invalid/python:3.11-slim-trixie")
@@ -56,7 +57,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
     before = (state_of_engine(), files(Path("/etc/docker")))
-    assert isinstance(find(), Engine)
+    assert isinstance(find(), DockerEngine)
     assert setup(True, print) == find()
     doctor([PYTHON, UV])
     assert (state_of_engine(), files(Path("/etc/docker"))) == before
@@ -85,12 +86,12 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", plain)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert dockerd.stop(print) is False
+    assert dockerd.stop_daemon(print) is False
     assert docker("version", "--format", "{{.Server.Version}}")
 
 
 START_AND_STOP = """
-from slimbake.engine import Absent, find, setup, stop_engine
+from slimbake.docker.engine import Absent, find, setup, stop_engine
 assert isinstance(find(), Absent)
 said = []
 first = setup(False, said.append)
@@ -107,7 +108,7 @@ assert stop_engine(said.append) is False
 def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(
     tmp_path: Path,
 ) -> None:
-    if dockerd.systemd_runs():
+    if systemd_runs():
         pytest.skip("systemd starts engines here")
     # A view of this machine with no engine running: processes, network, /run and Docker's data of
     # its own.
@@ -142,8 +143,8 @@ def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_ag
 
 def test_externals_that_cannot_be_reached_are_stood_in_for_and_build(tmp_path: Path) -> None:
     engine = find()
-    assert isinstance(engine, Engine)
-    externals = resolve([PYTHON, UV], "3.11", engine, machine(), print, install=True)
+    assert isinstance(engine, DockerEngine)
+    externals = resolve_externals([PYTHON, UV], "3.11", engine, machine(), print, install=True)
     assert externals.standins == ("python", "uv")
     (tmp_path / "Dockerfile").write_text(f"""\
 FROM {PYTHON.image}
@@ -172,8 +173,8 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
 
 INTERRUPTED = """
 import signal
-from slimbake.machine import machine
-from slimbake.standin import python_standin
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
 signal.signal(signal.SIGINT, signal.default_int_handler)
 python_standin("3.13", machine(), print, install=True)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from slimbake.docker import bake_print
 
 Print = Callable[[Path, Sequence[str], Mapping[str, str]], dict[str, Any]]
 
@@ -29,7 +28,15 @@ def print_bake() -> Print:
         pytest.skip("docker buildx is not installed: `slimbake setup --install-engine` installs it")
 
     def run(folder: Path, names: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
-        return bake_print(["--file", "docker-bake.hcl", *names], folder, variables)
+        done = subprocess.run(
+            ["docker", "buildx", "bake", "--print", "--file", "docker-bake.hcl", *names],
+            cwd=folder,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
 
     return run
 

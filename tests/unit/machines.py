@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slimbake.config.model import ExternalEntry
-from slimbake.docker.engine import Engine
+from slimbake.config.model import External
+from slimbake.docker.engine import DockerEngine
+from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
-from slimbake.host.pip import Packages
-from slimbake.host.sources import AptSource
+from slimbake.host.pip import PackageSources
 
 MIRROR = AptSource(
     uris=("http://mirror.example/debian",),
@@ -26,7 +26,7 @@ DEBIAN = Machine(
     system_version="13",
     codename="trixie",
     root=True,
-    packages=Packages(),
+    packages=PackageSources(),
     ca_bundle=None,
     proxies=(),
     apt_sources=(MIRROR, SECURITY),
@@ -39,11 +39,11 @@ def debian(**changes: Any) -> Machine:
     return replace(DEBIAN, **changes)
 
 
-PYTHON = ExternalEntry("python", "python:3.11-slim-trixie")
-UV = ExternalEntry("uv", "ghcr.io/astral-sh/uv:0.13.8")
-SCANNER = ExternalEntry("scanner", "example.com/scanner:2")
+PYTHON = External("python", "python:3.11-slim-trixie")
+UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
+SCANNER = External("scanner", "example.com/scanner:2")
 
-ENGINE = Engine(
+ENGINE = DockerEngine(
     version="26.1.5",
     store="containerd",
     buildx=(0, 13, 1),
@@ -51,7 +51,7 @@ ENGINE = Engine(
     endpoint="default",
     started=False,
 )
-CONTAINER = Engine(
+CONTAINER = DockerEngine(
     version="28.0",
     store="graph",
     buildx=(0, 20, 0),

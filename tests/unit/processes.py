@@ -45,7 +45,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Processes:
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError(f"started a real process: {arguments}")
 
-    monkeypatch.setattr(process, "run", processes.run)
+    monkeypatch.setattr(process, "execute", processes.run)
     monkeypatch.setattr(process, "detach", never)
     monkeypatch.setattr("subprocess.Popen", never)
     return processes

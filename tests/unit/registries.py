@@ -9,12 +9,16 @@ import hashlib
 import json
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any, Literal
+
+import pytest
 
 from slimbake.registry.documents import INDEX
 
@@ -76,6 +80,14 @@ def registry(
             server.over.set()
             server.shutdown()
             thread.join()
+
+
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that are waited between two tries from now on, without waiting."""
+    found: list[float] = []
+    clock = SimpleNamespace(sleep=found.append, time=time.time)
+    monkeypatch.setattr("urllib3.util.retry.time", clock)
+    return found
 
 
 def _digest(content: bytes) -> str:

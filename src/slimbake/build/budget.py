@@ -93,7 +93,7 @@ def _contents(ids: Mapping[str, str], workspace: Workspace) -> Mapping[str, Cont
     An engine that cannot give it out is no reason to say less of a budget than is known.
     """
     with contextlib.suppress(SetupError):
-        docker.call("image", "inspect", "--format={{.Id}}", *ids.values())
+        docker.image_ids(ids)
         with contextlib.closing(Engine(ids, this_platform())) as engine:
             source = Source(stored(ids, workspace) or engine.images, engine)
             return survey([source], workspace).contents

@@ -15,11 +15,11 @@ from slimbake.build.statement import stated
 from slimbake.console import Console
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan
-from slimbake.registry import Repository
-from slimbake.registry.address import address
-from slimbake.registry.documents import INDEXES, Document
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
+from slimbake.registry.documents import INDEXES, StoredManifest
 from slimbake.registry.errors import RegistryError
-from slimbake.registry.together import together
+from slimbake.registry.together import ask_together
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
@@ -38,7 +38,7 @@ class OnRegistry:
 
     target: str
     repository: str
-    document: Document  # its manifest, or the index of its platforms
+    document: StoredManifest  # its manifest, or the index of its platforms
 
     @property
     def digest(self) -> str:
@@ -75,13 +75,13 @@ def on_registry(
         if name in fingerprints
     }
 
-    def ask(target: str, at: Repository) -> str | None:
+    def ask(target: str, at: ImageRepository) -> str | None:
         return at.digest(fingerprint_tag(fingerprints[target]))
 
     found = _answers(repositories, ask, ca_bundle, seconds)
     digests = {name: each for name, each in found.items() if isinstance(each, str)}
 
-    def read(target: str, at: Repository) -> Document | None:
+    def read(target: str, at: ImageRepository) -> StoredManifest | None:
         return _checked(at, digests[target], fingerprints[target], provenance)
 
     there = {name: repositories[name] for name in digests}
@@ -90,7 +90,7 @@ def on_registry(
     return tuple(
         OnRegistry(name, repositories[name], each)
         for name, each in images.items()
-        if isinstance(each, Document)
+        if isinstance(each, StoredManifest)
     )
 
 
@@ -107,7 +107,7 @@ def retag(
     """
     by_name = {image.target: image for image in images}
 
-    def put(target: str, at: Repository) -> None:
+    def put(target: str, at: ImageRepository) -> None:
         at.put(names[target].rpartition(":")[2], by_name[target].document)
 
     repositories = {name: image.repository for name, image in by_name.items()}
@@ -124,8 +124,8 @@ def retag(
 
 
 def _checked(
-    repository: Repository, digest: str, fingerprint: str, provenance: bool
-) -> Document | None:
+    repository: ImageRepository, digest: str, fingerprint: str, provenance: bool
+) -> StoredManifest | None:
     """An image that was released for a fingerprint; None where it lacks the provenance that is
     asked for. Raises RegistryError.
     """
@@ -144,7 +144,7 @@ def _checked(
     return image if attested or not provenance else None
 
 
-def _attested(image: Document) -> bool:
+def _attested(image: StoredManifest) -> bool:
     """Whether an index holds BuildKit's attestations beside its images."""
     if image.descriptor.media_type not in INDEXES:
         return False
@@ -155,7 +155,7 @@ def _attested(image: Document) -> bool:
 
 def _answers(
     repositories: Mapping[str, str],
-    ask: Callable[[str, Repository], T],
+    ask: Callable[[str, ImageRepository], T],
     ca_bundle: str,
     seconds: float,
 ) -> dict[str, T | RegistryError]:
@@ -168,8 +168,8 @@ def _answers(
 
     if not repositories:
         return {}
-    where = address(next(iter(repositories.values())))
-    (host,) = together([lambda: Host(where, ca_bundle)], seconds, 1)
+    where = endpoint(next(iter(repositories.values())))
+    (host,) = ask_together([lambda: Host(where, ca_bundle)], seconds, 1)
     if isinstance(host, RegistryError):
         return dict.fromkeys(repositories, host)
     with contextlib.closing(host):
@@ -177,11 +177,11 @@ def _answers(
             partial(_asked, ask, name, repository, host)
             for name, repository in repositories.items()
         ]
-        return dict(zip(repositories, together(calls, seconds, THREADS), strict=True))
+        return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
 
 
-def _asked(ask: Callable[[str, Repository], T], name: str, repository: str, host: Host) -> T:
-    return ask(name, Repository(repository, at=host))
+def _asked(ask: Callable[[str, ImageRepository], T], name: str, repository: str, host: Host) -> T:
+    return ask(name, ImageRepository(repository, at=host))
 
 
 def _say_doubts(answers: Mapping[str, object], console: Console) -> None:

@@ -6,7 +6,6 @@ measured, attached and marked after it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,8 +25,8 @@ from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
 from slimbake.plan.model import Target
-from slimbake.registry import Repository
-from slimbake.registry.documents import INDEXES, Document
+from slimbake.registry import ImageRepository
+from slimbake.registry.documents import INDEXES, StoredManifest
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
@@ -118,7 +117,7 @@ class Place(Protocol):
         names: Mapping[str, str],
         request: BakeRequest,
         host: Host,
-    ) -> dict[str, Document]:
+    ) -> dict[str, StoredManifest]:
         """Have the registry know these images, which were checked, under their names; what it then
         holds, by target.
 
@@ -167,7 +166,7 @@ class OnEngine:
         names: Mapping[str, str],
         request: BakeRequest,
         host: Host,
-    ) -> dict[str, Document]:
+    ) -> dict[str, StoredManifest]:
         if request.provenance:
             _push_attested(site, images, names, request)
         else:
@@ -199,7 +198,7 @@ class OnBuilders:
         names: Mapping[str, str],
         request: BakeRequest,
         host: Host,
-    ) -> dict[str, Document]:
+    ) -> dict[str, StoredManifest]:
         """Only tags move, in the registry itself."""
         digests = {image.name: image.pushed.rpartition("@")[2] for image in images}
         if request.provenance:
@@ -207,7 +206,7 @@ class OnBuilders:
         found = {}
         for image in images:
             at, _, tag = names[image.name].rpartition(":")
-            repository = Repository(at, at=host)
+            repository = ImageRepository(at, at=host)
             found[image.name] = _document(repository, image.name, digests[image.name])
             repository.put(tag, found[image.name])
         return found
@@ -284,7 +283,7 @@ class OnBuilders:
             result = bake(replace(site, around=around), tuple(there), options, checks=False)
             found |= {name: result.digests[name][0] for name in there}
         for image in images:
-            repository = Repository(image.pushed.partition("@")[0], at=host)
+            repository = ImageRepository(image.pushed.partition("@")[0], at=host)
             attested = _document(repository, image.name, found[image.name])
             checked = _document(repository, image.name, digests[image.name])
             if not _manifests(checked) <= _manifests(attested):
@@ -324,7 +323,7 @@ def in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) -> tuple
             f"buildx names no image for {', '.join(missing)}",
             "look whether `--set` or a template of your own changes the target's output",
         )
-    held = docker.held(site.plan.project)
+    held = docker.project_images(site.plan.project)
     ids = {name: next((d for d in result.digests[name] if d in held), "") for name in targets}
     if lost := [name for name, image in ids.items() if not image]:
         raise SetupError(
@@ -337,7 +336,7 @@ def _unchanged(
     site: Site, targets: tuple[str, ...], fingerprints: Mapping[str, str]
 ) -> tuple[Built, ...]:
     """The services whose last image still is what would be built."""
-    held, known = docker.held(site.plan.project), baked(site.workspace)
+    held, known = docker.project_images(site.plan.project), baked(site.workspace)
     found = ((name, *known[name]) for name in targets if name in known)
     return tuple(
         Built(name=name, image=image, names=held[image])
@@ -377,9 +376,7 @@ def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tupl
             site.console.say(f"{image.name}: pulled for what has to run in it: {image.pushed}")
             platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
             for platform in sorted(platforms, key=lambda each: each != this_platform()):
-                docker.call("image", "pull", "--quiet", f"--platform={platform}", image.pushed)
-            known = docker.call("image", "inspect", "--format={{.Id}}", image.pushed).strip()
-            image = replace(image, image=known)
+                image = replace(image, image=docker.pull_image(image.pushed, platform))
         found.append(image)
     return tuple(found)
 
@@ -387,7 +384,7 @@ def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tupl
 def _push(name: str, under: str) -> None:
     """Push what was tagged. Raises BuildError with the registry's words."""
     try:
-        docker.call("image", "push", "--quiet", under)
+        docker.push_image(under)
     except SetupError as error:
         raise BuildError(
             f"{name} was built and checked, but {under} could not be pushed\n{error.hint}",
@@ -419,30 +416,28 @@ def _push_attested(
         raise BuildError(f"buildx makes no provenance\n{error.message}", error.hint) from None
     try:
         for image in images:
-            form = "--format={{json .RootFS}} {{json .Config}}"
-            both = docker.call("image", "inspect", form, image.image, called[image.name])
-            if len(set(both.splitlines())) != 1:
+            if not docker.same_image(image.image, called[image.name]):
                 raise BuildError(
                     f"{image.name}: with provenance, buildx built another image than the one that"
                     " was checked"
                 )
         for image in images:
-            docker.call("image", "tag", called[image.name], names[image.name])
+            docker.tag_image(called[image.name], names[image.name])
             try:
                 _push(image.name, names[image.name])
             finally:
-                docker.call("image", "tag", image.image, names[image.name])
+                docker.tag_image(image.image, names[image.name])
     finally:
-        with contextlib.suppress(SetupError):
-            docker.call("image", "rm", *called.values())
+        for name in called.values():
+            docker.remove_image(name)
 
 
-def _held(image: Built, name: str, host: Host) -> Document:
+def _held(image: Built, name: str, host: Host) -> StoredManifest:
     """What the registry has under the name of an image that the engine pushed. Raises BuildError
     where that is another one.
     """
     at, _, tag = name.rpartition(":")
-    repository = Repository(at, at=host)
+    repository = ImageRepository(at, at=host)
     found = _document(repository, image.name, tag)
     content = repository.read(found)
     # Engines with the containerd store call an image by its manifest, those without by its
@@ -459,14 +454,14 @@ def _held(image: Built, name: str, host: Host) -> Document:
     return found
 
 
-def _document(repository: Repository, name: str, what: str) -> Document:
+def _document(repository: ImageRepository, name: str, what: str) -> StoredManifest:
     found = repository.document(what)
     if found is None:
         raise BuildError(f"{name} was pushed, and the registry does not have {what}")
     return found
 
 
-def _manifests(found: Document) -> frozenset[str]:
+def _manifests(found: StoredManifest) -> frozenset[str]:
     """The manifests of an index, without what attests to them; or the one that it is itself."""
     if found.descriptor.media_type not in INDEXES:
         return frozenset((found.descriptor.digest,))

@@ -16,12 +16,11 @@ from slimbake.build.place import BakeRequest, Built, Place
 from slimbake.build.sbom import MEDIA_TYPE, file_name, sbom
 from slimbake.build.site import Site, built_for
 from slimbake.build.statement import mark
-from slimbake.errors import SetupError
-from slimbake.host import process
+from slimbake.host.git import revision
 from slimbake.plan.origin import is_ours
-from slimbake.registry import Repository
-from slimbake.registry.address import address
-from slimbake.registry.documents import INDEXES, Descriptor, Document
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
+from slimbake.registry.documents import INDEXES, Descriptor, StoredManifest
 
 Documents = Mapping[str, Mapping[str, str]]
 """Target -> platform, "" for the only one -> its SBOM."""
@@ -75,11 +74,11 @@ def publish(
         return {}
     annotations = _annotations(site.root)
     pushed = {}
-    with contextlib.closing(Host(address(names[images[0].name]), site.around.ca_bundle)) as host:
+    with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
         found = place.push(site, images, names, request, host)
         for name, document in found.items():
             at = names[name].rpartition(":")[0]
-            repository = Repository(at, at=host)
+            repository = ImageRepository(at, at=host)
             _attach(repository, name, document, documents.get(name, {}), annotations)
             if fingerprint := fingerprints.get(name):
                 mark(repository, document, fingerprint, annotations)
@@ -94,9 +93,9 @@ def _platforms(site: Site, service: str) -> tuple[str, ...]:
 
 
 def _attach(
-    repository: Repository,
+    repository: ImageRepository,
     name: str,
-    document: Document,
+    document: StoredManifest,
     sboms: Mapping[str, str],
     annotations: Mapping[str, str],
 ) -> None:
@@ -125,9 +124,6 @@ def _annotations(root: Path) -> dict[str, str]:
     """What varies from build to build: the commit, where there is one, and the time."""
     now = datetime.datetime.now(datetime.UTC)
     found = {"org.opencontainers.image.created": now.isoformat(timespec="seconds")}
-    with contextlib.suppress(SetupError):  # no Git
-        words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-        commit = process.run(["git", "-C", root, *words])
-        if commit.ok:
-            found["org.opencontainers.image.revision"] = commit.stdout.strip()
+    if commit := revision(root):
+        found["org.opencontainers.image.revision"] = commit
     return found

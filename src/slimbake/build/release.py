@@ -17,7 +17,7 @@ from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.measured import measure
 from slimbake.images.sizes import Measurement
 from slimbake.project import Project
-from slimbake.registry.loopback import is_loopback
+from slimbake.registry.address import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _tag(images: tuple[Built, ...], names: Mapping[str, str]) -> None:
     """Move the engine's tags to exactly what was built and checked."""
     for image in images:
         if image.image and names[image.name] not in image.names:
-            docker.call("image", "tag", image.image, names[image.name])
+            docker.tag_image(image.image, names[image.name])
 
 
 def _refuse_standins(site: Site, registry: str) -> None:

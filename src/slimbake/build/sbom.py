@@ -36,18 +36,12 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     if missing := [name for name in names if not (root / LOCKS / name).is_file()]:
         raise SetupError(f"there is no lock: {', '.join(missing)}", "`slimbake lock` makes it")
     digest = dict(plan.target(service).labels).get(LOCK, "")
-    made = (
-        json.loads(docker.call("image", "inspect", "--format={{json .Config.Labels}}", image)) or {}
-    )
-    if made.get(LOCK, "") != digest:
+    if docker.engine_image(image).labels.get(LOCK, "") != digest:
         raise SetupError(
             f"the image of {service} was made from other locks",
             f"`slimbake bake {service}` makes it anew",
         )
-    found = docker.call(
-        "run",
-        "--rm",
-        "--interactive",
+    found = docker.container_output(
         "--network=none",
         "--read-only",
         "--cap-drop=ALL",

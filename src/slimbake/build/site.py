@@ -14,7 +14,7 @@ from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.console import Console
 from slimbake.docker import remove_dangling
-from slimbake.docker.engine import Engine, setup
+from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.fleet import Fleet
 from slimbake.host.files import exclusively
@@ -47,7 +47,7 @@ class Site:
     """A project that is held while it is built on this machine."""
 
     project: Project  # with what the locks, fresh by now, say
-    engine: Engine
+    engine: DockerEngine
     machine: Machine
     around: Surroundings
     console: Console

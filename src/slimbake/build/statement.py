@@ -25,14 +25,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slimbake.build.released import fingerprint_tag
-from slimbake.registry import Repository
-from slimbake.registry.documents import Document
+from slimbake.registry import ImageRepository
+from slimbake.registry.documents import StoredManifest
 
 KIND = "application/vnd.slimbake.fingerprint"
 
 
 def mark(
-    repository: Repository, image: Document, fingerprint: str, annotations: Mapping[str, str]
+    repository: ImageRepository,
+    image: StoredManifest,
+    fingerprint: str,
+    annotations: Mapping[str, str],
 ) -> None:
     """Say of an image in a repository that it was released for a fingerprint, then give it the tag
     of that.
@@ -43,7 +46,7 @@ def mark(
     repository.put(fingerprint_tag(fingerprint), image)
 
 
-def stated(repository: Repository, digest: str, fingerprint: str) -> bool:
+def stated(repository: ImageRepository, digest: str, fingerprint: str) -> bool:
     """Whether an image says that it was released for exactly that fingerprint. Raises
     RegistryError.
     """

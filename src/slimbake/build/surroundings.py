@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from slimbake.build.command import Surroundings
 from slimbake.console import Console
-from slimbake.docker.engine import Engine
-from slimbake.externals.resolve import resolve
+from slimbake.docker.engine import DockerEngine
+from slimbake.externals.resolve import resolve_externals
 from slimbake.host.files import state_folder, write_atomically
 from slimbake.host.machine import Machine
-from slimbake.host.pip import Packages
+from slimbake.host.pip import PackageSources
 from slimbake.inside.fetch import hashed
 from slimbake.lock.model import Pin
 from slimbake.lock.wheelhouse.store import Held, store
@@ -21,7 +21,7 @@ from slimbake.plan.model import Plan, Target
 
 def surroundings(
     plan: Plan,
-    engine: Engine,
+    engine: DockerEngine,
     here: Machine,
     console: Console,
     install: bool = False,
@@ -33,7 +33,9 @@ def surroundings(
     `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this
     machine's alone. Raises SetupError.
     """
-    externals = resolve(plan.externals, plan.python, engine, here, console, install, platforms)
+    externals = resolve_externals(
+        plan.externals, plan.python, engine, here, console, install, platforms
+    )
     return Surroundings(
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},
@@ -63,7 +65,7 @@ def find_links(
     return found
 
 
-def _uv_settings(packages: Packages) -> str:
+def _uv_settings(packages: PackageSources) -> str:
     """A uv.toml with this machine's indexes, for the build to mount as a secret; "" where it has
     none of its own.
     """

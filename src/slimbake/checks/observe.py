@@ -13,7 +13,7 @@ from typing import Any
 from slimbake import inside
 from slimbake.checks.limits import File, Observed
 from slimbake.checks.verify import START, given
-from slimbake.docker.contained import contained
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Running, Target

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.docker.contained import HARDENED, contained
+from slimbake.docker.containers import HARDENED, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import start as program
@@ -94,8 +94,8 @@ def _parsed(said: Any) -> dict[str, Started]:
 
 
 def _command(image: str) -> list[str]:
-    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
-    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    found = docker.engine_image(image)
+    return [*found.entrypoint, *found.command]
 
 
 def _once(

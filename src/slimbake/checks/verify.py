@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker, inside
-from slimbake.docker import FLEET
-from slimbake.docker.contained import HARDENED, Contained, contained
+from slimbake.docker.containers import FLEET, HARDENED, Contained, contained
 from slimbake.plan.model import Plan, Running
 
 # seconds that the engine has to make the container and to end it, beside what the verify itself has
@@ -126,9 +125,8 @@ def question(
 
 def _command(image: str) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
-    config = json.loads(docker.call("image", "inspect", "--format={{json .Config}}", image))
-    entrypoint, rest = config.get("Entrypoint") or [], config.get("Cmd") or []
-    return [*entrypoint, *rest], len(entrypoint)
+    found = docker.engine_image(image)
+    return [*found.entrypoint, *found.command], len(found.entrypoint)
 
 
 def _volumes(service: Running) -> list[str]:

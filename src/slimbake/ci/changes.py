@@ -12,7 +12,7 @@ from pathlib import Path
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fingerprint.compare import Change, State, compare
 from slimbake.fingerprint.gather import accounts, unpinned
-from slimbake.host.git import Repository, Snapshot
+from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
 from slimbake.render.generated import generate
@@ -30,7 +30,7 @@ def changed(
     for faults of the work tree's own manifest.
     """
     folder = file.parent.resolve()
-    repository = Repository(folder)
+    repository = GitRepository(folder)
     commits = [repository.commit(each) for each in (before, after) if each is not None]
     with tempfile.TemporaryDirectory(prefix="slimbake-commits-") as scratch:
         folders = [Path(scratch) / str(number) for number, _ in enumerate(commits)]
@@ -91,5 +91,5 @@ def changed_in(file: Path, word: str, variables: Mapping[str, str] = {}) -> tupl
         raise UsageError(f"'{word}' is no range of commits", "A..B")
     before, after, parted = ends
     if parted:
-        before = Repository(file.parent.resolve()).fork(before, after)
+        before = GitRepository(file.parent.resolve()).fork(before, after)
     return changed(file, before, after, variables)

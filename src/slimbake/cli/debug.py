@@ -33,7 +33,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     from slimbake.build.site import Preparation, hold
     from slimbake.deploy import containers
     from slimbake.docker.engine import setup
-    from slimbake.externals.resolve import resolve
+    from slimbake.externals.resolve import resolve_externals
     from slimbake.host.machine import machine
 
     project = read(file)
@@ -46,5 +46,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
             bake(site.stocked((service,)), (service,), BakeOptions(), checks=False)
         image = staged(plan, service)
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve(externals, plan.python, setup(False, console), machine(), console)["python"]
+    python = resolve_externals(externals, plan.python, setup(False, console), machine(), console)[
+        "python"
+    ]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

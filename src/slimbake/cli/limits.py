@@ -50,7 +50,7 @@ def command(
     left: prune, strip, another runtime, quantise. What was found is kept in .slimbake/limits.
     """
     from slimbake import docker
-    from slimbake.errors import CheckError, SetupError
+    from slimbake.errors import CheckError
     from slimbake.proof import limits_report as report
     from slimbake.proof.limits import measured
     from slimbake.proof.smallest import smallest
@@ -62,12 +62,7 @@ def command(
     names = {
         name: reference for name, reference in images(plan, registry, tag).items() if name in fleet
     }
-    client = docker.client()
-    if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
-        raise SetupError(
-            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
-        )
-    ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
+    ids = docker.image_ids(names)
     every = measured(
         plan, ids, project.root, project.workspace, console, smallest(project), again=again
     )

@@ -40,7 +40,7 @@ def command(
     """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
     from slimbake import docker
     from slimbake.build.sbom import sbom
-    from slimbake.errors import SetupError, UsageError
+    from slimbake.errors import UsageError
 
     project = read(file)
     plan = project.plan
@@ -50,11 +50,7 @@ def command(
             "stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER"
         )
     references = images(plan, registry, tag)
-    client = docker.client()
-    if missing := [name for name in names if not client.image.exists(references[name])]:
-        raise SetupError(
-            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
-        )
+    docker.image_ids({name: references[name] for name in names})
     if output is None:
         click.echo(sbom(plan, names[0], references[names[0]], project.root), nl=False)
     else:

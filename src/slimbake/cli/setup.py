@@ -24,7 +24,7 @@ from slimbake.cli.common import console, manifest_option, read
 def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     """Find the engine, or start or install one, and get the external images or stand-ins for them."""
     from slimbake.docker import engine
-    from slimbake.externals.resolve import resolve
+    from slimbake.externals.resolve import resolve_externals
     from slimbake.host.machine import machine
 
     if stop_engine:
@@ -35,10 +35,12 @@ def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
         )
         return
     found = engine.setup(install_engine, console)
-    click.echo(f"engine {found.version}, {found.store} store, buildx {engine.dotted(found.buildx)}")
+    click.echo(
+        f"engine {found.version}, {found.store} store, buildx {engine.version_text(found.buildx)}"
+    )
     if file.is_file():
         plan = read(file).plan
-        for external in resolve(
+        for external in resolve_externals(
             plan.externals, plan.python, found, machine(), console, install_engine
         ).resolved:
             click.echo(

@@ -164,16 +164,10 @@ def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Itera
     not known.
     """
     from slimbake import docker
-    from slimbake.errors import SetupError
     from slimbake.images import Engine, Source
     from slimbake.images.measured import stored
 
-    client = docker.client()
-    if missing := [name for name, reference in names.items() if not client.image.exists(reference)]:
-        raise SetupError(
-            f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
-        )
-    ids = {name: str(client.image.inspect(reference).id) for name, reference in names.items()}
+    ids = docker.image_ids(names)
     engine = Engine(ids, platform)
     with contextlib.closing(engine):
         yield Source(stored(ids, workspace) or engine.images, engine)

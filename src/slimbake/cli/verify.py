@@ -71,8 +71,7 @@ def command(
             f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one"
         )
     names, limits = images(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
-    engine = docker.client()
-    if absent := [service for service in chosen if not engine.image.exists(names[service])]:
+    if absent := [service for service in chosen if not docker.find_image(names[service])]:
         tagged = ", ".join(names[service] for service in absent)
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
     found = []

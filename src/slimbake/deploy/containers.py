@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.console import Console
-from slimbake.docker import FLEET, PROJECT
-from slimbake.docker.contained import HARDENED
+from slimbake.docker.containers import FLEET, HARDENED
+from slimbake.docker.images import PROJECT
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Running
 from slimbake.plan.targets import INSIDE
@@ -49,7 +47,7 @@ def up(
     chosen = tuple(service for service in _chosen(plan, services) if service.port is not None)
     for service in chosen:
         _must_exist(images[service.service])
-    network(plan)
+    docker.fleet_network(plan.project)
     for service in chosen:
         _start(plan, service, images[service.service])
         console.say(f"{service.service}: http://127.0.0.1:{service.port}")
@@ -63,16 +61,12 @@ def up(
 
 
 def _start(plan: Plan, service: Running, image: str) -> None:
-    client = docker.client()
     name = container(plan, service.service)
-    if client.container.exists(name):
-        client.container.remove(name, force=True)
     published = f"--publish=127.0.0.1:{service.port}:{service.port}"
+    docker.remove_container(name)
     try:
-        docker.call("run", "--detach", f"--name={name}", published, *_placed(plan, service), image)
+        docker.start_container(name, published, *_placed(plan, service), image)
     except SetupError as error:
-        with contextlib.suppress(SetupError):
-            docker.call("rm", "--force", name)  # Docker leaves it behind, made but never started
         raise SetupError(
             f"{service.service} could not be started on port {service.port}", error.hint
         ) from None
@@ -82,15 +76,12 @@ def _wait(plan: Plan, ports: Mapping[str, int], console: Console) -> None:
     """Return once all services listen, or after PATIENCE; raises CheckError with the last words of
     one that ended.
     """
-    names = [container(plan, service) for service in ports]
     silent, deadline = set(ports), time.monotonic() + PATIENCE
     while True:
-        states = docker.call(
-            "inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *names
-        ).splitlines()
-        for service, state in zip(ports, states, strict=True):
-            if not state.startswith("true"):
-                raise _ended(service, container(plan, service), state.split()[1])
+        for service in ports:
+            name = container(plan, service)
+            if (code := docker.exit_code(name)) is not None:
+                raise _ended(service, name, code)
         silent = {service for service in silent if not _listens(ports[service])}
         if not silent:
             return
@@ -102,10 +93,10 @@ def _wait(plan: Plan, ports: Mapping[str, int], console: Console) -> None:
         time.sleep(0.2)
 
 
-def _ended(service: str, name: str, code: str) -> CheckError:
-    lines = docker.client().container.logs(name, tail=LAST_WORDS)
+def _ended(service: str, name: str, code: int) -> CheckError:
     return CheckError(
-        f"{service} ended at once, with exit code {code}\n{lines}".rstrip(),
+        f"{service} ended at once, with exit code"
+        f" {code}\n{docker.last_words(name, LAST_WORDS)}".rstrip(),
         f"`docker logs {name}` tells all; `slimbake down` ends the others",
     )
 
@@ -129,31 +120,16 @@ def _listens(port: int) -> bool:
 def run(plan: Plan, service: str, image: str, arguments: Sequence[str]) -> int:
     """Run one service's command in the foreground on the fleet's network; its exit code."""
     _must_exist(image)
-    network(plan)
+    docker.fleet_network(plan.project)
     chosen = _chosen(plan, (service,))[0]
-    return docker.foreground(
-        "run", "--rm", "--interactive", *_terminal(), *_placed(plan, chosen), image, *arguments
-    )
+    return docker.run_foreground(*_placed(plan, chosen), image, *arguments)
 
 
 def down(plan: Plan, volumes: bool) -> tuple[str, ...]:
     """Remove the containers and the network of a fleet, and its volumes if asked to; the names of
     what is gone.
     """
-    client = docker.client()
-    gone = []
-    label = f"{FLEET}={plan.project}"
-    for found in client.container.list(all=True, filters=[("label", label)]):
-        gone.append(found.name)
-        client.container.remove(found, force=True)
-    for net in client.network.list(filters=[("label", label)]):
-        gone.append(net.name)
-        client.network.remove(net)
-    if volumes:
-        for volume in client.volume.list(filters=[("label", label)]):
-            gone.append(volume.name)
-            client.volume.remove(volume)
-    return tuple(gone)
+    return docker.remove_fleet(plan.project, volumes)
 
 
 def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence[str]) -> int:
@@ -164,29 +140,19 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     """
     _must_exist(image)
     derived = f"slimbake-debug/{plan.project}-{service}"
-    with tempfile.TemporaryDirectory(prefix="slimbake-debug-") as folder:
-        (Path(folder) / "Dockerfile").write_text(DEBUG_DOCKERFILE)
-        docker.call(
-            "buildx",
-            "build",
-            "--quiet",
-            f"--tag={derived}",
-            "--output=type=image,compression=uncompressed",  # it is never pushed: half the time
-            f"--label={DEBUG}=true",
-            f"--label={PROJECT}={plan.project}",
-            f"--build-context=image=docker-image://{image}",
-            f"--build-context=python={python}",
-            folder,
-        )
-    return docker.foreground("run", "--rm", "--interactive", *_terminal(), derived, *arguments)
+    docker.build_image(
+        DEBUG_DOCKERFILE,
+        derived,
+        {"image": f"docker-image://{image}", "python": python},
+        labels={DEBUG: "true", PROJECT: plan.project},
+    )
+    return docker.run_foreground(derived, *arguments)
 
 
 def record(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
-    return docker.call(
-        "run",
-        "--rm",
+    return docker.container_output(
         "--network=none",
         *HARDENED,
         "--user=0:0",
@@ -202,42 +168,28 @@ def record(plan: Plan, service: str, image: str, root: Path) -> str:
     )
 
 
-def network(plan: Plan) -> str:
-    """The fleet's network, made if it is missing."""
-    client = docker.client()
-    if not client.network.exists(plan.project):
-        client.network.create(plan.project, labels={FLEET: plan.project})
-    return plan.project
-
-
 def container(plan: Plan, service: str) -> str:
     """The name of a service's container."""
     return f"{plan.project}-{service}"
 
 
 def _placed(plan: Plan, service: Running) -> list[str]:
-    words = [
+    return [
         f"--network={plan.project}",
         f"--network-alias={service.host}",
         f"--label={FLEET}={plan.project}",
+        *(
+            f"--volume={docker.fleet_volume(plan.project, name)}:{path}"
+            for name, path in service.volumes
+        ),
+        *HARDENED,
     ]
-    client = docker.client()
-    for name, path in service.volumes:
-        volume = f"{plan.project}-{name}"
-        if not client.volume.exists(volume):
-            client.volume.create(volume, labels={FLEET: plan.project})
-        words.append(f"--volume={volume}:{path}")
-    return [*words, *HARDENED]
 
 
 def _chosen(plan: Plan, services: Sequence[str]) -> tuple[Running, ...]:
     return tuple(service for service in plan.services if service.service in services)
 
 
-def _terminal() -> tuple[str, ...]:
-    return ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
-
-
 def _must_exist(image: str) -> None:
-    if not docker.client().image.exists(image):
+    if not docker.find_image(image):
         raise SetupError(f"the engine has no image {image}", "`slimbake bake` builds it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from slimbake import docker
-from slimbake.docker import PROJECT, remove_dangling, removed
 
 OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 
@@ -13,8 +12,8 @@ def prune(project: str, everything: bool) -> tuple[str, ...]:
 
     An image that a container still runs stays.
     """
-    gone = remove_dangling(project)
-    for image in docker.client().image.list(filters=[("label", f"{PROJECT}={project}")]):
-        ours = (name for name in image.repo_tags if everything or name.startswith(OURS))
-        gone += [name for name in ours if removed(name)]
+    gone = docker.remove_dangling(project)
+    for names in docker.project_images(project).values():
+        ours = (name for name in names if everything or name.startswith(OURS))
+        gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]
     return tuple(gone)

@@ -15,7 +15,7 @@ from typing import Any
 
 from slimbake.console import Console
 from slimbake.errors import SetupError
-from slimbake.host import process
+from slimbake.host import process, systemd
 from slimbake.host.apt import system_path
 from slimbake.host.files import state_folder, write_atomically
 
@@ -25,17 +25,12 @@ _STORE = "containerd-snapshotter"
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The dockerd that we started: enough to know it again when its number went to another process."""
+class StartedDaemon:
+    """The dockerd that we started: enough to recognise it should its pid be reused."""
 
     pid: int
     ticks: int
     """Clock ticks between boot and its start: field 22 of /proc/PID/stat."""
-
-
-def systemd_runs() -> bool:
-    """Whether systemd is the service manager here; the test of sd_booted(3)."""
-    return Path("/run/systemd/system").is_dir()
 
 
 def configured(existing: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,25 +51,22 @@ def configure_system() -> None:
         write_atomically(SYSTEM_CONFIG, _json(configured({})))
 
 
-def start_service(answers: Callable[[], bool], console: Console) -> None:
+def start_docker_service(answers: Callable[[], bool], console: Console) -> None:
     """Have systemd start Docker's service.
 
     Raises SetupError with the log's last lines when it does not answer.
     """
     console.say("starting the Docker service")
-    done = process.run(["systemctl", "start", "docker"], timeout=90)
+    done = systemd.start_service("docker")
     if done.ok and _wait(answers, lambda: True):
         return
-    log = process.run(
-        ["journalctl", "-u", "docker", "-n", "8", "--no-pager", "-o", "cat"], timeout=20
-    )
     raise SetupError(
-        f"the Docker service does not start:\n{log.last_lines() or done.last_lines()}",
+        f"the Docker service does not start:\n{systemd.service_log('docker') or done.last_lines()}",
         "see journalctl -u docker",
     )
 
 
-def start(answers: Callable[[], bool], console: Console) -> None:
+def start_daemon(answers: Callable[[], bool], console: Console) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
     Its configuration is our own file: what the system's says, and the store. Raises SetupError with
@@ -95,22 +87,22 @@ def start(answers: Callable[[], bool], console: Console) -> None:
     daemon = process.detach([program, "--config-file", config], log, env={"PATH": system_path()})
     ticks = _ticks(daemon.pid)
     if ticks is not None:
-        write_atomically(_record(), _json(asdict(Started(daemon.pid, ticks))))
+        write_atomically(_record(), _json(asdict(StartedDaemon(daemon.pid, ticks))))
     if not _wait(answers, lambda: daemon.running):
         fate = "does not answer" if daemon.running else "ended"
         raise SetupError(f"dockerd {fate}:\n{_last_lines(log)}", f"the whole log: {log}")
 
 
-def ours() -> Started | None:
+def ours() -> StartedDaemon | None:
     """The dockerd that we started, if it still runs and runs here."""
     try:
-        started = Started(**json.loads(_record().read_bytes()))
+        started = StartedDaemon(**json.loads(_record().read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
     return started if _ticks(started.pid) == started.ticks and _same_root(started.pid) else None
 
 
-def stop(console: Console, patience: float = 20.0) -> bool:
+def stop_daemon(console: Console, patience: float = 20.0) -> bool:
     """End the dockerd that we started, and no other; false where there is none. `patience` is in
     seconds.
 

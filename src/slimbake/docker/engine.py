@@ -18,6 +18,7 @@ from slimbake.host import apt as aptget
 from slimbake.host import process
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
+from slimbake.host.systemd import systemd_runs
 
 Version = tuple[int, int, int]
 
@@ -41,7 +42,7 @@ _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class DockerEngine:
     """A Docker engine that answers."""
 
     version: str
@@ -81,7 +82,7 @@ class Absent:
     found: str
 
 
-def setup(install: bool, console: Console) -> Engine:
+def setup(install: bool, console: Console) -> DockerEngine:
     """Find the engine; else start the one that is installed; else, where `install` is given,
     install one.
 
@@ -89,7 +90,7 @@ def setup(install: bool, console: Console) -> Engine:
     is never changed. Raises SetupError, which says what to do, when there is none in the end.
     """
     found = find()
-    if isinstance(found, Engine):
+    if isinstance(found, DockerEngine):
         return found
     here = machine()
     with exclusively("engine", console):
@@ -102,27 +103,27 @@ def setup(install: bool, console: Console) -> Engine:
             _install(found, here, console)
             found = find()
         if isinstance(found, Absent) and found.what == "daemon" and _may_start(here):
-            starter = dockerd.start_service if dockerd.systemd_runs() else dockerd.start
+            starter = dockerd.start_docker_service if systemd_runs() else dockerd.start_daemon
             starter(_answers, console)
             found = find()
     if isinstance(found, Absent):
-        raise SetupError(found.found, advice(found, here))
+        raise SetupError(found.found, remedy(found, here))
     return found
 
 
 def stop_engine(console: Console) -> bool:
     """Stop the engine that slimbake started itself, and no other; false where there is none."""
     with exclusively("engine", console):
-        return dockerd.stop(console)
+        return dockerd.stop_daemon(console)
 
 
-def find() -> Engine | Absent:
+def find() -> DockerEngine | Absent:
     """Look for the engine that the docker CLI is set to use, and change nothing."""
     if shutil.which("docker") is None:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
         driver = pool.submit(_builder_driver)
-        asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
+        asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=30)
     try:
         info = json.loads(asked.stdout)
     except ValueError:
@@ -138,8 +139,8 @@ def find() -> Engine | Absent:
 
 def describe(
     info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
-) -> Engine | Absent:
-    """The engine that `docker info` tells of, or why there is none that serves."""
+) -> DockerEngine | Absent:
+    """The engine that `docker info` describes, or why none can be used."""
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
@@ -151,10 +152,11 @@ def describe(
     if buildx < BUILDX_FLOOR:
         return Absent(
             "old buildx",
-            f"buildx {dotted(buildx)} is too old: {dotted(BUILDX_FLOOR)} is the oldest that serves",
+            f"buildx {version_text(buildx)} is too old: {version_text(BUILDX_FLOOR)} is the oldest"
+            " that serves",
         )
     kinds = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
-    return Engine(
+    return DockerEngine(
         version=info["ServerVersion"],
         store="containerd" if "containerd" in kinds.get("driver-type", "") else "graph",
         buildx=buildx,
@@ -164,7 +166,7 @@ def describe(
     )
 
 
-def advice(absent: Absent, here: Machine) -> str:
+def remedy(absent: Absent, here: Machine) -> str:
     """What to do about an engine that is absent, on this machine."""
     packages = "docker.io docker-buildx" + (" docker-cli" if here.system == "debian" else "")
     if absent.what == "permission":
@@ -209,7 +211,7 @@ def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
 
 def _install(found: Absent, here: Machine, console: Console) -> None:
     if not aptget.may_install(here.root):
-        raise SetupError(found.found, advice(found, here))
+        raise SetupError(found.found, remedy(found, here))
     aptget.update(console)
     wanted = packages_for(
         aptget.available(
@@ -218,9 +220,9 @@ def _install(found: Absent, here: Machine, console: Console) -> None:
     )
     if found.what != "client":
         wanted = tuple(name for name in wanted if "buildx" in name)
-    elif dockerd.systemd_runs():
+    elif systemd_runs():
         dockerd.configure_system()
-    aptget.install(wanted, console)
+    aptget.install_packages(wanted, console)
 
 
 def _may_start(here: Machine) -> bool:
@@ -232,7 +234,7 @@ def _may_start(here: Machine) -> bool:
 
 
 def _answers() -> bool:
-    return process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=10).ok
+    return process.execute(["docker", "version", "--format", "{{.Server.Version}}"], timeout=10).ok
 
 
 def _buildx(info: Mapping[str, Any]) -> Version | None:
@@ -245,11 +247,11 @@ def _buildx(info: Mapping[str, Any]) -> Version | None:
 
 
 def _builder_driver() -> str:
-    shown = process.run(["docker", "buildx", "inspect"], timeout=20).stdout
+    shown = process.execute(["docker", "buildx", "inspect"], timeout=20).stdout
     found = re.search(r"^Driver:\s*(\S+)", shown, re.MULTILINE)
     return found[1] if found else ""
 
 
-def dotted(version: Version) -> str:
+def version_text(version: Version) -> str:
     """A version as people write it."""
     return ".".join(map(str, version))

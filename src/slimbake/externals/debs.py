@@ -14,7 +14,7 @@ from typing import TypeVar
 from slimbake import docker, inside
 from slimbake.console import Console
 from slimbake.docker.engine import setup
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
 from slimbake.inside.debs import Deb, text
@@ -58,8 +58,14 @@ class Apt:
         )
 
     def _run(self, words: Sequence[str], files: Mapping[str, str], take: Callable[[Path], T]) -> T:
-        wanted, python = (self.fleet.external("python"),), self.fleet.python
-        found = resolve(wanted, python, setup(False, self.console), self.machine, self.console)
+        python = self.fleet.python
+        found = resolve_externals(
+            (self.fleet.external("python"),),
+            python,
+            setup(False, self.console),
+            self.machine,
+            self.console,
+        )
         command = json.dumps([f"python{python}", "/inside/debs.py", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
@@ -72,5 +78,7 @@ class Apt:
                 "inside": str(inside.FOLDER),
                 "lock": str(given),
             }
-            docker.export(_STEP.format(command=command), contexts, dict(self.machine.proxies), out)
+            docker.build_files(
+                _STEP.format(command=command), contexts, dict(self.machine.proxies), out
+            )
             return take(out)

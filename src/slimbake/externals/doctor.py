@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from slimbake.docker.engine import Absent, Engine, advice, dotted, find
-from slimbake.externals.resolve import STANDINS, look, uv_version
+from slimbake.docker.engine import Absent, DockerEngine, find, remedy, version_text
+from slimbake.externals.resolve import STANDINS, available_images
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine, machine
 from slimbake.host.pip import without_credentials
+from slimbake.host.uv import uv_version
 
 State = Literal["ok", "warn", "fail"]
 
@@ -21,7 +22,7 @@ _DISK_WARN = 12_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DoctorRow:
     """One thing that was looked at."""
 
     check: str
@@ -31,10 +32,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Diagnosis:
     """All that was looked at."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DoctorRow, ...]
 
     @property
     def healthy(self) -> bool:
@@ -43,11 +44,11 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class DoctorFacts:
     """What the report is made of."""
 
     here: Machine
-    engine: Engine | Absent
+    engine: DockerEngine | Absent
     externals: tuple[tuple[External, str], ...]
     """With where each can be had: `engine`, `registry`, or empty."""
     missing_folders: tuple[str, ...]
@@ -56,15 +57,19 @@ class Facts:
     uv: str
 
 
-def doctor(externals: Iterable[External]) -> Report:
+def doctor(externals: Iterable[External]) -> Diagnosis:
     """Look at everything that a bake of these externals needs, and change nothing."""
     engine = find()
     wanted = tuple(externals)
-    found = look(wanted, engine) if isinstance(engine, Engine) else (None,) * len(wanted)
+    found = (
+        available_images(wanted, engine)
+        if isinstance(engine, DockerEngine)
+        else (None,) * len(wanted)
+    )
     here = machine()
     folders = here.packages.find_links_folders
     return report(
-        Facts(
+        DoctorFacts(
             here=here,
             engine=engine,
             externals=tuple((w, f.where if f else "") for w, f in zip(wanted, found, strict=True)),
@@ -75,13 +80,13 @@ def doctor(externals: Iterable[External]) -> Report:
     )
 
 
-def report(facts: Facts) -> Report:
+def report(facts: DoctorFacts) -> Diagnosis:
     """What the facts mean."""
-    return Report(
+    return Diagnosis(
         (
             *_engine(facts.engine, facts.here),
             *_externals(facts),
-            Row("uv", "ok", facts.uv),
+            DoctorRow("uv", "ok", facts.uv),
             _disk(facts.here.disk_free),
             *_packages(facts.here, facts.missing_folders),
             _root(facts),
@@ -89,16 +94,16 @@ def report(facts: Facts) -> Report:
     )
 
 
-def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
+def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]:
     if isinstance(engine, Absent):
-        yield Row("engine", "fail", engine.found, advice(engine, here))
+        yield DoctorRow("engine", "fail", engine.found, remedy(engine, here))
         return
     whose = "started by slimbake" if engine.started else "not slimbake's, and left as it is"
-    yield Row("engine", "ok", f"Docker {engine.version} at {engine.endpoint}, {whose}")
+    yield DoctorRow("engine", "ok", f"Docker {engine.version} at {engine.endpoint}, {whose}")
     if engine.store == "containerd":
-        yield Row("image store", "ok", "containerd")
+        yield DoctorRow("image store", "ok", "containerd")
     else:
-        yield Row(
+        yield DoctorRow(
             "image store",
             "warn",
             "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be"
@@ -109,11 +114,11 @@ def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
     lacks = (
         f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
     )
-    yield Row("buildx", "ok", f"{dotted(engine.buildx)}{lacks}")
+    yield DoctorRow("buildx", "ok", f"{version_text(engine.buildx)}{lacks}")
     if engine.builder == "docker":
-        yield Row("builder", "ok", "docker")
+        yield DoctorRow("builder", "ok", "docker")
     else:
-        yield Row(
+        yield DoctorRow(
             "builder",
             "warn",
             f"{engine.builder}: sees none of the engine's images, so no stand-in for Python",
@@ -121,15 +126,17 @@ def _engine(engine: Engine | Absent, here: Machine) -> Iterator[Row]:
         )
 
 
-def _externals(facts: Facts) -> Iterator[Row]:
+def _externals(facts: DoctorFacts) -> Iterator[DoctorRow]:
     for external, where in facts.externals:
         check = f"external {external.name}"
         if where:
-            yield Row(check, "ok", f"{external.reference}, in the {where}")
+            yield DoctorRow(check, "ok", f"{external.reference}, in the {where}")
         elif isinstance(facts.engine, Absent):
-            yield Row(check, "warn", f"{external.reference}: not asked for, without an engine")
+            yield DoctorRow(
+                check, "warn", f"{external.reference}: not asked for, without an engine"
+            )
         elif external.name in STANDINS:
-            yield Row(
+            yield DoctorRow(
                 check,
                 "warn",
                 f"{external.reference} cannot be reached: a stand-in is used",
@@ -137,7 +144,7 @@ def _externals(facts: Facts) -> Iterator[Row]:
                 " reachable",
             )
         else:
-            yield Row(
+            yield DoctorRow(
                 check,
                 "fail",
                 f"{external.reference} cannot be reached, and slimbake has no stand-in for it",
@@ -145,58 +152,64 @@ def _externals(facts: Facts) -> Iterator[Row]:
             )
     needed = any(external.name == "python" and not where for external, where in facts.externals)
     if facts.mmdebstrap:
-        yield Row("mmdebstrap", "ok", "installed")
-    elif needed and isinstance(facts.engine, Engine):
-        yield Row(
+        yield DoctorRow("mmdebstrap", "ok", "installed")
+    elif needed and isinstance(facts.engine, DockerEngine):
+        yield DoctorRow(
             "mmdebstrap",
             "fail",
             "not installed; the stand-in for Python needs it",
             "apt-get install mmdebstrap",
         )
     else:
-        yield Row("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
+        yield DoctorRow("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
 
 
-def _disk(free: int) -> Row:
+def _disk(free: int) -> DoctorRow:
     found = f"{free / 1e9:.1f} GB free where Docker keeps its data"
     if free < _DISK_FAIL:
-        return Row("disk", "fail", found, "free some space: slimbake prune, docker system prune")
+        return DoctorRow(
+            "disk", "fail", found, "free some space: slimbake prune, docker system prune"
+        )
     if free < _DISK_WARN:
-        return Row(
+        return DoctorRow(
             "disk",
             "warn",
             found,
             "a cold bake of an ML fleet may need 8 GB: slimbake prune, docker system prune",
         )
-    return Row("disk", "ok", found)
+    return DoctorRow("disk", "ok", found)
 
 
-def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[Row]:
+def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
     packages = here.packages
     index = without_credentials(packages.index_url) if packages.index_url else "the installer's own"
     more = "".join(f", {without_credentials(url)}" for url in packages.extra_index_urls)
-    yield Row("package index", "ok", "none (no-index)" if packages.no_index else f"{index}{more}")
+    yield DoctorRow(
+        "package index", "ok", "none (no-index)" if packages.no_index else f"{index}{more}"
+    )
     if missing:
-        yield Row(
+        yield DoctorRow(
             "find-links",
             "warn",
             f"no such folder: {', '.join(missing)}",
             "mend PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
         )
     else:
-        yield Row(
+        yield DoctorRow(
             "find-links", "ok", ", ".join(map(without_credentials, packages.find_links)) or "none"
         )
-    yield Row("CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own")
-    yield Row("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
+    yield DoctorRow(
+        "CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own"
+    )
+    yield DoctorRow("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
 
 
-def _root(facts: Facts) -> Row:
+def _root(facts: DoctorFacts) -> DoctorRow:
     if facts.here.root:
-        return Row("root", "ok", "yes")
-    if isinstance(facts.engine, Engine):
-        return Row("root", "ok", "no, and not needed: the engine answers")
-    return Row(
+        return DoctorRow("root", "ok", "yes")
+    if isinstance(facts.engine, DockerEngine):
+        return DoctorRow("root", "ok", "no, and not needed: the engine answers")
+    return DoctorRow(
         "root",
         "warn",
         "no: slimbake can neither install nor start an engine",

@@ -1,4 +1,4 @@
-"""What a stand-in for Python is made of, decided from a machine's settings: pure, and so testable."""
+"""What a stand-in for Python is made of, decided from a machine's settings. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from slimbake.errors import SetupError
+from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
-from slimbake.host.sources import AptSource
 
 ROOT = "trixie"
 _PYTHONS: Mapping[str, tuple[str, ...]] = {"3.11": ("bookworm",), "3.13": ()}
@@ -60,7 +60,7 @@ _FETCH = ("Acquire::http", "Acquire::https", "Acquire::Retries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class StandinRecipe:
     """All that decides what is in a stand-in."""
 
     version: str
@@ -93,7 +93,7 @@ class Recipe:
         )
 
 
-def recipe(version: str, here: Machine, apt_options: str, architecture: str = "") -> Recipe:
+def recipe(version: str, here: Machine, apt_options: str, architecture: str = "") -> StandinRecipe:
     """The recipe of a stand-in on this machine; `apt_options` is what `apt-config dump` prints.
 
     `architecture`: of another machine than this one, as Debian names it.
@@ -107,7 +107,7 @@ def recipe(version: str, here: Machine, apt_options: str, architecture: str = ""
         )
     main, security = _debian(here)
     suites = (ROOT, *_PYTHONS[version])
-    return Recipe(
+    return StandinRecipe(
         version=version,
         packages=(
             f"python{version}",
@@ -173,7 +173,7 @@ def _options(dump: str, prefixes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line for line in lines if line.startswith(prefixes) and not line.endswith(' "";'))
 
 
-def overlay_tar(wanted: Recipe) -> bytes:
+def overlay_tar(wanted: StandinRecipe) -> bytes:
     """The files that the image has beside those of its packages, as a tar file."""
     files = {
         "etc/apt/apt.conf.d/docker-clean": _DOCKER_CLEAN,

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib.metadata
-import json
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from uv import find_uv_bin
-
+from slimbake import docker
 from slimbake.console import Console
-from slimbake.docker.engine import Engine
+from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import together, uv_program
+from slimbake.externals.recipe import EPOCH
 from slimbake.externals.standin import LABEL, python_standin, root_digest
-from slimbake.externals.tools import digest as tools_digest
-from slimbake.externals.tools import tools_standin
+from slimbake.externals.tools import folder_digest, tools_standin
+from slimbake.externals.uv import uv_standin
 from slimbake.fleet.model import External
-from slimbake.host import process
-from slimbake.host.files import state_folder
-from slimbake.host.machine import Machine, machine
+from slimbake.host.machine import Machine
+from slimbake.host.uv import uv_version
 from slimbake.images import this_platform
 
 _REGISTRY_TIMEOUT = 5.0
@@ -66,7 +60,7 @@ class Externals:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AvailableImage:
     """An image that can be had: where, and its digest."""
 
     where: str  # engine, registry
@@ -74,10 +68,10 @@ class Found:
     standin: bool = False
 
 
-def resolve(
+def resolve_externals(
     externals: Iterable[External],
     python: str,
-    engine: Engine,
+    engine: DockerEngine,
     here: Machine,
     console: Console,
     install: bool = False,
@@ -97,12 +91,14 @@ def resolve(
                 if found
                 else _stand_in(external, python, engine, here, console, install, on)
             )
-            for external, found in zip(wanted, look(wanted, engine), strict=True)
+            for external, found in zip(wanted, available_images(wanted, engine), strict=True)
         )
     )
 
 
-def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, ...]:
+def available_images(
+    externals: Iterable[External], engine: DockerEngine
+) -> tuple[AvailableImage | None, ...]:
     """Where each external can be had, None for one that cannot; nothing is made or pulled."""
     images = [external.reference for external in externals]
     if not images:
@@ -117,33 +113,24 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
         )
 
 
-def in_engine(image: str) -> Found | None:
+def in_engine(image: str) -> AvailableImage | None:
     """An image as the engine holds it; the engine then builds from it without asking a registry."""
-    shown = process.run(["docker", "image", "inspect", "--format", "{{json .}}", image], timeout=30)
-    if not shown.ok:
-        return None
-    image_info = json.loads(shown.stdout)
-    digests = [name.partition("@")[2] for name in image_info.get("RepoDigests") or []]
-    # A stand-in under another name is still one.
-    standin = LABEL in (image_info["Config"].get("Labels") or {})
-    return Found("engine", digests[0] if digests else image_info["Id"], standin)
+    with contextlib.suppress(SetupError):  # an engine that does not answer holds none
+        if held := docker.find_image(image):
+            digest = held.digests[0] if held.digests else held.id
+            # A stand-in under another name is still one.
+            return AvailableImage("engine", digest, standin=LABEL in held.labels)
+    return None
 
 
 @functools.cache
-def in_registry(image: str) -> Found | None:
+def in_registry(image: str) -> AvailableImage | None:
     """An image as its registry holds it, asked once in a run and for a few seconds at most."""
-    words = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image]
-    try:
-        asked = process.run(words, timeout=_REGISTRY_TIMEOUT)
-    except SetupError:  # a machine without Docker can lock
-        return None
-    try:
-        return Found("registry", json.loads(asked.stdout)["digest"]) if asked.ok else None
-    except (ValueError, KeyError):
-        return None
+    digest = docker.registry_digest(image, _REGISTRY_TIMEOUT)
+    return AvailableImage("registry", digest) if digest else None
 
 
-def _real(external: External, found: Found) -> Resolved:
+def _real(external: External, found: AvailableImage) -> Resolved:
     image = external.reference
     if found.where == "registry" and "@" not in image:
         image = f"{image}@{found.digest}"
@@ -159,7 +146,7 @@ def _real(external: External, found: Found) -> Resolved:
 def _stand_in(
     external: External,
     python: str,
-    engine: Engine,
+    engine: DockerEngine,
     here: Machine,
     console: Console,
     install: bool,
@@ -188,7 +175,7 @@ def _stand_in(
             debian = python_standin(python, here, console, install, other)
             folder = tools_standin(f"docker-image://{debian}", platform)
             made[platform] = str(folder)
-            digests.append(tools_digest(folder))
+            digests.append(folder_digest(folder))
         else:
             reference = python_standin(python, here, console, install, other)
             made[platform] = f"docker-image://{reference}"
@@ -196,43 +183,37 @@ def _stand_in(
     context = made[platforms[0]]
     if len(made) > 1:
         version = uv_version() if external.name == "uv" else python
-        context = f"docker-image://{together(f'{external.name}:{version}', made)}"
-    return _replaced(external, context, " ".join(digests))
-
-
-def _replaced(external: External, context: str, digest: str) -> Resolved:
+        context = f"docker-image://{multi_platform_standin(f'{external.name}:{version}', made)}"
     return Resolved(
-        name=external.name, image=external.reference, context=context, standin=True, digest=digest
+        name=external.name,
+        image=external.reference,
+        context=context,
+        standin=True,
+        digest=" ".join(digests),
     )
 
 
-def uv_version() -> str:
-    """The version of the uv that slimbake depends on, and so has."""
-    return importlib.metadata.version("uv")
+def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
+    """One image for several platforms out of a stand-in for each; its reference. `contexts`:
+    platform -> context value.
 
-
-def uv_standin(platform: str = "", here: Machine | None = None) -> Path:
-    """A folder that holds `uv` and nothing else, as the image of uv does; made once for each
-    version and platform.
-
-    `platform`: another than this machine's, for which the index is asked. Raises SetupError.
+    Takes a second. Raises SetupError where the engine holds no such images: one without the
+    containerd store.
     """
-    folder = state_folder() / "-".join(
-        filter(None, (f"uv-{uv_version()}", platform.replace("/", "-")))
-    )
-    if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".uv-") as name:
-            made = Path(name) / "made"
-            made.mkdir()
-            if platform:
-                uv_program(uv_version(), platform, here or machine(), made / "uv")
-            else:
-                shutil.copy(find_uv_bin(), made / "uv")
-                (made / "uv").chmod(0o755)
-            try:
-                made.rename(folder)
-            except OSError:
-                # Another slimbake was faster; what it made is the same.
-                if not folder.is_dir():
-                    raise
-    return folder
+    named = {platform.rpartition("/")[2]: value for platform, value in sorted(contexts.items())}
+    reference = f"slimbake-standin/{name}-{'-'.join(named)}"
+    try:
+        docker.build_image(
+            "FROM standin-${TARGETARCH}\n",
+            reference,
+            {f"standin-{arch}": value for arch, value in named.items()},
+            arguments={"SOURCE_DATE_EPOCH": str(EPOCH)},
+            platforms=contexts,
+        )
+    except SetupError as error:
+        raise SetupError(
+            "the engine makes no stand-in for several platforms:\n"
+            + "\n".join(error.hint.splitlines()[-8:]),
+            "build one platform at a time: PLATFORMS=linux/amd64 slimbake bake",
+        ) from None
+    return reference

@@ -4,27 +4,26 @@ reached.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from slimbake import docker
 from slimbake.console import Console
 from slimbake.errors import SetupError
-from slimbake.externals.foreign import require_emulation
 from slimbake.externals.recipe import (
     DPKG_OPTIONS,
     EPOCH,
     ROOT,
-    Recipe,
+    StandinRecipe,
     fetch_options,
     overlay_tar,
     recipe,
 )
 from slimbake.host import apt as aptget
 from slimbake.host import process
+from slimbake.host.emulation import require_emulation
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 
@@ -42,12 +41,12 @@ def python_standin(
     machine without a mirror of Debian or without an emulator, and when mmdebstrap or the engine
     fails.
     """
-    options = process.run(["apt-config", "dump", "Acquire"]).stdout if here.apt_sources else ""
+    options = aptget.options("Acquire") if here.apt_sources else ""
     wanted = recipe(version, here, options, platform.rpartition("/")[2])
-    if _label(wanted.reference) == wanted.digest:
+    if _holds(wanted):
         return wanted.reference
     with exclusively("standin", console):
-        if _label(wanted.reference) != wanted.digest:
+        if not _holds(wanted):
             _find_mmdebstrap(here, install, platform, console)
             _make(wanted, fetch_options(options), console)
     return wanted.reference
@@ -71,39 +70,34 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, console: Conso
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
     aptget.update(console)
-    aptget.install(missing, console)
+    aptget.install_packages(missing, console)
 
 
-def _make(wanted: Recipe, fetching: tuple[str, ...], console: Console) -> None:
+def _make(wanted: StandinRecipe, fetching: tuple[str, ...], console: Console) -> None:
     takes = (
         f"for {wanted.architecture}, emulated: some minutes"
         if wanted.architecture
         else "half a minute"
     )
     console.say(f"making a stand-in for Python {wanted.version} from Debian's packages ({takes})")
-    before = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
+    before = docker.find_image(wanted.reference)
     with tempfile.TemporaryDirectory(prefix="slimbake-standin-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # apt's own user downloads into it
         root = _bootstrap(wanted, fetching, folder)
         console.say(f"importing {wanted.reference}")
         changes = (f"LABEL {LABEL}={wanted.digest}", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
-        flags = [flag for change in changes for flag in ("--change", change)]
-        flags += [f"--platform=linux/{wanted.architecture}"] if wanted.architecture else []
-        # The name moves when the import is whole, not before.
-        done = process.run(["docker", "import", *flags, root, wanted.reference])
-        if not done.ok:
-            raise SetupError(f"the engine does not import the stand-in:\n{done.last_lines()}")
-    after = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Id}}", wanted.reference]
-    ).stdout.strip()
-    if before not in {None, after}:
-        process.run(["docker", "image", "rm", before])  # fails, rightly, while a container uses it
+        platform = f"linux/{wanted.architecture}" if wanted.architecture else ""
+        try:
+            docker.import_image(root, wanted.reference, changes, platform)
+        except SetupError as error:
+            lines = "\n".join(error.hint.splitlines()[-8:])
+            raise SetupError(f"the engine does not import the stand-in:\n{lines}") from None
+    if before and before != docker.find_image(wanted.reference):
+        docker.remove_image(before.id)  # fails, rightly, while a container uses it
 
 
-def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
+def _bootstrap(wanted: StandinRecipe, fetching: tuple[str, ...], folder: Path) -> Path:
     """Make the root as a tar file in a folder, which holds all that this leaves behind."""
     sources, overlay, root = folder / "debian.sources", folder / "overlay.tar", folder / "root.tar"
     sources.write_text(wanted.build_sources, encoding="utf-8")
@@ -122,7 +116,7 @@ def _bootstrap(wanted: Recipe, fetching: tuple[str, ...], folder: Path) -> Path:
         fetch, inside = folder / "fetch.conf", "/etc/apt/apt.conf.d/00slimbake-fetch"
         fetch.write_text("".join(f"{option}\n" for option in fetching), encoding="utf-8")
         hooks += [f"--setup-hook=upload {fetch} {inside}", f'--customize-hook=rm "$1"{inside}']
-    done = process.run(
+    done = process.execute(
         [
             "mmdebstrap",
             "--variant=apt",
@@ -150,15 +144,11 @@ def root_digest(reference: str) -> str:
     """The digest of a stand-in's only layer: the same on every engine, where the image's own is
     not.
     """
-    layers = _inspect(reference, "{{json .RootFS.Layers}}")
-    return str(layers[0]) if layers else ""
+    held = docker.find_image(reference)
+    return held.layers[0] if held and held.layers else ""
 
 
-def _label(reference: str) -> str:
-    """The recipe's digest that an image carries; empty where there is no such image."""
-    return str((_inspect(reference, "{{json .Config.Labels}}") or {}).get(LABEL, ""))
-
-
-def _inspect(reference: str, template: str) -> Any:
-    shown = process.run(["docker", "image", "inspect", "--format", template, reference])
-    return json.loads(shown.stdout) if shown.ok else None
+def _holds(wanted: StandinRecipe) -> bool:
+    """Whether the engine has a stand-in of this recipe."""
+    held = docker.find_image(wanted.reference)
+    return held is not None and held.labels.get(LABEL) == wanted.digest

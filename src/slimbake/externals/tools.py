@@ -5,11 +5,10 @@ reached.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.host.files import state_folder
+from slimbake.host.files import made_once, state_folder
 
 # A program with the libraries and the loader that it needs, from an image of Debian: it has a
 # shell.
@@ -30,10 +29,8 @@ def tools_standin(python: str, platform: str) -> Path:
 
     `python`: the context of the external Python image for that platform. Raises SetupError.
     """
-    folder = state_folder() / f"tools-{platform.replace('/', '-')}"
-    if not folder.is_dir():
-        _made(folder, _STANDIN + _COLLECT, {"python": python}, platform)
-    return folder
+    name = f"tools-{platform.replace('/', '-')}"
+    return _made(name, _STANDIN + _COLLECT, {"python": python}, platform)
 
 
 def unpacked(context: str, digest: str) -> Path:
@@ -42,13 +39,11 @@ def unpacked(context: str, digest: str) -> Path:
     """
     if not context.startswith("docker-image://"):
         return Path(context)
-    folder = state_folder() / f"tools-{hashlib.sha256(digest.encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        _made(folder, "FROM tools AS collect" + _COLLECT, {"tools": context}, "")
-    return folder
+    name = f"tools-{hashlib.sha256(digest.encode()).hexdigest()[:16]}"
+    return _made(name, "FROM tools AS collect" + _COLLECT, {"tools": context}, "")
 
 
-def digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     """Of all that lies in the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     whole = hashlib.sha256()
@@ -59,12 +54,8 @@ def digest(folder: Path) -> str:
     return f"tools-{whole.hexdigest()}"
 
 
-def _made(folder: Path, dockerfile: str, contexts: dict[str, str], platform: str) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tools-") as name:
-        made = Path(name) / "made"
-        docker.export(dockerfile, contexts, {}, made, platform)
-        try:
-            made.rename(folder)
-        except OSError:  # another slimbake was faster; what it made is the same
-            if not folder.is_dir():
-                raise
+def _made(name: str, dockerfile: str, contexts: dict[str, str], platform: str) -> Path:
+    def make(folder: Path) -> None:
+        docker.build_files(dockerfile, contexts, {}, folder, platform)
+
+    return made_once(state_folder() / name, make)

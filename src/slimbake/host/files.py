@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -40,6 +40,23 @@ def locked_file(path: Path, waiting: str, console: Console) -> Iterator[None]:
             console.say(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder; where there is none, `make` fills one, which then takes that name whole or not at
+    all.
+    """
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            make(made)
+            try:
+                made.rename(folder)
+            except OSError:  # another slimbake was faster; what it made is the same
+                if not folder.is_dir():
+                    raise
+    return folder
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -1,7 +1,8 @@
-"""Commits of the repository, read without touching its index, its work tree or anything else in it."""
+"""Commits of a repository, read without touching its index, its work tree or anything else."""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,16 @@ class Snapshot:
     submodules: dict[str, str]  # folder below it -> commit, of those whose files are not to be had
 
 
-class Repository:
+def revision(folder: Path) -> str:
+    """The commit of a folder, with `-dirty` where files differ; "" without Git or a repository."""
+    words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    with contextlib.suppress(SetupError):  # no Git
+        found = process.execute(["git", "-C", folder, *words])
+        return found.stdout.strip() if found.ok else ""
+    return ""
+
+
+class GitRepository:
     """The Git repository around a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +53,7 @@ class Repository:
             "--is-shallow-repository",
             "--show-prefix",
         )
-        asked = process.run(["git", "-C", folder, "rev-parse", *words])
+        asked = process.execute(["git", "-C", folder, "rev-parse", *words])
         if not asked.ok:
             if "dubious ownership" in asked.stderr:
                 raise SetupError(
@@ -114,7 +124,7 @@ class Repository:
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
             where = ("--", prefix) if prefix else ()
-            listed = process.run(
+            listed = process.execute(
                 ["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own
             )
             if not listed.ok:
@@ -122,7 +132,7 @@ class Repository:
             if not listed.stdout:
                 return
             for step in steps:
-                done = process.run(["git", *_QUIET, "-C", into, *step], env=own)
+                done = process.execute(["git", *_QUIET, "-C", into, *step], env=own)
                 if not done.ok:
                     raise SetupError(f"Git cannot write the files of {commit}", done.last_lines())
         for line in listed.stdout.split("\0"):
@@ -134,7 +144,7 @@ class Repository:
         """Write a submodule's files where it has been fetched, with that commit."""
         there = self._top / path
         if (there / ".git").exists():
-            inner = Repository(there)
+            inner = GitRepository(there)
             if inner._run("cat-file", "-e", f"{commit}^{{commit}}").ok:
                 for below, link in inner._write(commit, "", into / path):
                     yield f"{path}/{below}", link
@@ -142,4 +152,4 @@ class Repository:
         yield path, commit
 
     def _run(self, *words: str) -> process.Completed:
-        return process.run(["git", *_QUIET, "-C", self._folder, *words])
+        return process.execute(["git", *_QUIET, "-C", self._folder, *words])

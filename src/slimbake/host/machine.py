@@ -1,23 +1,19 @@
-"""What this machine is set to, read from environment and files: packages, certificates, proxies,
-apt.
-"""
+"""This machine's settings, from environment and files: packages, certificates, proxies, apt."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slimbake.host.pip import Packages, packages, pip_config_paths, pip_settings
-from slimbake.host.sources import AptSource, parse_deb822, parse_list
+from slimbake.host import apt
+from slimbake.host.pip import PackageSources, package_sources, pip_config_paths, pip_settings
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_APT_NAME = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +25,12 @@ class Machine:
     system_version: str
     codename: str
     root: bool
-    packages: Packages
+    packages: PackageSources
     ca_bundle: Path | None
-    """A bundle of certificates that this machine was told to trust; None where it was told nothing.
-    """
+    """The bundle of certificates that a variable or pip.conf names; None where none does."""
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
     """Names in upper case; values may hold credentials."""
-    apt_sources: tuple[AptSource, ...]
+    apt_sources: tuple[apt.AptSource, ...]
     disk_free: int
     """Bytes, where Docker keeps its data by default."""
 
@@ -61,10 +56,10 @@ def read_machine(
         system_version=release.get("VERSION_ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
         root=root,
-        packages=packages(pip, environ, folder),
+        packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
-        apt_sources=_apt_sources(top / "etc/apt"),
+        apt_sources=apt.sources(top / "etc/apt"),
         disk_free=_disk_free(top / "var/lib/docker"),
     )
 
@@ -87,20 +82,6 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | Non
     named = [*(environ.get(variable, "") for variable in _CERTIFICATES), pip.get("cert", "")]
     files = (Path(name).expanduser().absolute() for name in named if name)
     return next((file for file in files if file.is_file() and os.access(file, os.R_OK)), None)
-
-
-def _apt_sources(folder: Path) -> tuple[AptSource, ...]:
-    parts = sorted(_listed(folder / "sources.list.d"), key=lambda path: path.name)
-    files = [folder / "sources.list", *(path for path in parts if _APT_NAME.fullmatch(path.name))]
-    return tuple(
-        source
-        for file in files
-        for source in (parse_deb822 if file.suffix == ".sources" else parse_list)(_text(file))
-    )
-
-
-def _listed(folder: Path) -> Iterable[Path]:
-    return folder.iterdir() if folder.is_dir() else ()
 
 
 def _under(top: Path, path: Path) -> Path:

@@ -1,6 +1,4 @@
-"""What pip and uv are told by their configuration files and variables, as pure functions of their
-text.
-"""
+"""Settings of pip and uv, from the text of their configuration files and from variables."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ _SECTIONS = ("global", "install")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packages:
+class PackageSources:
     """Where this machine takes Python packages from."""
 
     index_url: str = field(default="", repr=False)
@@ -84,8 +82,10 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
     return {**sections["global"], **sections["install"], **variables}
 
 
-def packages(pip: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Packages:
-    """Where packages come from; what uv is told wins over what pip is told.
+def package_sources(
+    pip: Mapping[str, str], environ: Mapping[str, str], folder: Path
+) -> PackageSources:
+    """Where packages come from; uv's settings win over pip's.
 
     `folder` is where relative paths start.
     """
@@ -97,7 +97,7 @@ def packages(pip: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
     default = default or pip.get("index-url", "")
     extra += environ.get("UV_EXTRA_INDEX_URL", "").split() + pip.get("extra-index-url", "").split()
     links = environ.get("UV_FIND_LINKS", "").split(",") + pip.get("find-links", "").split()
-    return Packages(
+    return PackageSources(
         index_url=default.strip(),
         extra_index_urls=_once(extra),
         find_links=_once(_located(entry.strip(), folder) for entry in links if entry.strip()),

@@ -1,4 +1,4 @@
-"""The one place that starts the processes of set-up: apt, mmdebstrap, dockerd, and docker for them."""
+"""Starts processes: to their end with their output, or to outlive this one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Detached:
         return self._process.poll() is None
 
 
-def run(
+def execute(
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None = None,

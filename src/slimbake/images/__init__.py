@@ -53,14 +53,11 @@ def opened(address: Address, platform: str) -> Iterator[Source]:
 
 def identity(name: str) -> str:
     """The id of an engine's image. Raises UsageError where the engine has none of that name."""
-    from python_on_whales.exceptions import DockerException
-
-    client = docker.client()
-    try:
-        return str(client.image.inspect(name).id)
-    except DockerException:
+    found = docker.find_image(name)
+    if found is None:
         hint = "others are named oci-layout://PATH[:TAG] or registry://HOST/NAME:TAG"
-        raise UsageError(f"the engine has no image '{name}'", hint) from None
+        raise UsageError(f"the engine has no image '{name}'", hint)
+    return found.id
 
 
 class Engine:

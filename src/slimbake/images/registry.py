@@ -11,7 +11,7 @@ from typing import IO
 from slimbake.errors import BuildError, SetupError, UsageError
 from slimbake.images import layout
 from slimbake.images.model import Address, StoredImage, short_name
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 
 
 class Registered:
@@ -30,7 +30,7 @@ class Registered:
         # manifests that an index lists: a registry does not give them out as blobs
         self._listed: set[str] = set()
         with _told():
-            self._repository = Repository(self._name)
+            self._repository = ImageRepository(self._name)
 
     def resolve(self) -> str:
         """The digest of what the reference names now. Raises UsageError where there is nothing."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from slimbake.fleet.model import Fleet, Layer
+from slimbake.host.wheels import Wheel
 
 FORMAT = 2  # of lock files: another one makes every lock stale
 
@@ -36,16 +37,6 @@ class Family:
         return replace(
             self, layers=tuple(layer for layer in self.layers if platform in layer.platforms)
         )
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Wheel:
-    """One file of a package: for one platform, or for all."""
-
-    file: str
-    bytes: int | None  # None where the index does not say
-    # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -21,9 +21,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from slimbake.host.machine import Machine
+from slimbake.host.wheels import fit
 from slimbake.inside.fetch import Open, opener
 from slimbake.lock.model import Family
-from slimbake.lock.platforms import fit
 
 # What PyTorch's indexes are asked for; they hold old copies of other packages too.
 _ECOSYSTEM = ("torch", "pytorch-")

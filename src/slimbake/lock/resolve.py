@@ -12,12 +12,12 @@ from pathlib import Path
 from slimbake.console import Console
 from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
-from slimbake.lock.answers import Located
+from slimbake.host.uv import NoSolution
+from slimbake.host.wheels import Located, Wheel, marker
 from slimbake.lock.conflict import explained
 from slimbake.lock.explain import refuse_cuda, refuse_torch
-from slimbake.lock.model import Family, Pin, Wheel, merged
-from slimbake.lock.platforms import marker
-from slimbake.lock.uv import NoSolution, Uv, exact
+from slimbake.lock.model import Family, Pin, merged
+from slimbake.lock.uv import Uv, exact
 
 
 def resolve_family(

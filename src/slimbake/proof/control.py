@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from slimbake.console import Console
-from slimbake.docker.contained import contained
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Recipe
 from slimbake.proof.model import Caught, Control, Damage

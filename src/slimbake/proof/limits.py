@@ -44,7 +44,7 @@ def measured(
         if name in ids and name in smokes:
             console.say(f"observing {name}")
             found[name] = observed(ids[name], service, smokes[name], root, workspace, again)
-    if others := docker.call("ps", "--quiet").split():
+    if others := docker.running_containers():
         console.say(
             f"other containers run ({len(others)}): pages that they touch are not told apart where"
             " they share a layer"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Applied
-from slimbake.docker.contained import contained
+from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
 from slimbake.inside import trace
 from slimbake.proof.kept import Kept, key

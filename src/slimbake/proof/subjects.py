@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from slimbake.build.site import Preparation, Site, hold
 from slimbake.checks.verify import given
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.resolve import TOOLS
 from slimbake.host.workspace import FOLDER
 from slimbake.plan.model import Plan, Running
@@ -110,15 +109,11 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     installing = [
         t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock
     ]
-    history = docker.call(
-        "history", "--no-trunc", "--format={{.CreatedBy}}", subject.image
-    ).splitlines()
+    history = docker.image_history(subject.image)
     steps = [
         step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
     ]
-    layers = json.loads(
-        docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image)
-    )
+    layers = docker.engine_image(subject.image).layers
     installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
     return (
         installs[installing.index(layer)]
@@ -132,6 +127,6 @@ def tools_folder(site: Site, install: bool) -> str:
     from slimbake.externals.tools import unpacked
 
     wanted = (site.project.fleet.external(TOOLS),)
-    plan, console = site.plan, site.console
-    found = resolve(wanted, plan.python, site.engine, site.machine, console, install)
+    python, console = site.plan.python, site.console
+    found = resolve_externals(wanted, python, site.engine, site.machine, console, install)
     return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

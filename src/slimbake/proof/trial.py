@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.checks.verify import START
-from slimbake.docker.contained import contained, streamed
+from slimbake.docker.containers import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.host import hardware
 from slimbake.plan.model import Target

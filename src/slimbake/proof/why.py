@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slimbake.docker.contained import copied
+from slimbake.docker.containers import copied
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import Entry, ledger
 

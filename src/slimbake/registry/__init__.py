@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from slimbake.registry.address import address
+from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
     DOCUMENTS,
     INDEX,
     MANIFEST,
     Descriptor,
-    Document,
-    described,
-    document,
+    StoredManifest,
+    descriptor_of,
     is_digest,
+    stored_manifest,
 )
-from slimbake.registry.errors import RegistryError, said
+from slimbake.registry.errors import RegistryError, failure_words
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
@@ -30,7 +30,7 @@ _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
 
 
-class Repository:
+class ImageRepository:
     """One repository, with the credentials of Docker's configuration. Every call raises
     RegistryError.
     """
@@ -41,7 +41,7 @@ class Repository:
         """
         from slimbake.registry.session import Host
 
-        where = address(name)
+        where = endpoint(name)
         self._name, self._url = name, where.url
         self._host = at or Host(where, ca_bundle)
         self._auth = self._host.auth()
@@ -51,14 +51,14 @@ class Repository:
         found = self.document(reference)
         return (found.descriptor, self.read(found)) if found else None
 
-    def document(self, reference: str) -> Document | None:
-        """The manifest or index under a tag or digest, as it is stored; None where there is none."""
+    def document(self, reference: str) -> StoredManifest | None:
+        """The manifest or index under a tag or digest, as stored; None where there is none."""
         answer = self._ask(
             "GET", f"manifests/{reference}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,)
         )
         if answer.status_code == 404:
             return None
-        found = document(_media_type(answer, MANIFEST), answer.content)
+        found = stored_manifest(_media_type(answer, MANIFEST), answer.content)
         if is_digest(reference) and reference != found.descriptor.digest:
             raise self._unusable(
                 reference, f"answers with {found.descriptor.digest}", "answers with another image"
@@ -88,7 +88,7 @@ class Repository:
             )
         return given
 
-    def put(self, tag: str, found: Document) -> None:
+    def put(self, tag: str, found: StoredManifest) -> None:
         """Have a tag name a document that the repository holds."""
         answer = self._put(found, tag)
         given = answer.headers.get("docker-content-digest", found.descriptor.digest)
@@ -129,11 +129,11 @@ class Repository:
 
         `kind`: its media type; `title`: its file name.
         """
-        layer = described(kind, content)
+        layer = descriptor_of(kind, content)
         others = self.referrers(subject.digest)
         if found := self._holding(others, layer):
             return found
-        config = described(_EMPTY, b"{}")
+        config = descriptor_of(_EMPTY, b"{}")
         self._upload(layer, content)
         self._upload(config, b"{}")
         manifest = {
@@ -161,8 +161,8 @@ class Repository:
         return made.descriptor.digest
 
     def attached(self, digest: str, kind: str, content: bytes) -> bool:
-        """Whether an artifact of that kind, with exactly that content, is attached to a manifest."""
-        return bool(self._holding(self.referrers(digest), described(kind, content)))
+        """Whether an artifact of that kind with exactly that content is attached to a manifest."""
+        return bool(self._holding(self.referrers(digest), descriptor_of(kind, content)))
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
         """The descriptors of what is attached to a manifest: from the registry's list, or from the
@@ -170,7 +170,7 @@ class Repository:
         """
         answer = self._ask("GET", f"referrers/{digest}", {"Accept": INDEX}, allowed=(400, 404, 405))
         if answer.status_code == 200 and _media_type(answer) == INDEX:
-            listed = self.read(document(INDEX, answer.content))
+            listed = self.read(stored_manifest(INDEX, answer.content))
         else:
             found = self.manifest(_fallback(digest))
             listed = found[1] if found else {}
@@ -196,7 +196,7 @@ class Repository:
         place += f"{'&' if '?' in place else '?'}digest={blob.digest}"
         self._ask("PUT", place, {"Content-Type": "application/octet-stream"}, content)
 
-    def _put(self, made: Document, tag: str = "") -> Any:
+    def _put(self, made: StoredManifest, tag: str = "") -> Any:
         called = made.descriptor
         return self._ask(
             "PUT",
@@ -205,7 +205,7 @@ class Repository:
             made.content,
         )
 
-    def read(self, found: Document) -> dict[str, Any]:
+    def read(self, found: StoredManifest) -> dict[str, Any]:
         """What a manifest says."""
         try:
             return found.read()
@@ -234,7 +234,7 @@ class Repository:
         # the last two: no token
         except (requests.RequestException, ValueError, AttributeError) as error:
             words = f"{self._name}: the registry refuses {method} {path}\n{error}"
-            raise RegistryError(words, _LOGIN, why=said(error)) from None
+            raise RegistryError(words, _LOGIN, why=failure_words(error)) from None
         if answer.ok or answer.status_code in allowed:
             return answer
         raise RegistryError(
@@ -264,8 +264,10 @@ class Repository:
         return send({**headers, **opened}) if opened else answer
 
 
-def _written(manifest: Mapping[str, Any]) -> Document:
-    return document(manifest["mediaType"], json.dumps(manifest, separators=(",", ":")).encode())
+def _written(manifest: Mapping[str, Any]) -> StoredManifest:
+    return stored_manifest(
+        manifest["mediaType"], json.dumps(manifest, separators=(",", ":")).encode()
+    )
 
 
 def _media_type(answer: Any, otherwise: str = "") -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
-
-from slimbake.registry.loopback import is_loopback
 
 # Docker's own names
 _HUB, _HUB_HOST, _HUB_LOGIN = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
@@ -12,7 +11,7 @@ _HUB_NAMES = (_HUB, "index.docker.io")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Endpoint:
     """One repository of one registry."""
 
     host: str  # whom to ask, with the port
@@ -37,13 +36,13 @@ def host(name: str) -> str:
     return _HUB if not first or first in _HUB_NAMES else first
 
 
-def address(name: str) -> Address:
+def endpoint(name: str) -> Endpoint:
     """The address of an image's repository; `name`: without its tag."""
     at = host(name)
     path = name.removeprefix(f"{_first(name)}/") if _first(name) else name
     if at == _HUB:
-        return Address(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
-    return Address(at, path, at, is_loopback(at))
+        return Endpoint(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
+    return Endpoint(at, path, at, is_loopback(at))
 
 
 def _first(name: str) -> str:
@@ -53,3 +52,15 @@ def _first(name: str) -> str:
     first, slash, _ = name.partition("/")
     is_host = first == "localhost" or "." in first or ":" in first or first != first.lower()
     return first if slash and is_host else ""
+
+
+def is_loopback(registry: str) -> bool:
+    """Whether the host of `HOST[:PORT][/PATH]` is this machine; as Docker does, such a one is asked
+    without TLS.
+    """
+    at = registry.partition("/")[0]
+    at = at[1:].partition("]")[0] if at.startswith("[") else at.partition(":")[0]
+    try:
+        return ipaddress.ip_address(at).is_loopback
+    except ValueError:
+        return at == "localhost"

@@ -24,14 +24,16 @@ _HELPER_SECONDS = 30.0  # some ask a cloud for a token; none can ask a person
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Credentials:
+    """A name with its password, or with a token that stands for the name."""
+
     name: str
     password: str = field(repr=False)
     # the password is none, but a token that passwords for single repositories are given for
     identity: bool = False
 
 
-def account(registry: str) -> Account | None:
+def credentials(registry: str) -> Credentials | None:
     """The account for a registry, by the name that Docker's configuration has for it; None where
     there is none.
 
@@ -65,9 +67,9 @@ def _helper(configuration: Mapping[str, Any], name: str) -> str:
     return chosen if isinstance(chosen, str) else ""
 
 
-def _from_helper(helper: str, name: str) -> Account | None:
+def _from_helper(helper: str, name: str) -> Credentials | None:
     try:
-        done = process.run(
+        done = process.execute(
             [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
         )
         said = json.loads(done.stdout) if done.ok else {}
@@ -76,7 +78,7 @@ def _from_helper(helper: str, name: str) -> Account | None:
     return _account(said.get("Username"), said.get("Secret")) if isinstance(said, dict) else None
 
 
-def _from_file(entry: Mapping[str, Any]) -> Account | None:
+def _from_file(entry: Mapping[str, Any]) -> Credentials | None:
     if token := entry.get("identitytoken"):
         return _account(_IDENTITY, token)
     try:
@@ -87,9 +89,9 @@ def _from_file(entry: Mapping[str, Any]) -> Account | None:
     return _account(name, password.rstrip("\0")) if colon else None
 
 
-def _account(name: object, password: object) -> Account | None:
+def _account(name: object, password: object) -> Credentials | None:
     if isinstance(name, str) and isinstance(password, str) and name and password:
-        return Account(name, password, name == _IDENTITY)
+        return Credentials(name, password, name == _IDENTITY)
     return None
 
 

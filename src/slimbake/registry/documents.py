@@ -29,7 +29,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class StoredManifest:
     """A manifest or an index: what it is called by, and its bytes, which are its identity."""
 
     descriptor: Descriptor
@@ -43,14 +43,14 @@ class Document:
         return found
 
 
-def described(media_type: str, content: bytes) -> Descriptor:
+def descriptor_of(media_type: str, content: bytes) -> Descriptor:
     """The descriptor of these bytes."""
     return Descriptor(media_type, "sha256:" + hashlib.sha256(content).hexdigest(), len(content))
 
 
-def document(media_type: str, content: bytes) -> Document:
+def stored_manifest(media_type: str, content: bytes) -> StoredManifest:
     """A document of these bytes."""
-    return Document(described(media_type, content), content)
+    return StoredManifest(descriptor_of(media_type, content), content)
 
 
 def is_digest(text: str) -> bool:

@@ -16,7 +16,7 @@ class RegistryError(BuildError):
     why: str = ""  # a few words, without the repository: what many images have in common
 
 
-def said(error: Exception) -> str:
+def failure_words(error: Exception) -> str:
     """A failure of the network in a few words."""
     names = {each.__name__ for each in type(error).__mro__}  # not imported for this: it costs 0.1 s
     if "Timeout" in names:

@@ -1,80 +1,79 @@
-"""One registry: a pool of connections for all of its repositories, time limits, and patience with
-its bad moments.
-"""
+"""One registry: its connections, how long it is waited for, and what opens its repositories."""
 
 from __future__ import annotations
 
-import datetime
-import random
 from http.cookiejar import DefaultCookiePolicy
-from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 
 import requests
-import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
 
-from slimbake.registry.address import Address
-from slimbake.registry.auth import Auth
-from slimbake.registry.credentials import account
-from slimbake.registry.errors import RegistryError, said
-from slimbake.registry.patience import AGAIN, Patience, pause
+from slimbake.registry.address import Endpoint
+from slimbake.registry.credentials import Credentials, credentials
+from slimbake.registry.errors import RegistryError, failure_words
 
-PATIENCE = Patience()
 CONNECTIONS = 32  # at once, to one registry
+RETRIES = 3
+LONGEST = 30.0  # seconds; a registry that wants more of a pause has said no
+TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte; callers limit a call as a whole
+
+
+class _Patience(Retry):
+    """urllib3's Retry with three corrections.
+
+    By itself it waits up to six hours if a registry asks for it, retries after a read timeout, and
+    raises for a Retry-After that it cannot parse.
+    """
+
+    def increment(self, *words: Any, **more: Any) -> Self:
+        error, response = more.get("error"), more.get("response")
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        if response is not None and (self.get_retry_after(response) or 0) > LONGEST:
+            raise MaxRetryError(more["_pool"], None)
+        return super().increment(*words, **more)
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        try:
+            return super().parse_retry_after(retry_after)
+        except (InvalidHeader, ValueError, OverflowError):
+            return 0.0  # as if there were none
 
 
 class Session(requests.Session):
     """requests' own, which several threads may use; what asks for a token goes through it too."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._patience, self._not_before = patience, 0.0
+        retry = _Patience(
+            RETRIES,
+            connect=0,  # a connection that is refused is refused again
+            other=0,
+            allowed_methods=None,  # a body is bytes: an upload can be sent again
+            status_forcelist=(429, *range(500, 505)),
+            backoff_factor=0.5,
+            backoff_jitter=0.5,
+            backoff_max=LONGEST,
+            raise_on_status=False,
+        )
         for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+            self.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry))
         # Of a cookie, some registries take us for a browser.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def request(self, *words: Any, **more: Any) -> requests.Response:
-        """As requests has it, again where that may help; the last answer, whatever it is."""
-        more.setdefault("timeout", (self._patience.connect, self._patience.read))
-        tried = 0
-        while True:
-            sleep(max(0.0, self._not_before - monotonic()))
-            tried += 1
-            try:
-                answer = super().request(*words, **more)
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-                wait = self._pause(tried, "") if _broke_off(error) else None
-                if wait is None:
-                    raise
-            else:
-                after = answer.headers.get("retry-after", "")
-                wait = self._pause(tried, after) if answer.status_code in AGAIN else None
-                if wait is None:
-                    return answer
-                answer.close()
-                if after:  # said to one, and meant for all
-                    self._not_before = max(self._not_before, monotonic() + wait)
-            sleep(wait)
-
-    def _pause(self, tried: int, retry_after: str) -> float | None:
-        now = datetime.datetime.now(datetime.UTC)
-        return pause(self._patience, tried, retry_after, now, random.random())  # noqa: S311 - nothing to guess
-
-
-def _broke_off(error: Exception) -> bool:
-    """Whether a connection was there and was cut: one that is refused is refused again."""
-    cut = isinstance(error.args[0] if error.args else None, urllib3.exceptions.ProtocolError)
-    return cut or isinstance(error, requests.exceptions.ChunkedEncodingError)
+        """As requests has it, with our limits of time."""
+        return super().request(*words, **{"timeout": TIMEOUTS, **more})
 
 
 class Host:
     """One registry, as it is asked from here: its connections and the account for it."""
 
-    def __init__(self, at: Address, ca_bundle: str = "", patience: Patience = PATIENCE) -> None:
+    def __init__(self, at: Endpoint, ca_bundle: str = "") -> None:
         """`ca_bundle`: a file, "" for requests' own. Raises RegistryError where nobody answers."""
-        self.session = Session(patience)
+        self.session = Session()
         self.session.trust_env = not at.plain  # no proxy leads to this machine's loopback
         self.verify: str | bool = ca_bundle or True
         self._plain = at.plain
@@ -83,15 +82,71 @@ class Host:
         except requests.RequestException as error:
             self.session.close()
             raise RegistryError(
-                f"{at.host}: the registry does not answer\n{error}", why=said(error)
+                f"{at.host}: the registry does not answer\n{error}", why=failure_words(error)
             ) from None
         self._basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
-        self._account = account(at.login)
+        self._login = credentials(at.login)
 
     def auth(self) -> Auth:
         """What opens one repository: a token is for one of them only."""
-        return Auth(self.session, self.verify, self._account, basic=self._basic, plain=self._plain)
+        return Auth(self.session, self.verify, self._login, basic=self._basic, plain=self._plain)
 
     def close(self) -> None:
         """End the connections."""
         self.session.close()
+
+
+class Auth:
+    """oras' own ways, through our session: the library's sets no limit to a call and sleeps minutes
+    over a password.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        verify: str | bool,
+        login: Credentials | None,
+        *,
+        basic: bool,
+        plain: bool,
+    ) -> None:
+        import oras.auth
+
+        name = "basic" if basic else "token"
+        self._ways = oras.auth.get_auth_backend(name, session, insecure=plain, tls_verify=verify)
+        self._session, self._verify = session, verify
+        self._basic, self._login = basic, login
+        if login and not login.identity:
+            self._ways.set_basic_auth(login.name, login.password)
+
+    def known(self) -> dict[str, str]:
+        """The headers of a call, as far as they are known before it is answered."""
+        if self._basic and (self._login is None or self._login.identity):
+            return {}
+        return dict(self._ways.get_auth_header())
+
+    def opened(self, refusal: Any) -> dict[str, str]:
+        """The headers that what was refused wants, none where nothing more can be given.
+
+        A token that was refused may have been for reading. Raises ValueError and AttributeError
+        where what gives out tokens says something else, and requests' RequestException.
+        """
+        if self._basic:
+            return {}  # it was given already
+        self._ways.token = None
+        if self._login and self._login.identity:
+            return self._exchanged(refusal, self._login.password)
+        headers, changed = self._ways.authenticate_request(refusal, {})
+        return dict(headers) if changed else {}
+
+    def _exchanged(self, refusal: Any, identity: str) -> dict[str, str]:
+        """A token of the repository for an identity token, as OAuth 2 has it and Docker does."""
+        from oras.auth.utils import parse_auth_header
+
+        wanted = parse_auth_header(refusal.headers.get("www-authenticate", ""))
+        form = {"grant_type": "refresh_token", "client_id": "slimbake", "refresh_token": identity}
+        form |= {name: value for name in ("service", "scope") if (value := getattr(wanted, name))}
+        given = self._session.post(wanted.realm, data=form, verify=self._verify)
+        token = given.json().get("access_token") if given.ok else None
+        self._ways.token = token
+        return dict(self._ways.get_auth_header())

@@ -13,7 +13,7 @@ from slimbake.registry.errors import RegistryError
 T = TypeVar("T")
 
 
-def together(
+def ask_together(
     calls: Sequence[Callable[[], T]], seconds: float, threads: int
 ) -> list[T | RegistryError]:
     """What each call gives, in order, or why it gives nothing.

@@ -39,7 +39,8 @@ from slimbake.config import manifest
 from slimbake.config.places import places
 from slimbake.errors import SlimbakeError, StaleFiles, UsageError
 from slimbake.evidence.model import Finding, Verdict
-from slimbake.lock.model import Pin, Wheel
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Pin
 from slimbake.plan.model import Compression
 from slimbake.project.planned import planned
 

@@ -17,7 +17,6 @@ from bench.serve.load import Load, count, parsed
 from bench.serve.memory import Memory, memory
 from bench.serve.workloads import workloads
 
-from slimbake import docker
 from slimbake.errors import CheckError
 
 MB = 1_000_000
@@ -139,7 +138,7 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(kernel, "PROC", tmp_path / "proc")
     monkeypatch.setattr(kernel, "CGROUPS", tmp_path / "cgroup")
     state = {"State": {"Pid": 7}, "Path": "python", "Args": ["-m", "nlg"]}
-    monkeypatch.setattr(docker, "call", lambda *_: json.dumps([state]))
+    monkeypatch.setattr(kernel, "call", lambda *_: json.dumps([state]))
     return tmp_path / "proc"
 
 

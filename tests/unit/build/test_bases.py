@@ -36,7 +36,7 @@ from slimbake.config.model import (
 )
 from slimbake.errors import BuildError, UsageError
 from slimbake.plan import plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST
 
 SHARED = ("runtime", "base-web", "base-ml")
@@ -92,7 +92,7 @@ class Machine:
         fingerprint = released(PLAN, INPUTS)[name]
         fingerprint = part(fingerprint, platform) if platform else fingerprint
         digest = self.put(name, tag(fingerprint))
-        repository = Repository(f"{self.server.name}/{name}")
+        repository = ImageRepository(f"{self.server.name}/{name}")
         found = repository.document(digest)
         assert found is not None
         mark(repository, found, fingerprint, {})

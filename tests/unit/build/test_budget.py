@@ -142,14 +142,14 @@ def started(monkeypatch: pytest.MonkeyPatch, *takes: Started | NotStarted) -> No
     monkeypatch.setattr(start, "started", once)
 
 
-def gone(*arguments: str) -> str:
-    raise SetupError("docker image failed", "No such image")
+def gone(ids: object) -> dict[str, str]:
+    raise SetupError("the engine has no image of: api")
 
 
 def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker, "call", gone)
+    monkeypatch.setattr(docker, "image_ids", gone)
     layers = (RUNTIME, layer("w", 0, 1), WEB, CODE)
     cache, limits = tmp_path / "measured.json", planned(Budget(uncompressed=66 * MB))
     assert over_budget(limits, measured(*layers, digest="sha256:aa"), cache) == {}

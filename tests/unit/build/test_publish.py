@@ -21,7 +21,7 @@ from slimbake.build.statement import KIND, stated
 from slimbake.config.model import Manifest
 from slimbake.errors import BuildError
 from slimbake.plan import plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
 
 AROUND = Surroundings(externals={})
@@ -68,7 +68,7 @@ def send(
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
-    repository = Repository(f"{server.name}/a/b")
+    repository = ImageRepository(f"{server.name}/a/b")
     found = [repository.manifest(each["digest"]) for each in repository.referrers(digest)]
     return [server.blobs[artifact[1]["layers"][0]["digest"]] for artifact in found if artifact]
 
@@ -130,7 +130,7 @@ TAG = "fp-" + "5" * 40
 
 def known(server: Registry) -> bool:
     """Whether what has the tag of the fingerprint says that it was released for it."""
-    repository = Repository(f"{server.name}/a/b")
+    repository = ImageRepository(f"{server.name}/a/b")
     digest = repository.digest(TAG)
     return bool(digest and stated(repository, digest, FINGERPRINT))
 
@@ -167,7 +167,7 @@ def test_what_was_pushed_again_says_the_same_once() -> None:
         digest = single(server)
         for _ in range(2):
             send(server, digest, fleet(service("api")), {"api": FINGERPRINT})
-        listed = Repository(f"{server.name}/a/b").referrers(digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(digest)
     assert sorted(each["artifactType"] for each in listed) == [KIND_OF_SBOM, KIND]
 
 

@@ -27,7 +27,7 @@ from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.sizes import Measurement
 from slimbake.plan import plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST
 
 SERVICES = ("one", "two", "three")
@@ -115,7 +115,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(bake, "bake", build)
     monkeypatch.setattr(bake, "tag", names)
     monkeypatch.setattr(releasing, "publish", publish)
-    monkeypatch.setattr("slimbake.docker.held", lambda _: {})
+    monkeypatch.setattr("slimbake.docker.project_images", lambda _: {})
     monkeypatch.setattr(releasing, "measure", lambda *_: Measurement(()))
     monkeypatch.setattr(releasing, "over_budget", lambda *_: made.over)
     monkeypatch.setattr("slimbake.build.registered.fingerprints", fingerprints)
@@ -130,7 +130,7 @@ def held(server: Registry, machine: Machine, name: str, fingerprint: str = "") -
     server.blobs["sha256:0"] = b"{}"
     manifest = {"mediaType": MANIFEST, "config": config, "layers": [], "annotations": {"is": name}}
     digest = server.put(tag(fingerprint), MANIFEST, manifest)
-    repository = Repository(f"{server.name}/{name}")
+    repository = ImageRepository(f"{server.name}/{name}")
     found = repository.document(digest)
     assert found is not None
     mark(repository, found, fingerprint, {})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.build.test_missing import FINGERPRINT, IMAGE, TAG
 from tests.unit.fleets import fleet, service
-from tests.unit.registries import Fault, Registry, registry
+from tests.unit.registries import Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.released import tag
@@ -18,7 +18,7 @@ from slimbake.build.retag import Held, held, retag
 from slimbake.build.statement import KIND, mark
 from slimbake.errors import BuildError
 from slimbake.plan import plan
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
 
 PLAN = plan(fleet(service("b")))
@@ -38,7 +38,7 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No account of whoever runs this, and no waiting between tries."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setattr("slimbake.registry.session.sleep", lambda _: None)
+    waits(monkeypatch)
 
 
 def release(
@@ -47,7 +47,7 @@ def release(
     """Have a registry hold an image that was released for a fingerprint; its digest."""
     digest = server.put(TAG, manifest["mediaType"], manifest)
     server.blobs["sha256:0"] = b"{}"
-    repository = Repository(f"{server.name}/a/b")
+    repository = ImageRepository(f"{server.name}/a/b")
     found = repository.document(TAG)
     assert found is not None
     mark(repository, found, fingerprint, {})
@@ -85,7 +85,7 @@ def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(
         assert [line for line in server.asked if line.startswith("PUT")] == [
             "PUT /v2/a/b/manifests/v2"
         ]
-        listed = Repository(f"{server.name}/a/b").referrers(digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(digest)
     assert len(listed) == 1, "what is attached stays attached"
     assert said == []
 

@@ -16,8 +16,9 @@ from tests.wheels import make_wheel
 from slimbake.build.command import Options, Surroundings, arguments
 from slimbake.build.surroundings import _uv_settings as uv_settings
 from slimbake.build.surroundings import find_links
-from slimbake.host.pip import Packages
-from slimbake.lock.model import Pin, Wheel
+from slimbake.host.pip import PackageSources
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Pin
 from slimbake.plan import plan
 
 
@@ -31,7 +32,7 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     make_wheel(folder, "torch", "2+cpu", tag="cp312-cp312-linux_x86_64")
     make_wheel(folder, "other", "1")
     here = dataclasses.replace(
-        DEBIAN, packages=Packages(find_links=(str(folder), "https://pages.example.com"))
+        DEBIAN, packages=PackageSources(find_links=(str(folder), "https://pages.example.com"))
     )
     targets = plan(
         fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))
@@ -53,9 +54,9 @@ def test_a_build_that_asks_an_index_asks_the_machine_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert uv_settings(Packages(find_links=("/srv/wheels",))) == ""
+    assert uv_settings(PackageSources(find_links=("/srv/wheels",))) == ""
     said = uv_settings(
-        Packages(
+        PackageSources(
             index_url='https://me:a"b@x.example.com/simple',
             extra_index_urls=("https://y.example.com",),
             find_links=("/srv/wheels", "https://z.example.com"),

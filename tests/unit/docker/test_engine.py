@@ -14,11 +14,10 @@ from tests.unit.processes import Processes, faked, programs
 
 from slimbake.docker import daemon as dockerd
 from slimbake.docker import engine
-from slimbake.docker.daemon import Started, configured
-from slimbake.docker.engine import Absent, Engine, advice, describe, packages_for, setup
+from slimbake.docker.daemon import StartedDaemon, configured
+from slimbake.docker.engine import Absent, DockerEngine, describe, packages_for, remedy, setup
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.apt import parse_policy, system_path
 
 CONTAINERD = {
     "ServerVersion": "26.1.5",
@@ -33,7 +32,7 @@ NO_DAEMON = {
 }
 
 
-def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> Engine | Absent:
+def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> DockerEngine | Absent:
     return describe(info, errors, builder="docker", endpoint=endpoint, started=True)
 
 
@@ -45,7 +44,7 @@ def with_buildx(version: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])
 def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: str) -> None:
     found = described(info)
-    assert isinstance(found, Engine)
+    assert isinstance(found, DockerEngine)
     assert (found.version, found.store, found.buildx) == ("26.1.5", store, (0, 13, 1))
 
 
@@ -59,7 +58,7 @@ def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: 
 )
 def test_what_an_older_buildx_lacks_is_named(version: str, lacks: tuple[str, ...]) -> None:
     found = described(with_buildx(version))
-    assert isinstance(found, Engine)
+    assert isinstance(found, DockerEngine)
     assert found.lacks[: len(lacks)] == lacks
     assert bool(found.lacks) == bool(lacks)
 
@@ -84,8 +83,8 @@ def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
 
 def test_an_engine_elsewhere_was_not_started_by_us() -> None:
     here, elsewhere = described(CONTAINERD), described(CONTAINERD, endpoint="tcp://10.0.0.1:2375")
-    assert isinstance(here, Engine)
-    assert isinstance(elsewhere, Engine)
+    assert isinstance(here, DockerEngine)
+    assert isinstance(elsewhere, DockerEngine)
     assert (here.started, here.endpoint) == (True, "default")
     assert (elsewhere.started, elsewhere.endpoint) == (False, "tcp://10.0.0.1:2375")
 
@@ -116,15 +115,6 @@ def test_where_apt_has_no_buildx_as_on_debian_12_the_way_out_is_said() -> None:
     assert "https://docs.docker.com/engine/install/" in caught.value.hint
 
 
-def test_a_package_without_a_candidate_is_not_available() -> None:
-    text = "docker.io:\n  Installed: (none)\n  Candidate: 26.1.5\ndocker-ce:\n  Candidate: (none)\n"
-    assert parse_policy(text) == {"docker.io"}
-
-
-def test_the_systems_programs_are_found_where_su_left_them_out() -> None:
-    assert system_path({"PATH": "/usr/bin:/sbin"}) == "/usr/bin:/sbin:/usr/sbin"
-
-
 @pytest.mark.parametrize(
     ("what", "here", "words"),
     [
@@ -144,7 +134,7 @@ def test_the_advice_fits_the_machine(
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
-    assert words in advice(Absent(what, ""), here)
+    assert words in remedy(Absent(what, ""), here)
 
 
 class Machine:
@@ -154,11 +144,11 @@ class Machine:
         self.processes, self.did = processes, list[str]()
         self.infos: list[dict[str, Any] | None] = []
         monkeypatch.setattr(engine, "find", self._find)
-        monkeypatch.setattr(dockerd, "start", self._did("start"))
-        monkeypatch.setattr(dockerd, "start_service", self._did("start service"))
+        monkeypatch.setattr(dockerd, "start_daemon", self._did("start"))
+        monkeypatch.setattr(dockerd, "start_docker_service", self._did("start service"))
         monkeypatch.setattr(dockerd, "configure_system", self._did("configure"))
 
-    def _find(self) -> Engine | Absent:
+    def _find(self) -> DockerEngine | Absent:
         info = self.infos.pop(0) if len(self.infos) > 1 else self.infos[0]
         return Absent("client", "no docker") if info is None else described(info)
 
@@ -175,7 +165,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(engine, "machine", debian)
-    monkeypatch.setattr(dockerd, "systemd_runs", lambda: False)
+    monkeypatch.setattr(engine, "systemd_runs", lambda: False)
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
     programs(monkeypatch, installed=True)
     processes = faked(monkeypatch)
@@ -202,7 +192,7 @@ def test_on_a_bare_machine_the_engine_is_installed_and_started(bare: Machine) ->
 def test_under_systemd_the_store_is_configured_before_and_the_service_started(
     bare: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dockerd, "systemd_runs", lambda: True)
+    monkeypatch.setattr(engine, "systemd_runs", lambda: True)
     bare.infos = [None, None, NO_DAEMON, CONTAINERD]
     setup(True, print)
     assert bare.did == ["configure", "start service"]
@@ -294,7 +284,7 @@ def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
     with pytest.raises(
         SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"
     ):
-        dockerd.start(lambda: False, print)
+        dockerd.start_daemon(lambda: False, print)
 
 
 def test_only_the_process_that_we_started_is_ours(
@@ -307,12 +297,12 @@ def test_only_the_process_that_we_started_is_ours(
     assert dockerd.ours() is None
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     for content, found in (
-        ({"pid": os.getpid(), "ticks": ticks}, Started(os.getpid(), ticks)),
+        ({"pid": os.getpid(), "ticks": ticks}, StartedDaemon(os.getpid(), ticks)),
         ({"pid": os.getpid(), "ticks": ticks + 1}, None),  # its number went to another process
         ({"pid": 2**22 + 1, "ticks": 1}, None),
         ({"pid": "x"}, None),
     ):
         record.write_text(json.dumps(content))
         assert dockerd.ours() == found
-    assert dockerd.stop(print) is False
+    assert dockerd.stop_daemon(print) is False
     assert killed == []

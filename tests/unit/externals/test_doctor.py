@@ -11,10 +11,10 @@ from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, 
 
 from slimbake.config.model import ExternalEntry
 from slimbake.docker.engine import Absent
-from slimbake.externals.doctor import Facts, Row, report
-from slimbake.host.pip import Packages
+from slimbake.externals.doctor import DoctorFacts, DoctorRow, report
+from slimbake.host.pip import PackageSources
 
-FACTS = Facts(
+FACTS = DoctorFacts(
     here=DEBIAN,
     engine=ENGINE,
     externals=((PYTHON, "registry"), (UV, "engine")),
@@ -24,7 +24,7 @@ FACTS = Facts(
 )
 
 
-def row(facts: Facts, check: str) -> Row:
+def row(facts: DoctorFacts, check: str) -> DoctorRow:
     (found,) = [row for row in report(facts).rows if row.check == check]
     return found
 
@@ -58,7 +58,7 @@ def test_all_that_a_bake_needs_is_looked_at() -> None:
 def test_an_absent_engine_fails_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
     facts = replace(FACTS, engine=Absent("client", "Docker is not installed"))
-    assert row(facts, "engine") == Row(
+    assert row(facts, "engine") == DoctorRow(
         "engine", "fail", "Docker is not installed", "run `slimbake setup --install-engine`"
     )
     assert not report(facts).healthy
@@ -109,7 +109,7 @@ def test_little_disk_is_a_warning_and_almost_none_a_failure(gigabytes: int, stat
 
 
 def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> None:
-    packages = Packages(
+    packages = PackageSources(
         index_url="https://ann:secret@pip.example/simple", find_links=("/srv/wheels",)
     )
     here = debian(

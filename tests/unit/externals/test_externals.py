@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
-from slimbake.config.model import ExternalEntry
-from slimbake.docker.engine import Engine
+from slimbake import docker
+from slimbake.config.model import External
+from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
-from slimbake.externals.resolve import Externals, look, resolve, uv_standin
+from slimbake.externals.resolve import (
+    Externals,
+    available_images,
+    multi_platform_standin,
+    resolve_externals,
+)
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -37,12 +44,12 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     return processes
 
 
-def resolved(*wanted: ExternalEntry, engine: Engine = ENGINE) -> Externals:
-    return resolve(wanted, "3.11", engine, DEBIAN, print)
+def resolved(*wanted: External, engine: DockerEngine = ENGINE) -> Externals:
+    return resolve_externals(wanted, "3.11", engine, DEBIAN, print)
 
 
 def registry_has(processes: Processes, image: str) -> None:
-    start = f"docker buildx imagetools inspect --format {{{{json .Manifest}}}} {image}"
+    start = f"docker buildx imagetools inspect --format={{{{json .Manifest}}}} {image}"
     processes.answer(start, json.dumps({"digest": DIGEST}))
 
 
@@ -54,7 +61,7 @@ def test_an_image_that_its_registry_has_is_used_by_its_digest(processes: Process
 
 
 def test_an_image_that_the_manifest_pins_keeps_its_pin(processes: Processes) -> None:
-    pinned = ExternalEntry("python", f"python:3.11@{DIGEST}")
+    pinned = External("python", f"python:3.11@{DIGEST}")
     registry_has(processes, pinned.image)
     assert resolved(pinned)["python"].context == f"docker-image://python:3.11@{DIGEST}"
 
@@ -77,7 +84,7 @@ def test_a_standin_that_took_the_images_name_is_still_a_standin(processes: Proce
     held = {
         "Id": "sha256:id",
         "RepoDigests": [],
-        "Config": {"Labels": {"slimbake.standin": "x"}},
+        "Config": {"Labels": {"slimbake.externals.standin": "x"}},
     }
     processes.answer("docker image inspect", json.dumps(held))
     assert resolved(PYTHON).standins == ("python",)
@@ -97,7 +104,7 @@ def test_where_no_registry_answers_python_and_uv_are_stood_in_for(processes: Pro
 
 def test_a_registry_is_asked_once_in_a_run(processes: Processes) -> None:
     for _ in range(2):
-        assert look([UV], ENGINE) == (None,)
+        assert available_images([UV], ENGINE) == (None,)
     assert sum("imagetools" in line for line in processes.started) == 1
 
 
@@ -123,20 +130,7 @@ def test_a_builder_that_sees_no_images_of_the_engine_gets_no_standin_of_python(
 
 def test_an_answer_that_is_no_manifest_counts_as_none(processes: Processes) -> None:
     processes.answer("docker buildx imagetools inspect", "<html>")
-    assert look([UV], ENGINE) == (None,)
-
-
-def test_uv_is_copied_once_and_a_copy_that_failed_leaves_nothing(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(externals, "find_uv_bin", lambda: str(tmp_path / "missing"))
-    with pytest.raises(FileNotFoundError):
-        uv_standin()
-    assert list((tmp_path / "state/slimbake").iterdir()) == []
-    (tmp_path / "uv").write_text("binary")
-    monkeypatch.setattr(externals, "find_uv_bin", lambda: str(tmp_path / "uv"))
-    assert uv_standin() == uv_standin()
-    assert (uv_standin() / "uv").read_text() == "binary"
+    assert available_images([UV], ENGINE) == (None,)
 
 
 def test_several_platforms_get_a_standin_each_as_one_image(
@@ -147,11 +141,11 @@ def test_several_platforms_get_a_standin_each_as_one_image(
     made: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(
         externals,
-        "together",
+        "multi_platform_standin",
         lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}",
     )
     both = ["linux/arm64", "linux/amd64"]
-    found = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
+    found = resolve_externals((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
     assert found["python"].context == "docker-image://all-python:3.11"
     assert list(made.values()) == [
         {
@@ -160,7 +154,30 @@ def test_several_platforms_get_a_standin_each_as_one_image(
         },
         {"linux/amd64": "/uv", "linux/arm64": "/uvlinux/arm64"},
     ]
-    alone = resolve((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"])
+    alone = resolve_externals(
+        (PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"]
+    )
     assert alone["python"].context == "docker-image://slimbake-standin/python:3.11-trixie-arm64"
     assert alone["uv"].context == "/uvlinux/arm64"
     assert alone["python"].digest != found["python"].digest
+
+
+def test_several_standins_are_one_image_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(docker, "build_image", lambda *words, **more: built.append((words, more)))
+    both = {"linux/arm64": "/uv-arm64", "linux/amd64": "/uv"}
+    assert multi_platform_standin("uv:1.0", both) == "slimbake-standin/uv:1.0-amd64-arm64"
+    (((dockerfile, _, contexts), more),) = built
+    assert dockerfile == "FROM standin-${TARGETARCH}\n"
+    assert contexts == {"standin-amd64": "/uv", "standin-arm64": "/uv-arm64"}
+    assert set(more["platforms"]) == set(both)
+
+
+def test_an_engine_that_holds_no_index_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_image(*_: object, **__: object) -> None:
+        raise SetupError("docker buildx failed", "docker driver: no multi-platform")
+
+    monkeypatch.setattr(docker, "build_image", build_image)
+    with pytest.raises(SetupError, match="no multi-platform") as caught:
+        multi_platform_standin("uv:1.0", {"linux/arm64": "/a", "linux/amd64": "/b"})
+    assert "PLATFORMS=linux/amd64 slimbake bake" in caught.value.hint

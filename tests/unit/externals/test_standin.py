@@ -7,16 +7,18 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.machines import DEBIAN, MIRROR, SECURITY, debian
 from tests.unit.processes import Processes, faked, programs
 
+from slimbake import docker
 from slimbake.errors import SetupError
 from slimbake.externals import standin
 from slimbake.externals.recipe import fetch_options, overlay_tar, recipe
 from slimbake.externals.standin import python_standin
-from slimbake.host.sources import AptSource, parse_deb822
+from slimbake.host.apt import AptSource, parse_deb822
 
 REFERENCE = "slimbake-standin/python:3.11-trixie"
 DUMP = """\
@@ -37,15 +39,20 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     return processes
 
 
+@pytest.fixture
+def imported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the engine was given to import: tar file, name, changes and platform."""
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(docker, "import_image", lambda *words: found.append(words))
+    return found
+
+
 def images(processes: Processes, label: str | None) -> None:
     if label is None:
         processes.answer("docker image inspect", stderr="No such image", code=1)
     else:
-        processes.answer(
-            "docker image inspect --format {{json .Config.Labels}}",
-            json.dumps({"slimbake.standin": label}),
-        )
-        processes.answer("docker image inspect --format {{json .Id}}", '"sha256:1"')
+        held = {"Id": "sha256:1", "Config": {"Labels": {"slimbake.externals.standin": label}}}
+        processes.answer("docker image inspect", json.dumps(held))
 
 
 def test_python_3_11_comes_from_bookworm_on_a_trixie_root_and_its_image_knows_trixie_only() -> None:
@@ -115,32 +122,35 @@ def test_python3_is_linked_ahead_of_debians_own() -> None:
         assert {member.uid for member in tar} == {0}
 
 
-def test_a_standin_whose_recipe_is_the_same_is_not_made_again(processes: Processes) -> None:
+def test_a_standin_whose_recipe_is_the_same_is_not_made_again(
+    processes: Processes, imported: list[tuple[Any, ...]]
+) -> None:
     images(processes, recipe("3.11", DEBIAN, DUMP).digest)
     assert python_standin("3.11", DEBIAN, print) == REFERENCE
-    assert not [
-        line for line in processes.started if line.startswith(("mmdebstrap", "docker import"))
-    ]
+    assert not [line for line in processes.started if line.startswith("mmdebstrap")]
+    assert imported == []
 
 
-def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(processes: Processes) -> None:
+def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(
+    processes: Processes, imported: list[tuple[Any, ...]]
+) -> None:
     for label in (None, "of an older recipe"):
-        processes.started.clear()
+        imported.clear()
         images(processes, label)
         processes.answer("mmdebstrap")
-        processes.answer("docker import")
         said: list[str] = []
         assert python_standin("3.11", DEBIAN, said.append) == REFERENCE
-        (imported,) = [line for line in processes.started if line.startswith("docker import")]
-        assert f"LABEL slimbake.standin={recipe('3.11', DEBIAN, DUMP).digest}" in imported
-        assert imported.endswith(f"root.tar {REFERENCE}")
+        ((root, name, changes, platform),) = imported
+        assert f"LABEL slimbake.externals.standin={recipe('3.11', DEBIAN, DUMP).digest}" in changes
+        assert (root.name, name, platform) == ("root.tar", REFERENCE, "")
         assert len(said) == 2
 
 
-def test_mmdebstrap_gets_the_proxy_for_its_own_run_only(processes: Processes) -> None:
+def test_mmdebstrap_gets_the_proxy_for_its_own_run_only(
+    processes: Processes, imported: list[tuple[Any, ...]]
+) -> None:
     images(processes, None)
     processes.answer("mmdebstrap")
-    processes.answer("docker import")
     python_standin("3.11", DEBIAN, print)
     (made,) = [line for line in processes.started if line.startswith("mmdebstrap")]
     assert "secret" not in made
@@ -148,15 +158,18 @@ def test_mmdebstrap_gets_the_proxy_for_its_own_run_only(processes: Processes) ->
     assert "--aptopt=Acquire::Check-Valid-Until" in made
 
 
-@pytest.mark.parametrize("failing", ["mmdebstrap", "docker import"])
+@pytest.mark.parametrize("failing", ["mmdebstrap", "import"])
 def test_a_failure_carries_the_last_words_and_leaves_no_folder(
     processes: Processes, failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def import_image(*_: object) -> None:
+        raise SetupError("docker image failed", "first\nE: no space left")
+
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(docker, "import_image", import_image)
     images(processes, None)
-    processes.answer("mmdebstrap")
-    processes.answer("docker import")
-    processes.answer(failing, stderr="first\nE: no space left\n", code=1)
+    code = 1 if failing == "mmdebstrap" else 0
+    processes.answer("mmdebstrap", stderr="first\nE: no space left\n", code=code)
     with pytest.raises(SetupError, match="E: no space left"):
         python_standin("3.11", DEBIAN, print)
     assert not list(tmp_path.glob("slimbake-standin-*"))
@@ -174,12 +187,12 @@ def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
 
 
 def test_mmdebstrap_is_installed_where_it_may_be(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch
+    processes: Processes, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs(monkeypatch, installed=False)
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
     images(processes, None)
-    for command in ("apt-get", "mmdebstrap", "docker import"):
+    for command in ("apt-get", "mmdebstrap"):
         processes.answer(command)
     python_standin("3.11", DEBIAN, print, install=True)
     assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == [
@@ -189,23 +202,18 @@ def test_mmdebstrap_is_installed_where_it_may_be(
 
 
 def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch
+    processes: Processes, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standin, "require_emulation", lambda _: None)
     images(processes, None)
     processes.answer("mmdebstrap")
-    processes.answer("docker import")
     assert python_standin("3.11", DEBIAN, print, platform="linux/arm64") == f"{REFERENCE}-arm64"
     assert [
         line
         for line in processes.started
         if line.startswith("mmdebstrap") and "--architectures=arm64 " in line
     ]
-    assert [
-        line
-        for line in processes.started
-        if line.startswith("docker import") and "--platform=linux/arm64" in line
-    ]
+    assert [platform for *_, platform in imported] == ["linux/arm64"]
 
 
 def test_the_recipe_of_this_machine_s_platform_has_no_architecture_in_it() -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.fleet.exports import RUNS, exporting
-from slimbake.fleet.variants import expanded
 from tests.unit.fingerprint.test_fingerprint import AROUND, repository
 from tests.unit.fleets import COMMON, asks, fleet, service
 
@@ -18,20 +16,23 @@ from slimbake.build.command import Options, Surroundings, arguments
 from slimbake.build.split import jobs
 from slimbake.ci.matrix import shared_by
 from slimbake.config.model import (
-    BaseEntry,
+    Base,
     Export,
     Manifest,
     Optimize,
     Precision,
-    ServiceEntry,
-    VariantEntry,
-    WeightsEntry,
+    Service,
+    Variant,
+    Weights,
 )
-from slimbake.evidence import _questions
+from slimbake.evidence import questions
 from slimbake.fingerprint import fingerprints
+from slimbake.fleet.exports import RUNS, exporting
+from slimbake.fleet.variants import expanded
+from slimbake.host.wheels import Wheel
 from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
-from slimbake.lock.model import Pin, Wheel, families
+from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 from slimbake.plan.exports import PROGRAMS
 from slimbake.plan.layers import layers
@@ -42,24 +43,24 @@ from slimbake.proof.control import controls_of
 from slimbake.proof.trial import Outcome
 from slimbake.render import render, unpruned
 
-WEB = BaseEntry("web", requirements=asks("fastapi"))
-ML = BaseEntry("ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu")
-MODEL, FOLDER = WeightsEntry("package", "a-model"), WeightsEntry("path", "models/small")
+WEB = Base("web", requirements=asks("fastapi"))
+ML = Base("ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu")
+MODEL, FOLDER = Weights("package", "a-model"), Weights("path", "models/small")
 INT8 = Precision("int8", mode="weights")
 DYNAMIC = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
-BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision=Precision("int8")))
+BOTH = (Variant("torch"), Variant("onnx", inference="onnx", precision=Precision("int8")))
 EXPORTED = "weights-a-model-onnx-int8"
 
 
-def onnx(name: str, **said: Any) -> ServiceEntry:
+def onnx(name: str, **said: Any) -> Service:
     return service(name, **({"base": "ml", "weights": MODEL, "inference": "onnx"} | said))
 
 
-def made(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Manifest:
+def made(*services: Service, bases: tuple[Base, ...] = (WEB, ML), **said: Any) -> Manifest:
     return exporting(expanded(fleet(*services, bases=bases, **said)))
 
 
-def base(manifest: Manifest, name: str) -> BaseEntry:
+def base(manifest: Manifest, name: str) -> Base:
     return next(each for each in manifest.bases if each.name == name)
 
 
@@ -79,7 +80,7 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     (rank,) = found.services
     assert (rank.base, rank.weights) == (
         "ml-onnx",
-        WeightsEntry("package", "a-model", Export("ml-export", Precision("fp32"))),
+        Weights("package", "a-model", Export("ml-export", Precision("fp32"))),
     )
     assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
     runs = base(found, "ml-onnx")
@@ -124,7 +125,7 @@ def test_a_variant_says_it_in_place_of_its_service() -> None:
     half = onnx(
         "rank",
         precision=Precision("fp16"),
-        variants=(VariantEntry("a"), VariantEntry("b", inference="torch")),
+        variants=(Variant("a"), Variant("b", inference="torch")),
     )
     assert [(s.base, bool(s.weights and s.weights.export)) for s in made(half).services] == [
         ("ml-onnx", True),
@@ -133,7 +134,7 @@ def test_a_variant_says_it_in_place_of_its_service() -> None:
 
 
 def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on() -> None:
-    own = BaseEntry("ml-onnx", requirements=asks("onnxruntime<1.30", "faiss-cpu"))
+    own = Base("ml-onnx", requirements=asks("onnxruntime<1.30", "faiss-cpu"))
     found = made(onnx("rank"), bases=(WEB, ML, own))
     assert [each.name for each in found.bases] == ["web", "ml", "ml-export", "ml-onnx"]
     assert base(found, "ml-onnx") == own
@@ -142,11 +143,11 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
 def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> (
     None
 ):
-    ml = BaseEntry(
+    ml = Base(
         "ml",
         extends="web",
         requirements=asks("torch"),
-        variants=(VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128")),
+        variants=(Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128")),
     )
     found = made(onnx("rank"), bases=(WEB, ml))
     assert [(s.name, s.base) for s in found.services] == [
@@ -437,8 +438,8 @@ def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_
 
     def checks(precision: str, locks: dict[str, str]) -> dict[str, dict[str, str]]:
         variants = (
-            VariantEntry("torch"),
-            VariantEntry(
+            Variant("torch"),
+            Variant(
                 "onnx",
                 inference="onnx",
                 precision=Precision(precision),  # type: ignore[arg-type]
@@ -447,7 +448,7 @@ def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_
         found = made(service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py"))
         return {
             question.layer: dict(question.checks)
-            for question, _ in _questions(replace(found, file=tmp_path / "s.yaml"), locks)
+            for question, _ in questions(replace(found, file=tmp_path / "s.yaml"), locks)
         }
 
     before = checks("int8", locks_)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 from slimbake.host.machine import Machine, parse_os_release, proxies, read_machine
-from slimbake.host.pip import packages, pip_config_paths, pip_settings, without_credentials
-from slimbake.host.sources import AptSource, parse_deb822, parse_list
+from slimbake.host.pip import package_sources, pip_config_paths, pip_settings, without_credentials
 
 HOME = Path("/home/ann")
 PREFIX = Path("/opt/venv")
@@ -27,7 +24,7 @@ def read(top: Path, files: Mapping[str, str], environ: Mapping[str, str] | None 
 def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
     bare = read(tmp_path, {})
     assert (bare.system, bare.codename, bare.root) == ("", "", False)
-    assert bare.packages == packages({}, {}, HERE)
+    assert bare.packages == package_sources({}, {}, HERE)
     assert (bare.ca_bundle, bare.proxies, bare.apt_sources) == (None, (), ())
     assert bare.disk_free > 0
 
@@ -66,7 +63,7 @@ def test_a_broken_pip_conf_is_passed_over_and_the_others_count() -> None:
 def test_variables_win_over_pips_files_and_an_empty_one_does_not() -> None:
     text = "[global]\nindex-url = https://file.example\nfind-links = /file\n"
     environ = {"PIP_FIND_LINKS": "/env https://page.example/", "PIP_INDEX_URL": ""}
-    settings = packages(pip_settings([text], environ), environ, HERE)
+    settings = package_sources(pip_settings([text], environ), environ, HERE)
     assert settings.index_url == "https://file.example"
     assert settings.find_links == ("/env", "https://page.example/")
     assert settings.find_links_folders == (Path("/env"),)
@@ -88,7 +85,9 @@ def test_uvs_variables_win_over_pips() -> None:
         "UV_INDEX": "torch=https://torch.example/whl https://plain.example/?a=b",
         "UV_FIND_LINKS": "/uv,file:///uv%20two",
     }
-    settings = packages({"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE)
+    settings = package_sources(
+        {"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE
+    )
     assert settings.index_url == "https://default.example/simple"
     assert settings.extra_index_urls == ("https://torch.example/whl", "https://plain.example/?a=b")
     assert settings.find_links == ("/uv", "/uv two", "/pip")
@@ -155,62 +154,3 @@ def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> 
         "http://a.example",
         "http://z.example",
     ]
-
-
-@pytest.mark.parametrize(
-    ("line", "source"),
-    [
-        (
-            "deb http://m.example trixie main",
-            AptSource(uris=("http://m.example",), suites=("trixie",), components=("main",)),
-        ),
-        (
-            "deb [arch=amd64 signed-by=/k.gpg trusted=yes] http://m.example ./ # flat",
-            AptSource(uris=("http://m.example",), suites=("./",), signed_by="/k.gpg", trusted=True),
-        ),
-    ],
-)
-def test_a_line_of_sources_list(line: str, source: AptSource) -> None:
-    assert parse_list(
-        f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
-    ) == (source,)
-
-
-def test_a_deb822_file_gives_its_enabled_binary_sources() -> None:
-    text = """\
-# the mirror
-Types: deb deb-src
-URIs: http://a.example http://b.example
-Suites: trixie
- trixie-updates
-Components: main
-# a comment inside
-Signed-By:
- -----BEGIN PGP PUBLIC KEY BLOCK-----
- .
- abc
-
-Types: deb
-Enabled: no
-URIs: http://off.example
-Suites: trixie
-
-Types: deb-src
-URIs: http://source.example
-Suites: trixie
-"""
-    (source,) = parse_deb822(text)
-    assert source.uris == ("http://a.example", "http://b.example")
-    assert source.suites == ("trixie", "trixie-updates")
-    assert source.signed_by == "-----BEGIN PGP PUBLIC KEY BLOCK-----\n.\nabc"
-
-
-def test_a_source_written_as_deb822_reads_back_as_itself() -> None:
-    source = AptSource(
-        uris=("http://a.example",),
-        suites=("x", "y"),
-        components=("main",),
-        signed_by="KEY\n.\nabc",
-        trusted=True,
-    )
-    assert parse_deb822(source.deb822()) == (source,)

@@ -13,30 +13,30 @@ import pytest
 
 from slimbake.errors import SetupError
 from slimbake.host.files import exclusively, write_atomically
-from slimbake.host.process import TIMED_OUT, detach, run
+from slimbake.host.process import TIMED_OUT, detach, execute
 
 
 def test_a_process_gives_its_code_and_both_its_streams() -> None:
-    done = run(["sh", "-c", "echo out; echo one >&2; echo; echo two >&2; exit 3"])
+    done = execute(["sh", "-c", "echo out; echo one >&2; echo; echo two >&2; exit 3"])
     assert (done.code, done.ok, done.stdout, done.stderr) == (3, False, "out\n\n", "one\ntwo\n")
     assert done.last_lines(1) == "two"
 
 
 def test_the_environment_is_added_to_and_there_is_no_input() -> None:
     assert (
-        run(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"}).stdout
+        execute(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"}).stdout
         == f"more {os.environ['HOME']}\n"
     )
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:
     with pytest.raises(SetupError, match=r"^no-such-program is not installed$"):
-        run(["no-such-program", "--version"])
+        execute(["no-such-program", "--version"])
 
 
 def test_a_process_that_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
     started = time.monotonic()
-    done = run(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"], timeout=0.1)
+    done = execute(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"], timeout=0.1)
     assert (done.code, done.stderr) == (TIMED_OUT, "no answer within 0.1 s")
     assert time.monotonic() - started < 10
     assert _ended(int((tmp_path / "pid").read_text()))

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets import COMMON, asks, fleet, service
 
-from slimbake.config.model import WeightsEntry
-from slimbake.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
+from slimbake.config.model import Weights
+from slimbake.host.wheels import Wheel
+from slimbake.layering.bases import Bases, PlannedBase, Stand, laid
 from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
-from slimbake.lock.model import Pin, Wheel, families
+from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 
-MODEL, OTHER = WeightsEntry("path", "models/mini"), WeightsEntry("path", "models/other")
+MODEL, OTHER = Weights("path", "models/mini"), Weights("path", "models/other")
 BYTES = {"weights-models-mini": 50_000_000, "weights-models-other": 40_000_000}
 WEB, TORCH = ("fastapi", "starlette"), ("torch", "numpy")
 SIZES = {
@@ -58,14 +59,14 @@ CLOSURES = {
 
 
 @pytest.fixture(scope="module")
-def found() -> PlannedBases:
+def found() -> Bases:
     """The layers of FLEET, which nobody had found before."""
     return arrange(FLEET, CLOSURES, BYTES, None)
 
 
-def held(found: PlannedBases, name: str) -> set[str]:
+def held(found: Bases, name: str) -> set[str]:
     """All that lies in a service's layers."""
-    return {item for group in as_layer_plan(found).chain(name).groups for item in group}
+    return {item for group in laid(found).chain(name).groups for item in group}
 
 
 @pytest.mark.parametrize("limit", [None, 5, 6, 8])
@@ -76,10 +77,10 @@ def test_every_service_has_what_it_needs_and_nothing_else(limit: int | None) -> 
     assert held(found, "embed") == {*WEB, *TORCH, "weights-models-mini"}
     assert held(found, "rank") == {*WEB, *TORCH, "rich", "common", "weights-models-mini"}
     assert {stand.service for stand in found.stands} == {"api", "embed", "rank"}
-    assert max(len(chain.groups) for chain in as_layer_plan(found).chains) <= (limit or 10) - 3
+    assert max(len(chain.groups) for chain in laid(found).chains) <= (limit or 10) - 3
 
 
-def test_the_locks_of_bases_and_services_are_the_closures_again(found: PlannedBases) -> None:
+def test_the_locks_of_bases_and_services_are_the_closures_again(found: Bases) -> None:
     locks = cut(FLEET, found, CLOSURES)
     assert {name for name in locks if name.startswith("base-")} == {
         f"base-{b.name}" for b in installing(FLEET, found)
@@ -90,7 +91,7 @@ def test_the_locks_of_bases_and_services_are_the_closures_again(found: PlannedBa
         assert sorted(pins) == sorted(pin.name for pin in closure)
 
 
-def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: PlannedBases) -> None:
+def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: Bases) -> None:
     locks = cut(FLEET, found, CLOSURES)
     (starlette,) = (pin for pins in locks.values() for pin in pins if pin.name == "starlette")
     assert starlette.via == ("fastapi",)  # and not rich, which rank has for itself
@@ -127,7 +128,7 @@ def test_the_versions_of_two_platforms_lie_in_one_layer() -> None:
     }
 
 
-def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: PlannedBases) -> None:
+def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: Bases) -> None:
     made = applied(FLEET, found)
     by_name = {base.name: base for base in made.bases}
     assert {base.weights for base in made.bases} == {None, MODEL}
@@ -169,7 +170,7 @@ def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> 
     assert cut(manifest, found, CLOSURES)["store"] == ()
 
 
-def test_a_new_service_moves_nothing(found: PlannedBases) -> None:
+def test_a_new_service_moves_nothing(found: Bases) -> None:
     new = service("new", requirements=asks("fastapi", "sixth"), weights=OTHER)
     more = replace(FLEET, services=(*FLEET.services, new))
     after = arrange(more, CLOSURES | {"new": (*CLOSURES["api"], pin("sixth"))}, BYTES, found)
@@ -177,7 +178,7 @@ def test_a_new_service_moves_nothing(found: PlannedBases) -> None:
     assert {stand for stand in after.stands if stand.service != "new"} == set(found.stands)
 
 
-def test_the_order_of_services_changes_nothing(found: PlannedBases) -> None:
+def test_the_order_of_services_changes_nothing(found: Bases) -> None:
     turned = replace(FLEET, services=FLEET.services[::-1])
     other = arrange(turned, CLOSURES, BYTES, None)
     assert text(found) == text(other)
@@ -188,11 +189,11 @@ def test_the_order_of_services_changes_nothing(found: PlannedBases) -> None:
 def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
     base = PlannedBase("rich", "", frozenset({"rich"}))
     deeper = PlannedBase("torch", "rich", frozenset({"torch"}))
-    found = PlannedBases(
+    found = Bases(
         (base, deeper),
         (Stand("api", "rich", ()), Stand("gone", "torch", ()), Stand("bare", "torch", ())),
     )
-    assert kept(FLEET, found) == PlannedBases((base,), (Stand("api", "rich", ()),))
+    assert kept(FLEET, found) == Bases((base,), (Stand("api", "rich", ()),))
     assert [each.name for each in applied(FLEET, found).bases] == ["rich"]
     assert sharers(found) == {"base-rich": ("api", "gone", "bare"), "base-torch": ("gone", "bare")}
 
@@ -207,7 +208,7 @@ GROUPS = st.frozensets(NAMES, max_size=3)
 
 
 @st.composite
-def found_ones(draw: st.DrawFn) -> PlannedBases:
+def found_ones(draw: st.DrawFn) -> Bases:
     made: list[PlannedBase] = []
     for name in draw(st.lists(NAMES, unique=True, max_size=4)):
         made.append(
@@ -223,11 +224,11 @@ def found_ones(draw: st.DrawFn) -> PlannedBases:
         )
         for name in sorted(draw(st.lists(NAMES, unique=True, max_size=4)))
     )
-    return PlannedBases(tuple(made), tuple(stands))
+    return Bases(tuple(made), tuple(stands))
 
 
 @given(found_ones())
-def test_what_is_written_is_read_again(found: PlannedBases) -> None:
+def test_what_is_written_is_read_again(found: Bases) -> None:
     assert parse(text(found)) == found
 
 

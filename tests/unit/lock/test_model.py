@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
-from slimbake.config.model import BaseEntry, Manifest, WeightsEntry
-from slimbake.lock.model import Family, Pin, Wheel, families, inputs, merged
+from slimbake.config.model import Base, Manifest, Weights
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Family, Pin, families, inputs, merged
 
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
@@ -28,9 +29,9 @@ def digests(
 
 
 BASES = (
-    BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu"),
-    BaseEntry("web", requirements=asks("fastapi")),
-    BaseEntry("other", requirements=asks("click")),
+    Base("ml", extends="web", requirements=asks("torch"), torch="cpu"),
+    Base("web", requirements=asks("fastapi")),
+    Base("other", requirements=asks("click")),
 )
 
 
@@ -88,12 +89,12 @@ def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
 
 
 def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
-    model = WeightsEntry("package", "some-model")
+    model = Weights("package", "some-model")
     found = families(
         fleet(
             service("a", weights=model),
             service("b", weights=model),
-            service("c", weights=WeightsEntry("path", "x")),
+            service("c", weights=Weights("path", "x")),
         )
     )
     assert [(f.layers[0].name, f.layers[0].specs, f.dependencies) for f in found] == [
@@ -140,7 +141,7 @@ ONE = fleet(service("a", base="web", requirements=asks("httpx", packages=(COMMON
         ),
         digests(
             fleet(
-                ONE.services[0], bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2])
+                ONE.services[0], bases=(Base("web", requirements=asks("fastapi>1")), *BASES[::2])
             ),
         ),
         digests(fleet(*ONE.services, bases=BASES, platforms=("linux/arm64",))),
@@ -160,7 +161,7 @@ def test_a_lock_depends_on(other: dict[str, str]) -> None:
 
 
 def test_a_lock_depends_on_the_family_s_build_of_torch() -> None:
-    pypi = (BaseEntry("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
+    pypi = (Base("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
     assert digests(fleet(bases=BASES))["base-ml"] != digests(fleet(bases=pypi))["base-ml"]
 
 
@@ -201,7 +202,7 @@ def test_two_services_that_swap_their_names_are_locked_anew() -> None:
 def test_two_services_that_swap_their_bases_are_locked_anew() -> None:
     # What a service adds is what its base lacks: the same questions at the same depth have another
     # answer.
-    bases = (BaseEntry("root"), BaseEntry("x", "root", asks("numpy")), BaseEntry("y", "root", asks("torch")))
+    bases = (Base("root"), Base("x", "root", asks("numpy")), Base("y", "root", asks("torch")))
 
     def found(of_a: str, of_b: str) -> dict[str, str]:
         numpy, torch = asks("numpy"), asks("torch")

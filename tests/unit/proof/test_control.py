@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.unit.fleets import fleet, service
 
-from slimbake.config.model import WeightsEntry
-from slimbake.docker.contained import Contained
+from slimbake.config.model import Weights
+from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
 from slimbake.inside import trial as inside
 from slimbake.plan import plan
@@ -31,11 +31,11 @@ MODEL = Control("the model removed", Damage("remove", "/weights/**"), "load it")
 
 def found() -> Plan:
     own = service(
-        "own", weights=WeightsEntry("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py"
+        "own", weights=Weights("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py"
     )
     return plan(
         fleet(
-            service("rank", weights=WeightsEntry("path", "models"), smoke="smoke.py"),
+            service("rank", weights=Weights("path", "models"), smoke="smoke.py"),
             service("api"),
             own,
         )

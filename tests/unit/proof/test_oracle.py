@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slimbake.docker.contained import Contained
+from slimbake.docker.containers import Contained
 from slimbake.plan.model import Target
 from slimbake.proof import oracle
 from slimbake.proof.kept import Kept

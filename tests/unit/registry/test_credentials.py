@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from slimbake.registry.address import address, host
-from slimbake.registry.credentials import Account, account
+from slimbake.registry.address import endpoint, host
+from slimbake.registry.credentials import Credentials, credentials
 
 HUB = "https://index.docker.io/v1/"
 
@@ -44,15 +44,15 @@ def helper(folder: Path, script: str, name: str = "mine") -> None:
 )
 def test_an_account_is_kept_under_a_registry_s_name_or_address(folder: Path, key: str) -> None:
     configure(folder, auths={"other.example": entry("no", "no"), key: entry("someone", "a:b")})
-    assert account("r.example:5000") == Account("someone", "a:b")
-    assert account("r.example") is None
+    assert credentials("r.example:5000") == Credentials("someone", "a:b")
+    assert credentials("r.example") is None
 
 
 def test_the_name_itself_is_before_an_address(folder: Path) -> None:
     configure(
         folder, auths={"https://r.example/v1/": entry("old", "x"), "r.example": entry("new", "y")}
     )
-    assert account("r.example") == Account("new", "y")
+    assert credentials("r.example") == Credentials("new", "y")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_name_itself_is_before_an_address(folder: Path) -> None:
 )
 def test_a_configuration_that_says_nothing_has_no_account(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_a_configuration_that_says_nothing_has_no_account(folder: Path, text: st
 )
 def test_an_entry_without_a_password_is_no_account(folder: Path, auth: str) -> None:
     configure(folder, auths={"r.example": {"auth": auth}})
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 def test_without_a_configuration_there_is_no_account() -> None:
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 def test_a_registry_s_own_helper_is_asked_before_the_one_for_all(folder: Path) -> None:
@@ -84,14 +84,14 @@ def test_a_registry_s_own_helper_is_asked_before_the_one_for_all(folder: Path) -
         credsStore="all",
         auths={"r.example": entry("file", "f")},
     )
-    assert account("r.example") == Account("r.example", "s")
-    assert account("other.example") == Account("all", "t")
+    assert credentials("r.example") == Credentials("r.example", "s")
+    assert credentials("other.example") == Credentials("all", "t")
 
 
 def test_docker_hub_is_asked_for_under_its_old_address(folder: Path) -> None:
     helper(folder, """echo "{\\"Username\\": \\"$registry\\", \\"Secret\\": \\"s\\"}" """)
     configure(folder, credsStore="mine")
-    assert account(address("atlas/api").login) == Account(HUB, "s")
+    assert credentials(endpoint("atlas/api").login) == Credentials(HUB, "s")
 
 
 @pytest.mark.parametrize(
@@ -108,31 +108,31 @@ def test_docker_hub_is_asked_for_under_its_old_address(folder: Path) -> None:
 def test_a_helper_that_gives_no_password_gives_no_account(folder: Path, script: str) -> None:
     helper(folder, script)
     configure(folder, credsStore="mine")
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 def test_an_identity_token_is_known_as_one(folder: Path) -> None:
     configure(folder, auths={"r.example": {**entry("someone", ""), "identitytoken": "t"}})
-    assert account("r.example") == Account("<token>", "t", identity=True)
+    assert credentials("r.example") == Credentials("<token>", "t", identity=True)
     helper(folder, """echo '{"Username": "<token>", "Secret": "u"}'""")
     configure(folder, credsStore="mine")
-    assert account("r.example") == Account("<token>", "u", identity=True)
+    assert credentials("r.example") == Credentials("<token>", "u", identity=True)
 
 
 def test_a_helper_that_is_not_installed_gives_no_account(folder: Path) -> None:
     configure(folder, credsStore="nowhere")
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 def test_a_helper_that_hangs_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimbake.registry.credentials._HELPER_SECONDS", 0.2)
     helper(folder, "exec sleep 1000")
     configure(folder, credsStore="mine")
-    assert account("r.example") is None
+    assert credentials("r.example") is None
 
 
 def test_an_account_does_not_print_its_password() -> None:
-    assert "secret" not in repr(Account("someone", "secret"))
+    assert "secret" not in repr(Credentials("someone", "secret"))
 
 
 @pytest.mark.parametrize(
@@ -150,5 +150,5 @@ def test_an_account_does_not_print_its_password() -> None:
     ],
 )
 def test_a_repository_is_asked_for_where_docker_asks(name: str, at: str, url: str) -> None:
-    assert (host(name), address(name).url) == (at, url)
-    assert address(name).login == (HUB if at == "docker.io" else at)
+    assert (host(name), endpoint(name).url) == (at, url)
+    assert endpoint(name).login == (HUB if at == "docker.io" else at)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from tests.unit.registries import ACCOUNT, Registry, registry
+from tests.unit.registries import ACCOUNT, Fault, Registry, registry, waits
 
 from slimbake.errors import BuildError
-from slimbake.registry import Repository
-from slimbake.registry.address import host
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import host, is_loopback
 from slimbake.registry.documents import MANIFEST, Descriptor
-from slimbake.registry.loopback import is_loopback
 
 KIND = "application/vnd.cyclonedx+json"
 SAID = {"org.opencontainers.image.revision": "abc"}
@@ -35,7 +34,7 @@ def attach(
 ) -> tuple[Descriptor, str]:
     """Attach something to an image that the registry has: the image and what was made."""
     server.put("latest", MANIFEST, IMAGE)
-    repository = Repository(f"{server.name}/a/b")
+    repository = ImageRepository(f"{server.name}/a/b")
     found = repository.manifest("latest")
     assert found is not None
     return found[0], repository.attach(found[0], KIND, "b.cdx.json", content, said)
@@ -56,6 +55,17 @@ def test_it_is_an_artifact_whose_subject_is_the_image(referrers: bool) -> None:
     assert server.blobs[layer["digest"]] == b'{"a": 1}'
     assert layer["annotations"] == {"org.opencontainers.image.title": "b.cdx.json"}
     assert server.blobs[manifest["config"]["digest"]] == b"{}"
+
+
+def test_an_upload_that_meets_bad_moments_is_sent_again_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits(monkeypatch)
+    with registry(referrers=True) as server:
+        server.faults = {"POST": iter((Fault(503),)), "PUT": iter((Fault(how="cut"), Fault(429)))}
+        _, made = attach(server, b"content")
+        (layer,) = json.loads(server.manifests[made][1])["layers"]
+        assert server.blobs[layer["digest"]] == b"content"
 
 
 def test_where_the_registry_keeps_no_list_a_tag_does() -> None:
@@ -82,7 +92,7 @@ def test_the_same_again_is_attached_once(referrers: bool) -> None:
     with registry(referrers) as server:
         image, first = attach(server)
         _, again = attach(server, said={"org.opencontainers.image.revision": "another"})
-        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(image.digest)
     assert again == first
     assert [each["digest"] for each in listed] == [first]
 
@@ -92,7 +102,7 @@ def test_another_content_stands_beside_it(referrers: bool) -> None:
     with registry(referrers) as server:
         image, first = attach(server, b"1")
         _, second = attach(server, b"2")
-        listed = Repository(f"{server.name}/a/b").referrers(image.digest)
+        listed = ImageRepository(f"{server.name}/a/b").referrers(image.digest)
     assert [each["digest"] for each in listed] == [first, second]
 
 
@@ -131,12 +141,12 @@ def test_a_registry_that_is_not_there_is_named() -> None:
     with registry() as server:
         name = server.name
     with pytest.raises(BuildError, match=f"{name}: the registry does not answer"):
-        Repository(f"{name}/a/b")
+        ImageRepository(f"{name}/a/b")
 
 
 def test_a_manifest_that_is_not_there_is_none() -> None:
     with registry() as server:
-        assert Repository(f"{server.name}/a/b").manifest("latest") is None
+        assert ImageRepository(f"{server.name}/a/b").manifest("latest") is None
 
 
 def test_names_are_read_as_docker_reads_them() -> None:

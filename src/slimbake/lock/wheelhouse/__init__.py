@@ -15,11 +15,10 @@ from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
+from slimbake.host.wheels import MACHINES, Located, Wheel, fit
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
-from slimbake.lock.answers import Located
 from slimbake.lock.locks import Locks
-from slimbake.lock.model import Family, Pin, Wheel, families
-from slimbake.lock.platforms import MACHINES, fit
+from slimbake.lock.model import Family, Pin, families
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 from slimbake.lock.wheelhouse.unresolved import Unresolved
 
@@ -118,7 +117,9 @@ def _locate(
     """Where each wheel can be had now. Raises SetupError where the index has another file than the
     lock.
     """
-    from slimbake.lock.uv import NoSolution, Uv  # costs time that a full wheelhouse need not spend
+    # Costs time that a full wheelhouse need not spend.
+    from slimbake.host.uv import NoSolution
+    from slimbake.lock.uv import Uv
 
     located: dict[_Wanted, Located] = {}
     together: dict[tuple[str, str], list[_Wanted]] = {}

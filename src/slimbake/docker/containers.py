@@ -1,4 +1,4 @@
-"""Containers that run to their end, and what images hold: part of the one module that calls Docker."""
+"""Containers: run to their end or in the background, a fleet's, and files copied out of images."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ import contextlib
 import os
 import select
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
-from slimbake.docker import call
+from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
 
+FLEET = (
+    "slimbake.fleet"  # the label of what `up` and `run` make: that alone is for `down` to remove
+)
+HARDENED = (
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp:mode=1777",
+    "--user=65532:65532",
+)
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
 HARDENED = (  # how images are meant to run
     "--read-only",
@@ -42,6 +53,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
 
     Raises SetupError with Docker's own words where it could not be run.
     """
+    # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
     process = subprocess.Popen(
         ["docker", "run", "--interactive", f"--name={name}", *words],
         stdin=subprocess.PIPE,
@@ -127,7 +139,7 @@ def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]
                 while stream.read(1 << 20):
                     pass
             except BaseException as error:
-                # what broke off tells less than the container
+                # the container's own words say more than what broke off
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(2 if isinstance(error, Exception) else 0)
                 if not process.returncode:
@@ -146,16 +158,104 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """A file or folder of an image as a tar stream; None where it has none there. Raises
     SetupError.
     """
-    container = call("create", "--network=none", image).strip()
+    with (
+        client() as docker,
+        docker.container.create(image, networks=["none"]) as container,
+        tempfile.TemporaryFile() as stream,
+    ):
+        # Not python-on-whales: it copies into folders only.
+        done = subprocess.run(
+            ["docker", "cp", f"{container.id}:{path}", "-"],
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        stream.seek(0)
+        yield None if done.returncode else stream
+
+
+def container_output(*words: str, stdin: str = "") -> str:
+    """Run a container to its end, remove it, and return its stdout.
+
+    This and the next two take arguments of `docker run`, such as HARDENED, which python-on-whales
+    does not. Raises SetupError with Docker's own words.
+    """
+    return call("run", "--rm", "--interactive", *words, stdin=stdin)
+
+
+def run_foreground(*words: str) -> int:
+    """Run a container on this process's own stdin, stdout and stderr; its exit code."""
+    terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
+    command = ("docker", "run", "--rm", "--interactive", *terminal, *words)
+    return subprocess.run(command, check=False).returncode
+
+
+def start_container(name: str, *words: str) -> None:
+    """Start a container in the background.
+
+    Raises SetupError with Docker's own words where it does not start, and leaves none behind.
+    """
     try:
-        with tempfile.TemporaryFile() as stream:
-            done = subprocess.run(
-                ["docker", "cp", f"{container}:{path}", "-"],
-                stdout=stream,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-            stream.seek(0)
-            yield None if done.returncode else stream
-    finally:
-        call("rm", "--force", container)
+        call("run", "--detach", f"--name={name}", *words)
+    except SetupError:
+        remove_container(name)  # Docker leaves it behind, made but never started
+        raise
+
+
+def remove_container(name: str) -> None:
+    """Remove a container, running or not. A name that no container has is no error."""
+    with contextlib.suppress(SetupError), client() as docker:
+        docker.container.remove(name, force=True)
+
+
+def exit_code(name: str) -> int | None:
+    """The exit code of a container; None while it runs."""
+    with client() as docker:
+        state = docker.container.inspect(name).state
+    return None if state.running else state.exit_code
+
+
+def last_words(name: str, lines: int) -> str:
+    """The last lines that a container wrote."""
+    with client() as docker:
+        return str(docker.container.logs(name, tail=lines))
+
+
+def running_containers() -> list[str]:
+    """The ids of all running containers."""
+    with client() as docker:
+        return [container.id for container in docker.container.list()]
+
+
+def fleet_network(fleet: str) -> str:
+    """Create the network of a fleet if it is missing; its name."""
+    with client() as docker:
+        if not docker.network.exists(fleet):
+            docker.network.create(fleet, labels={FLEET: fleet})
+    return fleet
+
+
+def fleet_volume(fleet: str, name: str) -> str:
+    """Create a volume of a fleet if it is missing; its name."""
+    volume = f"{fleet}-{name}"
+    with client() as docker:
+        if not docker.volume.exists(volume):
+            docker.volume.create(volume, labels={FLEET: fleet})
+    return volume
+
+
+def remove_fleet(fleet: str, volumes: bool) -> tuple[str, ...]:
+    """Remove the containers and networks of a fleet, and its volumes if asked; their names."""
+    gone = []
+    label: tuple[Literal["label"], str] = ("label", f"{FLEET}={fleet}")
+    with client() as docker:
+        for container in docker.container.list(all=True, filters=[label]):
+            gone.append(container.name)
+            container.remove(force=True)
+        for network in docker.network.list(filters=[label]):
+            gone.append(network.name)
+            network.remove()
+        for volume in docker.volume.list(filters=[label]) if volumes else ():
+            gone.append(volume.name)
+            volume.remove()
+    return tuple(gone)

@@ -1,15 +1,58 @@
-"""Platforms as images, wheels and uv call them. Pure."""
+"""Wheels, and the platforms they fit: as uv, the kernel and wheel names call them. Pure."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 GLIBC = 41  # 2.41, of the runtime's Debian, 13
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}  # as the kernel and wheels call them
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Wheel:
+    """One file of a package: for one platform, or for all."""
+
+    file: str
+    bytes: int | None  # None where the index does not say
+    # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A wheel, and where it can be had now: an address that no lock ever holds."""
+
+    wheel: Wheel
+    url: str
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies in a folder of this machine, and may not be upstream's."""
+        return self.url.startswith("file:")
+
+
+def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:
+    """The wheels of each package in a pylock.toml (PEP 751) that was resolved for one platform."""
+    packages = tomllib.loads(text).get("packages", [])
+    return {
+        package["name"]: tuple(map(_located, package["wheels"]))
+        for package in packages
+        if package.get("wheels")
+    }
+
+
+def _located(wheel: Mapping[str, Any]) -> Located:
+    url = wheel.get("url") or f"file://{wheel['path']}"
+    file = wheel.get("name") or unquote(urlsplit(url).path).rpartition("/")[2]
+    return Located(Wheel(file, wheel.get("size"), wheel.get("hashes", {}).get("sha256", "")), url)
 
 
 def marker(platform: str) -> str:

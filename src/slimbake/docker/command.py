@@ -1,0 +1,45 @@
+"""The two ways to Docker: python-on-whales where it can do the job, else the command line.
+
+Importing python-on-whales takes 0.3 s. A bake that builds nothing must not pay for it, so what such
+a bake asks goes to the command line: which images there are, what is in one, which engine it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from slimbake.errors import SetupError
+from slimbake.host import process
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+
+def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
+    """Run a docker command and return its stdout. `timeout` is in seconds.
+
+    Raises SetupError with Docker's own words.
+    """
+    done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout)
+    if not done.ok:
+        raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
+    return done.stdout
+
+
+@contextlib.contextmanager
+def client() -> Iterator[DockerClient]:
+    """python-on-whales' client for the engine that Docker's own settings choose.
+
+    Turns its exceptions into a SetupError with Docker's own words, as `call` raises it.
+    """
+    from python_on_whales import ClientNotFoundError, DockerClient, DockerException
+
+    try:
+        yield DockerClient()
+    except DockerException as error:
+        command = error.docker_command[1]
+        raise SetupError(f"docker {command} failed", (error.stderr or "").strip()) from None
+    except ClientNotFoundError:
+        raise SetupError("docker is not installed", "see what slimbake doctor says") from None

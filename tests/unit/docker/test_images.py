@@ -1,0 +1,143 @@
+"""What the engine is asked about images, and what its answers and failures become."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.unit.docker.conftest import Program
+
+from slimbake import docker
+from slimbake.errors import SetupError
+
+HELD = {
+    "Id": "sha256:1",
+    "RepoDigests": ["r.example/api@sha256:2"],
+    "Config": {"Labels": {"a": "b"}, "Entrypoint": ["python"], "Cmd": None},
+    "RootFS": {"Layers": ["sha256:3", "sha256:4"]},
+}
+NONE = "Error response from daemon: No such image: api"
+
+
+def test_an_image_is_what_the_engine_says_of_it(program: Program) -> None:
+    program.answer("image inspect", json.dumps(HELD))
+    found = docker.engine_image("api")
+    assert (found.id, found.digests, found.labels) == ("sha256:1", ("sha256:2",), {"a": "b"})
+    assert (found.entrypoint, found.command) == (("python",), ())
+    assert found.layers == ("sha256:3", "sha256:4")
+
+
+def test_an_image_without_a_configuration_has_nothing_in_it(program: Program) -> None:
+    program.answer("image inspect", json.dumps({"Id": "sha256:1", "Config": None}))
+    found = docker.engine_image("api")
+    assert (found.digests, found.labels, found.layers) == ((), {}, ())
+
+
+def test_none_is_told_apart_from_an_engine_that_does_not_answer(program: Program) -> None:
+    program.answer("image inspect", stderr="Error response: invalid reference format", code=1)
+    assert docker.find_image("A B") is None
+    program.answer("image inspect", stderr=NONE, code=1)
+    assert docker.find_image("api") is None
+    with pytest.raises(SetupError, match="docker image failed") as caught:
+        docker.engine_image("api")
+    assert caught.value.hint == NONE
+    program.answer("image inspect", stderr="Cannot connect to the Docker daemon", code=1)
+    with pytest.raises(SetupError, match="docker image failed"):
+        docker.find_image("api")
+
+
+def test_the_images_that_are_missing_are_named_together(program: Program) -> None:
+    program.answer("image inspect", stderr=NONE, code=1)
+    program.answer("image inspect --format={{json .}} r/one", json.dumps(HELD))
+    assert docker.image_ids({"one": "r/one"}) == {"one": "sha256:1"}
+    with pytest.raises(SetupError, match=r"^the engine has no image of: two, three$"):
+        docker.image_ids({"one": "r/one", "two": "r/two", "three": "r/three"})
+
+
+def test_images_are_the_same_by_layers_and_configuration(program: Program) -> None:
+    program.answer("image inspect", "{} {}\n{} {}\n")
+    assert docker.same_image("one", "two")
+    program.answer("image inspect", "{} {}\n{} []\n")
+    assert not docker.same_image("one", "two")
+
+
+def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
+    program.answer("image ls", "sha256:1 a/x:1\nsha256:2 <none>:<none>\nsha256:1 b/x:1\n")
+    assert docker.project_images("p") == {
+        "sha256:1": ("a/x:1", "b/x:1"),
+        "sha256:2": ("<none>:<none>",),
+    }
+
+
+def test_what_lost_its_name_is_removed_unless_a_container_uses_it(program: Program) -> None:
+    program.answer("image ls", "sha256:1\nsha256:2\nsha256:3\n")
+    program.answer("image inspect", "sha256:1 0\nsha256:2 1\nsha256:3 0\n")
+    program.answer("image rm sha256:1")
+    program.answer("image rm sha256:3", stderr="image is being used", code=1)
+    assert docker.remove_dangling("p") == ["sha256:1"]
+    assert "image rm sha256:2" not in program.asked
+
+
+def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
+    program.answer("image inspect", json.dumps([HELD]))
+    program.answer("image push", stderr="denied: you may not\n", code=1)
+    with pytest.raises(SetupError, match="docker image failed") as caught:
+        docker.push_image("r.example/api:1")
+    assert caught.value.hint == "denied: you may not"
+    assert program.asked[-1] == "image push --quiet r.example/api:1"
+
+
+def test_a_root_is_imported_with_its_changes(program: Program) -> None:
+    program.answer("image import", "sha256:1")
+    program.answer("image inspect", json.dumps([HELD]))
+    docker.import_image(Path("/root.tar"), "x:1", ("LABEL a=b", "ENV c=d"), "linux/arm64")
+    (line,) = [line for line in program.asked if line.startswith("image import")]
+    assert line == (
+        "image import --change LABEL a=b --change ENV c=d --platform linux/arm64 /root.tar x:1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "found"),
+    [
+        ('{"digest": "sha256:1"}', 0, "sha256:1"),
+        ('{"digest": "sha256:1"}', 1, None),
+        ("<html>", 0, None),
+        ("{}", 0, None),
+    ],
+)
+def test_a_registry_says_a_digest_or_nothing(
+    program: Program, stdout: str, code: int, found: str | None
+) -> None:
+    program.answer("buildx imagetools inspect", stdout, code=code)
+    assert docker.registry_digest("x:1", 5) == found
+
+
+def test_without_docker_a_registry_says_nothing_and_an_engine_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert docker.registry_digest("x:1", 5) is None
+    for ask in (docker.engine_image, lambda name: docker.tag_image(name, "y")):
+        with pytest.raises(SetupError, match="docker is not installed"):
+            ask("x")
+
+
+def test_what_a_bake_that_builds_nothing_asks_does_not_import_python_on_whales(
+    program: Program,
+) -> None:
+    program.answer("image inspect", json.dumps(HELD))
+    program.answer("image ls")
+    program.answer("buildx imagetools", "{}")
+    code = """
+import sys
+from slimbake import docker
+from slimbake.docker.engine import find
+docker.engine_image("x"), docker.find_image("x"), docker.project_images("p"), docker.remove_dangling("p")
+docker.registry_digest("x", 5), find()
+sys.exit("python_on_whales" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
