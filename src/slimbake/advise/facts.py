@@ -13,9 +13,8 @@ from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
 from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
 from slimbake.catalogue.read import catalogue
-from slimbake.config.document import document
+from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.model import Base, Manifest, Optimize, Service
-from slimbake.config.places import KeyPath, places
 from slimbake.config.source import source
 from slimbake.errors import SetupError
 from slimbake.evidence import committed, questions
@@ -39,8 +38,7 @@ def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
     `passes.yaml`.
     """
     root = manifest.file.parent
-    text = source(manifest.file)
-    raw = document(text).value
+    said = read_yaml(source(manifest.file))
     whole, pins = settled(manifest), locked(manifest)
     known = sizes(root / measured.SIZES) if (root / measured.SIZES).is_file() else {}
     chains = {base.name: base.extends or "" for base in whole.bases}
@@ -55,8 +53,8 @@ def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
         unlaid = f"{error.message}: {error.hint}"
     return Facts(
         file=manifest.file.name,
-        places=places(text),
-        keys=frozenset(_keys(raw)),
+        places=said.places,
+        keys=frozenset(_keys(said.value)),
         subjects=tuple(_subjects(whole, plan, pins)),
         compression=plan.compression,
         layers=tuple(_layers(whole, lock_texts(manifest), root)),

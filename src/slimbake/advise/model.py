@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import WORTH, Limits
-from slimbake.config.places import KeyPath, Places
+from slimbake.config.document import KeyPath, Places
 from slimbake.config.report import dotted
 from slimbake.evidence.model import Finding
 from slimbake.lock.closures import Sizes

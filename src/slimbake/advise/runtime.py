@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
 from slimbake.checks.limits import INT8
-from slimbake.config.places import KeyPath
+from slimbake.config.document import KeyPath
 from slimbake.fleet.exports import ONNX, RUNS
 from slimbake.fleet.variants import derived
 from slimbake.lock.auto import UNPACKED

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from slimbake.catalogue.globs import fault, protected
-from slimbake.config.places import KeyPath
+from slimbake.config.document import KeyPath
 from slimbake.config.report import RefusedError, Report, near
 from slimbake.config.specs import checked, normalised
 

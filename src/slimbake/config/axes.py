@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED, SMOKE
-from slimbake.config.places import KeyPath
 from slimbake.config.report import Report, near
 from slimbake.fleet.variants import INDEX, derived
 

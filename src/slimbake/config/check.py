@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimbake.config import wording
 from slimbake.config.data import MANIFEST, schema_text
-from slimbake.config.places import KeyPath
+from slimbake.config.document import KeyPath
 from slimbake.config.report import Report
 from slimbake.config.words import TRUTH, Word
 

@@ -8,7 +8,7 @@ import stat
 from difflib import get_close_matches
 from pathlib import Path
 
-from slimbake.config.places import Place
+from slimbake.config.document import Place
 from slimbake.config.report import RefusedError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from slimbake.config.axes import copies
+from slimbake.config.document import KeyPath
 from slimbake.config.model import Base, Manifest
-from slimbake.config.places import KeyPath
 from slimbake.config.report import Report
 from slimbake.config.torch import requires_torch
 from slimbake.fleet.exports import EXPORT, ONNX

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from slimbake.config.document import KeyPath
 from slimbake.config.model import Parity, Service, Variant
-from slimbake.config.places import KeyPath
 from slimbake.config.report import RefusedError, Report
 from slimbake.config.words import Word
 from slimbake.inside.parity_texts import TASKS, TextsError, read, too_small

@@ -8,9 +8,9 @@ import posixpath
 import re
 from typing import Any
 
+from slimbake.config.document import Place
 from slimbake.config.files import NotTextError, Repository
 from slimbake.config.model import LocalPackage
-from slimbake.config.places import Place
 from slimbake.config.report import RefusedError, Report
 from slimbake.config.specs import checked, name_of, normalised
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from slimbake.config.document import KeyPath
 from slimbake.config.files import Repository
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
@@ -23,7 +24,6 @@ from slimbake.config.model import (
     Weights,
 )
 from slimbake.config.parity import limits, refuse_texts
-from slimbake.config.places import KeyPath
 from slimbake.config.plain import ci, optimize, pairs, precision
 from slimbake.config.report import RefusedError, Report
 from slimbake.config.requirements import RequirementsReader

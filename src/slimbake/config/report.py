@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cached_property
 
-from slimbake.config.places import KeyPath, Place, Places, places
+from slimbake.config.document import KeyPath, Place, Places
 from slimbake.errors import ManifestError, Problem
 
 _LONGEST = 400
@@ -26,31 +25,27 @@ class RefusedError(Exception):
 class Report:
     """The problems found so far in the manifest `file` (its name) and in the files that it names."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, places: Places) -> None:
         self.file = file
-        self._text = text
+        self._places = places
         self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
         self._known: set[tuple[Place, str]] = set()
 
-    @cached_property
-    def places(self) -> Places:
-        return places(self._text)
-
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the value at `path`."""
-        self.place(self.places.value(path), path, message, hint)
+        self.place(self._places.value(path), path, message, hint)
 
     def key(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the key at `path`, or of what is missing below it."""
-        self.place(self.places.key(path), path, message, hint)
+        self.place(self._places.key(path), path, message, hint)
 
     def has_key(self, path: KeyPath) -> bool:
         """Whether a fault of the key at `path` is known."""
-        return (self.places.key(path), dotted(path)) in self._known
+        return (self._places.key(path), dotted(path)) in self._known
 
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
-        return (self.places.value(path), dotted(path)) in self._known
+        return (self._places.value(path), dotted(path)) in self._known
 
     def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
@@ -74,7 +69,7 @@ class Report:
 
     def where(self, path: KeyPath) -> str:
         """The place of a key, for the message about another one."""
-        line, column = self.places.key(path)
+        line, column = self._places.key(path)
         return f"{self.file}:{line}:{column}"
 
     def stop(self) -> None:

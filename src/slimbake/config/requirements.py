@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slimbake.config import uvlock
+from slimbake.config.document import KeyPath, Place
 from slimbake.config.files import NotTextError, Repository
 from slimbake.config.model import LocalPackage, Requirements
-from slimbake.config.places import KeyPath, Place
 from slimbake.config.pyproject import FILE as PYPROJECT
 from slimbake.config.pyproject import Pyprojects
 from slimbake.config.report import RefusedError, Report

@@ -8,11 +8,11 @@ import unicodedata
 from typing import Any
 
 from slimbake.config.axes import copies
+from slimbake.config.document import KeyPath
 from slimbake.config.graph import bases, cycles
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
 from slimbake.config.parity import parity
-from slimbake.config.places import KeyPath
 from slimbake.config.report import Report, near
 
 Raw = dict[str, Any]

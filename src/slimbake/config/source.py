@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from slimbake.config.document import Place
 from slimbake.config.files import NotTextError, decoded
-from slimbake.config.places import Place
 from slimbake.errors import ManifestError, Problem
 
 # Everything but YAML's printable characters; libyaml refuses it too, but without a line and column.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.check import check
-from slimbake.config.document import document
+from slimbake.config.document import read_yaml
 from slimbake.config.report import Report
 from slimbake.config.source import refused, source
 
@@ -17,9 +17,8 @@ def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], Rep
     `schema`: the name of its file; `begins`: what to tell who left the file empty. Raises
     ManifestError where the file cannot be read to its end.
     """
-    text = source(path)
-    report = Report(path.name, text)
-    found = document(text)
+    found = read_yaml(source(path))
+    report = Report(path.name, found.places)
     for fault in found.faults:
         first = f" (first: {report.where(fault.path)})" if fault.twin else ""
         report.place(fault.place, fault.path, fault.message + first, fault.hint)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from slimbake.config.document import KeyPath
 from slimbake.config.model import Base, Manifest, Requirements, Service
-from slimbake.config.places import KeyPath
 from slimbake.config.report import Report
 from slimbake.config.specs import name_of
 

@@ -7,9 +7,9 @@ import re
 import shlex
 from typing import Any
 
-from slimbake.config.places import KeyPath
+from slimbake.config.document import KeyPath
 from slimbake.config.report import near
-from slimbake.config.words import Word, plain
+from slimbake.config.words import Word, unquoted
 
 Told = tuple[str, str]
 
@@ -194,7 +194,7 @@ def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any
 
 def _flow(word: str) -> str:
     """A word as it may stand in a YAML list of one line."""
-    bare = re.fullmatch(r"[A-Za-z./_-][A-Za-z0-9./_=-]*", word) and isinstance(plain(word), str)
+    bare = re.fullmatch(r"[A-Za-z./_-][A-Za-z0-9./_=-]*", word) and isinstance(unquoted(word), str)
     return word if bare and word != "-" else json.dumps(word, ensure_ascii=False)
 
 
