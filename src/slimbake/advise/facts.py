@@ -15,7 +15,7 @@ from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
 from slimbake.catalogue.read import catalogue
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.model import Base, Manifest, Optimize, Service
-from slimbake.config.source import source
+from slimbake.config.source import yaml_text
 from slimbake.errors import SetupError
 from slimbake.evidence import committed, questions
 from slimbake.evidence.model import Question, stale
@@ -38,7 +38,7 @@ def facts(manifest: Manifest, plan: Plan, whole_fleet: bool = True) -> Facts:
     `passes.yaml`.
     """
     root = manifest.file.parent
-    said = read_yaml(source(manifest.file))
+    said = read_yaml(yaml_text(manifest.file))
     whole, pins = settled(manifest), locked(manifest)
     known = sizes(root / measured.SIZES) if (root / measured.SIZES).is_file() else {}
     chains = {base.name: base.extends or "" for base in whole.bases}

@@ -8,11 +8,11 @@ import stat
 from difflib import get_close_matches
 from pathlib import Path
 
-from slimbake.config.document import Place
 from slimbake.config.report import RefusedError
+from slimbake.config.source import decoded
 
 
-class Repository:
+class ManifestFolder:
     """The manifest's folder; every path that goes in or comes out is POSIX and relative to it."""
 
     def __init__(self, root: str) -> None:
@@ -123,31 +123,6 @@ class Repository:
         close = get_close_matches(name, sorted(siblings), n=1)
         near = text[: len(text) - len(name)] + close[0] if close and text.endswith(name) else ""
         return RefusedError(f"'{text}' does not exist", f"did you mean '{near}'?" if near else "")
-
-
-class NotTextError(RefusedError):
-    """Bytes that are no UTF-8, with the place of the first bad one."""
-
-    def __init__(self, place: Place, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.place = place
-
-
-def decoded(data: bytes) -> str:
-    """UTF-8 with or without a byte order mark; anything else is NotTextError."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        good = data[: error.start].decode("utf-8-sig")
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        message = (
-            "UTF-16, and UTF-8 is wanted"
-            if utf16
-            else f"the byte 0x{data[error.start]:02x} is no UTF-8"
-        )
-        raise NotTextError(
-            Place.offset(good, len(good)), message, "save the file as UTF-8"
-        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from slimbake.config.document import Place
-from slimbake.config.files import NotTextError, Repository
+from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage
 from slimbake.config.report import RefusedError, Report
 from slimbake.config.specs import checked, name_of, normalised
@@ -20,7 +20,7 @@ FILE = "pyproject.toml"
 class Pyprojects:
     """Reads each pyproject.toml once, and reports what is wrong in it once."""
 
-    def __init__(self, repository: Repository, report: Report) -> None:
+    def __init__(self, repository: ManifestFolder, report: Report) -> None:
         self._repository = repository
         self._report = report
         self._read: dict[str, dict[str, Any] | None] = {}
@@ -104,10 +104,8 @@ class Pyprojects:
 
         try:
             return tomllib.loads(self._repository.read(file))
-        except NotTextError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
         except RefusedError as error:
-            self._report.elsewhere(file, None, error.message, error.hint)
+            self._report.elsewhere(file, error.place, error.message, error.hint)
         except tomllib.TOMLDecodeError as error:
             message = str(error)
             found = re.search(r" \(at line (\d+), column (\d+)\)$", message)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.document import KeyPath
-from slimbake.config.files import Repository
+from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
     Base,

@@ -14,12 +14,16 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class RefusedError(Exception):
-    """A value that cannot be taken; who knows its place reports it."""
+    """A value or file that cannot be taken. The caller reports it: it knows which one it is.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `place`: where in a file the fault is, if that is known.
+    """
+
+    def __init__(self, message: str, hint: str = "", place: Place | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.place = place
 
 
 class Report:

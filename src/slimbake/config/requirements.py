@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from slimbake.config import uvlock
 from slimbake.config.document import KeyPath, Place
-from slimbake.config.files import NotTextError, Repository
+from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage, Requirements
 from slimbake.config.pyproject import FILE as PYPROJECT
 from slimbake.config.pyproject import Pyprojects
@@ -55,7 +55,7 @@ class _Found:
 class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
-    def __init__(self, repository: Repository, report: Report) -> None:
+    def __init__(self, repository: ManifestFolder, report: Report) -> None:
         self._repository = repository
         self._report = report
         self._pyprojects = Pyprojects(repository, report)
@@ -119,11 +119,8 @@ class RequirementsReader:
         folder = posixpath.dirname(file)
         try:
             text = self._repository.read(file)
-        except NotTextError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
-            return
         except RefusedError as error:
-            self._report.elsewhere(file, None, error.message, error.hint)
+            self._report.elsewhere(file, error.place, error.message, error.hint)
             return
         for place, line in _logical_lines(text):
             try:
