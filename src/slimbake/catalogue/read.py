@@ -40,10 +40,10 @@ def shipped() -> tuple[Pass, ...]:
 
 def checked(path: Path, *, shipped: bool = False) -> Raw:
     """What a file of passes holds, as plain values; ManifestError with all that is wrong with it."""
-    from slimbake.catalogue.rules import rules
+    from slimbake.catalogue.rules import check_passes
 
     sound, report = structure(path, CATALOGUE, "it begins with: passes:")
-    rules(sound, report, shipped=shipped)
+    check_passes(sound, report, shipped=shipped)
     report.stop()
     return sound
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slimbake.config.axes import axes
-from slimbake.config.report import Report, near
+from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
 
 
-def bases(raw: Raw, report: Report) -> None:
+def bases(raw: Raw, report: ProblemReport) -> None:
     """Report what is wrong between bases, and between services and bases."""
     known: Raw = raw.get("bases", {})
     edges: dict[str, tuple[str, ...]] = {}
@@ -36,7 +36,7 @@ def bases(raw: Raw, report: Report) -> None:
 
 
 def _known(name: str, known: Raw) -> str:
-    return near(name, known) if known else "there are no bases: add it under `bases:`"
+    return did_you_mean(name, known) if known else "there are no bases: add it under `bases:`"
 
 
 def cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from slimbake.config.axes import copies
 from slimbake.config.document import KeyPath
 from slimbake.config.model import Base, Manifest
-from slimbake.config.report import Report
+from slimbake.config.report import ProblemReport
 from slimbake.config.torch import requires_torch
 from slimbake.fleet.exports import EXPORT, ONNX
 from slimbake.fleet.variants import derived
@@ -26,7 +26,7 @@ class _Asked(NamedTuple):
     path: KeyPath
 
 
-def inference(raw: Raw, report: Report) -> None:
+def inference(raw: Raw, report: ProblemReport) -> None:
     """Report exports that lack what they are made from, names that are taken, and settings that say
     nothing.
     """
@@ -79,7 +79,7 @@ def _asked(raw: Raw) -> Iterator[_Asked]:
                 yield _Asked(name, (*at, "variants", variant, "inference"))
 
 
-def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
+def _taken(raw: Raw, asked: list[_Asked], report: ProblemReport) -> None:
     """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that
     base.
     """
@@ -107,7 +107,7 @@ def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
                     )
 
 
-def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
+def _precision(said: Raw, at: KeyPath, runs: bool, report: ProblemReport) -> None:
     if "precision" not in said:
         return
     precision = said["precision"]
@@ -151,7 +151,7 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
         )
 
 
-def without_export(manifest: Manifest, report: Report) -> None:
+def without_export(manifest: Manifest, report: ProblemReport) -> None:
     """Report services whose model is to be exported, and whose base does not require torch itself."""
     bases = {base.name: base for base in manifest.bases}
     for service in manifest.services:

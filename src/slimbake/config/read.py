@@ -23,12 +23,15 @@ from slimbake.config.model import (
     Variant,
     Weights,
 )
-from slimbake.config.parity import limits, refuse_texts
+from slimbake.config.parity import refuse_texts
+from slimbake.config.parity import written_limits as limits
 from slimbake.config.plain import ci, optimize, pairs, precision
-from slimbake.config.report import RefusedError, Report
+from slimbake.config.report import ProblemReport as Report
+from slimbake.config.report import RefusedError
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
-from slimbake.config.sizes import seconds, size
+from slimbake.config.sizes import duration as seconds
+from slimbake.config.sizes import size
 from slimbake.config.torch import without_torch
 
 Raw = dict[str, Any]

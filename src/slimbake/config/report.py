@@ -26,7 +26,7 @@ class RefusedError(Exception):
         self.place = place
 
 
-class Report:
+class ProblemReport:
     """The problems found so far in the manifest `file` (its name) and in the files that it names."""
 
     def __init__(self, file: str, places: Places) -> None:
@@ -45,15 +45,15 @@ class Report:
 
     def has_key(self, path: KeyPath) -> bool:
         """Whether a fault of the key at `path` is known."""
-        return (self._places.key(path), dotted(path)) in self._known
+        return (self._places.key(path), dotted_path(path)) in self._known
 
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
-        return (self._places.value(path), dotted(path)) in self._known
+        return (self._places.value(path), dotted_path(path)) in self._known
 
     def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
-        subject = dotted(path)
+        subject = dotted_path(path)
         self._known.add((place, subject))
         self._add(self.file, place, subject, message, hint)
 
@@ -87,7 +87,7 @@ def _shown(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
 
 
-def dotted(path: KeyPath) -> str:
+def dotted_path(path: KeyPath) -> str:
     """`services.api.platforms[1]`; a key that would mislead there stands in quotes."""
     text = ""
     for key in path:
@@ -98,7 +98,7 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint: the closest known word, or all of them when none is close and they are few."""
     words = sorted(known)
     lower = {each.lower(): each for each in words}

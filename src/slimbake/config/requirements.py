@@ -15,8 +15,8 @@ from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage, Requirements
 from slimbake.config.pyproject import FILE as PYPROJECT
 from slimbake.config.pyproject import Pyprojects
-from slimbake.config.report import RefusedError, Report
-from slimbake.config.specs import checked, is_path
+from slimbake.config.report import ProblemReport, RefusedError
+from slimbake.config.specs import is_path, lockable
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:[\s=]\s*(.*)|(?<=-[a-zA-Z])(.+))?$", re.DOTALL)
@@ -55,7 +55,7 @@ class _Found:
 class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
-    def __init__(self, repository: ManifestFolder, report: Report) -> None:
+    def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
         self._pyprojects = Pyprojects(repository, report)
@@ -142,7 +142,7 @@ class RequirementsReader:
             )
             raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
-            found.specs[checked(" ".join(item.split()))] = None
+            found.specs[lockable(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> list[LocalPackage]:
         if mend := re.fullmatch(r"([^\[;]*[^\[;\s])\s*(\[[^]]*\]|;.*)", text):

@@ -11,9 +11,9 @@ from slimbake.config.axes import copies
 from slimbake.config.document import KeyPath
 from slimbake.config.graph import bases, cycles
 from slimbake.config.inference import inference
-from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
+from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
 from slimbake.config.parity import parity
-from slimbake.config.report import Report, near
+from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
 
@@ -41,11 +41,11 @@ _OCCUPIED = (
 )
 
 
-def rules(raw: Raw, report: Report) -> None:
+def rules(raw: Raw, report: ProblemReport) -> None:
     """Report every fault that lies between the parts of a manifest whose structure is sound."""
     services: Raw = raw.get("services", {})
-    names("bases", raw.get("bases", {}), report)
-    names("services", services, report)
+    check_names("bases", raw.get("bases", {}), report)
+    check_names("services", services, report)
     bases(raw, report)
     inference(raw, report)
     parity(raw, report)
@@ -85,7 +85,7 @@ def folder_context(value: str) -> bool:
     return _ADDRESS.fullmatch(value) is None
 
 
-def _without_bases(raw: Raw, report: Report) -> None:
+def _without_bases(raw: Raw, report: ProblemReport) -> None:
     """Report the fleet's keys that say how it is without bases, where there are some."""
     if not raw.get("bases"):
         return
@@ -111,7 +111,7 @@ def _without_bases(raw: Raw, report: Report) -> None:
         )
 
 
-def _images(externals: Raw, report: Report) -> None:
+def _images(externals: Raw, report: ProblemReport) -> None:
     for name, external in externals.items():
         image = external.get("image")
         if image is not None and not IMAGE.fullmatch(image):
@@ -120,7 +120,7 @@ def _images(externals: Raw, report: Report) -> None:
             )
 
 
-def _compression(compression: Raw, report: Report) -> None:
+def _compression(compression: Raw, report: ProblemReport) -> None:
     level = compression.get("level", 0)
     if compression.get("type") == "gzip" and level > GZIP_LEVELS:
         report.value(
@@ -128,7 +128,7 @@ def _compression(compression: Raw, report: Report) -> None:
         )
 
 
-def _ci(raw: Raw, report: Report) -> None:
+def _ci(raw: Raw, report: ProblemReport) -> None:
     ci: Raw = raw.get("ci", {})
     if ci.get("cache") == "gha" and ci.get("provider", "github") != "github":
         report.value(("ci", "cache"), "only GitHub has this cache", "allowed here: registry, none")
@@ -158,7 +158,7 @@ def _ci(raw: Raw, report: Report) -> None:
             )
 
 
-def _ports(services: Raw, report: Report) -> None:
+def _ports(services: Raw, report: ProblemReport) -> None:
     owners: dict[int, str] = {}
     for name, service in services.items():
         port = service.get("port")
@@ -175,7 +175,7 @@ def _ports(services: Raw, report: Report) -> None:
             )
 
 
-def _volumes(volumes: Raw, at: KeyPath, report: Report) -> None:
+def _volumes(volumes: Raw, at: KeyPath, report: ProblemReport) -> None:
     owners: dict[str, str] = {}
     for name, path in volumes.items():
         if not path.startswith("/"):
@@ -210,14 +210,14 @@ def _overlap(one: str, other: str) -> bool:
     return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: Report) -> None:
+def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: ProblemReport) -> None:
     for key in keys:
         if key.startswith(prefix):
             message = f"{kind} that begin with '{prefix}' are slimbake's own"
             report.key((*at, key), message, "choose another prefix")
 
 
-def _composed(service: Raw, at: KeyPath, report: Report) -> None:
+def _composed(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     """Report values that HCL would change: its strings are in Unicode's form C, whatever is
     written.
     """
@@ -234,7 +234,7 @@ def _composed(service: Raw, at: KeyPath, report: Report) -> None:
             )
 
 
-def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
+def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemReport) -> None:
     base = service.get("base")
     linked = {
         "target:inside": "inside",
@@ -277,10 +277,10 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
                     path, f"'{rest}' is linked by slimbake", f"ask for it with the key `{key}`"
                 )
             elif not already and rest not in targets:
-                report.value(path, f"unknown target '{rest}'", near(rest, targets))
+                report.value(path, f"unknown target '{rest}'", did_you_mean(rest, targets))
 
 
-def _links(services: Raw, report: Report) -> None:
+def _links(services: Raw, report: ProblemReport) -> None:
     """Images that are built from one another in a circle."""
     edges: dict[str, tuple[str, ...]] = {}
     for name, service in services.items():

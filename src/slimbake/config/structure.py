@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slimbake.config import wording
 from slimbake.config.data import schema_text
 from slimbake.config.document import KeyPath, read_yaml
-from slimbake.config.report import Report
+from slimbake.config.report import ProblemReport
 from slimbake.config.source import unreadable, yaml_text
 from slimbake.config.words import TRUTH, Word
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 
-def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], Report]:
+def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], ProblemReport]:
     """What of a file is sound, and the report of what is not, for rules to go on with.
 
     `schema`: the name of its file; `begins`: what to tell who left the file empty. Raises
     ManifestError where the file cannot be read to its end.
     """
     found = read_yaml(yaml_text(path))
-    report = Report(path.name, found.places)
+    report = ProblemReport(path.name, found.places)
     for fault in found.faults:
         first = f" (first: {report.where(fault.path)})" if fault.twin else ""
         report.place(fault.place, fault.path, fault.message + first, fault.hint)
@@ -102,7 +102,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {**_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions), **own}
 
 
-def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath]:
+def _told(error: ValidationError, root: Any, report: ProblemReport) -> Iterable[KeyPath]:
     """Report one of jsonschema's errors; gives the key paths of what is not to be looked at any
     more.
     """
@@ -138,7 +138,7 @@ def _told(error: ValidationError, root: Any, report: Report) -> Iterable[KeyPath
 
 
 def _unknown(
-    path: KeyPath, found: dict[str, Any], known: dict[str, Any], report: Report
+    path: KeyPath, found: dict[str, Any], known: dict[str, Any], report: ProblemReport
 ) -> list[KeyPath]:
     unknown = [key for key in found if key not in known]
     for key in unknown:
@@ -147,7 +147,9 @@ def _unknown(
     return [(*path, key) for key in unknown]
 
 
-def _missing(path: KeyPath, found: dict[str, Any], schema: dict[str, Any], report: Report) -> None:
+def _missing(
+    path: KeyPath, found: dict[str, Any], schema: dict[str, Any], report: ProblemReport
+) -> None:
     known = schema["properties"]
     for key in schema["required"]:
         if key not in found and not wording.is_misspelt(key, found, known):

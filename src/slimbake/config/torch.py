@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from slimbake.config.document import KeyPath
 from slimbake.config.model import Base, Manifest, Requirements, Service
-from slimbake.config.report import Report
+from slimbake.config.report import ProblemReport
 from slimbake.config.specs import name_of
 
 
-def without_torch(manifest: Manifest, report: Report) -> None:
+def without_torch(manifest: Manifest, report: ProblemReport) -> None:
     """Report a base, service or variant that chooses a build of torch and does not ask for torch.
 
     A variant may leave it to what it stands on.
@@ -44,6 +44,6 @@ def requires_torch(requirements: Iterable[Requirements]) -> bool:
     return any(name_of(spec) == "torch" for each in requirements for spec in each.specs)
 
 
-def _told(path: KeyPath, build: str, kind: str, report: Report) -> None:
+def _told(path: KeyPath, build: str, kind: str, report: ProblemReport) -> None:
     message = f"'{build}' chooses a build of torch, and torch is none of this {kind}'s requirements"
     report.value(path, message, "add torch to its requirements, or remove this key")

@@ -14,7 +14,7 @@ from slimbake import inside
 from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Base, Manifest, Optimize, Service
-from slimbake.config.report import near
+from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.fleet.platforms import of_bases, of_service
@@ -93,7 +93,7 @@ def _left_out(manifest: Manifest, known: Collection[str]) -> None:
     )
     for name in (name for optimize in (manifest.optimize, *own) for name in optimize.without):
         if name not in known:
-            hint = near(name, known) or "`slimbake passes` lists them"
+            hint = did_you_mean(name, known) or "`slimbake passes` lists them"
             raise UsageError(
                 f"{manifest.file.name}: `optimize` leaves out '{name}', which is no pass", hint
             )

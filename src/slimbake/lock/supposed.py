@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from slimbake.config.model import Manifest
-from slimbake.config.specs import checked, name_of
+from slimbake.config.specs import lockable, name_of
 from slimbake.errors import UsageError
 from slimbake.host.machine import Machine
 from slimbake.lock import auto, locked, settled
@@ -24,7 +24,7 @@ def supposed(
     Only what the requirement moves is moved. Raises UsageError where no lock holds the package, and
     as `lock` does.
     """
-    name = name_of(checked(requirement))
+    name = name_of(lockable(requirement))
     locks, after = locked(manifest), settled(manifest)
     touched = False
     for family in families(manifest):

@@ -14,7 +14,7 @@ from slimbake.build.prepare import lock_new, refreshed
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Manifest
-from slimbake.config.report import near
+from slimbake.config.report import did_you_mean
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import questions
 from slimbake.evidence.model import Evidence, Question, stale
@@ -206,7 +206,8 @@ def _catalogue(manifest: Manifest, names: Collection[str]) -> tuple[Pass, ...]:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them"
+                f"there is no pass '{name}'",
+                did_you_mean(name, known) or "`slimbake passes` lists them",
             )
     return passes
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from slimbake.config.report import RefusedError
-from slimbake.config.sizes import seconds
+from slimbake.config.sizes import duration
 from slimbake.inside import start
 
 
@@ -88,13 +88,13 @@ def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
     ("written", "meant"), [("3s", 3), (3, 3), ("3", 3), ("2500ms", 2.5), (" 1.5 s ", 1.5)]
 )
 def test_a_duration_is_kept_in_seconds(written: str | int, meant: float) -> None:
-    assert seconds(written) == meant
+    assert duration(written) == meant
 
 
 @pytest.mark.parametrize("written", ["", "s", "3m", "-1s", "1e3", "0.1ms"])
 def test_what_is_no_duration_is_refused(written: str) -> None:
     with pytest.raises(RefusedError):
-        seconds(written)
+        duration(written)
 
 
 @pytest.mark.parametrize(
