@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 
-from slimbake.config.axes import copies
+from slimbake.config.axes import axes, copies
 from slimbake.config.document import KeyPath
-from slimbake.config.graph import bases, cycles
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
 from slimbake.config.parity import parity
@@ -20,6 +22,8 @@ Raw = dict[str, Any]
 GZIP_LEVELS = 9
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
+_MOST_CYCLES = 100  # each is found in a graph without the one before
+_NO_BASES = "there are no bases: add it under `bases:`"
 _PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 # What a mount would hide or break; a path above one of them is as bad as one below.
@@ -46,7 +50,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     services: Raw = raw.get("services", {})
     check_names("bases", raw.get("bases", {}), report)
     check_names("services", services, report)
-    bases(raw, report)
+    _bases(raw, report)
     inference(raw, report)
     parity(raw, report)
     _without_bases(raw, report)
@@ -83,6 +87,48 @@ def rules(raw: Raw, report: ProblemReport) -> None:
 def folder_context(value: str) -> bool:
     """Whether a named context is a folder of the repository, and not an address."""
     return _ADDRESS.fullmatch(value) is None
+
+
+def _bases(raw: Raw, report: ProblemReport) -> None:
+    """Report what is wrong between bases, and between services and bases."""
+    known: Raw = raw.get("bases", {})
+    edges: dict[str, tuple[str, ...]] = {}
+    for kind, key in (("bases", "extends"), ("services", "base")):
+        for name, entry in raw.get(kind, {}).items():
+            parent = entry.get(key)
+            if parent is not None and parent not in known:
+                hint = did_you_mean(parent, known) if known else _NO_BASES
+                report.value((kind, name, key), f"unknown base '{parent}'", hint)
+            elif parent is not None and kind == "bases":
+                edges[name] = (parent,)
+    loops = _cycles(edges)
+    for loop in loops:
+        path = ("bases", loop[0], "extends")
+        report.value(path, f"a base cycle: {' -> '.join(loop)}", "remove one `extends`")
+    if not loops:
+        axes(raw, report)
+
+
+def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """The cycles among edges, each from its first node back to it; _MOST_CYCLES at most."""
+    return list(islice(_every_cycle(dict(edges)), _MOST_CYCLES))
+
+
+def _every_cycle(edges: dict[str, tuple[str, ...]]) -> Iterator[list[str]]:
+    while True:
+        # graphlib follows what depends on a node, and so the edges as they are here
+        sorter = TopologicalSorter(dict.fromkeys(edges, ()))
+        for node, targets in edges.items():
+            for target in targets:
+                sorter.add(target, node)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            *_, last, first = cycle = error.args[1]
+            yield cycle
+            edges[last] = tuple(target for target in edges[last] if target != first)
+        else:
+            return
 
 
 def _without_bases(raw: Raw, report: ProblemReport) -> None:
@@ -292,8 +338,6 @@ def _links(services: Raw, report: ProblemReport) -> None:
         )
         if targets := tuple(each for each in linked if each in services):
             edges[name] = targets
-    for loop in cycles(edges):
+    for loop in _cycles(edges):
         path = ("services", loop[0], "contexts")
-        report.key(
-            path, f"a cycle of contexts: {' -> '.join([*loop, loop[0]])}", "remove one `target:`"
-        )
+        report.key(path, f"a cycle of contexts: {' -> '.join(loop)}", "remove one `target:`")
