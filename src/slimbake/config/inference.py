@@ -1,4 +1,7 @@
-"""What is wrong with `inference` and `precision`; nothing here reads a file."""
+"""What is wrong with `torch`, `inference` and `precision`: which engine runs a model, and how.
+
+Nothing here reads a file.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Any, NamedTuple
 
 from slimbake.config.axes import copies
 from slimbake.config.document import KeyPath
-from slimbake.config.model import Base, Manifest
+from slimbake.config.model import Base, Manifest, Requirements, Service
 from slimbake.config.report import ProblemReport
-from slimbake.config.torch import requires_torch
+from slimbake.config.specs import name_of
 from slimbake.fleet.exports import EXPORT, ONNX
 from slimbake.fleet.variants import derived
 
@@ -151,6 +154,32 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: ProblemReport) -> Non
         )
 
 
+def without_torch(manifest: Manifest, report: ProblemReport) -> None:
+    """Report a base, service or variant that chooses a build of torch and does not ask for torch.
+
+    A variant may leave it to what it stands on.
+    """
+    bases = {base.name: base for base in manifest.bases}
+    entries: tuple[Base | Service, ...] = (*manifest.bases, *manifest.services)
+    for entry in entries:
+        kind, parent = (
+            ("base", entry.extends) if isinstance(entry, Base) else ("service", entry.base)
+        )
+        path = (f"{kind}s", entry.name)
+        if entry.torch and not _requires_torch(entry.requirements):
+            _no_torch((*path, "torch"), entry.torch, kind, report)
+        below = [base.requirements for base in _chain(parent, bases)]
+        for variant in entry.variants:
+            needs = (*below, entry.requirements, variant.requirements)
+            if variant.torch and not _requires_torch(*needs):
+                _no_torch((*path, "variants", variant.name, "torch"), variant.torch, kind, report)
+
+
+def _no_torch(path: KeyPath, build: str, kind: str, report: ProblemReport) -> None:
+    message = f"'{build}' chooses a build of torch, and torch is none of this {kind}'s requirements"
+    report.value(path, message, "add torch to its requirements, or remove this key")
+
+
 def without_export(manifest: Manifest, report: ProblemReport) -> None:
     """Report services whose model is to be exported, and whose base does not require torch itself."""
     bases = {base.name: base for base in manifest.bases}
@@ -162,22 +191,32 @@ def without_export(manifest: Manifest, report: ProblemReport) -> None:
                 f"'{base.name}' does not require torch, with which the model of this service is"
                 " exported"
             )
-            report.value(
-                ("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}"
-            )
+            hint = f"{_elsewhere(base, bases)}\n{_STAY}"
+            report.value(("services", service.name, "base"), message, hint)
 
 
 def _elsewhere(base: Base, bases: Mapping[str, Base]) -> str:
     """A hint to a base that models are exported on."""
-    below: list[str] = []
-    while (name := base.extends or "") in bases and name not in below:  # a circle has been reported
-        base = bases[name]
-        below.append(name)
-        if _exports(base):
-            return f"stand on '{base.name}', and require here what is between them"
+    for below in _chain(base.extends, bases):
+        if _exports(below):
+            return f"stand on '{below.name}', and require here what is between them"
     able = [name for name, each in bases.items() if _exports(each)]
     return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
 
 
+def _chain(name: str | None, bases: Mapping[str, Base]) -> Iterator[Base]:
+    """The base of that name, and those that it stands on, the nearest first."""
+    seen: set[str] = set()  # a circle has been reported
+    while (base := bases.get(name or "")) and base.name not in seen:
+        seen.add(base.name)
+        yield base
+        name = base.extends
+
+
 def _exports(base: Base) -> bool:
-    return requires_torch((base.requirements, *(variant.requirements for variant in base.variants)))
+    return _requires_torch(base.requirements, *(each.requirements for each in base.variants))
+
+
+def _requires_torch(*requirements: Requirements) -> bool:
+    """Whether torch is asked for by its name."""
+    return any(name_of(spec) == "torch" for each in requirements for spec in each.specs)

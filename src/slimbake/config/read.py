@@ -7,7 +7,7 @@ from typing import Any
 
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
-from slimbake.config.inference import without_export
+from slimbake.config.inference import without_export, without_torch
 from slimbake.config.model import (
     Base,
     Budget,
@@ -33,7 +33,6 @@ from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
 from slimbake.config.sizes import duration as seconds
 from slimbake.config.sizes import size
-from slimbake.config.torch import without_torch
 from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
