@@ -117,7 +117,7 @@ class _StopError(Exception):
 
 @dataclass(slots=True)
 class _Part:
-    """A value, the places below it, and its values and levels once all aliases are written out."""
+    """A value, the places below it, and how many values and levels it has with aliases written out."""
 
     value: Any
     spots: _Spots
@@ -126,19 +126,19 @@ class _Part:
 
 
 class _Reader:
-    """Takes each event once; it calls itself for what is nested, as deep as MAX_DEPTH allows."""
+    """Takes each event once. It calls itself for nested values, at most MAX_DEPTH deep."""
 
     def __init__(self, text: str) -> None:
         self.faults: list[Fault] = []
         self.spots: _Spots = {}
         self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._limit = max(MAX_COPIES, len(text))
-        # The document, then a key for each mapping or list that is open; None: not known yet.
+        # The document, then one key for each mapping or list that is open; None: not read yet.
         self._path: list[str | int | None] = [0]
         self._anchors: dict[str, _Part | None] = {}  # None: still open
 
     def document(self) -> Any:
-        """The value of the text. Raises _StopError behind the last fault, and libyaml's errors."""
+        """The value of the text. Raises _StopError after the last fault, and libyaml's errors."""
         start = next(self._events)
         whole = _Part(None, self.spots)
         for event in self._events:
@@ -149,7 +149,7 @@ class _Reader:
         return whole.value
 
     def _entry(self, key: Any, event: Any, whole: _Part) -> Any:
-        """The value that begins with `event`, in a `whole` that grows by it; `key`: its own event."""
+        """The value that begins with `event`, as a part of `whole`; `key`: the event of its key."""
         at, start = key.start_mark, event.start_mark
         below: _Spots | None = None if type(event) is ScalarEvent else {}
         whole.spots.setdefault(

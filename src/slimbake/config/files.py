@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from slimbake.config.report import RefusedError
-from slimbake.config.source import decoded
+from slimbake.config.source import decoded, os_reason
 
 
 class ManifestFolder:
@@ -77,7 +77,7 @@ class ManifestFolder:
         try:
             return decoded(Path(self._find(relative, relative)[0]).read_bytes())
         except OSError as error:
-            raise RefusedError(f"'{relative}' cannot be read: {_reason(error)}") from error
+            raise RefusedError(f"'{relative}' cannot be read: {os_reason(error)}") from error
 
     def _find(self, relative: str, text: str) -> tuple[str, int]:
         """Real path and file mode, links followed one folder at a time so that none leads out on
@@ -94,7 +94,7 @@ class ManifestFolder:
         except FileNotFoundError as error:
             raise self._missing(relative, text) from error
         except (OSError, ValueError) as error:
-            raise RefusedError(f"'{text}' cannot be read: {_reason(error)}") from error
+            raise RefusedError(f"'{text}' cannot be read: {os_reason(error)}") from error
         if path != self._root and not path.startswith(self._root.rstrip("/") + "/"):
             outside = posixpath.relpath(path, self._root)
             raise RefusedError(
@@ -123,7 +123,3 @@ class ManifestFolder:
         close = get_close_matches(name, sorted(siblings), n=1)
         near = text[: len(text) - len(name)] + close[0] if close and text.endswith(name) else ""
         return RefusedError(f"'{text}' does not exist", f"did you mean '{near}'?" if near else "")
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

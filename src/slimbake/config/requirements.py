@@ -22,17 +22,19 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:[\s=]\s*(.*)|(?<=-[a-zA-Z])(.+))?$", re.DOTALL)
 _INCLUDE = ("-r", "--requirement")
 _EDITABLE = ("-e", "--editable")
-_CONSTRAINT = ("-c", "--constraint")
-_ADDRESS = (
-    "-i",
-    "--index-url",
-    "--extra-index-url",
-    "-f",
-    "--find-links",
-    "--trusted-host",
-    "--no-index",
-    "--pypi-url",
+_INDEX = (
+    *("-i", "--index-url", "--extra-index-url", "-f", "--find-links"),
+    *("--trusted-host", "--no-index", "--pypi-url"),
 )
+_SETTINGS = "addresses of indexes are the machine's: set them in the environment, as for pip or uv"
+_CONSTRAINT = ("is not supported", "give the version where the package is required")
+# Options of pip that a file may not hold here: what is wrong, and a hint.
+_REFUSED = {
+    **dict.fromkeys(_INDEX, ("does not belong here", _SETTINGS)),
+    "--hash": ("does not belong here", "the lock holds the hashes: remove it"),
+    "-c": _CONSTRAINT,
+    "--constraint": _CONSTRAINT,
+}
 
 
 @dataclass(slots=True)
@@ -167,21 +169,9 @@ class RequirementsReader:
                     f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
                 )
             found.packages.update(dict.fromkeys(self._package(value, folder)))
-        elif name in _ADDRESS:
-            raise RefusedError(
-                f"the option {name} does not belong here",
-                "addresses of indexes are the machine's: set them in the environment, as for pip"
-                " or uv",
-            )
-        elif name == "--hash":
-            raise RefusedError(
-                "the option --hash does not belong here", "the lock holds the hashes: remove it"
-            )
-        elif name in _CONSTRAINT:
-            raise RefusedError(
-                f"the option {name} is not supported",
-                "give the version where the package is required",
-            )
+        elif name in _REFUSED:
+            message, hint = _REFUSED[name]
+            raise RefusedError(f"the option {name} {message}", hint)
         else:
             known = "-r and -e are the options that a requirements file may hold here"
             raise RefusedError(

@@ -24,11 +24,8 @@ def yaml_text(path: Path) -> str:
     except FileNotFoundError as error:
         hint = "go to the folder of your manifest, or name the file"
         raise unreadable(path, "no such file", hint) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise unreadable(path, f"cannot be read: {reason}") from error
-    except ValueError as error:
-        raise unreadable(path, f"cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, f"cannot be read: {os_reason(error)}") from error
     if found := _CONTROL.search(text):
         code = f"{ord(found[0]):04X}"
         hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
@@ -59,6 +56,11 @@ def decoded(data: bytes) -> str:
         )
         place = Place.offset(good, len(good))
         raise RefusedError(message, "save the file as UTF-8", place) from error
+
+
+def os_reason(error: Exception) -> str:
+    """What the operating system says of a file that it does not read."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _bytes(path: Path) -> bytes:
