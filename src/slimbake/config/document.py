@@ -173,7 +173,7 @@ class _Reader:
         if "\0" in text:
             self._fault(event, "a NUL character", "no variable, label or file name can carry one")
             text = text.replace("\0", "")
-        value = unquoted(text) if _is_bare(event) else text
+        value = unquoted(text) if event.implicit[0] and event.tag is None else text
         if event.anchor:
             self._anchors[event.anchor] = _Part(value, {})
         return value
@@ -204,7 +204,7 @@ class _Reader:
         while type(event := next(self._events)) is not MappingEndEvent:
             self._path[-1] = None
             key = self._key(event)
-            merges = key == _MERGE and _is_bare(event)
+            merges = key == _MERGE and _is_merge(event)
             if key in whole.value and not merges:
                 self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
             following = next(self._events)
@@ -278,6 +278,6 @@ class _Reader:
         raise _StopError
 
 
-def _is_bare(event: Any) -> bool:
-    """Whether a text stands there without quotes and without a tag."""
-    return type(event) is ScalarEvent and event.tag is None and event.implicit[0]
+def _is_merge(event: Any) -> bool:
+    """Whether the `<<` of a key is written without quotes and without a tag."""
+    return type(event) is ScalarEvent and event.implicit[0] and event.tag is None
