@@ -11,10 +11,9 @@ from slimbake.advise import measured
 from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
 from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
-from slimbake.config.document import document
+from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.model import Optimize
-from slimbake.config.places import KeyPath, places
-from slimbake.config.source import source
+from slimbake.config.source import yaml_text
 from slimbake.errors import SetupError
 from slimbake.fleet.model import Base, Service
 from slimbake.lock import Pin, locked_pins
@@ -34,8 +33,7 @@ def facts(project: Project, whole_fleet: bool = True) -> Facts:
     `passes.yaml`.
     """
     fleet, root = project.fleet, project.root
-    text = source(project.manifest.file)
-    raw = document(text).value
+    said = read_yaml(yaml_text(project.manifest.file))
     pins = locked_pins(fleet, project.locks)
     known = sizes(root / measured.SIZES) if (root / measured.SIZES).is_file() else {}
     twice: tuple[Doubled, ...] = ()
@@ -50,8 +48,8 @@ def facts(project: Project, whole_fleet: bool = True) -> Facts:
     by_layer = {base.layer.name: base for base in fleet.bases}
     return Facts(
         file=project.manifest.file.name,
-        places=places(text),
-        keys=frozenset(_keys(raw)),
+        places=said.places,
+        keys=frozenset(_keys(said.value)),
         subjects=tuple(_subjects(project, pins)),
         compression=fleet.compression,
         layers=tuple(_layers(project)),

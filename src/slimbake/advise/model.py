@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import WORTH, Limits
+from slimbake.config.document import KeyPath, Places
 from slimbake.config.naming import base_layer
-from slimbake.config.places import KeyPath, Places
-from slimbake.config.report import dotted
+from slimbake.config.report import dotted_path
 from slimbake.evidence.model import Finding
 from slimbake.fleet.model import Compression
 from slimbake.lock.closures import Sizes
@@ -233,7 +233,7 @@ class Facts:
         """A place of the manifest: a key, and the line that is to stand there or below it."""
         return Step(
             place=f"{self.file}:{self.places.key(path).line}",
-            key=dotted(path),
+            key=dotted_path(path),
             line=line,
             note=note,
         )

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
 from slimbake.checks.limits import INT8
+from slimbake.config.document import KeyPath
 from slimbake.config.naming import ONNX, base_layer, derived
-from slimbake.config.places import KeyPath
 from slimbake.fleet.drafts import RUNS
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin

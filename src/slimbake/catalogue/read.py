@@ -8,7 +8,7 @@ from typing import Any
 
 from slimbake.catalogue.model import Pass
 from slimbake.config.data import CATALOGUE, catalogue_file
-from slimbake.config.document import document
+from slimbake.config.document import read_yaml
 from slimbake.config.model import Pairs
 from slimbake.config.specs import normalised
 from slimbake.config.structure import structure
@@ -35,15 +35,15 @@ def catalogue(root: Path) -> tuple[Pass, ...]:
 def shipped() -> tuple[Pass, ...]:
     """The passes that slimbake ships, by name."""
     # A test has checked the file: here, where every command waits for it, it is taken at its word.
-    return tuple(_passes(document(catalogue_file().read_text("utf-8")).value))
+    return tuple(_passes(read_yaml(catalogue_file().read_text("utf-8")).value))
 
 
 def checked(path: Path, *, shipped: bool = False) -> Raw:
     """What a file of passes holds, as plain values; ManifestError with all that is wrong with it."""
-    from slimbake.catalogue.rules import rules
+    from slimbake.catalogue.rules import check_passes
 
     sound, report = structure(path, CATALOGUE, "it begins with: passes:")
-    rules(sound, report, shipped=shipped)
+    check_passes(sound, report, shipped=shipped)
     report.stop()
     return sound
 

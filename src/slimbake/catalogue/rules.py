@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from slimbake.catalogue.globs import fault, protected
-from slimbake.config.places import KeyPath
-from slimbake.config.report import RefusedError, Report, near
-from slimbake.config.specs import checked, normalised
+from slimbake.config.document import KeyPath
+from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
+from slimbake.config.specs import lockable, normalised
 
 Raw = dict[str, Any]
 
@@ -19,7 +19,7 @@ _GLOBS = ("remove", "keep", "uncompiled")
 _SHORT = "a sentence of one line; longer ones fold with '>-'"
 
 
-def rules(raw: Raw, report: Report, *, shipped: bool = False) -> None:
+def check_passes(raw: Raw, report: ProblemReport, *, shipped: bool = False) -> None:
     """Report every fault of passes whose structure is sound.
 
     `shipped`: slimbake's own, among which are some that try to remove metadata, in order to be
@@ -39,7 +39,7 @@ def rules(raw: Raw, report: Report, *, shipped: bool = False) -> None:
                     report.value((*at, key, index), *told)
 
 
-def _texts(entry: Raw, at: KeyPath, report: Report) -> None:
+def _texts(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
     for path, text in _all(entry, at):
         if not text.isprintable():
             found = next(each for each in text if not each.isprintable())
@@ -62,7 +62,7 @@ def _all(value: Any, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
             yield from _all(each, (*at, index))
 
 
-def _kind(entry: Raw, at: KeyPath, report: Report) -> None:
+def _kind(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
     # refused, but meant
     kinds = [kind for kind in KINDS if kind in entry or report.has_value((*at, kind))]
     if not kinds:
@@ -83,7 +83,7 @@ def _kind(entry: Raw, at: KeyPath, report: Report) -> None:
         )
 
 
-def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
+def _packages(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
     known: dict[str, str] = {}
     for name, specifier in entry.get("packages", {}).items():
         path = (*at, "packages", name)
@@ -112,10 +112,12 @@ def _packages(entry: Raw, at: KeyPath, report: Report) -> None:
     elif "remove" not in entry:
         for written, name in others.items():
             message = f"'{written}' is not dropped, and this pass only drops"
-            report.key((*at, "packages", written), message, near(name, {*filter(None, dropped)}))
+            report.key(
+                (*at, "packages", written), message, did_you_mean(name, {*filter(None, dropped)})
+            )
 
 
-def _specifier(name: str, specifier: str, path: KeyPath, report: Report) -> None:
+def _specifier(name: str, specifier: str, path: KeyPath, report: ProblemReport) -> None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -123,7 +125,7 @@ def _specifier(name: str, specifier: str, path: KeyPath, report: Report) -> None
     except InvalidSpecifier:
         hint = "versions as PEP 440 writes them: '>=2.5,<3', or \"\" for any"
         try:
-            checked(
+            lockable(
                 f"{name} {specifier.strip()}"
                 if specifier.strip()[:1].isalnum()
                 else f"{name}{specifier.strip()}"

@@ -76,14 +76,14 @@ def command(
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:
-    from slimbake.config.report import near
+    from slimbake.config.report import did_you_mean
     from slimbake.errors import UsageError
 
     for name in names:
         if name not in known:
             raise UsageError(
                 f"there is no target '{name}'",
-                near(name, known) or f"the targets are: {', '.join(known)}",
+                did_you_mean(name, known) or f"the targets are: {', '.join(known)}",
             )
 
 

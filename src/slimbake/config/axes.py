@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED, SMOKE
 from slimbake.config.naming import INDEX, base_layer, derived
-from slimbake.config.places import KeyPath
-from slimbake.config.report import Report, near
+from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
 
@@ -39,7 +39,7 @@ class _Choice(NamedTuple):
     build: str
 
 
-def axes(raw: Raw, report: Report) -> None:
+def axes(raw: Raw, report: ProblemReport) -> None:
     """Report what is wrong with the variants of a manifest whose bases stand on one another in no
     circle.
     """
@@ -90,7 +90,7 @@ def _axis(entry: _Entry, raw: Raw) -> list[str]:
     return list(raw["bases"][owner]["variants"] if owner else entry.raw.get("variants", ()))
 
 
-def _own(entry: _Entry, raw: Raw, report: Report) -> None:
+def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
     variants: Raw = entry.raw.get("variants", {})
     owner, known = _owner(entry, raw), _axis(entry, raw)
     if owner is None and len(variants) == 1:
@@ -103,7 +103,7 @@ def _own(entry: _Entry, raw: Raw, report: Report) -> None:
                 f"unknown variant '{name}': bases.{owner}, on which it stands, decides which"
                 " there are"
             )
-            report.key(path, message, near(name, known))
+            report.key(path, message, did_you_mean(name, known))
     if not raw.get("bases") and raw.get("layers") != "none":
         for name, variant in variants.items():
             if "torch" in variant:
@@ -118,7 +118,7 @@ def _own(entry: _Entry, raw: Raw, report: Report) -> None:
                 )
 
 
-def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
+def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Names of variants are groups of the bake file."""
     for entry in entries:
         for name in entry.raw.get("variants", {}):
@@ -135,7 +135,7 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
             report.key((*entry.path, "variants", name), message, _OTHER)
 
 
-def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
+def _derived(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Names of copies that are taken."""
     owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in entries}
     for entry in entries:
@@ -160,7 +160,7 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
                     report.key(("bases", copied), message, _OTHER)
 
 
-def _torch(entries: tuple[_Entry, ...], raw: Raw, report: Report) -> None:
+def _torch(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """A family is resolved as one, so it has one torch; a variant with another is a family that has
     one.
     """

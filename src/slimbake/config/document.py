@@ -1,27 +1,48 @@
-"""A YAML text as plain values: dicts, lists, strings, ints, None, and Words where quotes are
-missing.
+"""One read of a YAML text: its plain values, where each key and value stands, and what is wrong.
 
-libyaml's events are turned into values directly: no node objects, no recursion, no tags, and an
-alias is the value that it repeats, so a file costs what its text costs.
+Values are dicts, lists, strings, ints, None, and Words where quotes are missing. An alias is the
+value that it repeats, so a file costs what its text costs.
+
+The reader takes libyaml's events. The nodes of `yaml.compose` lack the places of aliases, it refuses
+an anchor that is set twice, and after a syntax error it returns nothing of what it has read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
-from yaml._yaml import CParser
+from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
 
-from slimbake.config.places import KeyPath, Place
-from slimbake.config.syntax import explained
-from slimbake.config.words import Word, plain
+from slimbake.config.syntax import syntax_fault
+from slimbake.config.words import Scalar, Word, unquoted
+
+KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 50
-# nodes after aliases are written out; more only if the text itself is of that order
+# values after aliases are written out; more only if the text itself is of that order
 MAX_COPIES = 100_000
 _TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", None)
 _MERGE = "<<"
+
+
+class Place(NamedTuple):
+    """A position in a text, counted from 1."""
+
+    line: int
+    column: int
+
+    @classmethod
+    def of(cls, mark: Any) -> Place:
+        """From libyaml's mark, which counts from 0; without one, the beginning of the text."""
+        return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
+
+    @classmethod
+    def offset(cls, text: str, index: int) -> Place:
+        """The place of the character with this index."""
+        before = text[:index]
+        return cls(before.count("\n") + 1, index - before.rfind("\n"))
 
 
 class Fault(NamedTuple):
@@ -34,214 +55,229 @@ class Fault(NamedTuple):
     twin: bool = False
 
 
-class Document(NamedTuple):
+# Line and column of a key and of its value, counted from 0, and what is below. There is one for
+# every key, and the garbage collector leaves plain tuples of numbers alone.
+_Spot = tuple[int, int, int, int, "_Spots | None"]
+_Spots = dict[str | int | None, _Spot]
+
+
+class Places:
+    """The first place of every key and value in a text."""
+
+    def __init__(self, documents: _Spots) -> None:
+        self._documents = documents
+
+    def key(self, path: KeyPath) -> Place:
+        """Where the key (or list item) at `path` stands, or the nearest thing around it."""
+        line, column, *_ = self._nearest(path)
+        return Place(line + 1, column + 1)
+
+    def value(self, path: KeyPath) -> Place:
+        """Where the value at `path` begins, or the nearest thing around it."""
+        _, _, line, column, _ = self._nearest(path)
+        return Place(line + 1, column + 1)
+
+    def _nearest(self, path: KeyPath) -> _Spot:
+        found: _Spot = (0, 0, 0, 0, self._documents)
+        for key in (0, *path):
+            below = found[-1]
+            if below is None or key not in below:
+                break
+            found = below[key]
+        return found
+
+
+class YamlDocument(NamedTuple):
     """What a text holds. When it is not `complete`, reading stopped at the last fault."""
 
     value: Any
     faults: tuple[Fault, ...]
     complete: bool
+    places: Places
 
 
-def document(text: str) -> Document:
-    """Read one YAML document; whatever is wrong with it lies in `faults`, nothing is raised."""
-    builder = _Builder()
-    parser = CParser(text)
-    complete = False
+def read_yaml(text: str) -> YamlDocument:
+    """Read one YAML document; whatever is wrong with it is in `faults`, nothing is raised."""
+    reader = _Reader(text)
+    value, complete = None, False
     try:
-        for event in iter(parser.get_event, None):
-            builder.take(event)
+        value = reader.document()
         complete = True
     except _StopError:
         pass
     except yaml.MarkedYAMLError as error:
-        place, message, hint = explained(error, text)
-        builder.faults.append(Fault(place, (), message, hint))
-    finally:
-        parser.dispose()
-    return Document(builder.result, tuple(builder.faults), complete)
+        mark, message, hint = syntax_fault(error, text)
+        reader.faults.append(Fault(Place.of(mark), (), message, hint))
+    return YamlDocument(value, tuple(reader.faults), complete, Places(reader.spots))
 
 
 class _StopError(Exception):
     """What follows cannot be read in a useful way."""
 
 
-class _Weight(NamedTuple):
-    """What an anchor stands for, with its number of values and levels once all aliases are written
-    out.
-    """
-
-    value: Any
-    size: int = 1
-    height: int = 0
-
-
 @dataclass(slots=True)
-class _Frame:
-    """A mapping or list that is still open."""
+class _Part:
+    """A value, the places below it, and how many values and levels it has with aliases written out."""
 
     value: Any
-    mark: Any
-    anchor: str | None
-    key: str | None = None  # of a mapping; None: the key comes next
-    merge: bool = False  # the key is `<<`
-    twice: bool = False  # the key stood here before
-    merged: list[dict[str, Any]] = field(default_factory=list)
+    spots: _Spots
     size: int = 1
     height: int = 0
 
-    @property
-    def wants_key(self) -> bool:
-        return self.key is None and type(self.value) is dict
 
+class _Reader:
+    """Takes each event once. It calls itself for nested values, at most MAX_DEPTH deep."""
 
-class _Builder:
-    def __init__(self) -> None:
-        self.result: Any = None
+    def __init__(self, text: str) -> None:
         self.faults: list[Fault] = []
-        self._stack: list[_Frame] = []
-        self._anchors: dict[str, _Weight | None] = {}  # None: still open
-        self._written = 0
-        self._documents = 0
+        self.spots: _Spots = {}
+        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._limit = max(MAX_COPIES, len(text))
+        # The document, then one key for each mapping or list that is open; None: not read yet.
+        self._path: list[str | int | None] = [0]
+        self._anchors: dict[str, _Part | None] = {}  # None: still open
 
-    def take(self, event: Any) -> None:
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._scalar(event)
-        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            self._open(event, {} if kind is yaml.MappingStartEvent else [])
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._close()
-        elif kind is yaml.AliasEvent:
-            self._alias(event)
-        elif kind is yaml.DocumentStartEvent:
-            self._documents += 1
-            if self._documents > 1:
+    def document(self) -> Any:
+        """The value of the text. Raises _StopError after the last fault, and libyaml's errors."""
+        start = next(self._events)
+        whole = _Part(None, self.spots)
+        for event in self._events:
+            if isinstance(event, yaml.NodeEvent):
+                whole.value = self._entry(start, event, whole)
+            elif isinstance(event, yaml.DocumentStartEvent) and self.spots:
                 self._stop(event, "a second document begins here", "one file holds one manifest")
+        return whole.value
 
-    def _scalar(self, event: Any) -> None:
-        text = event.value
-        self._written += 1
+    def _entry(self, key: Any, event: Any, whole: _Part) -> Any:
+        """The value that begins with `event`, as a part of `whole`; `key`: the event of its key."""
+        at, start = key.start_mark, event.start_mark
+        below: _Spots | None = None if type(event) is ScalarEvent else {}
+        whole.spots.setdefault(
+            self._path[-1], (at.line, at.column, start.line, start.column, below)
+        )
+        if below is None:
+            whole.size += 1
+            return self._scalar(event)
+        part = self._alias(event) if type(event) is AliasEvent else self._branch(event, below)
+        whole.size += part.size
+        whole.height = max(whole.height, part.height + 1)
+        if whole.size > self._limit:
+            message = f"aliases blow this up to more than {MAX_COPIES:,} values"
+            self._stop(event, message, "repeat smaller parts, or write the values out")
+        return part.value
+
+    def _scalar(self, event: Any) -> Scalar:
+        text: str = event.value
         if event.tag is not None:
             self._check_tag(event)
         if "\0" in text:
             self._fault(event, "a NUL character", "no variable, label or file name can carry one")
             text = text.replace("\0", "")
-        bare = event.implicit[0] and event.tag is None
-        value = plain(text) if bare else text
-        if self._stack and self._stack[-1].wants_key:
-            self._key(event, value, text, merge=bare and text == _MERGE)
-        else:
-            self._put(event, _Weight(value), event.anchor)
+        value = unquoted(text) if event.implicit[0] and event.tag is None else text
+        if event.anchor:
+            self._anchors[event.anchor] = _Part(value, {})
+        return value
 
-    def _open(self, event: Any, empty: Any) -> None:
-        self._written += 1
-        if event.tag is not None:
-            self._check_tag(event)
-        if self._stack and self._stack[-1].wants_key:
-            self._stop(event, "a key must be a text, not a mapping or list")
+    def _branch(self, event: Any, spots: _Spots) -> _Part:
+        self._check_tag(event)
         self._check_depth(event, 1)
         if event.anchor:
             self._anchors[event.anchor] = None
-        self._stack.append(_Frame(empty, event.start_mark, event.anchor))
+        self._path.append(None)
+        if type(event) is MappingStartEvent:
+            part = self._mapping(_Part({}, spots, height=1))
+        else:
+            part = self._list(_Part([], spots, height=1))
+        self._path.pop()
+        if event.anchor:
+            self._anchors[event.anchor] = part
+        return part
 
-    def _close(self) -> None:
-        frame = self._stack.pop()
-        for mapping in frame.merged:
+    def _list(self, whole: _Part) -> _Part:
+        while type(event := next(self._events)) is not SequenceEndEvent:
+            self._path[-1] = len(whole.value)
+            whole.value.append(self._entry(event, event, whole))
+        return whole
+
+    def _mapping(self, whole: _Part) -> _Part:
+        merged: list[dict[str, Any]] = []
+        while type(event := next(self._events)) is not MappingEndEvent:
+            self._path[-1] = None
+            key = self._key(event)
+            merges = key == _MERGE and _is_merge(event)
+            if key in whole.value and not merges:
+                self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
+            following = next(self._events)
+            value = self._entry(event, following, whole)
+            if merges:
+                merged += self._mergeable(following, value)
+            else:
+                whole.value.setdefault(key, value)
+        for mapping in merged:
             for key, value in mapping.items():
-                frame.value.setdefault(key, value)
-        self._put(frame, _Weight(frame.value, frame.size, frame.height + 1), frame.anchor)
+                whole.value.setdefault(key, value)
+        return whole
 
-    def _alias(self, event: Any) -> None:
+    def _key(self, event: Any) -> str:
+        """The text of a key; from here on the path ends with it."""
+        if type(event) is ScalarEvent:
+            value = self._scalar(event)
+        elif type(event) is AliasEvent:
+            value = self._alias(event).value
+            if not isinstance(value, str):
+                self._stop(event, f"a key must be a text, and *{event.anchor} is none")
+        else:
+            self._check_tag(event)
+            self._stop(event, "a key must be a text, not a mapping or list")
+        text: str = value if isinstance(value, str) else event.value
+        self._path[-1] = text
+        if not isinstance(value, str):
+            number = "nothing" if value is None else f"the number {text}"
+            meaning = value.meaning if isinstance(value, Word) else number
+            hint = f'write it in quotes: "{text}"'
+            self._fault(event, f"the key {text} is read as {meaning}", hint)
+        return text
+
+    def _alias(self, event: Any) -> _Part:
         name = event.anchor
         if name not in self._anchors:
             self._stop(event, f"*{name} repeats nothing: no &{name} stands before it")
-        weight = self._anchors[name]
-        if weight is None:
+        part = self._anchors[name]
+        if part is None:
             self._stop(event, f"*{name} repeats the very thing that it stands in")
-        self._check_depth(event, weight.height)
-        if self._stack[-1].wants_key:
-            if not isinstance(weight.value, str):
-                self._stop(event, f"a key must be a text, and *{name} is none")
-            self._key(event, weight.value, weight.value, merge=False)
-        else:
-            self._put(event, weight, None)
+        self._check_depth(event, part.height)
+        return part
 
-    def _key(self, event: Any, value: Any, text: str, *, merge: bool) -> None:
-        frame = self._stack[-1]
-        frame.key, frame.merge, frame.twice = text, merge, False
-        if merge:
-            return
-        if not isinstance(value, str):
-            meaning = (
-                value.meaning
-                if isinstance(value, Word)
-                else "nothing"
-                if value is None
-                else f"the number {text}"
-            )
-            self._fault(
-                event, f"the key {text} is read as {meaning}", f'write it in quotes: "{text}"'
-            )
-        if text in frame.value:
-            frame.twice = True
-            self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
-
-    def _put(self, source: Any, weight: _Weight, anchor: str | None) -> None:
-        if anchor:
-            self._anchors[anchor] = weight
-        if not self._stack:
-            self.result = weight.value
-            return
-        frame = self._stack[-1]
-        frame.size += weight.size
-        frame.height = max(frame.height, weight.height)
-        if frame.size > MAX_COPIES and frame.size > 10 * self._written:
-            message = f"aliases blow this up to more than {MAX_COPIES:,} values"
-            self._stop(source, message, "repeat smaller parts, or write the values out")
-        if frame.key is None:
-            frame.value.append(weight.value)
-            return
-        if frame.merge:
-            self._merge(source, frame, weight.value)
-        elif not frame.twice:
-            frame.value[frame.key] = weight.value
-        frame.key = None
-
-    def _merge(self, source: Any, frame: _Frame, value: Any) -> None:
+    def _mergeable(self, event: Any, value: Any) -> list[dict[str, Any]]:
         mappings = value if isinstance(value, list) else [value]
         if all(isinstance(each, dict) for each in mappings):
-            frame.merged += mappings
-        else:
-            self._fault(
-                source, "'<<' takes a mapping, or a list of mappings", "for example: <<: *defaults"
-            )
+            return mappings
+        hint = "for example: <<: *defaults"
+        self._fault(event, "'<<' takes a mapping, or a list of mappings", hint)
+        return []
 
     def _check_tag(self, event: Any) -> None:
         if event.tag not in _TAGS:
             short = event.tag.replace("tag:yaml.org,2002:", "!!")
             kind = "Python tag" if short.startswith("!!python") else "tag"
-            self._fault(
-                event, f"the {kind} {short} is not allowed", "a manifest is plain data: remove it"
-            )
+            hint = "a manifest is plain data: remove it"
+            self._fault(event, f"the {kind} {short} is not allowed", hint)
 
     def _check_depth(self, event: Any, height: int) -> None:
-        if len(self._stack) + height > MAX_DEPTH:
-            self._stop(
-                event, f"nested more than {MAX_DEPTH} levels deep", "a manifest has six at most"
-            )
+        if len(self._path) - 1 + height > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            self._stop(event, message, "a manifest has six at most")
 
-    def _path(self) -> KeyPath:
-        return tuple(
-            len(f.value) if f.key is None else f.key
-            for f in self._stack
-            if f.key is not None or type(f.value) is list
-        )
+    def _fault(self, event: Any, message: str, hint: str = "", *, twin: bool = False) -> None:
+        path = tuple(key for key in self._path[1:] if key is not None)
+        # Of what is nested absurdly deep, the beginning of the path says enough.
+        self.faults.append(Fault(Place.of(event.start_mark), path[:8], message, hint, twin))
 
-    def _fault(self, source: Any, message: str, hint: str = "", *, twin: bool = False) -> None:
-        place = Place.of(source.mark if isinstance(source, _Frame) else source.start_mark)
-        path = self._path()[:8]  # of what is nested absurdly deep, the beginning tells enough
-        self.faults.append(Fault(place, path, message, hint, twin))
-
-    def _stop(self, source: Any, message: str, hint: str = "") -> NoReturn:
-        self._fault(source, message, hint)
+    def _stop(self, event: Any, message: str, hint: str = "") -> NoReturn:
+        self._fault(event, message, hint)
         raise _StopError
+
+
+def _is_merge(event: Any) -> bool:
+    """Whether the `<<` of a key is written without quotes and without a tag."""
+    return type(event) is ScalarEvent and event.implicit[0] and event.tag is None

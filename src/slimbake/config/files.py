@@ -8,11 +8,11 @@ import stat
 from difflib import get_close_matches
 from pathlib import Path
 
-from slimbake.config.places import Place
 from slimbake.config.report import RefusedError
+from slimbake.config.source import decoded, os_reason
 
 
-class Repository:
+class ManifestFolder:
     """The manifest's folder; every path that goes in or comes out is POSIX and relative to it."""
 
     def __init__(self, root: str) -> None:
@@ -77,7 +77,7 @@ class Repository:
         try:
             return decoded(Path(self._find(relative, relative)[0]).read_bytes())
         except OSError as error:
-            raise RefusedError(f"'{relative}' cannot be read: {_reason(error)}") from error
+            raise RefusedError(f"'{relative}' cannot be read: {os_reason(error)}") from error
 
     def _find(self, relative: str, text: str) -> tuple[str, int]:
         """Real path and file mode, links followed one folder at a time so that none leads out on
@@ -94,7 +94,7 @@ class Repository:
         except FileNotFoundError as error:
             raise self._missing(relative, text) from error
         except (OSError, ValueError) as error:
-            raise RefusedError(f"'{text}' cannot be read: {_reason(error)}") from error
+            raise RefusedError(f"'{text}' cannot be read: {os_reason(error)}") from error
         if path != self._root and not path.startswith(self._root.rstrip("/") + "/"):
             outside = posixpath.relpath(path, self._root)
             raise RefusedError(
@@ -123,32 +123,3 @@ class Repository:
         close = get_close_matches(name, sorted(siblings), n=1)
         near = text[: len(text) - len(name)] + close[0] if close and text.endswith(name) else ""
         return RefusedError(f"'{text}' does not exist", f"did you mean '{near}'?" if near else "")
-
-
-class NotTextError(RefusedError):
-    """Bytes that are no UTF-8, with the place of the first bad one."""
-
-    def __init__(self, place: Place, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.place = place
-
-
-def decoded(data: bytes) -> str:
-    """UTF-8 with or without a byte order mark; anything else is NotTextError."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        good = data[: error.start].decode("utf-8-sig")
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        message = (
-            "UTF-16, and UTF-8 is wanted"
-            if utf16
-            else f"the byte 0x{data[error.start]:02x} is no UTF-8"
-        )
-        raise NotTextError(
-            Place.offset(good, len(good)), message, "save the file as UTF-8"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,4 +1,7 @@
-"""What is wrong with `inference` and `precision`; nothing here reads a file."""
+"""What is wrong with `torch`, `inference` and `precision`: which engine runs a model, and how.
+
+Nothing here reads a file.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from slimbake.config.axes import copied_bases
-from slimbake.config.model import BaseEntry, Manifest
+from slimbake.config.document import KeyPath
+from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.config.naming import EXPORT, ONNX, derived
-from slimbake.config.places import KeyPath
-from slimbake.config.report import Report
-from slimbake.config.torch import requires_torch
+from slimbake.config.report import ProblemReport
+from slimbake.config.specs import name_of
 
 Raw = dict[str, Any]
 
@@ -25,7 +28,7 @@ class _Asked(NamedTuple):
     path: KeyPath
 
 
-def inference(raw: Raw, report: Report) -> None:
+def inference(raw: Raw, report: ProblemReport) -> None:
     """Report exports that lack what they are made from, names that are taken, and settings that say
     nothing.
     """
@@ -78,7 +81,7 @@ def _asked(raw: Raw) -> Iterator[_Asked]:
                 yield _Asked(name, (*at, "variants", variant, "inference"))
 
 
-def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
+def _taken(raw: Raw, asked: list[_Asked], report: ProblemReport) -> None:
     """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that
     base.
     """
@@ -106,7 +109,7 @@ def _taken(raw: Raw, asked: list[_Asked], report: Report) -> None:
                     )
 
 
-def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
+def _precision(said: Raw, at: KeyPath, runs: bool, report: ProblemReport) -> None:
     if "precision" not in said:
         return
     precision = said["precision"]
@@ -150,7 +153,34 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: Report) -> None:
         )
 
 
-def without_export(manifest: Manifest, report: Report) -> None:
+def without_torch(manifest: Manifest, report: ProblemReport) -> None:
+    """Report a base, service or variant that chooses a build of torch and does not ask for torch.
+
+    A variant may leave it to what it stands on.
+    """
+    bases = {base.name: base for base in manifest.bases}
+    entries: tuple[BaseEntry | ServiceEntry, ...] = (*manifest.bases, *manifest.services)
+    for entry in entries:
+        kind, parent = (
+            ("base", entry.extends) if isinstance(entry, BaseEntry) else ("service", entry.base)
+        )
+        path = (f"{kind}s", entry.name)
+        own = entry.torch if isinstance(entry, BaseEntry) else None
+        if own and not _requires_torch(entry.requirements):
+            _no_torch((*path, "torch"), own, kind, report)
+        below = [base.requirements for base in _chain(parent, bases)]
+        for variant in entry.variants:
+            needs = (*below, entry.requirements, variant.requirements)
+            if variant.torch and not _requires_torch(*needs):
+                _no_torch((*path, "variants", variant.name, "torch"), variant.torch, kind, report)
+
+
+def _no_torch(path: KeyPath, build: str, kind: str, report: ProblemReport) -> None:
+    message = f"'{build}' chooses a build of torch, and torch is none of this {kind}'s requirements"
+    report.value(path, message, "add torch to its requirements, or remove this key")
+
+
+def without_export(manifest: Manifest, report: ProblemReport) -> None:
     """Report services whose model is to be exported, and whose base does not require torch itself."""
     bases = {base.name: base for base in manifest.bases}
     for service in manifest.services:
@@ -161,22 +191,32 @@ def without_export(manifest: Manifest, report: Report) -> None:
                 f"'{base.name}' does not require torch, with which the model of this service is"
                 " exported"
             )
-            report.value(
-                ("services", service.name, "base"), message, f"{_elsewhere(base, bases)}\n{_STAY}"
-            )
+            hint = f"{_elsewhere(base, bases)}\n{_STAY}"
+            report.value(("services", service.name, "base"), message, hint)
 
 
 def _elsewhere(base: BaseEntry, bases: Mapping[str, BaseEntry]) -> str:
     """A hint to a base that models are exported on."""
-    below: list[str] = []
-    while (name := base.extends or "") in bases and name not in below:  # a circle has been reported
-        base = bases[name]
-        below.append(name)
-        if _exports(base):
-            return f"stand on '{base.name}', and require here what is between them"
+    for below in _chain(base.extends, bases):
+        if _exports(below):
+            return f"stand on '{below.name}', and require here what is between them"
     able = [name for name, each in bases.items() if _exports(each)]
     return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
 
 
+def _chain(name: str | None, bases: Mapping[str, BaseEntry]) -> Iterator[BaseEntry]:
+    """The base of that name, and those that it stands on, the nearest first."""
+    seen: set[str] = set()  # a circle has been reported
+    while (base := bases.get(name or "")) and base.name not in seen:
+        seen.add(base.name)
+        yield base
+        name = base.extends
+
+
 def _exports(base: BaseEntry) -> bool:
-    return requires_torch((base.requirements, *(variant.requirements for variant in base.variants)))
+    return _requires_torch(base.requirements, *(each.requirements for each in base.variants))
+
+
+def _requires_torch(*requirements: Requirements) -> bool:
+    """Whether torch is asked for by its name."""
+    return any(name_of(spec) == "torch" for each in requirements for spec in each.specs)

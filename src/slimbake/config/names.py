@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from slimbake.config.report import Report
+from slimbake.config.report import ProblemReport
 
 RESERVED = frozenset(
     {"runtime", "default", "bases", "smoke", "parity", "images", "checks", "inside", "python", "uv"}
@@ -34,7 +34,7 @@ IMAGE = re.compile(rf"{_HOST}?{_COMPONENT}(?:/{_COMPONENT})*{_TAG}?(?:@sha256:[0
 IMAGE_FORM = "allowed: [host/]name[:tag][@sha256:...], the name in lower case, without 'https://'"
 
 
-def names(kind: str, listed: Collection[str], report: Report) -> None:
+def check_names(kind: str, listed: Collection[str], report: ProblemReport) -> None:
     """Report names of `kind` (bases, services) that derive the target of another, or one of
     slimbake's.
     """
@@ -51,7 +51,7 @@ def names(kind: str, listed: Collection[str], report: Report) -> None:
             _derived(name, listed, report)
 
 
-def _derived(name: str, services: Collection[str], report: Report) -> None:
+def _derived(name: str, services: Collection[str], report: ProblemReport) -> None:
     prefix = next((each for each in PREFIXES if name.startswith(each)), None)
     if name in RESERVED:
         message = f"'{name}' is a name of slimbake's own"

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from slimbake.config.places import KeyPath
-from slimbake.config.report import RefusedError, Report
+from slimbake.config.document import KeyPath
+from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.words import Word
 from slimbake.inside.parity_texts import TASKS, TextsError, read, too_small
 
@@ -21,7 +21,7 @@ _FILES = {
 }
 
 
-def parity(raw: Raw, report: Report) -> None:
+def parity(raw: Raw, report: ProblemReport) -> None:
     """Report parities where nothing is compared, and those that lack a file."""
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
@@ -55,7 +55,7 @@ def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
             yield (*at, "variants", name), {**own, **said.get("parity", {})}
 
 
-def limits(said: Raw) -> tuple[tuple[str, float], ...]:
+def written_limits(said: Raw) -> tuple[tuple[str, float], ...]:
     """The limits that are written."""
     numbers = ((key, said[key]) for key in LIMITS if key in said)
     return tuple(

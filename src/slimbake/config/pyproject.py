@@ -8,11 +8,11 @@ import posixpath
 import re
 from typing import Any
 
-from slimbake.config.files import NotTextError, Repository
+from slimbake.config.document import Place
+from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage
-from slimbake.config.places import Place
-from slimbake.config.report import RefusedError, Report
-from slimbake.config.specs import checked, name_of, normalised
+from slimbake.config.report import ProblemReport, RefusedError
+from slimbake.config.specs import lockable, name_of, normalised
 
 FILE = "pyproject.toml"
 
@@ -20,7 +20,7 @@ FILE = "pyproject.toml"
 class Pyprojects:
     """Reads each pyproject.toml once, and reports what is wrong in it once."""
 
-    def __init__(self, repository: Repository, report: Report) -> None:
+    def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
         self._read: dict[str, dict[str, Any] | None] = {}
@@ -55,7 +55,7 @@ class Pyprojects:
         """What builds the package in this file, by default what pip would take (PEP 518)."""
         listed = _table(data, "build-system").get("requires", ["setuptools>=40.8.0"])
         try:
-            return tuple(checked(spec) for spec in _strings(listed))
+            return tuple(lockable(spec) for spec in _strings(listed))
         except RefusedError as error:
             self._fault(file, "requires", f"[build-system] requires: {error.message}", error.hint)
             return ()
@@ -84,7 +84,7 @@ class Pyprojects:
         }
         for spec in listed:
             try:
-                name = name_of(checked(spec))
+                name = name_of(lockable(spec))
                 if name not in sources:
                     specs.append(spec)
                 elif package := self._source(name, sources[name], posixpath.dirname(file)):
@@ -104,10 +104,8 @@ class Pyprojects:
 
         try:
             return tomllib.loads(self._repository.read(file))
-        except NotTextError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
         except RefusedError as error:
-            self._report.elsewhere(file, None, error.message, error.hint)
+            self._report.elsewhere(file, error.place, error.message, error.hint)
         except tomllib.TOMLDecodeError as error:
             message = str(error)
             found = re.search(r" \(at line (\d+), column (\d+)\)$", message)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slimbake.config.files import Repository
-from slimbake.config.inference import without_export
+from slimbake.config.document import KeyPath
+from slimbake.config.files import ManifestFolder as Repository
+from slimbake.config.inference import without_export, without_torch
 from slimbake.config.model import (
     BaseEntry,
     Budget,
+    Ci,
     CompressionEntry,
     ExternalEntry,
     Manifest,
+    Optimize,
     Pairs,
     Parity,
     Precision,
@@ -22,14 +25,15 @@ from slimbake.config.model import (
     VariantEntry,
     WeightsEntry,
 )
-from slimbake.config.parity import limits, refuse_texts
-from slimbake.config.places import KeyPath
-from slimbake.config.plain import ci, optimize, pairs, precision
-from slimbake.config.report import RefusedError, Report
+from slimbake.config.parity import refuse_texts
+from slimbake.config.parity import written_limits as limits
+from slimbake.config.report import ProblemReport as Report
+from slimbake.config.report import RefusedError
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
-from slimbake.config.sizes import seconds, size
-from slimbake.config.torch import without_torch
+from slimbake.config.sizes import duration as seconds
+from slimbake.config.sizes import size
+from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -254,3 +258,38 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def optimize(raw: Raw) -> Optimize:
+    said = raw.get("optimize", "proven")
+    if isinstance(said, str):
+        return Optimize(none=said == "none")
+    return Optimize(without=tuple(said.get("without", ())), explain=_truth(said.get("explain")))
+
+
+def precision(said: Raw | str, calibration: str | None) -> Precision:
+    """A type alone, or with settings. `calibration`: the path of the file that they name, relative
+    to the root.
+    """
+    if isinstance(said, str):
+        said = {"type": said}
+    return Precision(
+        type=said.get("type", "fp32"),
+        per_channel=_truth(said.get("per-channel")),
+        reduce_range=_truth(said.get("reduce-range")),
+        exclude=tuple(said.get("exclude", ())),
+        mode=said.get("mode"),
+        calibration=calibration,
+    )
+
+
+def ci(raw: Raw) -> Ci:
+    return Ci(provider=raw.get("provider"), runners=pairs(raw, "runners"), cache=raw.get("cache"))
+
+
+def pairs(raw: Raw, key: str) -> Pairs:
+    return tuple(raw.get(key, {}).items())
+
+
+def _truth(said: Any) -> bool | None:
+    return None if said is None else said == TRUTH[0]

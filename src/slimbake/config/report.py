@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cached_property
 
-from slimbake.config.places import KeyPath, Place, Places, places
+from slimbake.config.document import KeyPath, Place, Places
 from slimbake.errors import ManifestError, Problem
 
 _LONGEST = 400
@@ -15,46 +14,46 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class RefusedError(Exception):
-    """A value that cannot be taken; who knows its place reports it."""
+    """A value or file that cannot be taken. The caller reports it: it knows which one it is.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `place`: where in a file the fault is, if that is known.
+    """
+
+    def __init__(self, message: str, hint: str = "", place: Place | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.place = place
 
 
-class Report:
+class ProblemReport:
     """The problems found so far in the manifest `file` (its name) and in the files that it names."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, places: Places) -> None:
         self.file = file
-        self._text = text
+        self._places = places
         self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
         self._known: set[tuple[Place, str]] = set()
 
-    @cached_property
-    def places(self) -> Places:
-        return places(self._text)
-
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the value at `path`."""
-        self.place(self.places.value(path), path, message, hint)
+        self.place(self._places.value(path), path, message, hint)
 
     def key(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the key at `path`, or of what is missing below it."""
-        self.place(self.places.key(path), path, message, hint)
+        self.place(self._places.key(path), path, message, hint)
 
     def has_key(self, path: KeyPath) -> bool:
         """Whether a fault of the key at `path` is known."""
-        return (self.places.key(path), dotted(path)) in self._known
+        return (self._places.key(path), dotted_path(path)) in self._known
 
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
-        return (self.places.value(path), dotted(path)) in self._known
+        return (self._places.value(path), dotted_path(path)) in self._known
 
     def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
-        subject = dotted(path)
+        subject = dotted_path(path)
         self._known.add((place, subject))
         self._add(self.file, place, subject, message, hint)
 
@@ -74,7 +73,7 @@ class Report:
 
     def where(self, path: KeyPath) -> str:
         """The place of a key, for the message about another one."""
-        line, column = self.places.key(path)
+        line, column = self._places.key(path)
         return f"{self.file}:{line}:{column}"
 
     def stop(self) -> None:
@@ -88,7 +87,7 @@ def _shown(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
 
 
-def dotted(path: KeyPath) -> str:
+def dotted_path(path: KeyPath) -> str:
     """`services.api.platforms[1]`; a key that would mislead there stands in quotes."""
     text = ""
     for key in path:
@@ -99,7 +98,7 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint: the closest known word, or all of them when none is close and they are few."""
     words = sorted(known)
     lower = {each.lower(): each for each in words}

@@ -10,29 +10,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slimbake.config import uvlock
-from slimbake.config.files import NotTextError, Repository
+from slimbake.config.document import KeyPath, Place
+from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage, Requirements
-from slimbake.config.places import KeyPath, Place
 from slimbake.config.pyproject import FILE as PYPROJECT
 from slimbake.config.pyproject import Pyprojects
-from slimbake.config.report import RefusedError, Report
-from slimbake.config.specs import checked, is_path
+from slimbake.config.report import ProblemReport, RefusedError
+from slimbake.config.specs import is_path, lockable
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:[\s=]\s*(.*)|(?<=-[a-zA-Z])(.+))?$", re.DOTALL)
 _INCLUDE = ("-r", "--requirement")
 _EDITABLE = ("-e", "--editable")
-_CONSTRAINT = ("-c", "--constraint")
-_ADDRESS = (
-    "-i",
-    "--index-url",
-    "--extra-index-url",
-    "-f",
-    "--find-links",
-    "--trusted-host",
-    "--no-index",
-    "--pypi-url",
+_INDEX = (
+    *("-i", "--index-url", "--extra-index-url", "-f", "--find-links"),
+    *("--trusted-host", "--no-index", "--pypi-url"),
 )
+_SETTINGS = "addresses of indexes are the machine's: set them in the environment, as for pip or uv"
+_CONSTRAINT = ("is not supported", "give the version where the package is required")
+# Options of pip that a file may not hold here: what is wrong, and a hint.
+_REFUSED = {
+    **dict.fromkeys(_INDEX, ("does not belong here", _SETTINGS)),
+    "--hash": ("does not belong here", "the lock holds the hashes: remove it"),
+    "-c": _CONSTRAINT,
+    "--constraint": _CONSTRAINT,
+}
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class _Found:
 class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
-    def __init__(self, repository: Repository, report: Report) -> None:
+    def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
         self._pyprojects = Pyprojects(repository, report)
@@ -119,11 +121,8 @@ class RequirementsReader:
         folder = posixpath.dirname(file)
         try:
             text = self._repository.read(file)
-        except NotTextError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
-            return
         except RefusedError as error:
-            self._report.elsewhere(file, None, error.message, error.hint)
+            self._report.elsewhere(file, error.place, error.message, error.hint)
             return
         for place, line in _logical_lines(text):
             try:
@@ -145,7 +144,7 @@ class RequirementsReader:
             )
             raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
-            found.specs[checked(" ".join(item.split()))] = None
+            found.specs[lockable(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> list[LocalPackage]:
         if mend := re.fullmatch(r"([^\[;]*[^\[;\s])\s*(\[[^]]*\]|;.*)", text):
@@ -170,21 +169,9 @@ class RequirementsReader:
                     f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
                 )
             found.packages.update(dict.fromkeys(self._package(value, folder)))
-        elif name in _ADDRESS:
-            raise RefusedError(
-                f"the option {name} does not belong here",
-                "addresses of indexes are the machine's: set them in the environment, as for pip"
-                " or uv",
-            )
-        elif name == "--hash":
-            raise RefusedError(
-                "the option --hash does not belong here", "the lock holds the hashes: remove it"
-            )
-        elif name in _CONSTRAINT:
-            raise RefusedError(
-                f"the option {name} is not supported",
-                "give the version where the package is required",
-            )
+        elif name in _REFUSED:
+            message, hint = _REFUSED[name]
+            raise RefusedError(f"the option {name} {message}", hint)
         else:
             known = "-r and -e are the options that a requirements file may hold here"
             raise RefusedError(

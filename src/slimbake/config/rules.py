@@ -5,22 +5,26 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 
-from slimbake.config.axes import copies
-from slimbake.config.graph import bases, cycles
+from slimbake.config.axes import axes, copies
+from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
-from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, names
+from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
 from slimbake.config.naming import base_layer
 from slimbake.config.parity import parity
-from slimbake.config.places import KeyPath
-from slimbake.config.report import Report, near
+from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
 
 GZIP_LEVELS = 9
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
+_MOST_CYCLES = 100  # each is found in a graph without the one before
+_NO_BASES = "there are no bases: add it under `bases:`"
 _PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 # What a mount would hide or break; a path above one of them is as bad as one below.
@@ -42,12 +46,12 @@ _OCCUPIED = (
 )
 
 
-def rules(raw: Raw, report: Report) -> None:
+def rules(raw: Raw, report: ProblemReport) -> None:
     """Report every fault that lies between the parts of a manifest whose structure is sound."""
     services: Raw = raw.get("services", {})
-    names("bases", raw.get("bases", {}), report)
-    names("services", services, report)
-    bases(raw, report)
+    check_names("bases", raw.get("bases", {}), report)
+    check_names("services", services, report)
+    _bases(raw, report)
     inference(raw, report)
     parity(raw, report)
     _without_bases(raw, report)
@@ -86,7 +90,49 @@ def folder_context(value: str) -> bool:
     return _ADDRESS.fullmatch(value) is None
 
 
-def _without_bases(raw: Raw, report: Report) -> None:
+def _bases(raw: Raw, report: ProblemReport) -> None:
+    """Report what is wrong between bases, and between services and bases."""
+    known: Raw = raw.get("bases", {})
+    edges: dict[str, tuple[str, ...]] = {}
+    for kind, key in (("bases", "extends"), ("services", "base")):
+        for name, entry in raw.get(kind, {}).items():
+            parent = entry.get(key)
+            if parent is not None and parent not in known:
+                hint = did_you_mean(parent, known) if known else _NO_BASES
+                report.value((kind, name, key), f"unknown base '{parent}'", hint)
+            elif parent is not None and kind == "bases":
+                edges[name] = (parent,)
+    loops = _cycles(edges)
+    for loop in loops:
+        path = ("bases", loop[0], "extends")
+        report.value(path, f"a base cycle: {' -> '.join(loop)}", "remove one `extends`")
+    if not loops:
+        axes(raw, report)
+
+
+def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """The cycles among edges, each from its first node back to it; _MOST_CYCLES at most."""
+    return list(islice(_every_cycle(dict(edges)), _MOST_CYCLES))
+
+
+def _every_cycle(edges: dict[str, tuple[str, ...]]) -> Iterator[list[str]]:
+    while True:
+        # graphlib follows what depends on a node, and so the edges as they are here
+        sorter = TopologicalSorter(dict.fromkeys(edges, ()))
+        for node, targets in edges.items():
+            for target in targets:
+                sorter.add(target, node)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            *_, last, first = cycle = error.args[1]
+            yield cycle
+            edges[last] = tuple(target for target in edges[last] if target != first)
+        else:
+            return
+
+
+def _without_bases(raw: Raw, report: ProblemReport) -> None:
     """Report the fleet's keys that say how it is without bases, where there are some."""
     if not raw.get("bases"):
         return
@@ -112,7 +158,7 @@ def _without_bases(raw: Raw, report: Report) -> None:
         )
 
 
-def _images(externals: Raw, report: Report) -> None:
+def _images(externals: Raw, report: ProblemReport) -> None:
     for name, external in externals.items():
         image = external.get("image")
         if image is not None and not IMAGE.fullmatch(image):
@@ -121,7 +167,7 @@ def _images(externals: Raw, report: Report) -> None:
             )
 
 
-def _compression(compression: Raw, report: Report) -> None:
+def _compression(compression: Raw, report: ProblemReport) -> None:
     level = compression.get("level", 0)
     if compression.get("type") == "gzip" and level > GZIP_LEVELS:
         report.value(
@@ -129,7 +175,7 @@ def _compression(compression: Raw, report: Report) -> None:
         )
 
 
-def _ci(raw: Raw, report: Report) -> None:
+def _ci(raw: Raw, report: ProblemReport) -> None:
     ci: Raw = raw.get("ci", {})
     if ci.get("cache") == "gha" and ci.get("provider", "github") != "github":
         report.value(("ci", "cache"), "only GitHub has this cache", "allowed here: registry, none")
@@ -159,7 +205,7 @@ def _ci(raw: Raw, report: Report) -> None:
             )
 
 
-def _ports(services: Raw, report: Report) -> None:
+def _ports(services: Raw, report: ProblemReport) -> None:
     owners: dict[int, str] = {}
     for name, service in services.items():
         port = service.get("port")
@@ -176,7 +222,7 @@ def _ports(services: Raw, report: Report) -> None:
             )
 
 
-def _volumes(volumes: Raw, at: KeyPath, report: Report) -> None:
+def _volumes(volumes: Raw, at: KeyPath, report: ProblemReport) -> None:
     owners: dict[str, str] = {}
     for name, path in volumes.items():
         if not path.startswith("/"):
@@ -211,14 +257,14 @@ def _overlap(one: str, other: str) -> bool:
     return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: Report) -> None:
+def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: ProblemReport) -> None:
     for key in keys:
         if key.startswith(prefix):
             message = f"{kind} that begin with '{prefix}' are slimbake's own"
             report.key((*at, key), message, "choose another prefix")
 
 
-def _composed(service: Raw, at: KeyPath, report: Report) -> None:
+def _composed(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     """Report values that HCL would change: its strings are in Unicode's form C, whatever is
     written.
     """
@@ -235,7 +281,7 @@ def _composed(service: Raw, at: KeyPath, report: Report) -> None:
             )
 
 
-def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> None:
+def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemReport) -> None:
     base = service.get("base")
     linked = {
         "target:inside": "inside",
@@ -278,10 +324,10 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: Report) -> N
                     path, f"'{rest}' is linked by slimbake", f"ask for it with the key `{key}`"
                 )
             elif not already and rest not in targets:
-                report.value(path, f"unknown target '{rest}'", near(rest, targets))
+                report.value(path, f"unknown target '{rest}'", did_you_mean(rest, targets))
 
 
-def _links(services: Raw, report: Report) -> None:
+def _links(services: Raw, report: ProblemReport) -> None:
     """Images that are built from one another in a circle."""
     edges: dict[str, tuple[str, ...]] = {}
     for name, service in services.items():
@@ -293,8 +339,6 @@ def _links(services: Raw, report: Report) -> None:
         )
         if targets := tuple(each for each in linked if each in services):
             edges[name] = targets
-    for loop in cycles(edges):
+    for loop in _cycles(edges):
         path = ("services", loop[0], "contexts")
-        report.key(
-            path, f"a cycle of contexts: {' -> '.join([*loop, loop[0]])}", "remove one `target:`"
-        )
+        report.key(path, f"a cycle of contexts: {' -> '.join(loop)}", "remove one `target:`")

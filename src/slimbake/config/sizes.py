@@ -30,7 +30,7 @@ def size(written: str | int) -> int:
     return result
 
 
-def seconds(written: str | int) -> float:
+def duration(written: str | int) -> float:
     """Seconds. RefusedError when it is no duration."""
     if isinstance(written, int):
         return float(written)

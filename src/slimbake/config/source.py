@@ -1,12 +1,12 @@
-"""The manifest's bytes as text, or in plain words why not."""
+"""A file's bytes as text, or in plain words why not."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from slimbake.config.files import NotTextError, decoded
-from slimbake.config.places import Place
+from slimbake.config.document import Place
+from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
 
 # Everything but YAML's printable characters; libyaml refuses it too, but without a line and column.
@@ -15,33 +15,52 @@ _CONTROL = re.compile(
 )
 
 
-def source(path: Path) -> str:
-    """The text of a manifest; ManifestError when it is none."""
+def yaml_text(path: Path) -> str:
+    """The text of a YAML file; ManifestError when it has none."""
     try:
         text = decoded(_bytes(path))
-    except NotTextError as error:
-        raise refused(path, error.message, error.hint, error.place) from error
+    except RefusedError as error:
+        raise unreadable(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
-        raise refused(
-            path, "no such file", "go to the folder of your manifest, or name the file"
-        ) from error
-    except OSError as error:
-        raise refused(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise refused(path, f"cannot be read: {error}") from error
+        hint = "go to the folder of your manifest, or name the file"
+        raise unreadable(path, "no such file", hint) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, f"cannot be read: {os_reason(error)}") from error
     if found := _CONTROL.search(text):
         code = f"{ord(found[0]):04X}"
         hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
-        raise refused(
-            path, f"the control character U+{code}", hint, Place.offset(text, found.start())
-        )
+        place = Place.offset(text, found.start())
+        raise unreadable(path, f"the control character U+{code}", hint, place)
     return text
 
 
-def refused(path: Path, message: str, hint: str = "", place: Place | None = None) -> ManifestError:
+def unreadable(
+    path: Path, message: str, hint: str = "", place: Place | None = None
+) -> ManifestError:
     """The error of a file that cannot be looked into."""
     name = path.name or str(path)
     return ManifestError.of(name, [Problem(name, *(place or Place(0, 0)), "", message, hint)])
+
+
+def decoded(data: bytes) -> str:
+    """UTF-8 with or without a byte order mark; RefusedError with the place of the first other byte."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = data[: error.start].decode("utf-8-sig")
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        message = (
+            "UTF-16, and UTF-8 is wanted"
+            if utf16
+            else f"the byte 0x{data[error.start]:02x} is no UTF-8"
+        )
+        place = Place.offset(good, len(good))
+        raise RefusedError(message, "save the file as UTF-8", place) from error
+
+
+def os_reason(error: Exception) -> str:
+    """What the operating system says of a file that it does not read."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _bytes(path: Path) -> bytes:

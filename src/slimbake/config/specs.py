@@ -34,7 +34,7 @@ def is_path(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def checked(spec: str) -> str:
+def lockable(spec: str) -> str:
     """The requirement itself, when it is one that a lock can hold; otherwise RefusedError."""
     if _NAME.fullmatch(spec) and not spec.endswith(_ARCHIVES):
         return spec  # the most frequent form; the parser below costs 30 ms to import

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import yaml
 
-from slimbake.config.places import Place
-
 _WORDS = {
     "mapping values are not allowed in this context": (
         "a ':' where no key can stand",
@@ -73,8 +71,8 @@ _UNCLOSED = {
 _CHARACTER = "found character that cannot start any token"
 
 
-def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
-    """Place, message and hint."""
+def syntax_fault(error: yaml.MarkedYAMLError, text: str) -> tuple[yaml.Mark | None, str, str]:
+    """Mark, message and hint of an error that libyaml raised."""
     problem = str(error.problem or error.context)
     mark = error.problem_mark
     if problem in _UNCLOSED:
@@ -87,8 +85,7 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
         hint = "put a text that begins with it in quotes"
     else:
         message, hint = _WORDS.get(problem, (problem, ""))
-    place = Place.of(mark) if mark else Place(1, 1)
-    return place, f"not YAML: {message}", hint
+    return mark, f"not YAML: {message}", hint
 
 
 def _character(text: str, mark: yaml.Mark | None) -> tuple[str, str]:

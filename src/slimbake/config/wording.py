@@ -7,9 +7,9 @@ import re
 import shlex
 from typing import Any
 
-from slimbake.config.places import KeyPath
-from slimbake.config.report import near
-from slimbake.config.words import Word, plain
+from slimbake.config.document import KeyPath
+from slimbake.config.report import did_you_mean
+from slimbake.config.words import Word, unquoted
 
 Told = tuple[str, str]
 
@@ -79,7 +79,7 @@ def unknown_key(path: KeyPath, key: str, mapping: dict[str, Any], known: dict[st
         return _SECRET
     if _MEANT.get(key) in known and _MEANT[key] not in mapping:
         return f"unknown key '{key}'", f"here it is called '{_MEANT[key]}'"
-    return f"unknown key '{key}'", near(key, known) or f"known: {', '.join(known)}"
+    return f"unknown key '{key}'", did_you_mean(key, known) or f"known: {', '.join(known)}"
 
 
 def is_misspelt(key: str, mapping: dict[str, Any], known: dict[str, Any]) -> bool:
@@ -194,7 +194,7 @@ def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any
 
 def _flow(word: str) -> str:
     """A word as it may stand in a YAML list of one line."""
-    bare = re.fullmatch(r"[A-Za-z./_-][A-Za-z0-9./_=-]*", word) and isinstance(plain(word), str)
+    bare = re.fullmatch(r"[A-Za-z./_-][A-Za-z0-9./_=-]*", word) and isinstance(unquoted(word), str)
     return word if bare and word != "-" else json.dumps(word, ensure_ascii=False)
 
 
@@ -211,10 +211,10 @@ def _form(path: KeyPath, schema: dict[str, Any]) -> str:
 
 def _choice(path: KeyPath, found: str, allowed: list[str]) -> Told:
     if "platforms" in path:
-        return f"unknown platform '{found}'", near(found, allowed)
+        return f"unknown platform '{found}'", did_you_mean(found, allowed)
     if path == ("python",):
         return f"Python '{found}' is not supported", f"supported: {', '.join(allowed)}"
-    return f"'{found}' is not allowed here", near(found, allowed)
+    return f"'{found}' is not allowed here", did_you_mean(found, allowed)
 
 
 def _empty(validator: str, schema: dict[str, Any]) -> Told:

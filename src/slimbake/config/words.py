@@ -61,7 +61,7 @@ TRUTH = (Word("true"), Word("false"))  # what YAML 1.2 has of the words for it
 Scalar = str | int | Word | None
 
 
-def plain(text: str) -> Scalar:
+def unquoted(text: str) -> Scalar:
     """The value of an unquoted scalar."""
     if text[:1] in _FIRST and _NUMERIC.fullmatch(text):
         return int(text) if _WHOLE.fullmatch(text) else Word(text)

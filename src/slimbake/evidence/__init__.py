@@ -15,7 +15,7 @@ from slimbake import inside
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Optimize
-from slimbake.config.report import near
+from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
 from slimbake.fleet.model import Base, Fleet, Layer, Service
@@ -117,7 +117,7 @@ def _refuse_unknown(fleet: Fleet, known: Collection[str]) -> None:
     own = [base.optimize for base in fleet.bases] + [each.optimize for each in fleet.services]
     for name in (name for optimize in (fleet.optimize, *own) for name in optimize.without):
         if name not in known:
-            hint = near(name, known) or "`slimbake passes` lists them"
+            hint = did_you_mean(name, known) or "`slimbake passes` lists them"
             file = fleet.manifest.file.name
             raise UsageError(f"{file}: `optimize` leaves out '{name}', which is no pass", hint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slimbake.config.specs import checked, name_of
+from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
@@ -31,7 +31,7 @@ def supposed(
     requirement moves is moved. Raises UsageError where no lock holds the package, and as `lock`
     does.
     """
-    name = name_of(checked(requirement))
+    name = name_of(lockable(requirement))
     pins, touched = locked_pins(fleet, locks), False
     for family in families(asked):
         known = pinned(family, asked, locks)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
-from slimbake.config.source import source
+from slimbake.config.source import yaml_text
 from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
 from slimbake.host.files import write_atomically
@@ -36,7 +36,7 @@ def add(
     """
     file = manifest_file.resolve()
     old = manifest(file)
-    text = source(file)
+    text = yaml_text(file)
     if any(service.name == name for service in old.services):
         raise UsageError(
             f"services.{name} is in {file.name} already", "edit that entry, or choose another name"

@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import FlowEntryToken, FlowMappingStartToken
 
-from slimbake.config.document import document
-from slimbake.config.words import plain
+from slimbake.config.document import read_yaml
+from slimbake.config.words import unquoted
 from slimbake.errors import UsageError
 from slimbake.render.quoting import yaml
 
@@ -144,7 +144,7 @@ def _value(value: Value) -> str:
 
 
 def _scalar(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) and plain(text) == text else yaml(text)
+    return text if _PLAIN.fullmatch(text) and unquoted(text) == text else yaml(text)
 
 
 def _newline(text: str) -> str:
@@ -153,7 +153,7 @@ def _newline(text: str) -> str:
 
 def _holds(old: str, new: str, name: str, entry: Entry) -> bool:
     """Whether the new text says what the old one says, and this entry last."""
-    before, after = document(old).value, document(new)
+    before, after = read_yaml(old).value, read_yaml(new)
     plainly = {
         key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()
     }

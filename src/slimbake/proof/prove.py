@@ -13,7 +13,7 @@ from slimbake.build.command import BakeOptions
 from slimbake.build.place import in_engine
 from slimbake.build.site import generated_anew, locked_anew
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.config.report import near
+from slimbake.config.report import did_you_mean
 from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence import Answer
@@ -211,7 +211,8 @@ def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no pass '{name}'", near(name, known) or "`slimbake passes` lists them"
+                f"there is no pass '{name}'",
+                did_you_mean(name, known) or "`slimbake passes` lists them",
             )
     return passes
 

@@ -36,7 +36,7 @@ from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import Action, Limits
 from slimbake.cli import slimbake
 from slimbake.config import manifest
-from slimbake.config.places import places
+from slimbake.config.document import read_yaml
 from slimbake.errors import SlimbakeError, StaleFiles, UsageError
 from slimbake.evidence.model import Finding, Verdict
 from slimbake.host.wheels import Wheel
@@ -141,7 +141,7 @@ NLG = replace(
 def known(*subjects: Subject, **more: Any) -> Facts:
     made = {
         "file": "services.yaml",
-        "places": places(YAML),
+        "places": read_yaml(YAML).places,
         "keys": KEYS,
         "subjects": subjects,
         "asked": {"ml": ("torch",)},

@@ -18,7 +18,7 @@ from slimbake.catalogue import globs, rules, show
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, checked, shipped
 from slimbake.config.data import CATALOGUE, catalogue_file, schema_text
-from slimbake.config.document import document
+from slimbake.config.document import read_yaml
 from slimbake.inside import passes as inside
 from slimbake.inside.globs import matcher
 
@@ -55,7 +55,7 @@ def test_the_shipped_file_is_sound() -> None:
 def test_the_shipped_file_is_sorted_and_every_entry_says_why() -> None:
     text = catalogue_file().read_text("utf-8")
     names = [each.name for each in shipped()]
-    assert names == sorted(set(names)) == list(document(text).value["passes"])
+    assert names == sorted(set(names)) == list(read_yaml(text).value["passes"])
     assert all(each.about and each.why for each in shipped())
     assert max(map(len, text.splitlines())) <= 120
 

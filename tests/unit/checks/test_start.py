@@ -1,6 +1,4 @@
-"""The program that starts an image's command once, run on commands of this machine; durations as
-people write them.
-"""
+"""The program that starts an image's command once, run on commands of this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from slimbake.config.report import RefusedError
-from slimbake.config.sizes import seconds
 from slimbake.inside import start
 
 
@@ -82,19 +78,6 @@ def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
         "error": "does not end within 0.5 s with --help",
         "words": "loading",
     }
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"), [("3s", 3), (3, 3), ("3", 3), ("2500ms", 2.5), (" 1.5 s ", 1.5)]
-)
-def test_a_duration_is_kept_in_seconds(written: str | int, meant: float) -> None:
-    assert seconds(written) == meant
-
-
-@pytest.mark.parametrize("written", ["", "s", "3m", "-1s", "1e3", "0.1ms"])
-def test_what_is_no_duration_is_refused(written: str) -> None:
-    with pytest.raises(RefusedError):
-        seconds(written)
 
 
 @pytest.mark.parametrize(
