@@ -94,7 +94,8 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
     engine = setup(wanted.install, console)
     here = machine()
     with exclusively(f"bake-{project.manifest.project}", console):
-        project = locked_anew(project, here, console, wanted.frozen)
+        # Another slimbake may have locked or proven something while this one waited.
+        project = locked_anew(reread(project), here, console, wanted.frozen)
         project = generated_anew(project, console, wanted.frozen)
         plan = project.plan
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
