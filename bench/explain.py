@@ -13,13 +13,13 @@ import sys
 
 import tables
 from setting import MANIFEST, ROOT
+from slimbake.project.planned import planned
 from timed import FailedError, say
 
 from slimbake.checks.start import started
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
 from slimbake.plan.model import Running
-from slimbake.project.planned import planned
 
 # two that look for many modules that are not there, and one that does not
 SERVICES = ("embedding", "nlg", "api")

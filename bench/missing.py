@@ -109,7 +109,9 @@ def _times(name: str, runs: int, call: Callable[[], Any]) -> _Times:
 
 
 def _fleet(count: int) -> Plan:
-    services = tuple(ServiceEntry(name=f"s{number}", context=f"s{number}") for number in range(count))
+    services = tuple(
+        ServiceEntry(name=f"s{number}", context=f"s{number}") for number in range(count)
+    )
     return plan(
         Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services)
     )

@@ -21,6 +21,7 @@ from serve.memory import memory
 from serve.running import filled, network, serving
 from serve.workloads import Workload, workloads
 from setting import MANIFEST, ROOT
+from slimbake.project.planned import planned
 from timed import say
 
 from slimbake import images
@@ -28,7 +29,6 @@ from slimbake.build.bake import references
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError, UsageError
 from slimbake.plan.model import Plan, Running
-from slimbake.project.planned import planned
 
 CLIENTS = (1, 4, 16)
 ONLY = "as it is"  # the side of a service without variants

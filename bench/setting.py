@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimbake.project.planned import planned
 from timed import run, say
 
 from slimbake.build.command import Surroundings
@@ -19,7 +20,6 @@ from slimbake.host.machine import Machine, machine
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan
-from slimbake.project.planned import planned
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"

@@ -16,8 +16,7 @@ from slimbake.layering import cost
 from slimbake.layering.model import Demand, Item, LayerPlan, demand
 from slimbake.lock import locked
 from slimbake.lock.closures import sizes, written
-from slimbake.lock.text import parse_pins
-from slimbake.plan.targets import LOCKS
+from slimbake.lock.text import LOCKS, parse_pins
 
 
 @dataclass(frozen=True, slots=True)

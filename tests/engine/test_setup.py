@@ -17,17 +17,17 @@ import pytest
 from tests.engine.conftest import call, docker, wait_for
 from tests.engine.engines import own_engine
 
-from slimbake.config.model import ExternalEntry
 from slimbake.docker import daemon as dockerd
 from slimbake.docker.engine import Engine, find, setup
 from slimbake.externals.doctor import doctor
 from slimbake.externals.resolve import resolve
 from slimbake.externals.standin import python_standin
+from slimbake.fleet.model import External
 from slimbake.host.machine import machine
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
-PYTHON = ExternalEntry("python", "registry.invalid/python:3.11-slim-trixie")
-UV = ExternalEntry("uv", "registry.invalid/uv:1")
+PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
+UV = External("uv", "registry.invalid/uv:1")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 

@@ -8,9 +8,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimbake.project.planned import planned
+
 from slimbake.config import manifest
 from slimbake.plan.model import Plan
-from slimbake.project.planned import planned
 from slimbake.render import Generated
 from slimbake.render.generated import drift, generate, mend
 

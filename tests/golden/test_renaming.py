@@ -30,7 +30,12 @@ requirements = st.builds(
     packages=st.lists(st.sampled_from([COMMON, AUTH]), unique=True).map(tuple),
 )
 weights = st.sampled_from(
-    [None, WeightsEntry("package", "model"), WeightsEntry("path", "shared/model"), WeightsEntry("path", "own")]
+    [
+        None,
+        WeightsEntry("package", "model"),
+        WeightsEntry("path", "shared/model"),
+        WeightsEntry("path", "own"),
+    ]
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slimbake.config.model import ExternalEntry
 from slimbake.docker.engine import Engine
+from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.pip import Packages
 from slimbake.host.sources import AptSource
@@ -39,9 +39,9 @@ def debian(**changes: Any) -> Machine:
     return replace(DEBIAN, **changes)
 
 
-PYTHON = ExternalEntry("python", "python:3.11-slim-trixie")
-UV = ExternalEntry("uv", "ghcr.io/astral-sh/uv:0.13.8")
-SCANNER = ExternalEntry("scanner", "example.com/scanner:2")
+PYTHON = External("python", "python:3.11-slim-trixie")
+UV = External("uv", "ghcr.io/astral-sh/uv:0.13.8")
+SCANNER = External("scanner", "example.com/scanner:2")
 
 ENGINE = Engine(
     version="26.1.5",

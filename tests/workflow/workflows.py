@@ -30,7 +30,9 @@ def fleet(
     if services is None:
         secret = Secret("index-token", "env", "INDEX_TOKEN")
         services = (
-            ServiceEntry(name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)),
+            ServiceEntry(
+                name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)
+            ),
             ServiceEntry(name="jobs", context="jobs"),
         )
     return plan(

@@ -14,7 +14,7 @@ from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
-from slimbake.lock.locks import LOCKS
+from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
 from slimbake.plan.targets import PASSES, SETTINGS

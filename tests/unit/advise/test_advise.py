@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from slimbake.project.planned import planned
 
 from slimbake.advise.advice import advice, fleet
 from slimbake.advise.facts import facts
@@ -41,7 +42,6 @@ from slimbake.errors import SlimbakeError, StaleFiles, UsageError
 from slimbake.evidence.model import Finding, Verdict
 from slimbake.lock.model import Pin, Wheel
 from slimbake.plan.model import Compression
-from slimbake.project.planned import planned
 
 ROOT = Path(__file__).parents[3]
 MB = 1_000_000

@@ -21,7 +21,9 @@ MANIFEST = fleet(
     service("nlg", base="ml", smoke="smoke.py", ignore=("drafts",)),
     service("legacy", dockerfile="services/legacy/Dockerfile"),
     bases=(
-        BaseEntry(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
+        BaseEntry(
+            name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))
+        ),
         BaseEntry(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
     ),
 )

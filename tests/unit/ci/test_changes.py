@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from slimbake.project.planned import planned
 from tests.unit.processes import faked
 
 from slimbake.ci.changes import changed, changed_in
@@ -16,7 +17,6 @@ from slimbake.cli.fingerprint import command
 from slimbake.config import manifest
 from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import Change
-from slimbake.project.planned import planned
 from slimbake.render.generated import drift, generate, mend
 
 MANIFEST = """\

@@ -37,7 +37,9 @@ SCHEMA = json.loads(data.schema_text())
 NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), fullmatch=True)
 
 
-def fleet(services: tuple[ServiceEntry, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
+def fleet(
+    services: tuple[ServiceEntry, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()
+) -> Plan:
     web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
     ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
     return plan(
@@ -63,7 +65,9 @@ NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
 
 
 def many(count: int) -> tuple[ServiceEntry, ...]:
-    return tuple(ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count))
+    return tuple(
+        ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count)
+    )
 
 
 def names(services: tuple[ServiceEntry, ...]) -> tuple[str, ...]:

@@ -29,7 +29,9 @@ from slimbake.plan.model import Plan
 
 def fleet(*names: str) -> Plan:
     services = tuple(
-        ServiceEntry(name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000))
+        ServiceEntry(
+            name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000)
+        )
         for name in names
     )
     return plan(

@@ -153,10 +153,15 @@ def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_somethin
         == "the pass has changed"
     )
     assert (
-        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
+        stale_evidence(
+            QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing")
+        )
         == ""
     )
-    assert stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
+    assert (
+        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new"))
+        == "it was never tried"
+    )
 
 
 # --- what layers carry

@@ -9,11 +9,11 @@ import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
-from slimbake.config.model import ExternalEntry
 from slimbake.docker.engine import Engine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
 from slimbake.externals.resolve import Externals, look, resolve, uv_standin
+from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -37,7 +37,7 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     return processes
 
 
-def resolved(*wanted: ExternalEntry, engine: Engine = ENGINE) -> Externals:
+def resolved(*wanted: External, engine: Engine = ENGINE) -> Externals:
     return resolve(wanted, "3.11", engine, DEBIAN, print)
 
 
@@ -54,7 +54,7 @@ def test_an_image_that_its_registry_has_is_used_by_its_digest(processes: Process
 
 
 def test_an_image_that_the_manifest_pins_keeps_its_pin(processes: Processes) -> None:
-    pinned = ExternalEntry("python", f"python:3.11@{DIGEST}")
+    pinned = External("python", f"python:3.11@{DIGEST}")
     registry_has(processes, pinned.image)
     assert resolved(pinned)["python"].context == f"docker-image://python:3.11@{DIGEST}"
 

@@ -17,14 +17,15 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 from slimbake.build.bake import Built, Result
 from slimbake.build.baked import Baked
 from slimbake.build.command import Surroundings
-from slimbake.config.model import BaseEntry, Manifest, WeightsEntry
+from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fingerprint import accounts, fingerprints, of_services, tag
+from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render.generated import generate
 
 AROUND = Surroundings(externals={}, digests={"python": "sha256:1", "uv": "sha256:2"})
-FLEET = fleet(
+SERVICES = (
     service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
     service(
         "embed",
@@ -34,19 +35,20 @@ FLEET = fleet(
         requirements=asks("faiss"),
     ),
     service("plain"),
-    bases=(
-        BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
-        BaseEntry("ml", extends="web", requirements=asks("torch")),
-    ),
 )
+BASES = (
+    BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
+    BaseEntry("ml", extends="web", requirements=asks("torch")),
+)
+FLEET = fleet(*SERVICES, bases=BASES)
 ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}
 ON_ML = {"base-ml", "embed", "embed-smoke"}
 SMOKES = {"api-smoke", "embed-smoke"}
 
 
-def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
+def repository(root: Path, whole: Fleet = FLEET) -> tuple[Plan, Path]:
     """A folder with all that a plan names, and what is generated from it."""
-    decided = plan(manifest)
+    decided = plan(whole)
     (root / "locks").mkdir(parents=True, exist_ok=True)
     for target in decided.targets:
         (root / target.context).mkdir(parents=True, exist_ok=True)
@@ -184,9 +186,8 @@ def test_each_input_changes_what_depends_on_it(
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, AROUND)
-    more, _ = repository(
-        tmp_path, replace(FLEET, services=(*FLEET.services, service("new", base="web")))
-    )
+    new = service("new", base="web")
+    more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
     after = fingerprints(more, root, AROUND)
     assert {name for name in before if before[name] != after[name]} == {"inside"}, (
         "its list of passes lies there"

@@ -1,4 +1,4 @@
-"""Layers that are found, as bases: arranged, cut into locks, put into the manifest, written and
+"""Layers that are found, as bases: arranged, cut into locks, resolved with the rest, written and
 read.
 """
 
@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.config.model import WeightsEntry
+from slimbake.fleet import resolve
+from slimbake.fleet.resolve import keeps
 from slimbake.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
-from slimbake.lock.auto import applied, arrange, cut, installing, kept, parse, sharers, text
+from slimbake.lock.auto import arrange, cut, installing, layers_text, parse_layers, sharers
 from slimbake.lock.model import Pin, Wheel, families
 from slimbake.plan import plan
 
@@ -34,15 +36,16 @@ def pin(name: str, *via: str, version: str = "1", marker: str = "") -> Pin:
     return Pin(name, version, (wheel,), via or ("",), marker)
 
 
-FLEET = fleet(
+SERVICES = (
     service("api", requirements=asks("fastapi", packages=(COMMON,))),
     service("embed", requirements=asks("fastapi", "torch"), weights=MODEL),
     service(
         "rank", requirements=asks("fastapi", "torch", "rich", packages=(COMMON,)), weights=MODEL
     ),
     service("bare"),
-    torch="cpu",
 )
+WRITTEN = written(*SERVICES, torch="cpu")
+FLEET = resolve(WRITTEN)
 ONLY_WEIGHTS = service("store", weights=MODEL)
 CLOSURES = {
     "api": (pin("fastapi"), pin("starlette", "fastapi")),
@@ -70,8 +73,8 @@ def held(found: PlannedBases, name: str) -> set[str]:
 
 @pytest.mark.parametrize("limit", [None, 5, 6, 8])
 def test_every_service_has_what_it_needs_and_nothing_else(limit: int | None) -> None:
-    manifest = replace(FLEET, layer_limit=limit)
-    found = arrange(manifest, CLOSURES, BYTES, None)
+    limited = fleet(*SERVICES, torch="cpu", layer_limit=limit)
+    found = arrange(limited, CLOSURES, BYTES, None)
     assert held(found, "api") == {*WEB, "common"}
     assert held(found, "embed") == {*WEB, *TORCH, "weights-models-mini"}
     assert held(found, "rank") == {*WEB, *TORCH, "rich", "common", "weights-models-mini"}
@@ -98,9 +101,7 @@ def test_no_service_is_named_in_a_base_s_lock_by_what_it_alone_needs(found: Plan
 
 def test_a_package_on_one_platform_for_one_and_on_all_for_another_is_on_all_in_their_base() -> None:
     amd64, arm64 = 'platform_machine == "x86_64"', 'platform_machine == "aarch64"'
-    manifest = fleet(
-        service("a", requirements=asks("numpy")), service("b", requirements=asks("numpy"))
-    )
+    both = fleet(service("a", requirements=asks("numpy")), service("b", requirements=asks("numpy")))
     for markers, expected in (
         (("", amd64), ""),
         ((amd64, ""), ""),
@@ -110,32 +111,36 @@ def test_a_package_on_one_platform_for_one_and_on_all_for_another_is_on_all_in_t
         closures = {
             name: (pin("numpy", marker=each),) for name, each in zip("ab", markers, strict=True)
         }
-        locks = cut(manifest, arrange(manifest, closures, {}, None), closures)
+        locks = cut(both, arrange(both, closures, {}, None), closures)
         assert [each.marker for each in locks["base-numpy"]] == [expected]
 
 
 def test_the_versions_of_two_platforms_lie_in_one_layer() -> None:
     both = (pin("numpy", version="1", marker="m"), pin("numpy", version="2", marker="n"))
-    manifest = fleet(*(service(name, requirements=asks("numpy")) for name in "ab"))
+    made = fleet(*(service(name, requirements=asks("numpy")) for name in "ab"))
     closures = {"a": both, "b": both}
-    found = arrange(manifest, closures, {}, None)
+    found = arrange(made, closures, {}, None)
     assert [base.items for base in found.bases] == [frozenset({"numpy"})]
-    assert cut(manifest, found, closures) == {
+    assert cut(made, found, closures) == {
         "base-numpy": (replace(both[0], via=()), replace(both[1], via=())),
         "a": (),
         "b": (),
     }
 
 
-def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: PlannedBases) -> None:
-    made = applied(FLEET, found)
-    by_name = {base.name: base for base in made.bases}
-    assert {base.weights for base in made.bases} == {None, MODEL}
-    assert {base.torch for base in made.bases} == {"cpu"}
-    services = {each.name: each for each in made.services}
-    assert services["bare"] == FLEET.services[-1]
-    assert services["embed"].requirements.specs == ()
-    assert by_name[services["embed"].base or ""].weights == MODEL
+def test_the_fleet_is_as_if_a_person_had_written_the_bases(found: PlannedBases) -> None:
+    made = resolve(WRITTEN, found)
+    model = {(each.source, each.value) for base in made.bases if (each := base.weights)}
+    assert model == {(MODEL.source, MODEL.value)}
+    assert None in {base.weights for base in made.bases}
+    assert {base.layer.torch for base in made.bases} == {"cpu"}
+    bare, before = made.service("bare"), FLEET.service("bare")
+    assert replace(bare, layer=before.layer) == before
+    assert (bare.layer.asks, bare.layer.chain) == (before.layer.asks, ())
+    embed = made.service("embed")
+    assert embed.layer.asks.specs == ()
+    assert embed.base and embed.base.weights == embed.weights
+    assert embed.weights and (embed.weights.source, embed.weights.value) in model
     targets = plan(made)
     assert not targets.target("embed").recipe.install  # type: ignore[union-attr]
     assert not any(recipe.own_weights for target in targets.targets if (recipe := target.recipe))
@@ -147,13 +152,13 @@ def test_the_manifest_is_as_if_a_person_had_written_the_bases(found: PlannedBase
 def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
     torch: str | None,
 ) -> None:
-    manifest = fleet(
+    manifest = written(
         service("a", requirements=asks("rich")),
         service("b", requirements=asks("rich", "torch")),
         torch=torch,
     )
     closures = {"a": (pin("rich"),), "b": (pin("rich"), pin("torch"))}
-    settled = applied(manifest, arrange(manifest, closures, {}, None))
+    settled = resolve(manifest, arrange(resolve(manifest), closures, {}, None))
     made = plan(settled)
     told = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
     assert told == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
@@ -163,24 +168,24 @@ def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
 
 
 def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> None:
-    manifest = replace(FLEET, services=(*FLEET.services, ONLY_WEIGHTS))
-    found = arrange(manifest, CLOSURES, BYTES, None)
+    more = fleet(*SERVICES, ONLY_WEIGHTS, torch="cpu")
+    found = arrange(more, CLOSURES, BYTES, None)
     assert held(found, "store") == {"weights-models-mini"}
-    assert cut(manifest, found, CLOSURES)["store"] == ()
+    assert cut(more, found, CLOSURES)["store"] == ()
 
 
 def test_a_new_service_moves_nothing(found: PlannedBases) -> None:
     new = service("new", requirements=asks("fastapi", "sixth"), weights=OTHER)
-    more = replace(FLEET, services=(*FLEET.services, new))
+    more = fleet(*SERVICES, new, torch="cpu")
     after = arrange(more, CLOSURES | {"new": (*CLOSURES["api"], pin("sixth"))}, BYTES, found)
     assert after.bases == found.bases
     assert {stand for stand in after.stands if stand.service != "new"} == set(found.stands)
 
 
 def test_the_order_of_services_changes_nothing(found: PlannedBases) -> None:
-    turned = replace(FLEET, services=FLEET.services[::-1])
+    turned = fleet(*SERVICES[::-1], torch="cpu")
     other = arrange(turned, CLOSURES, BYTES, None)
-    assert text(found) == text(other)
+    assert layers_text(found) == layers_text(other)
     closures = dict(reversed(CLOSURES.items()))
     assert cut(FLEET, found, CLOSURES) == cut(turned, other, closures)
 
@@ -192,14 +197,14 @@ def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
         (base, deeper),
         (Stand("api", "rich", ()), Stand("gone", "torch", ()), Stand("bare", "torch", ())),
     )
-    assert kept(FLEET, found) == PlannedBases((base,), (Stand("api", "rich", ()),))
-    assert [each.name for each in applied(FLEET, found).bases] == ["rich"]
+    assert keeps(FLEET, found) == PlannedBases((base,), (Stand("api", "rich", ()),))
+    assert [each.name for each in resolve(WRITTEN, found).bases] == ["rich"]
     assert sharers(found) == {"base-rich": ("api", "gone", "bare"), "base-torch": ("gone", "bare")}
 
 
 def test_a_limit_that_no_plan_keeps_raises() -> None:
     with pytest.raises(ValueError, match="no plan has at most 1 layers for items"):
-        arrange(replace(FLEET, layer_limit=4), CLOSURES, BYTES, None)
+        arrange(fleet(*SERVICES, torch="cpu", layer_limit=4), CLOSURES, BYTES, None)
 
 
 NAMES = st.from_regex(r"[a-z0-9]{1,3}(-[a-z0-9]{1,3})?", fullmatch=True)
@@ -228,7 +233,7 @@ def found_ones(draw: st.DrawFn) -> PlannedBases:
 
 @given(found_ones())
 def test_what_is_written_is_read_again(found: PlannedBases) -> None:
-    assert parse(text(found)) == found
+    assert parse_layers(layers_text(found)) == found
 
 
 @given(
@@ -236,4 +241,4 @@ def test_what_is_written_is_read_again(found: PlannedBases) -> None:
     | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(str)
 )
 def test_whatever_else_stands_there_is_no_layers(content: str) -> None:
-    assert parse(content) is None
+    assert parse_layers(content) is None

@@ -26,7 +26,9 @@ LOCKS = {
 
 def manifest() -> Manifest:
     return fleet(
-        service("api", base="ml", requirements=asks("six"), weights=WeightsEntry("package", "a-model")),
+        service(
+            "api", base="ml", requirements=asks("six"), weights=WeightsEntry("package", "a-model")
+        ),
         service("far", requirements=asks("iniconfig")),
         service("bare"),
         service("own", base="web", dockerfile="own/Dockerfile"),
