@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
+from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, Layer, resolve
+from slimbake.lock import Locks
+from slimbake.plan import plan
+from slimbake.project import Project
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")
@@ -33,6 +37,12 @@ def written(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: 
 def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Fleet:
     """The same, resolved."""
     return resolve(written(*services, bases=bases, **said))
+
+
+def unlocked(made: Fleet) -> Project:
+    """A project of a fleet that nobody has locked or proven anything of."""
+    locks = Locks({})
+    return Project(made, made, locks, FleetEvidence(made, locks), plan(made))
 
 
 def below(layer: Layer) -> str:

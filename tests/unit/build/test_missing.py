@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from slimbake.fleet.exports import exporting
 from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry
 from tests.unit.registry.test_registry import log_in
@@ -326,7 +325,7 @@ def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_ma
 ):
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
-    made = plan(exporting(fleet(one, bases=(BaseEntry("ml"),))))
+    made = plan(fleet(one, bases=(BaseEntry("ml"),)))
     found = released(made, {target.name: f"sha256:{target.name}" for target in made.targets})
     assert set(found) == {"runtime", "base-ml", "base-ml-onnx", *PUSHED_ONCE, "one"}
     with registry() as server:

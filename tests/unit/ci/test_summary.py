@@ -22,6 +22,7 @@ from slimbake.ci.summary import Row, summary
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError
+from slimbake.fleet import resolve
 from slimbake.images.sizes import Image, Layer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -34,9 +35,8 @@ def fleet(*names: str) -> Plan:
         )
         for name in names
     )
-    return plan(
-        Manifest(file=Path("/services.yaml"), project="toy", python="3.11", services=services)
-    )
+    file = Path("/services.yaml")
+    return plan(resolve(Manifest(file=file, project="toy", python="3.11", services=services)))
 
 
 def image(name: str, own: int, shared: int = 40_000_000) -> Image:

@@ -14,15 +14,16 @@ from slimbake.config.model import (
     BaseEntry,
     Budget,
     ExternalEntry,
-    Manifest,
     Requirements,
     Secret,
     ServiceEntry,
     WeightsEntry,
 )
+from slimbake.fleet import Fleet
+from slimbake.fleet.model import Compression
 from slimbake.plan import plan
 from slimbake.plan.graph import standing
-from slimbake.plan.model import Compression, Install, Plan, Recipe
+from slimbake.plan.model import Install, Plan, Recipe
 
 MODEL = WeightsEntry("package", "some-model")
 
@@ -456,7 +457,7 @@ def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> 
 
 
 def test_the_same_manifest_gives_the_same_plan() -> None:
-    def make() -> Manifest:
+    def make() -> Fleet:
         return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(BaseEntry("w"),))
 
     assert plan(make()) == plan(make())

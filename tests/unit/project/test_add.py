@@ -13,6 +13,7 @@ import pytest
 
 from slimbake.config import manifest
 from slimbake.errors import ManifestError, UsageError
+from slimbake.fleet import resolve
 from slimbake.inside import smoke as runner
 from slimbake.plan import plan
 from slimbake.project.add import add
@@ -67,8 +68,9 @@ def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_pat
     assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
     checked = manifest(file)
     assert [service.name for service in checked.services] == ["api", "worker"]
-    assert plan(checked).target("worker-smoke").needs == ("inside", "worker")
-    assert dict(plan(checked).target("worker").contexts)["base"] == "target:base-big"
+    decided = plan(resolve(checked))
+    assert decided.target("worker-smoke").needs == ("inside", "worker")
+    assert dict(decided.target("worker").contexts)["base"] == "target:base-big"
 
 
 def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> None:
