@@ -70,9 +70,9 @@ class _Gatherer:
         self._texts = texts
         self._standins = around.standins if around else ()
         self._externals = {
-            each.name: _external(each.name, each.image, around) for each in plan.externals
+            each.name: _external(each.name, each.reference, around) for each in plan.externals
         }
-        self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
+        self._images = {each.name: f"docker-image://{each.reference}" for each in plan.externals}
         self._hashes = Hashes(root / RECORD)
         self._folders = Folders(str(root), self._hashes, submodules)
         self._targets = {target.name: target for target in plan.targets}
@@ -245,5 +245,5 @@ def unpinned(plan: Plan) -> Surroundings:
     """For a comparison of two states: an external without a digest is taken for the same if its
     name is.
     """
-    digests = {each.name: each.image for each in plan.externals}
+    digests = {each.name: each.reference for each in plan.externals}
     return Surroundings(externals={}, digests=digests)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from slimbake.project.planned import planned
 
 from slimbake.advise.advice import advice, fleet
 from slimbake.advise.facts import facts
@@ -36,12 +35,12 @@ from slimbake.advise.report import text
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import Action, Limits
 from slimbake.cli import slimbake
-from slimbake.config import manifest
 from slimbake.config.places import places
 from slimbake.errors import SlimbakeError, StaleFiles, UsageError
 from slimbake.evidence.model import Finding, Verdict
+from slimbake.fleet.model import Compression
 from slimbake.lock.model import Pin, Wheel
-from slimbake.plan.model import Compression
+from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
 MB = 1_000_000
@@ -578,8 +577,7 @@ def test_a_variant_with_onnx_is_read_from_the_manifest(repository: Path) -> None
     file = repository / "services.yaml"
     variants = "    variants: {torch: {}, onnx: {inference: onnx, precision: int8}}\n"
     file.write_text(file.read_text().replace("    port: 8001\n", f"    port: 8001\n{variants}", 1))
-    checked = manifest(file)
-    found = facts(checked, planned(checked)[0])
+    found = facts(load(file))
     onnx = found.subject("embedding-onnx")
     assert (onnx.entry, onnx.variant, onnx.inference, onnx.precision) == (
         "embedding",

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.build.bake import Built, Result
 from slimbake.build.baked import Baked
 from slimbake.build.command import Surroundings
 from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fingerprint import accounts, fingerprints, of_services, tag
-from slimbake.fleet import Fleet
+from slimbake.fleet import Fleet, resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render.generated import generate
@@ -40,7 +40,9 @@ BASES = (
     BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
     BaseEntry("ml", extends="web", requirements=asks("torch")),
 )
-FLEET = fleet(*SERVICES, bases=BASES)
+WRITTEN = written(*SERVICES, bases=BASES)
+FLEET = resolve(WRITTEN)
+PINNED = {external.image: f"sha256:{'a' * 64}" for external in FLEET.externals}
 ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}
 ON_ML = {"base-ml", "embed", "embed-smoke"}
 SMOKES = {"api-smoke", "embed-smoke"}
@@ -232,31 +234,26 @@ def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
 
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    image = f"{decided.externals[0].image}@sha256:{'a' * 64}"
-    one = accounts_of(decided, root, image, AROUND)
-    assert one == accounts_of(
-        decided, root, image, replace(AROUND, digests={"python": "other", "uv": "sha256:2"})
-    )
+    _, root = repository(tmp_path)
+    pinned = plan(resolve(WRITTEN, digests=PINNED))
+
+    def runtime(around: Surroundings | None) -> str:
+        return fingerprints(pinned, root, around)["runtime"]
+
+    one = runtime(AROUND)
+    assert one == runtime(replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
+    assert one == runtime(None)
+    told = {each.target: each.inputs for each in accounts(pinned, root)}
+    (python,) = (each for each in told["runtime"] if each.kind == "external")
+    assert (python.name, python.digest) == ("python python:3.11-slim-trixie", f"sha256:{'a' * 64}")
     standin = replace(AROUND, standins=("python",))
-    assert one != accounts_of(decided, root, image, standin), (
-        "stand-ins have fingerprints of their own"
-    )
+    assert one != runtime(standin), "stand-ins have fingerprints of their own"
 
 
-def accounts_of(decided: Plan, root: Path, image: str, around: Surroundings) -> str:
-    """The runtime's fingerprint where its external is this image."""
-    pinned = tuple(
-        replace(each, image=image) if each.name == "python" else each for each in decided.externals
-    )
-    runtime = decided.target("runtime")
-    contexts = (runtime.contexts[0], ("python", f"docker-image://{image}"))
-    targets = tuple(
-        replace(each, contexts=contexts) if each is runtime else each for each in decided.targets
-    )
-    return fingerprints(replace(decided, externals=pinned, targets=targets), root, around)[
-        "runtime"
-    ]
+def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> None:
+    _, root = repository(tmp_path)
+    pinned = plan(resolve(WRITTEN, digests=PINNED))
+    assert fingerprints(pinned, root).keys() == EVERYTHING
 
 
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
