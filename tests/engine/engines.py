@@ -20,6 +20,7 @@ from pathlib import Path
 from slimbake.config import manifest
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve
+from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host import apt as aptget
 from slimbake.host.machine import machine
 from slimbake.plan import plan
@@ -98,7 +99,7 @@ def bring_externals(file: Path, host: str) -> None:
     """Bring the images from outside that a manifest names, or what stands in for them here, into
     another engine.
     """
-    read = plan(manifest(file))
+    read = plan(resolve_fleet(manifest(file)))
     found = resolve(
         read.externals, read.python, setup(False, print), machine(), print, install=True
     )

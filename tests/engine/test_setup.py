@@ -90,7 +90,7 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
 
 
 START_AND_STOP = """
-from slimbake.engine import Absent, find, setup, stop_engine
+from slimbake.docker.engine import Absent, find, setup, stop_engine
 assert isinstance(find(), Absent)
 said = []
 first = setup(False, said.append)
@@ -172,8 +172,8 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
 
 INTERRUPTED = """
 import signal
-from slimbake.machine import machine
-from slimbake.standin import python_standin
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
 signal.signal(signal.SIGINT, signal.default_int_handler)
 python_standin("3.13", machine(), print, install=True)
 """
