@@ -21,6 +21,7 @@ from timed import FailedError, run, say
 
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 
 NAMES = ("slimbake", "one by one", "parallel")
@@ -29,7 +30,7 @@ NAMES = ("slimbake", "one by one", "parallel")
 def main() -> int:
     """Measure, print the tables, write the numbers."""
     arguments = parse()
-    whole = plan(manifest(ROOT / MANIFEST))
+    whole = plan(resolve(manifest(ROOT / MANIFEST)))
     if arguments.freeze:
         changed = freeze(whole, ROOT)
         say(f"frozen anew: {', '.join(changed) or 'nothing'}")

@@ -23,6 +23,7 @@ from slimbake import images
 from slimbake.config import manifest
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.errors import SlimbakeError
+from slimbake.fleet import resolve
 from slimbake.images.model import Address
 from slimbake.plan import plan
 
@@ -32,7 +33,7 @@ SETTINGS = ("uncompressed", "gzip 1", "gzip 6", "gzip 9", "zstd 1", "zstd 3", "z
 
 def main() -> int:
     """Measure, print the table, write the numbers."""
-    whole = plan(manifest(ROOT / MANIFEST))
+    whole = plan(resolve(manifest(ROOT / MANIFEST)))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--service", default="embedding", help="whose image, as the engine holds it [%(default)s]"

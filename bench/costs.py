@@ -18,6 +18,7 @@ from setting import MANIFEST, ROOT
 from slimbake.build.record import read_costs
 from slimbake.build.release import BAKED, COSTS, MEASURED
 from slimbake.config import manifest
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -39,7 +40,7 @@ def main() -> int:
         help="stderr of its cold bake, where .slimbake/costs.json has no seconds",
     )
     arguments = parser.parse_args()
-    made = plan(manifest(arguments.root / MANIFEST))
+    made = plan(resolve(manifest(arguments.root / MANIFEST)))
     seconds = (
         of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
     )

@@ -16,10 +16,9 @@ from setting import MANIFEST, ROOT
 from timed import FailedError, say
 
 from slimbake.checks.start import started
-from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
 from slimbake.plan.model import Running
-from slimbake.project.planned import planned
+from slimbake.project import load
 
 # two that look for many modules that are not there, and one that does not
 SERVICES = ("embedding", "nlg", "api")
@@ -40,7 +39,7 @@ def main() -> int:
     )
     parser.add_argument("services", nargs="*", default=SERVICES)
     arguments = parser.parse_args()
-    plan, _ = planned(manifest(ROOT / MANIFEST))
+    plan = load(ROOT / MANIFEST).plan
     running = {service.service: service for service in plan.services}
     rows, results = [], []
     for name in arguments.services:

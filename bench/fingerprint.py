@@ -30,15 +30,14 @@ ALONE = """\
 import gc, os, sys, time
 from pathlib import Path
 from slimbake.fingerprint import accounts
-from slimbake.generated import generate
-from slimbake.manifest import manifest
-from slimbake.planned import planned
+from slimbake.project import load
+from slimbake.render.generated import generate
 gc.disable()
-checked = manifest(Path("services.yaml"))
-plan, _ = planned(checked)
-texts = {each.path: each.text for each in generate(plan, checked.file.parent)}
+project = load(Path("services.yaml"))
+plan = project.plan
+texts = {each.path: each.text for each in generate(plan, project.root)}
 started = time.perf_counter()
-found = accounts(plan, checked.file.parent, None, {}, texts)
+found = accounts(plan, project.root, None, {}, texts)
 print(time.perf_counter() - started, sum(1 for each in found if each.fingerprint), len(plan.targets))
 """
 

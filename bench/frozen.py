@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slimbake.lock.text import parse_pins
+from slimbake.lock.text import LOCKS, parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
-from slimbake.plan.targets import LOCKS
 
 REQUIREMENTS = Path("bench/baseline/requirements")
 

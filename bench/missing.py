@@ -28,6 +28,7 @@ from slimbake.build.missing import missing
 from slimbake.build.retag import held, retag
 from slimbake.build.statement import mark
 from slimbake.config.model import Manifest, ServiceEntry
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
@@ -109,10 +110,11 @@ def _times(name: str, runs: int, call: Callable[[], Any]) -> _Times:
 
 
 def _fleet(count: int) -> Plan:
-    services = tuple(ServiceEntry(name=f"s{number}", context=f"s{number}") for number in range(count))
-    return plan(
-        Manifest(file=Path("services.yaml"), project="bench", python="3.11", services=services)
+    services = tuple(
+        ServiceEntry(name=f"s{number}", context=f"s{number}") for number in range(count)
     )
+    file = Path("services.yaml")
+    return plan(resolve(Manifest(file=file, project="bench", python="3.11", services=services)))
 
 
 def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:

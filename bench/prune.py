@@ -86,7 +86,7 @@ def measured(scratch: Path, runs: int) -> tuple[dict[str, list[float]], tuple[st
             assert done is not None  # no limit was set
             found[side].append(done.seconds)
             say(f"{side} passes, {turn + 1} of {runs}: {done.seconds:.1f} s")
-    return found, tuple(service.name for service in checked.services if not service.copy_of)
+    return found, tuple(service.name for service in checked.services)
 
 
 def without_budgets(file: Path) -> None:

@@ -23,12 +23,10 @@ from serve.workloads import Workload, workloads
 from setting import MANIFEST, ROOT
 from timed import say
 
-from slimbake import images
+from slimbake import images, project
 from slimbake.build.bake import references
-from slimbake.config import manifest
 from slimbake.errors import SlimbakeError, UsageError
 from slimbake.plan.model import Plan, Running
-from slimbake.project.planned import planned
 
 CLIENTS = (1, 4, 16)
 ONLY = "as it is"  # the side of a service without variants
@@ -91,7 +89,7 @@ def main() -> int:
             "at least one round, second and client, and one service where images are named"
         )
     try:
-        plan, _ = planned(manifest(ROOT / MANIFEST))
+        plan = project.load(ROOT / MANIFEST).plan
         by = tool()
         sides = {name: _sides(plan, name, arguments) for name in chosen}
         found = {name: _measured(plan, name, sides, known[name], arguments) for name in chosen}

@@ -13,13 +13,12 @@ from timed import run, say
 
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import surroundings
-from slimbake.config import manifest
 from slimbake.docker import engine
 from slimbake.host.machine import Machine, machine
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan
-from slimbake.project.planned import planned
+from slimbake.project import load
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"
@@ -76,9 +75,9 @@ def prepared(root: Path, scratch: Path) -> Setting:
 
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
-    checked = manifest(root / MANIFEST)
     # with the passes that are proven, whose external `tools` has to be there too
-    made, _ = planned(checked)
+    project = load(root / MANIFEST)
+    made = project.plan
     here = machine()
     around = surroundings(made, engine.setup(False, say), here, say)
     for value in around.externals.values():
@@ -88,9 +87,8 @@ def prepared(root: Path, scratch: Path) -> Setting:
     wheels = scratch / "wheels"
     wheels.mkdir()
     # All sides have the same files at hand: no side is measured by how fast an index answers.
-    for held in {
-        held for layer in fetch(checked, here, store(), say).by_layer.values() for held in layer
-    }:
+    fetched = fetch(project.fleet, project.locks, here, store(), say)
+    for held in {held for layer in fetched.by_layer.values() for held in layer}:
         shutil.copyfile(held.path, wheels / held.path.name)
     settings = scratch / "pip.conf"
     settings.write_text(pip_settings(here))

@@ -15,8 +15,8 @@ from timed import Run, run, say
 
 from slimbake.build.command import Options, arguments, environment
 from slimbake.build.prepare import prepared
-from slimbake.config import manifest
 from slimbake.docker import BUILD_ENVIRONMENT
+from slimbake.project import load
 
 BASELINE = Path("bench/baseline")
 
@@ -60,7 +60,7 @@ class Slimbake:
     def build(self, services: tuple[str, ...]) -> float:
         root = self.setting.root
         # not timed: it is no part of an image
-        with prepared(manifest(root / MANIFEST), services, say) as ready:
+        with prepared(load(root / MANIFEST), services, say) as ready:
             words = arguments(ready.plan, services, ready.around, Options())
             variables = {**environment(ready.around, Options()), **BUILD_ENVIRONMENT}
             return _seconds(run(["docker", "buildx", "bake", *words], root, env=variables))

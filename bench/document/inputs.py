@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import catalogue
-from slimbake.config import manifest
-from slimbake.evidence import EVIDENCE, _questions, committed
+from slimbake.evidence import EVIDENCE
 from slimbake.evidence.model import Evidence, Question
-from slimbake.lock import lock_texts, locked, settled
+from slimbake.lock import locked_pins
+from slimbake.project import load
 
 Json = Mapping[str, Any]
 
@@ -65,20 +64,16 @@ def read(root: Path) -> Inputs:
     """What lies in a repository. Raises ManifestError for its manifest, ValueError for a file that
     is no JSON.
     """
-    checked = manifest(root / MANIFEST)
-    whole = settled(checked)
-    layers = [
-        Layer(question, committed(root, question.layer))
-        for question, _ in _questions(whole, lock_texts(checked))
-    ]
-    pins = [pin for found in locked(checked).values() for pin in found]
+    project = load(root / MANIFEST)
+    services, locked = project.fleet.services, locked_pins(project.fleet, project.locks)
+    pins = [pin for found in locked.values() for pin in found]
     return Inputs(
         writeup=_json(WRITEUP),
-        passes=catalogue(root),
-        services=tuple(service.name for service in whole.services),
-        bases={service.name: service.base for service in whole.services if service.base},
-        verified=frozenset(service.name for service in whole.services if service.verify),
-        layers=tuple(layers),
+        passes=project.evidence.catalogue,
+        services=tuple(service.name for service in services),
+        bases={service.name: service.base.name for service in services if service.base},
+        verified=frozenset(service.name for service in services if service.verify),
+        layers=tuple(Layer(each.question, each.evidence) for each in project.evidence.answers),
         wheels={
             pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)
         },

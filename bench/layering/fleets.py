@@ -11,13 +11,12 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake.config import manifest
 from slimbake.layering import cost
 from slimbake.layering.model import Demand, Item, LayerPlan, demand
-from slimbake.lock import locked
+from slimbake.lock import locked_pins
 from slimbake.lock.closures import sizes, written
-from slimbake.lock.text import parse_pins
-from slimbake.plan.targets import LOCKS
+from slimbake.lock.text import LOCKS, parse_pins
+from slimbake.project import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,9 @@ def example(root: Path) -> Case:
     """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured
     (example.json).
     """
-    checked = manifest(root / "services.yaml")
-    found = written(checked, locked(checked), sizes(Path(__file__).with_name("example.json")))
+    project = load(root / "services.yaml")
+    pins = locked_pins(project.fleet, project.locks)
+    found = written(project.fleet, pins, sizes(Path(__file__).with_name("example.json")))
     key = {cost.item_name(item.key): item.key for item in found.fleet.items}
     requires: dict[str, list[str]] = {}
     roots = {item.key for item in found.fleet.items}

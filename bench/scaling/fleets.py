@@ -11,6 +11,7 @@ from typing import Any
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -41,7 +42,7 @@ def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
     for service, name in zip(chosen, names, strict=True):
         seconds |= {name: seconds[service.name], f"{name}-smoke": seconds[f"{service.name}-smoke"]}
         weights[name] = weights[service.name]
-    made = plan(replace(example, services=copies))
+    made = plan(resolve(replace(example, services=copies)))
     return Case(
         made, {target.name: seconds.get(target.name, 0.0) for target in made.targets}, weights
     )
@@ -49,7 +50,7 @@ def drawn(file: Path, costs: dict[str, Any], count: int, seed: int) -> Case:
 
 def own(file: Path, costs: dict[str, Any]) -> Case:
     """The example itself."""
-    made = plan(_measured(file, costs))
+    made = plan(resolve(_measured(file, costs)))
     return Case(
         made,
         {t.name: costs["seconds"].get(t.name, 0.0) for t in made.targets},
@@ -60,6 +61,9 @@ def own(file: Path, costs: dict[str, Any]) -> Case:
 def _measured(file: Path, costs: dict[str, Any]) -> Manifest:
     """The example with the services that were measured: of variants, the default."""
     example = manifest(file)
-    return replace(
-        example, services=tuple(s for s in example.services if s.name in costs["seconds"])
+    services = (
+        replace(each, variants=each.variants[:1])
+        for each in example.services
+        if each.name in costs["seconds"]
     )
+    return replace(example, services=tuple(services))

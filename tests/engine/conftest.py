@@ -23,6 +23,7 @@ import pytest
 from tests.engine.registries import PROGRAM, loopback_registry
 from tests.engine.schedule import place
 
+from slimbake.console import QUIET
 from slimbake.host import apt as aptget
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +150,7 @@ def registry() -> Iterator[str]:
     if shutil.which(PROGRAM) is None:
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip(f"{PROGRAM} is not installed, and this is not root on Debian")
-        aptget.install_packages([PROGRAM], print)  # waits for another one, as of the other worker
+        aptget.install_packages([PROGRAM], QUIET)  # waits for another one, as of the other worker
     with loopback_registry() as at:
         yield at
 

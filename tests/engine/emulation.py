@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slimbake.console import QUIET
 from slimbake.errors import SetupError
 from slimbake.host import apt as aptget
 from slimbake.host.emulation import BINFMT, require_emulation
@@ -55,7 +56,7 @@ def _install(*packages: str) -> None:
             f"{' and '.join(packages)} are not installed, and this is not root on Debian"
         )
     try:
-        aptget.install_packages(packages, print)  # waits for another one, as of the other worker
+        aptget.install_packages(packages, QUIET)  # waits for another one, as of the other worker
     except SetupError as error:
         raise NoEmulationError(str(error)) from None
 

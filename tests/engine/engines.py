@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config import manifest
+from slimbake.console import QUIET
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
+from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host import apt as aptget
 from slimbake.host.machine import machine
 from slimbake.plan import plan
@@ -58,7 +60,7 @@ def own_engine(
     left in the end.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
-        aptget.install_packages(["iproute2"], print)
+        aptget.install_packages(["iproute2"], QUIET)
     with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:
         folder = Path(name)
         config = folder / "daemon.json"
@@ -98,9 +100,9 @@ def bring_externals(file: Path, host: str) -> None:
     """Bring the images from outside that a manifest names, or what stands in for them here, into
     another engine.
     """
-    read = plan(manifest(file))
+    read = plan(resolve_fleet(manifest(file)))
     found = resolve_externals(
-        read.externals, read.python, setup(False, print), machine(), print, install=True
+        read.externals, read.python, setup(False, QUIET), machine(), QUIET, install=True
     )
     images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
     for image in (image.removeprefix("docker-image://") for image in images):

@@ -12,8 +12,10 @@ from tests.engine.conftest import Ended, Toy, call, docker, fleet
 from tests.engine.toys import BROKEN, code, dangling, entry, held, write
 
 from slimbake.config import manifest
+from slimbake.console import QUIET
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
+from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host.machine import machine
 from slimbake.plan import plan
 
@@ -189,8 +191,8 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
 
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     """What plain buildx has to be told on a machine without a registry, and its environment."""
-    here, decided = machine(), plan(manifest(toy.root / "services.yaml"))
-    found = resolve_externals(decided.externals, decided.python, setup(False, print), here, print)
+    here, decided = machine(), plan(resolve_fleet(manifest(toy.root / "services.yaml")))
+    found = resolve_externals(decided.externals, decided.python, setup(False, QUIET), here, QUIET)
     words = []
     for external in found.resolved:
         users = [

@@ -10,12 +10,12 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from slimbake.build.prepare import prepared
 from tests.engine.conftest import ROOT, call
 
 from slimbake.build import bake
 from slimbake.build.command import Options
-from slimbake.build.prepare import prepared
-from slimbake.config import manifest
+from slimbake.project import load
 
 BASE = "base-ml-export"
 TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")
@@ -26,7 +26,7 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    with prepared(manifest(ROOT / "services.yaml"), (BASE,), print) as ready:
+    with prepared(load(ROOT / "services.yaml"), (BASE,), print) as ready:
         # It is no image of anybody's, so it has no name of its own, without which it would be gone
         # when this ends.
         sets = (

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from slimbake.build.prepare import prepared
 from tests.engine.conftest import ROOT, docker
 
 from slimbake.build import bake
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import prepared
 from slimbake.build.release import MEASURED
-from slimbake.config import manifest
 from slimbake.host.machine import machine
 from slimbake.images.measured import measure
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
+from slimbake.project import load
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 BASES = {
@@ -71,8 +71,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
-    checked = manifest(ROOT / "services.yaml")
-    with prepared(checked, SERVICES, print) as ready:
+    with prepared(load(ROOT / "services.yaml"), SERVICES, print) as ready:
         plan = ready.plan
         built = bake.bake(
             plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False

@@ -25,9 +25,8 @@ from tests.engine.conftest import ROOT, Toy, call, docker
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import SMOKE
 
-from slimbake.config import manifest
 from slimbake.inside.layer import EPOCH
-from slimbake.plan import plan
+from slimbake.project import load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines")
 
@@ -90,13 +89,13 @@ IN_WHEEL = {
 # All that has a name of its own in a registry: the runtime and the bases, too.
 BAKE = """
 import json, pathlib, sys
-from slimbake import bake
-from slimbake.bake.command import Options
+from slimbake.build import bake
+from slimbake.build.command import Options
+from slimbake.build.prepare import prepared
 from slimbake.cli.common import read, say
-from slimbake.prepare import prepared
-manifest, plan = read(pathlib.Path("services.yaml"))
-names = tuple(target.name for target in plan.targets if target.repository)
-with prepared(manifest, names, say, frozen=True, packages=sys.argv[1]) as ready:
+project = read(pathlib.Path("services.yaml"))
+names = tuple(target.name for target in project.plan.targets if target.repository)
+with prepared(project, names, say, frozen=True, packages=sys.argv[1]) as ready:
     result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
 print(json.dumps({image.name: image.digest for image in result.built}))
 """
@@ -267,7 +266,7 @@ def test_two_engines_give_the_same_manifests(
     checkouts: tuple[Checkout, Checkout], built: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
     one, other = built
-    targets = plan(manifest(checkouts[0].root / "services.yaml")).targets
+    targets = load(checkouts[0].root / "services.yaml").plan.targets
     assert {
         target.name for target in targets if target.kind in ("runtime", "base", "service")
     } == one.keys()

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
+from slimbake.console import QUIET
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 from slimbake.inside.distil import EPOCH, NONROOT
@@ -137,7 +138,7 @@ class Runtime:
 def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The external Python image in Debian's layout and in the official one."""
     debian, official = (
-        python_standin("3.11", machine(), print, install=True),
+        python_standin("3.11", machine(), QUIET, install=True),
         "slimbake-test/python-official:3.11",
     )
     dockerfile = (HERE / "official-layout.Dockerfile").read_text()

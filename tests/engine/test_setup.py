@@ -17,18 +17,19 @@ import pytest
 from tests.engine.conftest import call, docker, wait_for
 from tests.engine.engines import own_engine
 
-from slimbake.config.model import ExternalEntry
+from slimbake.console import QUIET, Console
 from slimbake.docker import daemon as dockerd
 from slimbake.docker.engine import DockerEngine, find, setup
 from slimbake.externals.doctor import doctor
 from slimbake.externals.resolve import resolve_externals
 from slimbake.externals.standin import python_standin
+from slimbake.fleet.model import External
 from slimbake.host.machine import machine
 from slimbake.host.systemd import systemd_runs
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
-PYTHON = ExternalEntry("python", "registry.invalid/python:3.11-slim-trixie")
-UV = ExternalEntry("uv", "registry.invalid/uv:1")
+PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
+UV = External("uv", "registry.invalid/uv:1")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 
@@ -58,7 +59,7 @@ def files(folder: Path) -> dict[str, int]:
 def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
     before = (state_of_engine(), files(Path("/etc/docker")))
     assert isinstance(find(), DockerEngine)
-    assert setup(True, print) == find()
+    assert setup(True, QUIET) == find()
     doctor([PYTHON, UV])
     assert (state_of_engine(), files(Path("/etc/docker"))) == before
 
@@ -71,7 +72,7 @@ def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is
     folder = Path(plain.removeprefix("unix://")).parent
     settings = (folder / "daemon.json").read_bytes()
     before = (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text())
-    found = setup(True, print)
+    found = setup(True, QUIET)
     assert (found.store, found.endpoint, found.started) == ("graph", plain, False)
     rows = {row.check: row for row in doctor([PYTHON, UV]).rows}
     assert (rows["engine"].state, rows["image store"].state) == ("ok", "warn")
@@ -86,7 +87,7 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", plain)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert dockerd.stop_daemon(print) is False
+    assert dockerd.stop_daemon(QUIET) is False
     assert docker("version", "--format", "{{.Server.Version}}")
 
 
@@ -94,13 +95,13 @@ START_AND_STOP = """
 from slimbake.docker.engine import Absent, find, setup, stop_engine
 assert isinstance(find(), Absent)
 said = []
-first = setup(False, said.append)
+first = setup(False, Console(said.append))
 assert (first.store, first.started) == ("containerd", True), first
 assert any(word.startswith("starting dockerd") for word in said), said
-assert setup(False, said.append) == first and len(said) == 1, said
-assert stop_engine(said.append) is True
+assert setup(False, Console(said.append)) == first and len(said) == 1, said
+assert stop_engine(Console(said.append)) is True
 assert isinstance(find(), Absent)
-assert stop_engine(said.append) is False
+assert stop_engine(Console(said.append)) is False
 """
 
 
@@ -144,7 +145,7 @@ def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_ag
 def test_externals_that_cannot_be_reached_are_stood_in_for_and_build(tmp_path: Path) -> None:
     engine = find()
     assert isinstance(engine, DockerEngine)
-    externals = resolve_externals([PYTHON, UV], "3.11", engine, machine(), print, install=True)
+    externals = resolve_externals([PYTHON, UV], "3.11", engine, machine(), QUIET, install=True)
     assert externals.standins == ("python", "uv")
     (tmp_path / "Dockerfile").write_text(f"""\
 FROM {PYTHON.image}
@@ -161,9 +162,9 @@ RUN test -z "$(ls /var/cache/apt/archives/*.deb /var/cache/apt/*.bin)"
 
 
 def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
-    reference = python_standin("3.11", machine(), print, install=True)
+    reference = python_standin("3.11", machine(), QUIET, install=True)
     said: list[str] = []
-    assert python_standin("3.11", machine(), said.append) == reference
+    assert python_standin("3.11", machine(), Console(said.append)) == reference
     assert said == []
     labels = json.loads(
         docker("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
@@ -176,7 +177,7 @@ import signal
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 signal.signal(signal.SIGINT, signal.default_int_handler)
-python_standin("3.13", machine(), print, install=True)
+python_standin("3.13", machine(), QUIET, install=True)
 """
 
 

@@ -8,9 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake.config import manifest
 from slimbake.plan.model import Plan
-from slimbake.project.planned import planned
+from slimbake.project import load
 from slimbake.render import Generated
 from slimbake.render.generated import drift, generate, mend
 
@@ -29,8 +28,7 @@ class Fleet:
 
     @property
     def plan(self) -> Plan:
-        read = manifest(self.root / "services.yaml")
-        return planned(read)[0]
+        return load(self.root / "services.yaml").plan
 
     def files(self) -> tuple[Generated, ...]:
         return generate(self.plan, self.root)

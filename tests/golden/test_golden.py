@@ -11,9 +11,8 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
-from slimbake.config import manifest
-from slimbake.lock import stale
 from slimbake.plan.targets import INSIDE
+from slimbake.project import load
 from slimbake.render import MARK
 from slimbake.render.generated import drift
 
@@ -63,7 +62,7 @@ def test_the_repository_s_own_generated_files_are_fresh() -> None:
     "fleet", [fleet for fleet in FLEETS if (fleet.root / "locks").is_dir()], ids=str
 )
 def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
-    assert stale(manifest(fleet.root / "services.yaml")) == ()
+    assert load(fleet.root / "services.yaml").stale_locks == ()
 
 
 @every_fleet

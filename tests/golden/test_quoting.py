@@ -16,6 +16,7 @@ from tests.golden.printed import printed
 from tests.golden.texts import texts
 
 from slimbake.config.model import Manifest, Secret, ServiceEntry
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.render import BAKE_FILE, quoting
 from slimbake.render.generated import generate
@@ -52,13 +53,13 @@ def service_with(values: list[str]) -> ServiceEntry:
 def test_whatever_a_value_holds_buildx_has_it_unchanged(
     values: list[str], tmp_path: Path, print_bake: Print
 ) -> None:
-    fleet = Manifest(
+    written = Manifest(
         file=tmp_path / "services.yaml",
         project="p",
         python="3.11",
         services=(service_with(values),),
     )
-    decided = plan(fleet)
+    decided = plan(resolve(written))
     files = {file.path: file.text for file in generate(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
     result = print_bake(tmp_path, ["default", "smoke"], {})
@@ -80,9 +81,8 @@ def test_whatever_name_the_manifest_allows_is_a_target_to_buildx(
 ) -> None:
     # `default` is a group of every bake file; the manifest refuses it as a name.
     services = tuple(ServiceEntry(name=f"{name}x", context="context") for name in names)
-    decided = plan(
-        Manifest(file=tmp_path / "services.yaml", project="p", python="3.11", services=services)
-    )
+    file = tmp_path / "services.yaml"
+    decided = plan(resolve(Manifest(file=file, project="p", python="3.11", services=services)))
     files = {file.path: file.text for file in generate(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
     assert print_bake(tmp_path, [], {}) == printed(decided, ["default"], {})

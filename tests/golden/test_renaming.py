@@ -17,6 +17,7 @@ from slimbake.config.model import (
     ServiceEntry,
     WeightsEntry,
 )
+from slimbake.fleet import resolve
 from slimbake.lock.model import families, inputs
 from slimbake.plan import plan
 from slimbake.render.generated import generate
@@ -30,7 +31,12 @@ requirements = st.builds(
     packages=st.lists(st.sampled_from([COMMON, AUTH]), unique=True).map(tuple),
 )
 weights = st.sampled_from(
-    [None, WeightsEntry("package", "model"), WeightsEntry("path", "shared/model"), WeightsEntry("path", "own")]
+    [
+        None,
+        WeightsEntry("package", "model"),
+        WeightsEntry("path", "shared/model"),
+        WeightsEntry("path", "own"),
+    ]
 )
 
 
@@ -108,11 +114,12 @@ def test_renaming_everything_changes_only_names_in_what_is_generated(
     manifest: Manifest, shuffled: list[int]
 ) -> None:
     names = names_for(manifest, shuffled)
-    before = {
-        renamed(f.path, names): renamed(f.text, names)
-        for f in generate(plan(manifest), Path("/nowhere"))
-    }
-    after = {f.path: f.text for f in generate(plan(with_names(manifest, names)), Path("/nowhere"))}
+
+    def files(of: Manifest) -> dict[str, str]:
+        return {f.path: f.text for f in generate(plan(resolve(of)), Path("/nowhere"))}
+
+    before = {renamed(path, names): renamed(text, names) for path, text in files(manifest).items()}
+    after = files(with_names(manifest, names))
     assert sorted(before) == sorted(after)
     assert before == after
 
@@ -126,7 +133,7 @@ def test_renaming_everything_changes_only_names_in_what_locks_depend_on(
     def digests(of: Manifest) -> dict[str, str]:
         return {
             name: digest
-            for family in families(of)
+            for family in families(resolve(of))
             for name, digest in inputs(family, "3.11", PROJECTS).items()
         }
 

@@ -6,17 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from slimbake.build.prepare import locked_anew, refreshed
 from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
 
-from slimbake.build.prepare import _refresh
-from slimbake.config import manifest
 from slimbake.errors import StaleFiles
 from slimbake.host.machine import machine
-from slimbake.lock import locked, settled
-from slimbake.plan import plan
+from slimbake.lock import locked_pins
 from slimbake.plan.model import Plan
+from slimbake.project import Project, load
 
 
 @pytest.fixture(autouse=True)
@@ -63,10 +62,14 @@ def closure(repo: Repo, service: str) -> list[str]:
     return sorted(pin for pins in on_the_way(repo, service).values() for pin in pins)
 
 
+def project(repo: Repo) -> Project:
+    return load(repo.root / "services.yaml")
+
+
 def bake(repo: Repo) -> Plan:
     """The part of a bake that locks what is new, and refuses what is stale; no engine is asked."""
-    read = manifest(repo.root / "services.yaml")
-    return _refresh(read, machine(), False, lambda _: None)
+    fresh = locked_anew(project(repo), machine(), lambda _: None)
+    return refreshed(fresh, lambda _: None).plan
 
 
 # --- what is found
@@ -223,9 +226,7 @@ def test_a_base_that_nobody_stands_on_any_more_goes_with_its_services(repo: Repo
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"frame", "leaf"}
     services(repo, ONE, a="[frame]", b="[frame]")
-    assert [
-        target.name for target in plan(settled(manifest(repo.root / "services.yaml"))).targets
-    ] == [
+    assert [target.name for target in project(repo).plan.targets] == [
         "inside",
         "runtime",
         "base-frame",
@@ -240,7 +241,7 @@ def test_a_service_that_asks_for_nothing_any_more_has_nothing(repo: Repo) -> Non
     services(repo, ONE, a="[frame]", b="[frame]")
     assert repo.run("lock").code == 0
     services(repo, ONE, a="[frame]", b="[]")
-    made = plan(settled(manifest(repo.root / "services.yaml")))
+    made = project(repo).plan
     assert made.target("b").needs == ("inside", "runtime")
     assert repo.run("lock").code == 0
     assert "b.txt" not in repo.locked() and set(found(repo)["services"]) == {"a"}
@@ -306,8 +307,7 @@ def test_weights_that_are_called_otherwise_now_are_locked_anew(repo: Repo) -> No
     services(repo, a=f"[frame];, {one}")
     assert "a (what it answers has changed)" in repo.run("lock", "--check").stderr
     assert repo.run("lock").code == 0
-    made = manifest(repo.root / "services.yaml")
-    assert sorted(settled(made).services[0].requirements.specs) == ["core", "frame"]
+    assert sorted(project(repo).fleet.service("a").layer.asks.specs) == ["core", "frame"]
     assert repo.run("lock", "--check").code == 0
 
 
@@ -514,7 +514,7 @@ def test_the_build_of_torch_reaches_a_service_that_alone_has_torch_and_stands_on
     done = repo.run("lock")
     assert done.code == 0, done.stderr
     assert repo.pins("rank") == ["torch==2.0+cpu"]
-    recipe = plan(settled(manifest(repo.root / "services.yaml"))).target("rank").recipe
+    recipe = project(repo).plan.target("rank").recipe
     assert recipe and recipe.install and recipe.install.torch == "cpu"
 
 
@@ -557,7 +557,8 @@ def test_a_package_whose_version_differs_by_platform_lies_in_one_base_with_both(
     assert list(on_the_way(repo, "b")) == ["base-pure", "b"]
     assert repo.pins("base-pure") == ["core==1", "core==2", "pure==1"]
     assert repo.pins("b") == ["leaf==1"]
-    assert {pin.marker for pin in locked(manifest(repo.root / "services.yaml"))["base-pure"]} == {
+    made = project(repo)
+    assert {pin.marker for pin in locked_pins(made.fleet, made.locks)["base-pure"]} == {
         'platform_machine == "aarch64"',
         'platform_machine == "x86_64"',
         "",
@@ -586,6 +587,6 @@ def test_no_generated_base_has_the_name_of_anything_else(repo: Repo, index: Inde
     )
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"runtime", "frame-smoke", "inputs"}
-    targets = plan(settled(manifest(repo.root / "services.yaml"))).targets
+    targets = project(repo).plan.targets
     for names in ([t.name for t in targets], [t.repository for t in targets if t.repository]):
         assert len(set(names)) == len(names)

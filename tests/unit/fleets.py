@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
-from slimbake.fleet import Fleet, resolve
+from slimbake.evidence import FleetEvidence
+from slimbake.fleet import Fleet, Layer, resolve
+from slimbake.lock import Locks
+from slimbake.plan import plan
+from slimbake.project import Project
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")
@@ -22,14 +26,25 @@ def service(name: str, **said: Any) -> ServiceEntry:
 
 def written(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Manifest:
     """A manifest, as a person would have written it."""
-    return Manifest(
-        file=Path("/repo/services.yaml"),
-        **({"project": "atlas", "python": "3.11"} | said),
-        bases=bases,
-        services=services,
-    )
+    head: dict[str, Any] = {
+        "file": Path("/repo/services.yaml"),
+        "project": "atlas",
+        "python": "3.11",
+    }
+    return Manifest(**(head | said), bases=bases, services=services)
 
 
 def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Fleet:
     """The same, resolved."""
     return resolve(written(*services, bases=bases, **said))
+
+
+def unlocked(made: Fleet) -> Project:
+    """A project of a fleet that nobody has locked or proven anything of."""
+    locks = Locks({})
+    return Project(made, made, locks, FleetEvidence(made, locks), plan(made))
+
+
+def below(layer: Layer) -> str:
+    """The name of the layer that one lies on; "" where it lies on the runtime."""
+    return layer.chain[-1].name if layer.chain else ""

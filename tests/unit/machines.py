@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slimbake.config.model import External
 from slimbake.docker.engine import DockerEngine
+from slimbake.fleet.model import External
 from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources

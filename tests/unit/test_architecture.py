@@ -26,8 +26,8 @@ ORDER = (
     "images",
     "config",
     "catalogue",
-    "fleet",
     "layering",
+    "fleet",
     "externals",
     "lock",
     "evidence",
@@ -47,9 +47,6 @@ ORDER = (
 
 OFFENDERS = {
     ("console", "images"),
-    ("config", "fleet"),
-    ("lock", "plan"),
-    ("evidence", "plan"),
     ("fingerprint", "build"),
     ("checks", "build"),
     ("build", "ci"),
@@ -59,6 +56,7 @@ OFFENDERS = {
 PURE = (
     "host.wheels",
     "config.model",
+    "config.naming",
     "config.parity",
     "fleet",
     "plan",
@@ -68,7 +66,6 @@ PURE = (
     "lock.model",
     "lock.text",
     "lock.answers",
-    "lock.record",
     "lock.explain",
     "lock.conflict",
     "lock.auto",
@@ -145,9 +142,9 @@ ALLOWED = {
     # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
     "render.quoting": {"io"},
     "config.model": {"pathlib"},
+    "fleet.model": {"pathlib"},
     "plan": {"pathlib"},
     "plan.targets": {"pathlib"},
-    "plan.exports": {"pathlib"},
     "plan.parity": {"pathlib"},
     # Numbers from a constant seed: the same fleet gives the same plan.
     "layering.polish": {"random"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from slimbake.catalogue.model import Applied
 from slimbake.config.data import template_root
 from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Secret, ServiceEntry
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render import render
@@ -30,28 +31,23 @@ def fleet(
     if services is None:
         secret = Secret("index-token", "env", "INDEX_TOKEN")
         services = (
-            ServiceEntry(name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)),
+            ServiceEntry(
+                name="api", context="api", base="web", smoke="smoke.py", secrets=(secret,)
+            ),
             ServiceEntry(name="jobs", context="jobs"),
         )
-    return plan(
-        Manifest(
-            file=Path("/fleet", file),
-            project="toy",
-            python="3.11",
-            registry=registry,
-            platforms=platforms,
-            bases=(BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),),
-            services=services,
-            ci=ci,
-        ),
-        passes={
-            "base-web": (
-                Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",)),
-            )
-        }
-        if proven
-        else {},
+    written = Manifest(
+        file=Path("/fleet", file),
+        project="toy",
+        python="3.11",
+        registry=registry,
+        platforms=platforms,
+        bases=(BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),),
+        services=services,
+        ci=ci,
     )
+    tests = Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",))
+    return plan(resolve(written), passes={"base-web": (tests,)} if proven else {})
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from slimbake.build.sbom_locks import read
 from slimbake.build.sbom_model import contents
 from slimbake.errors import SetupError
 from slimbake.inside import contents as program
-from slimbake.lock.locks import LOCKS
+from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, exports, locks
 

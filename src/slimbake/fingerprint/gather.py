@@ -14,7 +14,7 @@ from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locks import LOCKS
+from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
 from slimbake.plan.targets import PASSES, SETTINGS
@@ -71,9 +71,9 @@ class _Gatherer:
         self._texts = texts
         self._standins = externals.standins if externals else ()
         self._externals = {
-            each.name: _external(each.name, each.image, externals) for each in plan.externals
+            each.name: _external(each.name, each.reference, externals) for each in plan.externals
         }
-        self._images = {each.name: f"docker-image://{each.image}" for each in plan.externals}
+        self._images = {each.name: f"docker-image://{each.reference}" for each in plan.externals}
         self._hashes = Hashes(root, workspace)
         self._folders = Folders(str(root), self._hashes, submodules)
         self._targets = {target.name: target for target in plan.targets}
@@ -246,4 +246,4 @@ def unpinned(plan: Plan) -> ExternalDigests:
     """For a comparison of two states: an external without a digest is taken for the same if its
     name is.
     """
-    return ExternalDigests({each.name: each.image for each in plan.externals})
+    return ExternalDigests({each.name: each.reference for each in plan.externals})

@@ -18,7 +18,6 @@ from slimbake.lock.files import SYSTEM_HEADER, externals_text
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
-    LOCKS,
     LockRecord,
     Locks,
     kept_layers,
@@ -28,7 +27,7 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import Family, Pin, families
-from slimbake.lock.text import lock_text, parse_pins
+from slimbake.lock.text import LOCKS, lock_text, parse_pins
 
 ALL = ("*",)  # packages to upgrade
 

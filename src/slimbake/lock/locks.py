@@ -23,9 +23,8 @@ from slimbake.lock.files import (
     parse_externals,
 )
 from slimbake.lock.model import Pin, families
-from slimbake.lock.text import HEADER, parse_pins
+from slimbake.lock.text import HEADER, LOCKS, parse_pins
 
-LOCKS = "locks"  # the folder, relative to the root
 EXTERNALS = "externals"
 LAYERS = "layers"  # the record of the layers that were found
 INPUTS = "inputs"  # what each lock answers, and what was written into it

@@ -11,7 +11,7 @@ from slimbake.config.model import Pairs, Parity
 from slimbake.config.naming import base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.fleet.resolve import TOOLS
-from slimbake.lock.locks import LOCKS
+from slimbake.lock.text import LOCKS
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
 
 GENERATED = "dockerfiles"

@@ -35,14 +35,13 @@ from slimbake.advise.report import text
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import Action, Limits
 from slimbake.cli import slimbake
-from slimbake.config import manifest
 from slimbake.config.document import read_yaml
 from slimbake.errors import SlimbakeError, StaleFiles, UsageError
 from slimbake.evidence.model import Finding, Verdict
+from slimbake.fleet.model import Compression
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin
-from slimbake.plan.model import Compression
-from slimbake.project.planned import planned
+from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
 MB = 1_000_000
@@ -579,8 +578,7 @@ def test_a_variant_with_onnx_is_read_from_the_manifest(repository: Path) -> None
     file = repository / "services.yaml"
     variants = "    variants: {torch: {}, onnx: {inference: onnx, precision: int8}}\n"
     file.write_text(file.read_text().replace("    port: 8001\n", f"    port: 8001\n{variants}", 1))
-    checked = manifest(file)
-    found = facts(checked, planned(checked)[0])
+    found = facts(load(file))
     onnx = found.subject("embedding-onnx")
     assert (onnx.entry, onnx.variant, onnx.inference, onnx.precision) == (
         "embedding",

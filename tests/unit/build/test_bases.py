@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from slimbake.fleet.exports import exporting
+from slimbake.build.prepare import Prepared
+from tests.unit.fleets import unlocked
 from tests.unit.registries import Registry, registry
 
 from slimbake.build import bake, pushed
@@ -21,7 +22,6 @@ from slimbake.build import bases as first_wave
 from slimbake.build.bake import Built, Result
 from slimbake.build.bases import bases
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Prepared
 from slimbake.build.release import Release
 from slimbake.build.released import part, released, tag
 from slimbake.build.statement import mark
@@ -35,12 +35,13 @@ from slimbake.config.model import (
     WeightsEntry,
 )
 from slimbake.errors import BuildError, UsageError
-from slimbake.plan import plan
-from slimbake.registry import ImageRepository
+from slimbake.fleet import resolve
+from slimbake.project import Project
+from slimbake.registry import Repository
 from slimbake.registry.documents import MANIFEST
 
 SHARED = ("runtime", "base-web", "base-ml")
-FLEET = Manifest(
+WRITTEN = Manifest(
     file=Path("/fleet/services.yaml"),
     project="toy",
     python="3.11",
@@ -61,7 +62,8 @@ FLEET = Manifest(
         ),
     ),
 )
-PLAN = plan(exporting(FLEET))
+PROJECT = unlocked(resolve(WRITTEN))
+PLAN = PROJECT.plan
 INPUTS = {
     target.name: "sha256:" + f"{number:02}" * 32 for number, target in enumerate(PLAN.targets)
 }
@@ -83,16 +85,15 @@ class Machine:
         self, *services: str, missing: bool = True, platform: str = "", at: str = ""
     ) -> dict[str, str]:
         names = Release(registry=at or self.server.name, tag="v2", missing=missing)
-        return bases(
-            FLEET, PLAN, services, Options(push=True, platform=platform), names, self.said.append
-        )
+        options = Options(push=True, platform=platform)
+        return bases(PROJECT, PLAN, services, options, names, self.said.append)
 
     def has(self, name: str, platform: str = "") -> str:
         """Have the registry hold what a target would be built to; its digest."""
         fingerprint = released(PLAN, INPUTS)[name]
         fingerprint = part(fingerprint, platform) if platform else fingerprint
         digest = self.put(name, tag(fingerprint))
-        repository = ImageRepository(f"{self.server.name}/{name}")
+        repository = Repository(f"{self.server.name}/{name}")
         found = repository.document(digest)
         assert found is not None
         mark(repository, found, fingerprint, {})
@@ -119,11 +120,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
         @contextlib.contextmanager
         def prepared(
-            _: Manifest, names: tuple[str, ...], say: Any, **given: Any
+            project: Project, names: tuple[str, ...], say: Any, **given: Any
         ) -> Iterator[Prepared]:
             around = Surroundings(externals={}, standins=made.standins)
             left = given["choose"](PLAN, around)
-            yield Prepared(PLAN, left, engine, Surroundings(externals={}, pushed=given["pushed"]))
+            around = Surroundings(externals={}, pushed=given["pushed"])
+            yield Prepared(project, left, engine, around)
 
         def build(
             _: Any,

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from slimbake.fleet.exports import exporting
+from slimbake.build.missing import Found, missing
 from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
-from slimbake.build.missing import Found, missing
 from slimbake.build.released import released, tag
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.plan import plan
@@ -317,7 +316,7 @@ def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_ma
 ):
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
-    made = plan(exporting(fleet(one, bases=(BaseEntry("ml"),))))
+    made = plan(fleet(one, bases=(BaseEntry("ml"),)))
     found = released(made, {target.name: f"sha256:{target.name}" for target in made.targets})
     assert set(found) == {"runtime", "base-ml", "base-ml-onnx", *PUSHED_ONCE, "one"}
     with registry() as server:

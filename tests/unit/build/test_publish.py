@@ -18,8 +18,8 @@ from slimbake.build.command import Options, Surroundings
 from slimbake.build.publish import publish
 from slimbake.build.sbom import MEDIA_TYPE as KIND_OF_SBOM
 from slimbake.build.statement import KIND, stated
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError
+from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
@@ -51,12 +51,10 @@ def image(server: Registry, tag: str, platform: str) -> dict[str, Any]:
     }
 
 
-def send(
-    server: Registry, digest: str, manifest: Manifest, fingerprints: Mapping[str, str] = {}
-) -> None:
+def send(server: Registry, digest: str, whole: Fleet, fingerprints: Mapping[str, str] = {}) -> None:
     names = {"api": f"{server.name}/a/b:latest"}
     publish(
-        plan(manifest),
+        plan(whole),
         (Built("api", digest),),
         names,
         fingerprints,

@@ -6,32 +6,36 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from slimbake.build.prepare import Prepared
+from tests.unit.fleets import fleet, service, unlocked
 from tests.unit.registries import Registry, registry
 
 from slimbake.build import bake
 from slimbake.build import release as releasing
 from slimbake.build.bake import Built, Result
 from slimbake.build.command import Options, Surroundings
-from slimbake.build.prepare import Prepared
 from slimbake.build.release import Release, Released, release
 from slimbake.build.released import released, tag
 from slimbake.build.statement import mark
-from slimbake.config.model import Manifest
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.sizes import Measurement
 from slimbake.plan import plan
-from slimbake.registry import ImageRepository
+from slimbake.project import Project
+from slimbake.registry import Repository
 from slimbake.registry.documents import MANIFEST
 
 SERVICES = ("one", "two", "three")
 PLAN = plan(fleet(*map(service, SERVICES)))
+
+
+def project(root: Path) -> Project:
+    return unlocked(fleet(*map(service, SERVICES), file=root / "services.yaml"))
 
 
 @dataclass
@@ -60,11 +64,10 @@ class Machine:
     def release(
         self, server: Registry, *names: str, missing: bool = True, **options: Any
     ) -> Released:
-        manifest = replace(fleet(*map(service, SERVICES)), file=self.root / "services.yaml")
         names = names or SERVICES
         given = Options(**({"push": True} | options))
         return release(
-            manifest,
+            project(self.root),
             names,
             given,
             Release(registry=server.name, tag="v2", missing=missing),
@@ -81,11 +84,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     @contextlib.contextmanager
     def prepared(
-        manifest: Manifest, services: tuple[str, ...], say: Any, *, choose: Any, **_: Any
+        project: Project, services: tuple[str, ...], say: Any, *, choose: Any, **_: Any
     ) -> Iterator[Prepared]:
         around = Surroundings(externals={}, standins=made.standins)
         made.fetched = choose(PLAN, around)
-        yield Prepared(PLAN, made.fetched, engine, around)
+        yield Prepared(project, made.fetched, engine, around)
 
     def build(_: Any, services: tuple[str, ...], *rest: Any) -> Result:
         made.built += services
@@ -115,7 +118,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(bake, "bake", build)
     monkeypatch.setattr(bake, "tag", names)
     monkeypatch.setattr(releasing, "publish", publish)
-    monkeypatch.setattr("slimbake.docker.project_images", lambda _: {})
+    monkeypatch.setattr("slimbake.docker.held", lambda _: {})
     monkeypatch.setattr(releasing, "measure", lambda *_: Measurement(()))
     monkeypatch.setattr(releasing, "over_budget", lambda *_: made.over)
     monkeypatch.setattr("slimbake.build.registered.fingerprints", fingerprints)
@@ -130,7 +133,7 @@ def held(server: Registry, machine: Machine, name: str, fingerprint: str = "") -
     server.blobs["sha256:0"] = b"{}"
     manifest = {"mediaType": MANIFEST, "config": config, "layers": [], "annotations": {"is": name}}
     digest = server.put(tag(fingerprint), MANIFEST, manifest)
-    repository = ImageRepository(f"{server.name}/{name}")
+    repository = Repository(f"{server.name}/{name}")
     found = repository.document(digest)
     assert found is not None
     mark(repository, found, fingerprint, {})
@@ -260,14 +263,13 @@ def test_stand_ins_are_refused_before_anything_is_asked(machine: Machine) -> Non
 def test_what_holds_is_told_although_something_fails(machine: Machine) -> None:
     machine.over = {"two": "two: uncompressed 9.0 MB, its budget is 8.0 MB"}
     told: list[tuple[Released, tuple[str, ...]]] = []
-    manifest = replace(fleet(*map(service, SERVICES)), file=machine.root / "services.yaml")
     with registry(referrers=True) as server:
         held(server, machine, "three")
         names = Release(registry=server.name, tag="v2", missing=True)
         options = Options(push=True, keep_going=True)
         with pytest.raises(CheckError):
             release(
-                manifest,
+                project(machine.root),
                 SERVICES,
                 options,
                 names,

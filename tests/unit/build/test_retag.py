@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slimbake.build.retag import Held, held, retag
 from tests.unit.build.test_missing import FINGERPRINT, IMAGE, TAG
 from tests.unit.fleets import fleet, service
 from tests.unit.registries import Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.released import tag
-from slimbake.build.retag import Held, held, retag
 from slimbake.build.statement import KIND, mark
 from slimbake.errors import BuildError
 from slimbake.plan import plan

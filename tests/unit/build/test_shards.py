@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.fleet.exports import exporting
-from tests.unit.fleets import COMMON, asks, fleet, service
+from slimbake.build.record import keep_costs, read_costs
+from slimbake.build.sharded import Sharded
+from slimbake.build.staged import outputs
+from tests.unit.fleets import COMMON, asks, fleet, service, unlocked
 from tests.unit.registries import Registry, registry
 
 from slimbake.build import sharded as release
@@ -28,11 +30,8 @@ from slimbake.build.estimates import UNKNOWN, estimated
 from slimbake.build.events import Vertex
 from slimbake.build.failure import lost
 from slimbake.build.nodes import run_shards
-from slimbake.build.record import keep_costs, read_costs
 from slimbake.build.release import Release
-from slimbake.build.sharded import Sharded
 from slimbake.build.split import Shard, jobs, split
-from slimbake.build.staged import outputs
 from slimbake.build.steps import Step
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
 from slimbake.errors import BuildError, CheckError
@@ -123,7 +122,7 @@ def fleets(draw: st.DrawFn) -> tuple[Plan, dict[str, float], int]:
     services = [
         replace(each, **ON_ONNX) if each.base and draw(st.booleans()) else each for each in services
     ]
-    made = plan(exporting(fleet(*services, bases=tuple(bases))))
+    made = plan(fleet(*services, bases=tuple(bases)))
     seconds = {target.name: draw(st.floats(0.1, 60)) for target in made.targets}
     return made, seconds, draw(st.integers(1, 9))
 
@@ -191,7 +190,7 @@ def test_what_was_not_measured_costs_what_others_on_its_base_do() -> None:
 def test_an_export_that_was_not_measured_does_not_cost_what_a_copy_of_weights_does() -> None:
     said = {"base": "ml", "weights": WeightsEntry("package", "a-model"), "inference": "onnx"}
     services = (service(name, precision=Precision(name), **said) for name in ("fp32", "fp16"))
-    made = plan(exporting(fleet(*services, bases=(BaseEntry("ml", requirements=asks("torch")),))))
+    made = plan(fleet(*services, bases=(BaseEntry("ml", requirements=asks("torch")),)))
     assert (
         estimated(made, {"weights-a-model": 1.0, "base-ml": 60.0, "runtime": 20.0})[
             "weights-a-model-onnx-fp16"
@@ -412,10 +411,10 @@ def bake_all(
         return Pushed(digests, failures, dict.fromkeys(good, 1.5))
 
     monkeypatch.setattr("slimbake.build.bake.bake_and_push", bake_and_push)
-    manifest = replace(fleet(), file=root / "services.yaml")
+    project = unlocked(fleet(file=root / "services.yaml"))
     names = Release(registry=f"{server.name}/atlas", tag="v1")
     options, say = Options(push=True, keep_going=True), Nodes().said.append
-    return release.released(manifest, ALL, options, names, ("one", "two"), say)
+    return release.released(project, ALL, options, names, ("one", "two"), say)
 
 
 def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.fleet.exports import exporting
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.events import Change, Progress, Vertex
@@ -251,17 +250,15 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
 
 
 MEASURED = plan(
-    exporting(
-        fleet(
-            service(
-                "embed",
-                base="ml",
-                weights=WeightsEntry("package", "some-model"),
-                inference="onnx",
-                parity=Parity("parity.py", "texts.jsonl"),
-            ),
-            bases=(BaseEntry("ml", requirements=asks("torch")),),
-        )
+    fleet(
+        service(
+            "embed",
+            base="ml",
+            weights=WeightsEntry("package", "some-model"),
+            inference="onnx",
+            parity=Parity("parity.py", "texts.jsonl"),
+        ),
+        bases=(BaseEntry("ml", requirements=asks("torch")),),
     )
 )
 

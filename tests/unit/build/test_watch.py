@@ -7,31 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, service, unlocked
 
 from slimbake.build.touched import Change, asked_in, line, touched, worth_reading
 from slimbake.build.watch import changes_of, watch
-from slimbake.config.model import BaseEntry, Manifest, Requirements
+from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import BuildError, ManifestError, Problem, SetupError, SlimbakeError
+from slimbake.fleet import Fleet
 from slimbake.plan import plan
-from slimbake.plan.model import Plan
+from slimbake.project import Project
 
-MANIFEST = fleet(
+SERVICES = (
     service("api", base="web", smoke="smoke.py", requirements=asks("orjson", packages=(COMMON,))),
     service("nlg", base="ml", smoke="smoke.py", ignore=("drafts",)),
     service("legacy", dockerfile="services/legacy/Dockerfile"),
-    bases=(
-        BaseEntry(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
-        BaseEntry(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
-    ),
 )
-PLAN = plan(MANIFEST)
+BASES = (
+    BaseEntry(name="web", requirements=Requirements(("fastapi",), files=("requirements/web.txt",))),
+    BaseEntry(name="ml", requirements=asks("torch"), extends="web", system=("libgomp1",)),
+)
+FLEET = fleet(*SERVICES, bases=BASES)
+PLAN = plan(FLEET)
 ALL = ("api", "nlg", "legacy")
 
 
 def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]:
     return tuple(
-        touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(MANIFEST))
+        touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(FLEET))
     )
 
 
@@ -92,21 +94,15 @@ def test_a_folder_that_goes_or_comes_touches_what_is_in_it_and_below(kind: str) 
 
 
 def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
-    edited = replace(
-        MANIFEST,
-        services=(
-            replace(MANIFEST.services[0], port=9),
-            *MANIFEST.services[1:],
-            service("new", base="web"),
-        ),
-    )
+    first, *others = SERVICES
+    new = service("new", base="web")
+    edited = fleet(replace(first, port=9), *others, new, bases=BASES)
     assert touched(PLAN, plan(edited), [Change("services.yaml")], {}, {}) == {
         "api": ("services.yaml",),
         "new": ("services.yaml",),
     }
-    rebased = replace(
-        MANIFEST, bases=(replace(MANIFEST.bases[0], requirements=asks("flask")), MANIFEST.bases[1])
-    )
+    web, ml = BASES
+    rebased = fleet(*SERVICES, bases=(replace(web, requirements=asks("flask")), ml))
     assert (
         tuple(
             touched(
@@ -119,7 +115,7 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
         )
         != ()
     )
-    fewer = replace(MANIFEST, services=MANIFEST.services[1:])
+    fewer = fleet(*others, bases=BASES)
     assert touched(PLAN, plan(fewer), [Change("services.yaml")], {}, {}) == {}
 
 
@@ -142,21 +138,21 @@ def test_one_line_says_what_and_why() -> None:
 # --- the loop
 
 
-class Project:
-    """A project whose manifest and builds are played: what is read, what was built, what was said."""
+class Watched:
+    """A project whose fleet and builds are played: what is read, what was built, what was said."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest: Manifest | SlimbakeError = MANIFEST
+        self.fleet: Fleet | SlimbakeError = FLEET
         self.fails: dict[str, SlimbakeError] = {}
         self.built: list[tuple[str, ...]] = []
         self.said: list[str] = []
         self.during: Callable[[], None] = lambda: None
 
-    def read(self) -> tuple[Manifest, Plan]:
-        if isinstance(self.manifest, SlimbakeError):
-            raise self.manifest
-        return self.manifest, plan(self.manifest)
+    def read(self) -> Project:
+        if isinstance(self.fleet, SlimbakeError):
+            raise self.fleet
+        return unlocked(self.fleet)
 
     def build(self, services: tuple[str, ...]) -> None:
         self.built.append(services)
@@ -180,8 +176,8 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def project(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
 
 
 def edits(*paths: str) -> frozenset[Change]:
@@ -191,7 +187,7 @@ def edits(*paths: str) -> frozenset[Change]:
 API, NLG, YAML = edits("services/api/a.py"), edits("services/nlg/a.py"), edits("services.yaml")
 
 
-def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Project) -> None:
+def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Watched) -> None:
     assert project.watch(iter([frozenset(), API, edits("README.md"), YAML, NLG])) == [
         ("api",),
         ("nlg",),
@@ -199,7 +195,7 @@ def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Project
     assert project.said[1:] == ["services/api/a.py changed: api", "services/nlg/a.py changed: nlg"]
 
 
-def test_what_a_build_writes_leads_to_no_further_build(project: Project) -> None:
+def test_what_a_build_writes_leads_to_no_further_build(project: Watched) -> None:
     written = edits(
         "dockerfiles/api.Dockerfile",
         "docker-bake.hcl",
@@ -209,7 +205,7 @@ def test_what_a_build_writes_leads_to_no_further_build(project: Project) -> None
     assert project.watch(iter([API, written])) == [("api",)]
 
 
-def test_edits_during_a_build_lead_to_one_more(project: Project) -> None:
+def test_edits_during_a_build_lead_to_one_more(project: Watched) -> None:
     waiting: set[Change] = set()
 
     def changes() -> Iterator[frozenset[Change]]:
@@ -228,17 +224,17 @@ def test_edits_during_a_build_lead_to_one_more(project: Project) -> None:
 
 
 def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not_lost(
-    project: Project,
+    project: Watched,
 ) -> None:
     fault = ManifestError.of(
         "services.yaml", [Problem("services.yaml", 3, 1, "services.api", "no such base 'wbe'")]
     )
 
     def changes() -> Iterator[frozenset[Change]]:
-        project.manifest = fault
+        project.fleet = fault
         yield YAML
         yield API
-        project.manifest = MANIFEST
+        project.fleet = FLEET
         yield YAML
         yield NLG
 
@@ -249,14 +245,14 @@ def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not
     ]
 
 
-def test_a_build_that_fails_is_reported_and_watching_goes_on(project: Project) -> None:
+def test_a_build_that_fails_is_reported_and_watching_goes_on(project: Watched) -> None:
     project.fails = {"api": BuildError("api does not build", "try this")}
     assert project.watch(iter([API, NLG, API])) == [("api",), ("nlg",), ("api",)]
     # the first bake of all, too
     assert project.said.count("slimbake: api does not build\n  try this") == 3
 
 
-def test_what_could_not_begin_is_built_with_the_next_edit(project: Project) -> None:
+def test_what_could_not_begin_is_built_with_the_next_edit(project: Watched) -> None:
     def changes() -> Iterator[frozenset[Change]]:
         project.fails = {"api": SetupError("the engine is gone")}
         yield API
@@ -266,22 +262,22 @@ def test_what_could_not_begin_is_built_with_the_next_edit(project: Project) -> N
     assert project.watch(changes()) == [("api",), ("api", "nlg")]
 
 
-def test_a_removed_service_is_not_built_any_more(project: Project) -> None:
+def test_a_removed_service_is_not_built_any_more(project: Watched) -> None:
     def changes() -> Iterator[frozenset[Change]]:
-        project.manifest = replace(MANIFEST, services=MANIFEST.services[1:])
+        project.fleet = fleet(*SERVICES[1:], bases=BASES)
         yield frozenset({*YAML, Change("services/api", "deleted")})
 
     assert project.watch(changes()) == []
 
 
-def test_a_faulty_manifest_at_first_is_raised(project: Project) -> None:
-    project.manifest = ManifestError("1 problem in services.yaml")
+def test_a_faulty_manifest_at_first_is_raised(project: Watched) -> None:
+    project.fleet = ManifestError("1 problem in services.yaml")
     with pytest.raises(ManifestError):
         project.watch(iter([]))
     assert project.built == []
 
 
-def test_an_interruption_ends_it(project: Project) -> None:
+def test_an_interruption_ends_it(project: Watched) -> None:
     def during() -> None:
         if len(project.built) == 2:
             raise KeyboardInterrupt

@@ -13,10 +13,9 @@ from tests.unit.processes import faked
 
 from slimbake.ci.changes import changed, changed_in
 from slimbake.cli.fingerprint import command
-from slimbake.config import manifest
 from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import Change
-from slimbake.project.planned import planned
+from slimbake.project import load
 from slimbake.render.generated import drift, generate, mend
 
 MANIFEST = """\
@@ -48,8 +47,7 @@ def git(folder: Path, *words: str) -> str:
 
 def commit(root: Path) -> str:
     """Generate what the manifest says, and commit everything."""
-    checked = manifest(root / "services.yaml")
-    mend(drift(generate(planned(checked)[0], root), root), root)
+    mend(drift(generate(load(root / "services.yaml").plan, root), root), root)
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "x")
     return git(root, "rev-parse", "HEAD")

@@ -12,7 +12,6 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.fleet.exports import exporting
 
 from slimbake.ci.balance import balance
 from slimbake.ci.gitlab import child
@@ -29,6 +28,7 @@ from slimbake.config.model import (
     WeightsEntry,
 )
 from slimbake.errors import UsageError
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.pipeline import scope
@@ -37,22 +37,23 @@ SCHEMA = json.loads(data.schema_text())
 NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), fullmatch=True)
 
 
-def fleet(services: tuple[ServiceEntry, ...], platforms: tuple[str, ...] = (), ci: Ci = Ci()) -> Plan:  # noqa: B008
+def fleet(
+    services: tuple[ServiceEntry, ...],
+    platforms: tuple[str, ...] = (),
+    ci: Ci = Ci(),  # noqa: B008
+) -> Plan:
     web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
     ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
-    return plan(
-        exporting(
-            Manifest(
-                file=Path("/services.yaml"),
-                project="toy",
-                python="3.11",
-                bases=(web, ml),
-                services=services,
-                platforms=platforms,
-                ci=ci,
-            )
-        )
+    written = Manifest(
+        file=Path("/services.yaml"),
+        project="toy",
+        python="3.11",
+        bases=(web, ml),
+        services=services,
+        platforms=platforms,
+        ci=ci,
     )
+    return plan(resolve(written))
 
 
 API = ServiceEntry(name="api", context="api", base="web", smoke="smoke.py")
@@ -63,7 +64,9 @@ NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
 
 
 def many(count: int) -> tuple[ServiceEntry, ...]:
-    return tuple(ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count))
+    return tuple(
+        ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count)
+    )
 
 
 def names(services: tuple[ServiceEntry, ...]) -> tuple[str, ...]:

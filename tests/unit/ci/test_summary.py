@@ -22,6 +22,7 @@ from slimbake.ci.summary import Row, summary
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError
+from slimbake.fleet import resolve
 from slimbake.images.sizes import Image, Layer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -29,12 +30,13 @@ from slimbake.plan.model import Plan
 
 def fleet(*names: str) -> Plan:
     services = tuple(
-        ServiceEntry(name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000))
+        ServiceEntry(
+            name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000)
+        )
         for name in names
     )
-    return plan(
-        Manifest(file=Path("/services.yaml"), project="toy", python="3.11", services=services)
-    )
+    file = Path("/services.yaml")
+    return plan(resolve(Manifest(file=file, project="toy", python="3.11", services=services)))
 
 
 def image(name: str, own: int, shared: int = 40_000_000) -> Image:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-
 import slimbake.cli.shards as in_shards
+from click.testing import CliRunner
 from slimbake.build.sharded import Sharded
+
 from slimbake.cli import slimbake
 from slimbake.errors import MANIFEST, UsageError
 

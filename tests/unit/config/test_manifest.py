@@ -14,13 +14,15 @@ from slimbake.config.model import (
     ExternalEntry,
     Manifest,
     Optimize,
+    Precision,
     Requirements,
     Secret,
     ServiceEntry,
+    VariantEntry,
     WeightsEntry,
 )
 from slimbake.errors import ManifestError
-from slimbake.lock.model import is_auto
+from slimbake.fleet import resolve
 
 HEAD = 'project: atlas\npython: "3.11"\n'
 
@@ -168,6 +170,63 @@ services:
     )
 
 
+def test_no_variant_no_export_and_no_default_is_made_of_what_is_written(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+python: "3.11"
+bases:
+  ml:
+    requirements: [torch]
+    variants:
+      cpu: {torch: cpu}
+      cuda: {torch: cu128, requirements: [triton]}
+services:
+  rank:
+    context: rank
+    base: ml
+    requirements: [httpx]
+    env: {A: "1"}
+    weights: {path: models/mini}
+    variants:
+      cuda: {env: {B: "2"}, inference: onnx, precision: {type: int8}}
+"""
+    assert read(tmp_path, text, {"rank/app.py": "", "models/mini/a": ""}) == Manifest(
+        file=tmp_path / "services.yaml",
+        project="atlas",
+        python="3.11",
+        bases=(
+            BaseEntry(
+                "ml",
+                requirements=Requirements(specs=("torch",)),
+                variants=(
+                    VariantEntry("cpu", torch="cpu"),
+                    VariantEntry(
+                        "cuda", torch="cu128", requirements=Requirements(specs=("triton",))
+                    ),
+                ),
+            ),
+        ),
+        services=(
+            ServiceEntry(
+                name="rank",
+                context="rank",
+                base="ml",
+                requirements=Requirements(specs=("httpx",)),
+                env=(("A", "1"),),
+                weights=WeightsEntry("path", "models/mini"),
+                variants=(
+                    VariantEntry(
+                        "cuda",
+                        inference="onnx",
+                        precision=Precision("int8"),
+                        env=(("B", "2"),),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
 def test_the_repository_itself_may_be_a_context(tmp_path: Path) -> None:
     text = HEAD + "services:\n  api: {context: ., smoke: checks/smoke.py}\n"
     found = read(tmp_path, text, {"checks/smoke.py": "", ".dockerignore": "*.md\n"}).services[0]
@@ -232,7 +291,7 @@ def test_layers_are_found_where_no_base_is_written_and_nobody_says_none(
     tmp_path: Path, written: str, layers: str | None, limit: int | None, auto: bool
 ) -> None:
     found = read(tmp_path, f"{HEAD}{written}services: {{}}\n")
-    assert (found.layers, found.layer_limit, is_auto(found)) == (layers, limit, auto)
+    assert (found.layers, found.layer_limit, resolve(found).auto) == (layers, limit, auto)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.machines import debian
 from tests.unit.processes import Processes, faked, programs
 
+from slimbake.console import QUIET
 from slimbake.docker import daemon as dockerd
 from slimbake.docker import engine
 from slimbake.docker.daemon import StartedDaemon, configured
@@ -177,13 +178,13 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
 def test_an_engine_that_answers_is_left_alone(bare: Machine) -> None:
     bare.infos = [GRAPH]
-    assert setup(True, print).store == "graph"
+    assert setup(True, QUIET).store == "graph"
     assert (bare.did, bare.processes.started) == ([], [])
 
 
 def test_on_a_bare_machine_the_engine_is_installed_and_started(bare: Machine) -> None:
     bare.infos = [None, None, NO_DAEMON, CONTAINERD]
-    assert setup(True, print).store == "containerd"
+    assert setup(True, QUIET).store == "containerd"
     (installed,) = [line for line in bare.processes.started if " install " in line]
     assert installed.endswith("docker.io docker-cli docker-buildx iptables ca-certificates")
     assert bare.did == ["start"]
@@ -194,13 +195,13 @@ def test_under_systemd_the_store_is_configured_before_and_the_service_started(
 ) -> None:
     monkeypatch.setattr(engine, "systemd_runs", lambda: True)
     bare.infos = [None, None, NO_DAEMON, CONTAINERD]
-    setup(True, print)
+    setup(True, QUIET)
     assert bare.did == ["configure", "start service"]
 
 
 def test_a_missing_buildx_is_added_and_nothing_else(bare: Machine) -> None:
     bare.infos = [with_buildx(""), with_buildx(""), CONTAINERD]
-    setup(True, print)
+    setup(True, QUIET)
     (installed,) = [line for line in bare.processes.started if " install " in line]
     assert installed.endswith(" docker-buildx")
     assert "docker.io" not in installed
@@ -210,14 +211,14 @@ def test_a_missing_buildx_is_added_and_nothing_else(bare: Machine) -> None:
 def test_without_leave_nothing_is_installed_and_the_command_is_said(bare: Machine) -> None:
     bare.infos = [None]
     with pytest.raises(SetupError, match="no docker") as caught:
-        setup(False, print)
+        setup(False, QUIET)
     assert caught.value.hint == "run `slimbake setup --install-engine`"
     assert (bare.did, bare.processes.started) == ([], [])
 
 
 def test_an_installed_engine_is_started_without_being_asked_for(bare: Machine) -> None:
     bare.infos = [NO_DAEMON, NO_DAEMON, CONTAINERD]
-    assert setup(False, print).version == "26.1.5"
+    assert setup(False, QUIET).version == "26.1.5"
     assert bare.did == ["start"]
 
 
@@ -227,7 +228,7 @@ def test_no_engine_is_started_where_docker_host_names_another(
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     bare.infos = [NO_DAEMON]
     with pytest.raises(SetupError) as caught:
-        setup(True, print)
+        setup(True, QUIET)
     assert "DOCKER_HOST" in caught.value.hint
     assert bare.did == []
 
@@ -236,7 +237,7 @@ def test_apts_last_words_are_in_the_error(bare: Machine) -> None:
     bare.infos = [None]
     bare.processes.answer("apt-get", stderr="E: Unable to fetch some archives\n", code=100)
     with pytest.raises(SetupError, match="E: Unable to fetch some archives"):
-        setup(True, print)
+        setup(True, QUIET)
 
 
 def test_the_configuration_adds_the_store_to_what_the_system_says_and_never_overrules_it() -> None:
@@ -284,7 +285,7 @@ def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
     with pytest.raises(
         SetupError, match="dockerd ended:\nstarting\nfailed to start daemon: no iptables"
     ):
-        dockerd.start_daemon(lambda: False, print)
+        dockerd.start_daemon(lambda: False, QUIET)
 
 
 def test_only_the_process_that_we_started_is_ours(
@@ -304,5 +305,5 @@ def test_only_the_process_that_we_started_is_ours(
     ):
         record.write_text(json.dumps(content))
         assert dockerd.ours() == found
-    assert dockerd.stop_daemon(print) is False
+    assert dockerd.stop_daemon(QUIET) is False
     assert killed == []

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.project.planned import planned
-
 from slimbake.build.prepare import refreshed
+
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.config import manifest
+from slimbake.console import QUIET, Console
 from slimbake.errors import NothingSelected, StaleFiles, UsageError
-from slimbake.evidence import _questions, carried, committed
+from slimbake.evidence import Answer, committed
 from slimbake.evidence.model import (
     Evidence,
     Finding,
@@ -27,7 +26,7 @@ from slimbake.evidence.model import (
     saves,
     stale_evidence,
 )
-from slimbake.lock import lock_texts, settled
+from slimbake.project import Project, load, reread
 from slimbake.proof import prove as proving
 from slimbake.proof.layers import Layer, Work, expect_nothing_lost, work_of
 from slimbake.proof.prove import layers_of
@@ -153,10 +152,15 @@ def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_somethin
         == "the pass has changed"
     )
     assert (
-        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing"))
+        stale_evidence(
+            QUESTION, EVIDENCE, replace(HEADERS, about="other", why="words", costs="nothing")
+        )
         == ""
     )
-    assert stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new")) == "it was never tried"
+    assert (
+        stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new"))
+        == "it was never tried"
+    )
 
 
 # --- what layers carry
@@ -199,13 +203,20 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def project_in(root: Path) -> Project:
+    return load(root / "services.yaml")
+
+
+def answers(root: Path) -> tuple[Answer, ...]:
+    return project_in(root).evidence.answers
+
+
 def prove(root: Path, *names: str) -> None:
     """Write evidence, as if these passes had held on every layer now and all others had been
     refuted.
     """
-    read = settled(manifest(root / "services.yaml"))
     (root / "evidence").mkdir(exist_ok=True)
-    for question, _ in _questions(read, lock_texts(read)):
+    for question in [answer.question for answer in answers(root)]:
         passes = {
             each.name: Finding(
                 digest=each.digest,
@@ -238,8 +249,7 @@ def put(path: str, old: str, new: str) -> Edit:
 
 
 def carries(root: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    read = settled(manifest(root / "services.yaml"))
-    found = carried(read, lock_texts(read))
+    found = project_in(root).evidence
     return {layer: tuple(p.name for p in passes) for layer, passes in found.passes.items()}, [
         *map(str, found.dropped)
     ]
@@ -255,7 +265,7 @@ def test_what_is_proven_is_carried_by_name_and_what_is_refuted_is_not(root: Path
 
 
 def test_a_target_carries_what_its_own_layer_does(root: Path) -> None:
-    decided, _ = planned(manifest(root / "services.yaml"))
+    decided = project_in(root).plan
     recipes = {target.name: target.recipe for target in decided.targets}
     told = {
         name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install
@@ -389,8 +399,7 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
     service: str, changes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check() -> str:
-        read = settled(manifest(ROOT / "services.yaml"))
-        every = (question.checks for question, _ in _questions(read, lock_texts(read)))
+        every = (answer.question.checks for answer in answers(ROOT))
         return next(found[service] for found in every if service in found)
 
     before = check()
@@ -489,7 +498,7 @@ def test_without_the_stronger_one_the_weaker_strips(root: Path) -> None:
 
 def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
     def tools() -> tuple[bool, list[str]]:
-        decided, _ = planned(manifest(root / "services.yaml"))
+        decided = project_in(root).plan
         users = [target.name for target in decided.targets if "tools" in dict(target.contexts)]
         return "tools" in {external.name for external in decided.externals}, users
 
@@ -503,28 +512,28 @@ def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
 
 
 def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> None:
-    read = manifest(root / "services.yaml")
+    project = project_in(root)
     said: list[str] = []
-    refreshed(read, said.append)
+    refreshed(project, Console(said.append))
     assert [line for line in said if "evidence" in line] == []
     put("job/smoke.py", "load", "imports")(root)
     said.clear()
-    decided = refreshed(read, said.append)
+    decided = refreshed(reread(project), Console(said.append)).plan
     assert [line for line in said if "evidence" in line] == [
         "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
         "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
     ]
     assert json.loads((root / "dockerfiles/passes/base-web.json").read_text())["passes"] == []
-    assert decided == planned(read)[0]
+    assert decided == project_in(root).plan
 
 
 def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
-    read = manifest(root / "services.yaml")
-    refreshed(read, print)
+    project = project_in(root)
+    refreshed(project, QUIET)
     generated = (root / "dockerfiles/passes/base-web.json").read_text()
     put("job/smoke.py", "load", "imports")(root)
     with pytest.raises(StaleFiles) as caught:
-        refreshed(read, print, frozen=True)
+        refreshed(reread(project), QUIET, frozen=True)
     assert caught.value.exit_code == 4
     assert caught.value.message.splitlines() == [
         "evidence is stale",
@@ -557,8 +566,8 @@ def test_evidence_that_is_not_there_is_none(root: Path) -> None:
 
 def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    found = layers_of(manifest(root / "services.yaml"), services, said.append, every=every)
-    return [question.layer for question in found], said
+    found = layers_of(project_in(root), services, Console(said.append), every=every)
+    return [answer.question.layer for answer in found], said
 
 
 def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named(
@@ -590,9 +599,10 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
 
 
 def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
-    read = settled(manifest(root / "services.yaml"))
-    asked = [question for question, _ in _questions(read, lock_texts(read))]
-    return {q.layer: work_of(q, catalogue(root), root, names, only_stale=only_stale) for q in asked}
+    return {
+        answer.question.layer: work_of(answer, catalogue(root), names, only_stale=only_stale)
+        for answer in answers(root)
+    }
 
 
 def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
@@ -644,14 +654,14 @@ def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) ->
 def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_back(
     root: Path,
 ) -> None:
-    read = manifest(root / "services.yaml")
-    refreshed(read, print)
+    project = project_in(root)
+    refreshed(project, QUIET)
     files = [*(root / "evidence").iterdir(), *(root / "dockerfiles").rglob("*.json")]
     before = {file: file.read_bytes() for file in files}
     asked = [work.question for work in works(root).values()]
-    with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(read, asked):
+    with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(project, asked):
         prove(root, "thing.data")
-        refreshed(read, print)
+        refreshed(reread(project), QUIET)
         assert {file: file.read_bytes() for file in files if file.is_file()} != before
         raise KeyboardInterrupt
     assert {file: file.read_bytes() for file in files} == before

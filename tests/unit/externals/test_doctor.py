@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, debian
 
-from slimbake.config.model import ExternalEntry
 from slimbake.docker.engine import Absent
 from slimbake.externals.doctor import DoctorFacts, DoctorRow, report
+from slimbake.fleet.model import External
 from slimbake.host.pip import PackageSources
 
 FACTS = DoctorFacts(
@@ -87,7 +87,7 @@ def test_a_builder_of_its_own_is_a_warning() -> None:
     [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (SCANNER, "", "fail")],
 )
 def test_an_external_is_there_or_stood_in_for_or_missing(
-    external: ExternalEntry, where: str, state: str
+    external: External, where: str, state: str
 ) -> None:
     assert (
         row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state

@@ -11,7 +11,7 @@ from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
 from slimbake import docker
-from slimbake.config.model import External
+from slimbake.console import QUIET
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
@@ -21,6 +21,7 @@ from slimbake.externals.resolve import (
     multi_platform_standin,
     resolve_externals,
 )
+from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 
 DIGEST = "sha256:" + "a" * 64
@@ -45,7 +46,7 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
 
 
 def resolved(*wanted: External, engine: DockerEngine = ENGINE) -> Externals:
-    return resolve_externals(wanted, "3.11", engine, DEBIAN, print)
+    return resolve_externals(wanted, "3.11", engine, DEBIAN, QUIET)
 
 
 def registry_has(processes: Processes, image: str) -> None:
@@ -145,7 +146,7 @@ def test_several_platforms_get_a_standin_each_as_one_image(
         lambda name, contexts: made.setdefault(name, contexts) and f"all-{name}",
     )
     both = ["linux/arm64", "linux/amd64"]
-    found = resolve_externals((PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=both)
+    found = resolve_externals((PYTHON, UV), "3.11", ENGINE, DEBIAN, QUIET, platforms=both)
     assert found["python"].context == "docker-image://all-python:3.11"
     assert list(made.values()) == [
         {
@@ -155,7 +156,7 @@ def test_several_platforms_get_a_standin_each_as_one_image(
         {"linux/amd64": "/uv", "linux/arm64": "/uvlinux/arm64"},
     ]
     alone = resolve_externals(
-        (PYTHON, UV), "3.11", ENGINE, DEBIAN, print, platforms=["linux/arm64"]
+        (PYTHON, UV), "3.11", ENGINE, DEBIAN, QUIET, platforms=["linux/arm64"]
     )
     assert alone["python"].context == "docker-image://slimbake-standin/python:3.11-trixie-arm64"
     assert alone["uv"].context == "/uvlinux/arm64"

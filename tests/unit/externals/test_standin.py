@@ -14,6 +14,7 @@ from tests.unit.machines import DEBIAN, MIRROR, SECURITY, debian
 from tests.unit.processes import Processes, faked, programs
 
 from slimbake import docker
+from slimbake.console import QUIET, Console
 from slimbake.errors import SetupError
 from slimbake.externals import standin
 from slimbake.externals.recipe import fetch_options, overlay_tar, recipe
@@ -126,7 +127,7 @@ def test_a_standin_whose_recipe_is_the_same_is_not_made_again(
     processes: Processes, imported: list[tuple[Any, ...]]
 ) -> None:
     images(processes, recipe("3.11", DEBIAN, DUMP).digest)
-    assert python_standin("3.11", DEBIAN, print) == REFERENCE
+    assert python_standin("3.11", DEBIAN, QUIET) == REFERENCE
     assert not [line for line in processes.started if line.startswith("mmdebstrap")]
     assert imported == []
 
@@ -139,7 +140,7 @@ def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(
         images(processes, label)
         processes.answer("mmdebstrap")
         said: list[str] = []
-        assert python_standin("3.11", DEBIAN, said.append) == REFERENCE
+        assert python_standin("3.11", DEBIAN, Console(said.append)) == REFERENCE
         ((root, name, changes, platform),) = imported
         assert f"LABEL slimbake.externals.standin={recipe('3.11', DEBIAN, DUMP).digest}" in changes
         assert (root.name, name, platform) == ("root.tar", REFERENCE, "")
@@ -151,7 +152,7 @@ def test_mmdebstrap_gets_the_proxy_for_its_own_run_only(
 ) -> None:
     images(processes, None)
     processes.answer("mmdebstrap")
-    python_standin("3.11", DEBIAN, print)
+    python_standin("3.11", DEBIAN, QUIET)
     (made,) = [line for line in processes.started if line.startswith("mmdebstrap")]
     assert "secret" not in made
     assert 'rm "$1"/etc/apt/apt.conf.d/00slimbake-fetch' in made
@@ -171,7 +172,7 @@ def test_a_failure_carries_the_last_words_and_leaves_no_folder(
     code = 1 if failing == "mmdebstrap" else 0
     processes.answer("mmdebstrap", stderr="first\nE: no space left\n", code=code)
     with pytest.raises(SetupError, match="E: no space left"):
-        python_standin("3.11", DEBIAN, print)
+        python_standin("3.11", DEBIAN, QUIET)
     assert not list(tmp_path.glob("slimbake-standin-*"))
 
 
@@ -182,7 +183,7 @@ def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
     programs(monkeypatch, installed=False)
     images(processes, None)
     with pytest.raises(SetupError) as caught:
-        python_standin("3.11", debian(root=root), print, install)
+        python_standin("3.11", debian(root=root), QUIET, install)
     assert "apt-get install mmdebstrap" in caught.value.hint
 
 
@@ -194,7 +195,7 @@ def test_mmdebstrap_is_installed_where_it_may_be(
     images(processes, None)
     for command in ("apt-get", "mmdebstrap"):
         processes.answer(command)
-    python_standin("3.11", DEBIAN, print, install=True)
+    python_standin("3.11", DEBIAN, QUIET, install=True)
     assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == [
         "-qq",
         "mmdebstrap",
@@ -204,10 +205,10 @@ def test_mmdebstrap_is_installed_where_it_may_be(
 def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
     processes: Processes, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standin, "require_emulation", lambda _: None)
+    monkeypatch.setattr(standin, "require_emulation", QUIET)
     images(processes, None)
     processes.answer("mmdebstrap")
-    assert python_standin("3.11", DEBIAN, print, platform="linux/arm64") == f"{REFERENCE}-arm64"
+    assert python_standin("3.11", DEBIAN, QUIET, platform="linux/arm64") == f"{REFERENCE}-arm64"
     assert [
         line
         for line in processes.started

@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from slimbake.build.baked import Baked
+from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.build.bake import Built, Result
-from slimbake.build.baked import Baked
 from slimbake.build.command import Surroundings
-from slimbake.config.model import BaseEntry, Manifest, WeightsEntry
+from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fingerprint import accounts, fingerprints, of_services, tag
+from slimbake.fleet import Fleet, resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render.generated import generate
 
 AROUND = Surroundings(externals={}, digests={"python": "sha256:1", "uv": "sha256:2"})
-FLEET = fleet(
+SERVICES = (
     service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
     service(
         "embed",
@@ -34,19 +35,22 @@ FLEET = fleet(
         requirements=asks("faiss"),
     ),
     service("plain"),
-    bases=(
-        BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
-        BaseEntry("ml", extends="web", requirements=asks("torch")),
-    ),
 )
+BASES = (
+    BaseEntry("web", requirements=asks("httpx", packages=(COMMON,))),
+    BaseEntry("ml", extends="web", requirements=asks("torch")),
+)
+WRITTEN = written(*SERVICES, bases=BASES)
+FLEET = resolve(WRITTEN)
+PINNED = {external.image: f"sha256:{'a' * 64}" for external in FLEET.externals}
 ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}
 ON_ML = {"base-ml", "embed", "embed-smoke"}
 SMOKES = {"api-smoke", "embed-smoke"}
 
 
-def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
+def repository(root: Path, whole: Fleet = FLEET) -> tuple[Plan, Path]:
     """A folder with all that a plan names, and what is generated from it."""
-    decided = plan(manifest)
+    decided = plan(whole)
     (root / "locks").mkdir(parents=True, exist_ok=True)
     for target in decided.targets:
         (root / target.context).mkdir(parents=True, exist_ok=True)
@@ -184,9 +188,8 @@ def test_each_input_changes_what_depends_on_it(
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, AROUND)
-    more, _ = repository(
-        tmp_path, replace(FLEET, services=(*FLEET.services, service("new", base="web")))
-    )
+    new = service("new", base="web")
+    more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
     after = fingerprints(more, root, AROUND)
     assert {name for name in before if before[name] != after[name]} == {"inside"}, (
         "its list of passes lies there"
@@ -231,31 +234,26 @@ def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
 
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    image = f"{decided.externals[0].image}@sha256:{'a' * 64}"
-    one = accounts_of(decided, root, image, AROUND)
-    assert one == accounts_of(
-        decided, root, image, replace(AROUND, digests={"python": "other", "uv": "sha256:2"})
-    )
+    _, root = repository(tmp_path)
+    pinned = plan(resolve(WRITTEN, digests=PINNED))
+
+    def runtime(around: Surroundings | None) -> str:
+        return fingerprints(pinned, root, around)["runtime"]
+
+    one = runtime(AROUND)
+    assert one == runtime(replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
+    assert one == runtime(None)
+    told = {each.target: each.inputs for each in accounts(pinned, root)}
+    (python,) = (each for each in told["runtime"] if each.kind == "external")
+    assert (python.name, python.digest) == ("python python:3.11-slim-trixie", f"sha256:{'a' * 64}")
     standin = replace(AROUND, standins=("python",))
-    assert one != accounts_of(decided, root, image, standin), (
-        "stand-ins have fingerprints of their own"
-    )
+    assert one != runtime(standin), "stand-ins have fingerprints of their own"
 
 
-def accounts_of(decided: Plan, root: Path, image: str, around: Surroundings) -> str:
-    """The runtime's fingerprint where its external is this image."""
-    pinned = tuple(
-        replace(each, image=image) if each.name == "python" else each for each in decided.externals
-    )
-    runtime = decided.target("runtime")
-    contexts = (runtime.contexts[0], ("python", f"docker-image://{image}"))
-    targets = tuple(
-        replace(each, contexts=contexts) if each is runtime else each for each in decided.targets
-    )
-    return fingerprints(replace(decided, externals=pinned, targets=targets), root, around)[
-        "runtime"
-    ]
+def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> None:
+    _, root = repository(tmp_path)
+    pinned = plan(resolve(WRITTEN, digests=PINNED))
+    assert fingerprints(pinned, root).keys() == EVERYTHING
 
 
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:

@@ -10,31 +10,31 @@ from typing import Any
 
 import pytest
 from tests.unit.fingerprint.test_fingerprint import AROUND, repository
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, below, fleet, service
 
 from slimbake.build.command import Options, Surroundings, arguments
 from slimbake.build.split import jobs
 from slimbake.ci.matrix import shared_by
 from slimbake.config.model import (
-    Base,
-    Export,
-    Manifest,
+    BaseEntry,
     Optimize,
     Precision,
-    Service,
-    Variant,
-    Weights,
+    ServiceEntry,
+    VariantEntry,
+    WeightsEntry,
 )
-from slimbake.evidence import questions
+from slimbake.evidence import FleetEvidence
 from slimbake.fingerprint import fingerprints
-from slimbake.fleet.exports import RUNS, exporting
-from slimbake.fleet.variants import expanded
+from slimbake.fleet import Fleet
+from slimbake.fleet.drafts import RUNS
+from slimbake.fleet.model import Base, Export
 from slimbake.host.wheels import Wheel
+from slimbake.inside import EXPORT_PROGRAMS
+from slimbake.lock import Locks
 from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
-from slimbake.plan.exports import PROGRAMS
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
@@ -43,28 +43,30 @@ from slimbake.proof.control import controls_of
 from slimbake.proof.trial import Outcome
 from slimbake.render import render, unpruned
 
-WEB = Base("web", requirements=asks("fastapi"))
-ML = Base("ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu")
-MODEL, FOLDER = Weights("package", "a-model"), Weights("path", "models/small")
+WEB = BaseEntry("web", requirements=asks("fastapi"))
+ML = BaseEntry(
+    "ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu"
+)
+MODEL, FOLDER = WeightsEntry("package", "a-model"), WeightsEntry("path", "models/small")
 INT8 = Precision("int8", mode="weights")
 DYNAMIC = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
-BOTH = (Variant("torch"), Variant("onnx", inference="onnx", precision=Precision("int8")))
+BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision=Precision("int8")))
 EXPORTED = "weights-a-model-onnx-int8"
 
 
-def onnx(name: str, **said: Any) -> Service:
+def onnx(name: str, **said: Any) -> ServiceEntry:
     return service(name, **({"base": "ml", "weights": MODEL, "inference": "onnx"} | said))
 
 
-def made(*services: Service, bases: tuple[Base, ...] = (WEB, ML), **said: Any) -> Manifest:
-    return exporting(expanded(fleet(*services, bases=bases, **said)))
+def made(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Fleet:
+    return fleet(*services, bases=bases, **said)
 
 
-def base(manifest: Manifest, name: str) -> Base:
-    return next(each for each in manifest.bases if each.name == name)
+def base(found: Fleet, name: str) -> Base:
+    return next(each for each in found.bases if each.name == name)
 
 
-def both() -> Manifest:
+def both() -> Fleet:
     return made(
         service("api", base="web"),
         service("rank", base="ml", weights=MODEL, variants=BOTH, smoke="smoke.py"),
@@ -78,86 +80,94 @@ def both() -> Manifest:
 def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_weights() -> None:
     found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
     (rank,) = found.services
-    assert (rank.base, rank.weights) == (
-        "ml-onnx",
-        Weights("package", "a-model", Export("ml-export", Precision("fp32"))),
-    )
+    assert below(rank.layer) == "base-ml-onnx"
+    assert rank.weights
+    assert (rank.weights.source, rank.weights.value) == ("package", "a-model")
+    assert rank.weights.export == Export(base(found, "ml-export").layer, Precision("fp32"))
     assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
     runs = base(found, "ml-onnx")
-    assert (runs.extends, runs.requirements, runs.system, runs.torch) == (
-        "web",
-        asks(*RUNS),
-        (),
-        None,
-    )
+    assert (below(runs.layer), runs.layer.asks, runs.system) == ("base-web", asks(*RUNS), ())
+    assert (runs.layer.kind, runs.layer.family, runs.layer.torch) == ("base", "base-web", "cpu")
 
 
 def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_passes() -> (
     None
 ):
-    writes = base(made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",)))), "ml-export")
-    assert (writes.extends, writes.exports, writes.system, writes.torch) == (
-        None,
-        "ml",
-        ("libpq5",),
-        "cpu",
-    )
-    assert writes.requirements.specs[:2] == ("torch", "scipy")
-    assert {"onnx", "onnxruntime", "transformers"} <= set(writes.requirements.specs)
-    assert writes.requirements.packages == ()
+    found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
+    writes, ml = base(found, "ml-export"), base(found, "ml")
+    assert (writes.layer.chain, writes.layer.kind) == ((), "export")
+    assert (writes.layer.family, writes.layer.torch) == (ml.layer.family, "cpu")
+    assert writes.system == ("libpq5",)
+    assert writes.layer.asks.specs[:2] == ("torch", "scipy")
+    assert {"onnx", "onnxruntime", "transformers"} <= set(writes.layer.asks.specs)
+    assert writes.layer.asks.packages == ()
     assert writes.optimize == Optimize(none=True)
 
 
 def test_nothing_is_derived_where_everything_runs_on_torch() -> None:
-    plain = fleet(service("rank", base="ml", weights=MODEL, inference="torch"), bases=(WEB, ML))
-    assert exporting(plain) == plain
+    found = made(service("rank", base="ml", weights=MODEL, inference="torch"))
+    assert {layer.name: layer.kind for layer in found.layers.values()} == {
+        "base-web": "base",
+        "base-ml": "base",
+        "rank": "service",
+        "weights-a-model": "weights",
+        "wheel-common": "wheel",
+    }
+    (rank,) = found.services
+    assert below(rank.layer) == "base-ml"
+    assert rank.weights and rank.weights.export is None
 
 
 def test_a_variant_says_it_in_place_of_its_service() -> None:
     found = both()
-    assert [(s.name, s.base, s.weights and s.weights.export) for s in found.services] == [
-        ("api", "web", None),
-        ("rank", "ml", None),
-        ("rank-onnx", "ml-onnx", Export("ml-export", INT8)),
-        ("embed", "ml", None),
-        ("embed-onnx", "ml-onnx", Export("ml-export", INT8)),
+    export = Export(base(found, "ml-export").layer, INT8)
+    assert [(s.name, below(s.layer), s.weights and s.weights.export) for s in found.services] == [
+        ("api", "base-web", None),
+        ("rank", "base-ml", None),
+        ("rank-onnx", "base-ml-onnx", export),
+        ("embed", "base-ml", None),
+        ("embed-onnx", "base-ml-onnx", export),
     ]
     half = onnx(
         "rank",
         precision=Precision("fp16"),
-        variants=(Variant("a"), Variant("b", inference="torch")),
+        variants=(VariantEntry("a"), VariantEntry("b", inference="torch")),
     )
-    assert [(s.base, bool(s.weights and s.weights.export)) for s in made(half).services] == [
-        ("ml-onnx", True),
-        ("ml", False),
-    ]
+    assert [
+        (below(s.layer), bool(s.weights and s.weights.export)) for s in made(half).services
+    ] == [("base-ml-onnx", True), ("base-ml", False)]
 
 
 def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on() -> None:
-    own = Base("ml-onnx", requirements=asks("onnxruntime<1.30", "faiss-cpu"))
+    own = BaseEntry("ml-onnx", requirements=asks("onnxruntime<1.30", "faiss-cpu"))
     found = made(onnx("rank"), bases=(WEB, ML, own))
     assert [each.name for each in found.bases] == ["web", "ml", "ml-export", "ml-onnx"]
-    assert base(found, "ml-onnx") == own
+    onnx_base = base(found, "ml-onnx")
+    assert (onnx_base.entry, onnx_base.layer.asks) == (own.name, own.requirements)
+    assert (onnx_base.layer.chain, onnx_base.layer.family) == ((), "base-ml-onnx")
+    assert (onnx_base.layer.kind, onnx_base.layer.torch) == ("base", "")
+    assert (onnx_base.variant, onnx_base.copied, onnx_base.system) == ("", False, own.system)
+    assert (onnx_base.weights, onnx_base.optimize) == (None, own.optimize)
+    assert below(found.service("rank").layer) == "base-ml-onnx"
 
 
 def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> (
     None
 ):
-    ml = Base(
+    ml = BaseEntry(
         "ml",
         extends="web",
         requirements=asks("torch"),
-        variants=(Variant("cpu", torch="cpu"), Variant("cuda", torch="cu128")),
+        variants=(VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128")),
     )
     found = made(onnx("rank"), bases=(WEB, ml))
-    assert [(s.name, s.base) for s in found.services] == [
-        ("rank", "ml-onnx"),
-        ("rank-cuda", "ml-cuda-onnx"),
+    assert [(s.name, below(s.layer)) for s in found.services] == [
+        ("rank", "base-ml-onnx"),
+        ("rank-cuda", "base-ml-cuda-onnx"),
     ]
-    assert (base(found, "ml-cuda-onnx").extends, base(found, "ml-cuda-export").exports) == (
-        "web-cuda",
-        "ml-cuda",
-    )
+    assert below(base(found, "ml-cuda-onnx").layer) == "base-web-cuda"
+    writes = base(found, "ml-cuda-export").layer
+    assert (writes.kind, writes.family) == ("export", base(found, "ml-cuda").layer.family)
     target = plan(found).target("base-ml-cuda-onnx")
     assert (target.repository, target.suffix) == ("base-ml-onnx", "-cuda")
     assert [[layer.name for layer in family.layers] for family in families(found)][:2] == [
@@ -365,8 +375,8 @@ def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_th
 
 def test_every_program_of_the_export_is_mounted() -> None:
     folder = Path(__file__).parents[3] / "src/slimbake/inside"
-    assert sorted(PROGRAMS) == sorted(path.name for path in folder.glob("export*.py"))
-    assert PROGRAMS[0] == "export.py"
+    assert sorted(EXPORT_PROGRAMS) == sorted(path.name for path in folder.glob("export*.py"))
+    assert EXPORT_PROGRAMS[0] == "export.py"
 
 
 def test_images_without_passes_need_no_other_export() -> None:
@@ -379,8 +389,7 @@ def test_images_without_passes_need_no_other_export() -> None:
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
     """The targets that have another fingerprint after a file was edited."""
-    manifest = both()
-    decided, root = repository(tmp_path, manifest)
+    decided, root = repository(tmp_path, both())
 
     def compare(path: str, old: str, new: str) -> set[str]:
         before = fingerprints(decided, root, AROUND)
@@ -399,7 +408,7 @@ ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
-        (f"dockerfiles/inside/{PROGRAMS[1]}", "# Generated", "#  Generated", ON_EXPORT),
+        (f"dockerfiles/inside/{EXPORT_PROGRAMS[1]}", "# Generated", "#  Generated", ON_EXPORT),
         (f"dockerfiles/inside/exports/{EXPORTED}.json", '"weights"', '"static"', ON_EXPORT),
         ("locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
         ("locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
@@ -438,18 +447,16 @@ def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_
 
     def checks(precision: str, locks: dict[str, str]) -> dict[str, dict[str, str]]:
         variants = (
-            Variant("torch"),
-            Variant(
+            VariantEntry("torch"),
+            VariantEntry(
                 "onnx",
                 inference="onnx",
                 precision=Precision(precision),  # type: ignore[arg-type]
             ),
         )
-        found = made(service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py"))
-        return {
-            question.layer: dict(question.checks)
-            for question, _ in questions(replace(found, file=tmp_path / "s.yaml"), locks)
-        }
+        rank = service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py")
+        found = FleetEvidence(made(rank, file=tmp_path / "s.yaml"), Locks(locks))
+        return {each.question.layer: dict(each.question.checks) for each in found.answers}
 
     before = checks("int8", locks_)
     assert {layer: sorted(each) for layer, each in before.items()} == {

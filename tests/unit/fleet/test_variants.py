@@ -6,50 +6,68 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from slimbake.fleet.variants import expanded
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, below, fleet, service
 
 from slimbake.cli.common import select
-from slimbake.config.model import BaseEntry, Budget, Manifest, Requirements, VariantEntry
+from slimbake.config.model import BaseEntry, Budget, Requirements, VariantEntry
 from slimbake.errors import UsageError
+from slimbake.fleet import Fleet
 from slimbake.lock.model import families
 from slimbake.plan import plan
 
-CPU, CUDA = VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128", requirements=asks("triton"))
+CPU, CUDA = (
+    VariantEntry("cpu", torch="cpu"),
+    VariantEntry("cuda", torch="cu128", requirements=asks("triton")),
+)
 WEB = BaseEntry("web", requirements=asks("fastapi"))
 ML = BaseEntry("ml", extends="web", requirements=asks("torch"), variants=(CPU, CUDA))
 
 
-def bases(manifest: Manifest) -> dict[str, tuple[str | None, str | None]]:
-    return {base.name: (base.extends, base.torch) for base in manifest.bases}
+def bases(found: Fleet) -> dict[str, tuple[str, str]]:
+    """The layer of each base: what it lies on, and its build of torch."""
+    return {base.layer.name: (below(base.layer), base.layer.torch) for base in found.bases}
 
 
-def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Manifest:
-    return expanded(fleet(*services, bases=by, **said))
+def stand(found: Fleet) -> list[tuple[str, str]]:
+    """The services, each with the layer that its own lies on."""
+    return [(each.name, below(each.layer)) for each in found.services]
+
+
+def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Fleet:
+    return fleet(*services, bases=by, **said)
 
 
 def test_all_that_stands_on_a_base_has_its_variants_and_the_first_keeps_the_names() -> None:
     found = made(service("api", base="web"), service("rank", base="ml"))
-    assert [(s.name, s.base, s.copy_of, s.variant) for s in found.services] == [
-        ("api", "web", "", ""),
-        ("rank", "ml", "", "cpu"),
-        ("rank-cuda", "ml-cuda", "rank", "cuda"),
+    assert stand(found) == [
+        ("api", "base-web"),
+        ("rank", "base-ml"),
+        ("rank-cuda", "base-ml-cuda"),
     ]
-    assert [base.requirements.specs for base in found.bases if base.name.startswith("ml")] == [
+    assert [(s.name, s.entry, s.copied, s.variant) for s in found.services] == [
+        ("api", "api", False, ""),
+        ("rank", "rank", False, "cpu"),
+        ("rank-cuda", "rank", True, "cuda"),
+    ]
+    assert [(b.name, b.entry, b.copied, b.variant) for b in found.bases] == [
+        ("web", "web", False, ""),
+        ("web-cuda", "web", True, "cuda"),
+        ("ml", "ml", False, "cpu"),
+        ("ml-cuda", "ml", True, "cuda"),
+    ]
+    assert [base.layer.asks.specs for base in found.bases if base.entry == "ml"] == [
         ("torch",),
         ("torch", "triton"),
     ]
-    assert not any(base.variants for base in found.bases)
-    assert not any(each.variants for each in found.services)
 
 
 def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> None:
     found = made(service("api", base="web"), service("rank", base="ml", requirements=asks("scipy")))
     assert bases(found) == {
-        "web": (None, None),
-        "web-cuda": (None, "cu128"),
-        "ml": ("web", "cpu"),
-        "ml-cuda": ("web-cuda", "cu128"),
+        "base-web": ("", "cpu"),
+        "base-web-cuda": ("", "cu128"),
+        "base-ml": ("base-web", "cpu"),
+        "base-ml-cuda": ("base-web-cuda", "cu128"),
     }
     assert [
         ([layer.name for layer in family.layers], family.torch) for family in families(found)
@@ -63,22 +81,25 @@ def test_a_variant_without_torch_shares_what_it_stands_on() -> None:
     plain, full = VariantEntry("plain"), VariantEntry("full", requirements=asks("scipy"))
     ml = BaseEntry("ml", extends="web", requirements=asks("numpy"), variants=(plain, full))
     found = made(service("rank", base="ml"), by=(WEB, ml))
-    assert bases(found) == {"web": (None, None), "ml": ("web", None), "ml-full": ("web", None)}
+    assert bases(found) == {
+        "base-web": ("", ""),
+        "base-ml": ("base-web", ""),
+        "base-ml-full": ("base-web", ""),
+    }
     assert len(families(found)) == 1
 
 
 def test_a_base_above_one_with_variants_may_add_to_them() -> None:
-    vision = BaseEntry("vision", extends="ml", variants=(VariantEntry("cuda", requirements=asks("cupy")),))
+    vision = BaseEntry(
+        "vision", extends="ml", variants=(VariantEntry("cuda", requirements=asks("cupy")),)
+    )
     found = made(service("see", base="vision"), by=(WEB, ML, vision))
-    assert bases(found)["vision-cuda"] == ("ml-cuda", "cu128")
-    assert {b.name: b.requirements.specs for b in found.bases if "vision" in b.name} == {
+    assert bases(found)["base-vision-cuda"] == ("base-ml-cuda", "cu128")
+    assert {b.name: b.layer.asks.specs for b in found.bases if "vision" in b.name} == {
         "vision": (),
         "vision-cuda": ("cupy",),
     }
-    assert [(s.name, s.base) for s in found.services] == [
-        ("see", "vision"),
-        ("see-cuda", "vision-cuda"),
-    ]
+    assert stand(found) == [("see", "base-vision"), ("see-cuda", "base-vision-cuda")]
 
 
 def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None:
@@ -98,13 +119,13 @@ def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None
         variants=(own,),
     )
     first, second = made(rank).services
-    assert (first.requirements, first.env, first.platforms, first.budget) == (
+    assert (first.layer.asks, first.env, first.platforms, first.budget) == (
         asks("a"),
         rank.env,
         (),
         Budget(1, 2),
     )
-    assert (second.requirements, second.platforms, second.budget) == (
+    assert (second.layer.asks, second.platforms, second.budget) == (
         asks("a", "b"),
         ("linux/amd64",),
         Budget(1, 9),
@@ -116,27 +137,29 @@ def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch
     base = BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu")
     rank = service("rank", base="ml", variants=(CPU, CUDA))
     slim = service(
-        "slim", base="ml", variants=(VariantEntry("thin"), VariantEntry("fat", requirements=asks("rich")))
+        "slim",
+        base="ml",
+        variants=(VariantEntry("thin"), VariantEntry("fat", requirements=asks("rich"))),
     )
     found = made(rank, slim, by=(WEB, base))
     assert bases(found) == {
-        "web": (None, None),
-        "web-cuda": (None, "cu128"),
-        "ml": ("web", "cpu"),
-        "ml-cuda": ("web-cuda", "cu128"),
+        "base-web": ("", "cpu"),
+        "base-web-cuda": ("", "cu128"),
+        "base-ml": ("base-web", "cpu"),
+        "base-ml-cuda": ("base-web-cuda", "cu128"),
     }
-    assert [(s.name, s.base) for s in found.services] == [
-        ("rank", "ml"),
-        ("rank-cuda", "ml-cuda"),
-        ("slim", "ml"),
-        ("slim-fat", "ml"),
+    assert stand(found) == [
+        ("rank", "base-ml"),
+        ("rank-cuda", "base-ml-cuda"),
+        ("slim", "base-ml"),
+        ("slim-fat", "base-ml"),
     ]
 
 
 def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
     base = BaseEntry("ml", requirements=asks("torch"), torch="cpu")
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
-    assert [(s.name, s.base) for s in found.services] == [("rank", "ml-cuda"), ("rank-cpu", "ml")]
+    assert stand(found) == [("rank", "base-ml-cuda"), ("rank-cpu", "base-ml")]
     assert next(g.targets for g in plan(found).groups if g.name == "bases") == (
         "runtime",
         "base-ml",
@@ -145,7 +168,9 @@ def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
 
 
 def test_files_that_variants_are_read_from_are_in_no_image() -> None:
-    more = VariantEntry("fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",)))
+    more = VariantEntry(
+        "fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",))
+    )
     own = service(
         "own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",))
     )
@@ -168,7 +193,7 @@ def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
     found = made(
         service("rank", base="ml", variants=(VariantEntry("index", torch="pypi"), CPU)), by=(base,)
     )
-    assert [(s.name, s.base) for s in found.services] == [("rank", "ml"), ("rank-cpu", "ml-cpu")]
+    assert stand(found) == [("rank", "base-ml"), ("rank-cpu", "base-ml-cpu")]
 
 
 FLEET = plan(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.files import exclusively, write_atomically
 from slimbake.host.process import TIMED_OUT, detach, execute
@@ -78,9 +79,9 @@ def test_the_lock_is_free_again_after_a_failure(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     said: list[str] = []
-    with pytest.raises(ZeroDivisionError), exclusively("engine", said.append):
+    with pytest.raises(ZeroDivisionError), exclusively("engine", Console(said.append)):
         raise ZeroDivisionError
-    with exclusively("engine", said.append):
+    with exclusively("engine", Console(said.append)):
         pass
     assert said == []
 

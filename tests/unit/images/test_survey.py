@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from slimbake.images.shelf import Shelf
 from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, write
 
 from slimbake.cli import slimbake
@@ -23,7 +24,6 @@ from slimbake.images.detail import Survey
 from slimbake.images.findings import findings
 from slimbake.images.model import Address
 from slimbake.images.owners import Owner, owner, owners
-from slimbake.images.shelf import Shelf
 from slimbake.images.survey import survey
 
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes

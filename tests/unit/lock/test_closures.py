@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
-from slimbake.config import manifest
 from slimbake.errors import SetupError, UsageError
 from slimbake.layering.cost import faults
 from slimbake.layering.model import LayerLimits
-from slimbake.lock import locked
+from slimbake.lock import locked_pins
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Sizes, Written, sizes, written
+from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
 MEASURED = ROOT / "bench" / "layering" / "example.json"
@@ -41,8 +41,8 @@ TWO = (
 
 
 def read(file: Path, measured: Sizes) -> Written:
-    of = manifest(file)
-    return written(of, locked(of), measured)
+    project = load(file)
+    return written(project.fleet, locked_pins(project.fleet, project.locks), measured)
 
 
 @pytest.fixture

@@ -8,16 +8,27 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from slimbake.config.model import Requirements
+from slimbake.fleet import Layer
 from slimbake.lock.conflict import explained
-from slimbake.lock.explain import ResolutionError, explanation, owners, refuse_cuda
-from slimbake.lock.model import Family, Layer, Pin
+from slimbake.lock.explain import ResolutionError, explanation, holders, refuse_cuda
+from slimbake.lock.model import Family, Pin
 
-WEB, ML, RANK, API = (
-    Layer("base-web", "", ("frame",), ()),
-    Layer("base-ml", "base-web", ("torch",), ()),
-    Layer("rank", "base-ml", ("scipy",), ()),
-    Layer("api", "base-web", ("scipy",), (), ("services/api/requirements.txt",)),
-)
+
+def base(name: str, *specs: str, on: tuple[Layer, ...] = ()) -> Layer:
+    return Layer(name=name, kind="base", lock=name, chain=on, asks=Requirements(specs))
+
+
+def own(name: str, *specs: str, on: tuple[Layer, ...] = (), files: tuple[str, ...] = ()) -> Layer:
+    """The layer of a service."""
+    asked = Requirements(specs, files=files)
+    return Layer(name=name, kind="service", lock=name, chain=on, asks=asked)
+
+
+WEB = base("base-web", "frame")
+ML = base("base-ml", "torch", on=(WEB,))
+RANK = own("rank", "scipy", on=(WEB, ML))
+API = own("api", "scipy", on=(WEB,), files=("services/api/requirements.txt",))
 FAMILY = Family((WEB, ML, RANK, API), "cpu")
 
 
@@ -33,14 +44,14 @@ LOCKED = {
 }
 
 
-def test_a_package_s_owners_are_given_with_the_ways_from_a_requirement_down_to_it() -> None:
-    (web,) = owners("core", FAMILY, LOCKED)
-    assert (web.layer, web.chains) == ("base-web", (("frame", "core"), ("frame", "mid", "core")))
-    assert [(owner.layer, owner.chains) for owner in owners("numpy", FAMILY, LOCKED)] == [
+def test_a_package_s_holders_are_given_with_the_ways_from_a_requirement_down_to_it() -> None:
+    (web,) = holders("core", FAMILY, LOCKED)
+    assert (web.layer, web.chains) == (WEB, (("frame", "core"), ("frame", "mid", "core")))
+    assert [(each.layer.name, each.chains) for each in holders("numpy", FAMILY, LOCKED)] == [
         ("base-ml", (("torch", "numpy"),)),
         ("api", (("scipy", "numpy"),)),
     ]
-    assert owners("absent", FAMILY, LOCKED) == ()
+    assert holders("absent", FAMILY, LOCKED) == ()
 
 
 def test_what_lies_in_a_parent_is_followed_through_it() -> None:
@@ -50,19 +61,19 @@ def test_what_lies_in_a_parent_is_followed_through_it() -> None:
         "rank": (),
         "api": (),
     }
-    assert owners("deep", FAMILY, locked)[0].chains == (("frame", "deep"),)
+    assert holders("deep", FAMILY, locked)[0].chains == (("frame", "deep"),)
 
 
 def test_packages_that_need_each_other_in_a_circle_have_an_end() -> None:
-    alone = Family((Layer("tool", "", ("a",), ()),), "")
+    alone = Family((own("tool", "a"),), "")
     locked = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
-    assert owners("c", alone, locked)[0].chains == (("a", "b", "c"),)
-    assert owners("a", alone, locked)[0].chains == (("a",),)
+    assert holders("c", alone, locked)[0].chains == (("a", "b", "c"),)
+    assert holders("a", alone, locked)[0].chains == (("a",),)
 
 
 def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> None:
-    alone = Family((Layer("tool", "", (), ()),), "")
-    assert owners("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (
+    alone = Family((own("tool"),), "")
+    assert holders("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (
         ("atlas-common", "a"),
     )
 
@@ -80,7 +91,7 @@ def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
         "  there, because base-web below it does not need it\n"
         "  held 2 times: a base that these services stand on could hold it once"
     )
-    alone = Family((Layer("tool", "", ("a",), ()),), "")
+    alone = Family((own("tool", "a"),), "")
     assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith(
         "there, because it stands on no base"
     )
@@ -89,7 +100,7 @@ def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
     users = [f"user{number}" for number in range(9)]
-    alone = Family((Layer("tool", "", tuple(users), ()),), "")
+    alone = Family((own("tool", *users),), "")
     shown = explanation(
         "a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))}
     )
@@ -198,14 +209,14 @@ def test_a_package_without_a_wheel_has_another_way_out() -> None:
 
 
 def test_a_name_is_recognised_however_it_is_written() -> None:
-    family = Family((Layer("tool", "", ("My_Tool[x]>=2", "other"), ()),), "")
+    family = Family((own("tool", "My_Tool[x]>=2", "other"),), "")
     error = conflict("cause: Because my-tool>=2 is not there", family, {"tool"})
     assert "tool asks for My_Tool[x]>=2" in error.message and "other" not in error.message
 
 
 def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
     specs = tuple(f"package{number}" for number in range(50))
-    layers = tuple(Layer(f"s{number}", "", specs, ()) for number in range(3))
+    layers = tuple(own(f"s{number}", *specs) for number in range(3))
     words = (
         "cause: "
         + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
@@ -216,7 +227,7 @@ def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
 
 
 def test_a_large_family_is_not_searched() -> None:
-    layers = tuple(Layer(f"s{number}", "", ("x",), ()) for number in range(50))
+    layers = tuple(own(f"s{number}", "x") for number in range(50))
 
     def never(*_: object) -> None:
         raise AssertionError("resolved")

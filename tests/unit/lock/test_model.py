@@ -3,60 +3,59 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
+from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service
 
-from slimbake.config.model import Base, Manifest, Weights
+from slimbake.config.model import BaseEntry, WeightsEntry
+from slimbake.fleet import Fleet
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Family, Pin, families, inputs, merged
 
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
 
-def shape(manifest: Manifest) -> list[list[tuple[str, str]]]:
-    return [
-        [(layer.name, layer.parent) for layer in family.layers] for family in families(manifest)
-    ]
+def shape(found: Fleet) -> list[list[tuple[str, str]]]:
+    return [[(layer.name, below(layer)) for layer in family.layers] for family in families(found)]
 
 
 def digests(
-    manifest: Manifest, python: str = "3.11", projects: dict[str, str] = PROJECTS
+    found: Fleet, python: str = "3.11", projects: dict[str, str] = PROJECTS
 ) -> dict[str, str]:
     return {
         name: value
-        for family in families(manifest)
+        for family in families(found)
         for name, value in inputs(family, python, projects).items()
     }
 
 
 BASES = (
-    Base("ml", extends="web", requirements=asks("torch"), torch="cpu"),
-    Base("web", requirements=asks("fastapi")),
-    Base("other", requirements=asks("click")),
+    BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu"),
+    BaseEntry("web", requirements=asks("fastapi")),
+    BaseEntry("other", requirements=asks("click")),
 )
 
 
 def test_a_family_is_a_root_base_and_everything_that_stands_on_it_parents_first() -> None:
-    manifest = fleet(
+    found = fleet(
         service("rank", base="ml", requirements=asks("scipy")),
         service("api", base="web", requirements=asks("httpx")),
         service("tool", base="other", requirements=asks("rich")),
         bases=BASES,
     )
-    assert shape(manifest) == [
+    assert shape(found) == [
         [("base-web", ""), ("base-ml", "base-web"), ("rank", "base-ml"), ("api", "base-web")],
         [("base-other", ""), ("tool", "base-other")],
     ]
-    assert [family.torch for family in families(manifest)] == ["cpu", ""]
+    assert [family.torch for family in families(found)] == ["cpu", ""]
 
 
 def test_a_service_without_a_base_is_a_family_and_one_without_requirements_has_no_layer() -> None:
-    manifest = fleet(
+    found = fleet(
         service("tool", requirements=asks("rich")),
         service("bare"),
         service("thin", base="other"),
         bases=BASES[2:],
     )
-    assert shape(manifest) == [[("base-other", "")], [("tool", "")]]
+    assert shape(found) == [[("base-other", "")], [("tool", "")]]
 
 
 def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is_to_be_found() -> (
@@ -89,22 +88,23 @@ def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
 
 
 def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
-    model = Weights("package", "some-model")
+    model = WeightsEntry("package", "some-model")
     found = families(
         fleet(
             service("a", weights=model),
             service("b", weights=model),
-            service("c", weights=Weights("path", "x")),
+            service("c", weights=WeightsEntry("path", "x")),
         )
     )
-    assert [(f.layers[0].name, f.layers[0].specs, f.dependencies) for f in found] == [
+    assert [(f.layers[0].name, f.layers[0].asks.specs, f.dependencies) for f in found] == [
         ("weights-some-model", ("some-model",), False)
     ]
 
 
 def test_a_layer_s_closure_is_all_that_it_stands_on_and_itself() -> None:
     family = families(fleet(service("rank", base="ml", requirements=asks("scipy")), bases=BASES))[0]
-    assert [layer.name for layer in family.closure("rank")] == ["base-web", "base-ml", "rank"]
+    (rank,) = (layer for layer in family.layers if layer.name == "rank")
+    assert [layer.name for layer in rank.closure] == ["base-web", "base-ml", "rank"]
 
 
 def test_order_changes_nothing_that_a_lock_depends_on() -> None:
@@ -119,7 +119,8 @@ def test_order_changes_nothing_that_a_lock_depends_on() -> None:
     assert digests(fleet(*services, bases=BASES)) == digests(fleet(*turned, bases=BASES[::-1]))
 
 
-ONE = fleet(service("a", base="web", requirements=asks("httpx", packages=(COMMON,))), bases=BASES)
+A = service("a", base="web", requirements=asks("httpx", packages=(COMMON,)))
+ONE = fleet(A, bases=BASES)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +141,9 @@ ONE = fleet(service("a", base="web", requirements=asks("httpx", packages=(COMMON
             )
         ),
         digests(
-            fleet(
-                ONE.services[0], bases=(Base("web", requirements=asks("fastapi>1")), *BASES[::2])
-            ),
+            fleet(A, bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2])),
         ),
-        digests(fleet(*ONE.services, bases=BASES, platforms=("linux/arm64",))),
+        digests(fleet(A, bases=BASES, platforms=("linux/arm64",))),
     ],
     ids=[
         "python",
@@ -161,21 +160,19 @@ def test_a_lock_depends_on(other: dict[str, str]) -> None:
 
 
 def test_a_lock_depends_on_the_family_s_build_of_torch() -> None:
-    pypi = (Base("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
+    pypi = (BaseEntry("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
     assert digests(fleet(bases=BASES))["base-ml"] != digests(fleet(bases=pypi))["base-ml"]
 
 
 def test_a_neighbour_in_the_family_changes_no_lock() -> None:
     # Known pins are kept, so a service more in a family need not change what is locked for the
     # others.
-    with_b = fleet(*ONE.services, service("b", base="web", requirements=asks("rich")), bases=BASES)
+    with_b = fleet(A, service("b", base="web", requirements=asks("rich")), bases=BASES)
     assert digests(with_b) == digests(ONE) | {"b": digests(with_b)["b"]}
 
 
 def test_another_family_changes_no_lock() -> None:
-    with_tool = fleet(
-        *ONE.services, service("tool", base="other", requirements=asks("rich")), bases=BASES
-    )
+    with_tool = fleet(A, service("tool", base="other", requirements=asks("rich")), bases=BASES)
     assert digests(with_tool)["a"] == digests(ONE)["a"]
 
 
@@ -202,7 +199,11 @@ def test_two_services_that_swap_their_names_are_locked_anew() -> None:
 def test_two_services_that_swap_their_bases_are_locked_anew() -> None:
     # What a service adds is what its base lacks: the same questions at the same depth have another
     # answer.
-    bases = (Base("root"), Base("x", "root", asks("numpy")), Base("y", "root", asks("torch")))
+    bases = (
+        BaseEntry("root"),
+        BaseEntry("x", "root", asks("numpy")),
+        BaseEntry("y", "root", asks("torch")),
+    )
 
     def found(of_a: str, of_b: str) -> dict[str, str]:
         numpy, torch = asks("numpy"), asks("torch")

@@ -1,4 +1,4 @@
-"""Lock files as text: what is written is read again; what uv answers; why a lock is stale."""
+"""Lock files as text: what is written is read again; what uv answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from slimbake.host.wheels import Wheel, marker
 from slimbake.lock.answers import Needed, parse_compiled
 from slimbake.lock.model import Pin
-from slimbake.lock.record import Record, Stale, compare, digest, parse, render
 from slimbake.lock.text import HEADER, lock_text, parse_pins
 
 A, B = "a" * 64, "b" * 64
@@ -112,49 +111,6 @@ def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
         Needed("colorama", "0.4", ("click",)),
         Needed("alone", "1", ()),
     )
-
-
-# --- why a lock is stale
-
-RECORDED = {"api": Record("asked", digest("text"))}
-
-
-@pytest.mark.parametrize(
-    ("name", "asked", "text", "why", "new"),
-    [
-        ("api", "asked", "text", "", False),
-        ("other", "asked", None, "it was never locked", True),
-        ("other", "asked", "text", "nothing says what it answers", False),
-        ("api", "asked", None, "its file is missing", False),
-        ("api", "more", "text", "what it answers has changed", False),
-        ("api", "asked", "texts", "its file was edited", False),
-    ],
-)
-def test_a_lock_is_stale_for_one_reason(
-    name: str, asked: str, text: str | None, why: str, new: bool
-) -> None:
-    found = compare(name, asked, text, RECORDED)
-    assert found == (Stale(name, why, new) if why else None)
-    assert not found or str(found) == f"{name} ({why})"
-
-
-def test_what_is_recorded_is_read_again_and_is_a_line_each() -> None:
-    records = {"b": Record("1", "2"), "a": Record("3", "4")}
-    text = render(records)
-    assert parse(text) == records
-    assert text.splitlines() == [
-        "{",
-        ' "a": {"asked": "3", "lock": "4"},',
-        ' "b": {"asked": "1", "lock": "2"}',
-        "}",
-    ]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "<<<<<<< HEAD\n{}", "[]", '{"a": 1}', '{"a": {"other": "x"}}', "null"]
-)
-def test_what_is_no_record_records_nothing(text: str) -> None:
-    assert parse(text) == {}
 
 
 def test_pins_are_compared_by_all_they_say() -> None:

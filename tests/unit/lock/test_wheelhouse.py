@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fleets import fleet, service
+from tests.unit.machines import debian
 
+from slimbake.console import Console
 from slimbake.inside.fetch import FetchError
+from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
 from slimbake.lock.wheelhouse.store import Held, Store, half_of, store
 from slimbake.lock.wheelhouse.unresolved import Unresolved
@@ -192,6 +196,7 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
 ) -> None:
     from slimbake.externals import debs as apt
     from slimbake.inside.debs import Deb
+    from slimbake.inside.debs import text as debs_text
     from slimbake.lock.wheelhouse import debs
 
     whole = b"whole"
@@ -207,11 +212,11 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
         take(tmp_path)
 
     monkeypatch.setattr(apt.Apt, "download", download)
-    monkeypatch.setattr(debs, "system_locks", lambda _: {"db.system": (deb,)})
+    db = fleet(service("db", system=("libx",)))
+    locks = Locks({"db.system.txt": debs_text([deb])})
     said: list[str] = []
-    nothing: Any = None
-    debs.fetch_debs(nothing, nothing, kept, said.append)
+    debs.fetch_debs(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
-    found = debs.fetch_debs(nothing, nothing, kept, said.append, verify=True)
+    found = debs.fetch_debs(db, locks, debian(), kept, Console(said.append), verify=True)
     assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -9,7 +9,8 @@ import hashlib
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import Options, Surroundings, arguments
-from slimbake.config.model import BaseEntry, ExternalEntry, Manifest, WeightsEntry
+from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
+from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
@@ -24,9 +25,11 @@ LOCKS = {
 }
 
 
-def manifest() -> Manifest:
+def images() -> Fleet:
     return fleet(
-        service("api", base="ml", requirements=asks("six"), weights=WeightsEntry("package", "a-model")),
+        service(
+            "api", base="ml", requirements=asks("six"), weights=WeightsEntry("package", "a-model")
+        ),
         service("far", requirements=asks("iniconfig")),
         service("bare"),
         service("own", base="web", dockerfile="own/Dockerfile"),
@@ -43,22 +46,21 @@ def label(of: Plan, target: str, name: str = "slimbake.lock") -> str | None:
 
 
 def test_an_image_stands_on_the_locks_of_its_bases_its_weights_and_its_own() -> None:
-    assert locks(plan(manifest()), "api") == ("base-web.txt", "base-ml.txt", MODEL, "api.txt")
+    assert locks(plan(images()), "api") == ("base-web.txt", "base-ml.txt", MODEL, "api.txt")
 
 
 def test_the_digest_of_locks_is_that_of_their_lines_less_comments() -> None:
     text = "httpx==1 \\\n    --hash=sha256:aa\ntorch==2\na-model==3\nsix==1\n"
     assert (
-        label(plan(manifest(), LOCKS), "api")
-        == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        label(plan(images(), LOCKS), "api") == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     )
 
 
 def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
-    before = plan(manifest(), LOCKS)
-    comment = plan(manifest(), LOCKS | {"base-web.txt": "# other words\n" + LOCKS["base-web.txt"]})
-    beside = plan(manifest(), LOCKS | {"far.txt": "iniconfig==2\n"})
-    below = plan(manifest(), LOCKS | {"base-web.txt": "httpx==2\n"})
+    before = plan(images(), LOCKS)
+    comment = plan(images(), LOCKS | {"base-web.txt": "# other words\n" + LOCKS["base-web.txt"]})
+    beside = plan(images(), LOCKS | {"far.txt": "iniconfig==2\n"})
+    below = plan(images(), LOCKS | {"base-web.txt": "httpx==2\n"})
     assert label(comment, "api") == label(beside, "api") == label(before, "api")
     assert label(beside, "far") != label(before, "far")
     assert label(below, "api") != label(before, "api")
@@ -67,14 +69,14 @@ def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
 
 
 def test_without_a_lock_there_is_no_digest() -> None:
-    decided = plan(manifest(), {name: text for name, text in LOCKS.items() if name != MODEL})
+    decided = plan(images(), {name: text for name, text in LOCKS.items() if name != MODEL})
     assert label(decided, "api") is None
     assert label(decided, "base-ml") is not None
     assert label(decided, "bare") is None, "it stands on the runtime alone"
 
 
 def test_images_name_what_they_were_distilled_from() -> None:
-    decided = plan(manifest())
+    decided = plan(images())
     name = "org.opencontainers.image.base.name"
     assert {label(decided, each, name) for each in ("runtime", "base-web", "api", "bare")} == {
         "example.com/python:3.11"
@@ -85,7 +87,7 @@ def test_images_name_what_they_were_distilled_from() -> None:
 def test_of_a_dockerfile_of_the_user_s_own_nothing_is_said() -> None:
     assert [
         name
-        for name, _ in plan(manifest(), LOCKS).target("own").labels
+        for name, _ in plan(images(), LOCKS).target("own").labels
         if "base" in name or "lock" in name
     ] == []
 
@@ -97,7 +99,7 @@ def given(*standins: str) -> list[str]:
         digests={"python": "sha256:9", "uv": "uv-1"},
         standins=standins,
     )
-    words = arguments(plan(manifest()), ("bare", "own"), around, Options())
+    words = arguments(plan(images()), ("bare", "own"), around, Options())
     return [word for word in words if ".labels.org" in word]
 
 
@@ -115,7 +117,7 @@ def test_a_stand_in_is_called_what_it_is() -> None:
 
 def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> None:
     options = Options(provenance=True, names={"bare": "some/where:else"})
-    words = arguments(plan(manifest()), ("bare",), Surroundings(externals={}), options)
+    words = arguments(plan(images()), ("bare",), Surroundings(externals={}), options)
     assert [word for word in words if ".tags=" in word or "attest" in word] == [
         *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max"),
     ]

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from slimbake.fleet.exports import exporting
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import Options, Surroundings, arguments
@@ -16,9 +15,17 @@ from slimbake.checks import parity as kept
 from slimbake.checks.parity_report import table
 from slimbake.ci.matrix import shared_by
 from slimbake.config import manifest as read
-from slimbake.config.model import BaseEntry, Parity, Precision, ServiceEntry, WeightsEntry
+from slimbake.config.model import (
+    BaseEntry,
+    Parity,
+    Precision,
+    ServiceEntry,
+    VariantEntry,
+    WeightsEntry,
+)
 from slimbake.config.names import IMAGE
 from slimbake.fingerprint import of_services
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
@@ -38,7 +45,7 @@ def measured(
 
 
 def decided(*services: ServiceEntry, **said: object) -> Plan:
-    return plan(exporting(fleet(*services, bases=(ML,), **said)))
+    return plan(fleet(*services, bases=(ML,), **said))
 
 
 def kinds(of: Plan, kind: str) -> list[str]:
@@ -117,7 +124,7 @@ def test_a_coarser_precision_is_held_to_no_more_than_a_finer_one() -> None:
 
 
 def test_what_measures_is_no_code_of_any_variant(tmp_path: Path) -> None:
-    found = plan(read(written(tmp_path)))
+    found = plan(resolve(read(written(tmp_path))))
     for name in ("embed", "embed-onnx"):
         assert {"parity.py", "own.jsonl"} <= {*found.target(name).ignore} | (
             {"own.jsonl"} if name == "embed" else set()
@@ -140,7 +147,7 @@ def written(root: Path) -> Path:
 
 
 def test_a_variant_says_key_by_key_what_is_otherwise(tmp_path: Path) -> None:
-    torch, onnx = read(written(tmp_path)).services
+    torch, onnx = resolve(read(written(tmp_path))).services
     assert onnx.parity is not None
     assert (onnx.parity.check, onnx.parity.texts) == ("parity.py", "code/own.jsonl")
     assert dict(onnx.parity.limits) == {"min-cosine": 0.95, "top10": 1.0, "perplexity": 0.001}
@@ -158,9 +165,10 @@ def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_ma
 
 
 def test_parities_are_groups_as_smokes_are() -> None:
-    services = (measured("one", variant="onnx", copy_of="zero"), measured("two"))
-    found = decided(*services)
-    assert (found.group("parity"), found.group("onnx-parity")) == (("two-parity",), ("one-parity",))
+    variants = (VariantEntry("torch", inference="torch"), VariantEntry("onnx"))
+    found = decided(measured("one", variants=variants), measured("two"))
+    assert found.group("parity") == ("two-parity",)
+    assert found.group("onnx-parity") == ("one-onnx-parity",)
 
 
 def test_an_image_is_known_by_its_parity_too() -> None:

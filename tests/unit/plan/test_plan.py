@@ -14,15 +14,16 @@ from slimbake.config.model import (
     BaseEntry,
     Budget,
     ExternalEntry,
-    Manifest,
     Requirements,
     Secret,
     ServiceEntry,
     WeightsEntry,
 )
+from slimbake.fleet import Fleet
+from slimbake.fleet.model import Compression
 from slimbake.plan import plan
 from slimbake.plan.graph import standing
-from slimbake.plan.model import Compression, Install, Plan, Recipe
+from slimbake.plan.model import Install, Plan, Recipe
 
 MODEL = WeightsEntry("package", "some-model")
 
@@ -119,11 +120,21 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
                 assert found is not None or field.name in may_be_none, field.name
                 walk(found)
 
-    walk(plan(fleet(service("api"), service("odd", dockerfile="Dockerfile"), bases=(BaseEntry("web"),))))
+    walk(
+        plan(
+            fleet(
+                service("api"), service("odd", dockerfile="Dockerfile"), bases=(BaseEntry("web"),)
+            )
+        )
+    )
 
 
 def test_bases_come_after_the_bases_that_they_extend() -> None:
-    bases = (BaseEntry("top", extends="middle"), BaseEntry("middle", extends="root"), BaseEntry("root"))
+    bases = (
+        BaseEntry("top", extends="middle"),
+        BaseEntry("middle", extends="root"),
+        BaseEntry("root"),
+    )
     assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
         "inside",
         "runtime",
@@ -136,7 +147,9 @@ def test_bases_come_after_the_bases_that_they_extend() -> None:
 
 def test_groups_are_the_services_the_bases_and_the_smokes() -> None:
     decided = plan(
-        fleet(service("api", smoke="smoke.py", base="web"), service("job"), bases=(BaseEntry("web"),))
+        fleet(
+            service("api", smoke="smoke.py", base="web"), service("job"), bases=(BaseEntry("web"),)
+        )
     )
     assert {group.name: group.targets for group in decided.groups} == {
         "default": ("api", "job"),
@@ -318,7 +331,8 @@ def test_a_family_has_one_build_of_torch_whichever_base_names_it(
 def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> None:
     decided = plan(
         fleet(
-            service("api", base="db", system=("libpq5",)), bases=(BaseEntry("db", system=("libgomp1",)),)
+            service("api", base="db", system=("libpq5",)),
+            bases=(BaseEntry("db", system=("libgomp1",)),),
         )
     )
     for name in ("base-db", "api"):
@@ -432,7 +446,9 @@ def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:
 
 
 def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> None:
-    whole = service("app", context=".", weights=WeightsEntry("path", "weights"), smoke="checks/smoke.py")
+    whole = service(
+        "app", context=".", weights=WeightsEntry("path", "weights"), smoke="checks/smoke.py"
+    )
     assert plan(fleet(whole)).target("app").ignore[-3:] == (
         "checks/smoke.py",
         "reference.json",
@@ -441,7 +457,7 @@ def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> 
 
 
 def test_the_same_manifest_gives_the_same_plan() -> None:
-    def make() -> Manifest:
+    def make() -> Fleet:
         return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(BaseEntry("w"),))
 
     assert plan(make()) == plan(make())

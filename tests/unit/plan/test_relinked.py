@@ -12,6 +12,7 @@ from slimbake.build.command import Options, Surroundings, arguments, environment
 from slimbake.ci.matrix import shared_by
 from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.errors import UsageError
+from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.relinked import relinked
@@ -38,11 +39,10 @@ def fleet() -> Plan:
         ServiceEntry(name="model", context="model", base="ml"),
         ServiceEntry(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
     )
-    return plan(
-        Manifest(
-            file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services
-        )
+    written = Manifest(
+        file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services
     )
+    return plan(resolve(written))
 
 
 def settings(words: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from slimbake.config import manifest
+from slimbake.console import QUIET
 from slimbake.errors import ManifestError, UsageError
+from slimbake.fleet import resolve
 from slimbake.inside import smoke as runner
 from slimbake.plan import plan
 from slimbake.project.add import add
@@ -38,7 +40,7 @@ def added(
 ) -> str:
     """What `add` put into the file; everything else must be as it was."""
     before = file.read_bytes().decode()
-    add(file, name, base, port, lambda _: None)
+    add(file, name, base, port, QUIET)
     after = file.read_bytes().decode()
     start = next(i for i in range(len(after)) if before[i : i + 1] != after[i])
     end = len(before) - start
@@ -67,8 +69,9 @@ def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_pat
     assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
     checked = manifest(file)
     assert [service.name for service in checked.services] == ["api", "worker"]
-    assert plan(checked).target("worker-smoke").needs == ("inside", "worker")
-    assert dict(plan(checked).target("worker").contexts)["base"] == "target:base-big"
+    decided = plan(resolve(checked))
+    assert decided.target("worker-smoke").needs == ("inside", "worker")
+    assert dict(decided.target("worker").contexts)["base"] == "target:base-big"
 
 
 def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> Non
         "platforms:   [linux/amd64]\n"
     )
     file = written(tmp_path, text)
-    add(file, "worker", None, None, lambda _: None)
+    add(file, "worker", None, None, QUIET)
     before, after = text.split("\n# the end")
     assert file.read_text() == f"{before}\n\n{entry(indent=4, step=6)}\n# the end{after}"
 
@@ -132,7 +135,7 @@ def test_services_without_empty_lines_between_them_stay_so(tmp_path: Path) -> No
 
 def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services: {{}}  # none yet\nplatforms: [linux/amd64]\n")
-    add(file, "worker", None, None, lambda _: None)
+    add(file, "worker", None, None, QUIET)
     assert file.read_text() == f"{HEAD}services:  # none yet\n{entry()}platforms: [linux/amd64]\n"
 
 
@@ -147,7 +150,7 @@ def test_services_in_braces_on_lines_get_another_line(tmp_path: Path, comma: str
     file = written(
         tmp_path, f"{HEAD}services: {{\n  api: {{context: services/api}}{comma}  # the first\n}}\n"
     )
-    add(file, "worker", None, None, lambda _: None)
+    add(file, "worker", None, None, QUIET)
     inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
     expected = (
         f"services: {{\n  api: {{context: services/api}},  # the first\n  worker: {inner},\n}}\n"
@@ -178,7 +181,7 @@ def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
     )
     file = written(tmp_path, text)
     with pytest.raises(UsageError) as raised:
-        add(file, "worker", None, None, lambda _: None)
+        add(file, "worker", None, None, QUIET)
     assert (
         raised.value.message == "services.yaml is laid out in a way that cannot be extended safely"
     )
@@ -191,12 +194,12 @@ def test_services_that_are_merged_from_elsewhere_are_left_alone(tmp_path: Path) 
     file = written(tmp_path, f"<<: {{services: {{api: {{context: services/api}} }} }}\n{HEAD}")
     assert [service.name for service in manifest(file).services] == ["api"]
     with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
-        add(file, "worker", None, None, lambda _: None)
+        add(file, "worker", None, None, QUIET)
 
 
 def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services: {{}}\n")
-    add(file, "on", None, None, lambda _: None)
+    add(file, "on", None, None, QUIET)
     assert 'services:\n  "on":\n    context: services/on\n' in file.read_text()
     assert manifest(file).services[0].name == "on"
 
@@ -211,7 +214,7 @@ def test_the_port_is_the_next_after_the_highest(
     services = [f"  s{port}:\n    context: services/x\n    port: {port}\n" for port in ports]
     file = written(tmp_path, f"{HEAD}services:{'' if services else ' {}'}\n{''.join(services)}")
     (tmp_path / "services/x").mkdir(parents=True, exist_ok=True)
-    add(file, "worker", None, None, lambda _: None)
+    add(file, "worker", None, None, QUIET)
     assert manifest(file).services[-1].port == expected
 
 
@@ -220,14 +223,14 @@ def test_the_folder_lies_where_the_others_lie(tmp_path: Path) -> None:
         f"{HEAD}services:\n  root:\n    context: .\n  a:\n    context: apps/a\n  b:\n    context:"
         " apps/b\n"
     )
-    add(written(tmp_path, text), "worker", None, None, lambda _: None)
+    add(written(tmp_path, text), "worker", None, None, QUIET)
     assert (tmp_path / "apps/worker/worker/app.py").is_file()
 
 
 @pytest.mark.parametrize("name", ["queue", "class", "tests", "numpy"])
 def test_a_package_never_hides_a_module_that_the_service_needs(tmp_path: Path, name: str) -> None:
     file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
-    add(file, name, "big", None, lambda _: None)
+    add(file, name, "big", None, QUIET)
     assert manifest(file).services[0].command == ("python", "-m", f"{name}_service")
     assert (tmp_path / f"services/{name}/{name}_service/app.py").is_file()
 
@@ -237,7 +240,7 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_text("# {{ name }} at {{ port }}\n")
     file = written(tmp_path, f"{HEAD}services: {{}}\n")
-    add(file, "worker", None, 9000, lambda _: None)
+    add(file, "worker", None, 9000, QUIET)
     assert (tmp_path / "services/worker/worker/app.py").read_text() == "# worker at 9000\n"
     assert (tmp_path / "services/worker/smoke.py").is_file()
 
@@ -264,7 +267,7 @@ def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_p
     words = re.search(r"^    slimbake add (\S+) --base (\S+) ", readme, re.MULTILINE)
     assert block
     assert words
-    following = add(written(tmp_path, block[1]), words[1], words[2], None, lambda _: None)
+    following = add(written(tmp_path, block[1]), words[1], words[2], None, QUIET)
     assert following[0] == "services.search: a FastAPI app, port 8000, on base web"
 
 
@@ -316,7 +319,7 @@ def test_what_the_manifest_would_refuse_leaves_no_trace(
     file = written(tmp_path, text)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError) as raised:
-        add(file, name, base, port, lambda _: None)
+        add(file, name, base, port, QUIET)
     assert raised.value.message == f"the service '{name}' cannot be added: {message}"
     assert hint in raised.value.hint
     assert file.read_text() == text
@@ -326,14 +329,14 @@ def test_what_the_manifest_would_refuse_leaves_no_trace(
 def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     with pytest.raises(UsageError, match=r"^services\.api is in services\.yaml already$"):
-        add(file, "api", None, None, lambda _: None)
+        add(file, "api", None, None, QUIET)
 
 
 def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     (tmp_path / "services/worker").symlink_to("nowhere")
     with pytest.raises(UsageError) as raised:
-        add(file, "worker", None, None, lambda _: None)
+        add(file, "worker", None, None, QUIET)
     assert raised.value.message == "services/worker exists already"
     assert (
         raised.value.hint
@@ -352,14 +355,14 @@ def test_a_parent_that_leads_out_of_the_repository_is_refused_and_left_clean(
     file = written(inside, f"{HEAD}services: {{}}\n")
     (inside / "services").symlink_to(outside)
     with pytest.raises(UsageError, match="is a link that leads out of the repository"):
-        add(file, "worker", None, None, lambda _: None)
+        add(file, "worker", None, None, QUIET)
     assert list(outside.iterdir()) == []
 
 
 def test_a_manifest_that_is_wrong_already_is_reported_as_it_stands(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n    prot: 1\n")
     with pytest.raises(ManifestError) as raised:
-        add(file, "worker", None, None, lambda _: None)
+        add(file, "worker", None, None, QUIET)
     assert raised.value.problems[0].line == 6
 
 
@@ -368,7 +371,7 @@ def test_a_manifest_that_is_a_link_stays_a_link(tmp_path: Path) -> None:
     real.chmod(0o640)
     link = tmp_path / "fleet.yaml"
     link.symlink_to(real.name)
-    add(link, "worker", None, None, lambda _: None)
+    add(link, "worker", None, None, QUIET)
     assert link.is_symlink()
     assert manifest(real).services[0].name == "worker"
     assert real.stat().st_mode & 0o777 == 0o640
@@ -412,7 +415,7 @@ def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
     tmp_path: Path, base: str | None
 ) -> None:
     file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
-    add(file, "my-worker", base, free_port(), lambda _: None)
+    add(file, "my-worker", base, free_port(), QUIET)
     folder = tmp_path / "services/my-worker"
     held = smoke(folder)
     assert held.returncode == 0, held.stderr
@@ -428,7 +431,7 @@ def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
 
 def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services: {{}}\n")
-    add(file, "worker", None, free_port(), lambda _: None)
+    add(file, "worker", None, free_port(), QUIET)
     main = tmp_path / "services/worker/worker/__main__.py"
     deaf = re.sub(r"lambda \*_: .*\)$", "signal.SIG_IGN)", main.read_text(), flags=re.MULTILINE)
     assert "SIG_IGN" in deaf

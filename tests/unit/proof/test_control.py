@@ -14,6 +14,7 @@ import pytest
 from tests.unit.fleets import fleet, service
 
 from slimbake.config.model import Weights
+from slimbake.console import Console
 from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
 from slimbake.inside import trial as inside
@@ -136,7 +137,7 @@ def test_a_trial_that_was_ended_is_no_catch_and_is_told_as_what_it_is(
     said: list[str] = []
     outcomes = iter((HELD, replace(HELD, held=not level, level=level)))
     monkeypatch.setattr(control, "trial", lambda *_: next(outcomes))
-    (caught,) = controls(found(), [subject("api")], said.append)
+    (caught,) = controls(found(), [subject("api")], Console(said.append))
     assert (caught.held, caught.words, caught.advice) == (held, words, advice)
     assert said == [f"api, the service's code removed: {'caught at ' if held else ''}{words}"]
     row = control_table((caught,)).splitlines()[-1]

@@ -15,6 +15,7 @@ from slimbake.catalogue.model import Pass
 from slimbake.checks.start import NotStarted, Started
 from slimbake.checks.verify import Verdict
 from slimbake.config.model import Budget
+from slimbake.console import QUIET
 from slimbake.errors import CheckError
 from slimbake.plan.model import Running
 from slimbake.proof import environment, images
@@ -98,7 +99,7 @@ def measure(
         passes,
         subjects,
         root,
-        lambda _: None,
+        QUIET,
         only_stale=only_stale,
     )
     return images.read(root).get("environment", {})

@@ -11,6 +11,7 @@ import pytest
 from slimbake.checks.start import NotStarted, Started
 from slimbake.checks.verify import Verdict
 from slimbake.config.model import Budget
+from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.plan.model import Running
 from slimbake.proof import images
@@ -36,7 +37,7 @@ def starting(*ids: str) -> Any:
 
 def verified(verify: str = "") -> list[str]:
     said: list[str] = []
-    images.verified(plan(verify), {"api": "bare"}, {"api": "pruned"}, Path(), said.append)
+    images.verified(plan(verify), {"api": "bare"}, {"api": "pruned"}, Path(), Console(said.append))
     return said
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.console import QUIET
 from slimbake.errors import CheckError, SetupError
 from slimbake.evidence import committed
 from slimbake.evidence.model import Evidence, Finding, Question
@@ -320,7 +321,7 @@ def test_what_ran_out_of_something_is_tried_once_more_with_nothing_beside_it_and
 
     monkeypatch.setattr(trials, "trial", tried)
     monkeypatch.setattr(trials, "most_memory", lambda: 12 * 10**9)
-    ask = trials.Trials([subject()], Kept(tmp_path), lambda _: None)
+    ask = trials.Trials([subject()], Kept(tmp_path), QUIET)
     assert ask([("none", ()), ("a alone", (applied("a"),))]) == (Tried(), Tried())
     assert sorted(limits) == [trial.MEMORY, trial.MEMORY, 12 * 10**9]
 
@@ -332,7 +333,7 @@ def test_starts_that_would_be_slow_are_refuted_together_as_alone_with_verifies_t
         return Outcome(held=True, level="", error="", levels={}, compiled=0.04 * len(passes))
 
     monkeypatch.setattr(trials, "trial", tried)
-    ask = trials.Trials([subject()], Kept(tmp_path), lambda _: None)
+    ask = trials.Trials([subject()], Kept(tmp_path), QUIET)
     one, both = ask(
         [("a", (applied("a"),)), ("a and b", (applied("a"), applied("b")))], held_out=True
     )

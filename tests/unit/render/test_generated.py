@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.unit.fleets import fleet, service
 
-from slimbake.config.model import Manifest
 from slimbake.errors import UsageError
+from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.render import Generated
 from slimbake.render.generated import Drift, TemplateFault, drift, generate, mend, unified
@@ -25,8 +25,8 @@ def put(root: Path, path: str, text: str) -> None:
     (root / path).write_text(text, "utf-8")
 
 
-def texts(manifest: Manifest, root: Path) -> dict[str, str]:
-    return {file.path: file.text for file in generate(plan(manifest), root)}
+def texts(whole: Fleet, root: Path) -> dict[str, str]:
+    return {file.path: file.text for file in generate(plan(whole), root)}
 
 
 def written(root: Path) -> tuple[Generated, ...]:
