@@ -15,6 +15,7 @@ from slimbake.fingerprint.compare import Change, State, compare
 from slimbake.fingerprint.gather import accounts, unpinned
 from slimbake.host.git import Repository, Snapshot
 from slimbake.project.planned import planned
+from slimbake.render import Generated
 from slimbake.render.generated import generate
 
 
@@ -65,9 +66,8 @@ def _state(
     if committed:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        texts |= {
-            path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()
-        }
+        there = (path for path in texts if (root / path).is_file())
+        texts |= {path: Generated(path, (root / path).read_bytes()).text for path in there}
     found = accounts(plan, root, unpinned(plan), variables, texts, submodules)
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}

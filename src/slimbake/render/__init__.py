@@ -22,10 +22,15 @@ BAKE_FILE = "docker-bake.hcl"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated file: its path relative to the root, and its text."""
+    """One generated file: its path relative to the root, and its bytes."""
 
     path: str
-    text: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The file as text; bytes that are not UTF-8 become surrogates."""
+        return self.content.decode("utf-8", "surrogateescape")
 
 
 def render(
@@ -51,7 +56,7 @@ def render(
     files.update(_pipeline(plan, environment, tool))
     for name, text in inside.items():
         files[f"{INSIDE}/{name}"] = f"# {MARK}: its own program, part of every build.\n{text}"
-    return tuple(Generated(path, text) for path, text in sorted(files.items()))
+    return tuple(Generated(path, text.encode()) for path, text in sorted(files.items()))
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
     generated one.
     """
     expected = {file.path for file in files}
-    differing = tuple(file for file in files if _content(root / file.path) != file.text)
+    differing = tuple(file for file in files if _content(root / file.path) != file.content)
     for file in differing:
         there = _content(root / file.path)
         if there and not _is_ours(there):
@@ -127,26 +127,26 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
 def mend(found: Drift, root: Path) -> None:
     """Write what differs, each file whole or not at all, and remove what is no longer generated."""
     for file in found.write:
-        write_atomically(root / file.path, file.text.encode())
+        write_atomically(root / file.path, file.content)
     for path in found.remove:
         (root / path).unlink()
 
 
 def unified(found: Drift, root: Path) -> str:
-    """What mending would change, as a unified diff."""
-    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(
-        found.remove, ""
-    )
+    """What mending would change, as a unified diff; one line for a file that is not text."""
+    new = {file.path: file.content for file in found.write} | dict.fromkeys(found.remove, b"")
     return "".join(
         line
-        for path, text in sorted(new.items())
-        for line in difflib.unified_diff(
-            _content(root / path).splitlines(keepends=True),
-            text.splitlines(keepends=True),
-            f"a/{path}",
-            f"b/{path}",
-        )
+        for path, content in sorted(new.items())
+        for line in _difference(path, _content(root / path), content)
     )
+
+
+def _difference(path: str, old: bytes, new: bytes) -> Iterable[str]:
+    if b"\0" in old + new:
+        return [f"Binary files a/{path} and b/{path} differ\n"]
+    before, after = (each.decode(errors="replace").splitlines(keepends=True) for each in (old, new))
+    return difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")
 
 
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
@@ -175,7 +175,7 @@ def _tool(root: Path) -> str:
     """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
     # A TOML parser would cost more time than the whole workflow.
     own = re.search(
-        r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
+        rb"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
     )
     return "." if own else f"slimbake=={__version__}"
 
@@ -198,14 +198,14 @@ def _inside(plan: Plan) -> dict[str, str]:
     }
 
 
-def _content(path: Path) -> str:
+def _content(path: Path) -> bytes:
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes()
     except FileNotFoundError:
-        return ""
-    except (UnicodeDecodeError, IsADirectoryError, NotADirectoryError):
-        return "\0"  # whatever it is, it is not ours
+        return b""
+    except (IsADirectoryError, NotADirectoryError):
+        return b"\0"  # whatever it is, it is not ours
 
 
-def _is_ours(text: str) -> bool:
-    return MARK in text.partition("\n")[0]
+def _is_ours(content: bytes) -> bool:
+    return MARK.encode() in content.partition(b"\n")[0]

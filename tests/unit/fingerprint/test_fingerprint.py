@@ -56,7 +56,7 @@ def repository(root: Path, manifest: Manifest = FLEET) -> tuple[Plan, Path]:
             (root / target.dockerfile).write_text("FROM base\nCOPY . /\n")
     for each in generate(decided, root):
         (root / each.path).parent.mkdir(parents=True, exist_ok=True)
-        (root / each.path).write_text(each.text)
+        (root / each.path).write_bytes(each.content)
     return decided, root
 
 

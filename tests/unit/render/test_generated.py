@@ -245,3 +245,14 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
         f"-{OURS}"
     )
     assert unified(drift(written(tmp_path), tmp_path), tmp_path) == ""
+
+
+def test_a_file_that_is_not_text_differs_in_one_line(tmp_path: Path) -> None:
+    path, program = "dockerfiles/tool.pyz", Generated("dockerfiles/tool.pyz", OURS.encode() + b"\0")
+    told = f"Binary files a/{path} and b/{path} differ\n"
+    assert unified(drift([program], tmp_path), tmp_path) == told
+    mend(drift([program], tmp_path), tmp_path)
+    assert (tmp_path / path).read_bytes() == program.content
+    assert not drift([program], tmp_path)
+    assert drift([], tmp_path).remove == (path,)
+    assert unified(drift([], tmp_path), tmp_path) == told
