@@ -26,7 +26,7 @@ from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import SMOKE
 
 from slimbake.config import manifest
-from slimbake.inside.layer import EPOCH
+from slimbake.inside.step import EPOCH
 from slimbake.plan import plan
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines")

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake import inside
 from slimbake.catalogue.model import Applied
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Base, Manifest, Optimize, Service
@@ -19,9 +18,10 @@ from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse, stale
 from slimbake.fleet.platforms import of_bases, of_service
 from slimbake.fleet.sources import origin, weights_sources
+from slimbake.inside import zipapp
 from slimbake.lock import SYSTEM
 from slimbake.lock.text import parse_pins
-from slimbake.plan.exports import PROGRAMS, settings
+from slimbake.plan.exports import settings
 from slimbake.plan.origin import lock_digest
 
 FOLDER = "evidence"
@@ -228,13 +228,9 @@ def _check(service: Service, manifest: Manifest, locks: Mapping[str, str]) -> st
         calibration = (
             manifest.file.parent / precision.calibration if precision.calibration else None
         )
-        # What exports decides about the model as much as what is exported: all of it, as its step
-        # mounts it.
-        contents += [
-            _content(each)
-            for each in (calibration, *(inside.FOLDER / name for name in PROGRAMS))
-            if each
-        ]
+        # The programs that export decide about the model as much as its source does.
+        contents += [_content(calibration)] if calibration else []
+        contents.append(zipapp("export"))
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 
 

@@ -14,7 +14,6 @@ from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, Input, account, digest
-from slimbake.plan.exports import SETTINGS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
 from slimbake.plan.targets import LOCKS, PASSES
@@ -230,8 +229,6 @@ def _external(name: str, image: str, around: Surroundings | None) -> str:
 def _place(path: str) -> tuple[str, str]:
     """Where a file of `inside` lies in the repository, and what it is."""
     folder, _, name = path.partition("/")
-    if name and folder == SETTINGS:
-        return "settings", f"{PROGRAMS}/{path}"
     if name and folder in ("locks", "passes"):
         return ("lock", f"{LOCKS}/{name}") if folder == "locks" else ("passes", f"{PASSES}/{name}")
     return "program", f"{PROGRAMS}/{path}"

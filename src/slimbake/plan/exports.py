@@ -1,7 +1,8 @@
-"""Models as graphs for ONNX Runtime: what each is exported from and on, and what the step is told."""
+"""Models as graphs for ONNX Runtime: what each is exported from and on, and with which options."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -9,19 +10,6 @@ from slimbake.config.model import Manifest, Precision, Weights
 from slimbake.fleet.sources import WeightsSource, origin
 from slimbake.plan.model import Export, Recipe, Target
 from slimbake.plan.targets import FROM_INSIDE, GENERATED, INSIDE, RUNTIME, labels, literal
-
-SETTINGS = "exports"  # a folder in INSIDE: what each step is told
-PROGRAMS = (
-    "export.py",
-    *(
-        "export_decoder.py",
-        "export_encoder.py",
-        "export_quantise.py",
-        "export_torch.py",
-        "export_weights.py",
-    ),
-)
-"""All of them, for every model: what its task is, only its files say."""
 
 _CONTEXT = "/inside/context"  # where a step has its context
 
@@ -43,10 +31,9 @@ def exported(
         recipe=Recipe(
             template="export.Dockerfile.j2",
             export=Export(
-                programs=PROGRAMS,
                 precision=made.precision,
                 calibration=calibration.name,
-                told=f"{SETTINGS}/{name}.json",
+                options=tuple(_options(made.precision, calibration.name)),
             ),
             lock=f"{below}.txt",  # it is those weights, in another form
         ),
@@ -62,10 +49,16 @@ def exported(
     )
 
 
-def told(export: Export) -> dict[str, Any]:
-    """What the program is told; of a precision, what concerns its type."""
-    calibration = f"{_CONTEXT}/{export.calibration}" if export.calibration else ""
-    return {"precision": settings(export.precision, calibration)}
+def _options(precision: Precision, calibration: str) -> Iterator[str]:
+    """A precision as the options of the program that exports; see `slimbake.inside.export`."""
+    file = f"{_CONTEXT}/{calibration}" if calibration else ""
+    for key, value in settings(precision, file).items():
+        option = "precision" if key == "type" else key
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        else:
+            values = value if isinstance(value, list) else [value]
+            yield from (f"--{option}={each}" for each in values)
 
 
 def settings(precision: Precision, calibration: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from slimbake.fleet.sources import WeightsSource, externals
 from slimbake.plan.model import Install, Recipe, Target
 
 GENERATED = "dockerfiles"
-INSIDE = f"{GENERATED}/inside"
+INSIDE = f"{GENERATED}/programs"  # the context of the target `inside`: zipapps, by kind of step
 LOCKS = "locks"
 PASSES = f"{GENERATED}/passes"
 RUNTIME = ("runtime", "target:runtime")
@@ -22,12 +22,12 @@ NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
 
 
 def inside(manifest: Manifest) -> Target:
-    """What steps mount and no image holds: our programs and, where something is installed, the
-    locks and uv.
+    """What steps mount and no image has: slimbake's programs and, where something is installed, the
+    locks, the lists of passes and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
-    is cached by their content.
+    is cached by their content: an edit of one layer's lock rebuilds no other layer.
     """
     asked = (
         *(b.requirements for b in manifest.bases),

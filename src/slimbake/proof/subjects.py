@@ -118,7 +118,8 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     layers = json.loads(
         docker.call("image", "inspect", "--format={{json .RootFS.Layers}}", subject.image)
     )
-    installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
+    of_steps = zip(steps, layers, strict=False)
+    installs = [diff for step, diff in of_steps if "/build.pyz install" in step]
     return (
         installs[installing.index(layer)]
         if len(steps) == len(layers) and len(installs) == len(installing)

@@ -17,16 +17,10 @@ from slimbake import __version__, inside
 from slimbake.config.data import data_root, template_root
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
-from slimbake.plan.model import Plan
-from slimbake.plan.parity import PROGRAMS as PARITY_PROGRAMS
+from slimbake.plan.model import CHECKS, Plan
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import TEMPLATES
-
-INSIDE_PROGRAMS = (
-    *("debs.py", "distil.py", "explain.py", "fetch.py", "globs.py", "install.py", "layer.py"),
-    *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
-)
 
 _PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
@@ -62,7 +56,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _inside(plan), _tool(root))
+        return render(plan, texts, _programs(plan), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -180,22 +174,14 @@ def _tool(root: Path) -> str:
     return "." if own else f"slimbake=={__version__}"
 
 
-def _inside(plan: Plan) -> dict[str, str]:
-    """The programs that the plan's steps run: those that export models, and measure parity, only
-    where one is.
-    """
-    more = {
-        name
-        for t in plan.targets
-        if t.recipe and t.recipe.export
-        for name in t.recipe.export.programs
+def _programs(plan: Plan) -> dict[str, bytes]:
+    """The zipapps that the plan's steps mount, by file name."""
+    wanted: dict[inside.Kind, bool] = {
+        "build": True,
+        "check": any(target.kind in CHECKS for target in plan.targets),
+        "export": any(target.recipe and target.recipe.export for target in plan.targets),
     }
-    if any(target.kind == "parity" for target in plan.targets):
-        more |= {*PARITY_PROGRAMS}
-    return {
-        name: (inside.FOLDER / name).read_text("utf-8")
-        for name in (*INSIDE_PROGRAMS, *sorted(more))
-    }
+    return {inside.pyz(kind): inside.zipapp(kind) for kind, there in wanted.items() if there}
 
 
 def _content(path: Path) -> bytes:
