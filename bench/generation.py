@@ -58,7 +58,7 @@ def compare(sdist: Path, weights: Path) -> None:
     from bench.tables import cpu, machine
     from tokenizers import Tokenizer
 
-    from slimbake.inside.export import export
+    from slimbake.inside.export.model import export_model
 
     graphs, torches, prose = (
         importlib.import_module(name) for name in ("nlg.graph", "nlg.transformer", "train.prose")
@@ -81,7 +81,7 @@ def compare(sdist: Path, weights: Path) -> None:
         print(f"  {name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
-                export(weights, Path(folder), precision)
+                export_model(weights, Path(folder), precision)
             size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
             found[name] = measured(graphs.Graph(Path(folder)), expected, prompts, windows, size)
     told = {

@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src", "src/slimbake/inside", "libs/atlas-minilm/src")))
+PATHS = (ROOT, *(ROOT / each for each in ("src", "libs/atlas-minilm/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -107,15 +107,18 @@ def compare(model: Path, path: Path | None) -> None:
     import numpy as np
     from bench.tables import cpu, machine
 
+    from slimbake.inside.export import encoder, quantise
+    from slimbake.inside.export import model as export
+
     rows: dict[str, dict[str, Any]] = {}
     vectors: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         exported = Path(name) / "fp32"
         exported.mkdir()
         began = time.perf_counter()
-        inference = importlib.import_module("export_encoder").export(model, exported)
+        inference = encoder.export_encoder(model, exported)
         seconds = time.perf_counter() - began
-        importlib.import_module("export")._accompany(model, exported)
+        export._accompany(model, exported)
         (exported / "inference.json").write_text(json.dumps(inference))
         for number, (form, precision) in enumerate(FORMS.items()):
             print(f"  {form}", file=sys.stderr, flush=True)
@@ -123,9 +126,7 @@ def compare(model: Path, path: Path | None) -> None:
             if precision:
                 folder = Path(name) / str(number)
                 shutil.copytree(exported, folder)
-                importlib.import_module("export_quantise").quantise(
-                    folder / "model.onnx", precision, inference
-                )
+                quantise.quantise_graph(folder / "model.onnx", precision, inference)
             row, vectors[form] = _measured(form, folder, Path(name), path)
             rows[form] = {"precision": precision, **row}
     reference = vectors["torch, fp32"]

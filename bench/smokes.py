@@ -19,7 +19,7 @@ def working(setting: Setting, repository: str, services: tuple[str, ...]) -> dic
 
 def _works(setting: Setting, image: str, service: str) -> bool:
     target = setting.plan.target(f"{service}-smoke")
-    program = setting.root / "dockerfiles" / "inside" / "smoke.py"
+    program = setting.root / "dockerfiles" / "programs" / "check.pyz"
     context = setting.root / setting.plan.target(service).context
     words = [
         "--rm",
@@ -35,12 +35,12 @@ def _works(setting: Setting, image: str, service: str) -> bool:
         words += ["--env", f"{name}={value}"]
     words += [
         "--volume",
-        f"{program}:/inside/smoke.py:ro",
+        f"{program}:/check.pyz:ro",
         "--volume",
         f"{context}:/inside/context:ro",
     ]
     try:
-        done = run(["docker", "run", *words, image, "/inside/smoke.py"], Path("/"))
+        done = run(["docker", "run", *words, image, "/check.pyz", "smoke"], Path("/"))
     except FailedError as error:
         say(str(error))
         return False

@@ -2,10 +2,10 @@
 
 FROM runtime AS unpack
 USER 0:0
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/weights-services-nlg-weights.txt,target=/inside/lock.txt \
     --mount=type=bind,target=/inside/context \
-    ["python", "/inside/layer.py", "files", "/weights"]
+    ["python", "/build.pyz", "copy-weights", "/weights"]
 
 FROM scratch
 COPY --from=unpack /weights /weights

@@ -74,7 +74,7 @@ def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
 def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:
     assert "\x1b" not in first.stderr
     lines = first.stderr.splitlines()
-    for expected in ("wheel-shared: layer wheel /wheel", "two: install", "one: layer code /app"):
+    for expected in ("wheel-shared: build-wheel /wheel", "two: install", "one: copy-code /app"):
         assert len([line for line in lines if line.startswith(expected)]) == 1, first.stderr
     assert len([line for line in lines if line.startswith("one-smoke: smoke: import holds")]) == 1
 

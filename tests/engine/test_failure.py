@@ -185,7 +185,7 @@ def test_a_link_that_leads_out_of_the_context_is_named(
     done = toy.slimbake("bake")
     assert done.code == 5
     told = done.stderr[done.stderr.index("slimbake: one ") :].splitlines()
-    assert told[0] == "slimbake: one does not build: layer code /app: exit code: 1"
+    assert told[0] == "slimbake: one does not build: copy-code /app: exit code: 1"
     assert (
         told[1]
         == f"  slimbake: data/model.bin is a link that leads out of the build context: {outside}"

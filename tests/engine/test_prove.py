@@ -192,12 +192,12 @@ for path in sorted(pathlib.Path("/opt/slimbake/lib").rglob("*")):
         print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 """
 APPLIED = """
-import os, pathlib, sys
-sys.path.insert(0, "/inside")
-import passes
-prefix = pathlib.Path("/opt/slimbake")
-packages = passes.Packages(prefix, [pathlib.Path(f, n) for f, _, names in os.walk(prefix) for n in names])
-passes.apply(packages, passes.read(sys.stdin.read()), pathlib.Path("/none"), compiled=True)
+import json, pathlib, sys
+sys.path.insert(0, "/check.pyz")
+from slimbake.inside.passes import LayerFiles, apply_passes, parse_pass
+layer = LayerFiles.of_image(pathlib.Path("/opt/slimbake"))
+passes = [parse_pass(each) for each in json.load(sys.stdin)["passes"]]
+apply_passes(layer, passes, pathlib.Path("/none"), compiled=True)
 """
 
 
@@ -210,10 +210,7 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
         "--rm",
         "--interactive",
         "--user=0:0",
-        *(
-            f"--volume={toy.root}/dockerfiles/inside/{n}.py:/inside/{n}.py:ro"
-            for n in ("passes", "globs", "ledger")
-        ),
+        f"--volume={toy.root}/dockerfiles/programs/check.pyz:/check.pyz:ro",
         "--entrypoint=python",
         f"slimbake/{toy.project}/one:unpruned",
         "-c",

@@ -25,7 +25,7 @@ from tests.engine.conftest import ROOT, Toy, call, docker
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import SMOKE
 
-from slimbake.inside.layer import EPOCH
+from slimbake.inside.step import EPOCH
 from slimbake.project import load
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines")

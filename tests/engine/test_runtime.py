@@ -1,4 +1,4 @@
-"""The runtime that `inside/distil.py` makes and what `inside/system.py` adds, on both layouts of
+"""The runtime that `make-runtime` makes and what `carry-debs` adds, on both layouts of
 Python.
 """
 
@@ -16,22 +16,22 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.unit.programs import written
 from uv import find_uv_bin
 
 from slimbake.console import QUIET
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
-from slimbake.inside.distil import EPOCH, NONROOT
+from slimbake.inside.step import EPOCH, NONROOT
 
 pytestmark = pytest.mark.engine
 
 HERE = Path(__file__).parent
-INSIDE = HERE.parents[1] / "src" / "slimbake" / "inside"
 
 RUNTIME = """
     FROM python AS distil
-    RUN --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \\
-        ["python3.11", "/inside/distil.py", "/out"]
+    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+        ["python3.11", "/build.pyz", "make-runtime", "/out"]
     FROM scratch
     COPY --from=distil /out /
     ENV PATH=/opt/slimbake/bin LANG=C.UTF-8
@@ -40,21 +40,19 @@ RUNTIME = """
 
 SYSTEM = """
     FROM python AS lock
-    RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
-        ["python3.11", "/inside/debs.py", "lock", "/debs.txt", "--arch", "amd64", PACKAGES]
+    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+        ["python3.11", "/build.pyz", "lock-debs", "/lock.txt", "amd64", PACKAGES]
     FROM python AS debs
-    RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
-        --mount=type=bind,from=lock,source=debs.txt,target=/inside/debs.txt \\
-        ["python3.11", "/inside/debs.py", "download", "/debs"]
+    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+        --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
+        ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
     FROM python AS system
     RUN --network=none \\
-        --mount=type=bind,from=inside,source=distil.py,target=/inside/distil.py \\
-        --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
-        --mount=type=bind,from=inside,source=system.py,target=/inside/system.py \\
-        --mount=type=bind,from=lock,source=debs.txt,target=/inside/debs.txt \\
+        --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+        --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
         --mount=type=bind,from=debs,source=debs,target=/inside/debs \\
-        --mount=type=bind,from=runtime,target=/runtime \\
-        ["python3.11", "-m", "inside.system", "/out", "--runtime", "/runtime", "--debs", "/inside/debs", PACKAGES]
+        --mount=type=bind,from=runtime,target=/inside/base \\
+        ["python3.11", "/build.pyz", "carry-debs", "/out", PACKAGES]
     FROM scratch AS carried
     COPY --from=system /out /
     FROM runtime
@@ -71,11 +69,16 @@ def docker(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPr
 def build(
     dockerfile: str, folder: Path, *options: str, check: bool = True, **contexts: str | Path
 ) -> subprocess.CompletedProcess[str]:
-    """Build a Dockerfile without a context of its own; a named context is a folder or an image."""
+    """Build a Dockerfile without a context of its own; a named context is a folder or an image.
+
+    `inside` is always one: a folder with build.pyz.
+    """
     (folder / "empty").mkdir(exist_ok=True)
+    (folder / "programs").mkdir(exist_ok=True)
+    written("build", folder / "programs")
     (folder / "Dockerfile").write_text(dedent(dockerfile))
     flags = [*options, "--provenance=false", "--progress=plain", f"--file={folder / 'Dockerfile'}"]
-    for name, where in contexts.items():
+    for name, where in {"inside": folder / "programs", **contexts}.items():
         flags.append(
             f"--build-context={name}={where if isinstance(where, Path) else f'docker-image://{where}'}"
         )
@@ -154,13 +157,12 @@ def runtime(
 ) -> Runtime:
     folder = tmp_path_factory.mktemp("runtime")
     python, image = python_images[request.param], f"slimbake-test/runtime-{request.param}"
-    build(RUNTIME, folder, f"--tag={image}", python=python, inside=INSIDE)
+    build(RUNTIME, folder, f"--tag={image}", python=python)
     build(
         RUNTIME,
         folder,
         f"--output=type=tar,dest={folder / 'root.tar'}",
         python=python,
-        inside=INSIDE,
     )
     return Runtime(python, image, Tree(folder / "root.tar"))
 
@@ -216,7 +218,7 @@ def test_is_root_owned_but_for_the_home_of_nonroot(runtime: Runtime) -> None:
 def test_is_the_same_in_every_build(runtime: Runtime, tmp_path: Path) -> None:
     again = tmp_path / "root.tar"
     anew = ("--no-cache-filter=distil", f"--output=type=tar,dest={again}")
-    build(RUNTIME, tmp_path, *anew, python=runtime.python, inside=INSIDE)
+    build(RUNTIME, tmp_path, *anew, python=runtime.python)
     assert Tree(again).files == runtime.tree.files
     assert again.read_bytes() == runtime.tree.path.read_bytes()
 
@@ -393,7 +395,6 @@ def test_carries_a_debian_package_and_what_it_links(runtime: Runtime, tmp_path: 
     image, tar = f"{runtime.image}-system", tmp_path / "root.tar"
     contexts: dict[str, Any] = {
         "python": runtime.python,
-        "inside": INSIDE,
         "runtime": runtime.image,
     }
     build(dockerfile, tmp_path, f"--tag={image}", **contexts)
@@ -415,7 +416,7 @@ def test_refuses_a_package_that_debian_does_not_have(
 ) -> None:
     dockerfile = SYSTEM.replace("PACKAGES", '"libpq-5", "libgomp1"')
     python = python_images["debian"]
-    contexts: dict[str, Any] = {"python": python, "inside": INSIDE, "runtime": python}
+    contexts: dict[str, Any] = {"python": python, "runtime": python}
     done = build(
         dockerfile, tmp_path, "--target=carried", "--output=type=cacheonly", check=False, **contexts
     )
@@ -429,7 +430,7 @@ def test_names_the_debian_package_that_the_external_lacks(
     poorer = RUNTIME.replace(
         "RUN --mount", 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n    RUN --mount'
     )
-    contexts: dict[str, Any] = {"python": python_images["debian"], "inside": INSIDE}
+    contexts: dict[str, Any] = {"python": python_images["debian"]}
     done = build(poorer, tmp_path, "--output=type=cacheonly", check=False, **contexts)
     assert done.returncode != 0
     assert (

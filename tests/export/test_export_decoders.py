@@ -15,9 +15,9 @@ transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from slimbake.inside.export_decoder import export  # noqa: E402
-from slimbake.inside.export_quantise import quantise  # noqa: E402
-from slimbake.inside.export_torch import ExportError  # noqa: E402
+from slimbake.inside.export.decoder import export_decoder  # noqa: E402
+from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
+from slimbake.inside.export.tracing import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -59,7 +59,7 @@ class Exported(NamedTuple):
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp(request.param)
     model = saved(request.param, folder / "torch")
-    return Exported(model, folder / "model.onnx", export(folder / "torch", folder))
+    return Exported(model, folder / "model.onnx", export_decoder(folder / "torch", folder))
 
 
 def saved(family: str, folder: Path) -> Any:
@@ -156,7 +156,7 @@ def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> N
     """Nor does a head that has the embedding's weight, or whose logits are capped."""
     path = tmp_path / "model.onnx"
     path.write_bytes(exported.graph.read_bytes())
-    quantise(path, {"type": "int8"}, exported.told)
+    quantise_graph(path, {"type": "int8"}, exported.told)
     weights = onnx.load(path).graph.initializer
     matrices = [each for each in weights if len(each.dims) > 1 and min(each.dims) > 1]
     assert [each.name for each in matrices if each.data_type == onnx.TensorProto.FLOAT] == []
@@ -169,8 +169,8 @@ def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> N
 PROGRAM = """\
 import sys
 from pathlib import Path
-from slimbake.inside.export_decoder import export
-export(Path(sys.argv[1]), Path(sys.argv[2]))
+from slimbake.inside.export.decoder import export_decoder
+export_decoder(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -206,11 +206,11 @@ def test_a_model_without_a_cache_of_keys_and_values_stays_with_torch(tmp_path: P
         ExportError,
         match=r"MambaForCausalLM keeps another cache than keys and values; `inference: torch`",
     ):
-        export(tmp_path / "torch", tmp_path)
+        export_decoder(tmp_path / "torch", tmp_path)
 
 
 def test_of_several_ends_all_are_told(tmp_path: Path) -> None:
     model = saved("Llama", tmp_path / "torch")
     model.generation_config.eos_token_id = [1, 7]
     model.generation_config.save_pretrained(tmp_path / "torch")
-    assert export(tmp_path / "torch", tmp_path)["ends"] == [1, 7]
+    assert export_decoder(tmp_path / "torch", tmp_path)["ends"] == [1, 7]

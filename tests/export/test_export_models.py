@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.programs import written
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from slimbake.inside import export, export_torch  # noqa: E402
+from slimbake.inside.export import tracing  # noqa: E402
+from slimbake.inside.export.model import export_model  # noqa: E402
+from slimbake.inside.step import hashed  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -111,7 +114,7 @@ def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(
     made: Made, tmp_path: Path, pooling: str
 ) -> None:
     folder = made({"1_Pooling/config.json": {"pooling_mode": pooling}})
-    export.export(folder, tmp_path / "out", FP32)
+    export_model(folder, tmp_path / "out", FP32)
     for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS[3:4]):
         assert graph_vectors(tmp_path / "out", texts) == pytest.approx(
             torch_vectors(folder, texts, pooling), abs=1e-5
@@ -121,7 +124,7 @@ def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(
 def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Path) -> None:
     folder = made({"sentence_bert_config.json": {"max_seq_length": 48}})
     (folder / "LICENSE").write_text("mine")
-    export.export(folder, tmp_path / "out", FP32)
+    export_model(folder, tmp_path / "out", FP32)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "LICENSE",
         "config.json",
@@ -130,7 +133,7 @@ def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Pat
         "tokenizer.json",
     ]
     told = json.loads((tmp_path / "out/inference.json").read_text())
-    assert told.pop("sha256") == {"model.onnx": export._hashed(tmp_path / "out/model.onnx")}
+    assert told.pop("sha256") == {"model.onnx": hashed(tmp_path / "out/model.onnx")}
     assert told == {
         "task": "embedding",
         "precision": "fp32",
@@ -143,24 +146,19 @@ def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Pat
     }
 
 
-@pytest.mark.parametrize(
-    "precision",
-    [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}],
-    ids=lambda told: told["type"],
-)
-def test_the_same_model_gives_the_same_bytes(
-    made: Made, tmp_path: Path, precision: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precision: str) -> None:
     folder = made()
-    (tmp_path / "settings.json").write_text(json.dumps({"precision": precision}))
+    program = written("export", tmp_path)
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed}
         words = [
             sys.executable,
-            export.__file__,
+            str(program),
+            "export",
             str(folder),
             str(tmp_path / seed),
-            str(tmp_path / "settings.json"),
+            f"--precision={precision}",
         ]
         subprocess.run(words, check=True, env=environment, cwd=tmp_path)
     first, second = (
@@ -178,8 +176,8 @@ def test_coarser_numbers_are_near_and_smaller(
     made: Made, tmp_path: Path, precision: dict[str, Any]
 ) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
-    export.export(folder, tmp_path / "fp32", FP32)
-    export.export(folder, tmp_path / "out", precision)
+    export_model(folder, tmp_path / "fp32", FP32)
+    export_model(folder, tmp_path / "out", precision)
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
     assert cosines.min() > 0.98
     sizes = [(tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "out")]
@@ -190,7 +188,7 @@ def test_where_weights_alone_are_integers_a_text_has_one_vector_whatever_is_besi
     made: Made, tmp_path: Path
 ) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
-    export.export(folder, tmp_path / "out", {"type": "int8", "mode": "weights"})
+    export_model(folder, tmp_path / "out", {"type": "int8", "mode": "weights"})
     together = graph_vectors(tmp_path / "out", TEXTS)
     for text, vector in zip(TEXTS, together, strict=True):
         assert graph_vectors(tmp_path / "out", [text])[0] == pytest.approx(vector, abs=1e-5)
@@ -201,7 +199,7 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
     import onnx
 
     exclude = ["Gather", "encoder.layer.1.*"]
-    export.export(
+    export_model(
         made(hidden_size=128),
         tmp_path / "out",
         {"type": "int8", "mode": "weights", "exclude": exclude},
@@ -218,7 +216,7 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
 def test_what_is_excluded_stays_in_full(made: Made, tmp_path: Path) -> None:
     import onnx
 
-    export.export(
+    export_model(
         made(), tmp_path / "out", {"type": "int8", "exclude": ["Gather", "encoder.layer.1.*"]}
     )
     nodes = onnx.load(tmp_path / "out/model.onnx").graph.node
@@ -231,32 +229,26 @@ def test_static_ranges_come_from_a_calibration_file(made: Made, tmp_path: Path) 
     folder = made()
     (tmp_path / "texts.txt").write_text("the cat sat\n" * 40)
     precision = {"type": "int8", "mode": "static", "calibration": str(tmp_path / "texts.txt")}
-    export.export(folder, tmp_path / "out", precision)
+    export_model(folder, tmp_path / "out", precision)
     cosines = (graph_vectors(tmp_path / "out", TEXTS[:1]) * torch_vectors(folder, TEXTS[:1])).sum(
         axis=1
     )
     assert cosines.min() > 0.95
     (tmp_path / "texts.txt").write_text("one\n")
-    with pytest.raises(
-        export_torch.ExportError, match="1 texts say too little: at least 16, one a line"
-    ):
-        export.export(folder, tmp_path / "again", precision)
+    with pytest.raises(tracing.ExportError, match="1 texts are too few: at least 16, one a line"):
+        export_model(folder, tmp_path / "again", precision)
 
 
 # --- a graph larger than protobuf reads
 
 
-@pytest.mark.parametrize(
-    "precision",
-    [{"type": "fp32"}, {"type": "fp16"}, {"type": "int8"}],
-    ids=lambda told: told["type"],
-)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_graph_over_the_limit_has_its_weights_beside_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(export_torch, "LIMIT", 1000)
+    monkeypatch.setattr(tracing, "LIMIT", 1000)
     folder = made()
-    export.export(folder, tmp_path / "out", precision)
+    export_model(folder, tmp_path / "out", precision)
     told = json.loads((tmp_path / "out/inference.json").read_text())
     assert sorted(told["sha256"]) == ["model.onnx", "model.onnx.data"]
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
@@ -269,8 +261,8 @@ def test_a_graph_over_the_limit_has_its_weights_beside_it(
 def test_weights_that_are_cut_short_are_told(made: Made, tmp_path: Path) -> None:
     weights = made() / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(export_torch.ExportError, match="holds no model that can be read"):
-        export.export(weights.parent, tmp_path / "out", FP32)
+    with pytest.raises(tracing.ExportError, match="holds no model that can be read"):
+        export_model(weights.parent, tmp_path / "out", FP32)
 
 
 def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) -> None:
@@ -282,10 +274,10 @@ def test_weights_that_lack_a_part_are_not_made_up(made: Made, tmp_path: Path) ->
     }
     save_file(left, weights, {"format": "pt"})
     with pytest.raises(
-        export_torch.ExportError,
+        tracing.ExportError,
         match=r"config\.json: missing: encoder\.layer\.1\.output\..* and 1 more",
     ):
-        export.export(weights.parent, tmp_path / "out", FP32)
+        export_model(weights.parent, tmp_path / "out", FP32)
 
 
 def test_a_pooler_may_be_missing(made: Made, tmp_path: Path) -> None:
@@ -297,7 +289,7 @@ def test_a_pooler_may_be_missing(made: Made, tmp_path: Path) -> None:
         weights,
         {"format": "pt"},
     )
-    export.export(weights.parent, tmp_path / "out", FP32)
+    export_model(weights.parent, tmp_path / "out", FP32)
     assert (tmp_path / "out/model.onnx").is_file()
 
 
@@ -306,10 +298,10 @@ def test_weights_of_another_config_are_told(made: Made, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
     with pytest.raises(
-        export_torch.ExportError,
+        tracing.ExportError,
         match=r"config\.json: of another shape: encoder\.layer\.0\.int.* and 3 more",
     ):
-        export.export(folder, tmp_path / "out", FP32)
+        export_model(folder, tmp_path / "out", FP32)
 
 
 def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
@@ -330,8 +322,8 @@ def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
         def forward(self, x: Any) -> Any:
             return {"y": self.inner(x) + 1}
 
-    with pytest.raises(export_torch.ExportError) as told:
-        export_torch.traced(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
+    with pytest.raises(tracing.ExportError) as told:
+        tracing.trace_graph(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
     assert (
         str(told.value)
         == "the exporter does not know the operator slimbake_test.strange.default, in the module"
@@ -345,13 +337,13 @@ def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
             return {"y": x + 1 if x.sum() > 0 else x}
 
     with pytest.raises(
-        export_torch.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"
+        tracing.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"
     ):
-        export_torch.traced(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
+        tracing.trace_graph(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
 
 
 def test_an_excluded_node_that_is_not_there_is_told(made: Made, tmp_path: Path) -> None:
     with pytest.raises(
-        export_torch.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
+        tracing.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
     ):
-        export.export(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})
+        export_model(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})

@@ -11,17 +11,18 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
+from slimbake.inside import Kind, zipapp
 from slimbake.plan.targets import INSIDE
 from slimbake.project import load
 from slimbake.render import MARK
 from slimbake.render.generated import drift
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
-SOURCES = REPOSITORY / "src" / "slimbake" / "inside"
+KINDS: tuple[Kind, ...] = ("build", "check", "export")
 
 
 def _is_program(path: str) -> bool:
-    return path.startswith(f"{INSIDE}/") and path.endswith(".py")
+    return path.startswith(f"{INSIDE}/")
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
@@ -66,25 +67,22 @@ def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
 
 
 @every_fleet
-def test_every_fleet_carries_the_programs_that_run_inside_builds(fleet: Fleet) -> None:
-    programs = {file.path: file.text for file in fleet.files() if _is_program(file.path)}
-    exports = any(target.recipe and target.recipe.export for target in fleet.plan.targets)
-    parities = any(target.kind == "parity" for target in fleet.plan.targets)
-    assert sorted(programs) == sorted(
-        f"{INSIDE}/{name}.py"
-        for name in (
-            *("debs", "distil", "explain", "fetch", "globs", "install", "layer"),
-            *("ledger", "passes", "smoke", "system", "trial"),
-            *(path.stem for path in SOURCES.glob("export*.py") if exports),
-            *("agreement", "parity", "parity_controls", "parity_reference", "parity_texts")[
-                : 5 if parities else 0
-            ],
-        )
-    )
-    for path, text in programs.items():
-        first, _, rest = text.partition("\n")
-        assert MARK in first
-        assert rest == (SOURCES / Path(path).name).read_text("utf-8")
+def test_a_fleet_carries_the_programs_that_its_steps_mount_and_no_others(fleet: Fleet) -> None:
+    files = {file.path: file for file in fleet.files()}
+    steps = [
+        step
+        for path, file in files.items()
+        if path.endswith(".Dockerfile")
+        for step in file.text.split("\nRUN ")[1:]
+    ]
+    mounted: set[Kind] = set()
+    for kind in KINDS:
+        mounts, runs = f"from=inside,source={kind}.pyz,target=/{kind}.pyz ", f'"/{kind}.pyz", '
+        assert [step for step in steps if (mounts in step) != (runs in step)] == []
+        mounted |= {kind} if any(runs in step for step in steps) else set()
+    assert {path: file.content for path, file in files.items() if _is_program(path)} == {
+        f"{INSIDE}/{kind}.pyz": zipapp(kind) for kind in mounted
+    }
 
 
 @every_fleet

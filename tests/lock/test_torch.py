@@ -226,7 +226,7 @@ def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_p
         f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n   '
         f" --hash=sha256:{'0' * 64}\n"
     )
-    fetch.fetch(lock, tmp_path / "wheels", "cu128")
+    fetch.fetch_lock(lock, tmp_path / "wheels", "cu128")
     assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]
 
 

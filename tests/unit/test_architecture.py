@@ -289,19 +289,18 @@ def test_each_program_is_started_by_one_package() -> None:
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "inside"])
 def test_what_runs_in_containers_needs_only_the_standard_library(module: str) -> None:
     """Exports and references run where torch is: they import it, but in functions."""
-    with_torch = module.startswith(("slimbake.inside.export", "slimbake.inside.parity_"))
-    top = {
-        name.partition(".")[0]
-        for node in ast.parse(MODULES[module].read_text("utf-8")).body
-        for name in _top(node)
-    }
-    every = {name.partition(".")[0] for name in imports(module)}
-    siblings = {name.rpartition(".")[2] for name in MODULES if package(name) == "inside"}
-    found = (top if with_torch else every) - {"slimbake"} - siblings
-    assert found <= set(sys.stdlib_module_names)
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    nodes = tree.body if module.startswith("slimbake.inside.export.") else ast.walk(tree)
+    absolute = {name.partition(".")[0] for node in nodes for name in _top(node)}
+    assert absolute <= set(sys.stdlib_module_names)
 
 
-def _top(node: ast.stmt) -> Iterator[str]:
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "inside"])
+def test_what_runs_in_containers_imports_nothing_else_of_slimbake(module: str) -> None:
+    assert {package(name) for name in imports(module) if name.startswith("slimbake.")} <= {"inside"}
+
+
+def _top(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

@@ -13,7 +13,7 @@ for package in ("torch", "transformers", "onnxruntime", "onnxscript", "tokenizer
 
 from nlg.graph import Graph  # noqa: E402
 from nlg.model import CausalModel, load  # noqa: E402
-from slimbake.inside.export import export  # noqa: E402
+from slimbake.inside.export.model import export_model  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -32,7 +32,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of each precision."""
     folder = tmp_path_factory.mktemp("graphs")
     for precision in ("fp32", "int8"):
-        export(WEIGHTS, folder / precision, {"type": precision})
+        export_model(WEIGHTS, folder / precision, {"type": precision})
     return folder
 
 

@@ -9,7 +9,7 @@ from slimbake import docker
 from slimbake.build.sbom_locks import read
 from slimbake.build.sbom_model import contents
 from slimbake.errors import SetupError
-from slimbake.inside import contents as program
+from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, exports, locks
@@ -49,9 +49,8 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         *((f"--platform={platform}",) if platform else ()),
         "--entrypoint=/opt/slimbake/bin/python",
         image,
-        "-IB",
-        "-",
-        stdin=Path(program.__file__).read_text("utf-8"),
+        *from_stdin("contents"),
+        stdin=with_check_pyz(),
     )
     texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
     return document(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from slimbake.plan.model import Plan
 
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
-_PROGRAM = re.compile(r'"(?:/inside/|-m", "inside\.)(?P<program>\w+)(?:\.py)?"(?P<rest>.*)\]$')
+_PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,8 @@ class Steps:
 
 def title(instruction: str) -> str:
     """An instruction in a few words: the program that it runs, or its first line."""
-    program = _PROGRAM.search(instruction)
-    if program:
-        arguments = json.loads("[" + program["rest"].lstrip(", ") + "]")
-        return " ".join([program["program"], *arguments])
+    if program := _PROGRAM.search(instruction):
+        return " ".join(json.loads(f"[{program['words']}]"))
     return " ".join(instruction.split())
 
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from slimbake import inside
 from slimbake.checks.limits import File, Observed
-from slimbake.checks.verify import START, given
+from slimbake.checks.verify import ARGUMENTS, given
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
+from slimbake.inside import pyz, zipapp
 from slimbake.plan.model import Running, Target
 
-PROGRAMS = ("touched.py", "native.py", "smoke.py")
 LIMIT = 300.0  # seconds for the workload, from a cold page cache
 _GRACE = 120.0  # seconds to look at all files twice
 # To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and
@@ -59,8 +59,9 @@ def _digest(image: str, smoke: Target, root: Path, workloads: list[dict[str, Any
     arguments, context = dict(smoke.args), root / smoke.context
     files = [context / arguments["SMOKE"], context / arguments.get("REFERENCE", "reference.json")]
     whole = hashlib.sha256(json.dumps([image, workloads]).encode())
-    for file in (*files, *(inside.FOLDER / name for name in PROGRAMS)):
-        whole.update(hashlib.sha256(file.read_bytes() if file.is_file() else b"").digest())
+    contents = [file.read_bytes() if file.is_file() else b"" for file in files]
+    for content in (*contents, zipapp("check")):
+        whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()
 
 
@@ -68,11 +69,12 @@ def _workloads(image: str, service: Running, root: Path) -> list[dict[str, Any]]
     """What is run in the container, in this order: the smoke, which gives up root itself, and the
     service's verify.
     """
-    smoke = {"words": ["python", "/inside/smoke.py", "--as-nonroot"], "stdin": "", "nonroot": False}
+    command = ["python", "/check.pyz", "smoke", "--as-nonroot"]
+    smoke = {"words": command, "stdin": "", "nonroot": False}
     if not service.verify:
         return [smoke]
     verify = {
-        "words": ["python", "-I", "-c", START],
+        "words": ["python", *ARGUMENTS],
         "stdin": given(service, image, root),
         "nonroot": True,
     }
@@ -93,14 +95,15 @@ def _run(
         "--tmpfs=/tmp:mode=1777",
         *(f"--tmpfs={path}:mode=1777" for _, path in service.volumes),
         *(f"--env={key}={value}" for key, value in smoke.args if key in ("SMOKE", "REFERENCE")),
-        *(f"--volume={inside.FOLDER / name}:/inside/{name}:ro" for name in PROGRAMS),
         f"--volume={root / smoke.context}:/inside/context:ro",
         "--entrypoint=python",
-        image,
-        "/inside/touched.py",
     )
     name = f"slimbake-limits-{secrets.token_hex(6)}"
-    done = contained(name, (*words, json.dumps(asked)), "", LIMIT + _GRACE)
+    with tempfile.TemporaryDirectory(prefix="slimbake-limits-") as folder:
+        program = Path(folder, pyz("check"))
+        program.write_bytes(zipapp("check"))
+        command = (f"--volume={program}:/check.pyz:ro", image, "/check.pyz", "observe")
+        done = contained(name, (*words, *command), json.dumps(asked), LIMIT + _GRACE)
     if done.code is None:
         raise CheckError(f"the checks of {service.service} do not end within {LIMIT:g} s")
     try:

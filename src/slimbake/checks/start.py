@@ -9,14 +9,13 @@ import secrets
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from slimbake import docker
 from slimbake.docker.containers import HARDENED, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
-from slimbake.inside import start as program
+from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Running
 
 RUNS = 5
@@ -109,12 +108,10 @@ def _once(
         *(f"--env={key}={value}" for key, value in environment.items()),
         "--entrypoint=python",
         image,
-        "-IB",
-        "-",
+        *from_stdin("start", json.dumps(asked)),
     )
     name = f"slimbake-start-{secrets.token_hex(6)}"
-    text = Path(program.__file__).read_text("utf-8")
-    done = contained(name, (*words, json.dumps(asked)), text, LIMIT + _GRACE)
+    done = contained(name, words, with_check_pyz(), LIMIT + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {LIMIT:g} s")
     try:

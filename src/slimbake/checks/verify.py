@@ -11,26 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from slimbake import docker, inside
+from slimbake import docker
 from slimbake.docker.containers import FLEET, HARDENED, Contained, contained
+from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
 # seconds that the engine has to make the container and to end it, beside what the verify itself has
 GRACE = 30.0
 LAST_LINES = 12
-PROGRAMS = ("upstream", "service", "verify")  # each after what it imports
-# No file is mounted: the checkout may be readable to its owner alone, or the engine stand on
-# another machine.
-START = """\
-import json, sys, types
-given = json.load(sys.stdin)
-for name in ("slimbake", "slimbake.inside"):
-    sys.modules[name] = types.ModuleType(name)
-for name, text in given.pop("programs").items():
-    module = sys.modules["slimbake.inside." + name] = types.ModuleType("slimbake.inside." + name)
-    exec(compile(text, "slimbake/inside/" + name + ".py", "exec"), module.__dict__)
-module.main(given)
-"""
+ARGUMENTS = from_stdin(
+    "verify"
+)  # of the Python that runs it; its standard input is `question(...)`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +74,7 @@ def verify(
         *(f"--env={key}={value}" for key, value in environment.items()),
         "--entrypoint=python",
         image,
-        "-I",
-        "-c",
-        START,
+        *ARGUMENTS,
     )
     done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
@@ -104,23 +93,16 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
 def question(
     file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float
 ) -> str:
-    """What the program in the container is given on stdin: itself, the check and how the service is
-    run.
-    """
-    return json.dumps(
-        {
-            "programs": {
-                program: (inside.FOLDER / f"{program}.py").read_text("utf-8")
-                for program in PROGRAMS
-            },
-            "source": file.read_text("utf-8"),
-            "name": name,
-            "command": command,
-            "fixed": fixed,
-            "port": port,
-            "limit": limit,
-        }
-    )
+    """What the container gets on standard input: check.pyz, the check, and how the service is run."""
+    asked = {
+        "source": file.read_text("utf-8"),
+        "name": name,
+        "command": command,
+        "fixed": fixed,
+        "port": port,
+        "limit": limit,
+    }
+    return with_check_pyz(json.dumps(asked))
 
 
 def _command(image: str) -> tuple[list[str], int]:

@@ -15,6 +15,7 @@ from slimbake.fingerprint.gather import accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
+from slimbake.render import Generated
 from slimbake.render.generated import generate
 
 
@@ -64,9 +65,8 @@ def _state(
     if committed:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        texts |= {
-            path: (root / path).read_text("utf-8") for path in texts if (root / path).is_file()
-        }
+        there = (path for path in texts if (root / path).is_file())
+        texts |= {path: Generated(path, (root / path).read_bytes()).text for path in there}
     workspace = Workspace(None) if committed else project.workspace
     found = accounts(plan, root, workspace, unpinned(plan), variables, texts, submodules)
     return State(

@@ -34,7 +34,7 @@ def command(
     from slimbake.catalogue.read import catalogue
     from slimbake.console.tables import megabytes
     from slimbake.errors import NothingSelected
-    from slimbake.inside.ledger import Entry
+    from slimbake.inside.ledger import LedgerEntry
     from slimbake.proof.why import ledgers, why
 
     project = read(file)
@@ -54,7 +54,7 @@ def command(
         raise NothingSelected(f"no pass removed or changed {path} in these images")
     known = {each.name: each for each in catalogue(project.root)}
     by_pass: dict[tuple[str, str], list[str]] = {}
-    entries: dict[tuple[str, str], dict[str, Entry]] = {}
+    entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
     for name, files in found.items():
         for each in files:
             by_pass.setdefault((each.entry.by, each.layer), []).append(name)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from slimbake import inside
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Optimize
@@ -19,6 +18,7 @@ from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
 from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.inside import zipapp
 from slimbake.lock.locks import Locks
 from slimbake.lock.text import lock_digest
 
@@ -197,8 +197,8 @@ def _check(service: Service, fleet: Fleet, locks: Locks) -> str:
         texts.append(locks.text(weights.export.base.lock) or "")
         if precision.calibration:
             contents.append(_content(fleet.root / precision.calibration))
-        # What exports decides about the model as much as what is exported.
-        contents += [_content(inside.FOLDER / name) for name in inside.EXPORT_PROGRAMS]
+        # The programs that export decide about the model as much as its source does.
+        contents.append(zipapp("export"))
     return _digest(*(hashlib.sha256(content).hexdigest() for content in contents), *texts)
 
 

@@ -6,26 +6,25 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from slimbake import docker, inside
+from slimbake import docker
 from slimbake.console import Console
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
-from slimbake.inside.debs import Deb, text
+from slimbake.inside import zipapp
+from slimbake.inside.debs import Deb, format_debs
 
 T = TypeVar("T")
 
 _STEP = """
 FROM python AS step
-RUN --mount=type=bind,from=inside,source=debs.py,target=/inside/debs.py \\
-    --mount=type=bind,from=lock,target=/inside/lock \\
-    {command}
+RUN --mount=type=bind,from=inside,target=/inside {command}
 FROM scratch
 COPY --from=step /out /
 """
@@ -41,10 +40,10 @@ class Apt:
 
     def lock(self, packages: Sequence[str], platforms: Sequence[str]) -> str:
         """The lines of a lock: these packages and all that they depend on. Raises SetupError."""
-        words = [word for platform in platforms for word in ("--arch", platform.rpartition("/")[2])]
+        architectures = ",".join(platform.rpartition("/")[2] for platform in platforms)
         return self._run(
-            ["lock", "/out/debs.txt", *words, *packages],
-            {},
+            ["lock-debs", "/out/debs.txt", architectures, *packages],
+            "",
             lambda out: (out / "debs.txt").read_text(),
         )
 
@@ -52,12 +51,9 @@ class Apt:
         """Give `take` the folder with the files of these packages, verified by hash. Raises
         SetupError.
         """
-        lock = {"debs.txt": text(list(debs))}
-        self._run(
-            ["download", "/out", "--arch", arch, "--lock", "/inside/lock/debs.txt"], lock, take
-        )
+        self._run(["fetch-debs", "/out", arch], format_debs(debs), take)
 
-    def _run(self, words: Sequence[str], files: Mapping[str, str], take: Callable[[Path], T]) -> T:
+    def _run(self, words: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
         python = self.fleet.python
         found = resolve_externals(
             (self.fleet.external("python"),),
@@ -66,18 +62,14 @@ class Apt:
             self.machine,
             self.console,
         )
-        command = json.dumps([f"python{python}", "/inside/debs.py", *words])
+        command = json.dumps([f"python{python}", "/inside/build.pyz", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):
                 folder.mkdir()
-            for name, content in files.items():
-                (given / name).write_text(content)
-            contexts = {
-                "python": found["python"].context,
-                "inside": str(inside.FOLDER),
-                "lock": str(given),
-            }
+            (given / "build.pyz").write_bytes(zipapp("build"))
+            (given / "lock.txt").write_text(lock)
+            contexts = {"python": found["python"].context, "inside": str(given)}
             docker.build_files(
                 _STEP.format(command=command), contexts, dict(self.machine.proxies), out
             )

@@ -17,7 +17,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.targets import INSIDE as PROGRAMS
-from slimbake.plan.targets import PASSES, SETTINGS
+from slimbake.plan.targets import PASSES
 from slimbake.render import BAKE_FILE
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
@@ -231,8 +231,6 @@ def _external(name: str, image: str, externals: ExternalDigests | None) -> str:
 def _place(path: str) -> tuple[str, str]:
     """Where a file of `inside` lies in the repository, and what it is."""
     folder, _, name = path.partition("/")
-    if name and folder == SETTINGS:
-        return "settings", f"{PROGRAMS}/{path}"
     if name and folder in ("locks", "passes"):
         return ("lock", f"{LOCKS}/{name}") if folder == "locks" else ("passes", f"{PASSES}/{name}")
     return "program", f"{PROGRAMS}/{path}"

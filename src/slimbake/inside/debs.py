@@ -1,25 +1,27 @@
-"""Pins and downloads Debian packages; runs inside the external Python image, with the standard library only.
+"""Pins and downloads Debian packages; runs in the external Python image.
 
-    python3.11 /inside/debs.py lock /out/lock.txt --arch amd64 --arch arm64 libpq5
-    python3.11 /inside/debs.py download /debs
+    python3.11 /build.pyz lock-debs /out/lock.txt amd64,arm64 libpq5
+    python3.11 /build.pyz fetch-debs /debs
 
-A lock has a line for each package: name, version, architecture, file, bytes and SHA-256, as apt knows them by signed
-indexes. It holds all that the packages asked for depend on, whatever the image has already: another image has other
-packages, and the lock is for all.
+A lock has a line for each package: name, version, architecture, file, bytes and SHA-256, as apt
+reads them from signed indexes. It lists all dependencies, whatever the image has already: another
+image has other packages, and the lock is for all. slimbake reads locks with this module, too.
 """
 
-import argparse
+from __future__ import annotations
+
 import difflib
-import hashlib
 import os
 import re
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-LOCK = Path("/inside/debs.txt")
+from .step import INSIDE, StepError, hashed
+
+LOCK = INSIDE / "lock.txt"
 
 
 class Deb(NamedTuple):
@@ -33,112 +35,120 @@ class Deb(NamedTuple):
     sha256: str
 
 
-def _run(command: tuple[str, ...], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+class DebsError(StepError):
+    """A Debian package cannot be found, downloaded or installed, or is not the locked one."""
 
-
-def succeeds(*command: str) -> bool:
-    """Whether one command of apt does."""
-    return _run(command).returncode == 0
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\nslimbake: ".join(f"system: {fault}" for fault in faults))
 
 
 def apt(*command: str, folder: Path | None = None) -> str:
-    """The output of one command of apt; where it fails, its errors end the step."""
-    done = _run(command, folder)
+    """The output of a command of apt or dpkg. Raises DebsError with its errors where it fails."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        cwd=folder,
+    )
     if done.returncode:
         lines = done.stderr.splitlines()
         errors = " ".join([line for line in lines if line.startswith("E: ")] or lines)
-        sys.exit(f"slimbake: system: {' '.join(command[:2])} failed: {errors}")
+        raise DebsError(f"{' '.join(command[:2])} failed: {errors}")
     return done.stdout
 
 
-def lock(names: list[str], arch: str) -> list[Deb]:
-    """The packages and all that they depend on, for one architecture; names that apt does not know end the step."""
-    of = ("-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures::={arch}")
+def _architecture(arch: str) -> tuple[str, ...]:
+    return ("-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures::={arch}")
+
+
+def resolve_debs(names: Sequence[str], arch: str) -> list[Deb]:
+    """The packages and all that they depend on, for one architecture. Raises DebsError."""
+    of = _architecture(arch)
     apt("apt-get", *of, "update", "--error-on=any")
     known = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-    unknown = sorted({*names}.difference(known))
-    for name in unknown:
-        near = difflib.get_close_matches(name, [other for other in known if other[:2] == name[:2]])
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        print(f"slimbake: system: Debian has no package {name!r}{hint}", file=sys.stderr)
-    if unknown:
-        sys.exit(1)
+    faults = []
+    for name in sorted({*names}.difference(known)):
+        similar = difflib.get_close_matches(name, [each for each in known if each[:2] == name[:2]])
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        faults.append(f"Debian has no package {name!r}{hint}")
+    if faults:
+        raise DebsError(*faults)
     with tempfile.NamedTemporaryFile() as nothing:  # as if nothing were installed
-        words = ("--simulate", "--no-install-recommends", "-o", f"Dir::State::status={nothing.name}")
-        planned = apt("apt-get", *of, *words, "install", *names)
-    found = re.findall(r"^Inst (\S+) \((\S+) ", planned, re.MULTILINE)
+        status = f"Dir::State::status={nothing.name}"
+        words = ("--simulate", "--no-install-recommends", "-o", status)
+        simulated = apt("apt-get", *of, *words, "install", *names)
+    found = re.findall(r"^Inst (\S+) \((\S+) ", simulated, re.MULTILINE)
     shown = apt("apt-cache", *of, "show", *(f"{name}={version}" for name, version in found))
     debs = {}
     for paragraph in shown.strip().split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", paragraph, re.MULTILINE))
-        name, version = fields["Package"], fields["Version"]
-        file = f"{name}_{version.replace(':', '%3a')}_{fields['Architecture']}.deb"
-        debs[name, version] = Deb(name, version, fields["Architecture"], file, int(fields["Size"]), fields["SHA256"])
+        name, version, of_arch = (fields[key] for key in ("Package", "Version", "Architecture"))
+        file = f"{name}_{version.replace(':', '%3a')}_{of_arch}.deb"
+        size, sha256 = int(fields["Size"]), fields["SHA256"]
+        debs[name, version] = Deb(name, version, of_arch, file, size, sha256)
     return [debs[name.partition(":")[0], version] for name, version in found]
 
 
-def text(debs: list[Deb]) -> str:
+def format_debs(debs: Sequence[Deb]) -> str:
+    """The lines of a lock."""
     return "".join(f"{' '.join(map(str, deb))}\n" for deb in sorted(set(debs)))
 
 
-def parse(lock: str) -> list[Deb]:
+def parse_debs(lock: str) -> list[Deb]:
     """The packages of a lock, of every architecture."""
     rows = (line.split() for line in lock.splitlines() if line and not line.startswith("#"))
-    return [Deb(name, version, arch, file, int(size), sha256) for name, version, arch, file, size, sha256 in rows]
+    return [
+        Deb(name, version, arch, file, int(size), sha256)
+        for name, version, arch, file, size, sha256 in rows
+    ]
 
 
-def wanted(lock: Path = LOCK, arch: str = "") -> list[Deb]:
+parse = parse_debs  # the name by which `slimbake.lock` and `slimbake.build` import it
+
+
+def debs_of(lock: Path, arch: str = "") -> list[Deb]:
     """The packages of a lock for one architecture, by default this machine's."""
     here = {"all", arch or apt("dpkg", "--print-architecture").strip()}
-    return [deb for deb in parse(lock.read_text()) if deb.arch in here]
+    return [deb for deb in parse_debs(lock.read_text()) if deb.arch in here]
 
 
-def download(debs: list[Deb], target: Path, arch: str = "") -> None:
-    """Bring the packages into `target`; one that is not what the lock names ends the step."""
+def download_debs(debs: Sequence[Deb], target: Path, arch: str = "") -> None:
+    """Download the packages into `target`. Raises DebsError for one that is not the locked one."""
     target.mkdir(parents=True, exist_ok=True)
-    of = ("-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures::={arch}") if arch else ()
-    user = ("-o", "APT::Sandbox::User=root")  # who may write here
+    of = _architecture(arch) if arch else ()
+    user = ("-o", "APT::Sandbox::User=root")  # the user who may write here
     apt("apt-get", *of, "update", "--error-on=any")
-    apt("apt-get", *of, *user, "download", *(f"{deb.name}={deb.version}" for deb in debs), folder=target)
+    pins = (f"{deb.name}={deb.version}" for deb in debs)
+    apt("apt-get", *of, *user, "download", *pins, folder=target)
     by_hash = {deb.sha256: deb for deb in debs}
     for path in target.glob("*.deb"):
-        deb = by_hash.pop(hashlib.sha256(path.read_bytes()).hexdigest(), None)
+        deb = by_hash.pop(hashed(path), None)
         if deb is None:
-            sys.exit(f"slimbake: system: {path.name} is not what the lock names: `slimbake lock --upgrade`")
+            raise DebsError(f"{path.name} is not what the lock names: `slimbake lock --upgrade`")
         path.rename(target / deb.file)
 
 
-def verified(debs: list[Deb], folder: Path) -> list[Path]:
-    """The files of the packages, each as the lock names it; one that is not ends the step."""
-    for deb in debs:
-        path = folder / deb.file
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
+def verify_debs(debs: Sequence[Deb], folder: Path) -> list[Path]:
+    """The files of the packages. Raises DebsError for one that is not what the lock names."""
+    paths = [folder / deb.file for deb in debs]
+    for deb, path in zip(debs, paths, strict=True):
+        found = hashed(path) if path.is_file() else "nothing"
         if found != deb.sha256:
-            sys.exit(f"slimbake: system: {deb.file} has sha256 {found}, the lock {deb.sha256}")
-    return [folder / deb.file for deb in debs]
+            raise DebsError(f"{deb.file} has sha256 {found}, the lock {deb.sha256}")
+    return paths
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    lock_ = commands.add_parser("lock")
-    lock_.add_argument("out", type=Path)
-    lock_.add_argument("--arch", action="append", required=True)
-    lock_.add_argument("packages", nargs="+")
-    download_ = commands.add_parser("download")
-    download_.add_argument("out", type=Path)
-    download_.add_argument("--arch", default="")
-    download_.add_argument("--lock", type=Path, default=LOCK)
-    arguments = parser.parse_args()
-    os.umask(0o022)
-    if arguments.command == "lock":
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text([deb for arch in arguments.arch for deb in lock(arguments.packages, arch)]))
-    else:
-        download(wanted(arguments.lock, arguments.arch), arguments.out, arguments.arch)
+def lock_debs(arguments: Sequence[str]) -> None:
+    """The program `lock-debs OUT ARCH,... PACKAGE ...`."""
+    out, architectures, *packages = arguments
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    every = [deb for arch in architectures.split(",") for deb in resolve_debs(packages, arch)]
+    Path(out).write_text(format_debs(every))
 
 
-if __name__ == "__main__":
-    main()
+def fetch_debs(arguments: Sequence[str]) -> None:
+    """The program `fetch-debs OUT [ARCH]`; ARCH is by default this machine's."""
+    out, arch, *_ = (*arguments, "")
+    download_debs(debs_of(LOCK, arch), Path(out), arch)

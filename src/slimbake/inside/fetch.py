@@ -1,7 +1,7 @@
-"""Downloads the wheels of a lock, verified by hash. Standard library only.
+"""Downloads the wheels of a lock and verifies their hashes.
 
-Used twice: bind-mounted into the step of a build that asks the index, `python fetch.py /wheels`; on the machine
-`slimbake fetch` fills the wheelhouse with its `download`. uv finds where a wheel can be had.
+Serves both sides: a step of a build that asks the package index, and `slimbake fetch`, which fills
+the wheelhouse on this machine with `download`. uv says where a wheel is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import base64
 import errno
-import hashlib
 import netrc
 import os
 import re
@@ -21,22 +20,24 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
-INSIDE = Path("/inside")
+from .step import INSIDE, StepError
+from .step import hashed as hashed
+
 ATTEMPTS = 5
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
 PARALLEL = 8
 
 
-class Found(NamedTuple):
-    """A package, and where its wheel can be had."""
+class LocatedWheel(NamedTuple):
+    """A package, and where its wheel is."""
 
     package: str
     version: str
@@ -44,33 +45,29 @@ class Found(NamedTuple):
     sha256: str
 
 
-class FetchError(Exception):
-    """A wheel could not be had, or is not what the lock names; the text is for people."""
+class FetchError(StepError):
+    """A wheel is not available, or is not the one that the lock names."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="fetch")
+def fetch_wheels(arguments: Sequence[str]) -> None:
+    """The program `fetch-wheels TARGET [--torch BACKEND]`."""
+    parser = argparse.ArgumentParser(prog="fetch-wheels")
     parser.add_argument("target", type=Path)
     parser.add_argument("--torch", default="")
-    arguments = parser.parse_args()
-    try:
-        fetch((INSIDE / "lock.txt").read_text(), arguments.target, arguments.torch)
-    except FetchError as error:
-        print(f"slimbake: {error}", file=sys.stderr)
-        return 1
-    return 0
+    given = parser.parse_args(arguments)
+    fetch_lock((INSIDE / "lock.txt").read_text(), given.target, given.torch)
 
 
-def fetch(lock: str, target: Path, torch: str) -> None:
-    """Bring every wheel of the lock into `target`; the cache keeps them for the next build."""
+def fetch_lock(lock: str, target: Path, torch: str) -> None:
+    """Download every wheel of the lock into `target`; the cache keeps them for the next build."""
     target.mkdir(parents=True, exist_ok=True)
-    hashes = locked(lock)
+    hashes = locked_hashes(lock)
     ca = INSIDE / "ca.pem"
     open_ = opener(_indexes(), ca if ca.is_file() else None)
 
-    def bring(wheels: list[Found]) -> None:
-        wheel = chosen(wheels, hashes[wheels[0].package, wheels[0].version])
-        name = file_name(wheel.url)
+    def bring(wheels: list[LocatedWheel]) -> None:
+        wheel = choose_wheel(wheels, hashes[wheels[0].package, wheels[0].version])
+        name = wheel_name(wheel.url)
         if wheel.url.startswith("file:"):
             shutil.copyfile(unquote(urlsplit(wheel.url).path), target / name)
             return
@@ -80,62 +77,86 @@ def fetch(lock: str, target: Path, torch: str) -> None:
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheels) for wheels in located(lock, torch)]:
+        for done in [pool.submit(bring, wheels) for wheels in locate_wheels(lock, torch)]:
             done.result()
 
 
-def chosen(wheels: list[Found], wanted: set[str]) -> Found:
-    """Of the wheels of a package that fit here, the one that the lock names by its hash, if it names any so.
+def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
+    """The wheel of a package whose hash the lock names; any wheel if the lock names no hash.
 
-    An index may have got others since. What lies in a folder has no hash yet: the step that installs it verifies it.
+    The index may have got other wheels since. A wheel in a folder has no hash yet: the step that
+    installs it verifies it. Raises FetchError.
     """
-    named = [wheel for wheel in wheels if wheel.sha256 in wanted]
+    named = [wheel for wheel in wheels if wheel.sha256 in locked]
     local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
-    if found := named or local or ([] if wanted else wheels):
+    if found := named or local or ([] if locked else wheels):
         return found[0]
-    names = ", ".join(f"{file_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
-    raise FetchError(f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(wanted))}")
+    names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
+    raise FetchError(
+        f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(locked))}"
+    )
 
 
-def locked(lock: str) -> dict[tuple[str, str], set[str]]:
-    """The packages of a lock with their versions, each with its hashes; none where upstream's could not be asked."""
-    pins = re.finditer(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)[^\n]*((?:\n    --hash=sha256:[^\n]+)*)", lock, re.MULTILINE)
-    return {(pin[1], pin[2]): set(re.findall(r"[0-9a-f]{64}", pin[3])) for pin in pins}
+def locked_hashes(lock: str) -> dict[tuple[str, str], set[str]]:
+    """The hashes that a lock names for each (package, version); none if they were not known."""
+    pin = r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)[^\n]*((?:\n    --hash=sha256:[^\n]+)*)"
+    return {
+        (found[1], found[2]): set(re.findall(r"[0-9a-f]{64}", found[3]))
+        for found in re.finditer(pin, lock, re.MULTILINE)
+    }
 
 
-def file_name(url: str) -> str:
-    """The name of the file that an address leads to."""
+def wheel_name(url: str) -> str:
+    """The name of the file that a URL leads to."""
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def located(lock: str, torch: str) -> list[list[Found]]:
-    """Where the wheels of each pin that fit this interpreter can be had, as uv finds it; markers name other ones."""
+def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
+    """The wheels that fit this interpreter, for each pin of a lock: uv finds them.
+
+    Pins with markers of other interpreters have none. Raises FetchError.
+    """
     asked = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
     if not asked:
         return []
-    words = ["pip", "compile", "-", "--format", "pylock.toml", "--no-deps",
-             "--only-binary", ":all:", "--python", sys.executable,
-             "--index-strategy", "unsafe-best-match"]  # fmt: skip  # versions are exact, files compared with the lock
+    command = [
+        *(str(INSIDE / "uv"), "pip", "compile", "-", "--format", "pylock.toml", "--no-deps"),
+        *("--only-binary", ":all:", "--python", sys.executable),
+        # Versions are exact, and files are compared with the lock: no index can slip in others.
+        *("--index-strategy", "unsafe-best-match"),
+    ]
     found = INSIDE / "find-links"
     if found.is_dir() and any(found.iterdir()):
-        words += ["--find-links", str(found)]
-    given = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
-    environment = {variable: str(path) for variable, path in given.items() if path.is_file()}
-    environment |= {"UV_CACHE_DIR": str(INSIDE / "cache"), "HOME": "/tmp", "UV_PYTHON_DOWNLOADS": "never"}  # noqa: S108
-    # What the machine's indexes lack, PyTorch's own may have.
+        command += ["--find-links", str(found)]
+    files = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
+    environment = {
+        **os.environ,
+        **{variable: str(path) for variable, path in files.items() if path.is_file()},
+        "UV_CACHE_DIR": str(INSIDE / "cache"),
+        "HOME": "/tmp",  # noqa: S108
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    # Wheels that the machine's indexes lack may be on PyTorch's own index.
     elsewhere = torch and f"+{torch}" in asked
     for more in ([], ["--torch-backend", torch])[: 2 if elsewhere else 1]:
-        done = subprocess.run([str(INSIDE / "uv"), *words, *more], check=False, env={**os.environ, **environment},
-                              input=asked, capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [*command, *more],
+            check=False,
+            env=environment,
+            input=asked,
+            capture_output=True,
+            text=True,
+        )
         if not done.returncode:
             packages = tomllib.loads(done.stdout).get("packages", [])
-            return [[_found(package, wheel) for wheel in package["wheels"]] for package in packages]
+            return [[_located(package, each) for each in package["wheels"]] for package in packages]
     raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 
-def _found(package: dict[str, Any], wheel: dict[str, Any]) -> Found:
+def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:
     url = wheel.get("url") or f"file://{quote(wheel['path'])}"
-    return Found(package["name"], package["version"], url, wheel.get("hashes", {}).get("sha256", ""))
+    sha256 = wheel.get("hashes", {}).get("sha256", "")
+    return LocatedWheel(package["name"], package["version"], url, sha256)
 
 
 def _indexes() -> Iterable[str]:
@@ -148,34 +169,40 @@ Open = Callable[[str, dict[str, str]], "urllib.request._UrlopenRet"]
 
 
 def opener(indexes: Iterable[str], ca: Path | None) -> Open:
-    """What opens an address with the machine's proxies and certificates, and with the credentials of its host.
+    """A function that opens a URL with the machine's proxies, certificates and credentials.
 
-    Credentials come from the address itself, from an index at the same host and port, or from .netrc.
+    Credentials come from the URL itself, from an index at the same host and port, or from .netrc.
     """
     known = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
 
-    def authorised(request: urllib.request.Request, owner: SplitResult | None) -> urllib.request.Request:
+    def authorised(
+        request: urllib.request.Request, owner: SplitResult | None
+    ) -> urllib.request.Request:
         host = urlsplit(request.full_url).hostname or ""
-        user = (unquote(owner.username or ""), unquote(owner.password or "")) if owner else _netrc(host)
+        user = (
+            (unquote(owner.username or ""), unquote(owner.password or ""))
+            if owner
+            else _netrc(host)
+        )
         if user:
             word = base64.b64encode(":".join(user).encode()).decode()
             request.add_unredirected_header("Authorization", f"Basic {word}")
         return request
 
     class Redirects(urllib.request.HTTPRedirectHandler):
-        """An index may send to another host, which must not be told who we are here."""
+        """An index may redirect to another host, which must not get this host's credentials."""
 
         def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
             request = super().redirect_request(*arguments)
             return request and authorised(request, known.get(_origin(urlsplit(request.full_url))))
 
-    handler = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca) if ca else None))
-    director = urllib.request.build_opener(handler, Redirects)
+    context = ssl.create_default_context(cafile=str(ca) if ca else None)
+    director = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), Redirects)
 
     def open_(url: str, headers: dict[str, str]) -> urllib.request._UrlopenRet:
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-        request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - uv names http and https alone
+        request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - http(s) only
         owner = parts if parts.username else known.get(_origin(parts))
         return director.open(authorised(request, owner), timeout=TIMEOUT)
 
@@ -194,11 +221,13 @@ def _netrc(host: str) -> tuple[str, str] | None:
     return (found[0], found[2]) if found else None
 
 
-def download(url: str, path: Path, sha256: str, open_: Open, took: Callable[[int], None] = lambda _: None) -> None:
-    """Put a file in place, whole and verified, or not at all; what came before a broken line is not asked for again.
+def download(
+    url: str, path: Path, sha256: str, open_: Open, took: Callable[[int], None] = lambda _: None
+) -> None:
+    """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
-    `took` is told of each number of bytes that arrived. Raises FetchError, which names the file, and OSError where
-    the disk is full.
+    `took` gets each number of bytes that arrived. Raises FetchError, which names the file, and
+    OSError where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -210,18 +239,24 @@ def download(url: str, path: Path, sha256: str, open_: Open, took: Callable[[int
             except urllib.error.HTTPError as error:
                 error.close()  # it holds the connection
                 if error.code < 500 and error.code not in {408, 429}:
-                    raise FetchError(f"{path.name}: the index answers {error.code} {error.reason}") from None
+                    raise FetchError(
+                        f"{path.name}: the index answers {error.code} {error.reason}"
+                    ) from None
                 problem: Exception = error
             except (OSError, HTTPException) as error:
                 if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                     raise
                 problem = error
             if attempt == ATTEMPTS:
-                raise FetchError(f"{path.name}: the index broke off {ATTEMPTS} times: {problem}") from None
+                raise FetchError(
+                    f"{path.name}: the index broke off {ATTEMPTS} times: {problem}"
+                ) from None
             time.sleep(0.5 * 2**attempt)
         found = hashed(part)
         if sha256 and found != sha256:
-            raise FetchError(f"{path.name} is not what the lock names: sha256 {found}, wanted {sha256}")
+            raise FetchError(
+                f"{path.name} is not what the lock names: sha256 {found}, wanted {sha256}"
+            )
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -238,13 +273,3 @@ def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None]) ->
         length = answer.headers.get("Content-Length")
         if length and part.stat().st_size != int(length) + (there if appended else 0):
             raise OSError("it ended early")
-
-
-def hashed(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

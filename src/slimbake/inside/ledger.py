@@ -1,6 +1,7 @@
-"""The ledger: what passes removed or changed in a layer, file by file. Standard library only.
+"""The ledger: the files that passes removed or changed in a layer.
 
-It lies in the layer itself, so that `slimbake why` and a failed import can tell, wherever the image was pulled to.
+It lies in the layer itself, so that `slimbake why` and a failed import can name the pass wherever
+the image was pulled to.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Any
 
 
 @dataclass(frozen=True, order=True)
-class Entry:
-    """A file that a pass removed or changed. Paths are relative to site-packages, or begin with `/` at the prefix."""
+class LedgerEntry:
+    """A file that a pass removed or changed.
+
+    Paths are relative to site-packages, or begin with `/` at the prefix.
+    """
 
     path: str
     before: int  # bytes
-    after: int  # bytes; 0 = it is gone
+    after: int  # bytes; 0 = removed
     by: str  # the pass
     package: str
     version: str
@@ -30,34 +34,44 @@ class Entry:
         return asdict(self)
 
 
-def left_out(wheels: Iterable[Path], by: Mapping[str, str]) -> Iterator[Entry]:
-    """What would have been installed of the packages that are not. `by`: such a package -> the pass."""
+def package_key(package: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub("[-_.]+", "-", package).lower()
+
+
+def left_out(wheels: Iterable[Path], by: Mapping[str, str]) -> Iterator[LedgerEntry]:
+    """The files of packages that were not installed. `by`: such a package -> the pass."""
     for wheel in wheels:
         package, version = wheel.name.split("-")[:2]
-        name = re.sub("[-_.]+", "-", package).lower()
+        name = package_key(package)
         if name in by:
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.infolist():
                     if not member.is_dir():
-                        yield Entry(member.filename, member.file_size, 0, by[name], name, version)
+                        yield LedgerEntry(
+                            member.filename, member.file_size, 0, by[name], name, version
+                        )
 
 
-def ledger_bytes(entries: Iterable[Entry]) -> bytes:
-    """The ledger as a file: for each pass and package the files with their bytes before and after."""
-    told: dict[str, dict[str, list[list[object]]]] = {}
+def ledger_bytes(entries: Iterable[LedgerEntry]) -> bytes:
+    """The ledger as a file: by pass and package, the files with their bytes before and after."""
+    passes: dict[str, dict[str, list[list[object]]]] = {}
     for entry in sorted(entries):
-        files = told.setdefault(entry.by, {}).setdefault(f"{entry.package} {entry.version}", [])
+        packages = passes.setdefault(entry.by, {})
+        files = packages.setdefault(f"{entry.package} {entry.version}", [])
         files.append([entry.path, entry.before, entry.after])
-    text = json.dumps(told, separators=(",", ":"), sort_keys=True).encode()
+    text = json.dumps(passes, separators=(",", ":"), sort_keys=True).encode()
     return gzip.compress(text, mtime=0)
 
 
-def ledger(content: bytes) -> list[Entry]:
+def ledger_entries(content: bytes) -> list[LedgerEntry]:
     """Read what `ledger_bytes` wrote."""
-    told: Mapping[str, Mapping[str, list[tuple[str, int, int]]]] = json.loads(gzip.decompress(content))
+    passes: Mapping[str, Mapping[str, list[tuple[str, int, int]]]] = json.loads(
+        gzip.decompress(content)
+    )
     return [
-        Entry(path, before, after, by, whose.partition(" ")[0], whose.partition(" ")[2])
-        for by, packages in told.items()
-        for whose, files in packages.items()
+        LedgerEntry(path, before, after, by, *owner.split(" ", 1))
+        for by, packages in passes.items()
+        for owner, files in packages.items()
         for path, before, after in files
     ]

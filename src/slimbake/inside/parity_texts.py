@@ -1,10 +1,10 @@
-"""The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong. Stdlib only.
+"""The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong.
 
-A set is a file of JSON lines, each an object with one key: `sentence`, `document`, `query`, `prompt` or `passage` with
-a text; or `source`, which says where texts come from and is not read.
+A set is a file of JSON lines. Each is an object with one key: `sentence`, `document`, `query`,
+`prompt` or `passage` with a text; or `source`, which says where texts come from and is not read.
 """
 
-# ruff: noqa: RUF001 - characters that are taken for others are what these strings are for
+# ruff: noqa: RUF001 - look-alike characters are the point of these strings
 from __future__ import annotations
 
 import json
@@ -13,17 +13,17 @@ from dataclasses import dataclass, fields
 
 TASKS = ("embedding", "generation")
 
-# What says too little is refused: a fault that shows in one text of a hundred is missed by 500 of them with 0.7 %.
+# A smaller set is refused: 500 texts miss a fault that shows in one text of a hundred with 0.7 %.
 LEAST_SENTENCES = 500  # of all kinds that embeddings are compared on
-LEAST_DOCUMENTS = 100  # to find the nearest ten of
+LEAST_DOCUMENTS = 100  # among which the nearest ten are searched
 LEAST_QUERIES = 50
 LEAST_PROMPTS = 20
 LEAST_PASSAGES = 10
-LEAST_WORDS = 2000  # of all passages: their perplexity is a mean over tokens, of which there are more
+LEAST_WORDS = 2000  # of all passages: perplexity is a mean over tokens, of which there are more
 
 
 class TextsError(Exception):
-    """A set that cannot be read, or says too little."""
+    """A set that cannot be read, or is too small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Texts:
 
     @property
     def embedded(self) -> tuple[str, ...]:
-        """All that embeddings are compared on."""
+        """All texts that embeddings are compared on."""
         return (*self.sentence, *self.document, *self.query)
 
 
 KINDS = tuple(each.name for each in fields(Texts))
 
 
-def read(text: str) -> Texts:
-    """The set that a file holds. Raises TextsError, with the line, where it is none."""
+def parse_texts(text: str) -> Texts:
+    """The set in a file. Raises TextsError, which names the line."""
     found: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
-    for number, line in enumerate(text.split("\n"), start=1):  # at no other character: texts may hold such
+    for number, line in enumerate(text.split("\n"), start=1):  # texts may hold other separators
         if not line.strip():
             continue
         try:
@@ -61,15 +61,22 @@ def read(text: str) -> Texts:
         if kind == "source":
             continue
         if kind not in KINDS:
-            raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: source, {', '.join(KINDS)}")
+            allowed = ", ".join(("source", *KINDS))
+            raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: {allowed}")
         if not isinstance(value, str) or not value.strip():
             raise TextsError(f"line {number}: a {kind} is a text that is not empty")
         found[kind][value] = None
     return Texts(**{kind: tuple(texts) for kind, texts in found.items()})
 
 
+read = parse_texts  # the name by which `slimbake.config` imports it
+
+
 def too_small(texts: Texts, task: str) -> str:
-    """Why a set says nothing of a task, `embedding` or `generation`; "" where it says enough. Twins count once."""
+    """Why a set is too small for a task, `embedding` or `generation`; "" where it is not.
+
+    Equal texts count once.
+    """
     if task == "embedding":
         wanted = (
             (len(set(texts.embedded)), LEAST_SENTENCES, "sentences, documents and queries"),
@@ -83,12 +90,15 @@ def too_small(texts: Texts, task: str) -> str:
             (len(texts.passage), LEAST_PASSAGES, "passages"),
             (words, LEAST_WORDS, "words of passages"),
         )
-    few = (f"{count:,} {what}, at least {least:,} are wanted" for count, least, what in wanted if count < least)
-    return "; ".join(few)
+    return "; ".join(
+        f"{count:,} {what}, at least {least:,} are wanted"
+        for count, least, what in wanted
+        if count < least
+    )
 
 
 def hostile(special: Iterable[str] = ()) -> tuple[str, ...]:
-    """Strings on which tokenizers differ. `special`: a tokenizer's own special tokens, here as text."""
+    """Strings on which tokenizers differ. `special`: a tokenizer's own special tokens, as text."""
     tokens = tuple(special)
     return (
         "",

@@ -1,14 +1,13 @@
-"""Applies passes to installed packages and keeps the ledger of it. Standard library only.
+"""Applies passes to installed packages and writes the ledger.
 
-In a build it runs in the step that installs, so that what is removed never lies in a layer; in a trial
-(`trial.py`), on the writable layer of a container of the image without passes. Both leave the same files.
+In a build it runs in the step that installs, so a removed file never lies in a layer. In a trial it
+runs on the writable layer of a container of the image without passes. Both leave the same files.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 import subprocess
@@ -17,14 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING or __package__:
-    from .globs import LICENCE, matcher
-    from .ledger import Entry
-else:  # a program of its own, with what it needs beside it
-    from globs import LICENCE, matcher
-    from ledger import Entry
+from .globs import LICENCE, matcher
+from .ledger import LedgerEntry, package_key
+from .step import SITE, StepError
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
@@ -32,16 +28,16 @@ _ELF = b"\x7fELF"
 _STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}
 
 
-class PassError(Exception):
+class PassError(StepError):
     """A pass cannot be applied as it is; the text is for the person who wrote it."""
 
 
 @dataclass(frozen=True)
-class Pass:
-    """What of a pass of the catalogue a layer is told; see `slimbake.catalogue.model`."""
+class LayerPass:
+    """A pass of the catalogue as one layer gets it; see `slimbake.catalogue.model`."""
 
     name: str
-    packages: tuple[str, ...]  # of the layer, those that it concerns
+    packages: tuple[str, ...]  # of the layer, those that it applies to
     remove: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
@@ -49,82 +45,87 @@ class Pass:
     uncompiled: tuple[str, ...] = ()
 
 
-def read(text: str) -> tuple[Pass, ...]:
-    """The passes of a layer, as slimbake renders them: JSON."""
-    return tuple(of_json(each) for each in json.loads(text)["passes"])
-
-
-def of_json(told: Mapping[str, Any]) -> Pass:
+def parse_pass(rendered: Mapping[str, Any]) -> LayerPass:
     """One pass, as slimbake renders it."""
-    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
-    return Pass(**{**told, **lists})
+    lists = {key: tuple(value) for key, value in rendered.items() if isinstance(value, list)}
+    return LayerPass(**{**rendered, **lists})
 
 
-class Packages:
-    """The packages below a prefix: whose each file is."""
+class LayerFiles:
+    """The files of a layer below a prefix, and which package each belongs to."""
 
     def __init__(self, prefix: Path, paths: Iterable[Path]) -> None:
         """`paths`: the files of the layer; others are not touched."""
         self.prefix = prefix
-        self.site = next(prefix.glob("lib/python*/site-packages"))
-        self.files = {self.name(path): path for path in paths if path.is_file() or path.is_symlink()}
+        self.site = next(prefix.glob(SITE))
+        self.files = {
+            self.name(path): path for path in paths if path.is_file() or path.is_symlink()
+        }
         self.owners: dict[str, tuple[str, str]] = {}
         for name, path in self.files.items():
             if name.endswith(".dist-info/RECORD") and name.count("/") == 1:
                 package, _, version = name.partition(".dist-info/")[0].rpartition("-")
-                owner = (re.sub("[-_.]+", "-", package).lower(), version)
                 for row in csv.reader(path.read_text().splitlines()):
-                    self.owners[self.name(self.site / row[0])] = owner
+                    self.owners[self.name(self.site / row[0])] = package_key(package), version
+
+    @classmethod
+    def of_image(cls, prefix: Path) -> LayerFiles:
+        """All files below a prefix, as if one layer had them."""
+        return cls(prefix, (Path(f, name) for f, _, names in os.walk(prefix) for name in names))
 
     def name(self, path: Path) -> str:
-        """How globs and ledgers call a file."""
+        """The name of a file in globs and ledgers."""
         whole = os.path.normpath(path)
         site = f"{self.site}/"
         return whole[len(site) :] if whole.startswith(site) else whole[len(str(self.prefix)) :]
 
     def owner(self, name: str) -> tuple[str, str]:
-        """Package and version of a file; bytecode is whose its module is."""
-        return self.owners.get(name) or self.owners.get(source(name), ("", ""))
+        """Package and version of a file; bytecode belongs to the package of its module."""
+        return self.owners.get(name) or self.owners.get(module_of(name), ("", ""))
 
 
-def source(name: str) -> str:
-    """The module of a file of bytecode; any other file is its own."""
+def module_of(name: str) -> str:
+    """The module of a bytecode file; the name itself for any other file."""
     found = _PYC.fullmatch(name)
     return f"{found['folder']}{found['module']}.py" if found else name
 
 
-def apply(packages: Packages, passes: Sequence[Pass], tools: Path, compiled: bool) -> list[Entry]:
-    """Apply passes to a layer's files; what was removed or changed.
+def apply_passes(
+    layer: LayerFiles, passes: Sequence[LayerPass], tools: Path, compiled: bool
+) -> list[LedgerEntry]:
+    """Apply passes to a layer's files; return what was removed or changed.
 
-    `compiled`: the layer has its bytecode, and all of its packages, already. Raises PassError for a pass that would
-    remove a licence or metadata.
+    `compiled`: the layer has its bytecode, and all of its packages, already. Raises PassError for a
+    pass that would remove a licence or metadata.
     """
-    ledger: list[Entry] = []
+    entries: list[LedgerEntry] = []
     touched: set[Path] = set()
     for each in passes:
-        for name in removed(packages, each, compiled):
-            path = packages.files.pop(name)
-            ledger.append(Entry(name, path.lstat().st_size, 0, each.name, *packages.owner(name)))
+        for name in files_to_remove(layer, each, compiled):
+            path = layer.files.pop(name)
+            size = path.lstat().st_size
+            entries.append(LedgerEntry(name, size, 0, each.name, *layer.owner(name)))
             path.unlink()
             touched.update(path.parents)
-    _remove_empty(touched, packages)
+    _remove_empty(touched, layer)
     for each in passes:
-        ledger += _stripped(packages, each, tools)
-    _trim_records(packages, {entry.path for entry in ledger if not entry.after})
-    return ledger
+        entries += _strip_in_place(layer, each, tools)
+    _trim_records(layer, {entry.path for entry in entries if not entry.after})
+    return entries
 
 
-def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
-    """The files that a pass removes, sorted. Raises PassError where a licence or metadata is one of them."""
-    concerns, keeps, removes, bare = set(each.packages), *map(matcher, (each.keep, each.remove, each.uncompiled))
-    dropped = unwanted((each,))
+def files_to_remove(layer: LayerFiles, each: LayerPass, compiled: bool) -> list[str]:
+    """The files that a pass removes, sorted. Raises PassError for a licence or metadata."""
+    packages, dropped = set(each.packages), packages_left_out((each,))
+    keeps, removes, bare = map(matcher, (each.keep, each.remove, each.uncompiled))
     gone, guarded = [], []
-    for name in sorted(packages.files):
-        module, owner = source(name), packages.owner(name)[0]
+    for name in sorted(layer.files):
+        module, owner = module_of(name), layer.owner(name)[0]
         if owner in dropped:
             gone += [name] if compiled else []
-        elif owner in concerns and not keeps(met := module if module in packages.files else name):
-            # Bytecode goes with its module, and only so: in a build there is none yet for a glob to meet.
+        elif owner in packages and not keeps(met := module if module in layer.files else name):
+            # Bytecode is removed with its module only: in a build no glob could meet it, as
+            # there is none yet.
             if removes(met):
                 gone.append(name)
                 guarded += [name] if METADATA.fullmatch(name) or LICENCE.fullmatch(name) else []
@@ -132,38 +133,49 @@ def removed(packages: Packages, each: Pass, compiled: bool) -> list[str]:
                 gone.append(name)
     if guarded:
         raise PassError(
-            f"{each.name} would remove metadata or a licence: {', '.join(guarded[:5])}; `keep:` is for those"
+            f"{each.name} would remove metadata or a licence: {', '.join(guarded[:5])};"
+            " list these files under `keep:`"
         )
     return gone
 
 
-def _remove_empty(folders: Iterable[Path], packages: Packages) -> None:
-    """Remove folders that hold nothing any more; each only once, since a look costs an overlay a whole listing."""
+def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
+    """Remove empty folders; each is looked at once, since that costs an overlay a whole listing."""
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
-        if packages.prefix in folder.parent.parents and folder != packages.site and not any(folder.iterdir()):
+        if (
+            layer.prefix in folder.parent.parents
+            and folder != layer.site
+            and not any(folder.iterdir())
+        ):
             folder.rmdir()
 
 
-def stripped(packages: Packages, each: Pass, tools: Path, into: Path | None = None) -> Iterator[tuple[str, Path]]:
-    """Strip the ELF files that a pass concerns, on all cores: the name of each that is smaller now, and the new file.
+def strip_files(
+    layer: LayerFiles, each: LayerPass, tools: Path, into: Path | None = None
+) -> Iterator[tuple[str, Path]]:
+    """Strip the ELF files of a pass, on all cores; yield each that is smaller, and the new file.
 
-    It lies beside the old one, or in the folder `into`.
+    The new file lies beside the old one, or in the folder `into`.
     """
-    concerns, keeps = set(each.packages), matcher(each.keep)
+    packages, keeps = set(each.packages), matcher(each.keep)
     names = [
         name
-        for name, path in sorted(packages.files.items())
-        if packages.owner(name)[0] in concerns and not keeps(name) and not path.is_symlink() and _is_elf(path)
+        for name, path in sorted(layer.files.items())
+        if layer.owner(name)[0] in packages
+        and not keeps(name)
+        and not path.is_symlink()
+        and _is_elf(path)
     ]
     command = [*_program(tools, "strip"), _STRIP[each.strip]]
 
     def strip(item: tuple[int, str]) -> tuple[str, Path] | None:
         number, name = item
-        path = packages.files[name]
+        path = layer.files[name]
         made = path.with_name(f".{path.name}.stripped") if into is None else into / str(number)
-        done = subprocess.run([*command, "-o", str(made), str(path)], capture_output=True, text=True, check=False)
+        words = [*command, "-o", str(made), str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"slimbake: {name} cannot be stripped: {done.stderr.strip()}", file=sys.stderr)
+            print(f"slimbake: cannot strip {name}: {done.stderr.strip()}", file=sys.stderr)
         elif made.stat().st_size < path.stat().st_size:
             made.chmod(path.stat().st_mode)
             return name, made
@@ -174,16 +186,16 @@ def stripped(packages: Packages, each: Pass, tools: Path, into: Path | None = No
         yield from filter(None, pool.map(strip, enumerate(names)))
 
 
-def _stripped(packages: Packages, each: Pass, tools: Path) -> Iterator[Entry]:
-    for name, made in stripped(packages, each, tools) if each.strip else ():
-        path = packages.files[name]
+def _strip_in_place(layer: LayerFiles, each: LayerPass, tools: Path) -> Iterator[LedgerEntry]:
+    for name, made in strip_files(layer, each, tools) if each.strip else ():
+        path = layer.files[name]
         before = path.stat().st_size
         made.replace(path)
-        yield Entry(name, before, path.stat().st_size, each.name, *packages.owner(name))
+        yield LedgerEntry(name, before, path.stat().st_size, each.name, *layer.owner(name))
 
 
 def _program(tools: Path, name: str) -> list[str]:
-    """A program of another root, run with that root's own loader and libraries."""
+    """The command that runs a program of another root, with that root's loader and libraries."""
     loaders = [
         loader
         for folder in ("lib64", "lib", "usr/lib64", "usr/lib")
@@ -191,9 +203,13 @@ def _program(tools: Path, name: str) -> list[str]:
     ]
     program = tools / "usr" / "bin" / name
     if not loaders or not program.exists():
-        raise PassError(f"the external `tools` has no {name}: it needs binutils as Debian packages them")
-    libraries = sorted({str(path.parent) for usr in ("", "usr/") for path in tools.glob(f"{usr}lib/*/lib*.so*")})
-    return [str(loaders[0]), "--library-path", ":".join(libraries), str(program)]
+        raise PassError(
+            f"the external `tools` has no {name}: it needs binutils as Debian packages them"
+        )
+    libraries = {
+        str(path.parent) for usr in ("", "usr/") for path in tools.glob(f"{usr}lib/*/lib*.so*")
+    }
+    return [str(loaders[0]), "--library-path", ":".join(sorted(libraries)), str(program)]
 
 
 def _is_elf(path: Path) -> bool:
@@ -201,31 +217,40 @@ def _is_elf(path: Path) -> bool:
         return file.read(4) == _ELF
 
 
-def _trim_records(packages: Packages, gone: set[str]) -> None:
-    """Take what was removed out of the records of packages, which then say what is there."""
-    records = {packages.owner(name)[0] for name in gone}
-    for name, path in packages.files.items():
-        if not name.endswith(".dist-info/RECORD") or packages.owner(name)[0] not in records:
-            continue
-        rows = list(csv.reader(path.read_text().splitlines()))
-        left = [row for row in rows if packages.name(packages.site / row[0]) not in gone]
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(left)
-        path.write_text(text.getvalue())
+def _trim_records(layer: LayerFiles, gone: set[str]) -> None:
+    """Take removed files out of the packages' RECORDs, which then list what is there."""
+    packages = {layer.owner(name)[0] for name in gone}
+    for name, path in layer.files.items():
+        if name.endswith(".dist-info/RECORD") and layer.owner(name)[0] in packages:
+            drop_rows(path, lambda listed: layer.name(layer.site / listed) in gone)
 
 
-def unwanted(passes: Iterable[Pass]) -> dict[str, str]:
+def drop_rows(record: Path, drop: Callable[[str], bool]) -> None:
+    """Rewrite a RECORD without the files that `drop` says yes to."""
+    rows = [row for row in csv.reader(record.read_text().splitlines()) if not drop(row[0])]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    record.write_text(text.getvalue())
+
+
+def packages_left_out(passes: Iterable[LayerPass]) -> dict[str, str]:
     """The packages of a layer that are not installed, each with the pass that leaves it out."""
     return {name: each.name for each in passes for name in each.drop if name in each.packages}
 
 
-def compiles(packages: Packages, passes: Iterable[Pass]) -> Callable[[Path], bool]:
-    """Whether a module gets bytecode."""
-    rules = [(set(each.packages), matcher(each.uncompiled), matcher(each.keep)) for each in passes if each.uncompiled]
+def compiles(layer: LayerFiles, passes: Iterable[LayerPass]) -> Callable[[Path], bool]:
+    """A function that says whether a module gets bytecode."""
+    rules = [
+        (set(each.packages), matcher(each.uncompiled), matcher(each.keep))
+        for each in passes
+        if each.uncompiled
+    ]
 
     def wanted(path: Path) -> bool:
-        name = packages.name(path)
-        owner = packages.owner(name)[0]
-        return not any(owner in concerns and bare(name) and not kept(name) for concerns, bare, kept in rules)
+        name = layer.name(path)
+        owner = layer.owner(name)[0]
+        return not any(
+            owner in packages and bare(name) and not kept(name) for packages, bare, kept in rules
+        )
 
     return wanted

@@ -65,11 +65,10 @@ class Install:
 class ExportStep:
     """One step that exports a model."""
 
-    programs: tuple[str, ...]  # files of the context `inside`; the first is run
     model: str  # what the exported weights are called
     precision: Precision
     calibration: str = ""  # a file of the step's context; "" = none
-    told: str  # the file of the context `inside` that tells the step of all this
+    options: tuple[str, ...]  # all this, as the program that exports is given it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,6 @@ from slimbake.fleet.resolve import short
 from slimbake.plan.model import Recipe, Target
 from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, RUNTIME, labels, literal
 
-PROGRAMS = ("agreement.py", "parity.py", "parity_reference.py", "parity_texts.py")
-"""What these steps run, beside the program of smokes."""
-
-_HARMS = ("parity_controls.py", "parity_reference.py", "parity_texts.py", "agreement.py")
-
 LIMITS: dict[str, dict[str, float]] = {
     precision: dict(zip(KEYS, bounds, strict=True))
     for precision, bounds in {
@@ -132,16 +127,13 @@ def _harmed(weights: Target) -> Target:
     """The target of the same model, harmed in several ways and exported as it is."""
     name = f"{weights.name}-controls"
     recipe = weights.recipe
-    assert recipe and recipe.export  # noqa: S101 - for the type checker
-    export = replace(
-        recipe.export, programs=tuple(dict.fromkeys((*_HARMS, *recipe.export.programs)))
-    )
+    assert recipe  # noqa: S101 - for the type checker
     return replace(
         weights,
         name=name,
         kind="control",
         dockerfile=f"{GENERATED}/{name}.Dockerfile",
-        recipe=Recipe(template="harmed.Dockerfile.j2", export=export),
+        recipe=Recipe(template="harmed.Dockerfile.j2", export=recipe.export),
         contexts=tuple(each for each in weights.contexts if each != RUNTIME),
         labels=(),
         repository="",  # nobody stands on it elsewhere

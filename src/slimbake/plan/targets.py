@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from slimbake import inside as programs
-from slimbake.config.model import Pairs, Parity
+from slimbake.config.model import Pairs, Parity, Precision
 from slimbake.config.naming import base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.fleet.resolve import TOOLS
@@ -15,9 +14,9 @@ from slimbake.lock.text import LOCKS
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
 
 GENERATED = "dockerfiles"
-INSIDE = f"{GENERATED}/inside"
+INSIDE = f"{GENERATED}/programs"  # the context of the target `inside`: zipapps, by kind of step
 PASSES = f"{GENERATED}/passes"
-SETTINGS = "exports"  # a folder in INSIDE: what each step that exports is told
+_CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
@@ -27,12 +26,12 @@ NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
 
 
 def inside(fleet: Fleet) -> Target:
-    """What steps mount and no image holds: our programs and, where something is installed, the
-    locks and uv.
+    """What steps mount and no image has: slimbake's programs and, where something is installed, the
+    locks, the lists of passes and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
-    is cached by their content.
+    is cached by their content: an edit of one layer's lock rebuilds no other layer.
     """
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     packages = any(map(_installs, every))
@@ -142,11 +141,10 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         recipe=Recipe(
             template="export.Dockerfile.j2",
             export=ExportStep(
-                programs=programs.EXPORT_PROGRAMS,
                 model=weights.name,
                 precision=export.precision,
                 calibration=calibration.name,
-                told=f"{SETTINGS}/{name}.json",
+                options=tuple(_export_options(export.precision, calibration.name)),
             ),
             lock=f"{weights.layer.lock}.txt",  # it is those weights, in another form
         ),
@@ -160,6 +158,18 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         repository=name,
         ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),
     )
+
+
+def _export_options(precision: Precision, calibration: str) -> Iterator[str]:
+    """A precision as the options of the program that exports; see `slimbake.inside.export`."""
+    file = f"{_CONTEXT}/{calibration}" if calibration else ""
+    for key, value in precision.settings(file).items():
+        option = "precision" if key == "type" else key
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        else:
+            values = value if isinstance(value, list) else [value]
+            yield from (f"--{option}={each}" for each in values)
 
 
 def service(service: Service, fleet: Fleet) -> Target:

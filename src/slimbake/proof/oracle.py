@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
-from slimbake.inside import trace
 from slimbake.proof.kept import Kept, key
 from slimbake.proof.trial import TIME_LIMIT, Outcome, Subject, trial, words
 
@@ -119,16 +116,14 @@ class Oracle:
     def _traced(self, subject: Subject, passes: Sequence[Applied], start: Start | None) -> Used:
         if start and not start.command:
             return Used(False, (), {}, {}, untraced="slimbake knows none that starts it")
-        program = Path(trace.__file__)
         asked: dict[str, Any] = {"passes": [each.as_json() for each in passes]}
         if start:
             asked |= {"command": start.command, "port": start.port}
-        version = hashlib.sha256(program.read_bytes()).hexdigest()
-        under = key(subject.digest, passes, version, json.dumps(start and asdict(start)))
+        under = key(subject.digest, passes, "trace", json.dumps(start and asdict(start)))
         told = self._kept.get_json(under)
         if told is None:
             name = f"slimbake-trace-{secrets.token_hex(6)}"
-            said = contained(name, words(subject, program), json.dumps(asked), TIME_LIMIT)
+            said = contained(name, words(subject, "trace"), json.dumps(asked), TIME_LIMIT)
             try:
                 told = json.loads(said.stdout.splitlines()[-1])
             except (IndexError, ValueError):

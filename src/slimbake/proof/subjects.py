@@ -114,7 +114,8 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
         step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
     ]
     layers = docker.engine_image(subject.image).layers
-    installs = [diff for step, diff in zip(steps, layers, strict=False) if "install.py" in step]
+    of_steps = zip(steps, layers, strict=False)
+    installs = [diff for step, diff in of_steps if "/build.pyz install" in step]
     return (
         installs[installing.index(layer)]
         if len(steps) == len(layers) and len(installs) == len(installing)

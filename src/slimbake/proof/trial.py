@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
-from slimbake.checks.verify import START
+from slimbake.checks.verify import ARGUMENTS
 from slimbake.docker.containers import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.host import hardware
@@ -28,7 +28,7 @@ from slimbake.plan.model import Target
 from slimbake.plan.targets import INSIDE
 from slimbake.proof.model import Damage
 
-PROGRAMS = ("trial.py", "passes.py", "globs.py", "ledger.py", "smoke.py")
+CHECK = f"{INSIDE}/check.pyz"
 # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
 TIME_LIMIT = 300.0
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
@@ -53,16 +53,14 @@ class Subject:
 
     @property
     def digest(self) -> str:
-        """Changes with the image, the smoke, what it is compared with, and the programs that try
-        it.
-        """
+        """Changes with the image, the smoke, what it is compared with, and check.pyz."""
         arguments = dict(self.smoke.args)
         context = self.root / self.smoke.context
         files = [
             context / arguments["SMOKE"],
             context / arguments.get("REFERENCE", "reference.json"),
         ]
-        files += [self.root / INSIDE / name for name in PROGRAMS]
+        files += [self.root / CHECK]
         whole = hashlib.sha256(self.image.encode())
         for file in files:
             whole.update(hashlib.sha256(file.read_bytes() if file.is_file() else b"").digest())
@@ -112,14 +110,14 @@ def trial(
         "damage": [asdict(each) for each in damage],
         "env": dict(environment),
         "restore": restored is not None,
-        "verify": {"program": START, "given": subject.verify}
+        "verify": {"arguments": ARGUMENTS, "stdin": subject.verify}
         if held_out and subject.verify
         else None,
     }
     mounted = (f"--volume={restored}:/inside/restored.tar:ro",) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
     said = contained(
-        name, (*mounted, *words(subject, memory=memory), "smoke"), json.dumps(asked), time_limit
+        name, (*mounted, *words(subject, "try", memory)), json.dumps(asked), time_limit
     )
     if said.code is None:
         return Outcome(False, "time", f"no end within {time_limit:g} s", {})
@@ -149,8 +147,7 @@ Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
 
 @contextlib.contextmanager
 def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
-    """What each pass removes or changes, as members of a tar (`inside/trial.py` says how they are
-    called).
+    """What each pass removes or changes, as members of a tar; `inside/check/trial.py` names them.
 
     Raises SetupError where the container fails, and where what it tells breaks off: tarfile takes
     that for the end.
@@ -158,7 +155,7 @@ def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
     asked = json.dumps({"passes": [each.as_json() for each in passes]})
     name = f"slimbake-weigh-{secrets.token_hex(6)}"
     try:
-        with streamed(name, (*words(subject), "weigh"), asked) as stream:
+        with streamed(name, words(subject, "weigh"), asked) as stream:
             yield _members(stream)
     except tarfile.TarError as error:
         raise SetupError(
@@ -176,10 +173,8 @@ def _members(stream: IO[bytes]) -> Members:
     raise tarfile.ReadError("no end")
 
 
-def words(subject: Subject, program: Path | None = None, memory: int = MEMORY) -> tuple[str, ...]:
-    """What `docker run` is told for a trial of a subject, or for another program beside those of a
-    trial.
-    """
+def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ...]:
+    """The arguments of `docker run` for a program of check.pyz that tries passes on a subject."""
     arguments = dict(subject.smoke.args)
     return (
         "--network=none",
@@ -197,11 +192,11 @@ def words(subject: Subject, program: Path | None = None, memory: int = MEMORY) -
             for key, value in arguments.items()
             if key in ("SMOKE", "REFERENCE")
         ),
-        *(f"--volume={subject.root / INSIDE / name}:/inside/{name}:ro" for name in PROGRAMS),
+        f"--volume={subject.root / CHECK}:/check.pyz:ro",
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
         *((f"--volume={subject.tools}:/inside/tools:ro",) if subject.tools else ()),
-        *((f"--volume={program}:/inside/{program.name}:ro",) if program else ()),
         "--entrypoint=python",
         subject.image,
-        f"/inside/{program.name if program else 'trial.py'}",
+        "/check.pyz",
+        program,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from slimbake.inside.globs import LICENCE
-from slimbake.inside.passes import METADATA, source
+from slimbake.inside.passes import METADATA, module_of
 
 WORTH = 500  # bytes that are worth a line of a list: py.typed is not
 
@@ -97,7 +97,7 @@ def modules(files: Iterable[tuple[str, int, str, str]]) -> dict[str, Module]:
     sizes: dict[str, list[int]] = {}
     owners: dict[str, tuple[str, str]] = {}
     for name, size, package, version in files:
-        of = source(name)
+        of = module_of(name)
         whole = sizes.setdefault(of, [0, 0])
         whole[0] += size
         whole[1] += size if of != name else 0
@@ -116,15 +116,15 @@ def fleet(
     known = modules({file[0]: file for listing in listings for file in listing}.values())
     opened = {name for each in smokes for name in each}
     run = {name for each in commands for name in each}
-    used = frozenset(source(name) for name in opened) & known.keys()
-    served = frozenset(source(name) for name in run) & known.keys() - used
+    used = frozenset(module_of(name) for name in opened) & known.keys()
+    served = frozenset(module_of(name) for name in run) & known.keys() - used
     # What a service opens in a library of C is not seen, and its smoke may not need it: a bundle of
     # certificates.
     partly = {known[name].package for name in served}
     data = frozenset(
         n for n, m in known.items() if m.package in partly and not n.endswith((".py", ".pyi"))
     )
-    compiled = {source(name) for name in opened | run if source(name) != name}
+    compiled = {module_of(name) for name in opened | run if module_of(name) != name}
     bare = frozenset(
         name for name in used | served if known[name].bytecode and name not in compiled
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slimbake.docker.containers import copied
 from slimbake.inside.globs import matcher
-from slimbake.inside.ledger import Entry, ledger
+from slimbake.inside.ledger import LedgerEntry, ledger_entries
 
 LEDGERS = "/opt/slimbake/ledger"
 _SITE = "/site-packages/"
@@ -19,7 +19,7 @@ class Why:
     """A file that a pass removed or changed in an image."""
 
     layer: str
-    entry: Entry
+    entry: LedgerEntry
 
 
 def ledgers(image: str) -> tuple[Why, ...]:
@@ -32,7 +32,7 @@ def ledgers(image: str) -> tuple[Why, ...]:
                 Why(member.name.rpartition("/")[2].removesuffix(".json.gz"), entry)
                 for member in tar
                 if (content := tar.extractfile(member))
-                for entry in ledger(content.read())
+                for entry in ledger_entries(content.read())
             )
 
 

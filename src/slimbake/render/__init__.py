@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import jinja2
 
-from slimbake.plan.exports import told
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.plan.targets import INSIDE, PASSES
 from slimbake.render import quoting
@@ -22,19 +21,24 @@ BAKE_FILE = "docker-bake.hcl"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated file: its path relative to the root, and its text."""
+    """One generated file: its path relative to the root, and its bytes."""
 
     path: str
-    text: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The file as text; bytes that are not UTF-8 become surrogates."""
+        return self.content.decode("utf-8", "surrogateescape")
 
 
 def render(
-    plan: Plan, templates: Mapping[str, str], inside: Mapping[str, str], tool: str
+    plan: Plan, templates: Mapping[str, str], programs: Mapping[str, bytes], tool: str
 ) -> tuple[Generated, ...]:
     """Lay out the plan, sorted by path.
 
-    `templates`: template name -> text. `inside`: the programs that run inside builds, file name ->
-    text. `tool`: what pip installs in CI to get this slimbake. Raises jinja2.TemplateError where a
+    `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
+    `tool`: what pip installs in CI to get this slimbake. Raises jinja2.TemplateError where a
     template is wrong or names something that does not exist.
     """
     environment = _environment(templates)
@@ -47,11 +51,10 @@ def render(
             )
             files.update(_ignore_file(plan, target))
             files.update(_passes_file(plan, target))
-            files.update(_settings_file(plan, target))
     files.update(_pipeline(plan, environment, tool))
-    for name, text in inside.items():
-        files[f"{INSIDE}/{name}"] = f"# {MARK}: its own program, part of every build.\n{text}"
-    return tuple(Generated(path, text) for path, text in sorted(files.items()))
+    contents = {path: text.encode() for path, text in files.items()}
+    contents |= {f"{INSIDE}/{name}": content for name, content in programs.items()}
+    return tuple(Generated(path, content) for path, content in sorted(contents.items()))
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[str, str]:
@@ -87,7 +90,7 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
     if not (target.recipe and (install := target.recipe.install)):
         return {}
     head = {
-        "about": _about(plan),
+        "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": target.lock,
         "explain": install.explain,
     }
@@ -98,21 +101,6 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
         f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in install.passes
     )
     return {f"{PASSES}/{install.told}": "{" + ",\n".join((*lines, f'"passes": [{passes}]')) + "}\n"}
-
-
-def _settings_file(plan: Plan, target: Target) -> dict[str, str]:
-    """What a step that exports a model is told: JSON."""
-    if not (target.recipe and (export := target.recipe.export)):
-        return {}
-    said = {"about": _about(plan), **told(export)}
-    lines = (
-        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items()
-    )
-    return {f"{INSIDE}/{export.told}": "{" + ",\n".join(lines) + "}\n"}
-
-
-def _about(plan: Plan) -> str:
-    return f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`."
 
 
 def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +17,10 @@ from slimbake import __version__, inside
 from slimbake.config.data import data_root, template_root
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
-from slimbake.plan.model import Plan
-from slimbake.plan.parity import PROGRAMS as PARITY_PROGRAMS
+from slimbake.plan.model import CHECKS, Plan
 from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import TEMPLATES
-
-INSIDE_PROGRAMS = (
-    *("debs.py", "distil.py", "explain.py", "fetch.py", "globs.py", "install.py", "layer.py"),
-    *("ledger.py", "passes.py", "smoke.py", "system.py", "trial.py"),
-)
 
 _PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
@@ -62,7 +56,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _inside(plan), _tool(root))
+        return render(plan, texts, _programs(plan), _tool(root))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -92,7 +86,7 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
     generated one.
     """
     expected = {file.path for file in files}
-    differing = tuple(file for file in files if _content(root / file.path) != file.text)
+    differing = tuple(file for file in files if _content(root / file.path) != file.content)
     for file in differing:
         there = _content(root / file.path)
         if there and not _is_ours(there):
@@ -127,26 +121,26 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
 def mend(found: Drift, root: Path) -> None:
     """Write what differs, each file whole or not at all, and remove what is no longer generated."""
     for file in found.write:
-        write_atomically(root / file.path, file.text.encode())
+        write_atomically(root / file.path, file.content)
     for path in found.remove:
         (root / path).unlink()
 
 
 def unified(found: Drift, root: Path) -> str:
-    """What mending would change, as a unified diff."""
-    new: Mapping[str, str] = {file.path: file.text for file in found.write} | dict.fromkeys(
-        found.remove, ""
-    )
+    """What mending would change, as a unified diff; one line for a file that is not text."""
+    new = {file.path: file.content for file in found.write} | dict.fromkeys(found.remove, b"")
     return "".join(
         line
-        for path, text in sorted(new.items())
-        for line in difflib.unified_diff(
-            _content(root / path).splitlines(keepends=True),
-            text.splitlines(keepends=True),
-            f"a/{path}",
-            f"b/{path}",
-        )
+        for path, content in sorted(new.items())
+        for line in _difference(path, _content(root / path), content)
     )
+
+
+def _difference(path: str, old: bytes, new: bytes) -> Iterable[str]:
+    if b"\0" in old + new:
+        return [f"Binary files a/{path} and b/{path} differ\n"]
+    before, after = (each.decode(errors="replace").splitlines(keepends=True) for each in (old, new))
+    return difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")
 
 
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
@@ -175,37 +169,29 @@ def _tool(root: Path) -> str:
     """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
     # A TOML parser would cost more time than the whole workflow.
     own = re.search(
-        r"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
+        rb"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
     )
     return "." if own else f"slimbake=={__version__}"
 
 
-def _inside(plan: Plan) -> dict[str, str]:
-    """The programs that the plan's steps run: those that export models, and measure parity, only
-    where one is.
-    """
-    more = {
-        name
-        for t in plan.targets
-        if t.recipe and t.recipe.export
-        for name in t.recipe.export.programs
+def _programs(plan: Plan) -> dict[str, bytes]:
+    """The zipapps that the plan's steps mount, by file name."""
+    wanted: dict[inside.Kind, bool] = {
+        "build": True,
+        "check": any(target.kind in CHECKS for target in plan.targets),
+        "export": any(target.recipe and target.recipe.export for target in plan.targets),
     }
-    if any(target.kind == "parity" for target in plan.targets):
-        more |= {*PARITY_PROGRAMS}
-    return {
-        name: (inside.FOLDER / name).read_text("utf-8")
-        for name in (*INSIDE_PROGRAMS, *sorted(more))
-    }
+    return {inside.pyz(kind): inside.zipapp(kind) for kind, there in wanted.items() if there}
 
 
-def _content(path: Path) -> str:
+def _content(path: Path) -> bytes:
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes()
     except FileNotFoundError:
-        return ""
-    except (UnicodeDecodeError, IsADirectoryError, NotADirectoryError):
-        return "\0"  # whatever it is, it is not ours
+        return b""
+    except (IsADirectoryError, NotADirectoryError):
+        return b"\0"  # whatever it is, it is not ours
 
 
-def _is_ours(text: str) -> bool:
-    return MARK in text.partition("\n")[0]
+def _is_ours(content: bytes) -> bool:
+    return MARK.encode() in content.partition(b"\n")[0]

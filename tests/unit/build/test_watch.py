@@ -62,7 +62,7 @@ def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]
         ("docker-bake.hcl.j2", ("api", "nlg", "legacy")),
         ("services/legacy/Dockerfile", ("legacy",)),
         ("dockerfiles/api.Dockerfile", ()),
-        ("dockerfiles/inside/layer.py", ()),
+        ("dockerfiles/programs/build.pyz", ()),
         ("docker-bake.hcl", ()),
         (".github/workflows/bake.yml", ()),
         (".slimbake/baked.json", ()),

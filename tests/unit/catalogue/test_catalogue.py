@@ -75,7 +75,7 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
 
 
 def test_passes_are_told_to_a_build_in_the_same_words() -> None:
-    assert {field.name for field in dataclasses.fields(inside.Pass)} <= {
+    assert {field.name for field in dataclasses.fields(inside.LayerPass)} <= {
         f.name for f in dataclasses.fields(Pass)
     }
 
@@ -102,11 +102,11 @@ def test_a_licence_is_the_same_to_rules_and_builds(
     for path, text in ((site / glob, ""), (site / "a-1.dist-info/RECORD", f"{glob},,\n")):
         path.parent.mkdir(parents=True)
         path.write_text(text)
-    packages = inside.Packages(tmp_path, (path for path in tmp_path.rglob("*") if path.is_file()))
+    packages = inside.LayerFiles(tmp_path, (path for path in tmp_path.rglob("*") if path.is_file()))
     expected = pytest.raises(inside.PassError) if licence else contextlib.nullcontext()
     with expected:
-        assert inside.removed(
-            packages, inside.Pass("x", ("a",), remove=(glob,)), compiled=True
+        assert inside.files_to_remove(
+            packages, inside.LayerPass("x", ("a",), remove=(glob,)), compiled=True
         ) == [glob]
     assert bool(globs.protected(glob)) is licence
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from slimbake.inside import start
+from slimbake.inside import from_stdin, with_check_pyz
+from slimbake.inside.check.start import measure_start
 
 
 def asked(code: str, port: int | None = None, limit: float = 20) -> Any:
     """What the program says of `python -c CODE`."""
     given = {"command": [sys.executable, "-c", dedent(code)], "port": port, "limit": limit}
     done = subprocess.run(
-        [sys.executable, start.__file__, json.dumps(given)],
+        [sys.executable, *from_stdin("start", json.dumps(given))],
+        input=with_check_pyz(),
         capture_output=True,
         text=True,
         check=True,
@@ -86,5 +88,5 @@ def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
 def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(
     command: list[str], port: int | None
 ) -> None:
-    found = start.start(command, port, 1)
+    found = measure_start(command, port, 1)
     assert found["error"].startswith("cannot be run: ") and found["words"] == ""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.engine.registries import free_port
 
-from slimbake.checks.verify import START, question
+from slimbake.checks.verify import ARGUMENTS, question
 
 Run = Callable[..., dict[str, Any]]
 
@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> Run:
             tmp_path / "verify.py", "app/verify.py", command, 3, port if listens else None, limit
         )
         done = subprocess.run(
-            [sys.executable, "-I", "-c", START],
+            [sys.executable, *ARGUMENTS],
             input=given,
             capture_output=True,
             text=True,
@@ -182,7 +182,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
         ("lambda *_: None", "it did not end within 5 s of SIGTERM"),
         (
             "signal.SIG_DFL",
-            "it has no handler for SIGTERM, which process 1 of a container then ignores",
+            "it has no handler for SIGTERM: process 1 of a container ignores it",
         ),
     ],
 )

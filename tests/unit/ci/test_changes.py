@@ -139,10 +139,10 @@ def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
 
 
 def test_what_another_slimbake_generated_counts(root: Path) -> None:
-    path = root / "dockerfiles/inside/install.py"
-    path.write_text(path.read_text() + "# of an older slimbake\n")
+    path = root / "dockerfiles/programs/build.pyz"
+    path.write_bytes(path.read_bytes() + b"of an older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
-    path.write_text(path.read_text() + "# of an even older slimbake\n")
+    path.write_bytes(path.read_bytes() + b"of an even older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
     assert "base-web" in told(root, "HEAD~1", "HEAD")
     assert "base-web" in told(root, "HEAD"), "a bake generates it anew"
@@ -382,7 +382,7 @@ def called(root: Path) -> Callable[..., str]:
 def test_the_command_prints_a_table(called: Callable[..., str], root: Path) -> None:
     assert "unknown" in called("runtime"), "no lock has the digest of its external"
     assert "external" not in called("runtime", "--explain")
-    assert "  program dockerfiles/inside/distil.py  sha256:" in called("runtime", "--explain")
+    assert "  program dockerfiles/programs/build.pyz  sha256:" in called("runtime", "--explain")
     (root / "services/embed/main.py").write_text("print(1)\n")
     assert called("--since", "HEAD", "embed", "api").splitlines() == [
         "target  state    why",

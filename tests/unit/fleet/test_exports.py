@@ -29,7 +29,7 @@ from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.model import Base, Export
 from slimbake.host.wheels import Wheel
-from slimbake.inside import EXPORT_PROGRAMS
+from slimbake.inside.export.model import export_arguments
 from slimbake.lock import Locks
 from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
@@ -345,24 +345,26 @@ def rendered(of: Plan) -> dict[str, str]:
     return {each.path: each.text for each in render(of, texts, {}, "")}
 
 
-def test_settings_reach_the_program_as_data() -> None:
+def test_a_precision_reaches_the_program_as_options() -> None:
     odd = 'a"b\\\n${x}, c'
     static = Precision("int8", exclude=(odd,), mode="static", calibration="texts/few.txt")
-    files = rendered(plan(made(onnx("rank", precision=static))))
-    told = files[f"dockerfiles/inside/exports/{EXPORTED}.json"]
-    assert json.loads(told)["precision"] == {
-        "type": "int8",
-        "per-channel": True,
-        "reduce-range": False,
-        "exclude": [odd],
-        "mode": "static",
-        "calibration": "/inside/context/few.txt",
-    }
-    assert not any(odd[-6:] in text for path, text in files.items() if not path.endswith(".json"))
-    plain = rendered(plan(made(onnx("rank"))))[
-        "dockerfiles/inside/exports/weights-a-model-onnx-fp32.json"
-    ]
-    assert json.loads(plain)["precision"] == {"type": "fp32"}
+    made_of = made(onnx("rank", precision=static))
+    step = rendered(plan(made_of))[f"dockerfiles/{EXPORTED}.Dockerfile"].split("\nRUN ")[1]
+    *_, words = step.split("\n\n")[0].split("\\\n    ")
+    program, *given = json.loads(words)[2:]
+    assert (program, export_arguments(program, given)[2]) == (
+        "export",
+        {
+            "type": "int8",
+            "per-channel": True,
+            "reduce-range": False,
+            "exclude": [odd],
+            "mode": "static",
+            "calibration": "/inside/context/few.txt",
+        },
+    )
+    plain = "dockerfiles/weights-a-model-onnx-fp32.Dockerfile"
+    assert '"/weights", "--precision=fp32"]\n' in rendered(plan(made(onnx("rank"))))[plain]
 
 
 def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_them() -> None:
@@ -371,12 +373,6 @@ def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_th
     assert len(steps) == 2
     assert all(step.startswith("--network=none ") for step in steps)
     assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /weights\n")
-
-
-def test_every_program_of_the_export_is_mounted() -> None:
-    folder = Path(__file__).parents[3] / "src/slimbake/inside"
-    assert sorted(EXPORT_PROGRAMS) == sorted(path.name for path in folder.glob("export*.py"))
-    assert EXPORT_PROGRAMS[0] == "export.py"
 
 
 def test_images_without_passes_need_no_other_export() -> None:
@@ -393,9 +389,9 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
 
     def compare(path: str, old: str, new: str) -> set[str]:
         before = fingerprints(decided, root, AROUND)
-        text = (root / path).read_text()
-        assert old in text
-        (root / path).write_text(text.replace(old, new))
+        content = (root / path).read_bytes()
+        assert old.encode() in content
+        (root / path).write_bytes(content.replace(old.encode(), new.encode()))
         after = fingerprints(decided, root, AROUND)
         return {name for name in before if name != "inside" and before[name] != after[name]}
 
@@ -408,8 +404,8 @@ ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
-        (f"dockerfiles/inside/{EXPORT_PROGRAMS[1]}", "# Generated", "#  Generated", ON_EXPORT),
-        (f"dockerfiles/inside/exports/{EXPORTED}.json", '"weights"', '"static"', ON_EXPORT),
+        ("dockerfiles/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
+        (f"dockerfiles/{EXPORTED}.Dockerfile", "=weights", "=static", ON_EXPORT),
         ("locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
         ("locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
     ],

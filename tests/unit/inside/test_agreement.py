@@ -10,18 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.inside.agreement import (
-    INFINITE,
-    NEAREST,
+from slimbake.inside.check.agreement import (
+    agreement_of_embeddings,
+    agreement_of_generations,
     cosine,
-    embeddings,
-    generations,
-    judged,
+    judge,
     length,
-    nearest,
     perplexity,
     shown,
 )
+from slimbake.inside.ranking import INFINITE, NEAREST, nearest
 
 NUMBERS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda number: round(number, 3))
 VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda vector: length(vector) > 1e-2)
@@ -95,12 +93,12 @@ def reference(count: int = 30) -> dict[str, Any]:
 
 
 def holding(task: str, figures: dict[str, Any], limits: dict[str, float] = LIMITS) -> list[bool]:
-    return [each.holds for each in judged(task, {"strings": 3, "different": [], **figures}, limits)]
+    return [each.holds for each in judge(task, {"strings": 3, "different": [], **figures}, limits)]
 
 
 def test_vectors_that_are_equal_keep_all_limits() -> None:
     known = reference()
-    figures = embeddings(known, known["vectors"])
+    figures = agreement_of_embeddings(known, known["vectors"])
     assert (figures["min-cosine"], figures["top10"], figures["length"]) == (pytest.approx(1), 1, 0)
     assert all(holding("embedding", figures))
 
@@ -109,7 +107,7 @@ def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None
     known = reference()
     vectors = list(known["vectors"])
     vectors[27] = [-number for number in vectors[27]]
-    figures = embeddings(known, vectors)
+    figures = agreement_of_embeddings(known, vectors)
     assert figures["worst"][0] == {"cosine": pytest.approx(-1), "text": "text 27"}
     assert figures["mean-cosine"] == pytest.approx(1 - 2 / 30)
     assert figures["top10"] == pytest.approx(0.9)
@@ -118,7 +116,9 @@ def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None
 
 def test_vectors_that_are_not_normalised_are_caught_though_no_cosine_changes() -> None:
     known = reference()
-    figures = embeddings(known, [[2 * number for number in vector] for vector in known["vectors"]])
+    figures = agreement_of_embeddings(
+        known, [[2 * number for number in vector] for vector in known["vectors"]]
+    )
     assert figures["min-cosine"] == pytest.approx(1)
     assert holding("embedding", figures) == [True, True, True, True, False]
 
@@ -126,15 +126,19 @@ def test_vectors_that_are_not_normalised_are_caught_though_no_cosine_changes() -
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 0.0])
 def test_what_is_no_number_keeps_no_limit_and_is_json(number: float) -> None:
     known = reference()
-    figures = embeddings(known, [[number, number]] * 30)
+    figures = agreement_of_embeddings(known, [[number, number]] * 30)
     assert holding("embedding", figures) == [True, False, False, False, False]
     json.dumps({key: value for key, value in figures.items() if key != "worst"}, allow_nan=False)
 
 
 def test_ids_that_differ_are_told_and_do_not_hold() -> None:
     known = reference()
-    figures = {**embeddings(known, known["vectors"]), "strings": 3, "different": ["a\0\u202eb"]}
-    first, *others = judged("embedding", figures, LIMITS)
+    figures = {
+        **agreement_of_embeddings(known, known["vectors"]),
+        "strings": 3,
+        "different": ["a\0\u202eb"],
+    }
+    first, *others = judge("embedding", figures, LIMITS)
     assert (first.holds, all(each.holds for each in others)) == (False, True)
     assert first.words == "token ids are equal on 2 of 3 strings: DOES NOT HOLD\n  'a\\x00\\u202eb'"
 
@@ -149,7 +153,9 @@ PROMPTS = {
 
 
 def test_answers_that_are_equal_change_nothing() -> None:
-    figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6, 7, 8]], [[-1.5, -0.5], [-1.0]])
+    figures = agreement_of_generations(
+        PROMPTS, [[1, 2, 3, 4], [5, 6, 7, 8]], [[-1.5, -0.5], [-1.0]]
+    )
     assert (figures["tokens"], figures["perplexity"], figures["reference"]) == (
         1,
         0,
@@ -159,7 +165,12 @@ def test_answers_that_are_equal_change_nothing() -> None:
 
 
 def test_what_follows_a_choice_between_equals_is_not_compared() -> None:
-    assert generations(PROMPTS, [[1, 2, 3, 4], [5, 6, 0]], [[-2.0, 0.0], [-1.0]])["tokens"] == 1
+    assert (
+        agreement_of_generations(PROMPTS, [[1, 2, 3, 4], [5, 6, 0]], [[-2.0, 0.0], [-1.0]])[
+            "tokens"
+        ]
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,19 +183,21 @@ def test_what_follows_a_choice_between_equals_is_not_compared() -> None:
     ],
 )
 def test_tokens_count_until_the_first_that_differs(greedy: list[list[int]], part: float) -> None:
-    assert generations(PROMPTS, greedy, [[-2.0, 0.0], [-1.0]])["tokens"] == pytest.approx(part)
+    assert agreement_of_generations(PROMPTS, greedy, [[-2.0, 0.0], [-1.0]])[
+        "tokens"
+    ] == pytest.approx(part)
 
 
 @pytest.mark.parametrize("logprobs", [[[-1.5, -0.6], [-1.0]], [[-1.5, -0.4], [-1.0]]])
 def test_a_perplexity_that_is_lower_has_changed_as_well(logprobs: list[list[float]]) -> None:
-    figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], logprobs)
+    figures = agreement_of_generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], logprobs)
     assert figures["perplexity"] == pytest.approx(0.1 / 3, rel=0.05)
     assert figures["logprobs"] == pytest.approx(0.1 / math.sqrt(3))
     assert holding("generation", figures) == [True, True, False, True]
 
 
 def test_differences_that_cancel_in_the_perplexity_do_not_in_log_probabilities() -> None:
-    figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [[-1.6, -0.4], [-1.0]])
+    figures = agreement_of_generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [[-1.6, -0.4], [-1.0]])
     assert figures["perplexity"] == pytest.approx(0)
     assert figures["logprobs"] == pytest.approx(0.1 * math.sqrt(2 / 3))
     assert holding("generation", figures) == [True, True, True, False]
@@ -192,7 +205,7 @@ def test_differences_that_cancel_in_the_perplexity_do_not_in_log_probabilities()
 
 @pytest.mark.parametrize("bad", [[math.nan, 0.0], [-math.inf, -1.0], [math.inf, -math.inf]])
 def test_log_probabilities_that_are_none_are_an_infinite_change(bad: list[float]) -> None:
-    figures = generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [bad, [-1.0]])
+    figures = agreement_of_generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [bad, [-1.0]])
     assert (figures["perplexity"], figures["logprobs"]) == (pytest.approx(INFINITE), INFINITE)
     assert holding("generation", figures)[-2:] == [False, False]
 

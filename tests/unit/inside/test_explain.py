@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside import explain
-from slimbake.inside.ledger import Entry, ledger_bytes
+from slimbake.inside import FOLDER
+from slimbake.inside.ledger import LedgerEntry, ledger_bytes
 
 Python = Callable[[str], subprocess.CompletedProcess[str]]
 
 REMOVED = (
-    Entry("gone.py", 9, 0, "some.modules", "thing", "1"),
-    Entry("thing/sub/gone/__init__.py", 9, 0, "thing.sub", "thing", "1"),
-    Entry("thing/fast.cpython-311-x86_64-linux-gnu.so", 9, 0, "thing.fast", "thing", "1"),
-    Entry("thing/data.json", 9, 0, "thing.data", "thing", "1"),
-    Entry("dropped/__init__.py", 9, 0, "no.dropped", "dropped", "2"),
-    Entry("stripped.so", 9, 5, "strip.debug", "thing", "1"),
+    LedgerEntry("gone.py", 9, 0, "some.modules", "thing", "1"),
+    LedgerEntry("thing/sub/gone/__init__.py", 9, 0, "thing.sub", "thing", "1"),
+    LedgerEntry("thing/fast.cpython-311-x86_64-linux-gnu.so", 9, 0, "thing.fast", "thing", "1"),
+    LedgerEntry("thing/data.json", 9, 0, "thing.data", "thing", "1"),
+    LedgerEntry("dropped/__init__.py", 9, 0, "no.dropped", "dropped", "2"),
+    LedgerEntry("stripped.so", 9, 5, "strip.debug", "thing", "1"),
 )
 
 
@@ -33,7 +33,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "thing/sub").mkdir(parents=True)
     for name in ("thing/__init__.py", "thing/sub/__init__.py"):
         (site / name).touch()
-    (site / "_slimbake_ledger.py").write_bytes(Path(explain.__file__).read_bytes())
+    (site / "_slimbake_ledger.py").write_bytes((FOLDER / "build/explain.py").read_bytes())
     (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
     (root / "ledger").mkdir()
     for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():

@@ -5,7 +5,6 @@ said of faults.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,12 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.programs import written
 
-from slimbake.inside import export, export_encoder, export_quantise, export_torch
-from slimbake.inside.export_torch import ExportError
+from slimbake.inside.export import encoder, model, quantise
+from slimbake.inside.export.tracing import ExportError, out_of_memory
 
 
-def model(folder: Path, **config: object) -> Path:
+def folder_of_model(folder: Path, **config: object) -> Path:
     """A folder that looks like a model."""
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").touch()
@@ -49,7 +49,7 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
 def test_the_class_that_saved_a_model_tells_its_task(
     tmp_path: Path, architectures: list[str], task: str
 ) -> None:
-    assert export._task(model(tmp_path, architectures=architectures)) == task
+    assert model._task(folder_of_model(tmp_path, architectures=architectures)) == task
 
 
 @pytest.mark.parametrize(
@@ -77,27 +77,44 @@ def test_a_folder_that_holds_no_model_says_what_is_missing(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ExportError) as told:
-        export._task(tmp_path)
+        model._task(tmp_path)
     assert words in str(told.value)
 
 
 def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "settings.json").write_text('{"precision": {"type": "int8"}}')
-    words = [tmp_path / "nothing", tmp_path / "out", tmp_path / "settings.json"]
-    program = [sys.executable, "-S", "-m", "slimbake.inside.export"]
-    source = str(Path(export.__file__).parents[2])
+    words = [tmp_path / "nothing", tmp_path / "out", "--precision=int8"]
     done = subprocess.run(
-        [*program, *words],
+        [sys.executable, "-S", str(written("export", tmp_path)), "export", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": source},
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"slimbake: {tmp_path}/nothing holds no model: no config.json\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_the_options_of_a_precision_are_read_under_the_manifest_s_keys() -> None:
+    words = [
+        "--precision=int8",
+        "--no-per-channel",
+        "--exclude=-a",
+        "--exclude=b c",
+        "--mode=static",
+    ]
+    assert model.export_arguments("export", ["/in", "/out", *words, "--calibration=/c.txt"]) == (
+        Path("/in"),
+        Path("/out"),
+        {
+            "type": "int8",
+            "mode": "static",
+            "per-channel": False,
+            "exclude": ["-a", "b c"],
+            "calibration": "/c.txt",
+        },
+    )
 
 
 # --- pooling and length
@@ -131,7 +148,7 @@ def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_tra
 def test_pooling_is_what_sentence_transformers_stored(
     tmp_path: Path, files: dict[str, Any], pooling: str
 ) -> None:
-    assert export_encoder._pooling(beside(tmp_path, files)) == pooling
+    assert encoder._pooling(beside(tmp_path, files)) == pooling
 
 
 @pytest.mark.parametrize(
@@ -161,7 +178,7 @@ def test_pooling_that_the_graph_would_not_hold_is_refused(
     tmp_path: Path, files: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ExportError, match="`inference: torch`") as told:
-        export_encoder._pooling(beside(tmp_path, files))
+        encoder._pooling(beside(tmp_path, files))
     assert words in str(told.value)
 
 
@@ -177,7 +194,7 @@ def test_texts_are_read_as_far_as_the_model_is_said_to_read(
     tmp_path: Path, files: dict[str, Any], tokenizer: int, positions: int, length: int
 ) -> None:
     config = SimpleNamespace(max_position_embeddings=positions)
-    read = export_encoder._max_length(
+    read = encoder._max_length(
         beside(tmp_path, files), config, SimpleNamespace(model_max_length=tokenizer)
     )
     assert read == length
@@ -185,9 +202,7 @@ def test_texts_are_read_as_far_as_the_model_is_said_to_read(
 
 def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="how long a text may be"):
-        export_encoder._max_length(
-            tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30)
-        )
+        encoder._max_length(tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30))
 
 
 # --- memory
@@ -205,11 +220,11 @@ def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_each_library_says_in_its_way_that_memory_ended(error: BaseException) -> None:
-    assert export_torch.out_of_memory(error)
+    assert out_of_memory(error)
 
 
 def test_another_error_is_none_of_memory() -> None:
-    assert not export_torch.out_of_memory(RuntimeError("shape mismatch"))
+    assert not out_of_memory(RuntimeError("shape mismatch"))
 
 
 def test_memory_is_the_limit_of_the_container_where_it_has_one(
@@ -217,18 +232,18 @@ def test_memory_is_the_limit_of_the_container_where_it_has_one(
 ) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("500000000\n")
-    monkeypatch.setattr(export, "CGROUP", tmp_path)
-    assert export._memory().startswith("the limit of the build's container is 0.5 GB;")
+    monkeypatch.setattr(model, "CGROUP", tmp_path)
+    assert model._memory().startswith("the limit of the build's container is 0.5 GB;")
     limit.write_text("max\n")
-    assert export._memory().startswith("the machine has ")
+    assert model._memory().startswith("the machine has ")
 
 
 def test_who_is_killed_is_told_of_by_the_one_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
-    assert export._told(-signal.SIGKILL) == 1
-    assert "killed, as happens where memory ends: the " in capsys.readouterr().err
-    assert export._told(-signal.SIGILL) == 1
-    assert "an instruction that this CPU has not" in capsys.readouterr().err
-    assert (export._told(0), export._told(1), capsys.readouterr().err) == (0, 1, "")
+    assert model._report(-signal.SIGKILL) == 1
+    assert "was killed, probably because memory ran out: the " in capsys.readouterr().err
+    assert model._report(-signal.SIGILL) == 1
+    assert "an instruction that this CPU does not have" in capsys.readouterr().err
+    assert (model._report(0), model._report(1), capsys.readouterr().err) == (0, 1, "")
 
 
 # --- what is excluded
@@ -265,7 +280,7 @@ def graph() -> Any:
 def test_operators_and_nodes_are_excluded_by_name(
     exclude: list[str], kinds: list[str], names: list[str]
 ) -> None:
-    assert export_quantise._excluded(graph(), exclude) == (kinds, names)
+    assert quantise._excluded(graph(), exclude) == (kinds, names)
 
 
 def test_what_is_excluded_and_not_there_is_an_error_that_says_what_is() -> None:
@@ -273,4 +288,4 @@ def test_what_is_excluded_and_not_there_is_an_error_that_says_what_is() -> None:
         ExportError,
         match=r"no operator or node 'encoder.layer.7.\*': operators are Gather, MatMul; nodes",
     ):
-        export_quantise._excluded(graph(), ["encoder.layer.7.*"])
+        quantise._excluded(graph(), ["encoder.layer.7.*"])

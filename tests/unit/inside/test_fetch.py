@@ -17,7 +17,9 @@ from tests.index import Index, serving
 from tests.wheels import make_wheel
 
 from slimbake.inside import fetch
-from slimbake.inside.fetch import FetchError, Found, chosen, download, opener
+from slimbake.inside.build import PROGRAMS
+from slimbake.inside.fetch import FetchError, LocatedWheel, choose_wheel, download, opener
+from slimbake.inside.step import dispatch
 
 NAME = "core-1-py3-none-any.whl"
 
@@ -201,27 +203,27 @@ def test_a_lock_s_pins_are_read_with_their_hashes() -> None:
         f'intel==2 ; platform_machine == "x86_64" \\\n    --hash=sha256:{A}\n'
         "torch==2+cpu\n"
     )
-    assert fetch.locked(lock) == {
+    assert fetch.locked_hashes(lock) == {
         ("core", "1"): {A, B},
         ("intel", "2"): {A},
         ("torch", "2+cpu"): set(),
     }
 
 
-def found(url: str, digest: str = "") -> Found:
-    return Found("core", "1", url, digest)
+def found(url: str, digest: str = "") -> LocatedWheel:
+    return LocatedWheel("core", "1", url, digest)
 
 
 def test_of_what_fits_the_file_that_the_lock_names_is_taken() -> None:
     better, named = found("https://x/better.whl", A), found("https://x/named.whl", B)
-    assert chosen([better, named], {B, "c" * 64}) == named
-    assert chosen([better, named], set()) == better
+    assert choose_wheel([better, named], {B, "c" * 64}) == named
+    assert choose_wheel([better, named], set()) == better
     local = found("file:///inside/find-links/core.whl")
-    assert chosen([better, local], {B}) == local
+    assert choose_wheel([better, local], {B}) == local
     with pytest.raises(
         FetchError, match=f"core: the index has better.whl with sha256 {A}, and the lock {B}"
     ):
-        chosen([better], {B})
+        choose_wheel([better], {B})
 
 
 @pytest.fixture
@@ -243,9 +245,9 @@ def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(
     index: Index, inside: Path, tmp_path: Path
 ) -> None:
     lock = (inside / "lock.txt").read_text()
-    fetch.fetch(lock, tmp_path / "wheels", "")
+    fetch.fetch_lock(lock, tmp_path / "wheels", "")
     assert (tmp_path / "wheels" / NAME).read_bytes() == index.files[NAME]
-    fetch.fetch(lock, tmp_path / "again", "")
+    fetch.fetch_lock(lock, tmp_path / "again", "")
     assert (tmp_path / "again" / NAME).read_bytes() == index.files[NAME]
     assert index.fetched() == [NAME]
 
@@ -258,8 +260,8 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     (inside / "lock.txt").write_text(f"core==1 \\\n    --hash=sha256:{A}\n")
-    monkeypatch.setattr("sys.argv", ["fetch.py", str(tmp_path / "wheels")])
-    assert fetch.main() == 1
+    monkeypatch.setattr("sys.argv", ["build.pyz", "fetch-wheels", str(tmp_path / "wheels")])
+    assert dispatch(PROGRAMS, "slimbake.inside.build") == 1
     assert (
         f"slimbake: core: the index has {NAME} with sha256 {sha256(index)}, and the lock {A}\n"
         in capfd.readouterr().err
@@ -270,12 +272,12 @@ def test_the_step_takes_from_the_mounted_folder_what_no_index_has(
     index: Index, inside: Path, tmp_path: Path
 ) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
-    fetch.fetch("local==1+cpu\n", tmp_path / "wheels", "cpu")
+    fetch.fetch_lock("local==1+cpu\n", tmp_path / "wheels", "cpu")
     assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_an_empty_lock_makes_an_empty_folder(inside: Path, tmp_path: Path) -> None:
-    fetch.fetch("# Generated\n", tmp_path / "wheels", "")
+    fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")
     assert list((tmp_path / "wheels").iterdir()) == []
 
 

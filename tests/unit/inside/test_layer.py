@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.unit.trees import EPOCH, state
 
-from slimbake.inside import layer
+from slimbake.inside.build import layer
 from slimbake.lock.files import weights_text
 
 
@@ -24,7 +24,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inside/context"
 
 
-# --- settle
+# --- modes and times
 
 
 def test_files_get_the_modes_that_git_has_and_one_time(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_files_get_the_modes_that_git_has_and_one_time(tmp_path: Path) -> None:
         (root / name).touch()
         (root / name).chmod(mode)
     (root / "link").symlink_to("nowhere")
-    layer.settle(layer.tree(root))
+    layer.normalise(layer.tree(root))
     assert {name: mode for name, (mode, _, _) in state(root).items()} == {
         ".": "drwxr-xr-x",
         "folder": "drwxr-xr-x",
@@ -52,7 +52,7 @@ def test_a_folder_that_got_a_new_entry_keeps_the_one_time(tmp_path: Path) -> Non
     old.parent.mkdir()
     old.touch()
     new.touch()
-    layer.settle(iter([new]))
+    layer.normalise(iter([new]))
     assert (new.stat().st_mtime, new.parent.stat().st_mtime) == (EPOCH, EPOCH)
     assert old.stat().st_mtime > EPOCH  # what lay there before belongs to another layer
 
@@ -62,7 +62,7 @@ def test_a_link_is_given_the_time_and_never_what_it_names(tmp_path: Path) -> Non
     target.touch(mode=0o600)
     (tmp_path / "root").mkdir()
     (tmp_path / "root/link").symlink_to(target)
-    layer.settle(layer.tree(tmp_path / "root"))
+    layer.normalise(layer.tree(tmp_path / "root"))
     assert (tmp_path / "root/link").lstat().st_mtime == EPOCH
     assert target.stat().st_mtime > EPOCH and stat.filemode(target.stat().st_mode) == "-rw-------"
 
@@ -90,7 +90,7 @@ def test_a_link_that_leads_out_of_the_context_is_refused(
     (context.parent / "outside").touch()
     (context / "link").symlink_to(link)
     with pytest.raises(layer.LayerError) as caught:
-        layer.copy(context, tmp_path / "app")
+        layer.copy_context(tmp_path / "app")
     assert str(caught.value) == f"link is a link that leads out of the build context: {link}"
     assert not (tmp_path / "app").exists()
 
@@ -101,7 +101,7 @@ def test_an_absolute_link_is_refused_even_into_the_context_since_that_is_not_the
     (context / "file").touch()
     (context / "link").symlink_to(context / "file")
     with pytest.raises(layer.LayerError, match="link is a link that leads out"):
-        layer.copy(context, tmp_path / "app")
+        layer.copy_context(tmp_path / "app")
 
 
 def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> N
     (context / "folder/file").write_text("text")
     (context / "folder/up").symlink_to("../link")
     (context / "link").symlink_to("folder/file")
-    layer.copy(context, tmp_path / "app")
+    layer.copy_context(tmp_path / "app")
     assert (tmp_path / "app/link").readlink() == Path("folder/file")
     assert (tmp_path / "app/folder/up").read_text() == "text"
 
@@ -119,7 +119,7 @@ def test_code_is_compiled_and_its_bytecode_does_not_go_by_times(
 ) -> None:
     (context / "module.py").write_text("value = 1\n")
     (context / "broken.py").write_text("def:\n")
-    layer.code(tmp_path / "app")
+    layer.copy_code([str(tmp_path / "app")])
     pyc = Path(importlib.util.cache_from_source(str(tmp_path / "app/module.py")))
     assert pyc.read_bytes()[4:8] == b"\x01\x00\x00\x00"  # PEP 552: by hash, unchecked
     assert (tmp_path / "app/module.py").read_text() == "value = 1\n"
@@ -137,7 +137,7 @@ def test_the_same_code_gives_the_same_layer_whenever_and_by_whomever_it_was_writ
                 path.unlink(missing_ok=True)
                 path.write_text("value = {1, 2, 3}\n")
                 os.utime(path, (mtime, mtime))
-            layer.code(tmp_path / name / "app")
+            layer.copy_code([str(tmp_path / name / "app")])
         finally:
             os.umask(before)
         return {
@@ -153,7 +153,7 @@ def test_files_are_copied_as_they_are(context: Path, tmp_path: Path) -> None:
     (context / "config.json").write_text("{}")
     (context / "config.json").chmod(0o600)
     locks(context, weights_text(context))
-    layer.files(tmp_path / "weights")
+    layer.copy_weights([str(tmp_path / "weights")])
     assert state(tmp_path / "weights")["config.json"] == ("-rw-r--r--", EPOCH, b"{}")
 
 
@@ -179,11 +179,8 @@ def test_weights_that_are_not_what_the_lock_names_are_refused_by_name(
     locks(context, weights_text(context))
     change(context)
     with pytest.raises(layer.LayerError) as caught:
-        layer.files(tmp_path / "weights")
-    assert (
-        str(caught.value)
-        == f"weights are not what the lock names: {named}; `slimbake lock` mends it"
-    )
+        layer.copy_weights([str(tmp_path / "weights")])
+    assert str(caught.value) == f"weights differ from the lock: {named}; run `slimbake lock`"
 
 
 def locks(context: Path, text: str) -> None:
@@ -200,7 +197,7 @@ def test_a_volume_s_folder_belongs_to_the_user_of_the_image(
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
     (tmp_path / "there").mkdir()
     before = tmp_path.stat().st_mtime
-    layer.volumes(tmp_path / "there/data/deep")
+    layer.make_volumes([str(tmp_path / "there/data/deep")])
     assert owners == {tmp_path / "there/data/deep": (65532, 65532)}
     assert {time for _, time, _ in state(tmp_path / "there").values()} == {EPOCH}, (
         "new folders, and what got one"

@@ -15,10 +15,10 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.unit.programs import written
 
-from slimbake.inside import parity
-from slimbake.inside.agreement import nearest
-from slimbake.inside.parity_reference import NoReferenceError, pooling, task_of
+from slimbake.inside.export.reference import NoReferenceError, pooling, task_of
+from slimbake.inside.ranking import nearest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -72,6 +72,7 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "app").mkdir()
     (tmp_path / "app/subject.py").write_text("VALUE = 1\n")
     (tmp_path / "context").mkdir()
+    program = written("check", tmp_path)
 
     def call(
         text: str, reference: dict[str, Any], **limits: float
@@ -87,7 +88,8 @@ def run(tmp_path: Path) -> Run:
             [
                 sys.executable,
                 "-S",
-                parity.__file__,
+                program,
+                "parity",
                 tmp_path / "reference.json",
                 tmp_path / "out.json",
             ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, read, too_small
+from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
 
 ROOT = Path(__file__).parents[3]
 WORDS = st.text().filter(lambda text: text.strip())
@@ -18,7 +18,7 @@ WORDS = st.text().filter(lambda text: text.strip())
 @given(st.lists(st.tuples(st.sampled_from(KINDS), WORDS)), st.booleans())
 def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], plain: bool) -> None:
     lines = [json.dumps({kind: text}, ensure_ascii=plain) for kind, text in rows]
-    found = read("\n".join(['{"source": []}', "", *lines]))
+    found = parse_texts("\n".join(['{"source": []}', "", *lines]))
     for kind in KINDS:
         assert getattr(found, kind) == tuple(
             dict.fromkeys(text for own, text in rows if own == kind)
@@ -41,7 +41,7 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], pla
 )
 def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
     with pytest.raises(TextsError, match=words):
-        read(f'{{"sentence": "a"}}\n{line}\n')
+        parse_texts(f'{{"sentence": "a"}}\n{line}\n')
 
 
 def made(sentences: int, documents: int, queries: int) -> Texts:
@@ -104,7 +104,7 @@ def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() ->
 )
 def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
     text = (ROOT / "parity" / file).read_text("utf-8")
-    assert too_small(read(text), task) == ""
+    assert too_small(parse_texts(text), task) == ""
     sources = json.loads(text.partition("\n")[0])["source"]
     assert all(
         {"package", "version", "sha256", "licence", "copyright"} == each.keys() for each in sources

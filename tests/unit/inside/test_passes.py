@@ -5,6 +5,7 @@ the same.
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import tempfile
 import zipfile
@@ -17,17 +18,17 @@ from hypothesis import strategies as st
 from tests.wheels import make_wheel, wheel_bytes
 
 from slimbake.inside import passes
-from slimbake.inside.layer import compile_modules
-from slimbake.inside.ledger import Entry, ledger, ledger_bytes, left_out
+from slimbake.inside.build.layer import compile_modules
+from slimbake.inside.ledger import LedgerEntry, ledger_bytes, ledger_entries, left_out
 from slimbake.inside.passes import (
-    Packages,
-    Pass,
+    LayerFiles,
+    LayerPass,
     PassError,
-    apply,
+    apply_passes,
     compiles,
-    read,
-    removed,
-    unwanted,
+    files_to_remove,
+    packages_left_out,
+    parse_pass,
 )
 
 PYC = "__pycache__/{}.cpython-311.pyc"
@@ -45,7 +46,7 @@ OTHER = {"other/__init__.py": b"", "other/data/big.bin": b"y" * 10}
 
 def prefix(
     root: Path, packages: Mapping[str, Mapping[str, bytes]], *, compiled: bool = False
-) -> Packages:
+) -> LayerFiles:
     """A prefix with these packages installed, each of version 1; `compiled`: each module has its
     bytecode.
     """
@@ -68,11 +69,11 @@ def _unpack(wheel: bytes, site: Path) -> None:
             archive.extractall(site)
 
 
-def looked(root: Path) -> Packages:
-    return Packages(root, root.rglob("*"))
+def looked(root: Path) -> LayerFiles:
+    return LayerFiles(root, root.rglob("*"))
 
 
-def there(packages: Packages) -> list[str]:
+def there(packages: LayerFiles) -> list[str]:
     """What lies in site-packages, less metadata."""
     found = (
         path.relative_to(packages.site).as_posix()
@@ -82,7 +83,7 @@ def there(packages: Packages) -> list[str]:
     return sorted(name for name in found if ".dist-info/" not in name)
 
 
-def recorded(packages: Packages, name: str) -> list[str]:
+def recorded(packages: LayerFiles, name: str) -> list[str]:
     with (packages.site / f"{name}-1.dist-info/RECORD").open() as file:
         return [row[0] for row in csv.reader(file)]
 
@@ -96,12 +97,12 @@ def on(*names: str) -> tuple[str, ...]:
 
 def test_what_a_glob_names_is_removed_with_folders_that_are_empty_then(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    entries = apply(
-        packages, [Pass("thing.data", on(), remove=("thing/data/**",))], TOOLS, compiled=False
+    entries = apply_passes(
+        packages, [LayerPass("thing.data", on(), remove=("thing/data/**",))], TOOLS, compiled=False
     )
     assert entries == [
-        Entry("thing/data/big.bin", 100, 0, "thing.data", "thing", "1"),
-        Entry("thing/data/deep/small.bin", 1, 0, "thing.data", "thing", "1"),
+        LedgerEntry("thing/data/big.bin", 100, 0, "thing.data", "thing", "1"),
+        LedgerEntry("thing/data/deep/small.bin", 1, 0, "thing.data", "thing", "1"),
     ]
     assert there(packages) == [
         "thing/LICENSE",
@@ -114,9 +115,9 @@ def test_what_a_glob_names_is_removed_with_folders_that_are_empty_then(tmp_path:
 
 def test_what_is_kept_stays_and_so_does_its_folder(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    apply(
+    apply_passes(
         packages,
-        [Pass("x", on(), remove=("**/*.bin",), keep=("thing/data/deep/**",))],
+        [LayerPass("x", on(), remove=("**/*.bin",), keep=("thing/data/deep/**",))],
         TOOLS,
         compiled=False,
     )
@@ -127,21 +128,23 @@ def test_what_is_kept_stays_and_so_does_its_folder(tmp_path: Path) -> None:
 
 def test_two_stars_are_any_number_of_folders_and_one_star_stays_in_its_own(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    assert removed(packages, Pass("x", on(), remove=("thing/*.bin", "thing/data/*")), False) == [
-        "thing/data/big.bin"
-    ]
-    assert removed(packages, Pass("x", on(), remove=("**/module.py",)), False) == [
+    assert files_to_remove(
+        packages, LayerPass("x", on(), remove=("thing/*.bin", "thing/data/*")), False
+    ) == ["thing/data/big.bin"]
+    assert files_to_remove(packages, LayerPass("x", on(), remove=("**/module.py",)), False) == [
         "thing/sub/module.py"
     ]
-    assert removed(packages, Pass("x", on(), remove=("**/thing/__init__.py",)), False) == [
-        "thing/__init__.py"
-    ]
+    assert files_to_remove(
+        packages, LayerPass("x", on(), remove=("**/thing/__init__.py",)), False
+    ) == ["thing/__init__.py"]
 
 
 def test_files_of_packages_that_a_pass_does_not_concern_are_not_touched(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING, "other": OTHER})
     (packages.site / "nobody.bin").write_bytes(b"z")
-    apply(looked(tmp_path), [Pass("x", on("other"), remove=("**/*.bin",))], TOOLS, compiled=False)
+    apply_passes(
+        looked(tmp_path), [LayerPass("x", on("other"), remove=("**/*.bin",))], TOOLS, compiled=False
+    )
     assert [name for name in there(packages) if name.endswith(".bin")] == [
         "nobody.bin",
         "thing/data/big.bin",
@@ -153,9 +156,9 @@ def test_files_of_packages_that_a_pass_does_not_concern_are_not_touched(tmp_path
 def test_files_of_a_layer_below_are_not_touched(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"below": OTHER, "thing": THING})
     new = [path for path in packages.files.values() if "thing" in path.as_posix()]
-    apply(
-        Packages(tmp_path, new),
-        [Pass("x", on("below", "thing"), remove=("**/*.bin",))],
+    apply_passes(
+        LayerFiles(tmp_path, new),
+        [LayerPass("x", on("below", "thing"), remove=("**/*.bin",))],
         TOOLS,
         compiled=False,
     )
@@ -171,9 +174,9 @@ def test_files_outside_of_site_packages_are_named_by_the_prefix_and_owned_too(
         (tmp_path / path).write_text("x")
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("../../../share/man/man1/thing.1,,\n../../../bin/thing,,\n")
-    entries = apply(
+    entries = apply_passes(
         looked(tmp_path),
-        [Pass("x", on(), remove=("/share/man/**", "bin/*"))],
+        [LayerPass("x", on(), remove=("/share/man/**", "bin/*"))],
         TOOLS,
         compiled=False,
     )
@@ -189,7 +192,9 @@ def test_a_link_is_removed_and_what_it_names_is_not(tmp_path: Path) -> None:
     (packages.site / "thing/lib.so").symlink_to("lib.so.1")
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("thing/lib.so,,\n")
-    apply(looked(tmp_path), [Pass("x", on(), remove=("thing/lib.so",))], TOOLS, compiled=False)
+    apply_passes(
+        looked(tmp_path), [LayerPass("x", on(), remove=("thing/lib.so",))], TOOLS, compiled=False
+    )
     assert (
         not (packages.site / "thing/lib.so").is_symlink()
         and (packages.site / "thing/lib.so.1").exists()
@@ -201,9 +206,9 @@ def test_records_say_what_is_there_afterwards(tmp_path: Path) -> None:
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write('"thing/a, b.txt",,\n')
     before = (packages.site / "other-1.dist-info/RECORD").read_bytes()
-    apply(
+    apply_passes(
         packages,
-        [Pass("x", on("thing", "other"), remove=("thing/data/**", "thing/sub/**"))],
+        [LayerPass("x", on("thing", "other"), remove=("thing/data/**", "thing/sub/**"))],
         TOOLS,
         compiled=False,
     )
@@ -227,19 +232,20 @@ def test_a_pass_that_would_remove_a_licence_or_metadata_cannot_be_applied(
     packages = prefix(tmp_path, {"thing": THING})
     before = sorted(packages.files)
     with pytest.raises(
-        PassError, match=r"x would remove metadata or a licence: thing.*; `keep:` is for those"
+        PassError,
+        match=r"x would remove metadata or a licence: thing.*; list these files under `keep:`",
     ):
-        apply(packages, [Pass("x", on(), remove=(glob,))], TOOLS, compiled=False)
+        apply_passes(packages, [LayerPass("x", on(), remove=(glob,))], TOOLS, compiled=False)
     assert sorted(looked(tmp_path).files) == before
 
 
 def test_what_two_passes_remove_is_told_once_of_the_first(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     both = [
-        Pass("a", on(), remove=("thing/data/deep/**",)),
-        Pass("b", on(), remove=("thing/data/**",)),
+        LayerPass("a", on(), remove=("thing/data/deep/**",)),
+        LayerPass("b", on(), remove=("thing/data/**",)),
     ]
-    entries = apply(packages, both, TOOLS, compiled=False)
+    entries = apply_passes(packages, both, TOOLS, compiled=False)
     assert [(entry.by, entry.path) for entry in entries] == [
         ("a", "thing/data/deep/small.bin"),
         ("b", "thing/data/big.bin"),
@@ -251,27 +257,32 @@ def test_what_two_passes_remove_is_told_once_of_the_first(tmp_path: Path) -> Non
 
 def test_bytecode_goes_with_its_module_and_is_owned_by_it(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING}, compiled=True)
-    entries = apply(
-        packages, [Pass("x", on(), remove=("thing/sub/module.py",))], TOOLS, compiled=True
+    entries = apply_passes(
+        packages, [LayerPass("x", on(), remove=("thing/sub/module.py",))], TOOLS, compiled=True
     )
     pyc = "thing/sub/" + PYC.format("module")
     assert entries == [
-        Entry(pyc, 8, 0, "x", "thing", "1"),
-        Entry("thing/sub/module.py", 10, 0, "x", "thing", "1"),
+        LedgerEntry(pyc, 8, 0, "x", "thing", "1"),
+        LedgerEntry("thing/sub/module.py", 10, 0, "x", "thing", "1"),
     ]
 
 
 def test_bytecode_alone_is_met_by_no_glob_since_a_build_has_none_yet(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING}, compiled=True)
-    assert removed(packages, Pass("x", on(), remove=("**/*.pyc", "**/__pycache__/**")), True) == []
-    kept = Pass("x", on(), remove=("thing/sub/**",), keep=("**/__pycache__/**",))
-    assert "thing/sub/" + PYC.format("module") in removed(packages, kept, True)
+    assert (
+        files_to_remove(
+            packages, LayerPass("x", on(), remove=("**/*.pyc", "**/__pycache__/**")), True
+        )
+        == []
+    )
+    kept = LayerPass("x", on(), remove=("thing/sub/**",), keep=("**/__pycache__/**",))
+    assert "thing/sub/" + PYC.format("module") in files_to_remove(packages, kept, True)
 
 
 def test_uncompiled_modules_stay_and_lose_their_bytecode(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING}, compiled=True)
-    bare = Pass("x", on(), uncompiled=("thing/sub/**",), keep=("thing/sub/__init__.py",))
-    assert [entry.path for entry in apply(packages, [bare], TOOLS, compiled=True)] == [
+    bare = LayerPass("x", on(), uncompiled=("thing/sub/**",), keep=("thing/sub/__init__.py",))
+    assert [entry.path for entry in apply_passes(packages, [bare], TOOLS, compiled=True)] == [
         "thing/sub/" + PYC.format("module")
     ]
     assert (packages.site / "thing/sub/module.py").exists()
@@ -279,8 +290,8 @@ def test_uncompiled_modules_stay_and_lose_their_bytecode(tmp_path: Path) -> None
 
 def test_what_is_compiled_is_what_no_pass_leaves_bare(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING, "other": {"thing_too/sub/module.py": b""}})
-    bare = Pass("x", on(), uncompiled=("**/sub/**",), keep=("thing/sub/__init__.py",))
-    compiled = compiles(packages, [bare, Pass("y", on(), remove=("z",))])
+    bare = LayerPass("x", on(), uncompiled=("**/sub/**",), keep=("thing/sub/__init__.py",))
+    compiled = compiles(packages, [bare, LayerPass("y", on(), remove=("z",))])
     assert [
         name for name, path in packages.files.items() if name.endswith(".py") and not compiled(path)
     ] == ["thing/sub/module.py"]
@@ -291,9 +302,9 @@ def test_what_is_compiled_is_what_no_pass_leaves_bare(tmp_path: Path) -> None:
 
 def test_a_dropped_package_is_removed_whole_where_it_is_installed(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING, "other": OTHER}, compiled=True)
-    drop = Pass("x", on("thing", "other"), drop=("thing", "not-here"))
-    assert unwanted([drop]) == {"thing": "x"}
-    entries = apply(packages, [drop], TOOLS, compiled=True)
+    drop = LayerPass("x", on("thing", "other"), drop=("thing", "not-here"))
+    assert packages_left_out([drop]) == {"thing": "x"}
+    entries = apply_passes(packages, [drop], TOOLS, compiled=True)
     assert {entry.package for entry in entries} == {"thing"} and len(entries) == 6 + 3 + 3
     assert sorted({name.partition("/")[0] for name in looked(tmp_path).files}) == [
         "other",
@@ -306,12 +317,14 @@ def test_in_a_build_a_dropped_package_was_never_there_and_one_that_is_was_not_dr
     tmp_path: Path,
 ) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    assert apply(packages, [Pass("x", on(), drop=("thing",))], TOOLS, compiled=False) == []
+    assert (
+        apply_passes(packages, [LayerPass("x", on(), drop=("thing",))], TOOLS, compiled=False) == []
+    )
 
 
 def test_all_of_a_layer_can_be_dropped_and_site_packages_stays(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
-    apply(packages, [Pass("x", on(), drop=("thing",))], TOOLS, compiled=True)
+    apply_passes(packages, [LayerPass("x", on(), drop=("thing",))], TOOLS, compiled=True)
     assert [*packages.site.iterdir()] == []
 
 
@@ -349,12 +362,12 @@ def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(
     }
     packages = prefix(tmp_path / "prefix", {"thing": files, "other": {"o.so": ELF + b"code.debug"}})
     (packages.site / "thing/program").chmod(0o755)
-    entries = apply(
-        packages, [Pass("s", on(), strip="debug", keep=("**/kept.so",))], tools, compiled=False
+    entries = apply_passes(
+        packages, [LayerPass("s", on(), strip="debug", keep=("**/kept.so",))], tools, compiled=False
     )
     assert entries == [
-        Entry("thing/lib.so", 14, 9, "s", "thing", "1"),
-        Entry("thing/program", 14, 9, "s", "thing", "1"),
+        LedgerEntry("thing/lib.so", 14, 9, "s", "thing", "1"),
+        LedgerEntry("thing/program", 14, 9, "s", "thing", "1"),
     ]
     assert (packages.site / "thing/program").stat().st_mode & 0o777 == 0o755
     assert (
@@ -370,10 +383,11 @@ def test_a_file_that_cannot_be_stripped_is_told_and_left(
     tmp_path: Path, tools: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     packages = prefix(tmp_path / "prefix", {"thing": {"thing/broken.so": ELF + b"1234567890"}})
-    assert apply(packages, [Pass("s", on(), strip="unneeded")], tools, compiled=False) == []
     assert (
-        capsys.readouterr().err == "slimbake: thing/broken.so cannot be stripped: not an object\n"
+        apply_passes(packages, [LayerPass("s", on(), strip="unneeded")], tools, compiled=False)
+        == []
     )
+    assert capsys.readouterr().err == "slimbake: cannot strip thing/broken.so: not an object\n"
     assert there(packages) == ["thing/broken.so"]
 
 
@@ -386,8 +400,8 @@ def test_what_a_pass_removes_no_other_strips_and_links_are_not_stripped(
     (packages.site / "thing/c.so").symlink_to("b.so")
     with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
         record.write("thing/c.so,,\n")
-    both = [Pass("s", on(), strip="unneeded"), Pass("t", on(), remove=("**/a.so",))]
-    entries = apply(looked(tmp_path / "prefix"), both, tools, compiled=False)
+    both = [LayerPass("s", on(), strip="unneeded"), LayerPass("t", on(), remove=("**/a.so",))]
+    entries = apply_passes(looked(tmp_path / "prefix"), both, tools, compiled=False)
     assert [(entry.path, entry.after) for entry in entries] == [
         ("thing/a.so", 0),
         ("thing/b.so", 5),
@@ -397,7 +411,9 @@ def test_what_a_pass_removes_no_other_strips_and_links_are_not_stripped(
 def test_tools_without_binutils_are_named(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     with pytest.raises(PassError, match="the external `tools` has no strip"):
-        apply(packages, [Pass("s", on(), strip="debug")], tmp_path / "tools", compiled=False)
+        apply_passes(
+            packages, [LayerPass("s", on(), strip="debug")], tmp_path / "tools", compiled=False
+        )
 
 
 def test_a_program_of_another_root_runs_with_that_root_s_loader_and_libraries(
@@ -427,7 +443,10 @@ def test_passes_are_read_as_they_are_told() -> None:
         '{"about": "", "passes": [{"name": "a", "packages": ["x"], "remove": ["y"]}, {"name": "b",'
         ' "packages": ["x"]}]}'
     )
-    assert read(told) == (Pass("a", ("x",), remove=("y",)), Pass("b", ("x",)))
+    assert [parse_pass(each) for each in json.loads(told)["passes"]] == [
+        LayerPass("a", ("x",), remove=("y",)),
+        LayerPass("b", ("x",)),
+    ]
 
 
 # --- a build and a trial
@@ -445,7 +464,7 @@ GLOBS = st.lists(
     st.builds(lambda p, last: "/".join((*p, last)), st.lists(PART, max_size=2), LAST), max_size=2
 )
 PASS = st.builds(
-    lambda concerns, remove, keep, drop, bare: Pass(
+    lambda concerns, remove, keep, drop, bare: LayerPass(
         "p", tuple(concerns), tuple(remove), (*keep, "*.dist-info/**"), tuple(drop), "", tuple(bare)
     ),
     st.sets(st.sampled_from(["one", "two"]), min_size=1),
@@ -478,21 +497,21 @@ def _compiled(paths: Sequence[Path]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True), st.lists(PASS, max_size=3))
 def test_a_trial_leaves_exactly_the_files_that_a_build_leaves(
-    paths: list[str], carried: list[Pass]
+    paths: list[str], carried: list[LayerPass]
 ) -> None:
     files: dict[str, dict[str, bytes]] = {"one": {}, "two": {}}
     for number, path in enumerate(paths):
         files["one" if number % 2 else "two"][path] = b"x"
     with tempfile.TemporaryDirectory() as scratch:
         build, trial = Path(scratch, "build"), Path(scratch, "trial")
-        dropped = unwanted(carried)
+        dropped = packages_left_out(carried)
         packages = prefix(
             build, {name: held for name, held in files.items() if name not in dropped}
         )
-        apply(packages, carried, TOOLS, compiled=False)
+        apply_passes(packages, carried, TOOLS, compiled=False)
         _compiled([*filter(compiles(packages, carried), packages.files.values())])
         _compiled([*prefix(trial, files).files.values()])
-        apply(looked(trial), carried, TOOLS, compiled=True)
+        apply_passes(looked(trial), carried, TOOLS, compiled=True)
         assert _left(trial) == _left(build)
 
 
@@ -514,7 +533,7 @@ def test_the_property_s_own_compiler_compiles_what_builds_compile(tmp_path: Path
 # --- the ledger
 
 ENTRY = st.builds(
-    Entry,
+    LedgerEntry,
     st.text("ab/.ü"),
     st.integers(0, 9),
     st.integers(0, 9),
@@ -526,10 +545,10 @@ ENTRY = st.builds(
 
 @given(st.lists(ENTRY, max_size=8))
 def test_a_ledger_is_read_as_it_was_written_and_its_bytes_know_no_order_and_no_time(
-    entries: list[Entry],
+    entries: list[LedgerEntry],
 ) -> None:
     written = ledger_bytes(entries)
-    assert sorted(ledger(written)) == sorted(entries)
+    assert sorted(ledger_entries(written)) == sorted(entries)
     assert ledger_bytes(reversed(entries)) == written
     assert written[4:8] == bytes(4), "gzip holds a time there"
 
@@ -542,7 +561,7 @@ def test_what_is_left_out_of_a_layer_is_told_as_its_wheel_would_have_laid_it(
         make_wheel(tmp_path, "other"),
     ]
     entries = [*left_out(wheels, {"not-here": "p"})]
-    assert entries[0] == Entry("nothere.py", 5, 0, "p", "not-here", "2.0")
+    assert entries[0] == LedgerEntry("nothere.py", 5, 0, "p", "not-here", "2.0")
     assert [entry.path for entry in entries[1:]] == [
         f"Not_Here-2.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD")
     ]

@@ -11,8 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
-from slimbake.inside import smoke
+from tests.unit.programs import written
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,6 +32,7 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "app").mkdir()
     (tmp_path / "app/subject.py").write_text("VALUE = 1\n")
     (tmp_path / "context").mkdir()
+    program = written("check", tmp_path)
 
     def call(
         text: str, *arguments: str, stored: object = None, **variables: str
@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Run:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
         environment = {"SMOKE": "smoke.py", "SMOKE_CONTEXT": str(tmp_path / "context"), **variables}
         return subprocess.run(
-            [sys.executable, "-S", smoke.__file__, *arguments],
+            [sys.executable, "-S", program, "smoke", *arguments],
             cwd=tmp_path / "app",
             capture_output=True,
             text=True,

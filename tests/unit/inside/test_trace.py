@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from slimbake.inside import trace
-from slimbake.inside.trace import UntraceableError, program
+from slimbake.inside.check import trace
+from slimbake.inside.check.trace import UntraceableError, python_program
 
 SCRIPT = "#!/opt/slimbake/bin/python\n# -*- coding: utf-8 -*-\nimport helper\n"
 
@@ -40,26 +40,30 @@ def executable(path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("python", ["python", "python3", "python3.11", "/usr/local/bin/python"])
 @pytest.mark.parametrize("options", [[], ["-u"], ["-u", "-B"]])
 def test_a_module_is_run_as_python_does(python: str, options: list[str], folder: Path) -> None:
-    run, first, arguments = program([python, *options, "-m", "app", "--port", "80"])
+    run, first, arguments = python_program([python, *options, "-m", "app", "--port", "80"])
     assert isinstance(run, functools.partial) and run.func is runpy.run_module
     assert (first, arguments) == (folder / "app", ["app", "--port", "80"])
 
 
 def test_a_file_is_run_from_its_own_folder(folder: Path) -> None:
     (folder / "link.py").symlink_to("app/app.py")
-    assert program(["python", "app.py", "-m", "x"]) == (
+    assert python_program(["python", "app.py", "-m", "x"]) == (
         runpy.run_path,
         folder / "app",
         ["app.py", "-m", "x"],
     )
-    assert program(["python", "../link.py"]) == (runpy.run_path, folder / "app", ["../link.py"])
+    assert python_program(["python", "../link.py"]) == (
+        runpy.run_path,
+        folder / "app",
+        ["../link.py"],
+    )
 
 
 def test_a_script_is_found_on_the_path_and_run_as_a_file(folder: Path) -> None:
     script = str(folder / "bin/uvicorn")
     expected = runpy.run_path, folder / "bin", [script, "-m", "app:app"]
-    assert program(["uvicorn", "-m", "app:app"]) == expected
-    assert program([script, "-m", "app:app"]) == expected
+    assert python_program(["uvicorn", "-m", "app:app"]) == expected
+    assert python_program([script, "-m", "app:app"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_what_is_no_program_of_python_is_not_run_and_named(
     executable(folder / "bin/binary", b"\x7fELF" + bytes(range(256)))
     executable(folder / "bin/shell", b"#!/bin/sh\nexec python -m app\n")
     with pytest.raises(UntraceableError) as raised:
-        program(command)
+        python_program(command)
     assert said in str(raised.value)
 
 
@@ -90,10 +94,10 @@ def test_what_is_no_program_of_python_is_not_run_and_named(
 TRACED = """
 import sys, types
 from pathlib import Path
-from slimbake.inside import trace
+from slimbake.inside.check import trace
 trace.PREFIX, trace._NOT_FILES = Path(sys.argv[1]), ("/proc/",)
-trace._beside = lambda _: types.SimpleNamespace(become_nonroot=lambda: None)
-sys.exit(trace.main())
+trace.smoke = types.SimpleNamespace(become_nonroot=lambda: None)
+trace.run_trace([])
 """
 SERVER = """
 import http.server, sys

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.programs import written as program
 
 from slimbake.config import manifest
 from slimbake.console import QUIET
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fleet import resolve
-from slimbake.inside import smoke as runner
 from slimbake.plan import plan
 from slimbake.project.add import add
 
@@ -388,7 +388,7 @@ def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
     runner.
     """
     return subprocess.run(
-        [sys.executable, runner.__file__],
+        [sys.executable, program("check", folder.parent), "smoke"],
         cwd=folder,
         env={
             **os.environ,

@@ -17,7 +17,7 @@ from slimbake.config.model import Weights
 from slimbake.console import Console
 from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
-from slimbake.inside import trial as inside
+from slimbake.inside.check.trial import damage_files
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.proof import control
@@ -65,7 +65,7 @@ def test_of_weights_of_any_format_the_largest_file_is_changed_and_no_other(
     )
     removed, corrupted = (each.damage for each in given)
     assert (removed.how, removed.what, corrupted.how) == ("remove", "/weights/**", "corrupt")
-    inside.damage(corrupted.how, f"{tmp_path}{corrupted.what}", packages=None)  # type: ignore[arg-type]
+    damage_files(corrupted.how, f"{tmp_path}{corrupted.what}", layer=None)  # type: ignore[arg-type]
     changed = {
         path for path, content in files.items() if (tmp_path / path[1:]).read_bytes() != content
     }

@@ -23,8 +23,8 @@ from slimbake.checks.limits import (
     limits,
     with_sources,
 )
-from slimbake.inside.native import native
-from slimbake.inside.touched import Mapped, look
+from slimbake.inside.check.native import native
+from slimbake.inside.check.touched import Mapped, take_mappings
 from slimbake.proof import limits_report as report
 
 SITE = "opt/slimbake/lib/python3.11/site-packages"
@@ -296,7 +296,7 @@ VmFlags: rd wr
 def test_of_several_looks_at_a_mapping_the_largest_counts() -> None:
     mapped: dict[str, Mapped] = {}
     for kilobytes in (8, 16, 4):
-        look(SMAPS.format("/usr/lib/a b.so", kilobytes), mapped)
+        take_mappings(SMAPS.format("/usr/lib/a b.so", kilobytes), mapped)
     assert list(mapped) == ["/usr/lib/a b.so"]
     assert (mapped["/usr/lib/a b.so"].bytes, mapped["/usr/lib/a b.so"].executable) == (
         80 * 1024,

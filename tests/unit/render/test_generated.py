@@ -120,8 +120,9 @@ def test_a_generated_file_taken_over_as_one_s_own_must_say_so(tmp_path: Path) ->
 def test_files_are_sorted_and_end_with_one_newline(tmp_path: Path) -> None:
     files = generate(plan(FLEET), tmp_path)
     assert [file.path for file in files] == sorted(file.path for file in files)
+    texts = [file for file in files if not file.path.endswith(".pyz")]
     assert [
-        file.path for file in files if not file.text.endswith("\n") or file.text.endswith("\n\n")
+        file.path for file in texts if not file.text.endswith("\n") or file.text.endswith("\n\n")
     ] == []
 
 
@@ -232,10 +233,10 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
     assert (
         unified(drift(files, tmp_path), tmp_path) == "--- a/dockerfiles/api.Dockerfile\n"
         "+++ b/dockerfiles/api.Dockerfile\n"
-        "@@ -5,5 +5,5 @@\n"
-        " RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \\\n"
+        "@@ -6,5 +6,5 @@\n"
+        " RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\\n"
         "     --mount=type=bind,target=/inside/context \\\n"
-        '     ["python", "/inside/layer.py", "code", "/app"]\n'
+        '     ["python", "/build.pyz", "copy-code", "/app"]\n'
         "-USER 0:0\n"
         "+USER 65532:65532\n"
         ' ENTRYPOINT ["python", "-m", "api"]\n'
@@ -245,3 +246,14 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
         f"-{OURS}"
     )
     assert unified(drift(written(tmp_path), tmp_path), tmp_path) == ""
+
+
+def test_a_file_that_is_not_text_differs_in_one_line(tmp_path: Path) -> None:
+    path, program = "dockerfiles/tool.pyz", Generated("dockerfiles/tool.pyz", OURS.encode() + b"\0")
+    told = f"Binary files a/{path} and b/{path} differ\n"
+    assert unified(drift([program], tmp_path), tmp_path) == told
+    mend(drift([program], tmp_path), tmp_path)
+    assert (tmp_path / path).read_bytes() == program.content
+    assert not drift([program], tmp_path)
+    assert drift([], tmp_path).remove == (path,)
+    assert unified(drift([], tmp_path), tmp_path) == told

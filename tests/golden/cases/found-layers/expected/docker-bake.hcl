@@ -70,7 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -87,7 +87,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -139,7 +139,7 @@ target "weights-models-small" {
 
 target "base-fastapi" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-fastapi.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -160,7 +160,7 @@ target "base-fastapi" {
 
 target "base-starlette" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-starlette.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -183,7 +183,7 @@ target "base-starlette" {
 
 target "base-numpy" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-numpy.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -205,7 +205,7 @@ target "base-numpy" {
 
 target "base-weights-models-small" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-weights-models-small.Dockerfile"
   contexts = {
     "inside" = "target:inside"

@@ -98,7 +98,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -115,7 +115,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -135,7 +135,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -155,7 +155,7 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -177,7 +177,7 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -198,7 +198,7 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -214,7 +214,7 @@ target "base-ml-export" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-vision.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -235,7 +235,7 @@ target "base-vision" {
 
 target "base-vision-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-vision-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -251,7 +251,7 @@ target "base-vision-export" {
 
 target "base-vision-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-vision-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -272,7 +272,7 @@ target "base-vision-onnx" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-some-model-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -289,7 +289,7 @@ target "weights-some-model-v2" {
 
 target "weights-some-model-v2-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-some-model-v2-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -348,7 +348,7 @@ target "weights-models-small-onnx-int8" {
 
 target "weights-models-small-onnx-fp32" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-models-small-onnx-fp32.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -586,7 +586,7 @@ target "rank-parity" {
 
 target "weights-some-model-v2-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-some-model-v2-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"

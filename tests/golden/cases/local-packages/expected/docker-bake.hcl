@@ -70,7 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -87,7 +87,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -155,7 +155,7 @@ target "wheel-our-disk" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -176,7 +176,7 @@ target "base-web" {
 
 target "base-store" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-store.Dockerfile"
   contexts = {
     "inside" = "target:inside"

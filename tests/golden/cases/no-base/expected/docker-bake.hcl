@@ -70,7 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   labels = {
     "org.opencontainers.image.title" = "inside"
@@ -82,7 +82,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"

@@ -70,7 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -87,7 +87,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -107,7 +107,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"

@@ -74,7 +74,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -91,7 +91,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -111,7 +111,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"

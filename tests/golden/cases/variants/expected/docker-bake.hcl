@@ -106,7 +106,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -123,7 +123,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -143,7 +143,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -164,7 +164,7 @@ target "base-web" {
 
 target "base-web-cuda" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-web-cuda.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -185,7 +185,7 @@ target "base-web-cuda" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -207,7 +207,7 @@ target "base-ml" {
 
 target "base-ml-cuda" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml-cuda.Dockerfile"
   contexts = {
     "inside" = "target:inside"

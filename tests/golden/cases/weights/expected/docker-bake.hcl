@@ -70,7 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../inside.Dockerfile"
   contexts = {
     "locks" = "locks"
@@ -87,7 +87,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -107,7 +107,7 @@ target "runtime" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -127,7 +127,7 @@ target "base-ml" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../base-vision.Dockerfile"
   contexts = {
     "inside" = "target:inside"
@@ -148,7 +148,7 @@ target "base-vision" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/inside"
+  context = "dockerfiles/programs"
   dockerfile = "../weights-some-model-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"

@@ -2,11 +2,13 @@
 
 FROM base
 USER 0:0
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+# Copy the build context, and compile it.
+RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/inside/layer.py", "code", "/app"]
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
-    ["python", "/inside/layer.py", "volumes", "/da ta/\"$x\""]
+    ["python", "/build.pyz", "copy-code", "/app"]
+# Mount points of volumes, owned by the service's user.
+RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    ["python", "/build.pyz", "make-volumes", "/da ta/\"$x\""]
 ARG ENV_QUOTES
 ENV QUOTES="${ENV_QUOTES}"
 ARG ENV_TEMPLATES

@@ -3,8 +3,9 @@
 FROM base
 USER 0:0
 COPY --from=weights /weights /weights
-RUN --mount=type=bind,from=inside,source=layer.py,target=/inside/layer.py \
+# Copy the build context, and compile it.
+RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/inside/layer.py", "code", "/app"]
+    ["python", "/build.pyz", "copy-code", "/app"]
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "answer"]

@@ -1,0 +1,15 @@
+"""build.pyz: the programs that make layers, `python /build.pyz NAME ARGUMENT ...`."""
+
+PROGRAMS = {
+    "fetch-wheels": "..fetch:fetch_wheels",
+    "install": ".install:install_layer",
+    "copy-code": ".layer:copy_code",
+    "copy-weights": ".layer:copy_weights",
+    "unpack-weights": ".layer:unpack_weights",
+    "build-wheel": ".layer:build_wheel",
+    "make-volumes": ".layer:make_volumes",
+    "make-runtime": ".runtime:make_runtime",
+    "lock-debs": "..debs:lock_debs",
+    "fetch-debs": "..debs:fetch_debs",
+    "carry-debs": ".system:carry_debs",
+}

@@ -1,0 +1,64 @@
+"""Makes a failed import of a module that a pass removed name the pass. Lies in the image.
+
+Python loads it at every start (`_slimbake_ledger.pth`) and asks it when nothing else has found a
+module. It reads the ledgers at the first such time and keeps them: torch and transformers together
+look for 40 modules that are not there. `find_spec` still returns None: code that only asks whether
+a module is there goes on without it.
+"""
+
+import sys
+
+
+class _Removed:
+    # The top names in each ledger, and its text. Not parsed: 1 MB for torch and its dependencies.
+    ledgers: list[tuple[frozenset[bytes], bytes]] | None = None
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        """Raise ModuleNotFoundError for what a pass removed; say nothing of other modules."""
+        frame, missing = sys._getframe(1), name
+        # The names that Python gives these modules until somebody imports them.
+        own = ("importlib", "_frozen_importlib")
+        while str(module := frame.f_globals.get("__name__")).startswith(own) and frame.f_back:
+            if module == "importlib.util":
+                return
+            if frame.f_code.co_name == "_handle_fromlist":
+                # An error that names the module itself would not be passed on.
+                missing = name.rpartition(".")[0]
+            frame = frame.f_back
+        try:
+            by = _pass(name)
+        except Exception:  # an unreadable ledger must not hide that the module is missing
+            return
+        if by:
+            words = f"the pass {by} removed it; `slimbake why {name}` tells more"
+            raise ModuleNotFoundError(f"No module named {name!r}: {words}", name=missing)
+
+
+def _pass(name: str) -> str:
+    """The pass that removed a module. Searches the text: parsing it takes a tenth of a second."""
+    path = name.replace(".", "/").encode()
+    for tops, text in _ledgers():
+        if path.partition(b"/")[0] in tops:
+            import re
+
+            files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
+            if found := re.search(files, text):
+                end = text.rindex(b'":{', 0, found.start())
+                return text[text.rindex(b'"', 0, end) + 1 : end].decode()
+    return ""
+
+
+def _ledgers() -> list[tuple[frozenset[bytes], bytes]]:
+    if _Removed.ledgers is None:
+        import re
+        import zlib
+        from pathlib import Path
+
+        folder = Path(__file__).parents[3] / "ledger"
+        texts = [zlib.decompress(file.read_bytes(), 31) for file in folder.glob("*.json.gz")]
+        _Removed.ledgers = [(frozenset(re.findall(rb'\["([^"/.]+)', text)), text) for text in texts]
+    return _Removed.ledgers
+
+
+sys.meta_path.append(_Removed)

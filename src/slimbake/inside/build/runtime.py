@@ -1,0 +1,263 @@
+"""Makes the runtime out of the external Python image; runs in that image.
+
+python3.11 /build.pyz make-runtime /out
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..step import EPOCH, NONROOT, PREFIX, StepError
+from .layer import tree
+
+ROOT = Path("/")
+PYTHON = Path(sys.executable).resolve()
+STDLIB = Path(os.__file__).resolve().parent
+DPKG = Path("/var/lib/dpkg")
+
+# Names of files and folders of the standard library (in the last row: of the time zones) that the
+# runtime does not get.
+LEFT_BEHIND = (
+    *("test", "tests", "idle_test", "_test*", "_ctypes_test*", "_xxtestfuzz*"),  # its own tests
+    "xxlimited*",
+    *("tkinter", "_tkinter*", "idlelib", "turtle.py", "turtledemo"),  # windows: there is no display
+    *("curses", "_curses*", "readline.*"),  # there is no terminal with its terminfo; pdb works
+    *("ensurepip", "venv", "*distutils*", "lib2to3", "config-*"),  # uv installs and builds
+    *("site-packages", "dist-packages", "sitecustomize.py", "EXTERNALLY-MANAGED"),  # the image's
+    *("_pydecimal.py", "_pyio.py", "_pydatetime.py"),  # twins of modules in C
+    *("_dbm.*", "_gdbm.*", "nis.*"),  # Berkeley DB: dbm.dumb remains. Kerberos: 3.13 dropped it
+    *("pydoc_data", "msilib", "windows_*.py"),  # the texts of help(); another system's
+    "__pycache__",  # compiled again
+    *("posix", "right"),  # the same zones again, and once more with leap seconds
+)
+
+# Libraries that the loader cannot find from CPython: libgcc_s is opened when a thread is cancelled,
+# and wheels expect the others of the system (PEP 600; torch, numpy, tokenizers link libstdc++). The
+# loader skips those that are not there. Not libmvec: 1 MB, and no wheel that we met links it;
+# `system: [libc6]` carries it.
+SONAMES = (
+    *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "libexpat.so.1"),
+    *("libanl.so.1", "libdl.so.2", "libm.so.6", "libnsl.so.1"),  # from here on glibc's
+    *("libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1"),
+)
+
+DATA = {  # path in the external image: the package that puts it there
+    "/etc/debian_version": "base-files",  # scanners detect the distribution by this and os-release
+    "/etc/ld.so.conf": "libc-bin",
+    "/etc/ld.so.conf.d": "libc-bin",
+    "/etc/os-release": "base-files",
+    "/etc/protocols": "netbase",
+    "/etc/services": "netbase",
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+    "/usr/lib/locale/C.utf8": "libc-bin",
+    "/usr/lib/ssl/certs": "openssl",
+    "/usr/lib/ssl/openssl.cnf": "openssl",
+    "/usr/share/common-licenses": "base-files",  # the copyright files refer to them
+    "/usr/share/zoneinfo": "tzdata",
+}
+TEXTS = {
+    "/etc/group": f"root:x:0:\nnonroot:x:{NONROOT}:\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
+    f"nonroot:x:{NONROOT}:{NONROOT}:nonroot:/home/nonroot:/sbin/nologin\n",
+    f"{PREFIX}/pyvenv.cfg": f"home = {PYTHON.parent}\n"
+    f"include-system-site-packages = false\nversion = {platform.python_version()}\n",
+    # The engine mounts its own over these, and over dev, proc and sys. As they are made here, no
+    # RUN step leaves them.
+    **dict.fromkeys(("/etc/hostname", "/etc/hosts", "/etc/resolv.conf"), ""),
+}
+LINKS = {
+    "/etc/localtime": "/usr/share/zoneinfo/Etc/UTC",
+    # Where OpenSSL looks: no variable is needed.
+    "/usr/lib/ssl/cert.pem": "/etc/ssl/certs/ca-certificates.crt",
+    f"{PREFIX}/bin/python": str(PYTHON),
+    f"{PREFIX}/bin/python3": "python",
+    f"{PREFIX}/bin/{PYTHON.name}": "python",
+}
+FOLDERS = (
+    *("/app", "/dev", "/home/nonroot", "/proc", "/root", "/run", "/sys", "/weights"),
+    *("/usr/bin", "/usr/sbin", f"{PREFIX}/lib/{STDLIB.name}/site-packages"),
+)
+SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - folders of the image, writable for all
+
+
+class RuntimeFault(StepError):
+    """The external image lacks what a runtime needs."""
+
+
+def links_to(path: Path) -> Iterator[Path]:
+    """Each link on the way to `path`, then the file: all that must exist for `path` to open."""
+    here, left = ROOT, [*path.parts]
+    while left:
+        part = left.pop(0)
+        step = here.parent if part == ".." else here / part
+        if step.is_symlink():
+            yield step
+            left = [*step.readlink().parts, *left]
+        else:
+            here = step
+    if here.is_file():
+        yield here
+
+
+def kept_below(path: Path) -> Iterator[Path]:
+    """The files and links at or below `path` that are not left behind, and what links lead to."""
+    if path.is_dir() and not path.is_symlink():
+        for entry in path.iterdir():
+            if not any(fnmatch(entry.name, pattern) for pattern in LEFT_BEHIND):
+                yield from kept_below(entry)
+    else:
+        yield from links_to(path)
+
+
+def is_elf(path: Path) -> bool:
+    """Whether `path` is a program or a shared library."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
+
+
+def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
+    """The library files that the loader finds for `elf`, and the names that it does not find.
+
+    Without the variants for newer processors: the image also runs on others than the one that
+    builds it.
+    """
+    maps = Path("/proc/self/maps").read_text()
+    loader = re.findall(r"(/\S*/ld(?:-linux[^/]*|64)?\.so\.\d)$", maps, re.MULTILINE)[0]
+    options = ["--glibc-hwcaps-mask", "none", "--preload", " ".join(preload), "--list"]
+    command = [loader, *options, elf]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    missing = re.findall(r"^\t(\S+) => not found", listed, re.MULTILINE)
+    # Both paths of the loader itself count: the left one is the one that programs name.
+    found = re.findall(r"^\t(?:(\S+) => )?(/.+) \(0x", listed, re.MULTILINE)
+    paths = [Path(path) for line in found for path in line if path.startswith("/")]
+    return {step for path in paths for step in links_to(path)}, missing
+
+
+@functools.cache
+def debian_owners() -> dict[Path, str]:
+    """The Debian package of every installed file, by its real path."""
+    resolve = functools.cache(Path.resolve)  # before the usrmerge a package may have said /lib/x
+    # Made by its maintainer script:
+    owned = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates"}
+    for listing in sorted(DPKG.glob("info/*.list")):
+        for path in map(Path, listing.read_text().splitlines()):
+            if path.parent != ROOT:  # many packages own /lib as a folder
+                owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
+    return owned
+
+
+def copyrights(paths: Iterable[Path]) -> set[Path]:
+    """The copyright files, and links to them, of the packages that own `paths`."""
+    owners = debian_owners()
+    names = {owners[path] for path in paths if path in owners}
+    return {step for name in names for step in links_to(Path(f"/usr/share/doc/{name}/copyright"))}
+
+
+def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str, str]:
+    """The dpkg records, path -> text, of the packages that own `paths`.
+
+    They come on top of what `runtime` has of these packages. Laid out as distroless does, where
+    trivy and syft look: status.d/NAME is the package's paragraph of dpkg's status,
+    status.d/NAME.md5sums lists the files that are in the image; a field of ours says how many of
+    how many.
+    """
+    paragraphs = (DPKG / "status").read_text().strip().split("\n\n")
+    status = {text.split("\n")[0].removeprefix("Package: "): text for text in paragraphs}
+    owners = debian_owners()
+    whole = [name for path, name in owners.items() if path.is_file() and not path.is_symlink()]
+    sums: dict[str, dict[str, str]] = {}
+    for path in paths:
+        if path in owners and not path.is_symlink():
+            digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            sums.setdefault(owners[path], {})[str(path).lstrip("/")] = digest
+    texts = {}
+    for name, carried in sums.items():
+        record = f"{DPKG}/status.d/{name}"
+        before = within(runtime, f"{record}.md5sums") if runtime else None
+        if before and before.exists():
+            rows = (line.split("  ", 1) for line in before.read_text().splitlines())
+            carried = {path: digest for digest, path in rows} | carried
+        count = f"Slimbake-Carried: {len(carried)} of {whole.count(name)} files\n"
+        texts[record] = f"{status[name]}\n{count}"
+        lines = (f"{digest}  {path}\n" for path, digest in sorted(carried.items()))
+        texts[f"{record}.md5sums"] = "".join(lines)
+    return texts
+
+
+def within(root: Path, path: Path | str) -> Path:
+    """The absolute `path` as it lies below `root`."""
+    return root / str(path).lstrip("/")
+
+
+def lay_out(
+    out: Path, paths: Collection[Path], texts: Mapping[str, str], links: Mapping[str, str]
+) -> None:
+    """Copy `paths` of this image into `out`; `texts` and `links` replace some of them."""
+    links = {str(path): str(path.readlink()) for path in paths if path.is_symlink()} | dict(links)
+    for path in sorted({*map(str, paths), *texts, *links}):
+        target = within(out, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path in links:
+            target.symlink_to(links[path])
+        elif path in texts:
+            target.write_text(texts[path])
+        else:
+            shutil.copyfile(path, target)
+            target.chmod(0o755 if Path(path).stat().st_mode & 0o100 else 0o644)
+
+
+def set_times(out: Path) -> None:
+    """Give everything in `out` the one time of the build."""
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or EPOCH)
+    for path in tree(out):
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
+
+
+def runtime_files() -> set[Path]:
+    """The interpreter, its kept library, the shared libraries of both, and the data they read."""
+    absent = sorted(path for path in DATA if not Path(path).exists())
+    if absent:
+        lines = (f"the Python image lacks {path}: install {DATA[path]} in it" for path in absent)
+        raise RuntimeFault("\nslimbake: ".join(lines))
+    paths = {PYTHON, *kept_below(STDLIB)}
+    paths |= {path for data in DATA for path in kept_below(Path(data))}
+    for elf in sorted(filter(is_elf, paths)):
+        found, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
+        if missing:
+            raise RuntimeFault(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
+        paths |= found
+    return paths | {path for path in ROOT.iterdir() if path.is_symlink()}  # the usrmerge
+
+
+def make_runtime(arguments: Sequence[str]) -> None:
+    """The program `make-runtime OUT`."""
+    out = Path(*arguments)
+    paths = runtime_files()
+    paths |= copyrights(paths)
+    lay_out(out, paths, TEXTS | dpkg_records(paths), LINKS)
+    for folder in (*FOLDERS, *SCRATCH):
+        within(out, folder).mkdir(parents=True, exist_ok=True)
+        within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)
+    os.chown(within(out, "/home/nonroot"), NONROOT, NONROOT)
+    for module in sorted(within(out, STDLIB).rglob("*.py")):
+        # Stays valid whatever becomes of the files' times.
+        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        path = f"/{module.relative_to(out)}"
+        py_compile.compile(str(module), dfile=path, doraise=True, invalidation_mode=unchecked)
+    subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)
+    shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)  # ldconfig's own: inode numbers
+    set_times(out)

@@ -1,0 +1,13 @@
+"""check.pyz: the programs that run in final images, `python /check.pyz NAME ARGUMENT ...`."""
+
+PROGRAMS = {
+    "smoke": ".smoke:run_smoke",
+    "parity": ".parity:run_parity",
+    "verify": ".verify:verify_service",
+    "start": ".start:start_command",
+    "contents": ".contents:print_contents",
+    "observe": ".touched:run_observation",
+    "trace": ".trace:run_trace",
+    "try": ".trial:try_passes",
+    "weigh": ".trial:weigh_passes",
+}

@@ -1,0 +1,49 @@
+"""Prints what an image contains, as JSON: CPython, Debian packages, Python distributions."""
+
+from __future__ import annotations
+
+import email.parser
+import json
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
+
+
+def print_contents(_: Sequence[str]) -> None:
+    """The program `contents`."""
+    release = platform.freedesktop_os_release()
+    contents = {
+        "python": platform.python_version(),
+        "system": {"name": release["ID"], "version": release.get("VERSION_ID", "")},
+        "debian": list(debian_packages()),
+        "distributions": list(python_distributions(Path(sysconfig.get_path("purelib")))),
+    }
+    json.dump(contents, sys.stdout)
+
+
+def debian_packages() -> Iterator[dict[str, str]]:
+    """The Debian packages of which the image has files."""
+    for path in sorted(STATUS.iterdir()) if STATUS.is_dir() else ():
+        if path.suffix != ".md5sums":
+            fields = email.parser.Parser().parsestr(path.read_text("utf-8"), headersonly=True)
+            keys = {"name": "Package", "version": "Version", "architecture": "Architecture"}
+            yield {key: fields[field] for key, field in keys.items()}
+
+
+def python_distributions(packages: Path) -> Iterator[dict[str, str]]:
+    """The distributions in a folder of packages, and those that one of them vendors."""
+    records: dict[str, str] = {}
+    for path in sorted(packages.glob("*.dist-info")):
+        found = PathDistribution(path)
+        yield {"name": found.metadata["Name"], "version": found.version, "within": ""}
+        records[found.metadata["Name"]] = found.read_text("RECORD") or ""
+    for path in sorted(packages.glob("*/**/*.dist-info")):
+        listed = f"{path.relative_to(packages)}/METADATA,"
+        owner = next((name for name, record in records.items() if listed in record), "")
+        found = PathDistribution(path)
+        yield {"name": found.metadata["Name"], "version": found.version, "within": owner}

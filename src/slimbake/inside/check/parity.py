@@ -1,0 +1,151 @@
+"""Measures a service's answers against torch's, in its final image.
+
+`PARITY` names the file in the build context that asks the service's own code: `embed(texts)` and
+`ids(texts)` of a model that embeds; `generate(prompt, n)`, `logprobs(ids)` and `ids(texts)` of one
+that generates. `LIMITS` is JSON: the limits of the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..step import INSIDE
+from .agreement import agreement_of_embeddings, agreement_of_generations, judge, worst_cases
+from .smoke import become_nonroot, load_check
+
+CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
+# Seconds in all; the stack of a check that hangs is printed.
+TIME_LIMIT = float(os.environ.get("PARITY_TIME_LIMIT", "900"))
+BATCH = 16  # texts that are embedded at once
+WEIGHTS = Path("/weights")
+WITHOUT = "without"  # in place of a model that a control cannot harm: the reason
+FUNCTIONS = {"embedding": ("embed", "ids"), "generation": ("generate", "logprobs", "ids")}
+
+
+class ParityError(Exception):
+    """The service's answers cannot be compared."""
+
+
+def run_parity(arguments: Sequence[str]) -> int:
+    """The program `parity REFERENCE OUT [--control HARM] [--as-nonroot]`; OUT gets the figures.
+
+    `--control`: the model in /weights is harmed in this way, and the program fails where all limits
+    are kept. `--as-nonroot`: read the files as root, whatever their modes, and ask as 65532.
+    """
+    parser = argparse.ArgumentParser(prog="parity")
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--control", default="")
+    parser.add_argument("--as-nonroot", action="store_true")
+    given = parser.parse_args(arguments)
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
+    sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it
+    name = os.environ["PARITY"]
+    try:
+        code = compile((CONTEXT / name).read_bytes(), str(CONTEXT / name), "exec")
+        reference = json.loads(given.reference.read_text(encoding="ascii"))
+        with given.out.open("w", encoding="ascii") as out:
+            if given.as_nonroot:
+                become_nonroot()
+            os.dup2(2, 1)  # a build's log mixes up two streams
+            without = WEIGHTS / WITHOUT
+            if given.control and without.is_file():
+                reason = without.read_text(encoding="utf-8").strip()
+                print(f"control: {given.control}: none, {reason}")
+                return 0
+            service = load_check(code, "parity_of_service")
+            figures, holds = measure(service, reference, json.loads(os.environ["LIMITS"]))
+            json.dump(figures, out, sort_keys=True)
+            out.write("\n")
+            if given.control:
+                print(f"control: {given.control}: {'NOT caught' if holds else 'caught'}")
+            return int(holds == bool(given.control))
+    except ParityError as error:
+        print(f"parity: {error}", file=sys.stderr)
+    except (Exception, SystemExit):  # a file that exits, even with 0, has not answered
+        traceback.print_exc()
+        print(f"parity: {name} could not be run", file=sys.stderr)
+    return 1
+
+
+def measure(
+    service: ModuleType, reference: Mapping[str, Any], limits: Mapping[str, float]
+) -> tuple[dict[str, Any], bool]:
+    """The figures, which are printed too, and whether all limits are kept.
+
+    Raises ParityError for answers that cannot be compared.
+    """
+    started = time.perf_counter()
+    task = reference["task"]
+    functions = (name for name in FUNCTIONS[task] if not callable(getattr(service, name, None)))
+    if missing := [f"{name}()" for name in functions]:
+        raise ParityError(f"{os.environ['PARITY']} defines no {', '.join(missing)}")
+    strings = reference["strings"]
+    ids = [list(map(int, each)) for each in service.ids(list(strings))]
+    _must_be_as_many(ids, strings, "ids(texts)", "lists")
+    pairs = zip(strings, ids, reference["ids"], strict=True)
+    figures = {
+        "task": task,
+        "strings": len(strings),
+        "different": [text for text, mine, theirs in pairs if mine != theirs],
+        "limits": dict(limits),
+        **(
+            _embedding(service.embed, reference)
+            if task == "embedding"
+            else _generation(service, reference)
+        ),
+    }
+    figures["seconds"] = round(time.perf_counter() - started, 2)
+    verdict = judge(task, figures, limits)
+    holds = all(each.holds for each in verdict)
+    figures["holds"] = holds
+    numbers = {key: each for key, each in figures.items() if key not in ("worst", "different")}
+    print(json.dumps(numbers))
+    for line in worst_cases(task, figures):
+        print(f"  {line}")
+    for each in verdict:
+        print(f"parity: {each.words}")
+    sys.stdout.flush()
+    return figures, holds
+
+
+def _embedding(embed: Callable[[list[str]], Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    texts: list[str] = reference["texts"]
+    vectors: list[list[float]] = []
+    for first in range(0, len(texts), BATCH):  # several at once, so that padding matters
+        batch = texts[first : first + BATCH]
+        answers = [list(map(float, each)) for each in embed(batch)]
+        _must_be_as_many(answers, batch, "embed(texts)", "vectors")
+        vectors += answers
+    size = len(reference["vectors"][0])
+    if wrong := {len(vector) for vector in vectors} - {size}:
+        raise ParityError(f"vectors of {sorted(wrong)} numbers, where torch's have {size}")
+    return agreement_of_embeddings(reference, vectors)
+
+
+def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
+    greedy = [
+        list(map(int, service.generate(each["text"], reference["tokens"])))
+        for each in reference["prompts"]
+    ]
+    logprobs = []
+    for each in reference["passages"]:
+        answer = list(map(float, service.logprobs(list(each["ids"]))))
+        _must_be_as_many(answer, each["ids"][1:], "logprobs(ids)", "numbers")
+        logprobs.append(answer)
+    return agreement_of_generations(reference, greedy, logprobs)
+
+
+def _must_be_as_many(found: Sequence[Any], wanted: Sequence[Any], what: str, noun: str) -> None:
+    if len(found) != len(wanted):
+        raise ParityError(f"{what} gave {len(found)} {noun}, and {len(wanted)} are wanted")

@@ -1,0 +1,52 @@
+"""What the kernel says of a service's processes: memory, signals, and who listens at a port."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from pathlib import Path
+
+
+def process_status(pid: int | str) -> dict[str, str]:
+    """The fields of /proc/PID/status; empty for a process that has gone."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return {}
+
+
+def peak_memory(pid: int) -> int:
+    """Resident bytes of a process and all its descendants: the sum of their peaks."""
+    found = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
+    total, tree = 0, [str(pid)]
+    while tree:
+        parent = tree.pop()
+        total += int(found.get(parent, {}).get("VmHWM", "0").split()[0]) * 1024
+        tree += [each for each, status in found.items() if status.get("PPid") == parent]
+    return total
+
+
+def catches_sigterm(pid: int) -> bool:
+    """Whether a process handles SIGTERM, or blocks it to wait for it."""
+    status = process_status(pid)
+    handled = int(status.get("SigCgt", "0"), 16) | int(status.get("SigBlk", "0"), 16)
+    return bool(handled >> (signal.SIGTERM - 1) & 1)
+
+
+def accepts(port: int) -> bool:
+    """Whether a process listens at a port and accepts a connection."""
+    # To connect blindly may connect a port above 32767 with itself.
+    if _listened(port):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    return False
+
+
+def _listened(port: int) -> bool:
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), Path("/proc/net", name).open() as table:
+            rows = (line.split() for line in table)
+            if any(row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows):
+                return True
+    return False

@@ -1,0 +1,307 @@
+"""The service that a verify calls, beside it in one container, and stand-ins for its upstreams.
+
+A verify asks the service at its port, or runs it as a command.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.client
+import http.server
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from json import dumps, loads
+from typing import IO, Any
+
+from .processes import accepts, catches_sigterm, peak_memory
+
+ENDS_WITHIN = 5.0  # seconds after SIGTERM
+PATIENCE = 60.0  # seconds for one answer, and for one run of a command
+DYING = 0.1  # seconds between a connection that a dying process closes and its end
+LAST_WORDS = 8  # lines
+
+
+class VerifyError(AssertionError):
+    """The service fails what slimbake itself checks of every service."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The service's answer; `pieces` are its chunks as they were sent, several if streamed."""
+
+    status: int
+    headers: Mapping[str, str]  # names are in lower case
+    pieces: tuple[bytes, ...]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return loads(self.body)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run of the command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that an upstream got, its body read as JSON."""
+
+    method: str
+    path: str
+    body: Any
+
+
+class Upstream:
+    """Stands in for a service behind this one, on loopback.
+
+    `answer(method, path, body)` returns JSON, or (status, JSON).
+    """
+
+    def __init__(self, answer: Callable[[str, str, Any], Any]) -> None:
+        self.answer = answer
+        self.asked: list[Asked] = []
+        self.error: BaseException | None = None  # raised by `answer`
+        self._port = 0
+        self.up()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def up(self) -> None:
+        """Listen, at the same address as before."""
+        upstream = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def reply(self) -> None:
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, body = upstream.reply_to(self.command, self.path, sent)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                with contextlib.suppress(ConnectionError):  # the service may have given up
+                    self.wfile.write(body)
+
+            # The names that http.server calls.
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = reply  # noqa: N815
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def down(self) -> None:
+        """Refuse connections."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def reply_to(self, method: str, path: str, sent: bytes) -> tuple[int, bytes]:
+        """Status and body for a request; 500 where `answer` raises."""
+        try:
+            body = loads(sent) if sent else None
+            self.asked.append(Asked(method, path, body))
+            given = self.answer(method, path, body)
+        except Exception as error:
+            self.error = error
+            return 500, b"the upstream of this verify failed"
+        status, body = given if isinstance(given, tuple) else (200, given)
+        return status, body if isinstance(body, bytes) else dumps(body).encode()
+
+
+class VerifiedService:
+    """The service as its users see it: started at the first request, or run as a command."""
+
+    def __init__(self, command: list[str], fixed: int, port: int | None) -> None:
+        self.env: dict[str, str] = {}  # added to the image's own variables at the next start
+        self.port = port
+        self.startup: float | None = None  # seconds
+        self.peak: int | None = None  # resident bytes
+        self.words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
+        self.failed = False  # whether its last answer was an error of its own, or none came
+        self._command, self._fixed = command, fixed
+        self._process: subprocess.Popen[str] | None = None
+        self._upstreams: list[Upstream] = []
+        self._lock = threading.Lock()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> Answer:
+        """Send a request and read its whole answer, whatever its status.
+
+        `body`, if given, is sent as it is in place of `json`.
+        """
+        with self._lock:
+            if self._process is None:
+                self.start()
+        sent = {"Connection": "close", **headers}
+        if body is None and json is not None:
+            body, sent = dumps(json).encode(), {"Content-Type": "application/json", **sent}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            self.failed = True  # until there is an answer
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            pieces = tuple(iter(lambda: answer.read1(1 << 20), b""))
+        if answer.length:
+            raise http.client.IncompleteRead(b"".join(pieces), answer.length)
+        self.failed = answer.status >= 500
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, pieces)
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, json: Any = None, **more: Any) -> Answer:
+        return self.request("POST", path, json, **more)
+
+    def put(self, path: str, json: Any = None, **more: Any) -> Answer:
+        return self.request("PUT", path, json, **more)
+
+    def delete(self, path: str, **more: Any) -> Answer:
+        return self.request("DELETE", path, **more)
+
+    def run(self, *arguments: str, stdin: str = "") -> Done:
+        """Run the command to its end in a new process, with these arguments."""
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*self._command[: self._fixed], *arguments] if arguments else self._command,
+            input=stdin,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.startup = self.startup or time.perf_counter() - began
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.peak = max(self.peak or 0, used.ru_maxrss * 1024)
+        sys.stderr.write(done.stderr)
+        self.words.extend(done.stderr.splitlines())
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def upstream(self, answer: Callable[[str, str, Any], Any], variable: str = "") -> Upstream:
+        """Start a stand-in for a service behind this one; put its address into the variable."""
+        made = Upstream(answer)
+        self._upstreams.append(made)
+        if variable:
+            self.env[variable] = made.url
+        return made
+
+    def start(self) -> None:
+        """Start the service and wait until it listens; the first request does so too."""
+        if self.port is None:
+            raise VerifyError("a service without a port does not listen: call run()")
+        began = time.perf_counter()
+        self._process = process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+        self._teller = threading.Thread(target=self._tell, args=(process.stdout,), daemon=True)
+        self._teller.start()
+        while not accepts(self.port):
+            if process.poll() is not None:
+                raise VerifyError(
+                    f"it does not start: {self.ended()} before it listened on port {self.port}"
+                )
+            time.sleep(0.01)
+        self.startup = self.startup or time.perf_counter() - began
+
+    def restart(self) -> None:
+        """End the service as Docker would, and start it again with what its volumes hold."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """End the service with SIGTERM. Raises VerifyError where it ended before, or does not."""
+        process = self._process
+        if process is None:
+            return
+        if ended := self.ended():
+            raise VerifyError(ended)
+        self.measure()
+        if not catches_sigterm(process.pid):
+            raise VerifyError("it has no handler for SIGTERM: process 1 of a container ignores it")
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            raise VerifyError(f"it did not end within {ENDS_WITHIN:g} s of SIGTERM") from None
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill the service and everything that it started."""
+        if self._process is not None:
+            self.measure()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._teller.join(1)
+
+    def measure(self) -> None:
+        """Take the peak memory of the service and of what it started so far."""
+        if self._process is not None and (peak := peak_memory(self._process.pid)):
+            self.peak = max(peak, self.peak or 0)
+
+    def ended(self) -> str:
+        """How the service has ended by itself; "" while it runs."""
+        if self._process is None:
+            return ""
+        try:
+            code = self._process.wait(DYING)
+        except subprocess.TimeoutExpired:
+            return ""
+        self._teller.join(1)
+        return "the service ended by itself, " + (
+            f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        )
+
+    def finish(self) -> None:
+        """Check what every service must do once its verify holds: answer, and end on SIGTERM."""
+        if self.startup is None:
+            raise VerifyError("nothing of the service was called: that proves nothing")
+        for upstream in self._upstreams:
+            if upstream.error is not None:
+                raise upstream.error
+        self.stop()
+
+    def _tell(self, stream: IO[str]) -> None:
+        for line in stream:
+            sys.stderr.write(line)
+            self.words.append(line.rstrip())

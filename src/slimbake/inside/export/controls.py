@@ -1,0 +1,174 @@
+"""Makes models that answer wrongly: the negative controls that parity must catch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from .model import GRAPH, export_arguments, export_model
+from .reference import pooling, task_of
+
+WITHOUT = "without"
+
+
+class WithoutError(Exception):
+    """A model that cannot be harmed in this way."""
+
+
+def make_controls(arguments: Sequence[str]) -> None:
+    """The program `controls FOLDER OUT --precision TYPE ...`, with the options of `export`.
+
+    Harms the model in FOLDER in one way after the other, exports each as `export` does, and puts it
+    into a folder of its own in OUT. A model of a kind that cannot be harmed so gets a folder with
+    `without`, which says why.
+    """
+    folder, out, precision = export_arguments("controls", arguments)
+    for name, harm in CONTROLS.items():
+        made = out / name
+        made.mkdir(parents=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch, "model")
+            shutil.copytree(folder, copy)
+            try:
+                after = harm(copy)
+                export_model(copy, made, precision)
+                if after is not None:
+                    after(made / GRAPH)
+            except WithoutError as error:
+                shutil.rmtree(made)
+                made.mkdir()
+                (made / WITHOUT).write_text(f"{error}\n", encoding="utf-8")
+
+
+Harmed = Callable[[Path], None] | None
+"""What is left to do to the exported graph."""
+
+
+def swapped(folder: Path) -> Harmed:
+    """The first two layers swap the matrices of one name: a wrongly assembled checkpoint."""
+    path, tensors, metadata = _tensors(folder, lambda names: bool(_twins(names)))
+    one, other = max(_twins(tensors), key=lambda pair: (tensors[pair[0]].numel(), pair))
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+    _store(tensors, path, metadata)
+    return None
+
+
+def pooled(folder: Path) -> Harmed:
+    """A text's vector is that of its first token instead of the mean, or the other way round."""
+    if task_of(folder) != "embedding":
+        raise WithoutError("a model that generates pools nothing")
+    cls = pooling(folder)[0] == "cls"
+    config = folder / "1_Pooling/config.json"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(
+        json.dumps({"pooling_mode_cls_token": not cls, "pooling_mode_mean_tokens": cls})
+    )
+    return None
+
+
+def lengths(folder: Path) -> Harmed:
+    """Vectors are twice as long: no cosine changes, but a ranking by products may."""
+    if task_of(folder) != "embedding":
+        raise WithoutError("a model that generates has no vectors")
+    return _doubled
+
+
+def positions(folder: Path) -> Harmed:
+    """Positions are off by one: of all tokens if learned, else of those after the cache."""
+    if task_of(folder) == "generation":
+        return _shifted
+    learned = "position_embeddings"
+    path, tensors, metadata = _tensors(folder, lambda names: any(learned in n for n in names))
+    name = next(name for name in tensors if learned in name)
+    tensors[name] = tensors[name].roll(1, dims=0)
+    _store(tensors, path, metadata)
+    return None
+
+
+CONTROLS: dict[str, Callable[[Path], Harmed]] = {
+    "swapped": swapped,
+    "pooled": pooled,
+    "lengths": lengths,
+    "positions": positions,
+}
+
+
+def _tensors(
+    folder: Path, wanted: Callable[[Collection[str]], bool]
+) -> tuple[Path, dict[str, Any], dict[str, str]]:
+    """Path, tensors and metadata of the first file of weights with the wanted names."""
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            if wanted(names):
+                return (
+                    path,
+                    {name: file.get_tensor(name) for name in names},
+                    file.metadata() or {"format": "pt"},
+                )
+    raise WithoutError("its weights have no tensors of the wanted names")
+
+
+def _twins(names: Collection[str]) -> list[tuple[str, str]]:
+    """The weights of which the first two layers have one each."""
+    first = [name for name in names if ".0." in name and name.endswith("weight")]
+    pairs = ((name, name.replace(".0.", ".1.", 1)) for name in first)
+    return [(one, other) for one, other in pairs if other in names]
+
+
+def _store(tensors: dict[str, Any], path: Path, metadata: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+
+
+def _doubled(path: Path) -> None:
+    import numpy as np
+    import onnx
+
+    model = onnx.load(path)
+    vector, make = "sentence_embedding", onnx.helper.make_node
+    _between(model.graph, vector, lambda name: make("Mul", [name, "by_two"], [vector]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2, np.float32), "by_two"))
+    onnx.save(model, path)
+
+
+def _shifted(path: Path) -> None:
+    """Add one to the count of tokens, which gives the positions, once there is a past."""
+    import numpy as np
+    import onnx
+
+    model = onnx.load(path)
+    sums = (node.output[0] for node in model.graph.node if node.op_type == "CumSum")
+    inputs = (value.name for value in model.graph.input)
+    count = next(sums, None)
+    past = next((name for name in inputs if name.startswith("past_key_values.")), None)
+    if count is None or past is None:
+        raise WithoutError("its graph counts no positions, or keeps no past")
+    make = onnx.helper.make_node
+    _between(model.graph, count, lambda name: make("Add", [name, "off_by"], [count]))
+    for node in (
+        make("Min", ["past_length", "one"], ["off_by"]),
+        make("Gather", ["past_shape", "axis_of_past"], ["past_length"]),
+        make("Shape", [past], ["past_shape"]),
+    ):
+        model.graph.node.insert(0, node)
+    for name, number in (("one", 1), ("axis_of_past", 2)):
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(number, np.int64), name)
+        )
+    onnx.save(model, path)
+
+
+def _between(graph: Any, output: str, node: Callable[[str], Any]) -> None:
+    """Put a node between a value and its users: it gets the value under a new name."""
+    place = next(number for number, each in enumerate(graph.node) if output in each.output)
+    maker = graph.node[place]
+    maker.output[list(maker.output).index(output)] = f"{output}_before"
+    graph.node.insert(place + 1, node(f"{output}_before"))

@@ -1,0 +1,123 @@
+"""Exports a text encoder: the tokens' vectors, and for each text one vector of length 1.
+
+The graph pools the tokens' vectors as the files of sentence-transformers beside the model say;
+without such files it takes their mean, without padding.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .tracing import STAY, ExportError, load_model, name_axes, save_graph, trace_graph
+
+OUTPUTS = ("token_embeddings", "sentence_embedding")
+POOLINGS = ("mean", "cls")
+# Steps of a sentence-transformer that the graph has; any other step would change the vectors.
+KNOWN = {"Transformer", "Pooling", "Normalize"}
+UNLIMITED = 10**9  # transformers writes a larger number for a tokenizer without a limit
+
+
+def export_encoder(folder: Path, out: Path) -> dict[str, Any]:
+    """Write `out`/model.onnx in float32; return what goes into inference.json.
+
+    Raises ExportError.
+    """
+    pooling = _pooling(folder)
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    model = load_model(folder, AutoModel)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    length = _max_length(folder, model.config, tokenizer)
+    # Batch and length differ and are not 1, so that no axis is taken for another or for a constant.
+    inputs = {
+        "input_ids": torch.full((2, 7), tokenizer.pad_token_id or 0),
+        "attention_mask": torch.tensor([[1] * 7, [1] * 5 + [0] * 2]),
+    }
+    axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1, max=length)}
+    graph = trace_graph(_module(model, pooling), inputs, dict.fromkeys(inputs, axes), OUTPUTS)
+    shape = map(str, graph.graph.inputs[0].shape)
+    name_axes(graph, dict(zip(shape, ("batch", "length"), strict=True)))
+    save_graph(graph, out / "model.onnx")
+    return {
+        "pooling": pooling,
+        "max_length": length,
+        "dimension": model.config.hidden_size,
+        "inputs": list(inputs),
+        "outputs": list(OUTPUTS),
+        "padding": {"id": tokenizer.pad_token_id or 0, "token": tokenizer.pad_token or ""},
+    }
+
+
+def _module(model: Any, pooling: str) -> Any:
+    """The model with its pooling, as one module. In a function: importing torch takes seconds."""
+    import torch
+
+    class Encoder(torch.nn.Module):  # type: ignore[misc]  # nothing here has torch's types
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            self.config = model.config
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+            tokens = output.last_hidden_state
+            if pooling == "cls":
+                pooled = tokens[:, 0]
+            else:
+                mask = attention_mask.unsqueeze(-1).to(tokens.dtype)
+                pooled = (tokens * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
+            vectors = torch.nn.functional.normalize(pooled, dim=-1)
+            return dict(zip(OUTPUTS, (tokens, vectors), strict=True))
+
+    return Encoder().eval()
+
+
+def _pooling(folder: Path) -> str:
+    """How a text's vector is pooled. Raises ExportError for a way that the graph cannot have."""
+    steps = {str(step["type"]).rpartition(".")[2] for step in _json(folder / "modules.json") or ()}
+    if other := sorted(steps - KNOWN):
+        raise ExportError(
+            f"modules.json names steps that are not exported: {', '.join(other)}; {STAY}"
+        )
+    config = _json(folder / "1_Pooling" / "config.json")
+    if not config:
+        return "mean"
+    modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    named = (
+        [config["pooling_mode"]]
+        if "pooling_mode" in config
+        else [
+            modes.get(key, key)
+            for key, on in config.items()
+            if key.startswith("pooling_mode_") and on
+        ]
+    )
+    if len(named) != 1 or named[0] not in POOLINGS:
+        raise ExportError(
+            f"1_Pooling/config.json pools by {', '.join(named) or 'nothing'},"
+            f" not by mean or cls; {STAY}"
+        )
+    return str(named[0])
+
+
+def _max_length(folder: Path, config: Any, tokenizer: Any) -> int:
+    """The tokens that are read of a text: by sentence-transformers, else by tokenizer and model."""
+    settings = _json(folder / "sentence_bert_config.json") or {}
+    if settings.get("max_seq_length"):
+        return int(settings["max_seq_length"])
+    found = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", UNLIMITED))
+    if found >= UNLIMITED:
+        raise ExportError(
+            f"neither tokenizer_config.json nor config.json says how long a text may be; {STAY}"
+        )
+    return int(found)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise ExportError(f"{path.name} is no JSON: {error}") from error

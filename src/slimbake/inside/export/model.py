@@ -1,0 +1,170 @@
+"""Exports a torch model as a graph for ONNX Runtime, inside a build.
+
+The same input gives the same bytes. Nothing asks a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..step import StepError, hashed
+from .decoder import export_decoder
+from .encoder import export_encoder
+from .quantise import quantise_graph
+from .tracing import ExportError, check_graph, out_of_memory
+
+GRAPH = "model.onnx"
+CGROUP = Path("/sys/fs/cgroup")
+_LICENCE = re.compile(r"(licen[cs]e|copying|copyright|notice)", re.IGNORECASE)
+
+
+def export_arguments(prog: str, arguments: Sequence[str]) -> tuple[Path, Path, dict[str, Any]]:
+    """FOLDER, OUT and the options of a precision, under the keys that the manifest has for them."""
+    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--precision", dest="type", choices=("fp32", "fp16", "int8"), required=True)
+    parser.add_argument("--mode", choices=("weights", "dynamic", "static"))
+    parser.add_argument("--per-channel", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--reduce-range", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--exclude", action="append")
+    parser.add_argument("--calibration")
+    given = vars(parser.parse_args(arguments))
+    folder, out = given.pop("folder"), given.pop("out")
+    precision = {key.replace("_", "-"): value for key, value in given.items() if value is not None}
+    return folder, out, precision
+
+
+def run_export(arguments: Sequence[str]) -> int:
+    """The program `export FOLDER OUT --precision TYPE ...`; FOLDER is as transformers saves it."""
+    folder, out, precision = export_arguments("export", arguments)
+    # In a child process: at a memory limit the kernel kills it, and it could not say so itself.
+    if child := os.fork():
+        return _report(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    try:
+        export_model(folder, out, precision)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise StepError(f"the export ran out of memory: {_memory()}") from None
+    return 0
+
+
+def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
+    """Write a graph and all that a service needs to run it into `out`.
+
+    That is `model.onnx` (and `model.onnx.data` where protobuf's limit requires it),
+    `tokenizer.json`, `config.json`, licences, and `inference.json` with the digests of the graph's
+    files. Raises ExportError where the model cannot be loaded, traced, quantised or checked.
+    """
+    # Ask no hub and show no progress.
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    task = _task(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    inference = (export_decoder if task == "generation" else export_encoder)(folder, out)
+    _accompany(folder, out)
+    quantise_graph(out / GRAPH, precision, inference)
+    check_graph(out / GRAPH)
+    files = sorted(path.name for path in out.glob(f"{GRAPH}*"))
+    inference |= {
+        "task": task,
+        "precision": precision["type"],
+        "sha256": {name: hashed(out / name) for name in files},
+    }
+    text = json.dumps(inference, indent=1, sort_keys=True)
+    (out / "inference.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _task(folder: Path) -> str:
+    """What the model is for: `generation` for a causal language model, else `embedding`.
+
+    By the class that saved it.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ExportError(f"{folder} holds no model: no config.json")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        architectures = list(config.get("architectures") or ())
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ExportError(f"{path} is no model's config: {error}") from error
+    if not list(folder.glob("*.safetensors")):
+        raise ExportError(f"{folder} holds no weights: no *.safetensors")
+    if config.get("is_encoder_decoder"):
+        raise ExportError(
+            f"{', '.join(architectures)}: models of an encoder and a decoder cannot be exported; "
+            "`inference: torch` runs this service as it is"
+        )
+    causal = any(name.endswith("ForCausalLM") for name in architectures)
+    return "generation" if causal else "embedding"
+
+
+def _accompany(folder: Path, out: Path) -> None:
+    """Copy what goes with the graph: the tokenizer without limits, the config, licences."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        backend = tokenizer.backend_tokenizer
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        raise ExportError(
+            f"{folder} holds no tokenizer that the package tokenizers can run (tokenizer.json):"
+            f" {error}; `inference: torch` runs this service as it is"
+        ) from error
+    backend.no_truncation()
+    backend.no_padding()
+    backend.save(str(out / "tokenizer.json"))
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and (path.name == "config.json" or _LICENCE.search(path.name)):
+            shutil.copyfile(path, out / path.name)
+
+
+def _report(code: int) -> int:
+    """Print how the child process ended; the exit code of this one."""
+    if code == -signal.SIGKILL:
+        words = f"was killed, probably because memory ran out: {_memory()}"
+    elif code == -signal.SIGILL:
+        words = "needs an instruction that this CPU does not have: export on a newer one"
+    elif code < 0:
+        words = f"was ended by {signal.Signals(-code).name}"
+    else:
+        return code
+    print(f"slimbake: the export {words}", file=sys.stderr)
+    return 1
+
+
+def _memory() -> str:
+    """How much memory there is: the container's limit, or else the machine's."""
+    there = int(re.findall(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())[0]) * 1024
+    limit = min([there, *_limits()])
+    what = "the machine has" if limit == there else "the limit of the build's container is"
+    return (
+        f"{what} {limit / 1e9:.1f} GB;"
+        " exporting takes about four times the weights in float32, and 1 GB"
+    )
+
+
+def _limits() -> list[int]:
+    """The limits of this process's cgroup, v1 or v2; a container sees its own at the top."""
+    groups = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    below = [path.lstrip("/") for kind, path in groups if kind in {"", "memory"}]
+    files = [
+        CGROUP / top / folder / name
+        for top, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
+        for folder in ("", *below)
+    ]
+    texts = [path.read_text().strip() for path in files if path.is_file()]
+    return [int(text) for text in texts if text.isdigit()]

@@ -1,0 +1,326 @@
+"""Gives an ONNX graph another precision: 16-bit floats, or 8-bit integers.
+
+int8 has three modes. `weights`: this module stores the weights in blocks, each with a scale. A
+matrix has a scale for each block of a column, and its input is rounded in blocks too, for each
+token by itself: the answer to a text does not depend on the other texts of a batch. A table of
+embeddings has a scale for each row, and only the rows of a text's tokens become floats again.
+`dynamic`: ONNX Runtime's quantiser stores the weights as integers, and values that flow through the
+graph are rounded at run time by their own range. `static`: they are rounded by the ranges of a
+calibration file, which costs accuracy and saves that step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import logging
+import tempfile
+from collections.abc import Collection, Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from .tracing import ExportError, save_graph
+
+CALIBRATION = 512  # the first texts of a calibration file; the rest is not read
+BATCH = 16
+BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md has the trade-off
+LEAST = 4096  # weights below which nothing is gained
+_INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
+_PLACES = {"MatMul": 1, "Gather": 0}  # of the weight, among the inputs
+
+
+def quantise_graph(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -> None:
+    """Replace the float32 graph at `path`. Raises ExportError for a wrong `exclude` or calibration.
+
+    `precision`: `type` is fp32 (nothing is done), fp16 or int8; with int8 `mode` is `weights`,
+    `dynamic` or `static`; `exclude` are operators, or globs of nodes' names; `per-channel` is a
+    scale for each column of a weight; `reduce-range` is 7 bits; `calibration` is a file of texts,
+    one a line, which the tokenizer beside the graph reads as `inference` says.
+    """
+    if precision["type"] == "fp32":
+        return
+    import onnx
+    import onnx_ir
+
+    graph = onnx.load(path)
+    _forget_weights_shapes(graph)
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        if precision["type"] == "fp16":
+            changed = _halved(graph, precision)
+        elif precision.get("mode") == "weights":
+            _part(graph)
+            kinds, names = _excluded(graph, precision.get("exclude", ()))
+            store_in_blocks(graph, kinds, set(names))
+            changed = graph
+        else:
+            _to_integers(graph, made, precision, inference, path.with_name("tokenizer.json"))
+            changed = onnx.load(made)
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        save_graph(onnx_ir.from_proto(changed), path)
+
+
+def _halved(graph: Any, precision: dict[str, Any]) -> Any:
+    """Weights and arithmetic in 16 bits; inputs and outputs stay as they are for the service."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    kinds, names = _excluded(graph, precision.get("exclude", ()))
+    return convert_float_to_float16(
+        graph, keep_io_types=True, op_block_list=kinds or None, node_block_list=names or None
+    )
+
+
+def _to_integers(
+    graph: Any, made: Path, precision: dict[str, Any], inference: dict[str, Any], tokenizer: Path
+) -> None:
+    """Write the quantised graph to `made`, with its weights in a second file, of any size."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
+    from onnxruntime.quantization.registry import IntegerOpsRegistry
+
+    kinds, names = _excluded(graph, precision.get("exclude", ()))
+    settings = {
+        "per_channel": precision.get("per-channel", True),
+        "reduce_range": precision.get("reduce-range", False),
+        "nodes_to_exclude": names,
+        "use_external_data_format": True,
+    }
+    if precision.get("mode", "dynamic") == "dynamic":
+        _part(graph)
+        operators = [kind for kind in IntegerOpsRegistry if kind not in kinds]
+        quantize_dynamic(graph, made, operators, weight_type=QuantType.QInt8, **settings)
+        return
+    quantize_static(
+        graph,
+        made,
+        _Texts(Path(precision["calibration"]), tokenizer, inference),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=[k for k in ("MatMul", "Gemm", "Gather") if k not in kinds],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        **settings,
+    )
+
+
+def _part(graph: Any) -> None:
+    """Give a decoder's head a weight of its own, transposed and scaled as it is used.
+
+    The quantiser knows only MatMul. Otherwise the head keeps floats where its logits are capped;
+    and where it shares the embedding's weight, that is stored in 8 bits and all of it becomes
+    floats again for each token.
+    """
+    from onnx import helper, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    replaced = set()
+    for node in graph.graph.node:
+        values = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        turned, scale = values.pop("transB", 0), values.pop("alpha", 1.0)
+        if node.op_type == "FusedMatMul" and node.input[1] in weights and not values:
+            name = node.input[1]
+            whole = numpy_helper.to_array(weights[name])
+            own = (whole.swapaxes(-1, -2) if turned else whole) * whole.dtype.type(scale)
+            graph.graph.initializer.append(numpy_helper.from_array(own.copy(), f"{name}.own"))
+            node.input[1], node.op_type, node.domain = f"{name}.own", "MatMul", ""
+            del node.attribute[:]
+            replaced.add(name)
+    for name in replaced.difference(*(node.input for node in graph.graph.node)):
+        graph.graph.initializer.remove(weights[name])
+
+
+def _excluded(graph: Any, exclude: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The operators and the nodes that `exclude` names. Raises ExportError for other names."""
+    kinds = {node.op_type for node in graph.graph.node}
+    heavy = {"MatMul", "Gemm", "Gather", "Attention"}
+    weighty = [node.name for node in graph.graph.node if node.op_type in heavy]
+    names: list[str] = []
+    for each in exclude:
+        found = fnmatch.filter((node.name for node in graph.graph.node), each)
+        if each not in kinds and not found:
+            some = ", ".join(weighty[:8]) + (", ..." if len(weighty) > 8 else "")
+            words = f"operators are {', '.join(sorted(kinds))}; nodes with weights are {some}"
+            raise ExportError(
+                f"precision.exclude: the graph has no operator or node {each!r}: {words}"
+            )
+        names += found
+    return sorted(kinds & set(exclude)), sorted(set(names))
+
+
+def _forget_weights_shapes(graph: Any) -> None:
+    """Remove the listed shapes of weights: they would be wrong for those that are transposed."""
+    weights = {weight.name for weight in graph.graph.initializer}
+    left = [info for info in graph.graph.value_info if info.name not in weights]
+    del graph.graph.value_info[:]
+    graph.graph.value_info.extend(left)
+
+
+class _Texts:
+    """Calibrates a static quantisation: batches of token ids, from a file with a text a line."""
+
+    def __init__(self, calibration: Path, tokenizer: Path, inference: dict[str, Any]) -> None:
+        if inference.get("inputs") != ["input_ids", "attention_mask"]:
+            raise ExportError(
+                "precision.mode: static is for encoders, whose inputs are texts alone"
+            )
+        try:
+            lines = calibration.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ExportError(f"precision.calibration: {error}") from error
+        texts = [line for line in lines if line.strip()]
+        if len(texts) < BATCH:
+            raise ExportError(
+                f"precision.calibration: {len(texts)} texts are too few: at least {BATCH}, one a"
+                " line"
+            )
+        self._batches = _batches(texts[:CALIBRATION], tokenizer, inference)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next batch, as ONNX Runtime's calibrator asks for it."""
+        return next(self._batches, None)
+
+
+def _batches(
+    texts: Sequence[str], path: Path, inference: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(inference["max_length"])
+    padding = inference["padding"]
+    tokenizer.enable_padding(pad_id=padding["id"], pad_token=padding["token"])
+    for start in range(0, len(texts), BATCH):
+        encoded = tokenizer.encode_batch(texts[start : start + BATCH])
+        yield {
+            "input_ids": np.array([each.ids for each in encoded], dtype=np.int64),
+            "attention_mask": np.array([each.attention_mask for each in encoded], dtype=np.int64),
+        }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide ONNX Runtime's advice to preprocess: these graphs are folded and fused already."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str]) -> None:
+    """Replace the constant matrices of MatMul and Gather by 8-bit integers and their scales.
+
+    Those of excluded operators (`kinds`) and nodes (`names`) stay.
+    """
+    import onnx
+
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    nodes = list(graph.graph.node)
+    users: dict[str, list[int]] = {}
+    for number, node in enumerate(nodes):
+        for name in filter(weights.__contains__, node.input):
+            users.setdefault(name, []).append(number)
+    made: dict[int, list[Any]] = {}
+    for name, numbers in users.items():
+        mine = [nodes[number] for number in numbers]
+        kind = mine[0].op_type
+        uses = {(node.op_type, list(node.input).index(name)) for node in mine}
+        whole = uses == {(kind, _PLACES.get(kind))}
+        free = kind not in kinds and names.isdisjoint(node.name for node in mine)
+        if kind in _PLACES and whole and free and _large(weights[name]):
+            maker = _matrix if kind == "MatMul" else _table
+            made |= zip(numbers, maker(graph, weights[name], mine), strict=True)
+            graph.graph.initializer.remove(weights[name])
+    changed = [each for number, node in enumerate(nodes) for each in made.get(number, (node,))]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in changed]
+    del graph.graph.node[:]
+    graph.graph.node.extend(copies)
+
+
+def _large(weight: Any) -> bool:
+    import onnx
+
+    floats = len(weight.dims) == 2 and weight.data_type == onnx.TensorProto.FLOAT
+    return bool(floats and weight.dims[0] * weight.dims[1] >= LEAST)
+
+
+def _matrix(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
+    """A matrix in blocks of a column, each with a scale; an operator of ONNX Runtime multiplies."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    matrix = numpy_helper.to_array(weight)
+    rows, columns = matrix.shape
+    blocks = -(-rows // BLOCK)
+    padded = np.pad(matrix.T, ((0, 0), (0, blocks * BLOCK - rows)))
+    whole, scale = _rounded(padded.reshape(columns, blocks, BLOCK), axis=2)
+    name = f"{weight.name}.int8"
+    # Its integers have no sign: 128 stands for zero.
+    unsigned = (whole.astype(np.int16) + 128).astype(np.uint8)
+    graph.graph.initializer.append(numpy_helper.from_array(unsigned, name))
+    scales = scale.reshape(columns, blocks)
+    graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}.scale"))
+    _knows(graph, "com.microsoft")
+    return [
+        [
+            helper.make_node(
+                "MatMulNBits",
+                [node.input[0], name, f"{name}.scale"],
+                node.output,
+                node.name,
+                domain="com.microsoft",
+                K=rows,
+                N=columns,
+                bits=8,
+                block_size=BLOCK,
+                accuracy_level=_INTEGERS,
+            )
+        ]
+        for node in nodes
+    ]
+
+
+def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
+    """A table with a scale for each row; the chosen rows become floats."""
+    from onnx import helper, numpy_helper
+
+    name = f"{weight.name}.int8"
+    integers_and_scales = _rounded(numpy_helper.to_array(weight), axis=1)
+    for end, values in zip(("", ".scale"), integers_and_scales, strict=True):
+        graph.graph.initializer.append(numpy_helper.from_array(values, f"{name}{end}"))
+    made = []
+    for node in nodes:
+        ids, out = node.input[1], node.output[0]
+        rows = [
+            helper.make_node("Gather", [part, ids], [f"{out}.{end}"], f"{node.name}.{end}", axis=0)
+            for part, end in ((name, "rows"), (f"{name}.scale", "scales"))
+        ]
+        made.append([*rows, *_floats(f"{out}.rows", f"{out}.scales", out)])
+    return made
+
+
+def _rounded(values: Any, axis: int) -> tuple[Any, Any]:
+    """The values as 8-bit integers, and their scales along an axis, which stays with length 1."""
+    import numpy as np
+
+    scale = np.abs(values).max(axis=axis, keepdims=True) / np.float32(127)
+    scale[scale == 0] = 1
+    return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def _floats(integers: str, scales: str, out: str) -> list[Any]:
+    from onnx import TensorProto, helper
+
+    return [
+        helper.make_node("Cast", [integers], [f"{out}.cast"], f"{out}/Cast", to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{out}.cast", scales], [out], f"{out}/Mul"),
+    ]
+
+
+def _knows(graph: Any, domain: str) -> None:
+    """Declare that a graph uses operators of a domain."""
+    from onnx import helper
+
+    if all(each.domain != domain for each in graph.opset_import):
+        graph.opset_import.append(helper.make_opsetid(domain, 1))

@@ -1,0 +1,203 @@
+"""Makes the answers that parity is measured against: torch's own, in float32, one text at a time.
+
+It uses no code of the service and none of the export, so a fault of theirs does not show here in
+the same way. One thread: the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..parity_texts import Texts, TextsError, hostile, parse_texts, too_small
+from ..ranking import nearest
+from ..step import INSIDE, StepError
+
+CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
+TOKENS = 64  # greedy ones after each prompt
+# Of the likeliest logit over the next. Below it, the order of sums decides, which differs between
+# runtimes.
+MARGIN = 1e-3
+DIGITS = 8
+
+
+class NoReferenceError(StepError):
+    """The model cannot be a reference, or the set of texts is refused."""
+
+
+def make_reference(arguments: Sequence[str]) -> None:
+    """The program `reference FOLDER OUT`: FOLDER is as transformers saves it; OUT gets JSON.
+
+    `TEXTS` names the set of texts in the build context.
+    """
+    folder, out = map(Path, arguments)
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    try:
+        task = task_of(folder)
+        found = parse_texts((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
+        if why := too_small(found, task):
+            raise TextsError(f"it is too small for {task}: {why}")
+        answers = (embedding_answers if task == "embedding" else generation_answers)(folder, found)
+    except TextsError as error:
+        raise NoReferenceError(f"parity: the set of texts is refused: {error}") from None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"task": task, **answers}, ensure_ascii=True, sort_keys=True)
+    out.write_text(f"{text}\n", encoding="ascii")
+
+
+def task_of(folder: Path) -> str:
+    """What a model is for, by the class that saved it."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NoReferenceError(f"parity: there is no model to compare with: {error}") from None
+    names = config.get("architectures") or ()
+    return "generation" if any(name.endswith("ForCausalLM") for name in names) else "embedding"
+
+
+def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
+    """Vectors of all texts, pooled as the folder says, and the nearest documents of each query."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    pool, normalises = pooling(folder)
+    longest = _longest(folder, tokenizer, model.config)
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, truncation=True, max_length=longest)["input_ids"])
+
+    def vector(text: str) -> list[float]:
+        with torch.inference_mode():
+            tokens = model(input_ids=torch.tensor([ids(text)])).last_hidden_state[0]
+            pooled = {"mean": tokens.mean(dim=0), "cls": tokens[0], "max": tokens.amax(dim=0)}[pool]
+            made = torch.nn.functional.normalize(pooled, dim=0) if normalises else pooled
+        return [round(number, DIGITS) for number in made.tolist()]
+
+    every = texts.embedded
+    vectors = [vector(text) for text in every]
+    first = len(texts.sentence)
+    documents = list(range(first, first + len(texts.document)))
+    queries = list(range(first + len(texts.document), len(every)))
+    held = [vectors[place] for place in documents]
+    strings = hostile(sorted(tokenizer.all_special_tokens))
+    return {
+        "strings": strings,
+        "ids": [ids(text) for text in strings],
+        "texts": every,
+        "vectors": vectors,
+        "documents": documents,
+        "queries": queries,
+        "nearest": [nearest(vectors[place], held) for place in queries],
+    }
+
+
+def pooling(folder: Path) -> tuple[str, bool]:
+    """How tokens' vectors are pooled (mean, cls, max), and whether the result gets length 1.
+
+    As sentence-transformers stores it beside a model; without such files the mean, of length 1.
+    """
+    config = _json(folder / "1_Pooling/config.json") or {}
+    modes = [
+        key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+        for key, on in config.items()
+        if key.startswith("pooling_mode_") and on
+    ]
+    if "pooling_mode" in config:
+        modes = [config["pooling_mode"]]
+    if len(modes) > 1 or not {*modes} <= {"mean", "cls", "max"}:
+        raise NoReferenceError(
+            f"parity: 1_Pooling/config.json pools by {', '.join(modes)},"
+            " of which no reference can be made"
+        )
+    steps = _json(folder / "modules.json")
+    normalises = steps is None or any(str(step["type"]).endswith("Normalize") for step in steps)
+    return (modes or ["mean"])[0], normalises
+
+
+def _longest(folder: Path, tokenizer: Any, config: Any) -> int:
+    """The tokens that are read of a text."""
+    limit = (_json(folder / "sentence_bert_config.json") or {}).get("max_seq_length")
+    return int(
+        limit or min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 10**9))
+    )
+
+
+def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
+    """The likeliest tokens after each prompt, and the log-probability of each passage's tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    auto, dtype = AutoModelForCausalLM, torch.float32
+    model = auto.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+    window = model.config.get_text_config().max_position_embeddings
+    stored = model.generation_config.eos_token_id
+    ends = sorted({*(stored if isinstance(stored, list) else [stored])} - {None})
+    # Greedy: without the folder's own settings of repetitions, lengths and sampling.
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends or None, pad_token_id=tokenizer.pad_token_id or 0
+    )
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, verbose=False)["input_ids"])
+
+    def logits(tokens: Sequence[int]) -> Any:
+        with torch.inference_mode():
+            return model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
+
+    def prompt(text: str) -> dict[str, Any]:
+        start = _fitting(ids(text), text, window - TOKENS)
+        tensor = torch.tensor([start])
+        every = model.generate(tensor, max_new_tokens=TOKENS, do_sample=False)[0].tolist()
+        made = [token for token in every[len(start) :] if token not in ends]
+        # The margin of each choice, in one pass and without the cache.
+        first = len(start) - 1
+        values, tokens = logits([*start, *made])[first : first + len(made)].topk(2)
+        margins = (values[:, 0] - values[:, 1]).tolist()
+        sure = next((place for place, margin in enumerate(margins) if margin < MARGIN), len(made))
+        if made[:sure] != tokens[:sure, 0].tolist():
+            raise NoReferenceError(
+                "parity: torch with its cache gives other answers than without,"
+                f" after {text[:60]!a}"
+            )
+        return {"text": text, "ids": made, "sure": sure}
+
+    def passage(text: str) -> dict[str, Any]:
+        tokens = _fitting(ids(text), text, window)
+        if len(tokens) < 2:
+            raise TextsError(f"a passage of one token predicts nothing: {text[:60]!a}")
+        every = torch.log_softmax(logits(tokens)[:-1].double(), dim=-1)
+        chosen = every.gather(1, torch.tensor(tokens[1:]).unsqueeze(1)).squeeze(1).tolist()
+        return {"ids": tokens, "logprobs": [round(number, DIGITS) for number in chosen]}
+
+    strings = hostile(sorted(tokenizer.all_special_tokens))
+    return {
+        "strings": strings,
+        "ids": [ids(text) for text in strings],
+        "tokens": TOKENS,
+        "prompts": [prompt(text) for text in texts.prompt],
+        "passages": [passage(text) for text in texts.passage],
+    }
+
+
+def _fitting(ids: list[int], text: str, most: int) -> list[int]:
+    if len(ids) > most:
+        raise TextsError(
+            f"{len(ids)} tokens, of which the model reads {most} at most here: {text[:60]!a}"
+        )
+    return ids
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

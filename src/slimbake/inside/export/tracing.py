@@ -1,0 +1,234 @@
+"""What every export does with torch: loads a model, traces an ONNX graph, saves and checks it.
+
+The tracing is transformers' own (`transformers.exporters`), with its fusions for ONNX Runtime on a
+CPU. It uses torch.onnx and onnxscript, which fold constants and name the values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..step import StepError
+
+LIMIT = 2**31 - 2**20  # bytes of weights in a file that protobuf still reads
+STAY = "`inference: torch` runs this service as it is"
+
+
+class ExportError(StepError):
+    """The model cannot be exported as asked."""
+
+
+def load_model(folder: Path, auto: Any) -> Any:
+    """The torch model of a folder, in float32. `auto`: an Auto class of transformers.
+
+    Raises ExportError where weights cannot be read, or are missing: transformers would make them
+    up, at random.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        model, loading = auto.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+        )
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise ExportError(
+            f"{folder} holds no model that can be read: {_first_line(error)}"
+        ) from error
+    wrong = {
+        "missing": loading["missing_keys"],
+        "of another shape": {key[0] for key in loading["mismatched_keys"]},
+    }
+    for what, keys in wrong.items():
+        # An encoder's pooler is trained for another task, is often left out, and is not exported.
+        names = sorted(name for name in keys if not name.startswith("pooler."))
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ExportError(
+                "these are not the weights of this config.json:"
+                f" {what}: {', '.join(names[:3])}{more}"
+            )
+    return model.eval()
+
+
+def trace_graph(
+    module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any], outputs: Sequence[str]
+) -> Any:
+    """The graph (onnx_ir.Model) of a module called with `inputs`, fused for ONNX Runtime on a CPU.
+
+    `dynamic`: for each input the axes that vary, as torch.export wants it. `outputs`: the names of
+    the outputs. Raises ExportError for an operator without a translation, and names its module.
+    """
+    from torch.onnx.errors import OnnxExporterError
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    config = OnnxConfig(dynamic_shapes=dict(dynamic), ort_fusions="cpu")
+    try:
+        graph, _ = OnnxExporter().export_program(module, dict(inputs), config)
+    except OnnxExporterError as error:
+        raise ExportError(f"{_untranslated(error, module, inputs, dynamic)}; {STAY}") from error
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        name = type(getattr(module, "model", module)).__name__
+        raise ExportError(f"torch cannot trace {name}: {_first_line(error)}; {STAY}") from error
+    if len(graph.graph.outputs) != len(outputs):
+        raise ExportError(
+            f"the graph has {len(graph.graph.outputs)} outputs instead of {len(outputs)}; {STAY}"
+        )
+    for value, name in zip(graph.graph.outputs, outputs, strict=True):
+        value.name = name
+    _tidy(graph)
+    return graph
+
+
+def _untranslated(
+    error: BaseException, module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any]
+) -> str:
+    """Which operator could not be translated, and where.
+
+    torch names the operator deep in the causes, and no module.
+    """
+    texts = [str(cause) for cause in _causes(error)]
+    targets = (
+        r"call_function\[target=(?:torch\.ops\.)?([\w.:]+)",
+        r"<OpOverload\(op='([\w.:]+)'",
+    )
+    found = [re.search(target, text) for target in targets for text in texts]
+    operator = next((match[1] for match in found if match), "")
+    if not operator:
+        return f"torch cannot translate the model to ONNX: {_first_line(_causes(error)[-1])}"
+    where = _calling_module(operator, module, inputs, dynamic)
+    return f"the exporter does not know the operator {operator}" + (
+        f", in the module {where}" if where else ""
+    )
+
+
+def _calling_module(
+    operator: str, module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any]
+) -> str:
+    """The innermost module that calls an operator, with its class.
+
+    "" where another operator was rewritten to this one.
+    """
+    from transformers.exporters import DynamoConfig, DynamoExporter
+
+    program, _ = DynamoExporter().export_program(
+        module, dict(inputs), DynamoConfig(dynamic_shapes=dict(dynamic))
+    )
+    wanted = operator.replace("::", ".")
+    for node in program.graph.nodes:
+        if node.op == "call_function" and wanted in str(node.target).replace("::", "."):
+            stack = list(node.meta.get("nn_module_stack", {}).values())
+            if stack:
+                path, kind = stack[-1]
+                if not isinstance(kind, str):
+                    kind = f"{kind.__module__}.{kind.__qualname__}"
+                return f"{path or 'model'} ({kind.rpartition('.')[2]})"
+    return ""
+
+
+def _tidy(graph: Any) -> None:
+    """Name nodes after their modules, so that `exclude` can name them; drop traces of the machine.
+
+    torch writes stack traces, with paths, to every node: half a megabyte that nobody reads.
+    """
+    numbers: dict[str, itertools.count[int]] = {}
+    # A node that a fusion made has no module: it is named after the node that uses its output.
+    names = [
+        (node, f"{_scope(node) or 'graph'}/{node.op_type}") for node in graph.graph.all_nodes()
+    ]
+    for node, name in names:
+        number = next(numbers.setdefault(name, itertools.count()))
+        node.name = f"{name}.{number}" if number else name
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*graph.graph.inputs, *graph.graph.initializers.values()):
+        value.metadata_props.clear()
+    graph.graph.metadata_props.clear()
+    graph.metadata_props.clear()
+
+
+def _scope(node: Any, further: int = 3) -> str:
+    """The module of a node, or the first of the modules that its output leads to."""
+    scopes = re.findall(r"'([^']*)'", node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
+    named = len(scopes) > 1 and not scopes[-2].startswith("_empty")
+    path = scopes[-2].removeprefix("model.") if named else ""
+    if path or not further:
+        return path
+    users = (user for value in node.outputs for user in value.consumers())
+    return next(filter(None, (_scope(user, further - 1) for user in users)), "")
+
+
+def name_axes(graph: Any, names: Mapping[str, str]) -> None:
+    """Name the axes that vary. `names`: torch's own name, a number -> the new name."""
+    import onnx_ir
+
+    def named(axis: Any) -> int | str:
+        if isinstance(axis, int):
+            return axis
+        return re.sub(r"\w+", lambda found: names.get(found[0], found[0]), str(axis))
+
+    outputs = (output for node in graph.graph.all_nodes() for output in node.outputs)
+    for value in (*graph.graph.inputs, *outputs):
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([named(each) for each in value.shape])
+
+
+def save_graph(graph: Any, path: Path) -> None:
+    """Save a graph (onnx_ir.Model), with its weights in a second file if one would pass LIMIT."""
+    import onnx_ir
+
+    weights = (value.const_value for value in graph.graph.initializers.values())
+    size = sum(each.nbytes for each in weights if each is not None)
+    onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > LIMIT else None)
+
+
+def check_graph(path: Path) -> None:
+    """Raise ExportError where ONNX Runtime cannot load a graph.
+
+    ONNX's own checker does not know ONNX Runtime's operators.
+    """
+    import onnxruntime
+
+    try:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+        raise ExportError(
+            f"the exported graph is not valid: {_first_line(error)}; {STAY}"
+        ) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Python, torch (`can't allocate memory`) or ONNX Runtime (`bad_alloc`) ran out."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("allocate memory", "bad_alloc")
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error, its cause, the cause's cause, and so on."""
+    found = [error]
+    while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
+        if cause in found:
+            break
+        found.append(cause)
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
