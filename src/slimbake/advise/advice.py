@@ -9,8 +9,8 @@ from slimbake.advise.model import Advice, Advised, Facts, Subject
 from slimbake.advise.prune import prune
 from slimbake.advise.runtime import quantise, swap
 
-_SIZES = "`slimbake sizes --compress --json > evidence/sizes.json`"
-_LIMITS = "`slimbake limits --json > evidence/limits.json`"
+_SIZES = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
+_LIMITS = "`slimbake limits --json > bake/evidence/limits.json`"
 
 
 def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:

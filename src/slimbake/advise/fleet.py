@@ -80,7 +80,7 @@ def share(facts: Facts) -> Iterator[Advice]:
             kind="share",
             what=f"in several places of a host: {', '.join(names)}",
             saves=(Saving("on a host", size, "about"),),
-            source="locks, and evidence/sizes.json where packages are measured",
+            source="locks, and bake/evidence/sizes.json where packages are measured",
             steps=(step, Step(command="slimbake lock")),
             costs=("every image on the base carries it",) if base else (),
             also=tuple(dict.fromkeys(service for each in found for service in each.services)),
@@ -140,7 +140,7 @@ def compression(facts: Facts) -> Iterator[Advice]:
             kind="compression",
             what="zstd in place of gzip",
             saves=(Saving("on a registry", saved, "at least" if known else ""),),
-            source="gzip 6 less zstd 7, evidence/sizes.json" if known else _MEASURE,
+            source="gzip 6 less zstd 7, bake/evidence/sizes.json" if known else _MEASURE,
             steps=(step,),
             costs=("read by Docker 23, containerd 1.5 and newer alone", slower),
         )
@@ -158,4 +158,4 @@ def compression(facts: Facts) -> Iterator[Advice]:
         )
 
 
-_MEASURE = "`slimbake sizes --compress --json > evidence/sizes.json`"
+_MEASURE = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"

@@ -11,8 +11,8 @@ from typing import Any
 from slimbake.advise.model import Part, Weighed
 from slimbake.build.known import last_images
 from slimbake.checks.limits import Action, Limits
+from slimbake.config.naming import EVIDENCE
 from slimbake.errors import UsageError
-from slimbake.evidence import EVIDENCE
 from slimbake.host.workspace import FOLDER, Workspace
 from slimbake.images.measured import MEASURED, remembered
 from slimbake.plan.layers import layers

@@ -87,7 +87,9 @@ def _advice(
             if found
             else (Saving("uncompressed", None),)
         ),
-        source=f"evidence/{layer.name}.json" if found else "`slimbake prove` weighs and tries them",
+        source=f"bake/evidence/{layer.name}.json"
+        if found
+        else "`slimbake prove` weighs and tries them",
         steps=steps,
         costs=tuple(costs),
         also=also,
@@ -120,7 +122,7 @@ def _unused(subject: Subject, facts: Facts) -> Iterator[Advice]:
             kind="prune",
             what=what,
             saves=(Saving("uncompressed", action.bytes, "at most"),),
-            source="evidence/limits.json: a direction, no proof",
+            source="bake/evidence/limits.json: a direction, no proof",
             steps=(Step(command=command), Step(command="slimbake prove --stale")),
             costs=costs,
             also=tuple(name for name in together if name != subject.service),

@@ -141,16 +141,16 @@ def _packages(subject: Subject, facts: Facts) -> Savings:
         # there to go.
         size, parts = sum(host for host, _ in known), [packed for _, packed in known]
         packed = None if None in parts else sum(part for part in parts if part is not None)
-        told = f"packages of {lock} that onnxruntime does without, evidence/sizes.json"
+        told = f"packages of {lock} that onnxruntime does without, bake/evidence/sizes.json"
     else:
         wheels = [_wheel(pin) for pin in going]
         if not going or None in wheels:
             return (
                 Saving("uncompressed", None),
-            ), "`slimbake sizes --compress --json > evidence/sizes.json`"
+            ), "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
         packed = sum(wheel for wheel in wheels if wheel)
         size = int(packed * UNPACKED)
-        told = f"wheels in locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
+        told = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
     more = _onnx(facts)
     if more is None:
         return (
@@ -199,12 +199,14 @@ def _smaller(subject: Subject, facts: Facts) -> Savings:
             return _difference(subject, other)
     if subject.limits is not None and subject.limits.left is not None and subject.inference != ONNX:
         found = sum(action.bytes for action in subject.limits.left if action.kind == "quantise")
-        source = "an estimate: three quarters of the tensors in fp32, evidence/limits.json"
+        source = "an estimate: three quarters of the tensors in fp32, bake/evidence/limits.json"
         return (Saving("uncompressed", found, "about"),), source
     layer = subject.image.of(subject.weights) if subject.image else None
     part = _SAVED.get(subject.precision)
     if layer is None or part is None or subject.image is None:
-        return (Saving("uncompressed", None),), "`slimbake limits --json > evidence/limits.json`"
+        return (
+            Saving("uncompressed", None),
+        ), "`slimbake limits --json > bake/evidence/limits.json`"
     source = f"an estimate: {part:.0%} of {subject.weights}, {subject.image.source}"
     return _both(int(part * layer.uncompressed), None, "at most")[:1], source
 
@@ -281,5 +283,5 @@ def _start(subject: Subject, variant: Subject | None) -> str:
     sizes = [(each.rss or 0) / 1e6 for each in (subject, variant)]
     return (
         f"start-up {subject.startup:.2f} s -> {variant.startup:.2f} s, "
-        f"resident {sizes[0]:,.1f} MB -> {sizes[1]:,.1f} MB, evidence/images.json"
+        f"resident {sizes[0]:,.1f} MB -> {sizes[1]:,.1f} MB, bake/evidence/images.json"
     )

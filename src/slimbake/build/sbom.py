@@ -8,9 +8,9 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.build.sbom_locks import read
 from slimbake.build.sbom_model import contents
+from slimbake.config.naming import LOCKS
 from slimbake.errors import SetupError
 from slimbake.inside import from_stdin, with_check_pyz
-from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, exports, locks
 

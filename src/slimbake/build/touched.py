@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from slimbake.config.naming import DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE
 from slimbake.render.workflow import GITHUB, GITLAB
 
 NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
-LOCKS, EVIDENCE, TEMPLATES = "locks", "evidence", "templates"
+TEMPLATES = "templates"
 _SHARED_TEMPLATES = (f"{TEMPLATES}/_macros.j2", "docker-bake.hcl.j2")
 _READ_TOO = (".dockerignore", "passes.yaml")
 
@@ -35,7 +35,7 @@ def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
     return any(
         change.path == plan.manifest
         or change.path.rpartition("/")[2] in _READ_TOO
-        or change.path.partition("/")[0] in (LOCKS, EVIDENCE)
+        or change.path.startswith((f"{LOCKS}/", f"{EVIDENCE}/"))
         for change in changes
     )
 
@@ -90,7 +90,11 @@ def _ours(path: str, plan: Plan) -> bool:
     own = {target.dockerfile for target in plan.targets if target.recipe is None}
     first = path.partition("/")[0]
     return first in NEVER or (
-        path not in own and (first == GENERATED or path in (BAKE_FILE, GITHUB, GITLAB))
+        path not in own
+        and (
+            path.startswith((f"{DOCKERFILES}/", f"{PROGRAMS}/"))
+            or path in (BAKE_FILE, GITHUB, GITLAB)
+        )
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slimbake.evidence import EVIDENCE
+from slimbake.config.naming import EVIDENCE
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 

@@ -26,7 +26,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     """Say what is left to do for each image, what saves most first: prune, share, another runtime,
     int8, another base.
 
-    Reads the locks, what is committed in evidence/, and what was last baked here; builds and runs
+    Reads the locks, what is committed in bake/evidence/, and what was last baked here; builds and runs
     nothing. A figure is measured or says what it is: at least, at most, about (an estimate), or
     unmeasured. Named services leave out what is about the fleet as a whole.
     """

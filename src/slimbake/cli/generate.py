@@ -17,7 +17,7 @@ from slimbake.errors import StaleFiles
 )
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 def command(file: Path, check: bool, diff: bool) -> None:
-    """Write docker-bake.hcl, dockerfiles/ and the workflow; remove what is no longer generated."""
+    """Write docker-bake.hcl, bake/dockerfiles/ and the workflow; remove what is no longer generated."""
     from slimbake.render.generated import drift, generate, mend, unified
 
     project = read(file)

@@ -96,7 +96,11 @@ def command(
             }
         )
         return
-    now = "as locks/layers.json has them" if project.asked.auto else "as the manifest writes them"
+    now = (
+        "as bake/locks/layers.json has them"
+        if project.asked.auto
+        else "as the manifest writes them"
+    )
     for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})

@@ -28,7 +28,7 @@ from slimbake.errors import UsageError
     help="Say who needs a package, in which layer it is, and why there.",
 )
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
-    """Resolve the exact, hash-verified contents of each layer into locks/."""
+    """Resolve the exact, hash-verified contents of each layer into bake/locks/."""
     from slimbake.config.specs import normalised
     from slimbake.host.machine import machine
     from slimbake.lock import ALL, lock, locked_pins
@@ -63,5 +63,7 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
             )
         changed = lock(project.asked, machine(), console, ALL if ALL[0] in names else names)
         click.echo(
-            "\n".join(f"locks/{name}" for name in changed) if changed else "the locks are fresh"
+            "\n".join(f"bake/locks/{name}" for name in changed)
+            if changed
+            else "the locks are fresh"
         )

@@ -23,7 +23,7 @@ from slimbake.cli.common import (
 @all_variants_option
 @manifest_option
 @json_option
-@click.option("--record", is_flag=True, help="Keep the figures in evidence/parity.json.")
+@click.option("--record", is_flag=True, help="Keep the figures in bake/evidence/parity.json.")
 @click.option(
     "--control",
     is_flag=True,

@@ -64,7 +64,7 @@ def command(
     install_engine: bool,
 ) -> None:
     """Try passes on the layers of these services, with every smoke on them; what is found goes to
-    evidence/.
+    bake/evidence/.
     """
     from slimbake.cli.common import read
     from slimbake.errors import CheckError

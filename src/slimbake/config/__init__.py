@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slimbake.config.data import MANIFEST
 from slimbake.config.model import Manifest
 from slimbake.config.read import Reader
 from slimbake.config.rules import rules
 from slimbake.config.structure import structure
 
-__all__ = ["manifest"]
+__all__ = ["MANIFEST_SCHEMA", "manifest"]
+
+MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 
 
 def manifest(path: Path) -> Manifest:
@@ -18,7 +19,7 @@ def manifest(path: Path) -> Manifest:
 
     Raises ManifestError with every problem found, each with its place.
     """
-    sound, report = structure(path, MANIFEST, "a manifest begins with: project: NAME")
+    sound, report = structure(path, MANIFEST_SCHEMA, "a manifest begins with: project: NAME")
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()

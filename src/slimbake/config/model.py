@@ -210,7 +210,7 @@ class Manifest:
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: CompressionEntry = CompressionEntry()
     optimize: Optimize = Optimize()
-    ci: Ci = Ci()
+    ci: Ci | None = None
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()

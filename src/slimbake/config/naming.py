@@ -1,6 +1,12 @@
-"""How names are derived, and the names that mean something everywhere. One function for each."""
+"""Names that mean something everywhere, and how others are derived. One function for each."""
 
 from __future__ import annotations
+
+# What slimbake writes into a repository: one folder, which is committed.
+BAKE = "bake"
+LOCKS, EVIDENCE = f"{BAKE}/locks", f"{BAKE}/evidence"
+DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
+PASSES = f"{DOCKERFILES}/passes"  # the lists of what each layer carries
 
 INDEX = "pypi"  # the build of torch that the index of everything else has; the default
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on

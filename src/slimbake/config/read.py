@@ -63,7 +63,7 @@ class Reader:
             packages=raw.get("packages"),
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=optimize(raw),
-            ci=ci(raw.get("ci", {})),
+            ci=ci(raw["ci"]) if "ci" in raw else None,
             externals=tuple(
                 ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()

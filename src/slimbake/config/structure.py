@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimbake.config import wording
-from slimbake.config.data import schema_text
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.report import ProblemReport
 from slimbake.config.source import unreadable, yaml_text
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 
-def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], ProblemReport]:
+def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], ProblemReport]:
     """What of a file is sound, and the report of what is not, for rules to go on with.
 
-    `schema`: the name of its file; `begins`: what to tell who left the file empty. Raises
+    `schema`: its file; `begins`: what to tell who left the file empty. Raises
     ManifestError where the file cannot be read to its end.
     """
     found = read_yaml(yaml_text(path))
@@ -43,7 +42,7 @@ def structure(path: Path, schema: str, begins: str) -> tuple[dict[str, Any], Pro
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
+def _validator(file: Path) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
@@ -56,7 +55,7 @@ def _validator(name: str) -> Draft202012Validator:
     bounds = {
         key: _of_words(Draft202012Validator.VALIDATORS[key]) for key in ("minimum", "maximum")
     }
-    schema = json.loads(schema_text(name))
+    schema = json.loads(file.read_text("utf-8"))
     # Following a $ref takes jsonschema longer than checking what it names: half of the time for
     # large fleets.
     made: type[Draft202012Validator] = extend(Draft202012Validator, bounds, type_checker=types)  # type: ignore[no-untyped-call]

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.config.naming import PROGRAMS
 from slimbake.console import Console
 from slimbake.docker.containers import FLEET, HARDENED
 from slimbake.docker.images import PROJECT
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Running
-from slimbake.plan.targets import INSIDE
 
 DEBUG = "slimbake.debug"
 # seconds for services to listen; a large model takes longer to load, which is no fault
@@ -158,7 +158,7 @@ def record(plan: Plan, service: str, image: str, root: Path) -> str:
         "--user=0:0",
         *_TO_BECOME_NONROOT,
         f"--env=SMOKE={dict(target.args)['SMOKE']}",
-        f"--volume={root / INSIDE / 'check.pyz'}:/check.pyz:ro",
+        f"--volume={root / PROGRAMS / 'check.pyz'}:/check.pyz:ro",
         f"--volume={root / target.context}:/inside/context:ro",
         "--entrypoint=python",
         image,

@@ -14,6 +14,7 @@ from pathlib import Path
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Optimize
+from slimbake.config.naming import EVIDENCE
 from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
@@ -22,7 +23,6 @@ from slimbake.inside import zipapp
 from slimbake.lock.locks import Locks
 from slimbake.lock.text import lock_digest
 
-EVIDENCE = "evidence"  # the folder, relative to the root
 # of how a layer without passes is made from its locks: another one makes all evidence stale
 _LAYER = "1"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.bakefile import BakeFile
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
@@ -14,10 +15,7 @@ from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.host.workspace import Workspace
-from slimbake.lock.text import LOCKS
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.targets import INSIDE as PROGRAMS
-from slimbake.plan.targets import PASSES
 from slimbake.render import BAKE_FILE
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")

@@ -13,7 +13,6 @@ from typing import Literal
 
 from slimbake.config.model import (
     Budget,
-    Ci,
     Manifest,
     Optimize,
     Pairs,
@@ -194,7 +193,6 @@ class Fleet:
     externals: tuple[External, ...]
     compression: Compression
     optimize: Optimize
-    ci: Ci
     bases: tuple[Base, ...]  # each after those that it stands on
     weights: tuple[Weights, ...]  # each export after what it is made from
     packages: tuple[Package, ...]  # by name

@@ -107,7 +107,6 @@ class _Resolution:
             externals=self._externals(),
             compression=_compression(manifest),
             optimize=manifest.optimize,
-            ci=manifest.ci,
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
             packages=tuple(packages.values()),

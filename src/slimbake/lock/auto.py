@@ -1,6 +1,6 @@
 """`layers: auto`: the planner's layers as generated bases, and the file that keeps them. Pure.
 
-`locks/layers.json` holds names only; versions are the locks'. It is the earlier plan for the next
+`bake/locks/layers.json` holds names only; versions are the locks'. It is the earlier plan for the next
 one.
 """
 

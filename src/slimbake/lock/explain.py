@@ -96,11 +96,11 @@ def explanation(
 def _found(owner: Holder, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
     """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
     if owner.layer.name in sharers:
-        return f"there, where {', '.join(sharers[owner.layer.name])} have it in common (locks/layers.json)"
+        return f"there, where {', '.join(sharers[owner.layer.name])} have it in common (bake/locks/layers.json)"
     if copies > 1:
         return (
             "there, because a layer shared with the others that need it would cost more"
-            " (locks/layers.json)"
+            " (bake/locks/layers.json)"
         )
     return f"there, because {owner.layer.name} alone needs it"
 

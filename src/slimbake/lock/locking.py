@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import LOCKS, base_layer
 from slimbake.console import Console
 from slimbake.fleet.model import Fleet
 from slimbake.host.files import exclusively
@@ -27,7 +27,7 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import Family, Pin, families
-from slimbake.lock.text import LOCKS, lock_text, parse_pins
+from slimbake.lock.text import lock_text, parse_pins
 
 ALL = ("*",)  # packages to upgrade
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from slimbake.config.naming import LOCKS
 from slimbake.fleet.model import Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import write_atomically
@@ -23,7 +24,7 @@ from slimbake.lock.files import (
     parse_externals,
 )
 from slimbake.lock.model import Pin, families
-from slimbake.lock.text import HEADER, LOCKS, parse_pins
+from slimbake.lock.text import HEADER, parse_pins
 
 EXTERNALS = "externals"
 LAYERS = "layers"  # the record of the layers that were found

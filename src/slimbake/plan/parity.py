@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from slimbake.config.naming import DOCKERFILES
 from slimbake.config.parity import LIMITS as KEYS
 from slimbake.fleet.model import Fleet, Service
 from slimbake.fleet.resolve import short
 from slimbake.plan.model import Recipe, Target
-from slimbake.plan.targets import FROM_INSIDE, GENERATED, NEVER_BUILT_IN, RUNTIME, labels, literal
+from slimbake.plan.targets import FROM_INSIDE, NEVER_BUILT_IN, RUNTIME, labels, literal
 
 LIMITS: dict[str, dict[str, float]] = {
     precision: dict(zip(KEYS, bounds, strict=True))
@@ -87,7 +88,7 @@ def _reference(made: _Reference, name: str, fleet: Fleet) -> Target:
         kind="reference",
         service="",
         context=str(texts.parent),
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="reference.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
@@ -110,7 +111,7 @@ def _parity(service: Service, reference: str) -> Target:
         kind="parity",
         service=service.name,
         context=service.context,
-        dockerfile=f"{GENERATED}/parity.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/parity.Dockerfile",
         recipe=Recipe(template="parity.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
@@ -132,7 +133,7 @@ def _harmed(weights: Target) -> Target:
         weights,
         name=name,
         kind="control",
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="harmed.Dockerfile.j2", export=recipe.export),
         contexts=tuple(each for each in weights.contexts if each != RUNTIME),
         labels=(),
@@ -145,7 +146,7 @@ def _controls(parity: Target, harmed: str) -> Target:
         parity,
         name=f"{parity.service}-controls",
         kind="control",
-        dockerfile=f"{GENERATED}/controls.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/controls.Dockerfile",
         recipe=Recipe(template="controls.Dockerfile.j2"),
         contexts=(*parity.contexts, ("controls", f"target:{harmed}")),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slimbake.config.model import Ci
 from slimbake.fleet.model import Fleet
 from slimbake.plan.model import Lane, Pipeline
 
@@ -11,11 +12,12 @@ ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
 
 def pipeline(fleet: Fleet) -> Pipeline:
     """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates
-    all others.
+    all others. A manifest without `ci` has none, and `slimbake matrix` gives the jobs all the same.
     """
-    provider = fleet.ci.provider or "github"
+    ci = fleet.manifest.ci or Ci()
+    provider = ci.provider or "github"
     platforms = tuple(dict.fromkeys((*fleet.platforms, *fleet.every_platform)))
-    labels = {HOST: ANY[provider], **dict(fleet.ci.runners)}
+    labels = {HOST: ANY[provider], **dict(ci.runners)}
     native = tuple(platform for platform in platforms if platform in labels)
     rest = tuple(platform for platform in platforms if platform not in labels)
     if native:
@@ -29,8 +31,8 @@ def pipeline(fleet: Fleet) -> Pipeline:
         )
     else:
         lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)
-    cache = fleet.ci.cache or ("registry" if fleet.manifest.registry else "none")
-    return Pipeline(provider=provider, cache=cache, lanes=lanes)
+    cache = ci.cache or ("registry" if fleet.manifest.registry else "none")
+    return Pipeline(provider=provider if fleet.manifest.ci else "none", cache=cache, lanes=lanes)
 
 
 def scope(project: str, target: str, lane: str) -> str:

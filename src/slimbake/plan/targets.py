@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from slimbake.config.model import Pairs, Parity, Precision
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.fleet.resolve import TOOLS
-from slimbake.lock.text import LOCKS
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
 
-GENERATED = "dockerfiles"
-INSIDE = f"{GENERATED}/programs"  # the context of the target `inside`: zipapps, by kind of step
-PASSES = f"{GENERATED}/passes"
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
@@ -41,8 +37,8 @@ def inside(fleet: Fleet) -> Target:
         name="inside",
         kind="inside",
         service="",
-        context=INSIDE,
-        dockerfile=f"{GENERATED}/inside.Dockerfile",
+        context=PROGRAMS,
+        dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
         contexts=(("locks", LOCKS), *passes, external(fleet, "uv")) if installs else (),
         labels=labels(fleet, "inside"),
@@ -55,8 +51,8 @@ def runtime(fleet: Fleet) -> Target:
         name="runtime",
         kind="runtime",
         service="",
-        context=INSIDE,
-        dockerfile=f"{GENERATED}/runtime.Dockerfile",
+        context=PROGRAMS,
+        dockerfile=f"{DOCKERFILES}/runtime.Dockerfile",
         recipe=Recipe(template="runtime.Dockerfile.j2"),
         contexts=(FROM_INSIDE, external(fleet, "python")),
         labels=labels(fleet, "runtime"),
@@ -71,7 +67,7 @@ def wheel(package: Package, fleet: Fleet) -> Target:
         kind="wheel",
         service="",
         context=package.path,
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{package.layer.lock}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
         labels=labels(fleet, name),
@@ -86,8 +82,8 @@ def base(base: Base, fleet: Fleet) -> Target:
         name=name,
         kind="export" if exports else "base",
         service="",
-        context=INSIDE,
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        context=PROGRAMS,
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="base.Dockerfile.j2",
             system=base.system,
@@ -118,8 +114,8 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
         name=name,
         kind="weights",
         service="",
-        context=INSIDE if packaged else weights.value,
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        context=PROGRAMS if packaged else weights.value,
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.layer.lock}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
         labels=labels(fleet, name),
@@ -136,8 +132,8 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         name=name,
         kind="weights",
         service="",
-        context=str(calibration.parent) if calibration.name else INSIDE,
-        dockerfile=f"{GENERATED}/{name}.Dockerfile",
+        context=str(calibration.parent) if calibration.name else PROGRAMS,
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="export.Dockerfile.j2",
             export=ExportStep(
@@ -192,7 +188,7 @@ def service(service: Service, fleet: Fleet) -> Target:
         kind="service",
         service=service.name,
         context=service.context,
-        dockerfile=service.dockerfile or f"{GENERATED}/{service.name}.Dockerfile",
+        dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         recipe=None if service.dockerfile else recipe,
         contexts=(
             *_layer_contexts(service, fleet),
@@ -208,7 +204,7 @@ def service(service: Service, fleet: Fleet) -> Target:
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.install or recipe.system),
-        ignore=_ignore(service),
+        ignore=_ignore(service, fleet.manifest.file.name),
     )
 
 
@@ -219,7 +215,7 @@ def smoke(service: Service) -> Target:
         kind="smoke",
         service=service.name,
         context=service.context,
-        dockerfile=f"{GENERATED}/smoke.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/smoke.Dockerfile",
         recipe=Recipe(template="smoke.Dockerfile.j2"),
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
         args=(("SMOKE", service.smoke or ""), *reference),
@@ -287,7 +283,7 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
     return tuple(sorted({**own, **dict(extra)}.items()))
 
 
-def _ignore(service: Service) -> tuple[str, ...]:
+def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there can
     undo the rest.
     """
@@ -298,7 +294,9 @@ def _ignore(service: Service) -> tuple[str, ...]:
     within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
     beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
-    return (*service.ignore, *NOT_CODE, *sorted(map(literal, beside)))
+    # In the folder that has the manifest, what slimbake writes is no code either.
+    ours = (BAKE, "docker-bake.hcl", manifest) if context == PurePosixPath(".") else ()
+    return (*service.ignore, *NOT_CODE, *sorted(map(literal, (*beside, *ours))))
 
 
 def literal(path: str) -> str:

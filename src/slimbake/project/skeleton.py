@@ -9,9 +9,9 @@ from pathlib import Path
 
 import jinja2
 
-from slimbake.config.data import template_root
 from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
+from slimbake.render.generated import SHIPPED
 
 FOLDER = "service-skeleton"
 _KINDS = {"fastapi": "a FastAPI app", "stdlib": "an HTTP server of the standard library"}
@@ -48,7 +48,7 @@ class Skeleton:
     def _templates(self, root: Path) -> dict[str, str]:
         folders = (
             templates / FOLDER / part
-            for templates in (template_root(), root / "templates")
+            for templates in (SHIPPED / "templates", root / "templates")
             for part in ("any", self.kind)
         )
         return {

@@ -11,9 +11,9 @@ from typing import Any
 
 from slimbake.checks.start import NotStarted, started
 from slimbake.checks.verify import verify
+from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import CheckError
-from slimbake.evidence import EVIDENCE
 from slimbake.host.files import write_atomically
 from slimbake.host.hardware import hardware
 from slimbake.host.workspace import Workspace

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.evidence import EVIDENCE, Answer
+from slimbake.evidence import Answer
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace

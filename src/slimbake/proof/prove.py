@@ -55,7 +55,7 @@ def prove(
     Each pass alone, all that hold together, and, on the images as they are then built, all but
     each. `names`: these passes only; `only_stale`: those without fresh evidence; `every`: nobody
     named the services, so layers that cannot be asked about are left out. What was found lies in
-    `evidence/`, once images that are built with it hold. Raises UsageError for a name that is no
+    `bake/evidence/`, once images that are built with it hold. Raises UsageError for a name that is no
     pass, NothingSelected where no layer is left, CheckError where images that are built with what
     held in every trial do not hold, and as `workbench` does.
     """
@@ -182,7 +182,7 @@ def measure_environment(
     only_stale: bool = False,
 ) -> None:
     """Measure variables of the running image on the images of these services; into
-    `evidence/images.json`.
+    `bake/evidence/images.json`.
 
     `names` and `only_stale` as in `prove`. Raises UsageError for a name that is no such pass,
     NothingSelected where there is no service, and as `workbench` does.

@@ -21,14 +21,14 @@ from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
 from slimbake.checks.verify import ARGUMENTS
+from slimbake.config.naming import PROGRAMS
 from slimbake.docker.containers import contained, streamed
 from slimbake.errors import SetupError
 from slimbake.host import hardware
 from slimbake.plan.model import Target
-from slimbake.plan.targets import INSIDE
 from slimbake.proof.model import Damage
 
-CHECK = f"{INSIDE}/check.pyz"
+CHECK = f"{PROGRAMS}/check.pyz"
 # seconds for one trial; the smoke's own limit is shorter, and says where it hangs
 TIME_LIMIT = 300.0
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another

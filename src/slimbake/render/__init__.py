@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import jinja2
 
+from slimbake.config.naming import PASSES, PROGRAMS
 from slimbake.plan.model import Plan, Recipe, Target
-from slimbake.plan.targets import INSIDE, PASSES
 from slimbake.render import quoting
 from slimbake.render.workflow import TEMPLATES, workflow
 
@@ -53,7 +53,7 @@ def render(
             files.update(_passes_file(plan, target))
     files.update(_pipeline(plan, environment, tool))
     contents = {path: text.encode() for path, text in files.items()}
-    contents |= {f"{INSIDE}/{name}": content for name, content in programs.items()}
+    contents |= {f"{PROGRAMS}/{name}": content for name, content in programs.items()}
     return tuple(Generated(path, content) for path, content in sorted(contents.items()))
 
 

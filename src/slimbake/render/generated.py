@@ -14,14 +14,18 @@ from pathlib import Path
 import jinja2
 
 from slimbake import __version__, inside
-from slimbake.config.data import data_root, template_root
+from slimbake.config.naming import DOCKERFILES, PROGRAMS
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 from slimbake.plan.model import CHECKS, Plan
-from slimbake.plan.targets import GENERATED
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import TEMPLATES
 
+_INSTALLED = Path(__file__).parents[1] / "_data"
+SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
+"""The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
+installed, else the checkout.
+"""
 _PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
 
@@ -94,8 +98,7 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
                 + (
-                    "say `ci: {provider: none}` in the manifest: slimbake then generates no"
-                    " pipeline"
+                    "remove `ci:` from the manifest: slimbake then generates no pipeline"
                     if file.path in _PIPELINES
                     else "name it as the service's `dockerfile:`"
                 ),
@@ -103,7 +106,11 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
     candidates = [
         root / BAKE_FILE,
         *(root / path for path in _PIPELINES),
-        *sorted((root / GENERATED).rglob("*")),
+        *(
+            path
+            for folder in (DOCKERFILES, PROGRAMS)
+            for path in sorted((root / folder).rglob("*"))
+        ),
     ]
     leftover = (
         str(path.relative_to(root))
@@ -144,11 +151,8 @@ def _difference(path: str, old: bytes, new: bytes) -> Iterable[str]:
 
 
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
-    shipped = template_root()
-    texts = {
-        path.name: path.read_text("utf-8")
-        for path in (*shipped.glob("*.j2"), data_root() / "docker-bake.hcl.j2")
-    }
+    paths = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
+    texts = {path.name: path.read_text("utf-8") for path in paths}
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
             texts[path.name] = _own_template(path)

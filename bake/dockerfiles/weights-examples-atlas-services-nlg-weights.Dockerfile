@@ -3,7 +3,7 @@
 FROM runtime AS unpack
 USER 0:0
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    --mount=type=bind,from=inside,source=locks/weights-services-nlg-weights.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/weights-examples-atlas-services-nlg-weights.txt,target=/inside/lock.txt \
     --mount=type=bind,target=/inside/context \
     ["python", "/build.pyz", "copy-weights", "/weights"]
 
