@@ -12,7 +12,7 @@ from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
 from slimbake.inside import Kind, zipapp
-from slimbake.plan.targets import INSIDE
+from slimbake.config.naming import PROGRAMS
 from slimbake.project import load
 from slimbake.render import MARK
 from slimbake.render.generated import drift
@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("build", "check", "export")
 
 
 def _is_program(path: str) -> bool:
-    return path.startswith(f"{INSIDE}/")
+    return path.startswith(f"{PROGRAMS}/")
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
@@ -60,7 +60,7 @@ def test_the_repository_s_own_generated_files_are_fresh() -> None:
 
 
 @pytest.mark.parametrize(
-    "fleet", [fleet for fleet in FLEETS if (fleet.root / "locks").is_dir()], ids=str
+    "fleet", [fleet for fleet in FLEETS if (fleet.root / "bake/locks").is_dir()], ids=str
 )
 def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
     assert load(fleet.root / "services.yaml").stale_locks == ()
@@ -81,7 +81,7 @@ def test_a_fleet_carries_the_programs_that_its_steps_mount_and_no_others(fleet: 
         assert [step for step in steps if (mounts in step) != (runs in step)] == []
         mounted |= {kind} if any(runs in step for step in steps) else set()
     assert {path: file.content for path, file in files.items() if _is_program(path)} == {
-        f"{INSIDE}/{kind}.pyz": zipapp(kind) for kind in mounted
+        f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted
     }
 
 

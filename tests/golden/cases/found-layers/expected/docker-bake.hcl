@@ -70,11 +70,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -87,8 +87,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -108,7 +108,7 @@ target "runtime" {
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
   context = "libs/common"
-  dockerfile = "../../dockerfiles/wheel-our-common.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -124,7 +124,7 @@ target "wheel-our-common" {
 target "weights-models-small" {
   inherits = ["_common"]
   context = "models/small"
-  dockerfile = "../../dockerfiles/weights-models-small.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -139,8 +139,8 @@ target "weights-models-small" {
 
 target "base-fastapi" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-fastapi.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-fastapi.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -160,8 +160,8 @@ target "base-fastapi" {
 
 target "base-starlette" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-starlette.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-starlette.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-fastapi"
@@ -183,8 +183,8 @@ target "base-starlette" {
 
 target "base-numpy" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-numpy.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-numpy.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-starlette"
@@ -205,8 +205,8 @@ target "base-numpy" {
 
 target "base-weights-models-small" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-weights-models-small.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-weights-models-small.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-numpy"
@@ -228,7 +228,7 @@ target "base-weights-models-small" {
 target "api" {
   inherits = ["_common"]
   context = "api"
-  dockerfile = "../dockerfiles/api.Dockerfile"
+  dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-starlette"
@@ -249,7 +249,7 @@ target "api" {
 target "embed" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-weights-models-small"
@@ -270,7 +270,7 @@ target "embed" {
 target "rank" {
   inherits = ["_common", "_online"]
   context = "rank"
-  dockerfile = "../dockerfiles/rank.Dockerfile"
+  dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-weights-models-small"
@@ -292,7 +292,7 @@ target "rank" {
 target "plain" {
   inherits = ["_common"]
   context = "plain"
-  dockerfile = "../dockerfiles/plain.Dockerfile"
+  dockerfile = "../bake/dockerfiles/plain.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"

@@ -74,11 +74,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -91,8 +91,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -111,8 +111,8 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -132,7 +132,7 @@ target "base-web" {
 target "target" {
   inherits = ["_common"]
   context = "we ird/$${HOME} %%{if} 'x'"
-  dockerfile = "../../dockerfiles/target.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/target.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -170,7 +170,7 @@ target "target" {
 target "target-smoke" {
   inherits = ["_common"]
   context = "we ird/$${HOME} %%{if} 'x'"
-  dockerfile = "../../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:target"

@@ -98,11 +98,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -115,8 +115,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -135,8 +135,8 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -155,8 +155,8 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -177,8 +177,8 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml-onnx.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -198,8 +198,8 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml-export.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -214,8 +214,8 @@ target "base-ml-export" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-vision.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -235,8 +235,8 @@ target "base-vision" {
 
 target "base-vision-export" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-vision-export.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-vision-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -251,8 +251,8 @@ target "base-vision-export" {
 
 target "base-vision-onnx" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-vision-onnx.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-vision-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -272,8 +272,8 @@ target "base-vision-onnx" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-some-model-v2.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -289,8 +289,8 @@ target "weights-some-model-v2" {
 
 target "weights-some-model-v2-onnx-int8" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-some-model-v2-onnx-int8.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -312,7 +312,7 @@ target "weights-some-model-v2-onnx-int8" {
 target "weights-models-small" {
   inherits = ["_common"]
   context = "models/small"
-  dockerfile = "../../dockerfiles/weights-models-small.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -328,7 +328,7 @@ target "weights-models-small" {
 target "weights-models-small-onnx-int8" {
   inherits = ["_common"]
   context = "texts"
-  dockerfile = "../dockerfiles/weights-models-small-onnx-int8.Dockerfile"
+  dockerfile = "../bake/dockerfiles/weights-models-small-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -348,8 +348,8 @@ target "weights-models-small-onnx-int8" {
 
 target "weights-models-small-onnx-fp32" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-models-small-onnx-fp32.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-models-small-onnx-fp32.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -370,7 +370,7 @@ target "weights-models-small-onnx-fp32" {
 target "api" {
   inherits = ["_common"]
   context = "api"
-  dockerfile = "../dockerfiles/api.Dockerfile"
+  dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -390,7 +390,7 @@ target "api" {
 target "embed" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -412,7 +412,7 @@ target "embed" {
 target "embed-onnx" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed-onnx.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
@@ -434,7 +434,7 @@ target "embed-onnx" {
 target "rank" {
   inherits = ["_common", "_online"]
   context = "rank"
-  dockerfile = "../dockerfiles/rank.Dockerfile"
+  dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
@@ -457,7 +457,7 @@ target "rank" {
 target "say" {
   inherits = ["_common"]
   context = "say"
-  dockerfile = "../dockerfiles/say.Dockerfile"
+  dockerfile = "../bake/dockerfiles/say.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-onnx"
@@ -478,7 +478,7 @@ target "say" {
 target "see" {
   inherits = ["_common"]
   context = "see"
-  dockerfile = "../dockerfiles/see.Dockerfile"
+  dockerfile = "../bake/dockerfiles/see.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-vision-onnx"
@@ -499,7 +499,7 @@ target "see" {
 target "embed-smoke" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed"
@@ -514,7 +514,7 @@ target "embed-smoke" {
 target "embed-onnx-smoke" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed-onnx"
@@ -529,7 +529,7 @@ target "embed-onnx-smoke" {
 target "reference-some-model-v2-p-q-c-1" {
   inherits = ["_common"]
   context = "texts"
-  dockerfile = "../dockerfiles/reference-some-model-v2-p-q-c-1.Dockerfile"
+  dockerfile = "../bake/dockerfiles/reference-some-model-v2-p-q-c-1.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
@@ -553,7 +553,7 @@ target "reference-some-model-v2-p-q-c-1" {
 target "embed-onnx-parity" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/parity.Dockerfile"
+  dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed-onnx"
@@ -570,7 +570,7 @@ target "embed-onnx-parity" {
 target "rank-parity" {
   inherits = ["_common"]
   context = "rank"
-  dockerfile = "../dockerfiles/parity.Dockerfile"
+  dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
@@ -586,8 +586,8 @@ target "rank-parity" {
 
 target "weights-some-model-v2-onnx-int8-controls" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-some-model-v2-onnx-int8-controls.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8-controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-export"
@@ -599,7 +599,7 @@ target "weights-some-model-v2-onnx-int8-controls" {
 target "embed-onnx-controls" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/controls.Dockerfile"
+  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed-onnx"
@@ -617,7 +617,7 @@ target "embed-onnx-controls" {
 target "rank-controls" {
   inherits = ["_common"]
   context = "rank"
-  dockerfile = "../dockerfiles/controls.Dockerfile"
+  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"

@@ -70,11 +70,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -87,8 +87,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.13-slim-trixie"
@@ -108,7 +108,7 @@ target "runtime" {
 target "wheel-our-auth" {
   inherits = ["_common", "_online"]
   context = "libs/auth"
-  dockerfile = "../../dockerfiles/wheel-our-auth.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/wheel-our-auth.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -124,7 +124,7 @@ target "wheel-our-auth" {
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
   context = "libs/common"
-  dockerfile = "../../dockerfiles/wheel-our-common.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -140,7 +140,7 @@ target "wheel-our-common" {
 target "wheel-our-disk" {
   inherits = ["_common", "_online"]
   context = "libs/disk"
-  dockerfile = "../../dockerfiles/wheel-our-disk.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/wheel-our-disk.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -155,8 +155,8 @@ target "wheel-our-disk" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -176,8 +176,8 @@ target "base-web" {
 
 target "base-store" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-store.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-store.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -199,7 +199,7 @@ target "base-store" {
 target "api" {
   inherits = ["_common", "_online"]
   context = "services/api"
-  dockerfile = "../../dockerfiles/api.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -221,7 +221,7 @@ target "api" {
 target "keeper" {
   inherits = ["_common", "_online"]
   context = "services/keeper"
-  dockerfile = "../../dockerfiles/keeper.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/keeper.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-store"
@@ -243,7 +243,7 @@ target "keeper" {
 target "alone" {
   inherits = ["_common", "_online"]
   context = "services/alone"
-  dockerfile = "../../dockerfiles/alone.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/alone.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"

@@ -70,8 +70,8 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   labels = {
     "org.opencontainers.image.title" = "inside"
     "slimbake.project" = "lone"
@@ -82,8 +82,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -103,7 +103,7 @@ target "runtime" {
 target "tool" {
   inherits = ["_common"]
   context = "tool"
-  dockerfile = "../dockerfiles/tool.Dockerfile"
+  dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"

@@ -70,11 +70,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -87,8 +87,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -107,8 +107,8 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -128,7 +128,7 @@ target "base-web" {
 target "api" {
   inherits = ["_common"]
   context = "api"
-  dockerfile = "../dockerfiles/api.Dockerfile"
+  dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"

@@ -74,11 +74,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -91,8 +91,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://registry.example.com:5000/python:3.12@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -111,8 +111,8 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -157,7 +157,7 @@ target "by-hand" {
 target "from-template" {
   inherits = ["_common", "_online"]
   context = "from-template"
-  dockerfile = "../dockerfiles/from-template.Dockerfile"
+  dockerfile = "../bake/dockerfiles/from-template.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -181,7 +181,7 @@ target "from-template" {
 target "guarded" {
   inherits = ["_common", "_online"]
   context = "guarded"
-  dockerfile = "../dockerfiles/guarded.Dockerfile"
+  dockerfile = "../bake/dockerfiles/guarded.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -207,7 +207,7 @@ target "guarded" {
 target "by-hand-smoke" {
   inherits = ["_common"]
   context = "by-hand"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:by-hand"

@@ -74,11 +74,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -91,8 +91,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.14-slim-trixie"
@@ -112,7 +112,7 @@ target "runtime" {
 target "weights-weights" {
   inherits = ["_common"]
   context = "weights"
-  dockerfile = "../dockerfiles/weights-weights.Dockerfile"
+  dockerfile = "../bake/dockerfiles/weights-weights.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -128,7 +128,7 @@ target "weights-weights" {
 target "app" {
   inherits = ["_common", "_online"]
   context = "."
-  dockerfile = "dockerfiles/app.Dockerfile"
+  dockerfile = "bake/dockerfiles/app.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -149,7 +149,7 @@ target "app" {
 target "app-smoke" {
   inherits = ["_common"]
   context = "."
-  dockerfile = "dockerfiles/smoke.Dockerfile"
+  dockerfile = "bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:app"

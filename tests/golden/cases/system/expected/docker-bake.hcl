@@ -70,11 +70,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -87,8 +87,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -107,8 +107,8 @@ target "runtime" {
 
 target "base-database" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-database.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-database.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -128,8 +128,8 @@ target "base-database" {
 
 target "base-plain-files" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-plain-files.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-plain-files.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -150,7 +150,7 @@ target "base-plain-files" {
 target "importer" {
   inherits = ["_common", "_online"]
   context = "importer"
-  dockerfile = "../dockerfiles/importer.Dockerfile"
+  dockerfile = "../bake/dockerfiles/importer.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -171,7 +171,7 @@ target "importer" {
 target "reader" {
   inherits = ["_common", "_online"]
   context = "reader"
-  dockerfile = "../dockerfiles/reader.Dockerfile"
+  dockerfile = "../bake/dockerfiles/reader.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-plain-files"

@@ -106,11 +106,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -123,8 +123,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -143,8 +143,8 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -164,8 +164,8 @@ target "base-web" {
 
 target "base-web-cuda" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-web-cuda.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-web-cuda.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -185,8 +185,8 @@ target "base-web-cuda" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -207,8 +207,8 @@ target "base-ml" {
 
 target "base-ml-cuda" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml-cuda.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml-cuda.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web-cuda"
@@ -230,7 +230,7 @@ target "base-ml-cuda" {
 target "tool-gpu" {
   inherits = ["_common", "_online"]
   context = "tool"
-  dockerfile = "../dockerfiles/tool-gpu.Dockerfile"
+  dockerfile = "../bake/dockerfiles/tool-gpu.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -251,7 +251,7 @@ target "tool-gpu" {
 target "api" {
   inherits = ["_common"]
   context = "api"
-  dockerfile = "../dockerfiles/api.Dockerfile"
+  dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -273,7 +273,7 @@ target "api" {
 target "embed" {
   inherits = ["_common", "_online"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -299,7 +299,7 @@ target "embed" {
 target "embed-cuda" {
   inherits = ["_common", "_online"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed-cuda.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed-cuda.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml-cuda"
@@ -326,7 +326,7 @@ target "embed-cuda" {
 target "tool" {
   inherits = ["_common", "_online"]
   context = "tool"
-  dockerfile = "../dockerfiles/tool.Dockerfile"
+  dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -346,7 +346,7 @@ target "tool" {
 target "embed-smoke" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed"
@@ -361,7 +361,7 @@ target "embed-smoke" {
 target "embed-cuda-smoke" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed-cuda"
@@ -376,7 +376,7 @@ target "embed-cuda-smoke" {
 target "tool-smoke" {
   inherits = ["_common"]
   context = "tool"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:tool"
@@ -390,7 +390,7 @@ target "tool-smoke" {
 target "tool-gpu-smoke" {
   inherits = ["_common"]
   context = "tool"
-  dockerfile = "../dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:tool-gpu"

@@ -70,11 +70,11 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../inside.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
-    "locks" = "locks"
-    "passes" = "dockerfiles/passes"
+    "locks" = "bake/locks"
+    "passes" = "bake/dockerfiles/passes"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -87,8 +87,8 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  context = "dockerfiles/programs"
-  dockerfile = "../runtime.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "python" = "docker-image://python:3.11-slim-trixie"
@@ -107,8 +107,8 @@ target "runtime" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-ml.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
@@ -127,8 +127,8 @@ target "base-ml" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../base-vision.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -148,8 +148,8 @@ target "base-vision" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  context = "dockerfiles/programs"
-  dockerfile = "../weights-some-model-v2.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -165,7 +165,7 @@ target "weights-some-model-v2" {
 target "weights-speak-model" {
   inherits = ["_common"]
   context = "speak/model"
-  dockerfile = "../../dockerfiles/weights-speak-model.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/weights-speak-model.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -181,7 +181,7 @@ target "weights-speak-model" {
 target "weights-models-small-en-7ef02e" {
   inherits = ["_common"]
   context = "models/small.en"
-  dockerfile = "../../dockerfiles/weights-models-small-en-7ef02e.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/weights-models-small-en-7ef02e.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -197,7 +197,7 @@ target "weights-models-small-en-7ef02e" {
 target "weights-models-small-en-758b84" {
   inherits = ["_common"]
   context = "models/small-en"
-  dockerfile = "../../dockerfiles/weights-models-small-en-758b84.Dockerfile"
+  dockerfile = "../../bake/dockerfiles/weights-models-small-en-758b84.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -213,7 +213,7 @@ target "weights-models-small-en-758b84" {
 target "embed" {
   inherits = ["_common"]
   context = "embed"
-  dockerfile = "../dockerfiles/embed.Dockerfile"
+  dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -234,7 +234,7 @@ target "embed" {
 target "rank" {
   inherits = ["_common", "_online"]
   context = "rank"
-  dockerfile = "../dockerfiles/rank.Dockerfile"
+  dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-vision"
@@ -256,7 +256,7 @@ target "rank" {
 target "speak" {
   inherits = ["_common", "_online"]
   context = "speak"
-  dockerfile = "../dockerfiles/speak.Dockerfile"
+  dockerfile = "../bake/dockerfiles/speak.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -278,7 +278,7 @@ target "speak" {
 target "listen" {
   inherits = ["_common"]
   context = "listen"
-  dockerfile = "../dockerfiles/listen.Dockerfile"
+  dockerfile = "../bake/dockerfiles/listen.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-ml"
@@ -299,7 +299,7 @@ target "listen" {
 target "answer" {
   inherits = ["_common"]
   context = "answer"
-  dockerfile = "../dockerfiles/answer.Dockerfile"
+  dockerfile = "../bake/dockerfiles/answer.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
