@@ -8,17 +8,22 @@ from pathlib import Path, PurePosixPath
 
 from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
 from slimbake.config.rules import folder_context
-from slimbake.fingerprint.bakefile import BakeFile
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
+from slimbake.fingerprint.steps import settings, steps_read
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
+from slimbake.render.generated import own_templates
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
+_VARIABLE = re.compile(r'^variable "(\w+)"', re.MULTILINE)
+# Names and places of images, where caches lie, and what this machine brings as secrets: nothing of
+# what is in an image.
+_ELSEWHERE = {"REGISTRY", "TAG", "CACHE_FROM", "CACHE_TO", "LAYOUTS", "CA_BUNDLE", "UV_SETTINGS"}
 # Of `inside`, a step mounts single files. That holds as long as its Dockerfile only puts them in
 # place.
 _PLACES = {
@@ -80,7 +85,8 @@ class _Gatherer:
         self._ignores: dict[str, Ignore] = {}
         self._inputs_inside: dict[str, Input | str | None] = {}
         self._read: dict[tuple[object, ...], Reads] = {}
-        self._bake = BakeFile(self._text(BAKE_FILE) or "", variables)
+        self._variables = variables
+        self._own_templates = own_templates(root)
 
     def accounts(self) -> tuple[Account, ...]:
         for target in self._plan.targets:
@@ -98,10 +104,7 @@ class _Gatherer:
             yield f"{target.dockerfile} is missing"
             return
         yield Input("Dockerfile", target.dockerfile, digest(text))
-        settings = self._bake.settings(target.name)
-        yield Input("settings", BAKE_FILE, digest(settings))
-        for name, value in self._bake.values(settings).items():
-            yield Input("variable", name, digest(value))
+        yield from self._settings(target)
         if self._standins and target.labels:  # they are named in a label
             yield Input("stand-ins", ",".join(self._standins), "")
         read = self._reads(text, target)
@@ -114,7 +117,25 @@ class _Gatherer:
             else:
                 yield from self._linked(name, value)
 
+    def _settings(self, target: Target) -> Found:
+        """What bake is told of a target: by the plan, or by a bake file of the user's own template,
+        of which all may be about any target.
+        """
+        if "docker-bake.hcl.j2" in self._own_templates:
+            text = self._text(BAKE_FILE) or ""
+            said, values = text, dict.fromkeys(_VARIABLE.findall(text), "")
+        else:
+            said, values = settings(self._plan, target)
+        yield Input("settings", BAKE_FILE, digest(said))
+        for name in sorted(values.keys() - _ELSEWHERE):
+            value = self._variables.get(name, values[name])
+            yield Input("variable", name, digest(value))
+
     def _reads(self, text: str, target: Target) -> Reads:
+        recipe = target.recipe
+        shipped = recipe and not self._own_templates & {recipe.template, "_macros.j2"}
+        if shipped and (found := steps_read(target)):
+            return found
         links = tuple(name for name, _ in target.contexts)
         key = text, links, target.args  # the smokes of a fleet share one Dockerfile
         if key not in self._read:

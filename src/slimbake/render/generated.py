@@ -162,6 +162,17 @@ def _templates(plan: Plan, root: Path) -> dict[str, str]:
     return texts
 
 
+def own_templates(root: Path) -> frozenset[str]:
+    """The names of shipped templates that a repository replaces with others of its own."""
+    shipped = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
+    folders = {path: root / path.relative_to(SHIPPED) for path in shipped}
+    return frozenset(
+        path.name
+        for path, own in folders.items()
+        if own != path and own.is_file() and own.read_bytes() != path.read_bytes()
+    )
+
+
 def _own_template(path: Path) -> str:
     try:
         return path.read_text("utf-8")
