@@ -70,7 +70,8 @@ def prepared(
     engine = setup(install, say)
     here = machine()
     with exclusively(f"bake-{project.manifest.project}", say):
-        project = refreshed(locked_anew(project, here, say, frozen), say, frozen)
+        # Whoever held it may have locked or proven something since the project was read.
+        project = refreshed(locked_anew(reread(project), here, say, frozen), say, frozen)
         plan, fleet, locks = project.plan, project.fleet, project.locks
         targets = relinked(plan, pushed).needed(plan.with_checks(services))
         platforms = {platform} if platform else built_for(plan, targets)
