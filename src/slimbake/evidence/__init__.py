@@ -72,8 +72,14 @@ class FleetEvidence:
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
         """Of each layer of packages. Raises UsageError for a file that is no evidence."""
-        asked = _questions(self.fleet, self.locks)
-        return tuple(Answer(q, wanted, committed(self.fleet.root, q.layer)) for q, wanted in asked)
+        return tuple(self._answer(*asked) for asked in self._asked)
+
+    @cached_property
+    def _asked(self) -> tuple[tuple[Question, Optimize], ...]:
+        return tuple(_questions(self.fleet, self.locks))
+
+    def _answer(self, question: Question, wanted: Optimize) -> Answer:
+        return Answer(question, wanted, committed(self.fleet.root, question.layer))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
@@ -82,9 +88,10 @@ class FleetEvidence:
         _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
         passes: dict[str, tuple[Applied, ...]] = {}
         dropped: list[Dropped] = []
-        for answer in self.answers if not self.fleet.optimize.none else ():
+        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken.
+        for answer in (self._answer(q, wanted) for q, wanted in self._asked if not wanted.none):
             carries = []
-            for each in self.catalogue if not answer.wanted.none else ():
+            for each in self.catalogue:
                 if not answer.proven(each) or each.name in answer.wanted.without:
                     continue
                 unchecked = answer.question.unchecked

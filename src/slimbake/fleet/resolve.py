@@ -189,26 +189,21 @@ class _Resolution:
 
     def _service_layer(self, service: ServiceDraft) -> Layer:
         own = service.torch or self._manifest.torch or INDEX
-        # Services whose layers slimbake finds are one family, all of it for every platform: what
-        # they have in common can only be shared so.
-        searched = self._auto and not self._bases
-        family = "" if searched else service.name
+        # Services whose layers slimbake finds are one family: what they have in common can only be
+        # shared so.
+        family = "" if self._auto and not self._bases else service.name
         return Layer(
             name=service.name,
             kind="service",
             lock=service.name,
             chain=self._chain(service.base),
             services=(service.name,),
-            platforms=self._everywhere() if searched else self._own_platforms(service),
+            platforms=self._own_platforms(service),
             family=base_layer(self._family[service.base]) if service.base else family,
             asks=service.requirements,
             torch=self._torch[service.base] if service.base else "" if own == INDEX else own,
             onnx=service.inference == ONNX,
         )
-
-    def _everywhere(self) -> Platforms:
-        said = (platform for each in self._services for platform in self._own_platforms(each))
-        return tuple(sorted({*self._manifest.platforms, *said}))
 
     def _packages(self) -> dict[LocalPackage, Package]:
         """Every package inside the repository that somebody requires, once, by name."""

@@ -133,7 +133,9 @@ def pinned(family: Family, fleet: Fleet, locks: Locks) -> dict[str, Pin]:
     names = [layer.lock for layer in family.layers]
     if family.layers[0].kind not in ("weights", "wheel"):
         live = {layer.lock for each in families(fleet) for layer in each.layers}
-        names = [*sorted(locks.packages - live), *names]
+        # Of a base that is gone there is nothing but its lock, which says what it is by its name.
+        gone = (name for name in locks.packages - live if name.startswith(base_layer("")))
+        names = [*sorted(gone), *names]
     return {pin.name: pin for name in names for pin in locks.pins(name)}
 
 

@@ -58,13 +58,18 @@ class Pin:
 def families(fleet: Fleet) -> tuple[Family, ...]:
     """The fleet's families; what carries weights, and what builds a local package, are families of
     their own.
+
+    Where slimbake finds the layers, every service's packages are resolved for all platforms: any of
+    them may lie in a base that the others stand on.
     """
     together: dict[str, list[Layer]] = {}
     for base in fleet.bases:
         together.setdefault(base.layer.family, []).append(base.layer)
     for service in fleet.services:
         if service.layer.installs:
-            together.setdefault(service.layer.family, []).append(service.layer)
+            layer, root = service.layer, service.layer.family
+            layer = layer if root else replace(layer, platforms=fleet.every_platform)
+            together.setdefault(root, []).append(layer)
     weights = (each for each in fleet.weights if each.source == "package" and not each.export)
     return (
         *(Family(tuple(ls), ls[0].torch, found=not root) for root, ls in together.items()),

@@ -34,7 +34,7 @@ class _Reference:
     weights: str  # the name of what is exported
     layer: str  # its layer
     texts: str
-    base: str
+    base: str  # the layer that it is exported on
 
 
 def parities(fleet: Fleet, models: Mapping[str, Target]) -> tuple[Target, ...]:
@@ -45,7 +45,8 @@ def parities(fleet: Fleet, models: Mapping[str, Target]) -> tuple[Target, ...]:
     are harmed. `models`: the targets of weights, by name.
     """
     measured = [(service, made) for service in fleet.services if (made := _of(service))]
-    names = _names(dict.fromkeys(made for _, made in measured))
+    bases = {base.layer.name: base.name for base in fleet.bases}
+    names = _names(dict.fromkeys(made for _, made in measured), bases)
     references = (_reference(each, name, fleet) for each, name in names.items())
     exports = dict.fromkeys(each.weights.layer.name for each, _ in measured if each.weights)
     harmed = {name: _harmed(models[name]) for name in exports}
@@ -66,13 +67,14 @@ def _of(service: Service) -> _Reference | None:
     return _Reference(origin.name, origin.layer.name, parity.texts, weights.export.base.name)
 
 
-def _names(found: Iterable[_Reference]) -> dict[_Reference, str]:
+def _names(found: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
+    """What each is called. `bases`: layer -> name."""
     slugs = {
         each: f"reference-{each.weights}-{_slug(each.texts) or short(each.texts)}" for each in found
     }
     taken = Counter(slugs.values())
     return {
-        each: slug if taken[slug] == 1 else f"{slug}-{short(f'{each.texts}:{each.base}')}"
+        each: slug if taken[slug] == 1 else f"{slug}-{short(f'{each.texts}:{bases[each.base]}')}"
         for each, slug in slugs.items()
     }
 

@@ -45,11 +45,13 @@ def ddmin(
                 part, *waiting = waiting
                 # Hoping that what is asked before it goes too, or that it does not: what is hoped
                 # in vain is lost.
-                without = _less(batch[-1][1] if batch and hopeful else kept, part)
-                if _follows(_less(kept, part), failed):
+                alone = _less(kept, part)
+                without = _less(batch[-1][1], part) if batch and hopeful else alone
+                if _follows(alone, failed):
                     stay.append(part)
                 else:
-                    batch.append((part, without))
+                    # Of what has failed already there is no hope.
+                    batch.append((part, alone if _follows(without, failed) else without))
             answers = ask([tuple(without) for _, without in batch]) if batch else ()
             again: list[list[T]] = []
             for (part, without), holds in zip(batch, answers, strict=True):

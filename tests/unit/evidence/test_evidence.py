@@ -552,6 +552,12 @@ def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_p
     assert "`slimbake prove`" in caught.value.hint
 
 
+def test_evidence_of_a_layer_that_is_to_carry_nothing_is_not_read(root: Path) -> None:
+    put("services.yaml", "[thing]", "[thing], optimize: none")(root)
+    (root / "evidence/base-web.json").write_text("{}")
+    assert carries(root) == ({"api": ("other.data",)}, [])
+
+
 def test_evidence_that_is_not_there_is_none(root: Path) -> None:
     assert committed(root, "nowhere") is None
     assert (found := committed(root, "api")) and found.passes["other.data"].verdict == "proven"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.fleets import asks, fleet, service
 
+from slimbake.lock.asked import asks as lock_asks
+from slimbake.lock.locking import pinned
 from slimbake.lock.locks import (
     INPUTS,
     LockRecord,
@@ -16,6 +19,8 @@ from slimbake.lock.locks import (
     text_digest,
     write_locks,
 )
+from slimbake.lock.model import families
+from slimbake.lock.text import HEADER
 
 RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest("text")}"}}}}'
 
@@ -58,3 +63,29 @@ def test_what_is_recorded_is_read_again_and_is_a_line_each(tmp_path: Path) -> No
 )
 def test_what_is_no_record_records_nothing(text: str) -> None:
     assert Locks({lock_file(INPUTS): text}).records == {}
+
+
+def test_pins_of_a_base_that_is_gone_are_kept_and_those_of_a_service_that_is_gone_are_not() -> None:
+    made = fleet(service("api", requirements=asks("httpx")), layers="none")
+    texts = {
+        "api": "httpx==1",
+        "base-gone": "numpy==1",
+        "gone": "rich==1",
+        "wheel-gone": "hatch==1",
+    }
+    locks = Locks({lock_file(name): f"{HEADER}{text}\n" for name, text in texts.items()})
+    assert locks.packages == texts.keys()
+    (family,) = families(made)
+    assert pinned(family, made, locks).keys() == {"httpx", "numpy"}
+
+
+def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
+    def asked(name: str, *others: str) -> str:
+        said = {"a": ("linux/arm64",), "b": ("linux/amd64",)}
+        services = (
+            service(each, system=("libx",), platforms=said[each]) for each in (name, *others)
+        )
+        return lock_asks(fleet(*services), None)[f"{name}.system"]
+
+    assert asked("a") == asked("a", "b")
+    assert asked("a") != asked("b")

@@ -82,6 +82,18 @@ def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is
     assert [family.torch for family in families(fleet(*services, torch="cpu"))] == ["cpu"]
 
 
+def test_what_is_to_be_found_is_resolved_for_every_platform_of_the_fleet() -> None:
+    services = (
+        service("a", requirements=asks("rich"), platforms=("linux/arm64",)),
+        service("b", requirements=asks("click")),
+    )
+    both = ("linux/amd64", "linux/arm64")
+    (family,) = families(fleet(*services))
+    assert [layer.platforms for layer in family.layers] == [both, both]
+    apart = families(fleet(*services, layers="none"))
+    assert [each.platforms for each in apart] == [("linux/arm64",), ("linux/amd64",)]
+
+
 def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
     service_ = service("a", requirements=asks("rich"))
     assert digests(fleet(service_))["a"] != digests(fleet(service_, layers="none"))["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -89,6 +90,15 @@ def test_other_texts_or_another_model_are_another_reference() -> None:
         "reference-some-model-a-"
     )
     assert first != second
+
+
+def test_references_whose_names_would_be_one_are_told_apart_by_their_texts_and_base() -> None:
+    found = decided(measured("one"), measured("two", Parity("parity.py", "other/a.jsonl")))
+    ends = [
+        hashlib.sha256(f"{texts}:ml-export".encode()).hexdigest()[:6]
+        for texts in ("texts/a.jsonl", "other/a.jsonl")
+    ]
+    assert kinds(found, "reference") == [f"reference-some-model-a-{end}" for end in ends]
 
 
 def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same() -> None:

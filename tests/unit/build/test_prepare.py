@@ -1,0 +1,81 @@
+"""What precedes every build: the project as it is once nobody else holds it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.machines import ENGINE, debian
+
+from slimbake.build import prepare
+from slimbake.build.command import Surroundings
+from slimbake.build.prepare import prepared
+from slimbake.errors import StaleFiles
+from slimbake.lock.asked import asks
+from slimbake.lock.locks import LockRecord, text_digest, write_locks
+from slimbake.lock.model import Pin
+from slimbake.lock.text import lock_text
+from slimbake.project import Project, load, reread
+
+MANIFEST = """\
+project: toys
+python: "3.11"
+packages: index
+bases:
+  web: {requirements: [thing]}
+services:
+  api: {context: api, base: web}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that was never locked, on a machine whose engine is only named."""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    monkeypatch.setattr(prepare, "setup", lambda *_: ENGINE)
+    monkeypatch.setattr(prepare, "machine", debian)
+    monkeypatch.setattr(prepare, "surroundings", lambda *_: Surroundings(externals={}))
+    monkeypatch.setattr(prepare, "find_links", lambda *_: {})
+    monkeypatch.setattr(prepare, "remove_dangling", lambda _: None)
+    return load(tmp_path / "services.yaml")
+
+
+def lock_all(project: Project, version: str) -> Project:
+    """Lock it as another process would, with this version of all that it asks for."""
+    asked = asks(project.asked, None)
+    pins = {"base-web": (Pin("thing", version),)}
+    texts = {name: lock_text(pins.get(name, ())) for name in asked}
+    records = {name: LockRecord(value, text_digest(texts[name])) for name, value in asked.items()}
+    write_locks(project.root, texts, records)
+    return reread(project)
+
+
+def test_locks_that_were_made_while_it_waited_are_those_that_count(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lock_all(project, "1")
+
+    @contextlib.contextmanager
+    def held(*_: Any) -> Iterator[None]:
+        lock_all(project, "2")
+        yield
+
+    monkeypatch.setattr(prepare, "exclusively", held)
+    with prepared(before, ("api",), lambda _: None) as ready:
+        assert ready.project.locks.pins("base-web") == (Pin("thing", "2"),)
+        assert ready.plan == reread(project).plan != before.plan
+
+
+def test_a_frozen_build_refuses_locks_that_nobody_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "exclusively", lambda *_: contextlib.nullcontext())
+    with (
+        pytest.raises(StaleFiles, match=r"base-web \(it was never locked\)"),
+        prepared(project, ("api",), lambda _: None, frozen=True),
+    ):
+        pass

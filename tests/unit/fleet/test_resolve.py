@@ -1,0 +1,273 @@
+"""What a resolved fleet says of each layer: its name and lock, what is below it and what holds it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service, written
+
+from slimbake.config.model import BaseEntry, Precision, VariantEntry, WeightsEntry
+from slimbake.fleet import Fleet, resolve
+from slimbake.fleet.model import Base, Service
+from slimbake.fleet.resolve import keeps
+from slimbake.layering.bases import PlannedBase, PlannedBases, Stand
+
+MODEL = WeightsEntry("package", "a-model")
+BASES = (
+    BaseEntry("vision", extends="ml", requirements=asks("timm")),
+    BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu"),
+    BaseEntry("web", requirements=asks("fastapi", packages=(COMMON,))),
+    BaseEntry("spare", requirements=asks("click")),
+)
+SERVICES = (
+    service("api", base="web", requirements=asks("httpx")),
+    service("see", base="vision", requirements=asks(packages=(COMMON, AUTH)), weights=MODEL),
+    service("rank", base="ml", weights=MODEL, inference="onnx", precision=Precision("int8")),
+    service("alone", requirements=asks("rich", packages=(COMMON,))),
+)
+FLEET = fleet(*SERVICES, bases=BASES)
+
+
+def test_layers_of_bases_weights_and_packages_are_named_by_their_kind_and_a_service_s_is_its_own() -> (
+    None
+):
+    assert {layer.name: layer.kind for layer in FLEET.layers.values()} == {
+        "base-web": "base",
+        "base-ml": "base",
+        "base-ml-onnx": "base",
+        "base-ml-export": "export",
+        "base-vision": "base",
+        "base-spare": "base",
+        "api": "service",
+        "see": "service",
+        "rank": "service",
+        "alone": "service",
+        "weights-a-model": "weights",
+        "weights-a-model-onnx-int8": "weights",
+        "wheel-auth": "wheel",
+        "wheel-common": "wheel",
+    }
+
+
+def test_a_lock_is_called_as_its_layer_and_exported_weights_have_that_of_their_origin() -> None:
+    others = {name: layer.lock for name, layer in FLEET.layers.items() if name != layer.lock}
+    assert others == {"weights-a-model-onnx-int8": "weights-a-model"}
+    assert FLEET.layers["base-ml"].system_lock == "base-ml.system"
+    assert FLEET.layers["api"].system_lock == "api.system"
+
+
+def test_weights_are_told_apart_from_those_that_they_are_exported_from() -> None:
+    plain, exported = FLEET.weights
+    assert (plain.name, plain.export, plain.origin) == ("a-model", None, None)
+    assert (exported.name, exported.origin) == ("a-model-onnx-int8", plain)
+    assert exported.export and exported.export.base == FLEET.layers["base-ml-export"]
+
+
+def test_bases_come_after_those_that_they_stand_on_and_export_for() -> None:
+    assert [base.name for base in FLEET.bases] == [
+        "web",
+        "ml",
+        "vision",
+        "ml-onnx",
+        "ml-export",
+        "spare",
+    ]
+
+
+def test_a_chain_is_all_that_lies_below_with_the_bottom_first() -> None:
+    chains = {
+        name: [each.name for each in layer.chain]
+        for name, layer in FLEET.layers.items()
+        if layer.chain
+    }
+    assert chains == {
+        "base-ml": ["base-web"],
+        "base-ml-onnx": ["base-web"],
+        "base-vision": ["base-web", "base-ml"],
+        "api": ["base-web"],
+        "see": ["base-web", "base-ml", "base-vision"],
+        "rank": ["base-web", "base-ml-onnx"],
+    }
+    see = FLEET.service("see")
+    assert [base.layer for base in see.bases] == list(see.layer.chain)
+    assert see.layer.closure == (*see.layer.chain, see.layer)
+    assert see.base == see.bases[-1]
+
+
+def test_a_layer_s_services_are_those_whose_images_hold_it() -> None:
+    services = {
+        name: layer.services
+        for name, layer in FLEET.layers.items()
+        if layer.kind not in ("service", "wheel")
+    }
+    assert services == {
+        "base-web": ("api", "see", "rank"),
+        "base-ml": ("see",),
+        "base-ml-onnx": ("rank",),
+        "base-ml-export": (),
+        "base-vision": ("see",),
+        "base-spare": (),
+        "weights-a-model": ("see",),
+        "weights-a-model-onnx-int8": ("rank",),
+    }
+    assert all(each.layer.services == (each.name,) for each in FLEET.services)
+
+
+def test_a_layer_is_built_for_all_that_anything_on_it_is_and_else_for_what_the_fleet_is() -> None:
+    amd64, arm64 = "linux/amd64", "linux/arm64"
+    said = {"api": (arm64,), "see": (amd64,), "rank": (arm64, amd64)}
+    services = [replace(each, platforms=said.get(each.name, ())) for each in SERVICES]
+    found = fleet(*services, bases=BASES)
+    both = (amd64, arm64)
+    assert {name: layer.platforms for name, layer in found.layers.items()} == {
+        "base-web": both,
+        "base-ml": (amd64,),
+        "base-ml-onnx": both,
+        "base-ml-export": both,
+        "base-vision": (amd64,),
+        "base-spare": (amd64,),
+        "api": (arm64,),
+        "see": (amd64,),
+        "rank": both,
+        "alone": (amd64,),
+        "weights-a-model": both,
+        "weights-a-model-onnx-int8": both,
+        "wheel-auth": (amd64,),
+        "wheel-common": both,
+    }
+    assert found.every_platform == both
+
+
+def test_a_family_is_called_after_the_layer_that_it_begins_with() -> None:
+    assert {name: layer.family for name, layer in FLEET.layers.items()} == {
+        **dict.fromkeys(("base-web", "base-ml", "base-vision"), "base-web"),
+        **dict.fromkeys(("base-ml-onnx", "base-ml-export"), "base-web"),
+        **dict.fromkeys(("api", "see", "rank"), "base-web"),
+        "base-spare": "base-spare",
+        "alone": "alone",
+        "weights-a-model": "weights-a-model",
+        "weights-a-model-onnx-int8": "weights-a-model-onnx-int8",
+        "wheel-auth": "wheel-auth",
+        "wheel-common": "wheel-common",
+    }
+
+
+def test_packages_that_a_base_has_are_asked_for_and_not_installed_above_it() -> None:
+    every: tuple[Base | Service, ...] = (*FLEET.bases, *FLEET.services)
+    installed = {
+        each.layer.name: [package.name for package in each.packages]
+        for each in every
+        if each.layer.asks.packages
+    }
+    assert installed == {"base-web": ["common"], "see": ["auth"], "alone": ["common"]}
+    assert FLEET.layers["see"].asks.packages == (COMMON, AUTH)
+
+
+def test_a_package_is_built_once_with_what_its_project_asks_for() -> None:
+    common = replace(COMMON, build=("hatchling",))
+    found = fleet(*(service(name, requirements=asks(packages=(common,))) for name in "ab"))
+    (package,) = found.packages
+    assert (package.name, package.path) == ("common", "libs/common")
+    assert package.layer.asks == asks("hatchling")
+
+
+def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
+    tools = FLEET.external("tools").image
+    found = resolve(written(*SERVICES, bases=BASES), digests={tools: "sha256:1"})
+    assert found.external("tools").reference == f"{tools}@sha256:1"
+    assert found.external("uv").reference == FLEET.external("uv").image
+    assert replace(found.external("tools"), image="mine@sha256:2").reference == "mine@sha256:2"
+
+
+# --- layers that slimbake finds
+
+OPEN = written(
+    service("a", requirements=asks("rich", packages=(COMMON,)), weights=MODEL),
+    service("b", requirements=asks("rich", "torch", packages=(COMMON,)), weights=MODEL),
+    service("c", requirements=asks("torch"), platforms=("linux/arm64",)),
+    torch="cpu",
+)
+FOUND = PlannedBases(
+    (
+        PlannedBase("rich", "", frozenset({"rich", "common"})),
+        PlannedBase("weights-a-model", "rich", frozenset({"weights-a-model"})),
+    ),
+    (
+        Stand("a", "weights-a-model", ()),
+        Stand("b", "weights-a-model", (frozenset({"torch", "numpy"}),)),
+        Stand("c", "", (frozenset({"numpy"}), frozenset({"torch"}))),
+    ),
+)
+
+
+def named(found: Fleet) -> dict[str, tuple[str, str]]:
+    """The layer of each base and service: what it lies on, and its family."""
+    kinds = ("base", "service")
+    layers = (layer for layer in found.layers.values() if layer.kind in kinds)
+    return {layer.name: (below(layer), layer.family) for layer in layers}
+
+
+def test_services_whose_layers_are_to_be_found_are_one_family_that_begins_with_none() -> None:
+    asked = resolve(OPEN)
+    assert asked.auto and named(asked) == dict.fromkeys(("a", "b", "c"), ("", ""))
+    assert not resolve(replace(OPEN, layers="none")).auto
+    assert named(resolve(replace(OPEN, layers="none"))) == {name: ("", name) for name in "abc"}
+
+
+def test_found_layers_are_resolved_again_with_names() -> None:
+    found = resolve(OPEN, FOUND)
+    assert named(found) == {
+        "base-rich": ("", "base-rich"),
+        "base-weights-a-model": ("base-rich", "base-rich"),
+        "a": ("base-weights-a-model", "base-rich"),
+        "b": ("base-weights-a-model", "base-rich"),
+        "c": ("", "c"),
+    }
+    assert found.layers["base-rich"].services == ("a", "b")
+    assert {name: layer.asks for name, layer in found.layers.items() if layer.kind != "wheel"} == {
+        "base-rich": asks("rich", packages=(COMMON,)),
+        "base-weights-a-model": asks(),
+        "a": asks(),
+        "b": asks("numpy", "torch"),
+        "c": asks("numpy", "torch"),
+        "weights-a-model": asks("a-model"),
+    }
+    assert [base.weights and base.weights.name for base in found.bases] == [None, "a-model"]
+    assert [each.holds_weights_below for each in found.services] == [True, True, False]
+
+
+def test_a_service_is_built_for_its_own_platforms_whoever_finds_its_layer() -> None:
+    for found in (resolve(OPEN), resolve(OPEN, FOUND)):
+        assert found.layers["c"].platforms == ("linux/arm64",)
+        assert found.layers["a"].platforms == ("linux/amd64",)
+
+
+def test_a_service_that_no_found_layer_knows_asks_for_all_itself() -> None:
+    newer = replace(OPEN, services=(*OPEN.services, service("new", requirements=asks("rich"))))
+    layer = resolve(newer, FOUND).layers["new"]
+    assert (layer.chain, layer.family, layer.asks) == ((), "new", asks("rich"))
+
+
+def test_what_is_found_for_services_that_are_gone_is_not_kept() -> None:
+    only_c = resolve(replace(OPEN, services=OPEN.services[2:]))
+    assert keeps(only_c, FOUND) == PlannedBases((), FOUND.stands[2:])
+    assert resolve(only_c.manifest, FOUND).bases == ()
+
+
+# --- variants and exports together
+
+
+def test_what_is_made_of_a_variant_says_which_entry_it_is_of() -> None:
+    cpu, cuda = VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128")
+    ml = BaseEntry("ml", requirements=asks("torch"), variants=(cpu, cuda))
+    found = fleet(service("rank", base="ml", weights=MODEL, inference="onnx"), bases=(ml,))
+    assert {
+        base.name: (base.entry, base.variant, base.copied, base.layer.kind) for base in found.bases
+    } == {
+        "ml": ("ml", "cpu", False, "base"),
+        "ml-onnx": ("ml-onnx", "cpu", False, "base"),
+        "ml-export": ("ml-export", "cpu", False, "export"),
+        "ml-cuda": ("ml", "cuda", True, "base"),
+        "ml-cuda-onnx": ("ml-onnx", "cuda", True, "base"),
+        "ml-cuda-export": ("ml-export", "cuda", True, "export"),
+    }
