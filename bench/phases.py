@@ -15,7 +15,7 @@ from smokes import working
 from timed import say
 
 from slimbake.build.release import MEASURED
-from slimbake.images.measured import measure
+from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 
 Empty = Callable[[], None]
@@ -107,7 +107,7 @@ class Bench:
                 say(line)
 
     def _sizes(self, side: Side) -> Measurement:
-        return measure(
+        return measure_images(
             images(self.services, side.repository), self.setting.root / "bench-measured.json"
         )
 

@@ -16,7 +16,7 @@ from slimbake.build import bake
 from slimbake.build.command import Options, Surroundings
 from slimbake.build.release import MEASURED
 from slimbake.host.machine import machine
-from slimbake.images.measured import measure
+from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
 from slimbake.project import load
@@ -76,7 +76,7 @@ def fleet(baked: dict[str, Any]) -> Fleet:
         built = bake.bake(
             plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False
         ).built
-        measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
+        measured = measure_images({image.name: image.digest for image in built}, ROOT / MEASURED)
     return Fleet(plan, ready.around, measured)
 
 

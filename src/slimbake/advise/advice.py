@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from slimbake.advise.fleet import compression, other_base, share
-from slimbake.advise.model import Advice, Advised, Facts, Subject
-from slimbake.advise.prune import prune
+from slimbake.advise.model import Advice, Advised, Facts, ServiceFacts
+from slimbake.advise.prune import prune_advice
 from slimbake.advise.runtime import quantise, swap
 
 _SIZES = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
@@ -20,7 +20,7 @@ def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:
     return tuple(_image(each, facts) for each in facts.subjects if each.service in services)
 
 
-def fleet(facts: Facts) -> Advised:
+def advise_fleet(facts: Facts) -> Advised:
     """What is left to do that no single image decides."""
     missing = (f"what lies in several places, since {facts.unlaid}",) if facts.unlaid else ()
     return Advised(
@@ -28,8 +28,8 @@ def fleet(facts: Facts) -> Advised:
     )
 
 
-def _image(subject: Subject, facts: Facts) -> Advised:
-    found = [rule(subject, facts) for rule in (prune, swap, quantise, other_base)]
+def _image(subject: ServiceFacts, facts: Facts) -> Advised:
+    found = [rule(subject, facts) for rule in (prune_advice, swap, quantise, other_base)]
     image = subject.image
     return Advised(
         service=subject.service,
@@ -49,7 +49,7 @@ def _ordered(found: list[Advice]) -> tuple[Advice, ...]:
     )
 
 
-def _unmeasured(subject: Subject) -> Iterator[str]:
+def _unmeasured(subject: ServiceFacts) -> Iterator[str]:
     image, limits = subject.image, subject.limits
     if image is None:
         yield f"what the image weighs: {_SIZES}"

@@ -10,7 +10,7 @@ from typing import Any
 from slimbake.advise import measured
 from slimbake.advise.imports import imports
 from slimbake.advise.laid import doubled, relaid
-from slimbake.advise.model import Doubled, Facts, Layer, Subject, Tried
+from slimbake.advise.model import Doubled, Facts, LayerFacts, ServiceFacts, TriedPass
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.model import Optimize
 from slimbake.config.source import yaml_text
@@ -71,10 +71,13 @@ def _bases(service: Service) -> tuple[str, ...]:
     return tuple(base.name for base in reversed(service.bases))
 
 
-def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[Subject]:
+def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator[ServiceFacts]:
     fleet, plan, root = project.fleet, project.plan, project.root
-    weighed, limits = measured.weighed(plan, root, project.workspace), measured.limits(root)
-    started = measured.started(root)
+    weighed, limits = (
+        measured.weighed_images(plan, root, project.workspace),
+        measured.committed_limits(root),
+    )
+    started = measured.committed_starts(root)
     local = tuple((package.path, ("**/tests", "**/build")) for package in fleet.packages)
     for service in fleet.services:
         name = service.name
@@ -84,7 +87,7 @@ def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator
         runtime = next(cpu, None)
         used = {package.path for package in service.layer.asks.packages}
         folders = ((service.context, ignored), *(each for each in local if each[0] in used))
-        yield Subject(
+        yield ServiceFacts(
             service=name,
             entry=service.entry,
             variant=service.variant,
@@ -126,7 +129,7 @@ def _asked(base: Base) -> tuple[str, ...]:
     return (*own, *(package.name for package in base.layer.asks.packages))
 
 
-def _layers(project: Project) -> Iterator[Layer]:
+def _layers(project: Project) -> Iterator[LayerFacts]:
     fleet = project.fleet
     entries: dict[str, Base | Service] = {base.layer.name: base for base in fleet.bases}
     entries |= {service.layer.name: service for service in fleet.services}
@@ -140,8 +143,8 @@ def _layers(project: Project) -> Iterator[Layer]:
                 finding = answer.evidence.passes.get(each.name) if answer.evidence else None
                 why = answer.stale(each) if finding else ""
                 left_out = _left_out(each.name, entry.optimize, fleet.optimize, own)
-                passes.append(Tried(each, finding, why, left_out))
-        yield Layer(
+                passes.append(TriedPass(each, finding, why, left_out))
+        yield LayerFacts(
             name=question.layer,
             services=(*question.checks, *question.unchecked),
             unchecked=question.unchecked,

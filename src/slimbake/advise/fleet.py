@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slimbake.advise.model import Advice, Doubled, Facts, Saving, Step, Subject, worth
+from slimbake.advise.model import Advice, AdviceStep, Doubled, Facts, Saving, ServiceFacts, worth
 from slimbake.checks.limits import WORTH
 from slimbake.config.naming import base_layer
 
 BEST = 9  # BuildKit's zstd does not compress better at any level above
 
 
-def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
+def other_base(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """For a service that can do without its nearest base: its code imports none of what the base
     asks for, and its workload opens less than the image holds beside the base's layer.
     """
@@ -43,7 +43,7 @@ def other_base(subject: Subject, facts: Facts) -> Iterator[Advice]:
         source=f"the layer {base_layer(base)}, {subject.image.source}",
         steps=(
             facts.at(path, f"base: {parent}") if parent else facts.at(path, "", "take it away"),
-            Step(command="slimbake lock"),
+            AdviceStep(command="slimbake lock"),
         ),
         costs=(
             (
@@ -74,14 +74,14 @@ def share(facts: Facts) -> Iterator[Advice]:
                 f"add {', '.join(name.partition('==')[0] for name in names)}",
             )
             if ("bases", base) in facts.keys
-            else Step(command="slimbake layers")
+            else AdviceStep(command="slimbake layers")
         )
         yield Advice(
             kind="share",
             what=f"in several places of a host: {', '.join(names)}",
             saves=(Saving("on a host", size, "about"),),
             source="locks, and bake/evidence/sizes.json where packages are measured",
-            steps=(step, Step(command="slimbake lock")),
+            steps=(step, AdviceStep(command="slimbake lock")),
             costs=("every image on the base carries it",) if base else (),
             also=tuple(dict.fromkeys(service for each in found for service in each.services)),
         )
@@ -108,7 +108,7 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
         ),
         source="`slimbake layers`, by wheels in the locks and measured packages",
         steps=(
-            Step(command="slimbake layers"),
+            AdviceStep(command="slimbake layers"),
             facts.at(
                 ("bases",), "", "without it, and without each `base`, slimbake finds the layers"
             ),

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from slimbake.advise.model import Part, Weighed
+from slimbake.advise.model import WeighedImage, WeighedPart
 from slimbake.build.known import last_images
 from slimbake.checks.limits import Action, Limits
 from slimbake.config.naming import EVIDENCE
@@ -23,7 +23,7 @@ LIMITS = f"{EVIDENCE}/limits.json"
 IMAGES = f"{EVIDENCE}/images.json"
 
 
-def weighed(plan: Plan, root: Path, workspace: Workspace) -> dict[str, Weighed]:
+def weighed_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, WeighedImage]:
     """Each service's image as it was last baked here, else as it is committed; not there where it
     was never measured.
 
@@ -56,12 +56,12 @@ def weighed(plan: Plan, root: Path, workspace: Workspace) -> dict[str, Weighed]:
 
 def _weighed(
     plan: Plan, service: str, digest: str, parts: list[Any], packed: Mapping[str, Any], source: str
-) -> Weighed:
+) -> WeighedImage:
     """`packed`: digest of a layer -> what it is as gzip and zstd, where that was measured."""
     names = layers(plan, service)
     targets = names if len(names) == len(parts) else ("",) * len(parts)
     made = (
-        Part(
+        WeighedPart(
             target=target,
             diff=part["diff"],
             uncompressed=int(part["uncompressed"]),
@@ -71,10 +71,10 @@ def _weighed(
         )
         for target, part in zip(targets, parts, strict=True)
     )
-    return Weighed(digest, tuple(made), source)
+    return WeighedImage(digest, tuple(made), source)
 
 
-def limits(root: Path) -> dict[str, Limits]:
+def committed_limits(root: Path) -> dict[str, Limits]:
     """What images hold against what is used of it. Raises UsageError for a file of another kind."""
     names = [field.name for field in fields(Limits)]
     try:
@@ -93,7 +93,7 @@ def _limits(known: dict[str, Any]) -> Limits:
     )
 
 
-def started(root: Path) -> dict[str, tuple[float | None, int | None]]:
+def committed_starts(root: Path) -> dict[str, tuple[float | None, int | None]]:
     """Start-up in seconds and resident bytes of each image with its passes, as `slimbake prove`
     measured them.
     """

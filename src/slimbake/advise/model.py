@@ -38,7 +38,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AdviceStep:
     """What does it: a command, or a place of the manifest and what is to stand there."""
 
     command: str = ""
@@ -60,7 +60,7 @@ class Advice:
     saves: tuple[Saving, ...]  # the first is what it is ordered by
     # of the savings: which measurement, which files; of what is unmeasured, what would measure it
     source: str
-    steps: tuple[Step, ...]
+    steps: tuple[AdviceStep, ...]
     costs: tuple[str, ...]
     also: tuple[str, ...] = ()  # other services whose images change with it
 
@@ -98,7 +98,7 @@ class Advised:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WeighedPart:
     """One layer of an image, under the name of the target that lays it ("" where that is not
     known). Bytes.
     """
@@ -112,11 +112,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class WeighedImage:
     """What an image weighs, and the file that says so."""
 
     digest: str
-    parts: tuple[Part, ...]
+    parts: tuple[WeighedPart, ...]
     source: str
 
     @property
@@ -128,7 +128,7 @@ class Weighed:
         known = [part.compressed for part in self.parts]
         return None if None in known else sum(size for size in known if size is not None)
 
-    def of(self, target: str) -> Part | None:
+    def of(self, target: str) -> WeighedPart | None:
         """All that a target lays in this image, as one part; None where it lays nothing that is
         known.
         """
@@ -137,11 +137,11 @@ class Weighed:
             return None
         packed = [part.compressed for part in found]
         size = None if None in packed else sum(each for each in packed if each is not None)
-        return Part(target, "", sum(part.uncompressed for part in found), size)
+        return WeighedPart(target, "", sum(part.uncompressed for part in found), size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ServiceFacts:
     """One service, or one variant of it, and what is known of its image."""
 
     service: str  # embedding-onnx
@@ -153,7 +153,7 @@ class Subject:
     parity: tuple[tuple[str, float], ...] = ()  # what its answers are held to; () = nothing
     weights: str = ""  # the target that lays them, "" where it has none
     runtime: str = ""  # the nearest base that holds torch for CPUs, "" where none does
-    image: Weighed | None = None
+    image: WeighedImage | None = None
     limits: Limits | None = None
     startup: float | None = None  # seconds until it listens
     rss: int | None = None
@@ -167,7 +167,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedPass:
     """A pass that applies to a layer, and what is known of it there."""
 
     carries: Pass
@@ -177,14 +177,14 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class LayerFacts:
     """A layer of packages, and the passes that apply to it."""
 
     name: str  # base-ml
     services: tuple[str, ...]  # whose checks it has to hold before
     unchecked: tuple[str, ...] = ()  # of these, without a smoke
     off: KeyPath = ()  # where the manifest turns all passes off
-    passes: tuple[Tried, ...] = ()
+    passes: tuple[TriedPass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +215,9 @@ class Facts:
 
     file: str  # the manifest's name
     places: Places
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ServiceFacts, ...]
     compression: Compression
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerFacts, ...] = ()
     # base -> the one that it extends, "" for none
     parents: Mapping[str, str] = field(default_factory=dict)
     # base -> the packages that it asks for
@@ -229,32 +229,32 @@ class Facts:
     unlaid: str = ""  # why nothing is known of what lies in several places
     keys: frozenset[KeyPath] = frozenset()  # that the manifest has
 
-    def at(self, path: KeyPath, line: str, note: str = "") -> Step:
+    def at(self, path: KeyPath, line: str, note: str = "") -> AdviceStep:
         """A place of the manifest: a key, and the line that is to stand there or below it."""
-        return Step(
+        return AdviceStep(
             place=f"{self.file}:{self.places.key(path).line}",
             key=dotted_path(path),
             line=line,
             note=note,
         )
 
-    def subject(self, service: str) -> Subject:
+    def subject(self, service: str) -> ServiceFacts:
         """KeyError where there is none."""
         return next((each for each in self.subjects if each.service == service), None) or _missing(
             service
         )
 
-    def variants(self, subject: Subject) -> tuple[Subject, ...]:
+    def variants(self, subject: ServiceFacts) -> tuple[ServiceFacts, ...]:
         """The other variants of the same entry."""
         return tuple(
             each for each in self.subjects if each.entry == subject.entry and each is not subject
         )
 
 
-def worth(size: int | None, subject: Subject) -> bool:
+def worth(size: int | None, subject: ServiceFacts) -> bool:
     """Whether bytes are worth naming beside an image; what is unmeasured is."""
     return size is None or subject.image is None or size >= WORTH * subject.image.uncompressed
 
 
-def _missing(name: str) -> Subject:
+def _missing(name: str) -> ServiceFacts:
     raise KeyError(name)

@@ -6,13 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from slimbake.advise.model import Advice, Bound, Facts, Layer, Saving, Step, Subject, Tried
+from slimbake.advise.model import (
+    Advice,
+    AdviceStep,
+    Bound,
+    Facts,
+    LayerFacts,
+    Saving,
+    ServiceFacts,
+    TriedPass,
+)
 
 STRIP = "strip.unneeded"
 _NAMED = 3
 
 
-def prune(subject: Subject, facts: Facts) -> Iterator[Advice]:
+def prune_advice(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """What is left to prune of one image: layer by layer, then what its limits tell."""
     for layer in facts.layers:
         if layer.name in subject.layers:
@@ -20,7 +29,7 @@ def prune(subject: Subject, facts: Facts) -> Iterator[Advice]:
     yield from _unused(subject, facts)
 
 
-def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
+def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     proven = [each for each in layer.passes if each.finding and each.finding.verdict == "proven"]
     # the first ones are named
     proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))
@@ -43,10 +52,10 @@ def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
         if stale:
             why = ", ".join(dict.fromkeys(each.stale for each in stale))
             what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
-            yield _advice(what, stale, (Step(command="slimbake prove --stale"),), also, layer)
+            yield _advice(what, stale, (AdviceStep(command="slimbake prove --stale"),), also, layer)
         untried = [each for each in layer.passes if _untried(each)]
         if untried and not stale:  # the same command tries them
-            steps = (Step(command="slimbake prove --stale"),)
+            steps = (AdviceStep(command="slimbake prove --stale"),)
             what = f"{_passes(untried)} on {layer.name}, not tried as it is now"
             yield _advice(what, [], steps, also, layer, untried)
         for each in proven:
@@ -56,7 +65,7 @@ def _layer(layer: Layer, subject: Subject, facts: Facts) -> Iterator[Advice]:
                 yield _advice(what, [each], steps, also, layer)
 
 
-def _untried(each: Tried) -> bool:
+def _untried(each: TriedPass) -> bool:
     """Neither carried nor refuted by evidence that answers now."""
     return not each.left_out and (
         each.finding is None or bool(each.stale and each.finding.verdict != "proven")
@@ -65,11 +74,11 @@ def _untried(each: Tried) -> bool:
 
 def _advice(
     what: str,
-    known: Sequence[Tried],
-    steps: tuple[Step, ...],
+    known: Sequence[TriedPass],
+    steps: tuple[AdviceStep, ...],
     also: tuple[str, ...],
-    layer: Layer,
-    passes: Sequence[Tried] = (),
+    layer: LayerFacts,
+    passes: Sequence[TriedPass] = (),
 ) -> Advice:
     """`known`: passes that save what was measured; `passes`: others, for what they cost."""
     found = [each.finding for each in known if each.finding]
@@ -96,7 +105,7 @@ def _advice(
     )
 
 
-def _unused(subject: Subject, facts: Facts) -> Iterator[Advice]:
+def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """What its limits say: bytes above the runtime that no workload uses, and symbols."""
     if subject.limits is None:
         return
@@ -123,20 +132,20 @@ def _unused(subject: Subject, facts: Facts) -> Iterator[Advice]:
             what=what,
             saves=(Saving("uncompressed", action.bytes, "at most"),),
             source="bake/evidence/limits.json: a direction, no proof",
-            steps=(Step(command=command), Step(command="slimbake prove --stale")),
+            steps=(AdviceStep(command=command), AdviceStep(command="slimbake prove --stale")),
             costs=costs,
             also=tuple(name for name in together if name != subject.service),
         )
 
 
-def _together(subject: Subject, facts: Facts) -> tuple[str, ...]:
+def _together(subject: ServiceFacts, facts: Facts) -> tuple[str, ...]:
     """Who stands on the nearest base of a service, which a search has to name."""
     if not subject.bases:
         return (subject.service,)
     return tuple(each.service for each in facts.subjects if subject.bases[0] in each.bases)
 
 
-def _of(name: str, subject: Subject, facts: Facts) -> Iterable[Tried]:
+def _of(name: str, subject: ServiceFacts, facts: Facts) -> Iterable[TriedPass]:
     return (
         e
         for layer in facts.layers
@@ -150,11 +159,11 @@ def _entry(service: str, facts: Facts) -> str:
     return facts.subject(service).entry
 
 
-def _prove(layer: Layer) -> Step:
-    return Step(command=f"slimbake prove {' '.join(layer.services)}")
+def _prove(layer: LayerFacts) -> AdviceStep:
+    return AdviceStep(command=f"slimbake prove {' '.join(layer.services)}")
 
 
-def _passes(found: Sequence[Tried]) -> str:
+def _passes(found: Sequence[TriedPass]) -> str:
     names = [each.carries.name for each in found]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (

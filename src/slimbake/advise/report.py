@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slimbake.advise.model import Advice, Advised, Saving, Step
+from slimbake.advise.model import Advice, AdviceStep, Advised, Saving
 from slimbake.console.tables import UNMEASURED, megabytes, readable
 from slimbake.render.quoting import comment
 
@@ -12,7 +12,7 @@ FLEET = "the fleet"
 _COSTS = 6  # features that are named; JSON has all
 
 
-def text(found: Sequence[Advised]) -> str:
+def advice_text(found: Sequence[Advised]) -> str:
     """A block for each image, and one for the fleet."""
     return "\n\n".join("\n".join(map(comment, _block(each))) for each in found)
 
@@ -45,7 +45,7 @@ def _saving(saving: Saving) -> str:
     return f"{saving.bound} {readable(saving.bytes)} {saving.unit}".lstrip()
 
 
-def _step(step: Step) -> str:
+def _step(step: AdviceStep) -> str:
     if step.command:
         return step.command
     where = f"{step.place} {step.key}".rstrip()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from slimbake.advise.model import Advice, Bound, Facts, Saving, Step, Subject, worth
+from slimbake.advise.model import Advice, AdviceStep, Bound, Facts, Saving, ServiceFacts, worth
 from slimbake.checks.limits import INT8
 from slimbake.config.document import KeyPath
 from slimbake.config.naming import ONNX, base_layer, derived
@@ -22,7 +22,7 @@ _SAVED = {"fp32": INT8, "fp16": 0.5}  # of the weights, what int8 saves
 Savings = tuple[tuple[Saving, ...], str]
 
 
-def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
+def swap(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """`inference: onnx` for a service that runs a model with torch."""
     if not subject.runtime or not subject.weights or subject.inference == ONNX:
         return
@@ -30,8 +30,8 @@ def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
     of = variant or subject
     if variant:
         path: KeyPath = ("services", subject.entry, "variants")
-        steps: tuple[Step, ...] = (
-            Step(command=f"slimbake bake --variant {variant.variant} {subject.entry}"),
+        steps: tuple[AdviceStep, ...] = (
+            AdviceStep(command=f"slimbake bake --variant {variant.variant} {subject.entry}"),
             facts.at(path, "", f"put {variant.variant} first: then it is the default"),
         )
         saves, source = _difference(subject, variant)
@@ -51,7 +51,7 @@ def swap(subject: Subject, facts: Facts) -> Iterator[Advice]:
         )
 
 
-def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
+def quantise(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """`precision: int8` for a model that is not in int8 yet, nor in a variant that `swap` advises
     already.
     """
@@ -69,7 +69,7 @@ def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
     if not worth(saves[0].bytes, subject):
         return
     step = facts.at(_key(of, facts), "precision: int8")
-    onnx: tuple[Step, ...] = ()
+    onnx: tuple[AdviceStep, ...] = ()
     if of.inference != ONNX:
         onnx = (*_base(of, facts), facts.at(_key(of, facts), "inference: onnx"))
     yield Advice(
@@ -85,7 +85,7 @@ def quantise(subject: Subject, facts: Facts) -> Iterator[Advice]:
     )
 
 
-def _variant(subject: Subject, facts: Facts) -> Subject | None:
+def _variant(subject: ServiceFacts, facts: Facts) -> ServiceFacts | None:
     """The variant of the same service that runs with onnx: the smallest precision first."""
     found = [each for each in facts.variants(subject) if each.inference == ONNX]
     order = ("int8", "fp16", "fp32")
@@ -96,7 +96,7 @@ def _variant(subject: Subject, facts: Facts) -> Subject | None:
     )
 
 
-def _difference(subject: Subject, variant: Subject) -> Savings:
+def _difference(subject: ServiceFacts, variant: ServiceFacts) -> Savings:
     if subject.image is None or variant.image is None:
         missing = " and ".join(each.service for each in (subject, variant) if each.image is None)
         return (
@@ -107,7 +107,7 @@ def _difference(subject: Subject, variant: Subject) -> Savings:
     return _both(size, packed, ""), f"both images, {_files(subject, variant)}"
 
 
-def _estimate(subject: Subject, facts: Facts) -> Savings:
+def _estimate(subject: ServiceFacts, facts: Facts) -> Savings:
     """From a base that another service of the fleet has swapped already, else from packages, else
     from wheels.
     """
@@ -130,7 +130,7 @@ def _estimate(subject: Subject, facts: Facts) -> Savings:
     return _packages(subject, facts)
 
 
-def _packages(subject: Subject, facts: Facts) -> Savings:
+def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
     """What would go of the base, less onnxruntime where its bytes are known."""
     lock = base_layer(subject.runtime)
     going = _going(facts.pins.get(lock, ()))
@@ -191,7 +191,7 @@ def _wheel(pin: Pin) -> int | None:
     return max(known, default=None)
 
 
-def _smaller(subject: Subject, facts: Facts) -> Savings:
+def _smaller(subject: ServiceFacts, facts: Facts) -> Savings:
     """What int8 saves of the weights: measured in a variant, from the tensors, or from the layer."""
     for other in facts.variants(subject):
         same = other.inference == subject.inference == ONNX and other.precision == "int8"
@@ -219,17 +219,17 @@ def _less(whole: int | None, part: int | None) -> int | None:
     return None if whole is None or part is None else whole - part
 
 
-def _files(*subjects: Subject) -> str:
+def _files(*subjects: ServiceFacts) -> str:
     return ", ".join(dict.fromkeys(each.image.source for each in subjects if each.image))
 
 
-def _key(subject: Subject, facts: Facts) -> KeyPath:
+def _key(subject: ServiceFacts, facts: Facts) -> KeyPath:
     """Where a service, or its variant, says how it is run."""
     own: KeyPath = ("services", subject.entry, "variants", subject.variant)
     return own if subject.variant and own in facts.keys else ("services", subject.entry)
 
 
-def _base(subject: Subject, facts: Facts) -> Iterator[Step]:
+def _base(subject: ServiceFacts, facts: Facts) -> Iterator[AdviceStep]:
     """What comes before `inference`: a model is exported on the service's own base, which asks for
     torch itself.
     """
@@ -246,7 +246,7 @@ def _base(subject: Subject, facts: Facts) -> Iterator[Step]:
         )
 
 
-def _code(subject: Subject) -> Iterator[str]:
+def _code(subject: ServiceFacts) -> Iterator[str]:
     """What of its code knows torch alone."""
     files = sorted({file for module in TORCH for file in subject.imports.get(module, ())})
     if files and RUNTIME not in subject.imports:
@@ -256,7 +256,7 @@ def _code(subject: Subject) -> Iterator[str]:
         )
 
 
-def _parity(subject: Subject, precision: str) -> str:
+def _parity(subject: ServiceFacts, precision: str) -> str:
     """`precision`: what it would have; the variant's own says more, where it is in that already."""
     held = LIMITS[precision]
     if subject.parity and subject.precision != precision:
@@ -277,7 +277,7 @@ def _limits(found: Iterable[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in found)
 
 
-def _start(subject: Subject, variant: Subject | None) -> str:
+def _start(subject: ServiceFacts, variant: ServiceFacts | None) -> str:
     if variant is None or None in (subject.startup, variant.startup, subject.rss, variant.rss):
         return "start-up and memory with onnx: unmeasured"
     sizes = [(each.rss or 0) / 1e6 for each in (subject, variant)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.build.command import BakeOptions, arguments, environment
 from slimbake.build.costs import measured_costs
-from slimbake.build.events import Change, Progress, Vertex
+from slimbake.build.events import Progress, Vertex, VertexChange
 from slimbake.build.failure import failure, lost, transient
 from slimbake.build.secrets import missing_secrets
 from slimbake.build.show import show
@@ -120,7 +120,7 @@ def _build(
     return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
 
 
-def _follow(running: docker.Bake, progress: Progress, take: Callable[[Change], None]) -> None:
+def _follow(running: docker.Bake, progress: Progress, take: Callable[[VertexChange], None]) -> None:
     for event in running.events():
         for change in progress.take(event):
             take(change)

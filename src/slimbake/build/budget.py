@@ -14,9 +14,9 @@ from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, this_platform
 from slimbake.images.detail import Contents
-from slimbake.images.grown import Held, grown
+from slimbake.images.grown import BudgetedImage, grown
 from slimbake.images.measured import stored
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.images.survey import survey
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan, Running
@@ -55,8 +55,8 @@ def over_budget(plan: Plan, measurement: Measurement, workspace: Workspace) -> d
     return found
 
 
-def _held(plan: Plan, image: Image, start: Started | None) -> Held:
-    return Held(
+def _held(plan: Plan, image: Image, start: Started | None) -> BudgetedImage:
+    return BudgetedImage(
         image.digest,
         image.layers,
         layers(plan, image.name),
@@ -67,8 +67,8 @@ def _held(plan: Plan, image: Image, start: Started | None) -> Held:
 
 def _told(
     service: Running,
-    before: Held | None,
-    now: Held,
+    before: BudgetedImage | None,
+    now: BudgetedImage,
     broken: tuple[tuple[str, str], ...],
     workspace: Workspace,
 ) -> str:
@@ -100,12 +100,12 @@ def _contents(ids: Mapping[str, str], workspace: Workspace) -> Mapping[str, Cont
     return None
 
 
-def _parsed(said: Any) -> dict[str, Held]:
+def _parsed(said: Any) -> dict[str, BudgetedImage]:
     return {
-        name: Held(
+        name: BudgetedImage(
             **{
                 **each,
-                "layers": tuple(Layer(**layer) for layer in each["layers"]),
+                "layers": tuple(MeasuredLayer(**layer) for layer in each["layers"]),
                 "names": tuple(each["names"]),
             }
         )

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from slimbake.config.model import Budget
 from slimbake.console.tables import megabytes, readable
-from slimbake.images.grown import Growth, Held, Package
+from slimbake.images.grown import BudgetedImage, GrownPackage, Growth
 
 _SHOWN = 3  # packages of a target
 
 
-def over(found: Held, compressed: int | None, budget: Budget) -> tuple[tuple[str, str], ...]:
+def over(
+    found: BudgetedImage, compressed: int | None, budget: Budget
+) -> tuple[tuple[str, str], ...]:
     """Each limit that is exceeded: its name, and what was found against it. What is unmeasured
     exceeds nothing.
     """
@@ -36,7 +38,9 @@ def over(found: Held, compressed: int | None, budget: Budget) -> tuple[tuple[str
     return tuple(lines)
 
 
-def since(before: Held | None, after: Held, kind: str, changes: Sequence[Growth]) -> str:
+def since(
+    before: BudgetedImage | None, after: BudgetedImage, kind: str, changes: Sequence[Growth]
+) -> str:
     """What grew since the last measurement that held, for one limit."""
     if before is None:
         return "no measurement that held is known here"
@@ -56,7 +60,7 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s"
 
 
-def _then(before: Held, kind: str) -> str:
+def _then(before: BudgetedImage, kind: str) -> str:
     if kind == "startup" and before.startup is not None:
         return f" with {seconds(before.startup)}"
     if kind == "rss" and before.rss is not None:
@@ -79,7 +83,7 @@ def _growth(each: Growth, kind: str) -> str:
     return f"{readable(each.bytes, signed=True)} {each.name}" + (f" ({inside})" if inside else "")
 
 
-def _package(package: Package) -> str:
+def _package(package: GrownPackage) -> str:
     return " ".join(
         filter(None, (package.name, readable(package.bytes, signed=True), package.only))
     )

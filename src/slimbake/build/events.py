@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from slimbake.build.steps import Step, Steps
+from slimbake.build.steps import BuildStep, Steps
 
 State = Literal["running", "done", "cached", "failed", "cancelled"]
 
@@ -19,7 +19,7 @@ State = Literal["running", "done", "cached", "failed", "cancelled"]
 class Vertex:
     """A step that is being built."""
 
-    step: Step
+    step: BuildStep
     state: State = "running"
     started: float = 0.0  # seconds since the epoch, by the builder's clock
     seconds: float = 0.0
@@ -30,7 +30,7 @@ class Vertex:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VertexChange:
     """A step that began, ended, or said a line."""
 
     vertex: Vertex
@@ -44,7 +44,7 @@ class Progress:
         self.vertices: dict[str, Vertex] = {}
         self._steps, self._only = steps, only
 
-    def take(self, event: dict[str, Any]) -> Iterator[Change]:
+    def take(self, event: dict[str, Any]) -> Iterator[VertexChange]:
         """Take in one SolveStatus and yield what it changes."""
         for vertex in event.get("vertexes") or ():
             if "started" in vertex:
@@ -66,7 +66,7 @@ class Progress:
         failed = (vertex for vertex in self.vertices.values() if vertex.state == "failed")
         return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
 
-    def _vertex(self, event: dict[str, Any]) -> Iterator[Change]:
+    def _vertex(self, event: dict[str, Any]) -> Iterator[VertexChange]:
         known = self.vertices.get(event["digest"])
         if known is None:
             known = self.vertices[event["digest"]] = Vertex(
@@ -85,10 +85,10 @@ class Progress:
                 state = "cached" if event.get("cached") else "done"
         if state != known.state or not known.seconds:
             known.state = state
-            yield Change(known)
+            yield VertexChange(known)
 
 
-def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[Change]:
+def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[VertexChange]:
     """The lines that end with these bytes: BuildKit sends what a process writes, whole lines or
     not.
     """
@@ -97,7 +97,7 @@ def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[Change]:
         vertex.unended[stream] = rest
     for line in ended:
         vertex.log.append(line.decode(errors="replace").rstrip("\r"))
-        yield Change(vertex, vertex.log[-1])
+        yield VertexChange(vertex, vertex.log[-1])
 
 
 def _seconds(stamp: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.build.on_registry import OnRegistry, on_registry
-from slimbake.build.released import for_platform, released_fingerprints
+from slimbake.build.released import platform_fingerprint, released_fingerprints
 from slimbake.build.site import Site
 from slimbake.fingerprint import fingerprints, of_services
 from slimbake.host.workspace import Workspace
@@ -17,7 +17,7 @@ BAKED = "baked"  # in the workspace: of each service its fingerprint, and its im
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class RegistryOffer:
     """What a registry has of a fleet, by the fingerprints that its images had before a build."""
 
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # target -> fingerprint
@@ -37,7 +37,7 @@ def offered(
     platform: str = "",
     ask: bool = False,
     provenance: bool = False,
-) -> Offer:
+) -> RegistryOffer:
     """Take the fingerprints of now; with `ask`, look which of these images a registry has for them.
 
     `platform`: the only one that they are built for, "" = as planned; `provenance`: an image
@@ -45,7 +45,7 @@ def offered(
     """
     found = _registry_fingerprints(site, platform)
     if not ask:
-        return Offer(found)
+        return RegistryOffer(found)
     held = on_registry(
         site.plan,
         targets,
@@ -57,10 +57,10 @@ def offered(
     )
     if names := [name for name in targets if name in {image.target for image in held}]:
         site.console.say(f"on the registry: {', '.join(names)}")
-    return Offer(found, held)
+    return RegistryOffer(found, held)
 
 
-def unedited(site: Site, offer: Offer, platform: str = "") -> dict[str, str]:
+def unedited(site: Site, offer: RegistryOffer, platform: str = "") -> dict[str, str]:
     """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""
     after = _registry_fingerprints(site, platform) if offer.fingerprints else {}
     return {name: value for name, value in offer.fingerprints.items() if after.get(name) == value}
@@ -79,7 +79,11 @@ def _registry_fingerprints(site: Site, platform: str) -> dict[str, str]:
         return {}
     found = released_fingerprints(site.plan, every)
     # Of an image for several platforms, the part for one is another image.
-    return {n: for_platform(value, platform) for n, value in found.items()} if platform else found
+    return (
+        {n: platform_fingerprint(value, platform) for n, value in found.items()}
+        if platform
+        else found
+    )
 
 
 def image_fingerprints(site: Site) -> dict[str, str]:

@@ -30,7 +30,7 @@ driver/kubernetes/podchooser).
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class DoneShard(Generic[T]):
     """A shard that came to its end."""
 
     shard: Shard
@@ -44,7 +44,7 @@ class _State(Generic[T]):
     """What all threads know; guarded by `changed`."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
-    done: dict[int, Done[T]] = field(default_factory=dict)
+    done: dict[int, DoneShard[T]] = field(default_factory=dict)
     failed: dict[int, SlimbakeError] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)  # nodes
     began: dict[str, float] = field(default_factory=dict)  # builder -> when its last build did
@@ -62,7 +62,7 @@ def run_shards(
     cancel: Callable[[], None],
     console: Console,
     apart: float = APART,
-) -> tuple[tuple[Done[T], ...], tuple[SlimbakeError, ...]]:
+) -> tuple[tuple[DoneShard[T], ...], tuple[SlimbakeError, ...]]:
     """Bake the shards, each as soon as what it stands on is pushed; give those that were, and what
     failed of the others, once nothing more can be built.
 
@@ -140,7 +140,7 @@ def _one(
             error = failed
             break
         with state.changed:
-            state.done[shard.number] = Done(shard, nodes[node], images, result)
+            state.done[shard.number] = DoneShard(shard, nodes[node], images, result)
             state.changed.notify_all()
         seconds = time.monotonic() - begun
         console.say(f"shard {shard.number} on {where}: done ({seconds:.1f} s)")

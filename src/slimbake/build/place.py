@@ -143,7 +143,7 @@ class OnEngine:
         if request.no_cache or request.sets or request.platform or options.load:
             result = bake(site, targets, options)
             keep_costs(site.workspace, result.seconds)
-            images = in_engine(site, result.left, result)
+            images = built_in_engine(site, result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
         before = image_fingerprints(site)
         same = _unchanged(site, targets, before)
@@ -154,7 +154,7 @@ class OnEngine:
             return Made(images=same, layouts=layouts)
         result = bake(site, rest, options)
         keep_costs(site.workspace, result.seconds)
-        new = in_engine(site, result.left, result)
+        new = built_in_engine(site, result.left, result)
         _keep(site, new, before)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
         return Made(images=images, failures=result.failures, layouts=layouts)
@@ -314,7 +314,7 @@ def reference(target: Target, registry: str, tag: str) -> str:
     return f"{registry}/{target.repository}:{tag}{target.suffix}"
 
 
-def in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
+def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
     """These images as the engine holds them. Raises BuildError and SetupError for one that is not
     there.
     """

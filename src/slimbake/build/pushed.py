@@ -14,12 +14,12 @@ from slimbake.plan.model import Plan
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 
 
-def write(file: Path, pushed: Mapping[str, str]) -> None:
+def write_pushed(file: Path, pushed: Mapping[str, str]) -> None:
     """Write it, whole or not at all."""
     write_atomically(file, (json.dumps(pushed, indent=1) + "\n").encode())
 
 
-def read(files: Iterable[Path], plan: Plan) -> dict[str, str]:
+def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
     """What these files say together. Raises UsageError where one is no such file, or names what is
     not in the plan.
     """

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
-from slimbake.build.known import Offer, offered, unedited
+from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
-from slimbake.images.measured import measure
+from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.project import Project
 from slimbake.registry.address import is_loopback
@@ -67,7 +67,7 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         if request.push:
             _refuse_standins(site, request.registry)
         # what --set changes is in no fingerprint
-        offer = _offer(site, request) if request.push and not request.sets else Offer()
+        offer = _offer(site, request) if request.push and not request.sets else RegistryOffer()
         rest = tuple(name for name in request.targets if name not in offer.targets)
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest, request.packages)
@@ -75,7 +75,7 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         return _released(site, place, request, offer, made)
 
 
-def _offer(site: Site, request: BakeRequest) -> Offer:
+def _offer(site: Site, request: BakeRequest) -> RegistryOffer:
     return offered(
         site,
         request.targets,
@@ -86,11 +86,13 @@ def _offer(site: Site, request: BakeRequest) -> Offer:
     )
 
 
-def _released(site: Site, place: Place, request: BakeRequest, offer: Offer, made: Made) -> Released:
+def _released(
+    site: Site, place: Place, request: BakeRequest, offer: RegistryOffer, made: Made
+) -> Released:
     """Measure what was built, hold it to its budgets, then tag and push it."""
     plan = site.plan
     ids = {i.name: i.image for i in made.images if plan.target(i.name).kind == "service"}
-    measurement = measure(ids, site.workspace, made.layouts)
+    measurement = measure_images(ids, site.workspace, made.layouts)
     over = over_budget(plan, measurement, site.workspace)
     if over and not request.partly:
         lines = "\n".join(over.values()).splitlines()

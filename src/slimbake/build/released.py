@@ -30,7 +30,7 @@ def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str
     return made
 
 
-def for_platform(fingerprint: str, platform: str) -> str:
+def platform_fingerprint(fingerprint: str, platform: str) -> str:
     """The fingerprint of an image that is built for one of its platforms alone."""
     return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()
 

@@ -12,7 +12,7 @@ from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
 _HELD = "on the registry"
 
 
-def text(released: Released) -> str:
+def released_text(released: Released) -> str:
     """A row for each image, also for what was not built, and so not measured; of several nodes
     where each was built.
     """
@@ -33,7 +33,7 @@ def text(released: Released) -> str:
     return "\n".join(parts)
 
 
-def as_json(released: Released) -> dict[str, Any]:
+def released_json(released: Released) -> dict[str, Any]:
     """The measurement for scripts, and beside it the digests of what the registry had:
     `on_registry`. Of several nodes, `images` has what services share too, and where each was built.
     """

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build.sbom_locks import read
-from slimbake.build.sbom_model import contents
+from slimbake.build.sbom_locks import read_sbom_locks
+from slimbake.build.sbom_model import parse_contents
 from slimbake.config.naming import LOCKS
 from slimbake.errors import SetupError
 from slimbake.inside import from_stdin, with_check_pyz
@@ -56,7 +56,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     return document(
         plan.project,
         service,
-        contents(json.loads(found)),
-        read(texts, exports(plan, service)),
+        parse_contents(json.loads(found)),
+        read_sbom_locks(texts, exports(plan, service)),
         digest,
     )

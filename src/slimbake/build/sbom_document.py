@@ -14,12 +14,21 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from slimbake import __version__
-from slimbake.build.sbom_model import Contents, DebianPackage, Distribution, Folder, Locked, Locks
+from slimbake.build.sbom_model import (
+    DebianPackage,
+    Distribution,
+    InstalledContents,
+    Locked,
+    SbomLocks,
+    WeightsFolder,
+)
 
 _NAMESPACE = uuid.UUID("3f6f2d6c-2b51-5d0e-9f0b-5a1d3f0b7c11")  # ours; any would do
 
 
-def document(project: str, name: str, contents: Contents, locks: Locks, lock: str) -> str:
+def document(
+    project: str, name: str, contents: InstalledContents, locks: SbomLocks, lock: str
+) -> str:
     """The SBOM of the image `name` of a project.
 
     It names what the image holds: what a lock has and the image has not was dropped, and is not
@@ -56,7 +65,7 @@ def _text(bom: Bom) -> str:
     )
 
 
-def _components(contents: Contents, locks: Locks) -> list[Component]:
+def _components(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
     whole = {package.name: package for package in contents.distributions if not package.within}
     known = {(each.name, each.version): each for each in locks.packages}
     top = {
@@ -80,7 +89,7 @@ def _components(contents: Contents, locks: Locks) -> list[Component]:
     ]
 
 
-def _system(contents: Contents, locks: Locks) -> list[Component]:
+def _system(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
     """CPython, and what the runtime has of the distribution that it was distilled from."""
     name, release = contents.system, contents.release
     cpe = f"cpe:2.3:a:python:python:{contents.python}:*:*:*:*:*:*:*"
@@ -147,7 +156,7 @@ def _library(
     )
 
 
-def _folder(folder: Folder) -> Component:
+def _folder(folder: WeightsFolder) -> Component:
     """A model that has no version: it is what its files are."""
     reference = f"weights/{folder.name}"
     return Component(

@@ -26,7 +26,7 @@ class DebianPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class InstalledContents:
     """What was found in an image."""
 
     python: str  # CPython's version
@@ -50,7 +50,7 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class WeightsFolder:
     """Weights that lie in the repository: files by their path, with their SHA-256."""
 
     name: str
@@ -59,15 +59,15 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Locks:
+class SbomLocks:
     """All that the locks of an image hold."""
 
     packages: tuple[Locked, ...] = ()
     debian: Mapping[DebianPackage, str] = field(default_factory=dict)  # the SHA-256 of its .deb
-    folders: tuple[Folder, ...] = ()
+    folders: tuple[WeightsFolder, ...] = ()
 
 
-def contents(found: Mapping[str, Any]) -> Contents:
+def parse_contents(found: Mapping[str, Any]) -> InstalledContents:
     """What `inside/contents.py` printed."""
     distributions = (
         Distribution(
@@ -77,7 +77,7 @@ def contents(found: Mapping[str, Any]) -> Contents:
         )
         for d in found["distributions"]
     )
-    return Contents(
+    return InstalledContents(
         python=found["python"],
         system=found["system"]["name"],
         release=found["system"]["version"],

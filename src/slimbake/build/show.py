@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from slimbake.build.events import Change, Vertex
+from slimbake.build.events import Vertex, VertexChange
 from slimbake.console import Console
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ _STATES = {  # of a target: its mark, word and colour
 
 
 @contextmanager
-def show(targets: tuple[str, ...], console: Console) -> Iterator[Callable[[Change], None]]:
+def show(targets: tuple[str, ...], console: Console) -> Iterator[Callable[[VertexChange], None]]:
     """A function that takes each change of the build and shows it."""
     rows = {target: _Row() for target in targets}
 
-    def take(change: Change) -> None:
+    def take(change: VertexChange) -> None:
         row = rows.get(change.vertex.step.target)
         if row is not None:
             row.vertices[id(change.vertex)] = change.vertex
@@ -37,7 +37,7 @@ def show(targets: tuple[str, ...], console: Console) -> Iterator[Callable[[Chang
         yield take if live else lambda change: _plain(change, console)
 
 
-def _plain(change: Change, console: Console) -> None:
+def _plain(change: VertexChange, console: Console) -> None:
     """One line for each step that ends, and what checks say; quiet about what is cached or
     transferred.
     """

@@ -22,7 +22,7 @@ from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
 from slimbake.lock import Locks, lock, locked_pins
 from slimbake.lock.wheelhouse import fetch
-from slimbake.lock.wheelhouse.debs import fetch_debs
+from slimbake.lock.wheelhouse.debs import fetch_debian
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.relinked import relinked
@@ -135,7 +135,7 @@ def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> 
     kept = store()
     layers = {target.name: target.system_lock for target in targets if target.system_lock}
     only = set(layers.values())
-    held = fetch_debs(fleet, locks, site.machine, kept, site.console, only=only)
+    held = fetch_debian(fleet, locks, site.machine, kept, site.console, only=only)
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 

@@ -16,7 +16,7 @@ _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BuildStep:
     """One step of the build as a person knows it."""
 
     target: str  # "" = of no target: buildx itself
@@ -36,27 +36,27 @@ class Steps:
             for instruction in _instructions(dockerfiles.get(target.dockerfile, "")):
                 self._owners.setdefault(instruction, []).append(target.name)
 
-    def step(self, name: str, only: str = "") -> Step:
+    def step(self, name: str, only: str = "") -> BuildStep:
         """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx
         then leaves out.
         """
         match = _NAME.match(name)
         if not match:
-            return Step("", name, "")
+            return BuildStep("", name, "")
         label, text = match["label"], match["text"]
         if label not in self._names:
             label, match_stage = only, f"{label} {match['stage'] or ''}"
         else:
             match_stage = match["stage"] or ""
         if label not in self._names or label == "internal":
-            return Step("", text, "")
+            return BuildStep("", text, "")
         if match_stage.startswith(("internal", "context")):
-            return Step(
+            return BuildStep(
                 label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, ""
             )
         below = {target.name for target in self._plan.needed((label,))}
         owners = [owner for owner in self._owners.get(text, ()) if owner in below]
-        return Step(owners[0] if owners else label, title(text), text if owners else "")
+        return BuildStep(owners[0] if owners else label, title(text), text if owners else "")
 
 
 def title(instruction: str) -> str:

@@ -21,14 +21,14 @@ _READ_TOO = (".dockerignore", "passes.yaml")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Change:
+class PathChange:
     """What happened to a path, relative to the root."""
 
     path: str
     kind: Literal["added", "modified", "deleted"] = "modified"
 
 
-def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
+def worth_reading(changes: Iterable[PathChange], plan: Plan) -> bool:
     """Whether the manifest, or a file that is read with it, may be another one: the plan has to be
     made anew.
     """
@@ -43,7 +43,7 @@ def worth_reading(changes: Iterable[Change], plan: Plan) -> bool:
 def touched(
     before: Plan,
     now: Plan,
-    changes: Iterable[Change],
+    changes: Iterable[PathChange],
     ignores: Mapping[str, str],
     asked: Mapping[str, tuple[str, ...]],
 ) -> dict[str, tuple[str, ...]]:
@@ -107,7 +107,7 @@ def _all(plan: Plan, service: str) -> tuple[Target, ...]:
 
 
 def _reasons(
-    target: Target, changes: Iterable[Change], ignore: str | None, asked: tuple[str, ...]
+    target: Target, changes: Iterable[PathChange], ignore: str | None, asked: tuple[str, ...]
 ) -> tuple[str, ...]:
     folders = [(target.context, ignore if target.recipe is None else "\n".join(target.ignore))]
     # All locks and passes are one context each, of which a target reads its own; the programs are
@@ -149,7 +149,7 @@ def _files(target: Target) -> frozenset[str]:
     )
 
 
-def _within(change: Change, folder: str, ignore: str) -> bool:
+def _within(change: PathChange, folder: str, ignore: str) -> bool:
     """Whether a change is one of a folder's files that are sent, or of the folder itself."""
     path = change.path
     if folder == path or folder.startswith(f"{path}/"):

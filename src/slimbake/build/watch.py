@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slimbake.build.touched import NEVER, Change, asked_in, line, touched, worth_reading
+from slimbake.build.touched import NEVER, PathChange, asked_in, line, touched, worth_reading
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan
@@ -28,7 +28,7 @@ _LOOK_MS = 500  # how long Ctrl-C may wait
 def watch(
     read: Callable[[], Project],
     build: Callable[[tuple[str, ...]], None],
-    changes: Iterable[frozenset[Change]],
+    changes: Iterable[frozenset[PathChange]],
     root: Path,
     console: Console,
     services: Callable[[Plan], tuple[str, ...]],
@@ -43,7 +43,7 @@ def watch(
     plan = project.plan
     console.say(f"building {', '.join(services(plan))}; then watching {root}")
     waiting: dict[str, tuple[str, ...]] = {}
-    seen: frozenset[Change] = frozenset()  # since the manifest was last read without fault
+    seen: frozenset[PathChange] = frozenset()  # since the manifest was last read without fault
     if not _built(build, services(plan), console):
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
     told = ""
@@ -112,7 +112,7 @@ def _ignores(plan: Plan, root: Path) -> dict[str, str]:
     return found
 
 
-def changes_of(root: Path) -> Iterator[frozenset[Change]]:
+def changes_of(root: Path) -> Iterator[frozenset[PathChange]]:
     """The changes below a folder, as sets; from the first call of `next` on, which gives an empty
     one.
 
@@ -136,7 +136,7 @@ def changes_of(root: Path) -> Iterator[frozenset[Change]]:
             ignore_permission_denied=True,
         ):
             yield frozenset(
-                Change(_relative(path, root), _KINDS[kind.name])
+                PathChange(_relative(path, root), _KINDS[kind.name])
                 for kind, path in found
                 if kind is not watchfiles.Change.modified or not Path(path).is_dir()
             )

@@ -70,12 +70,12 @@ def where(each: Listed) -> str:
     return ", ".join(layer for layer, _ in each.layers) or "none here"
 
 
-def rows(passes: Iterable[Listed]) -> list[tuple[str, ...]]:
+def pass_rows(passes: Iterable[Listed]) -> list[tuple[str, ...]]:
     """The table's rows, as HEADINGS has them."""
     return [tuple(shown(each) for _, shown in COLUMNS) for each in passes]
 
 
-def as_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
+def passes_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
     """Everything about each pass, for scripts."""
     return [
         {

@@ -28,7 +28,7 @@ _LIBRARY = re.compile(r".*/(?:site|dist)-packages/(?P<package>[^/]+)/.*\.so(\.[^
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ObservedFile:
     """A file of an image that its workload opens, or of which something could be stripped or be
     smaller.
     """
@@ -45,7 +45,7 @@ class File:
 class Observed:
     """What a service's workload did with the files of its image."""
 
-    files: tuple[File, ...]
+    files: tuple[ObservedFile, ...]
     resident: int  # bytes of pages by mincore alone, readahead included
     disturbed: int  # bytes of pages that other processes read meanwhile, or kept from being evicted
 
@@ -218,7 +218,7 @@ def _other_runtime(found: Observed) -> Iterable[Action]:
     """Where most of what is opened are one package's shared libraries, and most of their pages are
     never touched.
     """
-    groups: dict[str, list[File]] = {}
+    groups: dict[str, list[ObservedFile]] = {}
     for file in found.files:
         if file.opened and (match := _LIBRARY.fullmatch(file.path)):
             groups.setdefault(match["package"], []).append(file)

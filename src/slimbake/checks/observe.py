@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from slimbake.checks.limits import File, Observed
+from slimbake.checks.limits import Observed, ObservedFile
 from slimbake.checks.verify import ARGUMENTS, given
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
@@ -51,7 +51,7 @@ def observed(
 
 
 def _observed(found: Any) -> Observed:
-    files = tuple(File(*each) for each in found["files"])
+    files = tuple(ObservedFile(*each) for each in found["files"])
     return Observed(files, found["resident"], found["disturbed"])
 
 

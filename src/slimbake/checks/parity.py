@@ -17,7 +17,7 @@ FIGURES = "parity"  # in the workspace: what bakes measured, in a folder for eac
 _LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
 
 
-def measured(workspace: Workspace, services: Iterable[str]) -> dict[str, dict[str, Any]]:
+def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The figures of these services as they were last measured here; of several platforms, the
     first by name.
     """
@@ -29,15 +29,15 @@ def measured(workspace: Workspace, services: Iterable[str]) -> dict[str, dict[st
     return found
 
 
-def write(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
+def write_parity(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
     """Keep figures in the repository, beside those of other services."""
-    known = read(root)
+    known = read_parity(root)
     for service, each in figures.items():
         known[service] = {key: value for key, value in each.items() if key not in _LOCAL}
     write_atomically(root / FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read(root: Path) -> dict[str, dict[str, Any]]:
+def read_parity(root: Path) -> dict[str, dict[str, Any]]:
     """What is kept; empty where nothing is."""
     with contextlib.suppress(OSError, ValueError):
         return dict(json.loads((root / FILE).read_text("utf-8")))

@@ -19,7 +19,7 @@ HEADINGS = (
 )
 
 
-def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+def parity_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each service; what says nothing of its task is left empty."""
     return text_table(HEADINGS, [_row(service, each) for service, each in figures.items()])
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slimbake.errors import ManifestError, UsageError
-from slimbake.fingerprint.compare import Change, State, compare
+from slimbake.fingerprint.compare import State, TargetChange, compare
 from slimbake.fingerprint.gather import accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
@@ -21,7 +21,7 @@ from slimbake.render.generated import generate
 
 def changed(
     file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}
-) -> tuple[Change, ...]:
+) -> tuple[TargetChange, ...]:
     """Compare the targets of two commits; `after` None: with the work tree as it is, committed or
     not.
 
@@ -84,7 +84,9 @@ def range_of(word: str) -> tuple[str, str, bool] | None:
     return before or "HEAD", after or "HEAD", dots == "..."
 
 
-def changed_in(file: Path, word: str, variables: Mapping[str, str] = {}) -> tuple[Change, ...]:
+def changed_in(
+    file: Path, word: str, variables: Mapping[str, str] = {}
+) -> tuple[TargetChange, ...]:
     """`changed` for `A..B` or `A...B`. Raises as it does."""
     ends = range_of(word)
     if ends is None:

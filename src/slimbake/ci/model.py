@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Known:
         return {**Measurement(self.images).as_json(), "seconds": dict(sorted(self.seconds.items()))}
 
 
-def record(said: Any) -> Record:
+def parse_record(said: Any) -> Record:
     """A record as it was written. Raises KeyError, TypeError, ValueError or AttributeError for
     anything else.
     """
@@ -72,17 +72,17 @@ def record(said: Any) -> Record:
         error=str(said["error"]),
         failed=_names(said["failed"]),
         held=_names(said["held"]),
-        images=images(said["images"]),
+        images=known_images(said["images"]),
     )
 
 
-def known(said: Any) -> Known:
+def parse_known(said: Any) -> Known:
     """What is known, as it was written. Raises as `record` does."""
     seconds = {str(name): float(value) for name, value in said.get("seconds", {}).items()}
-    return Known(images=images(said["images"]), seconds=seconds)
+    return Known(images=known_images(said["images"]), seconds=seconds)
 
 
-def images(said: Any) -> tuple[Image, ...]:
+def known_images(said: Any) -> tuple[Image, ...]:
     """Images as measurements print them."""
     return tuple(
         Image(str(name), str(each["digest"]), tuple(map(_layer, each["layers"])))
@@ -94,9 +94,9 @@ def _names(said: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in said)
 
 
-def _layer(said: Any) -> Layer:
+def _layer(said: Any) -> MeasuredLayer:
     compressed = said["compressed"]
-    return Layer(
+    return MeasuredLayer(
         diff=str(said["diff"]),
         blob=str(said["blob"]),
         uncompressed=int(said["uncompressed"]),

@@ -17,11 +17,11 @@ from slimbake.host.files import write_atomically
 T = TypeVar("T")
 
 
-def known(file: Path | None) -> Known:
+def read_known(file: Path | None) -> Known:
     """What was known before; nothing where there is no such file. Raises UsageError for one that is
     something else.
     """
-    return _read(file, model.known) if file and file.is_file() else Known()
+    return _read(file, model.parse_known) if file and file.is_file() else Known()
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
@@ -29,10 +29,10 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     files = [
         f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
     ]
-    return tuple(_read(file, model.record) for file in files)
+    return tuple(_read(file, model.parse_record) for file in files)
 
 
-def write(file: Path, what: Known | Record) -> None:
+def write_record(file: Path, what: Known | Record) -> None:
     """Write it, whole or not at all."""
     write_atomically(file, (json.dumps(what.as_json(), ensure_ascii=False) + "\n").encode())
 
@@ -64,7 +64,7 @@ def recorded(
                 held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
             )
-            write(file, made)
+            write_record(file, made)
 
 
 def _read(file: Path, read: Callable[[Any], T]) -> T:

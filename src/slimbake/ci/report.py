@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slimbake.ci.model import Record
-from slimbake.ci.summary import Row, Summary
+from slimbake.ci.summary import Summary, SummaryRow
 from slimbake.console.tables import UNMEASURED, markdown, megabytes, readable
 from slimbake.images.sizes import Measurement
 
@@ -26,7 +26,7 @@ _HEADINGS = (
 )
 
 
-def text(summary: Summary) -> str:
+def summary_text(summary: Summary) -> str:
     """The summary: a row for each service that a job was for, what all images are together, and
     what failed.
     """
@@ -57,7 +57,7 @@ def _inert(words: str) -> str:
     )
 
 
-def _table(rows: Sequence[Row], room: int) -> list[str]:
+def _table(rows: Sequence[SummaryRow], room: int) -> list[str]:
     if not rows:
         return []
     lines = markdown(_HEADINGS, [_cells(row) for row in rows]).splitlines()
@@ -71,7 +71,7 @@ def _table(rows: Sequence[Row], room: int) -> list[str]:
     return [*kept, "", *([f"And {left} more.", ""] if left else [])]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: SummaryRow) -> tuple[str, ...]:
     now, before = row.image, row.before
     # over its budget
     measured = row.state == "built" or (row.state == "failed" and now is not before)

@@ -14,7 +14,7 @@ State = Literal["built", "failed", "unchanged", "not reached"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SummaryRow:
     """A service after a run."""
 
     service: str
@@ -28,13 +28,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     failures: tuple[Record, ...]
     known: Known  # for the next run
     before: Measurement
 
 
-def summary(
+def summarise(
     plan: Plan,
     selected: Sequence[str],
     unchanged: Collection[str],
@@ -57,7 +57,7 @@ def summary(
     old = {image.name: image for image in before.images}
     smokes = {target.service for target in plan.targets if target.kind == "smoke"}
     rows = tuple(
-        Row(
+        SummaryRow(
             service=each.service,
             state=_state(each.service, built, failed, unchanged),
             smoke=each.service in smokes,

@@ -30,18 +30,18 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     nothing. A figure is measured or says what it is: at least, at most, about (an estimate), or
     unmeasured. Named services leave out what is about the fleet as a whole.
     """
-    from slimbake.advise.advice import advice, fleet
+    from slimbake.advise.advice import advice, advise_fleet
     from slimbake.advise.facts import facts
-    from slimbake.advise.report import text
+    from slimbake.advise.report import advice_text
 
     project = read(file)
     plan = project.plan
     chosen = select(plan, services, variant)
     project.expect_fresh_locks()
     known = facts(project, whole_fleet=not services)
-    images, whole = advice(known, chosen), None if services else fleet(known)
+    images, whole = advice(known, chosen), None if services else advise_fleet(known)
     if as_json:
         told = {"images": {each.service: each.as_json() for each in images}}
         print_json(told | ({"fleet": whole.as_json()} if whole else {}))
     else:
-        click.echo(text((*images, *([whole] if whole else []))))
+        click.echo(advice_text((*images, *([whole] if whole else []))))

@@ -82,7 +82,7 @@ def command(
     )
     found = bases(project, request, console)
     if record:
-        pushed.write(record, found)
+        pushed.write_pushed(record, found)
     if as_json:
         print_json(found)
     else:

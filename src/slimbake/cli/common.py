@@ -89,7 +89,7 @@ def platform_option(command: F) -> F:
     )(command)
 
 
-def images(plan: Plan, registry: str, tag: str) -> dict[str, str]:
+def image_names(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image."""
     from slimbake.build.place import reference
 
@@ -169,10 +169,10 @@ def print_json(value: Any) -> None:
 
 def print_released(released: Released, as_json: bool) -> None:
     """The result of a bake."""
-    from slimbake.build.released_report import as_json as released_json
-    from slimbake.build.released_report import text
+    from slimbake.build.released_report import released_json as released_json
+    from slimbake.build.released_report import released_text
 
     if as_json:
         print_json(released_json(released))
     else:
-        click.echo(text(released))
+        click.echo(released_text(released))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import console, images, manifest_option, read, select
+from slimbake.cli.common import console, image_names, manifest_option, read, select
 
 
 @click.command(
@@ -40,7 +40,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     plan = project.plan
     select(plan, (service,))
     if tag or registry:
-        image = images(plan, registry, tag or "latest")[service]
+        image = image_names(plan, registry, tag or "latest")[service]
     else:
         with hold(project, Preparation(targets=(service,)), console) as site:
             bake(site.stocked((service,)), (service,), BakeOptions(), checks=False)

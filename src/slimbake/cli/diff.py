@@ -22,11 +22,11 @@ def command(a: str, b: str, as_json: bool, platform: str) -> int:
     """
     from slimbake.errors import DIFFERENT
     from slimbake.images.diff import diff
-    from slimbake.images.diff_report import text
+    from slimbake.images.diff_report import diff_text
 
     found = diff(a, b, platform)
     if as_json:
         print_json(found.as_json())
     else:
-        click.echo(text(found))
+        click.echo(diff_text(found))
     return 0 if found.equal else DIFFERENT

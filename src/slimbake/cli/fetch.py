@@ -19,14 +19,14 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
     from slimbake.host.machine import machine
     from slimbake.lock.wheelhouse import fetch
-    from slimbake.lock.wheelhouse.debs import fetch_debs
+    from slimbake.lock.wheelhouse.debs import fetch_debian
     from slimbake.lock.wheelhouse.store import store
 
     project = read(file)
     project.expect_fresh_locks()
     kept = store()
     wheels = fetch(project.fleet, project.locks, machine(), kept, console, verify)
-    debs = fetch_debs(project.fleet, project.locks, machine(), kept, console, verify)
+    debs = fetch_debian(project.fleet, project.locks, machine(), kept, console, verify)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

@@ -14,7 +14,7 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 
 if TYPE_CHECKING:
     from slimbake.build.command import Surroundings
-    from slimbake.fingerprint.compare import Change
+    from slimbake.fingerprint.compare import TargetChange
     from slimbake.fingerprint.model import Account
     from slimbake.plan.model import Plan
 
@@ -149,7 +149,7 @@ def _as_json(each: Account, explain: bool) -> dict[str, Any]:
     return found
 
 
-def _print_changes(found: Sequence[Change], as_json: bool) -> None:
+def _print_changes(found: Sequence[TargetChange], as_json: bool) -> None:
     from slimbake.console.tables import text_table
 
     if as_json:

@@ -8,8 +8,8 @@ import click
 
 from slimbake.cli.common import (
     console,
+    image_names,
     image_options,
-    images,
     json_option,
     manifest_option,
     print_json,
@@ -52,7 +52,7 @@ def command(
     from slimbake import docker
     from slimbake.errors import CheckError
     from slimbake.proof import limits_report as report
-    from slimbake.proof.limits import measured
+    from slimbake.proof.limits import measured_limits
     from slimbake.proof.smallest import smallest
 
     project = read(file)
@@ -60,16 +60,18 @@ def command(
     chosen = select(plan, services, variant)
     fleet = {*select(plan, (), variant), *chosen}
     names = {
-        name: reference for name, reference in images(plan, registry, tag).items() if name in fleet
+        name: reference
+        for name, reference in image_names(plan, registry, tag).items()
+        if name in fleet
     }
     ids = docker.image_ids(names)
-    every = measured(
+    every = measured_limits(
         plan, ids, project.root, project.workspace, console, smallest(project), again=again
     )
     found = tuple(each for each in every if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})
     else:
-        click.echo(report.text(found))
+        click.echo(report.limits_text(found))
     if at_most is not None and (over := report.above(found, at_most)):
         raise CheckError("\n".join(over), "docs/limits.md says what counts as used")

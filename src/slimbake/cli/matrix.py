@@ -64,7 +64,7 @@ def command(
     those named.
     """
     from slimbake.ci.matrix import matrix
-    from slimbake.ci.records import known as read_known
+    from slimbake.ci.records import read_known as read_known
 
     project = read(file)
     plan = project.plan

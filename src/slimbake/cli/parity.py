@@ -37,7 +37,7 @@ def command(
     from slimbake.build.command import BakeOptions
     from slimbake.build.site import Preparation, hold
     from slimbake.checks import parity
-    from slimbake.checks.parity_report import table
+    from slimbake.checks.parity_report import parity_table
     from slimbake.errors import NothingSelected, UsageError
 
     project = read(file)
@@ -62,8 +62,8 @@ def command(
             click.echo(f"every control is caught: {', '.join(chosen)}")
             return
         bake(site, chosen, BakeOptions())
-    figures = parity.measured(project.workspace, chosen)
+    figures = parity.measured_parity(project.workspace, chosen)
     if record:
-        parity.write(figures, project.root)
+        parity.write_parity(figures, project.root)
         console.say(f"kept in {parity.FILE}")
-    click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else table(figures))
+    click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else parity_table(figures))

@@ -34,6 +34,6 @@ def command(file: Path, as_json: bool) -> None:
     packages = {layer: tuple((p.name, p.version) for p in each) for layer, each in pins.items()}
     passes = show.listed(known, packages, verdicts)
     if as_json:
-        print_json(show.as_json(passes))
+        print_json(show.passes_json(passes))
         return
-    click.echo(report.text_table(show.HEADINGS, show.rows(passes), left=len(show.HEADINGS)))
+    click.echo(report.text_table(show.HEADINGS, show.pass_rows(passes), left=len(show.HEADINGS)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, images, manifest_option, read, select
+from slimbake.cli.common import image_names, image_options, manifest_option, read, select
 
 
 @click.command(
@@ -23,4 +23,4 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
 
     plan = read(file).plan
     select(plan, (service,))
-    sys.exit(containers.run(plan, service, images(plan, registry, tag)[service], arguments))
+    sys.exit(containers.run(plan, service, image_names(plan, registry, tag)[service], arguments))

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    image_names,
     image_options,
-    images,
     manifest_option,
     read,
     select,
@@ -49,7 +49,7 @@ def command(
         raise UsageError(
             "stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER"
         )
-    references = images(plan, registry, tag)
+    references = image_names(plan, registry, tag)
     docker.image_ids({name: references[name] for name in names})
     if output is None:
         click.echo(sbom(plan, names[0], references[names[0]], project.root), nl=False)

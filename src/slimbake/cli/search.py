@@ -15,8 +15,8 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 if TYPE_CHECKING:
     from slimbake.project import Project
     from slimbake.proof.oracle import Oracle
-    from slimbake.proof.propose import Layer
-    from slimbake.proof.search import Found, Step
+    from slimbake.proof.propose import SearchedLayer
+    from slimbake.proof.search import Found, SearchStep
 
 OWN = "passes.yaml"
 
@@ -125,11 +125,11 @@ def _layers(
     chosen: tuple[str, ...],
     only: tuple[str, ...],
     packages: tuple[str, ...],
-) -> tuple[Layer, ...]:
+) -> tuple[SearchedLayer, ...]:
     """The layers of packages that these services stand on; others that stand there too are named."""
     from slimbake.errors import UsageError
     from slimbake.lock import locked_pins
-    from slimbake.proof.propose import Layer
+    from slimbake.proof.propose import SearchedLayer
 
     plan, pins = project.plan, locked_pins(project.fleet, project.locks)
     stands = {
@@ -151,7 +151,9 @@ def _layers(
         recipe = plan.target(name).recipe
         own = recipe.install.wheels if recipe and recipe.install else ()
         layers.append(
-            Layer(name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages))))
+            SearchedLayer(
+                name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages)))
+            )
         )
         if others := [
             service for service, below in stands.items() if name in below and service not in chosen
@@ -167,11 +169,11 @@ def _layers(
 
 
 @contextlib.contextmanager
-def _shown(oracle: Oracle) -> Iterator[Callable[[Step], None]]:
+def _shown(oracle: Oracle) -> Iterator[Callable[[SearchStep], None]]:
     """Progress: a line that changes on a terminal, a line at times elsewhere."""
     started = time.monotonic()
 
-    def text(step: Step) -> str:
+    def text(step: SearchStep) -> str:
         tally = oracle.tally
         line = f"{step.doing}: {step.gone / 1e6:.1f} MB can go; {tally.trials} trials"
         line += f" and {tally.known} kept from before" if tally.known else ""

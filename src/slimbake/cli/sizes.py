@@ -12,8 +12,8 @@ import click
 
 from slimbake.cli.common import (
     console,
+    image_names,
     image_options,
-    images,
     json_option,
     manifest_option,
     platform_option,
@@ -106,12 +106,12 @@ def command(
         sources = [stack.enter_context(source) for source in wanted]
         found = survey(sources, workspace, compress=compress, lower_bound=lower_bound)
     remember(found.measurement, workspace)
-    made = report.as_json(found)
+    made = report.sizes_json(found)
     compared = changes(earlier, made, str(against)) if against else None
     if as_json:
         print_json(made if compared is None else {**made, "against": compared.as_json()})
         return
-    click.echo(report.text(found, by, compared, markdown))
+    click.echo(report.sizes_text(found, by, compared, markdown))
 
 
 def _sources(
@@ -137,7 +137,7 @@ def _sources(
     if names and not services:
         return
     plan = read(file).plan
-    references = images(plan, registry, tag)
+    references = image_names(plan, registry, tag)
     chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":
         for name, reference in chosen.items():

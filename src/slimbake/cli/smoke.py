@@ -53,6 +53,6 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
             arguments = dict(smoke.args)
             path = root / smoke.context / arguments.get("REFERENCE", "reference.json")
             if "def reference(" in (path.parent / arguments["SMOKE"]).read_text("utf-8"):
-                text = containers.record(site.plan, image.name, image.image, root)
+                text = containers.record_reference(site.plan, image.name, image.image, root)
                 write_atomically(path, text.encode())
                 click.echo(path.relative_to(root))

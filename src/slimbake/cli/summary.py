@@ -40,15 +40,15 @@ def command(
     RECORDS are files that `slimbake bake --record` wrote, or folders of them.
     """
     from slimbake.ci import records as files
-    from slimbake.ci.report import text
-    from slimbake.ci.summary import summary
+    from slimbake.ci.report import summary_text
+    from slimbake.ci.summary import summarise
 
     plan = read(file).plan
     selected, unchanged = _jobs(jobs)
-    made = summary(plan, selected, unchanged, files.records(records), files.known(known))
+    made = summarise(plan, selected, unchanged, files.records(records), files.read_known(known))
     if write:
-        files.write(write, made.known)
-    click.echo(text(made), nl=False)
+        files.write_record(write, made.known)
+    click.echo(summary_text(made), nl=False)
 
 
 def _jobs(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

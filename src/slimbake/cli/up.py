@@ -8,8 +8,8 @@ import click
 
 from slimbake.cli.common import (
     console,
+    image_names,
     image_options,
-    images,
     manifest_option,
     read,
     select,
@@ -28,7 +28,7 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     from slimbake.deploy import containers
 
     plan = read(file).plan
-    started = containers.up(plan, select(plan, services), images(plan, registry, tag), console)
+    started = containers.up(plan, select(plan, services), image_names(plan, registry, tag), console)
     commands = [service.service for service in plan.services if service.port is None]
     running = ", ".join(service.service for service in started) or "nothing"
     click.echo(f"on the network {plan.project}: {running}; `slimbake down` ends it all")

@@ -9,8 +9,8 @@ import click
 
 from slimbake.cli.common import (
     console,
+    image_names,
     image_options,
-    images,
     json_option,
     manifest_option,
     print_json,
@@ -70,7 +70,7 @@ def command(
         raise NothingSelected(
             f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one"
         )
-    names, limits = images(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
+    names, limits = image_names(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
     if absent := [service for service in chosen if not docker.find_image(names[service])]:
         tagged = ", ".join(names[service] for service in absent)
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")

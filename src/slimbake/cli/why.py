@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import (
+    image_names,
     image_options,
-    images,
     json_option,
     manifest_option,
     print_json,
@@ -39,7 +39,7 @@ def command(
 
     project = read(file)
     plan = project.plan
-    named = images(plan, registry, tag)
+    named = image_names(plan, registry, tag)
     found = {name: why(ledgers(named[name]), path) for name in select(plan, services)}
     found = {name: files for name, files in found.items() if files}
     if as_json:

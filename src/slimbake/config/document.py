@@ -27,19 +27,19 @@ _TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:se
 _MERGE = "<<"
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A position in a text, counted from 1."""
 
     line: int
     column: int
 
     @classmethod
-    def of(cls, mark: Any) -> Place:
+    def of(cls, mark: Any) -> Position:
         """From libyaml's mark, which counts from 0; without one, the beginning of the text."""
         return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
 
     @classmethod
-    def offset(cls, text: str, index: int) -> Place:
+    def offset(cls, text: str, index: int) -> Position:
         """The place of the character with this index."""
         before = text[:index]
         return cls(before.count("\n") + 1, index - before.rfind("\n"))
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 class Fault(NamedTuple):
     """What is wrong with the YAML itself; `twin`: the message needs the first place of the key."""
 
-    place: Place
+    place: Position
     path: KeyPath
     message: str
     hint: str = ""
@@ -67,15 +67,15 @@ class Places:
     def __init__(self, documents: _Spots) -> None:
         self._documents = documents
 
-    def key(self, path: KeyPath) -> Place:
+    def key(self, path: KeyPath) -> Position:
         """Where the key (or list item) at `path` stands, or the nearest thing around it."""
         line, column, *_ = self._nearest(path)
-        return Place(line + 1, column + 1)
+        return Position(line + 1, column + 1)
 
-    def value(self, path: KeyPath) -> Place:
+    def value(self, path: KeyPath) -> Position:
         """Where the value at `path` begins, or the nearest thing around it."""
         _, _, line, column, _ = self._nearest(path)
-        return Place(line + 1, column + 1)
+        return Position(line + 1, column + 1)
 
     def _nearest(self, path: KeyPath) -> _Spot:
         found: _Spot = (0, 0, 0, 0, self._documents)
@@ -107,7 +107,7 @@ def read_yaml(text: str) -> YamlDocument:
         pass
     except yaml.MarkedYAMLError as error:
         mark, message, hint = syntax_fault(error, text)
-        reader.faults.append(Fault(Place.of(mark), (), message, hint))
+        reader.faults.append(Fault(Position.of(mark), (), message, hint))
     return YamlDocument(value, tuple(reader.faults), complete, Places(reader.spots))
 
 
@@ -271,7 +271,7 @@ class _Reader:
     def _fault(self, event: Any, message: str, hint: str = "", *, twin: bool = False) -> None:
         path = tuple(key for key in self._path[1:] if key is not None)
         # Of what is nested absurdly deep, the beginning of the path says enough.
-        self.faults.append(Fault(Place.of(event.start_mark), path[:8], message, hint, twin))
+        self.faults.append(Fault(Position.of(event.start_mark), path[:8], message, hint, twin))
 
     def _stop(self, event: Any, message: str, hint: str = "") -> NoReturn:
         self._fault(event, message, hint)

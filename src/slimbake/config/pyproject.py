@@ -8,7 +8,7 @@ import posixpath
 import re
 from typing import Any
 
-from slimbake.config.document import Place
+from slimbake.config.document import Position
 from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage
 from slimbake.config.report import ProblemReport, RefusedError
@@ -109,7 +109,7 @@ class Pyprojects:
         except tomllib.TOMLDecodeError as error:
             message = str(error)
             found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-            place = Place(int(found[1]), int(found[2])) if found else None
+            place = Position(int(found[1]), int(found[2])) if found else None
             plain = re.sub(r" \(at [^()]*\)$", "", message)
             self._report.elsewhere(file, place, f"not TOML: {plain[:1].lower()}{plain[1:]}")
         return None
@@ -148,7 +148,7 @@ class Pyprojects:
         text = self._repository.read(file)
         index = text.find(near)
         self._report.elsewhere(
-            file, Place.offset(text, index) if index >= 0 else None, message, hint
+            file, Position.offset(text, index) if index >= 0 else None, message, hint
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from slimbake.config.document import KeyPath, Place, Places
+from slimbake.config.document import KeyPath, Places, Position
 from slimbake.errors import ManifestError, Problem
 
 _LONGEST = 400
@@ -19,7 +19,7 @@ class RefusedError(Exception):
     `place`: where in a file the fault is, if that is known.
     """
 
-    def __init__(self, message: str, hint: str = "", place: Place | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", place: Position | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -33,7 +33,7 @@ class ProblemReport:
         self.file = file
         self._places = places
         self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
-        self._known: set[tuple[Place, str]] = set()
+        self._known: set[tuple[Position, str]] = set()
 
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the value at `path`."""
@@ -51,19 +51,19 @@ class ProblemReport:
         """Whether a fault of the value at `path` is known."""
         return (self._places.value(path), dotted_path(path)) in self._known
 
-    def place(self, place: Place, path: KeyPath, message: str, hint: str = "") -> None:
+    def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
         subject = dotted_path(path)
         self._known.add((place, subject))
         self._add(self.file, place, subject, message, hint)
 
-    def elsewhere(self, file: str, place: Place | None, message: str, hint: str = "") -> None:
+    def elsewhere(self, file: str, place: Position | None, message: str, hint: str = "") -> None:
         """A fault in another file, relative to the manifest's folder; no place: the file as a
         whole.
         """
-        self._add(file, place or Place(0, 0), "", message, hint)
+        self._add(file, place or Position(0, 0), "", message, hint)
 
-    def _add(self, file: str, place: Place, subject: str, message: str, hint: str) -> None:
+    def _add(self, file: str, place: Position, subject: str, message: str, hint: str) -> None:
         # A value may hold anything, and a message is one line on somebody's terminal.
         lines = "\n".join(_shown(line) for line in hint.split("\n"))
         self._problems[Problem(file, *place, _shown(subject), _shown(message), lines)] = None

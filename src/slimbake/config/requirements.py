@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slimbake.config import uvlock
-from slimbake.config.document import KeyPath, Place
+from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage, Requirements
 from slimbake.config.pyproject import FILE as PYPROJECT
@@ -179,15 +179,15 @@ class RequirementsReader:
             )
 
 
-def _logical_lines(text: str) -> Iterator[tuple[Place, str]]:
+def _logical_lines(text: str) -> Iterator[tuple[Position, str]]:
     """Lines without comments, a backslash at the end joining two; each with the place where it
     begins.
     """
-    joined, start = "", Place(1, 1)
+    joined, start = "", Position(1, 1)
     for number, raw in enumerate(text.splitlines(), 1):
         line = _COMMENT.sub("", raw)
         if not joined:
-            start = Place(number, len(line) - len(line.lstrip()) + 1)
+            start = Position(number, len(line) - len(line.lstrip()) + 1)
         if line.endswith("\\"):
             joined += line[:-1] + " "
             continue

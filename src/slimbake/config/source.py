@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slimbake.config.document import Place
+from slimbake.config.document import Position
 from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
 
@@ -29,17 +29,17 @@ def yaml_text(path: Path) -> str:
     if found := _CONTROL.search(text):
         code = f"{ord(found[0]):04X}"
         hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
-        place = Place.offset(text, found.start())
+        place = Position.offset(text, found.start())
         raise unreadable(path, f"the control character U+{code}", hint, place)
     return text
 
 
 def unreadable(
-    path: Path, message: str, hint: str = "", place: Place | None = None
+    path: Path, message: str, hint: str = "", place: Position | None = None
 ) -> ManifestError:
     """The error of a file that cannot be looked into."""
     name = path.name or str(path)
-    return ManifestError.of(name, [Problem(name, *(place or Place(0, 0)), "", message, hint)])
+    return ManifestError.of(name, [Problem(name, *(place or Position(0, 0)), "", message, hint)])
 
 
 def decoded(data: bytes) -> str:
@@ -54,7 +54,7 @@ def decoded(data: bytes) -> str:
             if utf16
             else f"the byte 0x{data[error.start]:02x} is no UTF-8"
         )
-        place = Place.offset(good, len(good))
+        place = Position.offset(good, len(good))
         raise RefusedError(message, "save the file as UTF-8", place) from error
 
 

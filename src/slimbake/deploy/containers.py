@@ -149,7 +149,7 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     return docker.run_foreground(derived, *arguments)
 
 
-def record(plan: Plan, service: str, image: str, root: Path) -> str:
+def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
     return docker.container_output(

@@ -40,7 +40,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LayerAnswer:
     """What evidence has to answer for one layer of packages, and what it says."""
 
     question: Question
@@ -70,7 +70,7 @@ class FleetEvidence:
         return catalogue(self.fleet.root)
 
     @cached_property
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self) -> tuple[LayerAnswer, ...]:
         """Of each layer of packages. Raises UsageError for a file that is no evidence."""
         return tuple(self._answer(*asked) for asked in self._asked)
 
@@ -78,8 +78,8 @@ class FleetEvidence:
     def _asked(self) -> tuple[tuple[Question, Optimize], ...]:
         return tuple(_questions(self.fleet, self.locks))
 
-    def _answer(self, question: Question, wanted: Optimize) -> Answer:
-        return Answer(question, wanted, committed(self.fleet.root, question.layer))
+    def _answer(self, question: Question, wanted: Optimize) -> LayerAnswer:
+        return LayerAnswer(question, wanted, committed(self.fleet.root, question.layer))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:

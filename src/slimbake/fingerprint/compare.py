@@ -25,7 +25,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TargetChange:
     """What became of one target, and why."""
 
     target: str
@@ -39,7 +39,7 @@ class Change:
         return self.status in ("changed", "new", "unknown")
 
 
-def compare(before: State, after: State) -> tuple[Change, ...]:
+def compare(before: State, after: State) -> tuple[TargetChange, ...]:
     """What became of every target: in the order of `after`, then those that have gone."""
     old = {each.target: each for each in before.accounts}
     new = {each.target for each in after.accounts}
@@ -48,7 +48,7 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
     later = {name: target for target, name in earlier.items()}
     found = [
         _checked(
-            Change(
+            TargetChange(
                 each.target,
                 target.service,
                 *_change(each, old.get(each.target), earlier.get(each.target, "")),
@@ -60,11 +60,11 @@ def compare(before: State, after: State) -> tuple[Change, ...]:
     ]
     for name, target in gone.items():
         reason = f"is called {later[name]} now" if name in later else "is no longer in the manifest"
-        found.append(Change(name, target.service, "gone", (reason,)))
+        found.append(TargetChange(name, target.service, "gone", (reason,)))
     return tuple(found)
 
 
-def _checked(change: Change, before: State, after: State) -> Change:
+def _checked(change: TargetChange, before: State, after: State) -> TargetChange:
     """The image of a service may be the same under another budget, which has to be measured against
     all the same.
     """

@@ -41,10 +41,10 @@ def opened(address: Address, platform: str) -> Iterator[Source]:
     """
     if address.kind == "registry":
         with contextlib.closing(registry.Registered(address.place)) as registered:
-            yield Source((registry.image(registered, address, platform),), registered)
+            yield Source((registry.registry_image(registered, address, platform),), registered)
     elif address.kind == "layout":
-        with layout.opened(Path(address.place)) as found:
-            yield Source(layout.images(found, address, platform), found)
+        with layout.opened_layout(Path(address.place)) as found:
+            yield Source(layout.stored_images(found, address, platform), found)
     else:
         engine = Engine({short_name(address.place): identity(address.place)}, platform)
         with contextlib.closing(engine):
@@ -91,12 +91,12 @@ class Engine:
             raise SetupError(
                 "this engine saves images in an old form", "Docker 25 and newer save OCI layouts"
             )
-        return self._stack.enter_context(layout.opened(folder))
+        return self._stack.enter_context(layout.opened_layout(folder))
 
     @functools.cached_property
     def images(self) -> tuple[StoredImage, ...]:
         """The images. Raises SetupError where the engine cannot save one."""
-        listed = layout.images(self._layout, Address("layout", "the engine"), self._platform)
+        listed = layout.stored_images(self._layout, Address("layout", "the engine"), self._platform)
         by_id = {
             key: image for image in listed for key in (image.digest, image.manifest, image.config)
         }

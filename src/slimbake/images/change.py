@@ -15,7 +15,7 @@ COUNTED = ("uncompressed", "compressed", "gzip", "zstd")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SizeChange:
     """A figure before and after, in bytes; None where it was not measured, or where there is no
     such image or layer.
     """
@@ -39,7 +39,7 @@ class Changed:
     only: str  # "before" or "after"; "" = in both
     # digests of its tar before and after; None: the image as a whole
     layer: tuple[str | None, str | None] | None
-    figures: tuple[tuple[str, Change], ...]
+    figures: tuple[tuple[str, SizeChange], ...]
 
     def as_json(self) -> dict[str, Any]:
         place = {} if self.layer is None else {"before": self.layer[0], "after": self.layer[1]}
@@ -54,7 +54,7 @@ class Changed:
 class Changes:
     images: tuple[Changed, ...]
     layers: tuple[Changed, ...]  # of images that are in both, those that are not the same
-    together: tuple[tuple[str, Change], ...]  # unique_on_registry, unique_on_host
+    together: tuple[tuple[str, SizeChange], ...]  # unique_on_registry, unique_on_host
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: bytes before and after; null where unmeasured."""
@@ -100,7 +100,9 @@ def _changes(before: Any, after: Any) -> Changes:
             layers.append(Changed(name, _only(one, other), digests, _figures(one, other)))
     keys = ("unique_on_registry", "unique_on_host")
     return Changes(
-        tuple(images), tuple(layers), tuple((key, Change(before[key], after[key])) for key in keys)
+        tuple(images),
+        tuple(layers),
+        tuple((key, SizeChange(before[key], after[key])) for key in keys),
     )
 
 
@@ -108,10 +110,10 @@ def _only(before: object, after: object) -> str:
     return "after" if before is None else "before" if after is None else ""
 
 
-def _figures(before: Figures | None, after: Figures | None) -> tuple[tuple[str, Change], ...]:
+def _figures(before: Figures | None, after: Figures | None) -> tuple[tuple[str, SizeChange], ...]:
     old, new = before or {}, after or {}
     return tuple(
-        (key, Change(old.get(key), new.get(key))) for key in COUNTED if key in old or key in new
+        (key, SizeChange(old.get(key), new.get(key))) for key in COUNTED if key in old or key in new
     )
 
 

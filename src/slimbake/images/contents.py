@@ -19,7 +19,7 @@ _WHITEOUT = ".wh."
 _RECORD_LIMIT = 32_000_000  # bytes
 
 
-def contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) -> Contents:
+def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) -> Contents:
     """Read a layer once. Hard links hold no bytes of their own."""
     files: list[tuple[str, int, str]] = []
     records: dict[str, str] = {}

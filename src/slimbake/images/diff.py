@@ -22,7 +22,7 @@ from slimbake.images.difference import (
     configurations,
     manifests,
 )
-from slimbake.images.layout import Blobs, read
+from slimbake.images.layout import Blobs, read_layout
 from slimbake.images.model import StoredImage, StoredLayer, address
 
 _TYPES = {
@@ -61,8 +61,12 @@ def diff(a: str, b: str, platform: str) -> Diff:
                 for number, (mine, theirs) in pairs
                 if mine is None or theirs is None or mine.diff != theirs.diff
             ),
-            configuration=configurations(read(one.blobs, x.config), read(other.blobs, y.config)),
-            manifest=manifests(read(one.blobs, x.manifest), read(other.blobs, y.manifest)),
+            configuration=configurations(
+                read_layout(one.blobs, x.config), read_layout(other.blobs, y.config)
+            ),
+            manifest=manifests(
+                read_layout(one.blobs, x.manifest), read_layout(other.blobs, y.manifest)
+            ),
             stored=tuple(
                 n for n, (p, q) in pairs if p and q and p.diff == q.diff and p.blob != q.blob
             ),

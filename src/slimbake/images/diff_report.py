@@ -9,7 +9,7 @@ from slimbake.images.difference import Diff, Difference, LayerDifference
 _SHOWN = 20  # keys of a configuration; JSON has all
 
 
-def text(found: Diff) -> str:
+def diff_text(found: Diff) -> str:
     """A line for each way in which two images differ; what A has stands first."""
     if found.equal:
         return f"the same image: {found.digests[0]}"

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slimbake.images.detail import Contents
-from slimbake.images.sizes import Layer
+from slimbake.images.sizes import MeasuredLayer
 
 Kind = Literal["uncompressed", "compressed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BudgetedImage:
     """The last measurement of a service's image that kept its budget."""
 
     digest: str
-    layers: tuple[Layer, ...]
+    layers: tuple[MeasuredLayer, ...]
     names: tuple[str, ...]  # of the target that laid each; () = not known
     startup: float | None = None  # seconds, where it was measured
     rss: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class GrownPackage:
     name: str
     bytes: int  # uncompressed, more than before
     only: Literal["", "new", "gone"]
@@ -36,11 +36,13 @@ class Growth:
 
     name: str
     bytes: int
-    packages: tuple[Package, ...]  # the largest changes first; () where the layers were not read
+    packages: tuple[
+        GrownPackage, ...
+    ]  # the largest changes first; () where the layers were not read
 
 
 def grown(
-    before: Held, after: Held, kind: Kind, contents: Mapping[str, Contents] | None
+    before: BudgetedImage, after: BudgetedImage, kind: Kind, contents: Mapping[str, Contents] | None
 ) -> tuple[Growth, ...]:
     """The targets whose layers changed in bytes, the one that grew most first.
 
@@ -59,20 +61,20 @@ def grown(
     return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
 
 
-def _by_name(image: Held) -> dict[str, tuple[Layer, ...]]:
+def _by_name(image: BudgetedImage) -> dict[str, tuple[MeasuredLayer, ...]]:
     named = len(image.names) == len(image.layers)
     names = (
         image.names
         if named
         else tuple(f"layer {each.diff.removeprefix('sha256:')[:12]}" for each in image.layers)
     )
-    found: dict[str, tuple[Layer, ...]] = {}
+    found: dict[str, tuple[MeasuredLayer, ...]] = {}
     for name, layer in zip(names, image.layers, strict=True):
         found[name] = (*found.get(name, ()), layer)
     return found
 
 
-def _bytes(layers: Sequence[Layer], kind: Kind) -> int:
+def _bytes(layers: Sequence[MeasuredLayer], kind: Kind) -> int:
     return sum(
         (layer.uncompressed if kind == "uncompressed" else layer.compressed) or 0
         for layer in layers
@@ -80,11 +82,13 @@ def _bytes(layers: Sequence[Layer], kind: Kind) -> int:
 
 
 def _packages(
-    before: Sequence[Layer], after: Sequence[Layer], contents: Mapping[str, Contents]
-) -> tuple[Package, ...]:
+    before: Sequence[MeasuredLayer],
+    after: Sequence[MeasuredLayer],
+    contents: Mapping[str, Contents],
+) -> tuple[GrownPackage, ...]:
     old, new = _by_package(before, contents), _by_package(after, contents)
     found = (
-        Package(
+        GrownPackage(
             name,
             new.get(name, 0) - old.get(name, 0),
             "new" if name not in old else "gone" if name not in new else "",
@@ -98,7 +102,9 @@ def _packages(
     )
 
 
-def _by_package(layers: Sequence[Layer], contents: Mapping[str, Contents]) -> dict[str, int]:
+def _by_package(
+    layers: Sequence[MeasuredLayer], contents: Mapping[str, Contents]
+) -> dict[str, int]:
     found: dict[str, int] = {}
     for layer in layers:
         for part in contents[layer.diff].parts:

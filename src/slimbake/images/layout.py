@@ -54,7 +54,7 @@ class Layout:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Layout]:
+def opened_layout(path: Path) -> Iterator[Layout]:
     """A layout in a folder or an uncompressed tar file. Raises UsageError where it is neither."""
     if path.is_dir():
         yield Layout(path, lambda name: (path / name).open("rb"))
@@ -73,7 +73,7 @@ def opened(path: Path) -> Iterator[Layout]:
         yield Layout(path, lambda name: cast("IO[bytes]", archive.extractfile(members[name])))
 
 
-def images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage, ...]:
+def stored_images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage, ...]:
     """The images of a layout, or the one that the address names, once for each short name.
 
     Raises UsageError where there is none of that name.
@@ -98,7 +98,7 @@ def images(layout: Layout, address: Address, platform: str) -> tuple[StoredImage
     return tuple(
         replace(found, name=name)
         for digest, (entry, names) in wanted.items()
-        for found in [image(layout, digest, entry, address.place, platform)]
+        for found in [layout_image(layout, digest, entry, address.place, platform)]
         for name in _short_names(names, address)
     )
 
@@ -111,7 +111,7 @@ def _short_names(names: set[str], address: Address) -> list[str]:
     return found[:1] if address.name else found
 
 
-def image(
+def layout_image(
     blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, platform: str
 ) -> StoredImage:
     """The image that a manifest, or an index that lists it for a platform, describes.
@@ -119,7 +119,7 @@ def image(
     `document`: what is known of it, its media type at least. Raises UsageError where the index has
     none for the platform, and SetupError where a document is missing or broken.
     """
-    manifest = read(blobs, digest)
+    manifest = read_layout(blobs, digest)
     if "manifests" in manifest:
         if not (held := sorted(_platforms(manifest))):
             raise UsageError(f"{name} is an index without an image")
@@ -128,14 +128,14 @@ def image(
                 f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(held)}"
             )
         entry = next(each for each in manifest["manifests"] if each["digest"] == chosen)
-        return replace(image(blobs, chosen, entry, name, platform), digest=digest)
+        return replace(layout_image(blobs, chosen, entry, name, platform), digest=digest)
     if "config" not in manifest:
         raise UsageError(
             f"{name or digest} is no image",
             f"its media type is {document.get('mediaType', 'unknown')}",
         )
     config = manifest["config"]["digest"]
-    diffs = read(blobs, config).get("rootfs", {}).get("diff_ids", [])
+    diffs = read_layout(blobs, config).get("rootfs", {}).get("diff_ids", [])
     layers = tuple(
         StoredLayer(
             diff, each["digest"], each["size"], each["mediaType"].endswith(("gzip", "zstd"))
@@ -164,7 +164,7 @@ def _platforms(index: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def read(blobs: Blobs, digest: str) -> dict[str, Any]:
+def read_layout(blobs: Blobs, digest: str) -> dict[str, Any]:
     """A document that is a blob: a manifest, an index or a configuration. Raises SetupError where
     it is none.
     """

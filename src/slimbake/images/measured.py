@@ -15,7 +15,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images import streams, this_platform
 from slimbake.images.layout import for_platform
 from slimbake.images.model import StoredImage, StoredLayer
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
 _JSON_LIMIT = 4_000_000
@@ -23,7 +23,7 @@ _KEPT = 1000  # images, the latest ones
 MEASURED = "measured"  # in the workspace
 
 
-def measure(
+def measure_images(
     images: Mapping[str, str], workspace: Workspace, layouts: Path | None = None
 ) -> Measurement:
     """Measure images that the engine holds; of one for several platforms, that for this machine's.
@@ -113,21 +113,24 @@ def remember(measured: Measurement, workspace: Workspace) -> None:
         _store(workspace, known | new)
 
 
-def _known(workspace: Workspace) -> dict[str, tuple[Layer, ...]]:
-    def parse(said: Any) -> dict[str, tuple[Layer, ...]]:
-        return {image: tuple(Layer(**layer) for layer in layers) for image, layers in said.items()}
+def _known(workspace: Workspace) -> dict[str, tuple[MeasuredLayer, ...]]:
+    def parse(said: Any) -> dict[str, tuple[MeasuredLayer, ...]]:
+        return {
+            image: tuple(MeasuredLayer(**layer) for layer in layers)
+            for image, layers in said.items()
+        }
 
     return workspace.read(MEASURED, parse) or {}
 
 
-def _store(workspace: Workspace, known: Mapping[str, tuple[Layer, ...]]) -> None:
+def _store(workspace: Workspace, known: Mapping[str, tuple[MeasuredLayer, ...]]) -> None:
     kept = list(known.items())[-_KEPT:]
     workspace.write(
         MEASURED, {image: [layer.as_json() for layer in layers] for image, layers in kept}
     )
 
 
-def _layers(known: Mapping[str, tuple[Layer, ...]]) -> dict[str, Layer]:
+def _layers(known: Mapping[str, tuple[MeasuredLayer, ...]]) -> dict[str, MeasuredLayer]:
     """The layers of measured images by the digest of their blob."""
     return {layer.blob: layer for layers in known.values() for layer in layers}
 
@@ -137,7 +140,7 @@ class _Blobs:
     only the names.
     """
 
-    def __init__(self, known: Mapping[str, Layer]) -> None:
+    def __init__(self, known: Mapping[str, MeasuredLayer]) -> None:
         self._documents: dict[str, Any] = {}
         self._sizes = {blob: layer.compressed for blob, layer in known.items()}
         self._contents = {blob: (layer.uncompressed, layer.files) for blob, layer in known.items()}
@@ -152,9 +155,9 @@ class _Blobs:
         else:
             self._contents[digest] = _contents(stored)
 
-    def images(self) -> dict[str, tuple[Layer, ...]]:
+    def images(self) -> dict[str, tuple[MeasuredLayer, ...]]:
         """The layers of every image, by each id that an engine may call it by."""
-        found: dict[str, tuple[Layer, ...]] = {}
+        found: dict[str, tuple[MeasuredLayer, ...]] = {}
         for digest, manifest in self._documents.items():
             if "layers" not in manifest:
                 continue
@@ -172,11 +175,11 @@ class _Blobs:
             if "manifests" in index and (chosen := for_platform(index, this_platform())) in found
         }
 
-    def _layer(self, blob: Mapping[str, Any], diff: str) -> Layer:
+    def _layer(self, blob: Mapping[str, Any], diff: str) -> MeasuredLayer:
         digest = blob["digest"]
         compressed = blob["mediaType"].endswith(("gzip", "zstd"))
         size, files = self._contents[digest]
-        return Layer(
+        return MeasuredLayer(
             diff=diff,
             blob=digest,
             uncompressed=size,
@@ -185,7 +188,9 @@ class _Blobs:
         )
 
 
-def _saved(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
+def _saved(
+    images: Sequence[str], known: Mapping[str, MeasuredLayer]
+) -> dict[str, tuple[MeasuredLayer, ...]]:
     """The layers of these images, as the engine saves them: in the stream, blobs may come before
     what names them.
     """
@@ -199,7 +204,9 @@ def _saved(images: Sequence[str], known: Mapping[str, Layer]) -> dict[str, tuple
     return blobs.images()
 
 
-def _exported(layouts: Path, known: Mapping[str, Layer]) -> dict[str, tuple[Layer, ...]]:
+def _exported(
+    layouts: Path, known: Mapping[str, MeasuredLayer]
+) -> dict[str, tuple[MeasuredLayer, ...]]:
     """The layers of the images whose layouts a build has put here."""
     blobs = _Blobs(known)
     for path in (layouts / "blobs" / "sha256").iterdir():

@@ -77,6 +77,8 @@ def _told() -> Iterator[None]:
         raise SetupError(error.message, error.hint) from None
 
 
-def image(registered: Registered, address: Address, platform: str) -> StoredImage:
+def registry_image(registered: Registered, address: Address, platform: str) -> StoredImage:
     """The image that a reference names."""
-    return layout.image(registered, registered.resolve(), {}, short_name(address.place), platform)
+    return layout.layout_image(
+        registered, registered.resolve(), {}, short_name(address.place), platform
+    )

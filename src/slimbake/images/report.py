@@ -13,7 +13,7 @@ from slimbake.console.tables import (
     text_table,
 )
 from slimbake.images import views
-from slimbake.images.change import COUNTED, Change, Changes
+from slimbake.images.change import COUNTED, Changes, SizeChange
 from slimbake.images.detail import Survey
 from slimbake.images.findings import Distance, Duplicate, Findings, findings
 from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
@@ -29,10 +29,10 @@ _NOUNS = {"layer": "layers", "package": "packages", "directory": "directories"}
 _SHOWN = 10  # duplicates in a text; JSON has all
 
 
-def text(survey: Survey, by: str, changes: Changes | None, as_markdown: bool) -> str:
+def sizes_text(survey: Survey, by: str, changes: Changes | None, as_markdown: bool) -> str:
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
     words = 2 if by == "image" else 3
-    blocks = [_laid_out(table(survey, by), words, as_markdown)]
+    blocks = [_laid_out(sizes_table(survey, by), words, as_markdown)]
     lines = [size_summary(survey.measurement), *finding_lines(findings(survey))]
     blocks.append("\n".join(f"- {line.strip()}" if as_markdown else line for line in lines))
     if changes:
@@ -44,7 +44,7 @@ def _laid_out(made: Table, words: int, as_markdown: bool) -> str:
     return markdown(*made) if as_markdown else text_table(*made, left=words)
 
 
-def table(survey: Survey, by: str) -> Table:
+def sizes_table(survey: Survey, by: str) -> Table:
     """Headings and rows, by image, layer, package or directory; gzip and zstd where they were
     measured.
     """
@@ -53,7 +53,7 @@ def table(survey: Survey, by: str) -> Table:
         rows = size_rows(survey.measurement)
         if not measured:
             return SIZE_HEADINGS, rows
-        more = [views.compressed(survey, image) for image in survey.measurement.images]
+        more = [views.compressed_view(survey, image) for image in survey.measurement.images]
         return (*SIZE_HEADINGS, "gzip", "zstd"), [
             (*row, megabytes(gzip), megabytes(zstd))
             for row, (gzip, zstd) in zip(rows, more, strict=True)
@@ -76,12 +76,12 @@ def table(survey: Survey, by: str) -> Table:
     ]
 
 
-def as_json(survey: Survey) -> dict[str, Any]:
+def sizes_json(survey: Survey) -> dict[str, Any]:
     """Everything, for scripts: bytes; null where unmeasured."""
     made = survey.measurement.as_json()
     for image in survey.measurement.images:
         entry = made["images"][image.name]
-        entry["gzip"], entry["zstd"] = views.compressed(survey, image)
+        entry["gzip"], entry["zstd"] = views.compressed_view(survey, image)
         for layer in entry["layers"]:
             found = survey.contents[layer["diff"]]
             layer.update(gzip=found.gzip, zstd=found.zstd, holds=views.described(found))
@@ -121,7 +121,10 @@ def change_table(changes: Changes) -> Table:
     """A row for each image, and below it one for each of its layers that changed."""
     entries = (*changes.images, *changes.layers)
     known = {
-        kind for each in entries for kind, change in each.figures if change != Change(None, None)
+        kind
+        for each in entries
+        for kind, change in each.figures
+        if change != SizeChange(None, None)
     }
     kinds = [kind for kind in COUNTED if kind in known]
     headings = ("image", "layer", *(word for kind in kinds for word in (kind, "change")))
@@ -132,7 +135,7 @@ def change_table(changes: Changes) -> Table:
             cells = [
                 cell
                 for kind in kinds
-                for cell in _change(of.get(kind, Change(None, None)), each.only)
+                for cell in _change(of.get(kind, SizeChange(None, None)), each.only)
             ]
             layer = (
                 "" if each.layer is None else " -> ".join(_short(digest) for digest in each.layer)
@@ -193,7 +196,7 @@ def _distance(distance: Distance, what: str) -> str:
     return f"{megabytes(distance.now)}, {what} {megabytes(distance.bound)} ({above})"
 
 
-def _change(change: Change, only: str = "") -> tuple[str, str]:
+def _change(change: SizeChange, only: str = "") -> tuple[str, str]:
     if only:
         return (
             "gone" if only == "before" else readable(change.after)

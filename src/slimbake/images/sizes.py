@@ -23,7 +23,7 @@ SIZE_HEADINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class MeasuredLayer:
     diff: str  # digest of the uncompressed tar: what hosts go by, as a chain
     blob: str  # digest of the tar as stored: what registries go by
     uncompressed: int  # bytes of the regular files in it
@@ -38,7 +38,7 @@ class Layer:
 class Image:
     name: str
     digest: str
-    layers: tuple[Layer, ...]  # bottom first
+    layers: tuple[MeasuredLayer, ...]  # bottom first
 
     @property
     def uncompressed(self) -> int:
@@ -55,7 +55,7 @@ class Image:
 class Measurement:
     images: tuple[Image, ...]
 
-    def shared(self, image: Image) -> tuple[Layer, ...]:
+    def shared(self, image: Image) -> tuple[MeasuredLayer, ...]:
         """The layers that another image stands on too, by chain: identical from the bottom up."""
         users = Counter(chain for each in self.images for chain in chains(each))
         return tuple(

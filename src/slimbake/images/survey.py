@@ -13,11 +13,11 @@ from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
 from slimbake.images.bound import LEVEL, bound
 from slimbake.images.compressed import compressed
-from slimbake.images.contents import contents
+from slimbake.images.contents import layer_contents
 from slimbake.images.detail import Bound, Contents, Survey
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredImage, StoredLayer
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 LAYERS = "layers"  # in the workspace: what is in each layer, by its digest
 _KEPT = 500  # layers, the latest ones: one of torch takes 2 MB
@@ -60,7 +60,7 @@ def _contents(layer: StoredLayer, blobs: Blobs, workspace: Workspace, compress: 
     complete = found is not None and (not compress or found.gzip is not None)
     if found is None:
         with streams.layer(blobs, layer) as tar:
-            found = contents(streams.members(tar))
+            found = layer_contents(streams.members(tar))
     if compress and found.gzip is None:
         found = compressed(functools.partial(streams.layer, blobs, layer), found)
     if not complete:
@@ -71,7 +71,7 @@ def _contents(layer: StoredLayer, blobs: Blobs, workspace: Workspace, compress: 
 
 def _image(image: StoredImage, found: Mapping[str, Contents]) -> Image:
     layers = (
-        Layer(
+        MeasuredLayer(
             diff=layer.diff,
             blob=layer.blob,
             uncompressed=found[layer.diff].uncompressed,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from slimbake.images.detail import Contents, Part, Survey
-from slimbake.images.sizes import Image, Layer, chains, total
+from slimbake.images.sizes import Image, MeasuredLayer, chains, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ _Key = tuple[str, str, str]
 def by_layer(survey: Survey) -> tuple[Row, ...]:
     """Each distinct layer, in the order in which the images name them."""
 
-    def whole(layer: Layer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
+    def whole(layer: MeasuredLayer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
         amount = Amount(found.uncompressed, found.files, found.gzip, found.zstd, layer.compressed)
         yield ("layer", layer.diff, described(found)), amount
 
@@ -75,7 +75,7 @@ def by_directory(survey: Survey) -> tuple[Row, ...]:
     return _largest_first(_grouped(survey, _parts(lambda part: ("directory", part.directory, ""))))
 
 
-def compressed(survey: Survey, image: Image) -> tuple[int | None, int | None]:
+def compressed_view(survey: Survey, image: Image) -> tuple[int | None, int | None]:
     """What an image's layers come to as gzip and as zstd."""
     found = [survey.contents[layer.diff] for layer in image.layers]
     return total(each.gzip for each in found), total(each.zstd for each in found)
@@ -94,8 +94,8 @@ def described(found: Contents) -> str:
 
 def _parts(
     key: Callable[[Part], _Key],
-) -> Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]:
-    def split(_: Layer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
+) -> Callable[[MeasuredLayer, Contents], Iterable[tuple[_Key, Amount]]]:
+    def split(_: MeasuredLayer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
         groups: dict[_Key, list[Part]] = {}
         for part in found.parts:
             groups.setdefault(key(part), []).append(part)
@@ -112,7 +112,7 @@ def _parts(
 
 
 def _grouped(
-    survey: Survey, split: Callable[[Layer, Contents], Iterable[tuple[_Key, Amount]]]
+    survey: Survey, split: Callable[[MeasuredLayer, Contents], Iterable[tuple[_Key, Amount]]]
 ) -> tuple[Row, ...]:
     sums: dict[_Key, _Sum] = {}
     for image in survey.measurement.images:

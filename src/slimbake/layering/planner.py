@@ -46,7 +46,7 @@ def layer_plan(
     space = Space(fleet, prices or Prices(), limits or LayerLimits())
     if previous:
         keep_previous(space, previous)
-    found = [*drafts(space), *((carried_over(space, previous),) if previous else ())]
+    found = [*draft_plans(space), *((carried_over(space, previous),) if previous else ())]
     count = _STARTS if len(space.images) <= _SMALL else _FEW_STARTS
     starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:count]
     tries = effort // (len(space.images) * len(starts))
@@ -56,7 +56,7 @@ def layer_plan(
     return space.plan(best)
 
 
-def drafts(space: Space) -> Iterator[list[Path]]:
+def draft_plans(space: Space) -> Iterator[list[Path]]:
     """Plans to start from: trees from the leaves up and from the root down, each fitted into the
     limit and cut.
     """

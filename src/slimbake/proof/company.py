@@ -19,12 +19,12 @@ from slimbake.console import Console
 from slimbake.evidence import needed_passes
 from slimbake.evidence.model import Finding
 from slimbake.proof.kept import SCARCE, Kept, key
-from slimbake.proof.layers import Layer
+from slimbake.proof.layers import ProvenLayer
 from slimbake.proof.trial import Subject, trial, weighed, workers
 
 
 def all_but_each(
-    layer: Layer,
+    layer: ProvenLayer,
     applied: Mapping[str, Applied],
     bare: Subject,
     pruned: Sequence[Subject],
@@ -82,7 +82,7 @@ def all_but_each(
     return found
 
 
-def own(name: str, layer: Layer, carries: Collection[str]) -> frozenset[str]:
+def own(name: str, layer: ProvenLayer, carries: Collection[str]) -> frozenset[str]:
     """The files that a pass alone removes or changes, of those that the layer `carries`; none if it
     is not.
     """

@@ -25,7 +25,7 @@ print(json.dumps({path: os.path.getsize(path) for path in paths if not os.path.i
 """
 
 
-def controls(plan: Plan, subjects: Sequence[Subject], console: Console) -> tuple[Caught, ...]:
+def run_controls(plan: Plan, subjects: Sequence[Subject], console: Console) -> tuple[Caught, ...]:
     """Run every control of every service. Raises CheckError where a smoke does not hold on an image
     that is whole.
     """
@@ -42,7 +42,9 @@ def controls(plan: Plan, subjects: Sequence[Subject], console: Console) -> tuple
             jobs = [
                 (subject, control)
                 for subject, outcome in zip(subjects, whole, strict=True)
-                for control in controls_of(plan, subject.service, outcome, weights(plan, subject))
+                for control in controls_of(
+                    plan, subject.service, outcome, harmed_weights(plan, subject)
+                )
             ]
             return tuple(pool.map(lambda job: _caught(job[0], job[1], console), jobs))
         except BaseException:
@@ -81,7 +83,7 @@ def controls_of(
     return tuple(found)
 
 
-def weights(plan: Plan, subject: Subject) -> dict[str, int]:
+def harmed_weights(plan: Plan, subject: Subject) -> dict[str, int]:
     """The files of a service's model, each with its bytes; none where it has none of slimbake's.
     Raises SetupError.
     """

@@ -43,17 +43,17 @@ def environments(
     running = {service.service: service for service in plan.services}
     for each in (each for each in passes if each.env):
         for subject in subjects:
-            known = images.read(root).get(KEY, {})
-            if only_stale and fresh(known, each, subject):
+            known = images.read_images(root).get(KEY, {})
+            if only_stale and fresh_environment(known, each, subject):
                 continue
             found = _tried(each, subject, running[subject.service], plan, root)
             console.say(
                 f"{each.name}: {subject.service} {'holds' if found['held'] else 'does not hold'}"
             )
-            images.write({KEY: {each.name: beside(known, each, subject, found)}}, root)
+            images.write_images({KEY: {each.name: beside(known, each, subject, found)}}, root)
 
 
-def fresh(known: Mapping[str, Any], each: Pass, subject: Subject) -> bool:
+def fresh_environment(known: Mapping[str, Any], each: Pass, subject: Subject) -> bool:
     """Whether these variables were measured on this very image."""
     entry = known.get(each.name, {})
     return entry.get("digest") == each.digest and _image(entry, subject) == subject.image
@@ -105,7 +105,7 @@ def _tried(
                     "level": "verify" if service.verify else "startup",
                     "error": error.message,
                 }
-    measured = compared(rounds["without"], rounds["with"])
+    measured = compared_environment(rounds["without"], rounds["with"])
     return {
         "held": True,
         "machine": hardware(),
@@ -131,7 +131,9 @@ def _once(
     return {"startup": startup, "rss": took.rss or 0, "calls": (took.seconds or startup) - startup}
 
 
-def compared(without: Sequence[Figures], with_: Sequence[Figures]) -> dict[str, dict[str, float]]:
+def compared_environment(
+    without: Sequence[Figures], with_: Sequence[Figures]
+) -> dict[str, dict[str, float]]:
     """Medians of both sides, and of the ratios within a round. Both sides: one entry a round, in
     the same order.
     """

@@ -27,7 +27,7 @@ FILE = f"{EVIDENCE}/images.json"
 RUNS = 5
 
 
-def measured(
+def measured_images(
     plan: Plan,
     bare: Mapping[str, str],
     pruned: Mapping[str, str],
@@ -80,7 +80,7 @@ def measured(
 
 def fresh(bare: Mapping[str, str], pruned: Mapping[str, str], root: Path) -> bool:
     """Whether these very images were measured, by their ids, and as one fleet."""
-    told = read(root)
+    told = read_images(root)
     services, fleets = told.get("services", {}), told.get("fleet", {})
     return all(
         fleets.get(side, {}).get("services") == sorted(ids)
@@ -142,15 +142,15 @@ def _does_not_start(service: Running, bare: str, pruned: str) -> str:
     return ""
 
 
-def write(found: Mapping[str, Any], root: Path) -> None:
+def write_images(found: Mapping[str, Any], root: Path) -> None:
     """Put what was measured into the repository, beside what is known of other services."""
-    known = read(root)
+    known = read_images(root)
     for key, value in found.items():
         known[key] = {**known.get(key, {}), **value}
     write_atomically(root / FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read(root: Path) -> dict[str, Any]:
+def read_images(root: Path) -> dict[str, Any]:
     """What was measured; empty where nothing was."""
     with contextlib.suppress(OSError, ValueError):
         return dict(json.loads((root / FILE).read_text("utf-8")))

@@ -11,7 +11,7 @@ from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.evidence import Answer
+from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
@@ -26,7 +26,7 @@ TRIALS = "trials"  # in the workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class ProvenLayer:
     """One layer of packages while its passes are tried."""
 
     question: Question
@@ -43,7 +43,7 @@ class Layer:
             if finding.verdict == "proven"
         )
 
-    def with_findings(self, findings: Mapping[str, Finding]) -> Layer:
+    def with_findings(self, findings: Mapping[str, Finding]) -> ProvenLayer:
         """The layer with more said of some passes."""
         return replace(
             self, evidence=replace(self.evidence, passes={**self.evidence.passes, **findings})
@@ -85,7 +85,7 @@ class Work:
 
 
 def work_of(
-    answer: Answer,
+    answer: LayerAnswer,
     passes: Sequence[Pass],
     names: Collection[str] = (),
     *,
@@ -132,7 +132,7 @@ def prove_layer(
     *,
     unpruned: str,
     below: Passes = (),
-) -> Layer:
+) -> ProvenLayer:
     """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
     together.
 
@@ -153,7 +153,7 @@ def prove_layer(
         else {}
     )
     if not wanted and work.before:
-        return Layer(question, work.before, weighed, new)
+        return ProvenLayer(question, work.before, weighed, new)
     trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
@@ -174,7 +174,7 @@ def prove_layer(
         checks=dict(question.checks),
         passes={**known, **found},
     )
-    return Layer(question, evidence, weighed, new)
+    return ProvenLayer(question, evidence, weighed, new)
 
 
 def file_of(question: Question, root: Path) -> Path:
@@ -182,7 +182,7 @@ def file_of(question: Question, root: Path) -> Path:
     return root / EVIDENCE / f"{question.layer}.json"
 
 
-def write(layer: Layer, root: Path) -> None:
+def write_evidence(layer: ProvenLayer, root: Path) -> None:
     """Put what was found into the repository."""
     write_atomically(file_of(layer.question, root), layer.evidence.text().encode())
 

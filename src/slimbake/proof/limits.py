@@ -20,7 +20,7 @@ from slimbake.proof.limits_files import files
 RUNTIME = "runtime"
 
 
-def measured(
+def measured_limits(
     plan: Plan,
     ids: Mapping[str, str],
     root: Path,

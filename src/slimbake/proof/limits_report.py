@@ -23,7 +23,7 @@ HEADINGS = (
 )
 
 
-def text(found: Sequence[Limits]) -> str:
+def limits_text(found: Sequence[Limits]) -> str:
     """A table, and a line for each image whose pages others touched too."""
     lines = [text_table(HEADINGS, [_row(each) for each in found])]
     lines += [

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.model import Pairs
 from slimbake.proof.globs import compact
-from slimbake.proof.units import Fleet
+from slimbake.proof.units import SearchedFleet
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class SearchedLayer:
     """What one base or service adds: its name and its packages."""
 
     name: str
@@ -29,7 +29,7 @@ class Proposal:
     bytes: int
 
 
-def dropped(fleet: Fleet, gone: Collection[str]) -> tuple[str, ...]:
+def dropped(fleet: SearchedFleet, gone: Collection[str]) -> tuple[str, ...]:
     """The packages of which nothing stays, and of which nobody asks for the metadata: these are not
     installed.
     """
@@ -43,9 +43,9 @@ def dropped(fleet: Fleet, gone: Collection[str]) -> tuple[str, ...]:
 
 
 def proposals(
-    fleet: Fleet,
+    fleet: SearchedFleet,
     gone: Collection[str],
-    layer: Layer,
+    layer: SearchedLayer,
     services: Sequence[str],
     unseen: Sequence[str],
 ) -> tuple[Proposal, ...]:
@@ -141,7 +141,7 @@ def applied(passes: Iterable[Pass], pins: Pairs) -> tuple[Applied, ...]:
     return tuple(told for each in passes if (told := each.applied(pins)))
 
 
-def pins(fleet: Fleet) -> Pairs:
+def pins(fleet: SearchedFleet) -> Pairs:
     """The packages of the images, each with its version."""
     return tuple((package, modules[0].version) for package, modules in fleet.by_package.items())
 
@@ -164,7 +164,7 @@ def entry(proposal: Proposal) -> Mapping[str, object]:
     return told | {key: list(values) for key, values in lists.items() if values}
 
 
-def _pins(fleet: Fleet, packages: Iterable[str]) -> Pairs:
+def _pins(fleet: SearchedFleet, packages: Iterable[str]) -> Pairs:
     return tuple((name, f"=={fleet.by_package[name][0].version}") for name in sorted(packages))
 
 

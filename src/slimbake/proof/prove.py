@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
-from slimbake.build.place import in_engine
+from slimbake.build.place import built_in_engine
 from slimbake.build.site import generated_anew, locked_anew
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.report import did_you_mean
 from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
-from slimbake.evidence import Answer
+from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Evidence, Question, stale_evidence
 from slimbake.host.machine import machine
 from slimbake.images import this_platform
@@ -26,12 +26,12 @@ from slimbake.proof.company import all_but_each
 from slimbake.proof.kept import Kept
 from slimbake.proof.layers import (
     TRIALS,
-    Layer,
+    ProvenLayer,
     expect_nothing_lost,
     prove_layer,
     unless_it_holds,
     work_of,
-    write,
+    write_evidence,
 )
 from slimbake.proof.model import Caught, Compared
 from slimbake.proof.subjects import Workbench, unpruned_layer, workbench
@@ -71,7 +71,7 @@ def prove(
         plan = bench.site.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
-        layers: list[Layer] = []
+        layers: list[ProvenLayer] = []
         for work in works:
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
@@ -82,7 +82,7 @@ def prove(
             )
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
-                write(layer, root)
+                write_evidence(layer, root)
             pruned = _pruned(project, needed, bench, console)
             ids = {name: subject.image for name, subject in pruned.items()}
             measured = images.fresh(bare, ids, root)
@@ -94,9 +94,11 @@ def prove(
             first = _first(layer.question, subjects)
             more = all_but_each(layer, _applied(layer, passes), first, standing, kept, console)
             layers[number] = layer.with_findings(more)
-            write(layers[number], root)
+            write_evidence(layers[number], root)
         if not measured:
-            images.write(images.measured(plan, bare, ids, project.workspace, console), root)
+            images.write_images(
+                images.measured_images(plan, bare, ids, project.workspace, console), root
+            )
     return tuple(layer.evidence for layer in layers)
 
 
@@ -119,7 +121,7 @@ def _put_back_unless_it_holds(project: Project, wanted: Sequence[Question]) -> I
         raise
 
 
-def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
+def _applied(layer: ProvenLayer, passes: Sequence[Pass]) -> dict[str, Applied]:
     """What the proven passes of a layer do to its packages."""
     return {
         e.name: a
@@ -129,7 +131,7 @@ def _applied(layer: Layer, passes: Sequence[Pass]) -> dict[str, Applied]:
 
 
 def _below(
-    question: Question, layers: Sequence[Layer], passes: Sequence[Pass]
+    question: Question, layers: Sequence[ProvenLayer], passes: Sequence[Pass]
 ) -> tuple[Applied, ...]:
     """What is proven, and not stale, on the layers that all services of a layer stand on as well."""
     return tuple(
@@ -170,7 +172,7 @@ def controls(project: Project, services: Sequence[str], console: Console) -> tup
     notice.
     """
     with workbench(project, services, console) as bench:
-        return control.controls(bench.site.plan, bench.subjects, console)
+        return control.run_controls(bench.site.plan, bench.subjects, console)
 
 
 def measure_environment(
@@ -219,7 +221,7 @@ def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
 
 def layers_of(
     project: Project, services: Sequence[str], console: Console, *, every: bool = False
-) -> tuple[Answer, ...]:
+) -> tuple[LayerAnswer, ...]:
     """What evidence has to answer for each layer of packages that these services stand on.
 
     Layers that cannot be asked about, since something without a smoke stands on them or they are
@@ -281,5 +283,5 @@ def _pruned(
         )
         raise CheckError(words, hint) from None
     bare = {subject.service: subject for subject in bench.subjects}
-    built = in_engine(site, result.left, result)
+    built = built_in_engine(site, result.left, result)
     return {image.name: replace(bare[image.name], image=image.image) for image in built}

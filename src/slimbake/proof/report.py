@@ -15,7 +15,7 @@ NOTE = "* the files that a pass removes or changes, compressed by themselves"
 def evidence_tables(found: Iterable[Evidence]) -> str:
     """A table for each layer, the passes that save most first."""
     return "\n\n".join(
-        f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{summary(each)}" for each in found
+        f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{proof_summary(each)}" for each in found
     )
 
 
@@ -53,7 +53,7 @@ def cause(error: str) -> str:
     ).strip()
 
 
-def summary(evidence: Evidence) -> str:
+def proof_summary(evidence: Evidence) -> str:
     """What the proven passes of a layer save, each by itself."""
     counts = [f.verdict for f in evidence.passes.values()]
     size, zstd = saves(evidence.passes.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.console import Console
-from slimbake.evidence import Answer
+from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Finding, Question
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Candidate, ablated
@@ -34,7 +34,9 @@ class Drawn:
     finding: Finding
 
 
-def draw(answers: Sequence[Answer], passes: Sequence[Pass], count: int, seed: int) -> list[Drawn]:
+def draw(
+    answers: Sequence[LayerAnswer], passes: Sequence[Pass], count: int, seed: int
+) -> list[Drawn]:
     """So many findings of fresh evidence, by chance; the same seed draws the same."""
     urn = []
     for answer in answers:

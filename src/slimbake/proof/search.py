@@ -12,9 +12,9 @@ from slimbake.errors import CheckError
 from slimbake.proof import units
 from slimbake.proof.ddmin import Ask, ddmin
 from slimbake.proof.oracle import Oracle, Start
-from slimbake.proof.propose import Layer, Proposal, applied, pins, proposals
+from slimbake.proof.propose import Proposal, SearchedLayer, applied, pins, proposals
 from slimbake.proof.trial import Subject
-from slimbake.proof.units import Fleet, Unit
+from slimbake.proof.units import SearchedFleet, Unit
 
 ROUNDS = 3  # in which less is opened, since less is there
 DEEPEST = 6  # folders
@@ -34,7 +34,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SearchStep:
     """How far a search is."""
 
     doing: str
@@ -56,10 +56,10 @@ class Found:
 
 def search(
     oracle: Oracle,
-    layers: Sequence[Layer],
+    layers: Sequence[SearchedLayer],
     starts: Mapping[str, Start],
     options: Options,
-    tell: Callable[[Step], None],
+    tell: Callable[[SearchStep], None],
     warn: Callable[[str], None],
 ) -> Found:
     """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by
@@ -76,10 +76,10 @@ class _Search:
     def __init__(
         self,
         oracle: Oracle,
-        layers: Sequence[Layer],
+        layers: Sequence[SearchedLayer],
         starts: Mapping[str, Start],
         options: Options,
-        tell: Callable[[Step], None],
+        tell: Callable[[SearchStep], None],
         warn: Callable[[str], None],
     ) -> None:
         self.oracle, self.layers, self.options, self.tell, self.warn = (
@@ -92,7 +92,7 @@ class _Search:
         self.starts = dict(starts)
         self.unseen: tuple[str, ...] = ()  # services: their commands may use more than was seen
         self.services = tuple(subject.service for subject in oracle.subjects)
-        self.fleet = Fleet({}, frozenset(), frozenset(), frozenset(), frozenset())
+        self.fleet = SearchedFleet({}, frozenset(), frozenset(), frozenset(), frozenset())
         self.gone: frozenset[str] = frozenset()
         self.so_far = self.gone  # with what has held of what is being asked
         self.order = oracle.subjects
@@ -113,7 +113,7 @@ class _Search:
                 break
         return self._found()
 
-    def _look(self, passes: Sequence[Applied]) -> Fleet:
+    def _look(self, passes: Sequence[Applied]) -> SearchedFleet:
         self._tell("tracing the smokes and the commands", 0)
         smokes = self.oracle.traced(passes)
         commands = self.oracle.traced(passes, self.starts) if self.starts else {}
@@ -260,7 +260,7 @@ class _Search:
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
 
     def _tell(self, doing: str, at_most: int) -> None:
-        self.tell(Step(doing, self.fleet.bytes(self.so_far), at_most))
+        self.tell(SearchStep(doing, self.fleet.bytes(self.so_far), at_most))
 
     def _passes(self, gone: Collection[str]) -> tuple[Applied, ...]:
         """What a trial applies: just what would be proposed."""
@@ -273,10 +273,12 @@ class _Search:
             each for layer in self._layers() for each in proposals(fleet, gone, layer, *who)
         )
 
-    def _layers(self) -> tuple[Layer, ...]:
+    def _layers(self) -> tuple[SearchedLayer, ...]:
         only = self.options.packages
         return tuple(
-            Layer(layer.name, tuple(name for name in layer.packages if not only or name in only))
+            SearchedLayer(
+                layer.name, tuple(name for name in layer.packages if not only or name in only)
+            )
             for layer in self.layers
         )
 

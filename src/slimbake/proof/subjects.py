@@ -10,7 +10,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
-from slimbake.build.place import Built, in_engine
+from slimbake.build.place import Built, built_in_engine
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.checks.verify import given
 from slimbake.console import Console
@@ -99,7 +99,7 @@ def without_passes(
     names = {name: f"slimbake/{site.plan.project}/{name}:unpruned" for name in services}
     sets = (f"inside.contexts.passes={FOLDER}/{UNPRUNED}",) if texts else ()
     result = bake(site, services, BakeOptions(names=names, sets=sets), checks=checks)
-    return in_engine(site, result.left, result)
+    return built_in_engine(site, result.left, result)
 
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:

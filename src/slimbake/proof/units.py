@@ -46,7 +46,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class SearchedFleet:
     """The files of several images, each once, and which of them are used."""
 
     modules: Mapping[str, Module]
@@ -109,7 +109,7 @@ def fleet(
     listings: Iterable[Iterable[tuple[str, int, str, str]]],
     smokes: Iterable[Iterable[str]],
     commands: Iterable[Iterable[str]],
-) -> Fleet:
+) -> SearchedFleet:
     """Put together what was listed and traced in each image: by their smokes, and by their
     commands.
     """
@@ -128,7 +128,7 @@ def fleet(
     bare = frozenset(
         name for name in used | served if known[name].bytecode and name not in compiled
     )
-    return Fleet(known, used, served, data - used - served, bare)
+    return SearchedFleet(known, used, served, data - used - served, bare)
 
 
 def named(said: str, names: Collection[str]) -> frozenset[str]:
@@ -150,23 +150,25 @@ def named(said: str, names: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def packages(fleet: Fleet, names: Iterable[str]) -> tuple[Unit, ...]:
+def packages(fleet: SearchedFleet, names: Iterable[str]) -> tuple[Unit, ...]:
     """Those of these files, by package."""
     return _units(fleet, names, lambda name: fleet.modules[name].package)
 
 
-def folders(fleet: Fleet, names: Iterable[str], depth: int) -> tuple[Unit, ...]:
+def folders(fleet: SearchedFleet, names: Iterable[str], depth: int) -> tuple[Unit, ...]:
     """Those of these files that lie `depth` folders deep or deeper, by their folder at that depth."""
     deep = (name for name in names if name.count("/") >= depth)
     return _units(fleet, deep, lambda name: "/".join(name.split("/")[:depth]))
 
 
-def single(fleet: Fleet, names: Iterable[str]) -> tuple[Unit, ...]:
+def single(fleet: SearchedFleet, names: Iterable[str]) -> tuple[Unit, ...]:
     """Each of these files."""
     return _units(fleet, names, lambda name: name)
 
 
-def _units(fleet: Fleet, names: Iterable[str], key: Callable[[str], str]) -> tuple[Unit, ...]:
+def _units(
+    fleet: SearchedFleet, names: Iterable[str], key: Callable[[str], str]
+) -> tuple[Unit, ...]:
     found: dict[str, set[str]] = {}
     for name in names:
         found.setdefault(key(name), set()).add(name)
@@ -175,7 +177,7 @@ def _units(fleet: Fleet, names: Iterable[str], key: Callable[[str], str]) -> tup
     )
 
 
-def unopened(fleet: Fleet, *, by: str = "file", small: int = 0) -> frozenset[str]:
+def unopened(fleet: SearchedFleet, *, by: str = "file", small: int = 0) -> frozenset[str]:
     """The files that nothing uses.
 
     `by`: "directory" leaves those that lie beside one that is used. `small`: modules with fewer

@@ -129,7 +129,7 @@ def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
         "exec": quoting.exec_form,
         "secret": quoting.secret,
         "seen_from": quoting.seen_from,
-        "workflow": quoting.workflow,
+        "workflow": quoting.workflow_text,
         "yaml": quoting.yaml,
         "comment": quoting.comment,
     }

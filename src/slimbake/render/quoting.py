@@ -82,7 +82,7 @@ def _yaml_escape(character: str) -> str:
     )
 
 
-def workflow(text: str) -> str:
+def workflow_text(text: str) -> str:
     """A text as a scalar of a GitHub Actions workflow, where `${{` begins an expression even in
     quotes.
     """

@@ -15,23 +15,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from slimbake.advise.advice import advice, fleet
+from slimbake.advise.advice import advice, advise_fleet
 from slimbake.advise.facts import facts
 from slimbake.advise.imports import imports
 from slimbake.advise.model import (
     Advice,
     Doubled,
     Facts,
-    Layer,
-    Part,
+    LayerFacts,
+    WeighedPart,
     Relaid,
     Saving,
-    Step,
-    Subject,
-    Tried,
-    Weighed,
+    AdviceStep,
+    ServiceFacts,
+    TriedPass,
+    WeighedImage,
 )
-from slimbake.advise.report import text
+from slimbake.advise.report import advice_text
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import Action, Limits
 from slimbake.cli import slimbake
@@ -74,12 +74,12 @@ TESTS = Pass(
 )
 
 
-def image(**parts: int) -> Weighed:
+def image(**parts: int) -> WeighedImage:
     made = (
-        Part(name.replace("_", "-"), name, size * MB, size * MB // 4)
+        WeighedPart(name.replace("_", "-"), name, size * MB, size * MB // 4)
         for name, size in parts.items()
     )
-    return Weighed("sha256:1", tuple(made), "evidence/sizes.json")
+    return WeighedImage("sha256:1", tuple(made), "evidence/sizes.json")
 
 
 def limits(*left: Action, **more: Any) -> Limits:
@@ -100,7 +100,7 @@ def limits(*left: Action, **more: Any) -> Limits:
     return Limits(**{**known, "left": left, **more})
 
 
-TORCH = Subject(
+TORCH = ServiceFacts(
     service="embedding",
     entry="embedding",
     variant="torch",
@@ -137,7 +137,7 @@ NLG = replace(
 )
 
 
-def known(*subjects: Subject, **more: Any) -> Facts:
+def known(*subjects: ServiceFacts, **more: Any) -> Facts:
     made = {
         "file": "services.yaml",
         "places": read_yaml(YAML).places,
@@ -148,12 +148,12 @@ def known(*subjects: Subject, **more: Any) -> Facts:
     return Facts(**{**made, "compression": Compression(type="zstd", level=9), **more})
 
 
-def of(kind: str, subject: Subject, here: Facts) -> Advice | None:
+def of(kind: str, subject: ServiceFacts, here: Facts) -> Advice | None:
     (found,) = advice(here, (subject.service,))
     return next((each for each in found.advice if each.kind == kind), None)
 
 
-def one(kind: str, subject: Subject, here: Facts) -> Advice:
+def one(kind: str, subject: ServiceFacts, here: Facts) -> Advice:
     found = of(kind, subject, here)
     assert found is not None
     return found
@@ -162,7 +162,7 @@ def one(kind: str, subject: Subject, here: Facts) -> Advice:
 def test_the_runtime_is_swapped_by_a_line_below_the_service() -> None:
     found = one("swap the runtime", NLG, known(NLG))
     assert found.steps == (
-        Step(place="services.yaml:7", key="services.nlg", line="inference: onnx"),
+        AdviceStep(place="services.yaml:7", key="services.nlg", line="inference: onnx"),
     )
     assert found.saves == (Saving("uncompressed", None),), "neither packages nor locks are known"
     assert found.costs == (
@@ -182,7 +182,7 @@ def test_the_runtime_is_swapped_by_a_line_below_the_service() -> None:
 def test_a_variant_that_is_there_is_compared_as_it_was_measured() -> None:
     found = one("swap the runtime", TORCH, known(TORCH, ONNX))
     assert found.saves == (Saving("uncompressed", 508 * MB), Saving("compressed", 127 * MB))
-    assert found.steps[0] == Step(command="slimbake bake --variant onnx embedding")
+    assert found.steps[0] == AdviceStep(command="slimbake bake --variant onnx embedding")
     assert (found.steps[1].place, found.steps[1].key) == (
         "services.yaml:11",
         "services.embedding.variants",
@@ -257,7 +257,7 @@ def test_without_any_measurement_wheels_of_the_lock_stand_for_packages() -> None
 @pytest.mark.parametrize(
     "other", [replace(NLG, weights=""), replace(NLG, runtime=""), replace(NLG, inference="onnx")]
 )
-def test_without_torch_or_weights_there_is_nothing_to_swap(other: Subject) -> None:
+def test_without_torch_or_weights_there_is_nothing_to_swap(other: ServiceFacts) -> None:
     assert of("swap the runtime", other, known(other)) is None
 
 
@@ -268,7 +268,7 @@ def test_code_that_runs_graphs_already_has_nothing_to_learn() -> None:
 
 def test_what_an_export_needs_of_the_base_comes_before_it() -> None:
     above = replace(NLG, bases=("nlp", "ml", "web"))
-    assert one("swap the runtime", above, known(above)).steps[0] == Step(
+    assert one("swap the runtime", above, known(above)).steps[0] == AdviceStep(
         place="services.yaml:7",
         key="services.nlg.base",
         line="base: ml",
@@ -285,7 +285,7 @@ def test_what_an_export_needs_of_the_base_comes_before_it() -> None:
 
 def test_what_stands_in_the_repository_is_shown_on_its_own_line() -> None:
     odd = replace(NLG, imports={"torch": ("a\x1b[2J\nb.py",)})
-    shown = text(advice(known(odd), ("nlg",)))
+    shown = advice_text(advice(known(odd), ("nlg",)))
     assert "a?[2J?b.py" in shown
 
 
@@ -320,14 +320,14 @@ def finding(verdict: Verdict = "proven", size: int = 40, marginal: int | None = 
     )
 
 
-def layer(*passes: Tried, **more: Any) -> Layer:
-    return Layer(**{"name": "base-ml", "services": ("embedding", "nlg"), "passes": passes, **more})
+def layer(*passes: TriedPass, **more: Any) -> LayerFacts:
+    return LayerFacts(**{"name": "base-ml", "services": ("embedding", "nlg"), "passes": passes, **more})
 
 
 def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
     passes = (
-        Tried(HEADERS, finding(size=40, marginal=30 * MB), "its packages are others now"),
-        Tried(TESTS, finding(size=20, marginal=20 * MB), "its packages are others now"),
+        TriedPass(HEADERS, finding(size=40, marginal=30 * MB), "its packages are others now"),
+        TriedPass(TESTS, finding(size=20, marginal=20 * MB), "its packages are others now"),
     )
     found = one("prune", NLG, known(NLG, layers=(layer(*passes),)))
     assert found.saves == (
@@ -338,14 +338,14 @@ def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
         "2 passes (torch.headers, files.tests) on base-ml, proven once, which a bake leaves out"
     )
     assert found.what.endswith(": its packages are others now")
-    assert found.steps == (Step(command="slimbake prove --stale"),)
+    assert found.steps == (AdviceStep(command="slimbake prove --stale"),)
     assert found.costs == ("building", "tests of the packages")
     assert found.also == ("embedding",)
 
 
 def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
     found = one(
-        "prune", NLG, known(NLG, layers=(layer(Tried(HEADERS), Tried(TESTS, finding("refuted"))),))
+        "prune", NLG, known(NLG, layers=(layer(TriedPass(HEADERS), TriedPass(TESTS, finding("refuted"))),))
     )
     assert found.what == "1 pass (torch.headers) on base-ml, not tried as it is now"
     assert found.saves == (Saving("uncompressed", None),)
@@ -356,26 +356,26 @@ def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
     [
         (
             {},
-            (Tried(HEADERS, finding(), "", ("optimize", "without", 0)),),
+            (TriedPass(HEADERS, finding(), "", ("optimize", "without", 0)),),
             "torch.headers on base-ml, proven and left out",
             "services.yaml:1",
         ),
         (
             {"off": ("optimize",)},
-            (Tried(HEADERS, finding()),),
+            (TriedPass(HEADERS, finding()),),
             "base-ml carries no pass",
             "services.yaml:1",
         ),
         (
             {"unchecked": ("embedding",)},
-            (Tried(HEADERS, finding()),),
+            (TriedPass(HEADERS, finding()),),
             "base-ml carries no pass while embedding has no smoke",
             "services.yaml:8",
         ),
     ],
 )
 def test_what_the_manifest_keeps_from_being_carried_is_pointed_at(
-    more: dict[str, Any], passes: tuple[Tried, ...], what: str, place: str
+    more: dict[str, Any], passes: tuple[TriedPass, ...], what: str, place: str
 ) -> None:
     found = one("prune", TORCH, known(TORCH, layers=(layer(*passes, **more),)))
     assert (found.what, found.steps[0].place) == (what, place)
@@ -383,12 +383,12 @@ def test_what_the_manifest_keeps_from_being_carried_is_pointed_at(
 
 
 def test_what_is_carried_or_refuted_or_of_another_layer_is_nothing_to_do() -> None:
-    done = layer(Tried(HEADERS, finding()), Tried(TESTS, finding("refuted")))
+    done = layer(TriedPass(HEADERS, finding()), TriedPass(TESTS, finding("refuted")))
     assert (
         of(
             "prune",
             NLG,
-            known(NLG, layers=(done, replace(done, name="storage", passes=(Tried(HEADERS),)))),
+            known(NLG, layers=(done, replace(done, name="storage", passes=(TriedPass(HEADERS),)))),
         )
         is None
     )
@@ -414,7 +414,7 @@ def test_a_base_of_which_nothing_is_imported_or_opened_can_be_another() -> None:
     here = known(api, parents={"ml": "web"}, asked={"ml": ("torch", "scikit-learn")})
     found = one("other base", api, here)
     assert found.saves[0] == Saving("uncompressed", 540 * MB, "at most")
-    assert found.steps[0] == Step(
+    assert found.steps[0] == AdviceStep(
         place="services.yaml:15", key="services.api.base", line="base: web"
     )
     for used in (
@@ -439,7 +439,7 @@ def test_what_was_not_measured_is_named_with_its_command() -> None:
         "what the image weighs: `slimbake sizes --compress --json > evidence/sizes.json`",
         "what of it its workload uses: `slimbake limits --json > evidence/limits.json`",
     )
-    shown = text((found,))
+    shown = advice_text((found,))
     assert shown.startswith(
         "api: unmeasured\n  nothing that is worth it, by what is known\n  unmeasured: what"
     )
@@ -450,35 +450,35 @@ def test_what_was_not_measured_is_named_with_its_command() -> None:
 
 def test_what_lies_twice_is_for_the_base_that_all_have() -> None:
     twice = Doubled("scipy==1", 140 * MB, 3, ("embedding", "nlg"), "ml")
-    (found,) = fleet(known(TORCH, NLG, doubled=(twice,))).advice
+    (found,) = advise_fleet(known(TORCH, NLG, doubled=(twice,))).advice
     assert found.saves == (Saving("on a host", 280 * MB, "about"),)
-    assert found.steps[0] == Step(
+    assert found.steps[0] == AdviceStep(
         place="services.yaml:6", key="bases.ml.requirements", note="add scipy"
     )
-    assert fleet(known(TORCH, doubled=(replace(twice, host=MB),))).advice == ()
+    assert advise_fleet(known(TORCH, doubled=(replace(twice, host=MB),))).advice == ()
 
 
 def test_layers_of_the_planner_are_named_where_they_are_better_by_something() -> None:
     relaid = Relaid(-MB, 0, -60 * MB, (700 * MB, 250 * MB, 80 * MB), (4, 7))
-    (found,) = fleet(known(TORCH, relaid=relaid)).advice
+    (found,) = advise_fleet(known(TORCH, relaid=relaid)).advice
     assert [each.bytes for each in found.saves] == [MB, 0, 60 * MB]
-    assert fleet(known(TORCH, relaid=replace(relaid, pulled=-MB))).advice == ()
+    assert advise_fleet(known(TORCH, relaid=replace(relaid, pulled=-MB))).advice == ()
 
 
 def test_gzip_gives_way_to_zstd_by_what_was_measured() -> None:
-    part = Part("runtime", "d", 10 * MB, 4 * MB, gzip=4 * MB, zstd=3 * MB)
+    part = WeighedPart("runtime", "d", 10 * MB, 4 * MB, gzip=4 * MB, zstd=3 * MB)
     both = [
-        replace(each, image=Weighed("", (part,), "evidence/sizes.json")) for each in (TORCH, NLG)
+        replace(each, image=WeighedImage("", (part,), "evidence/sizes.json")) for each in (TORCH, NLG)
     ]
     gzip = Compression(type="gzip", level=6)
-    (found,) = fleet(known(*both, compression=gzip)).advice
+    (found,) = advise_fleet(known(*both, compression=gzip)).advice
     assert found.saves == (Saving("on a registry", MB, "at least"),), (
         "a layer that both have counts once"
     )
     assert found.steps == (
-        Step(place="services.yaml:1", key="", line="compression: {type: zstd, level: 9}"),
+        AdviceStep(place="services.yaml:1", key="", line="compression: {type: zstd, level: 9}"),
     )
-    (unknown,) = fleet(known(TORCH, compression=gzip)).advice
+    (unknown,) = advise_fleet(known(TORCH, compression=gzip)).advice
     assert unknown.saves == (Saving("on a registry", None),)
 
 

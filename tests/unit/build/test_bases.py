@@ -169,8 +169,8 @@ def test_all_that_services_stand_on_is_built_once_and_told_by_its_digest(
     assert machine.built == list(SHARED)
     assert list(found) == list(SHARED)
     assert all(found[name].startswith(f"{machine.server.name}/{name}@sha256:") for name in SHARED)
-    pushed.write(tmp_path / "bases.json", found)
-    assert pushed.read([tmp_path / "bases.json"], PLAN) == found
+    pushed.write_pushed(tmp_path / "bases.json", found)
+    assert pushed.read_pushed([tmp_path / "bases.json"], PLAN) == found
 
 
 def test_only_what_the_named_services_need_is_built(machine: Machine) -> None:

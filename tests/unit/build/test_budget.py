@@ -17,9 +17,9 @@ from slimbake.checks.start import NotStarted, Started
 from slimbake.config.model import BaseEntry, Budget, WeightsEntry
 from slimbake.errors import SetupError
 from slimbake.images.detail import Contents, Part
-from slimbake.images.grown import Held, grown
+from slimbake.images.grown import BudgetedImage, grown
 from slimbake.images.owners import Owner
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.layers import layers
 from slimbake.plan.model import Plan, Running
@@ -27,8 +27,8 @@ from slimbake.plan.model import Plan, Running
 MB = 1_000_000
 
 
-def layer(name: str, uncompressed: int, compressed: int | None = None) -> Layer:
-    return Layer(
+def layer(name: str, uncompressed: int, compressed: int | None = None) -> MeasuredLayer:
+    return MeasuredLayer(
         diff=f"sha256:{name:0<64}",
         blob=f"blob-{name}",
         uncompressed=uncompressed,
@@ -48,8 +48,8 @@ def contents(**packages: int) -> Contents:
 RUNTIME, WEB, WEB_NOW = layer("1", 47 * MB), layer("2", 18 * MB), layer("3", 56 * MB + 100_000)
 CODE, CODE_NOW = layer("4", 900_000), layer("5", 600_000)
 NAMES = ("runtime", "base-web", "api")
-BEFORE = Held("sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB)
-NOW = Held("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES, startup=2.9, rss=60 * MB)
+BEFORE = BudgetedImage("sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB)
+NOW = BudgetedImage("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES, startup=2.9, rss=60 * MB)
 INSIDE = {
     RUNTIME.diff: contents(python=47 * MB),
     WEB.diff: contents(httpx=18 * MB),
@@ -75,8 +75,8 @@ def test_without_the_layers_that_held_only_targets_are_told() -> None:
 
 
 def test_of_compressed_bytes_packages_are_told_as_they_lie_on_a_disk() -> None:
-    old = Held("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
-    new = Held("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
+    old = BudgetedImage("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
+    new = BudgetedImage("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
     assert (
         since(old, new, "compressed", grown(old, new, "compressed", INSIDE))
         == "since aa, which held: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
@@ -85,8 +85,8 @@ def test_of_compressed_bytes_packages_are_told_as_they_lie_on_a_disk() -> None:
 
 
 def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None:
-    old = Held("sha256:aa", (layer("6", 9000),), ("base",))
-    new = Held("sha256:bb", (layer("7", 10000),), ("base",))
+    old = BudgetedImage("sha256:aa", (layer("6", 9000),), ("base",))
+    new = BudgetedImage("sha256:bb", (layer("7", 10000),), ("base",))
     inside = {
         layer("6", 0).diff: contents(a=9000),
         layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000),
@@ -99,7 +99,7 @@ def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None
 
 
 def test_layers_of_a_dockerfile_of_the_users_own_are_told_by_their_digests() -> None:
-    old, new = Held("sha256:aa", (RUNTIME,), ()), Held("sha256:bb", (RUNTIME, layer("8", 5000)), ())
+    old, new = BudgetedImage("sha256:aa", (RUNTIME,), ()), BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ())
     assert (
         since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
         == "since aa, which held: +5.0 kB layer 800000000000"
@@ -108,7 +108,7 @@ def test_layers_of_a_dockerfile_of_the_users_own_are_told_by_their_digests() -> 
 
 def test_an_image_that_did_not_grow_is_told_so() -> None:
     assert since(BEFORE, BEFORE, "startup", ()) == "the image is the one that held last with 2.10 s"
-    other = Held("sha256:bb", BEFORE.layers, NAMES)
+    other = BudgetedImage("sha256:bb", BEFORE.layers, NAMES)
     assert (
         since(BEFORE, other, "startup", ())
         == "since 3ea8af22ac74, which held with 2.10 s: not a byte more"
@@ -116,7 +116,7 @@ def test_an_image_that_did_not_grow_is_told_so() -> None:
     assert since(None, NOW, "uncompressed", ()) == "no measurement that held is known here"
 
 
-def measured(*layers: Layer, digest: str = "sha256:bb") -> Measurement:
+def measured(*layers: MeasuredLayer, digest: str = "sha256:bb") -> Measurement:
     return Measurement((Image("api", digest, layers),))
 
 

@@ -11,18 +11,18 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from slimbake.build.sbom_document import document
-from slimbake.build.sbom_locks import read
+from slimbake.build.sbom_locks import read_sbom_locks
 from slimbake.build.sbom_model import (
-    Contents,
+    InstalledContents,
     DebianPackage,
     Distribution,
-    Folder,
+    WeightsFolder,
     Locked,
-    Locks,
-    contents,
+    SbomLocks,
+    parse_contents,
 )
 
-FOUND = Contents(
+FOUND = InstalledContents(
     python="3.11.2",
     system="debian",
     release="13",
@@ -47,17 +47,17 @@ PACKAGES = (
 )
 
 
-LOCKED = Locks(
+LOCKED = SbomLocks(
     PACKAGES,
     {
         DebianPackage("tzdata", "2026f", "all"): "f" * 64,
         DebianPackage("libpq5", "17", "amd64"): "0" * 64,
     },
-    (Folder("models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))),),
+    (WeightsFolder("models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))),),
 )
 
 
-def made(found: Contents = FOUND, locks: Locks = LOCKED, lock: str = "sha256:1") -> dict[str, Any]:
+def made(found: InstalledContents = FOUND, locks: SbomLocks = LOCKED, lock: str = "sha256:1") -> dict[str, Any]:
     return dict(json.loads(document("atlas", "api", found, locks, lock)))
 
 
@@ -146,7 +146,7 @@ def test_same_contents_give_the_same_bytes_in_whatever_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"lock": "sha256:2"}, {"locks": Locks()}, {"found": replace(FOUND, debian=())}]
+    "change", [{"lock": "sha256:2"}, {"locks": SbomLocks()}, {"found": replace(FOUND, debian=())}]
 )
 def test_the_serial_number_is_that_of_the_contents(change: dict[str, Any]) -> None:
     assert made()["serialNumber"] == made()["serialNumber"] != made(**change)["serialNumber"]
@@ -166,7 +166,7 @@ def test_what_an_image_says_of_itself_is_read() -> None:
             {"name": "jaraco.text", "version": "4", "within": "Setup_Tools"},
         ],
     }
-    read = contents(found)
+    read = parse_contents(found)
     assert read.debian == (DebianPackage("libc6", "2.41", "amd64"),)
     assert read.distributions == (
         Distribution("typing-extensions", "4"),
@@ -180,7 +180,7 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
         for name, letter in zip(("six", "model", "deb", "file"), "abcd", strict=True)
     }
     wheel = "# six-1.17.0-py2.py3-none-any.whl 11050\n"
-    found = read(
+    found = read_sbom_locks(
         {
             "base-ml.txt": (
                 f"# words\n{wheel}six==1.17.0 \\\n    --hash=sha256:{digest['six']}\ntorch==2+cpu\n"
@@ -192,14 +192,14 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
             "weights-models-small.txt": f"# words\n{digest['file']}  config.json\n",
         }
     )
-    assert found == Locks(
+    assert found == SbomLocks(
         (
             Locked("six", "1.17.0", (digest["six"],), "base-ml"),
             Locked("torch", "2+cpu", (), "base-ml"),
             Locked("a-model", "3", (digest["model"],), "weights-a-model", model=True),
         ),
         {DebianPackage("libpq5", "17.6-0", "amd64"): digest["deb"]},
-        (Folder("models-small", (("config.json", digest["file"]),)),),
+        (WeightsFolder("models-small", (("config.json", digest["file"]),)),),
     )
 
 
@@ -208,7 +208,7 @@ def test_a_model_in_another_form_is_told_with_what_it_was_made_from() -> None:
         "weights-a-model.txt": "a-model-onnx-int8",
         "weights-models-small.txt": "models-small-onnx-fp32",
     }
-    locks = read(
+    locks = read_sbom_locks(
         {
             "weights-a-model.txt": "a-model==3\n",
             "weights-models-small.txt": f"# words\n{'1' * 64}  config.json\n",

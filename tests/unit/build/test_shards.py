@@ -32,7 +32,7 @@ from slimbake.build.failure import lost
 from slimbake.build.nodes import run_shards
 from slimbake.build.release import Release
 from slimbake.build.split import Shard, jobs, split
-from slimbake.build.steps import Step
+from slimbake.build.steps import BuildStep
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
 from slimbake.errors import BuildError, CheckError
 from slimbake.plan import plan
@@ -201,7 +201,7 @@ def test_an_export_that_was_not_measured_does_not_cost_what_a_copy_of_weights_do
 
 def test_only_what_was_built_from_its_first_step_on_was_measured() -> None:
     def vertex(target: str, state: str, seconds: float) -> Vertex:
-        return Vertex(Step(target, "x", "RUN x"), state, seconds=seconds)  # type: ignore[arg-type]
+        return Vertex(BuildStep(target, "x", "RUN x"), state, seconds=seconds)  # type: ignore[arg-type]
 
     steps = [
         vertex("api", "done", 1.5),
@@ -266,7 +266,7 @@ def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
 def test_a_lost_node_is_told_from_a_step_that_fails(
     error: str, log: list[str], expected: bool
 ) -> None:
-    assert lost(Vertex(Step("api", "x", "RUN x"), "failed", error=error, log=log)) is expected
+    assert lost(Vertex(BuildStep("api", "x", "RUN x"), "failed", error=error, log=log)) is expected
 
 
 # --- running them

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.events import Change, Progress, Vertex
+from slimbake.build.events import VertexChange, Progress, Vertex
 from slimbake.build.failure import failure
-from slimbake.build.steps import Step, Steps, title
+from slimbake.build.steps import BuildStep, Steps, title
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError
@@ -49,7 +49,7 @@ def steps() -> Steps:
     return Steps(PLAN, json.loads((RECORDED / "dockerfiles.json").read_text("utf-8")))
 
 
-def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[Change]]:
+def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[VertexChange]]:
     progress = Progress(steps, only)
     return progress, [change for event in events(name) for change in progress.take(event)]
 
@@ -286,7 +286,7 @@ MEASURED = plan(
 )
 def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
     error = 'process "python /check.pyz parity" did not complete successfully: exit code: 1'
-    vertex = Vertex(Step(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"])
+    vertex = Vertex(BuildStep(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"])
     found, culprit = failure(MEASURED, vertex, "")
     assert isinstance(found, CheckError) and culprit == target
     assert found.message == words
@@ -294,7 +294,7 @@ def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: s
 
 def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
     vertex = Vertex(
-        Step("reference-some-model-texts", "parity_reference", "RUN"),
+        BuildStep("reference-some-model-texts", "parity_reference", "RUN"),
         "failed",
         log=["parity: refused"],
     )
@@ -315,7 +315,7 @@ def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: 
 
 
 def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
-    error, culprit = failure(PLAN, Vertex(Step("", "bake", ""), "failed"), "ERROR: no such host\n")
+    error, culprit = failure(PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n")
     assert (error.message, culprit) == ("buildx failed\nERROR: no such host", "")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service, unlocked
 
-from slimbake.build.touched import Change, asked_in, line, touched, worth_reading
+from slimbake.build.touched import PathChange, asked_in, line, touched, worth_reading
 from slimbake.build.watch import changes_of, watch
 from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import BuildError, ManifestError, Problem, SetupError, SlimbakeError
@@ -33,7 +33,7 @@ ALL = ("api", "nlg", "legacy")
 
 def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]:
     return tuple(
-        touched(PLAN, PLAN, [Change(path) for path in paths], ignores or {}, asked_in(FLEET))
+        touched(PLAN, PLAN, [PathChange(path) for path in paths], ignores or {}, asked_in(FLEET))
     )
 
 
@@ -85,7 +85,7 @@ def test_a_dockerfile_of_the_users_own_has_the_dockerignore_that_docker_reads() 
 @pytest.mark.parametrize("kind", ["deleted", "added"])
 def test_a_folder_that_goes_or_comes_touches_what_is_in_it_and_below(kind: str) -> None:
     def found(path: str) -> tuple[str, ...]:
-        return tuple(touched(PLAN, PLAN, [Change(path, kind)], {}, {}))  # type: ignore[arg-type]
+        return tuple(touched(PLAN, PLAN, [PathChange(path, kind)], {}, {}))  # type: ignore[arg-type]
 
     assert found("services/api") == ("api",)
     assert found("services") == ALL
@@ -97,7 +97,7 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
     first, *others = SERVICES
     new = service("new", base="web")
     edited = fleet(replace(first, port=9), *others, new, bases=BASES)
-    assert touched(PLAN, plan(edited), [Change("services.yaml")], {}, {}) == {
+    assert touched(PLAN, plan(edited), [PathChange("services.yaml")], {}, {}) == {
         "api": ("services.yaml",),
         "new": ("services.yaml",),
     }
@@ -108,7 +108,7 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
             touched(
                 PLAN,
                 plan(rebased, {"base-web.txt": "flask==1\n"}),
-                [Change("services.yaml")],
+                [PathChange("services.yaml")],
                 {},
                 {},
             )
@@ -116,15 +116,15 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
         != ()
     )
     fewer = fleet(*others, bases=BASES)
-    assert touched(PLAN, plan(fewer), [Change("services.yaml")], {}, {}) == {}
+    assert touched(PLAN, plan(fewer), [PathChange("services.yaml")], {}, {}) == {}
 
 
 @pytest.mark.parametrize(
     "path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "locks/api.txt"]
 )
 def test_what_is_read_with_the_manifest_has_it_read_again(path: str) -> None:
-    assert worth_reading([Change(path)], PLAN)
-    assert not worth_reading([Change("README.md"), Change("services/api/app.py")], PLAN)
+    assert worth_reading([PathChange(path)], PLAN)
+    assert not worth_reading([PathChange("README.md"), PathChange("services/api/app.py")], PLAN)
 
 
 def test_one_line_says_what_and_why() -> None:
@@ -161,7 +161,7 @@ class Watched:
             if name in self.fails:
                 raise self.fails[name]
 
-    def watch(self, changes: Iterator[frozenset[Change]]) -> list[tuple[str, ...]]:
+    def watch(self, changes: Iterator[frozenset[PathChange]]) -> list[tuple[str, ...]]:
         """What was built after the first build."""
         watch(
             self.read,
@@ -180,8 +180,8 @@ def project(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
-def edits(*paths: str) -> frozenset[Change]:
-    return frozenset(map(Change, paths))
+def edits(*paths: str) -> frozenset[PathChange]:
+    return frozenset(map(PathChange, paths))
 
 
 API, NLG, YAML = edits("services/api/a.py"), edits("services/nlg/a.py"), edits("services.yaml")
@@ -206,9 +206,9 @@ def test_what_a_build_writes_leads_to_no_further_build(project: Watched) -> None
 
 
 def test_edits_during_a_build_lead_to_one_more(project: Watched) -> None:
-    waiting: set[Change] = set()
+    waiting: set[PathChange] = set()
 
-    def changes() -> Iterator[frozenset[Change]]:
+    def changes() -> Iterator[frozenset[PathChange]]:
         yield API
         while waiting:  # as watchfiles does: all that came in the meantime is one set
             found = frozenset(waiting)
@@ -230,7 +230,7 @@ def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not
         "services.yaml", [Problem("services.yaml", 3, 1, "services.api", "no such base 'wbe'")]
     )
 
-    def changes() -> Iterator[frozenset[Change]]:
+    def changes() -> Iterator[frozenset[PathChange]]:
         project.fleet = fault
         yield YAML
         yield API
@@ -253,7 +253,7 @@ def test_a_build_that_fails_is_reported_and_watching_goes_on(project: Watched) -
 
 
 def test_what_could_not_begin_is_built_with_the_next_edit(project: Watched) -> None:
-    def changes() -> Iterator[frozenset[Change]]:
+    def changes() -> Iterator[frozenset[PathChange]]:
         project.fails = {"api": SetupError("the engine is gone")}
         yield API
         project.fails = {}
@@ -263,9 +263,9 @@ def test_what_could_not_begin_is_built_with_the_next_edit(project: Watched) -> N
 
 
 def test_a_removed_service_is_not_built_any_more(project: Watched) -> None:
-    def changes() -> Iterator[frozenset[Change]]:
+    def changes() -> Iterator[frozenset[PathChange]]:
         project.fleet = fleet(*SERVICES[1:], bases=BASES)
-        yield frozenset({*YAML, Change("services/api", "deleted")})
+        yield frozenset({*YAML, PathChange("services/api", "deleted")})
 
     assert project.watch(changes()) == []
 
@@ -303,14 +303,14 @@ def test_edits_renames_and_removals_are_seen_as_paths_below_the_root(tmp_path: P
     assert {change.path for change in settled(changes)} == {"services/api/a.py"}
     (tmp_path / "services/api").rename(tmp_path / "services/other")
     found = settled(changes)
-    assert Change("services/api", "deleted") in found
-    assert Change("services/other", "added") in found
+    assert PathChange("services/api", "deleted") in found
+    assert PathChange("services/other", "added") in found
     changes.close()  # type: ignore[attr-defined]
 
 
-def settled(changes: Iterator[frozenset[Change]]) -> frozenset[Change]:
+def settled(changes: Iterator[frozenset[PathChange]]) -> frozenset[PathChange]:
     """All changes until there are no more."""
-    found: frozenset[Change] = frozenset()
+    found: frozenset[PathChange] = frozenset()
     for new in changes:
         if found and not new:
             return found

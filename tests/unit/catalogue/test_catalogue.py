@@ -186,8 +186,8 @@ def test_a_column_shows_where_a_pass_would_work() -> None:
     listed = show.listed((TORCH, env, setting, other), {"base-ml": PINS, "api": (("h11", "1"),)})
     found = [show.where(each) for each in listed]
     assert found == ["base-ml", "`env` of the manifest", "`torch` of the manifest", "none here"]
-    assert show.as_json(listed)[0]["layers"] == {"base-ml": ["torch"]}
-    assert [len(row) for row in show.rows(listed)] == [len(show.HEADINGS)] * 4
+    assert show.passes_json(listed)[0]["layers"] == {"base-ml": ["torch"]}
+    assert [len(row) for row in show.pass_rows(listed)] == [len(show.HEADINGS)] * 4
 
 
 @pytest.mark.parametrize(

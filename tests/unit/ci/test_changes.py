@@ -14,7 +14,7 @@ from tests.unit.processes import faked
 from slimbake.ci.changes import changed, changed_in
 from slimbake.cli.fingerprint import command
 from slimbake.errors import SetupError, UsageError
-from slimbake.fingerprint.compare import Change
+from slimbake.fingerprint.compare import TargetChange
 from slimbake.project import load
 from slimbake.render.generated import drift, generate, mend
 
@@ -412,7 +412,7 @@ def test_a_wrong_command_line(root: Path, words: tuple[str, ...], message: str) 
 
 def test_only_what_differs_or_is_not_known_is_rebuilt() -> None:
     rebuilt = {
-        status: Change("x", "", status, ()).rebuilt
+        status: TargetChange("x", "", status, ()).rebuilt
         for status in ("same", "changed", "new", "gone", "unknown")
     }
     assert rebuilt == {"same": False, "changed": True, "new": True, "gone": False, "unknown": True}

@@ -15,15 +15,15 @@ from markdown_it import MarkdownIt
 
 from slimbake.build.release import Released
 from slimbake.ci.model import Known, Record
-from slimbake.ci.records import known as read_known
-from slimbake.ci.records import recorded, records, write
-from slimbake.ci.report import MARK, MOST, code, text
-from slimbake.ci.summary import Row, summary
+from slimbake.ci.records import read_known as read_known
+from slimbake.ci.records import recorded, records, write_record
+from slimbake.ci.report import MARK, MOST, code, summary_text
+from slimbake.ci.summary import SummaryRow, summarise
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError
 from slimbake.fleet import resolve
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -41,8 +41,8 @@ def fleet(*names: str) -> Plan:
 
 def image(name: str, own: int, shared: int = 40_000_000) -> Image:
     layers = (
-        Layer("sha256:shared", "sha256:blob", shared, shared // 3, 10),
-        Layer(f"sha256:{name}{own}", f"sha256:b{name}{own}", own, own // 2, 3),
+        MeasuredLayer("sha256:shared", "sha256:blob", shared, shared // 3, 10),
+        MeasuredLayer(f"sha256:{name}{own}", f"sha256:b{name}{own}", own, own // 2, 3),
     )
     return Image(name, f"sha256:i{name}{own}", layers)
 
@@ -55,9 +55,9 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
         images=(image("api", 18_000_000), image("old", 1)), seconds={"api": 9.0, "old": 3.0}
     )
     record = Record(services=("api",), seconds=12.0, images=(API,))
-    made = summary(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
+    made = summarise(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
     assert made.rows == (
-        Row(
+        SummaryRow(
             service="api",
             state="built",
             smoke=True,
@@ -66,7 +66,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
             limit=80_000_000,
             seconds=12,
         ),
-        Row(
+        SummaryRow(
             service="jobs",
             state="unchanged",
             smoke=True,
@@ -78,7 +78,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
     )
     assert made.known == Known(images=(API,), seconds={"api": 12.0})
     assert (
-        text(made)
+        summary_text(made)
         == f"{MARK}\n## Images\n\n| service | state | uncompressed | change | compressed | change |"
         " budget | smoke | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | ---"
         " |\n| <code>api</code> | built | 60.0 MB | +2.0 MB | 23.3 MB | +1.0 MB | 75% of 80.0"
@@ -95,10 +95,10 @@ def test_what_failed_is_told_and_keeps_what_was_known_of_it() -> None:
         failed=("api",),
         error="api: the smoke does not hold\n  <b>ValueError</b>",
     )
-    made = summary(fleet("api", "late"), ("api", "late"), (), (record,), before)
+    made = summarise(fleet("api", "late"), ("api", "late"), (), (record,), before)
     assert [row.state for row in made.rows] == ["failed", "not reached"]
     assert made.known == before
-    said = text(made)
+    said = summary_text(made)
     assert "| <code>api</code> | failed | unmeasured |" in said
     assert "Failed: <code>api</code>" in said
     assert "&#60;b&#62;ValueError&#60;&#47;b&#62;" in said
@@ -107,23 +107,23 @@ def test_what_failed_is_told_and_keeps_what_was_known_of_it() -> None:
 
 def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
     record = Record(services=("a", "b"), seconds=30.0, images=(image("a", 1), image("b", 2)))
-    made = summary(fleet("a", "b"), ("a", "b"), (), (record,), Known())
+    made = summarise(fleet("a", "b"), ("a", "b"), (), (record,), Known())
     assert made.known.seconds == {"a": 15.0, "b": 15.0}
-    assert "Nothing is known of the main branch yet." in text(made)
-    assert "| new |" in text(made)
+    assert "Nothing is known of the main branch yet." in summary_text(made)
+    assert "| new |" in summary_text(made)
 
 
 def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
     good = Record(services=("api",), seconds=1.0, images=(API,))
     bad = Record(services=("api",), seconds=1.0, failed=("api",), error="no space left")
     assert [
-        row.state for row in summary(fleet("api"), ("api",), (), (good, bad), Known()).rows
+        row.state for row in summarise(fleet("api"), ("api",), (), (good, bad), Known()).rows
     ] == ["failed"]
 
 
 def test_what_a_job_found_on_the_registry_is_unchanged() -> None:
     record = Record(services=("api", "jobs"), seconds=3.0, held=("jobs",), images=(API,))
-    made = summary(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Known())
+    made = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Known())
     assert [row.state for row in made.rows] == ["built", "unchanged"]
 
 
@@ -132,9 +132,9 @@ def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:
     record = Record(
         services=("api",), seconds=3.0, failed=("api",), error="api: over", images=(heavy,)
     )
-    made = summary(fleet("api"), ("api",), (), (record,), Known(images=(API,)))
-    assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in text(made)
-    assert "| 125% of 80.0 MB | unknown |" in text(made)
+    made = summarise(fleet("api"), ("api",), (), (record,), Known(images=(API,)))
+    assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in summary_text(made)
+    assert "| 125% of 80.0 MB | unknown |" in summary_text(made)
     assert made.known.images == (API,)
 
 
@@ -178,17 +178,17 @@ BREAKS = [
 def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
     def said(name: str, error: str) -> str:
         good = Record(services=("api",), seconds=1.0, images=(API,))
-        made = summary(
+        made = summarise(
             fleet("api"),
             ("api",),
             (),
             (good, Record(services=(name,), seconds=1, error=error)),
             Known(),
         )
-        row = Row(
+        row = SummaryRow(
             service=name, state="built", smoke=True, image=API, before=None, limit=None, seconds=1
         )
-        return text(
+        return summary_text(
             type(made)(rows=(row,), failures=made.failures, known=made.known, before=made.before)
         )
 
@@ -214,7 +214,7 @@ def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
         Record(services=(name,), seconds=1.0, failed=(name,), error="<" * 5000)
         for name in names[:3]
     )
-    said = text(summary(fleet(*names), names, (), (*found, *bad), Known()))
+    said = summary_text(summarise(fleet(*names), names, (), (*found, *bad), Known()))
     assert len(said) < 65_536
     assert len(said) > MOST / 2
     assert " more.\n" in said
@@ -243,7 +243,7 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
 
 def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
     known = Known(images=(API,), seconds={"api": 1.5})
-    write(tmp_path / "known.json", known)
+    write_record(tmp_path / "known.json", known)
     assert read_known(tmp_path / "known.json") == known
     assert read_known(tmp_path / "none.json") == read_known(None) == Known()
 
@@ -266,7 +266,7 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     (tmp_path / "matrix.json").write_text(
         json.dumps({"services": {"include": [{"services": "api"}]}, "unchanged": ""})
     )
-    write(tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,)))
+    write_record(tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,)))
     words = ["summary", "--manifest", str(file), "--matrix", str(tmp_path / "matrix.json")]
     out = str(tmp_path / "known.json")
     done = CliRunner().invoke(slimbake, [*words, "--write", out, str(tmp_path / "records")])

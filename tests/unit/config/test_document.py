@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimbake.config.document import MAX_DEPTH, Place, read_yaml
+from slimbake.config.document import MAX_DEPTH, Position, read_yaml
 
 
 def values(text: str) -> object:
@@ -52,12 +52,12 @@ def test_a_quoted_merge_key_is_an_ordinary_key() -> None:
 def test_of_two_equal_keys_the_first_is_kept_and_both_are_named() -> None:
     found = read_yaml("a: first\nb: x\na: second\n")
     assert found.value == {"a": "first", "b": "x"}
-    assert [(each.place, each.twin) for each in found.faults] == [(Place(3, 1), True)]
+    assert [(each.place, each.twin) for each in found.faults] == [(Position(3, 1), True)]
 
 
 def test_what_is_wrong_before_a_syntax_error_is_reported_with_it() -> None:
     found = read_yaml("a: first\na: second\nc: [d\n")
-    assert [each.place for each in found.faults] == [Place(2, 1), Place(3, 4)]
+    assert [each.place for each in found.faults] == [Position(2, 1), Position(3, 4)]
     assert not found.complete
 
 

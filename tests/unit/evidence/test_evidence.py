@@ -16,7 +16,7 @@ from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.console import QUIET, Console
 from slimbake.errors import NothingSelected, StaleFiles, UsageError
-from slimbake.evidence import Answer, committed
+from slimbake.evidence import LayerAnswer, committed
 from slimbake.evidence.model import (
     Evidence,
     Finding,
@@ -28,7 +28,7 @@ from slimbake.evidence.model import (
 from slimbake.inside import zipapp
 from slimbake.project import Project, load, reread
 from slimbake.proof import prove as proving
-from slimbake.proof.layers import Layer, Work, expect_nothing_lost, work_of
+from slimbake.proof.layers import ProvenLayer, Work, expect_nothing_lost, work_of
 from slimbake.proof.prove import layers_of
 
 ROOT = Path(__file__).parents[3]
@@ -207,7 +207,7 @@ def project_in(root: Path) -> Project:
     return load(root / "services.yaml")
 
 
-def answers(root: Path) -> tuple[Answer, ...]:
+def answers(root: Path) -> tuple[LayerAnswer, ...]:
     return project_in(root).evidence.answers
 
 
@@ -636,7 +636,7 @@ def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root
 def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) -> None:
     found = works(root)
     layers = [
-        Layer(work.question, evidence, {}, frozenset())
+        ProvenLayer(work.question, evidence, {}, frozenset())
         for work in (found["base-web"], found["api"])
         if (evidence := work.before)
     ]
@@ -647,7 +647,7 @@ def test_what_is_proven_below_is_company_of_those_who_stand_on_it(root: Path) ->
     ]
     assert proving._below(found["base-web"].question, layers[1:], catalogue(root)) == ()
     put("job/smoke.py", "load", "imports")(root)
-    old = [Layer(works(root)["base-web"].question, layers[0].evidence, {}, frozenset())]
+    old = [ProvenLayer(works(root)["base-web"].question, layers[0].evidence, {}, frozenset())]
     assert proving._below(found["api"].question, old, catalogue(root)) == (), (
         "stale evidence is no company"
     )

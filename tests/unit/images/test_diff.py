@@ -13,7 +13,7 @@ from tests.unit.layouts import Made, Member, folder, tar, write
 from slimbake.cli import slimbake
 from slimbake.errors import DIFFERENT, UsageError
 from slimbake.images.diff import diff
-from slimbake.images.diff_report import text
+from slimbake.images.diff_report import diff_text
 from slimbake.images.difference import Diff
 
 FILES = [
@@ -43,7 +43,7 @@ def changed(number: int, **changes: Any) -> list[Member]:
 def test_an_image_is_the_same_as_itself(tmp_path: Path) -> None:
     found = compared(tmp_path, of(FILES), of(FILES))
     assert found.equal
-    assert text(found) == f"the same image: {found.digests[0]}"
+    assert diff_text(found) == f"the same image: {found.digests[0]}"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_first_path_that_differs_is_named_and_how(
     (difference,) = found.layers
     assert (difference.number, difference.paths) == (2, 1)
     assert [(each.path, each.how) for each in difference.first] == [(path, each) for each in how]
-    assert f"layer 2: the first path that differs is {path}\n" in text(found)
+    assert f"layer 2: the first path that differs is {path}\n" in diff_text(found)
 
 
 def test_the_first_in_the_order_of_the_tar_is_named_and_how_many_more(tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_the_first_in_the_order_of_the_tar_is_named_and_how_many_more(tmp_path: 
     found = compared(tmp_path, of(FILES), of(other))
     assert found.layers[0].first[0].path == "a/new"
     assert found.layers[0].paths == 3
-    assert "and 2 more paths differ" in text(found)
+    assert "and 2 more paths differ" in diff_text(found)
 
 
 def test_values_of_both_are_told(tmp_path: Path) -> None:
-    told = text(compared(tmp_path, of(FILES), of(changed(1, mode=0o600, mtime=1795564800))))
+    told = diff_text(compared(tmp_path, of(FILES), of(changed(1, mode=0o600, mtime=1795564800))))
     assert "  mode: 0644 / 0600" in told
     assert "  mtime: 1980-01-01T00:00:00Z / 2026-11-25T00:00:00Z" in told
 
@@ -88,13 +88,13 @@ def test_values_of_both_are_told(tmp_path: Path) -> None:
 def test_another_order_of_the_same_files_is_told_as_such(tmp_path: Path) -> None:
     found = compared(tmp_path, of(FILES), of([FILES[0], FILES[2], FILES[1], FILES[3]]))
     assert (found.layers[0].first, found.layers[0].paths) == ((), 0)
-    assert "in another order" in text(found)
+    assert "in another order" in diff_text(found)
 
 
 def test_a_layer_that_only_one_has(tmp_path: Path) -> None:
     found = compared(tmp_path, of(FILES), of(FILES, [Member("c", b"c")]))
     assert [(each.number, each.a, each.paths) for each in found.layers] == [(3, "", 1)]
-    assert "layer 3: only in B: 1 paths" in text(found)
+    assert "layer 3: only in B: 1 paths" in diff_text(found)
 
 
 def test_layers_that_are_the_same_are_not_read(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_same_content_compressed_otherwise_is_another_image(tmp_path: Path) 
     found = compared(tmp_path, of(FILES), of(FILES, compression="gzip"))
     assert (found.layers, found.configuration, found.stored) == ((), (), (1, 2))
     assert not found.equal
-    assert "layer 1: holds the same in both, and is compressed differently" in text(found)
+    assert "layer 1: holds the same in both, and is compressed differently" in diff_text(found)
     assert [each.path for each in found.manifest] == ["layers[0].mediaType", "layers[1].mediaType"]
 
 

@@ -14,9 +14,9 @@ import zstandard
 
 from slimbake import docker
 from slimbake.images import measured as measure
-from slimbake.images.sizes import Layer
+from slimbake.images.sizes import MeasuredLayer
 
-BELOW = Layer(
+BELOW = MeasuredLayer(
     diff="sha256:" + "1" * 64, blob="sha256:" + "a" * 64, uncompressed=7, compressed=5, files=2
 )
 
@@ -78,7 +78,7 @@ def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
     assert layouts
     one, two = tar(a=b"abc", b=b"de"), tar(c=b"x" * 1000)
     images = {"one": written(layouts, "one", one), "two": written(layouts, "two", two, kind="")}
-    found = {image.name: image.layers for image in measure.measure(images, cache, layouts).images}
+    found = {image.name: image.layers for image in measure.measure_images(images, cache, layouts).images}
     assert found["one"][0] == found["two"][0] == BELOW
     assert (found["one"][1].uncompressed, found["one"][1].files) == (5, 2)
     assert found["one"][1].compressed == len(zstandard.compress(one))
@@ -86,7 +86,7 @@ def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
         "stored as it is: what it weighs compressed is not known"
     )
     assert not layouts.exists()
-    again = measure.measure(images, cache, None)
+    again = measure.measure_images(images, cache, None)
     assert {image.name: image.layers for image in again.images} == found, "from the record alone"
 
 
@@ -108,7 +108,7 @@ def test_what_a_killed_bake_left_is_not_taken_for_a_layer(cache: Path) -> None:
 def test_an_image_that_no_build_wrote_is_saved_by_the_engine(cache: Path) -> None:
     layouts = measure.known_layers(["one"], cache)
     with pytest.raises(AssertionError, match="asked to save"):
-        measure.measure({"one": "sha256:" + "9" * 64}, cache, layouts)
+        measure.measure_images({"one": "sha256:" + "9" * 64}, cache, layouts)
 
 
 def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
@@ -129,5 +129,5 @@ def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
     (layouts / "app" / "blobs" / "sha256" / digest(index).removeprefix("sha256:")).write_bytes(
         index
     )
-    (image,) = measure.measure({"app": digest(index)}, cache, layouts).images
+    (image,) = measure.measure_images({"app": digest(index)}, cache, layouts).images
     assert [layer.diff for layer in image.layers] == [BELOW.diff, digest(here)]

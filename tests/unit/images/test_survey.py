@@ -19,7 +19,7 @@ from slimbake.cli import slimbake
 from slimbake.console.tables import readable
 from slimbake.errors import UsageError
 from slimbake.images import compressed, opened, report, views
-from slimbake.images.change import Change, changes
+from slimbake.images.change import SizeChange, changes
 from slimbake.images.detail import Survey
 from slimbake.images.findings import findings
 from slimbake.images.model import Address
@@ -134,7 +134,7 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Pat
     contents = found.contents[digest(layer)]
     assert (contents.uncompressed, contents.files) == (9, 1)
     assert [copy.path for copy in findings(found).whiteouts] == ["a/.wh.gone", "e/.wh..wh..opq"]
-    assert "whiteouts: 2, " in report.text(found, "image", None, False)
+    assert "whiteouts: 2, " in report.sizes_text(found, "image", None, False)
 
 
 def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
     found = surveyed(tmp_path, image("one", BASE, compression=""))
     (row,) = views.by_layer(found)
     assert (row.gzip, row.zstd, row.on_registry) == (None, None, None)
-    assert "unmeasured" in report.text(found, "layer", None, False)
-    made = report.as_json(found)
+    assert "unmeasured" in report.sizes_text(found, "layer", None, False)
+    made = report.sizes_json(found)
     assert (
         made["images"]["one"]["compressed"]
         is made["images"]["one"]["zstd"]
@@ -265,7 +265,7 @@ def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     assert told.host.above == 1
     assert told.registry.now == found.measurement.registry
     assert told.layers.above == pytest.approx(1, abs=0.05)
-    assert "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)" in report.text(
+    assert "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)" in report.sizes_text(
         found, "image", None, False
     )
 
@@ -286,7 +286,7 @@ def test_what_is_on_the_shelf_is_not_read_again(tmp_path: Path) -> None:
 
 
 def figures(found: Survey) -> Any:
-    return json.loads(json.dumps(report.as_json(found)))
+    return json.loads(json.dumps(report.sizes_json(found)))
 
 
 def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
@@ -300,10 +300,10 @@ def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
     assert by_name["one"].bytes == 21
     assert (by_name["gone"].after, by_name["new"].before) == (None, None)
     assert [(each.layer, dict(each.figures)["uncompressed"]) for each in found.layers] == [
-        ((digest(old), digest(new)), Change(10, 30)),
-        ((None, digest(last)), Change(None, 1)),
+        ((digest(old), digest(new)), SizeChange(10, 30)),
+        ((None, digest(last)), SizeChange(None, 1)),
     ]
-    text = report.text(after, "image", found, False)
+    text = report.sizes_text(after, "image", found, False)
     assert [line.split()[0] for line in text.splitlines() if "gone" in line] == ["gone"]
     assert found.as_json()["images"]["one"]["uncompressed"]["change"] == 21
 
@@ -326,7 +326,7 @@ def test_what_is_no_measurement_is_refused(tmp_path: Path, earlier: Any) -> None
 @pytest.mark.parametrize("by", ["image", "layer", "package", "directory"])
 def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> None:
     found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
-    plain, marked = report.text(found, by, None, False), report.text(found, by, None, True)
+    plain, marked = report.sizes_text(found, by, None, False), report.sizes_text(found, by, None, True)
     assert plain.startswith(by)
     assert marked.startswith(f"| {by} | ")
     rows = [line for line in marked.splitlines() if line.startswith("|")]

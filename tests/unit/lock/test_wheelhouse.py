@@ -215,8 +215,8 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
     db = fleet(service("db", system=("libx",)))
     locks = Locks({"db.system.txt": debs_text([deb])})
     said: list[str] = []
-    debs.fetch_debs(db, locks, debian(), kept, Console(said.append))
+    debs.fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
-    found = debs.fetch_debs(db, locks, debian(), kept, Console(said.append), verify=True)
+    found = debs.fetch_debian(db, locks, debian(), kept, Console(said.append), verify=True)
     assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -13,7 +13,7 @@ from slimbake.build.command import Options, Surroundings, arguments
 from slimbake.build.released import released
 from slimbake.build.split import jobs
 from slimbake.checks import parity as kept
-from slimbake.checks.parity_report import table
+from slimbake.checks.parity_report import parity_table
 from slimbake.ci.matrix import shared_by
 from slimbake.config import manifest as read
 from slimbake.config.model import (
@@ -250,12 +250,12 @@ def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is
     place = tmp_path / ".slimbake/parity/embed/linux_amd64"
     place.mkdir(parents=True)
     (place / "parity.json").write_text(json.dumps(FIGURES))
-    found = kept.measured(tmp_path, ("embed", "never"))
+    found = kept.measured_parity(tmp_path, ("embed", "never"))
     assert found == {"embed": FIGURES}
-    kept.write({"old": {"task": "generation"}}, tmp_path)
-    kept.write(found, tmp_path)
-    assert kept.read(tmp_path).keys() == {"old", "embed"}
-    assert not {"seconds", "limits", "holds"} & kept.read(tmp_path)["embed"].keys()
+    kept.write_parity({"old": {"task": "generation"}}, tmp_path)
+    kept.write_parity(found, tmp_path)
+    assert kept.read_parity(tmp_path).keys() == {"old", "embed"}
+    assert not {"seconds", "limits", "holds"} & kept.read_parity(tmp_path)["embed"].keys()
 
 
 def test_figures_are_a_table_with_what_each_task_has() -> None:
@@ -269,6 +269,6 @@ def test_figures_are_a_table_with_what_each_task_has() -> None:
         "perplexity": 0.025,
         "seconds": 1.0,
     }
-    lines = table({"embed": FIGURES, "nlg": generation}).splitlines()
+    lines = parity_table({"embed": FIGURES, "nlg": generation}).splitlines()
     assert lines[-2].split() == ["embed", "2", "of", "3", "0.99000", "0.99900", "0.9800", "2.5"]
     assert lines[-1].split() == ["nlg", "3", "of", "3", "0.7500", "41.0000", "(+2.500%)", "1.0"]

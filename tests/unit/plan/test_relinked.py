@@ -106,9 +106,9 @@ def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
 
 
 def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:
-    pushed.write(tmp_path / "bases.json", AT)
-    assert pushed.read([tmp_path / "bases.json"], fleet()) == AT
-    assert pushed.read([], fleet()) == {}
+    pushed.write_pushed(tmp_path / "bases.json", AT)
+    assert pushed.read_pushed([tmp_path / "bases.json"], fleet()) == AT
+    assert pushed.read_pushed([], fleet()) == {}
 
 
 REFUSED = [
@@ -131,7 +131,7 @@ REFUSED = [
 def test_a_file_that_no_job_wrote_is_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "bases.json").write_text(content)
     with pytest.raises(UsageError, match=said):
-        pushed.read([tmp_path / "bases.json"], fleet())
+        pushed.read_pushed([tmp_path / "bases.json"], fleet())
 
 
 def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:

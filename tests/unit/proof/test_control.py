@@ -21,7 +21,7 @@ from slimbake.inside.check.trial import damage_files
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.proof import control
-from slimbake.proof.control import controls, controls_of
+from slimbake.proof.control import run_controls, controls_of
 from slimbake.proof.model import AGAIN, Caught, Control, Damage
 from slimbake.proof.report import control_fault, control_table
 from slimbake.proof.trial import Outcome, Subject
@@ -97,10 +97,10 @@ def test_weights_are_listed_in_the_image_and_only_where_they_are_slimbakes(
         return Contained(0, 'said by a .pth\n{"/weights/a.pt": 5}\n', "", False)
 
     monkeypatch.setattr(control, "contained", contained)
-    assert control.weights(found(), subject()) == {"/weights/a.pt": 5}
+    assert control.harmed_weights(found(), subject()) == {"/weights/a.pt": 5}
     assert "sha256:1" in asked[0] and "--network=none" in asked[0]
     assert (
-        control.weights(found(), subject("api")) == control.weights(found(), subject("own")) == {}
+        control.harmed_weights(found(), subject("api")) == control.harmed_weights(found(), subject("own")) == {}
     )
     assert len(asked) == 1
 
@@ -118,7 +118,7 @@ def test_weights_that_cannot_be_listed_are_an_error_with_its_words(
 ) -> None:
     monkeypatch.setattr(control, "contained", lambda *_: Contained(1, "", "no such user", False))
     with pytest.raises(SetupError, match="weights of rank could not be listed"):
-        control.weights(found(), subject())
+        control.harmed_weights(found(), subject())
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_trial_that_was_ended_is_no_catch_and_is_told_as_what_it_is(
     said: list[str] = []
     outcomes = iter((HELD, replace(HELD, held=not level, level=level)))
     monkeypatch.setattr(control, "trial", lambda *_: next(outcomes))
-    (caught,) = controls(found(), [subject("api")], Console(said.append))
+    (caught,) = run_controls(found(), [subject("api")], Console(said.append))
     assert (caught.held, caught.words, caught.advice) == (held, words, advice)
     assert said == [f"api, the service's code removed: {'caught at ' if held else ''}{words}"]
     row = control_table((caught,)).splitlines()[-1]

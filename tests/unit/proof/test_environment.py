@@ -102,7 +102,7 @@ def measure(
         QUIET,
         only_stale=only_stale,
     )
-    return images.read(root).get("environment", {})
+    return images.read_images(root).get("environment", {})
 
 
 def test_sides_take_turns_at_being_the_first_and_a_ratio_is_that_of_a_round(
@@ -214,4 +214,4 @@ def test_an_interrupt_leaves_what_was_measured_before(engine: Engine, tmp_path: 
         environment.environments(
             plan_of(*subjects), (QUIET,), subjects, tmp_path, interrupted, only_stale=False
         )
-    assert list(images.read(tmp_path)["environment"]["environment.quiet"]["services"]) == ["api"]
+    assert list(images.read_images(tmp_path)["environment"]["environment.quiet"]["services"]) == ["api"]

@@ -79,9 +79,9 @@ def test_images_are_measured_once(tmp_path: Path) -> None:
         "services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}},
         "fleet": fleet,
     }
-    images.write(told, tmp_path)
+    images.write_images(told, tmp_path)
     assert images.fresh(bare, pruned, tmp_path)
     assert not images.fresh({"api": "3"}, pruned, tmp_path)
     assert not images.fresh({**bare, "nlg": "4"}, {**pruned, "nlg": "5"}, tmp_path)
-    images.write({"fleet": {"with": {"services": ["api", "nlg"]}}}, tmp_path)
+    images.write_images({"fleet": {"with": {"services": ["api", "nlg"]}}}, tmp_path)
     assert not images.fresh(bare, pruned, tmp_path), "bytes of another fleet"

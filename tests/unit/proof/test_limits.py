@@ -15,7 +15,7 @@ import pytest
 
 from slimbake.checks.limits import (
     Action,
-    File,
+    ObservedFile,
     Laid,
     Limits,
     Observed,
@@ -44,7 +44,7 @@ IMAGES = {"one": ("sha256:1", (RUNTIME, BASE, ONE)), "two": ("sha256:2", (RUNTIM
 
 
 def opened(*paths: str) -> Observed:
-    return Observed(tuple(File(path, 100, True, 4096, 0, 0) for path in paths), 4096, 0)
+    return Observed(tuple(ObservedFile(path, 100, True, 4096, 0, 0) for path in paths), 4096, 0)
 
 
 BOTH = {"one": opened(f"{SITE}/a.py", "app/one.py"), "two": opened(f"{SITE}/b.py", "app/two.py")}
@@ -99,7 +99,7 @@ def test_licences_metadata_and_the_source_of_opened_bytecode_are_used(
     assert is_used(path, found) == used
 
 
-def left(files: Iterable[File], image: int = 1000) -> tuple[Action, ...]:
+def left(files: Iterable[ObservedFile], image: int = 1000) -> tuple[Action, ...]:
     layer = Laid(
         "sha256:all",
         {file.path: file.bytes for file in files} | {"rest": image - sum(f.bytes for f in files)},
@@ -110,32 +110,32 @@ def left(files: Iterable[File], image: int = 1000) -> tuple[Action, ...]:
 
 
 def test_what_nobody_opens_can_be_pruned() -> None:
-    assert left([File("a", 400, True, 400, 0, 0)]) == (Action("prune", 600),)
+    assert left([ObservedFile("a", 400, True, 400, 0, 0)]) == (Action("prune", 600),)
 
 
 def test_symbols_can_be_stripped_also_of_what_is_not_opened() -> None:
-    files = [File("a", 900, True, 900, 300, 0), File("b", 100, False, 0, 50, 0)]
+    files = [ObservedFile("a", 900, True, 900, 300, 0), ObservedFile("b", 100, False, 0, 50, 0)]
     assert left(files)[1] == Action("strip", 350)
 
 
 def test_shared_libraries_of_one_package_hardly_touched_ask_for_another_runtime() -> None:
-    rest = File("app/x.py", 300, True, 300, 0, 0)
-    assert left([File(TORCH, 700, True, 100, 0, 0), rest]) == (
+    rest = ObservedFile("app/x.py", 300, True, 300, 0, 0)
+    assert left([ObservedFile(TORCH, 700, True, 100, 0, 0), rest]) == (
         Action("other runtime", 600, "torch"),
     )
-    assert left([File(TORCH, 700, True, 600, 0, 0), rest]) == (), "most of it is touched"
-    assert left([File(TORCH, 300, True, 10, 0, 0), File("x", 700, True, 700, 0, 0)]) == (), (
+    assert left([ObservedFile(TORCH, 700, True, 600, 0, 0), rest]) == (), "most of it is touched"
+    assert left([ObservedFile(TORCH, 300, True, 10, 0, 0), ObservedFile("x", 700, True, 700, 0, 0)]) == (), (
         "it is not most of what is opened"
     )
 
 
 def test_fp32_weights_can_be_quantised() -> None:
-    files = [File("weights/model.safetensors", 1000, True, 1000, 0, 800)]
+    files = [ObservedFile("weights/model.safetensors", 1000, True, 1000, 0, 800)]
     assert left(files) == (Action("quantise", 600),)
 
 
 def test_what_is_not_worth_it_is_not_named() -> None:
-    assert left([File("a", 981, True, 981, 19, 0)]) == ()
+    assert left([ObservedFile("a", 981, True, 981, 19, 0)]) == ()
 
 
 FOUND = Limits(
@@ -156,7 +156,7 @@ UNKNOWN = Limits("hub", "sha256:2", 50_000_000, None, None, None, None, None, 3_
 
 def test_the_table_says_how_far_each_image_is_and_what_is_left() -> None:
     headings, *rows = (
-        re.split(r"  +", line) for line in report.text((FOUND, UNKNOWN)).splitlines()
+        re.split(r"  +", line) for line in report.limits_text((FOUND, UNKNOWN)).splitlines()
     )
     assert headings == list(report.HEADINGS)
     assert rows == [
@@ -181,7 +181,7 @@ def test_the_table_says_how_far_each_image_is_and_what_is_left() -> None:
 def test_pages_that_others_read_are_told_where_they_are_many() -> None:
     disturbed = dataclasses.replace(FOUND, disturbed=17_000_000)
     told = "embedding: others read 17.0 MB of its files meanwhile, or kept them: not counted"
-    assert report.text((disturbed,)).splitlines()[2:] == [told]
+    assert report.limits_text((disturbed,)).splitlines()[2:] == [told]
 
 
 def test_an_image_above_the_ratio_or_of_an_unknown_one_is_named() -> None:

@@ -23,7 +23,7 @@ from slimbake.proof import trial, trials
 from slimbake.proof.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
 from slimbake.proof.company import own
 from slimbake.proof.kept import Kept, key
-from slimbake.proof.layers import Layer, file_of, unless_it_holds, write
+from slimbake.proof.layers import ProvenLayer, file_of, unless_it_holds, write_evidence
 from slimbake.proof.trial import Outcome, Subject
 from slimbake.proof.weigh import weigh
 
@@ -207,7 +207,7 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
     evidence = Evidence(
         layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
     )
-    layer = Layer(question, evidence, weighed, frozenset(weighed))
+    layer = ProvenLayer(question, evidence, weighed, frozenset(weighed))
     assert layer.proven == ("a", "b")
     assert own("a", layer, ("a", "b")) == {"1", "3"}
     assert own("b", layer, ("a", "b")) == frozenset()
@@ -222,15 +222,15 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
     evidence = Evidence(
         layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
     )
-    layer = Layer(question, evidence, weighed, frozenset(weighed))
+    layer = ProvenLayer(question, evidence, weighed, frozenset(weighed))
     assert own("strip.unneeded", layer, ("strip.unneeded",)) == {"1", "2"}
     assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
 
 
-def layer_of(found: dict[str, Finding]) -> Layer:
+def layer_of(found: dict[str, Finding]) -> ProvenLayer:
     question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
     evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=found)
-    return Layer(question, evidence, {}, frozenset(found))
+    return ProvenLayer(question, evidence, {}, frozenset(found))
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,10 @@ def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_w
 ) -> None:
     layer = layer_of({"new": finding("proven")})
     if before:
-        write(layer_of(before), tmp_path)
+        write_evidence(layer_of(before), tmp_path)
     content = file.read_bytes() if (file := file_of(layer.question, tmp_path)).is_file() else None
     with pytest.raises(type(error)), unless_it_holds([layer.question], tmp_path):
-        write(layer, tmp_path)
+        write_evidence(layer, tmp_path)
         raise error
     assert (file.read_bytes() if file.is_file() else None) == content
 
@@ -253,7 +253,7 @@ def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_w
 def test_evidence_that_held_stays(tmp_path: Path) -> None:
     layer = layer_of({"new": finding("proven")})
     with unless_it_holds([layer.question], tmp_path):
-        write(layer, tmp_path)
+        write_evidence(layer, tmp_path)
     assert (found := committed(tmp_path, "api")) and found.passes["new"].verdict == "proven"
 
 

@@ -16,7 +16,7 @@ from slimbake.inside.globs import matcher
 from slimbake.proof import units
 from slimbake.proof.kept import Kept, key
 from slimbake.proof.oracle import Start, Tally, Used
-from slimbake.proof.propose import Layer, Proposal, entry
+from slimbake.proof.propose import SearchedLayer, Proposal, entry
 from slimbake.proof.search import Options, search
 from slimbake.proof.text import catalogue_text, catalogue_with
 from slimbake.proof.trial import Outcome
@@ -83,7 +83,7 @@ def files(*names: str, package: str = "many", size: int = 10_000) -> list[File]:
     return [(name, size, package, "1.2") for name in names]
 
 
-LAYER = Layer("base-ml", ("many", "other"))
+LAYER = SearchedLayer("base-ml", ("many", "other"))
 STARTS = {"one": Start(("python", "-m", "app"), 80)}
 
 

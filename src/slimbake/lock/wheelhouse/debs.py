@@ -15,7 +15,7 @@ from slimbake.lock.locks import Locks
 from slimbake.lock.wheelhouse.store import Held, Store
 
 
-def fetch_debs(
+def fetch_debian(
     fleet: Fleet,
     locks: Locks,
     machine: Machine,
