@@ -54,7 +54,7 @@ class Inputs:
     # evidence/sizes.json: `slimbake sizes --compress --json`
     sizes: Json = field(default_factory=dict)
     limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
-    parity: Json = field(default_factory=dict)  # evidence/parity.json: `slimbake parity --record`
+    parity: Json = field(default_factory=dict)  # evidence/parity.json: `slimbake parity --evidence`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py

@@ -1,4 +1,6 @@
-"""Each service's folder is a root of its own, as /app is in its image; so are the shared libraries' sources."""
+"""Each service's folder is a root of its own, as /app is in its image; so are the shared libraries'
+sources.
+"""
 
 import sys
 from pathlib import Path

@@ -30,13 +30,13 @@ def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{file} cannot be read: {error}",
-                "`slimbake bases --push --record FILE` writes one",
+                "`slimbake bases --push --digests FILE` writes one",
             ) from None
         shared = {target.name for target in plan.targets if target.shared}
         if not isinstance(said, dict) or not all(
             isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
         ):
-            hint = "`slimbake bases --push --record FILE` writes them"
+            hint = "`slimbake bases --push --digests FILE` writes them"
             raise UsageError(f"{file} holds something else than images by their digests", hint)
         if unknown := sorted(set(said) - shared):
             raise UsageError(

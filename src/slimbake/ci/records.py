@@ -71,5 +71,5 @@ def _read(file: Path, read: Callable[[Any], T]) -> T:
     try:
         return read(json.loads(file.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "`slimbake bake --record` and `slimbake summary --write` write such files"
+        hint = "`slimbake bake --report` and `slimbake summary --write` write such files"
         raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}", hint) from None

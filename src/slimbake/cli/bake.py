@@ -43,18 +43,18 @@ from slimbake.cli.common import (
 )
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
 @click.option(
-    "--on",
+    "--bases",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help="Stand on what `slimbake bases --record` wrote into this file, and build none of it.",
+    help="Use the base images listed in FILE, which `slimbake bases --digests` wrote, instead of building them.",
 )
 @click.option(
     "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
 )
 @click.option(
-    "--record",
+    "--report",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write how it ended, for `summary`.",
+    help="Write the result to FILE, for `slimbake summary`.",
 )
 @click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
 @click.option(
@@ -103,9 +103,9 @@ def command(
     no_cache: bool,
     keep_going: bool,
     packages: str | None,
-    on: tuple[Path, ...],
+    bases: tuple[Path, ...],
     platform: str,
-    record: Path | None,
+    report: Path | None,
     watch: bool,
     shards: int | None,
     nodes: tuple[str, ...],
@@ -140,7 +140,7 @@ def command(
         keep_going=keep_going or watch,
         platform=platform,
         nodes=_nodes(shards, nodes, builder),
-        pushed=read_pushed(on, plan),
+        pushed=read_pushed(bases, plan),
         sets=sets,
         no_cache=no_cache,
         frozen=frozen,
@@ -152,7 +152,7 @@ def command(
 
         bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json)
         return
-    released = recorded(record, request.targets, lambda: release(project, request, console))
+    released = recorded(report, request.targets, lambda: release(project, request, console))
     if sbom:
         plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}

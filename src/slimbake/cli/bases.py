@@ -22,9 +22,9 @@ from slimbake.cli.common import image_options, json_option, manifest_option, ser
     "--missing", is_flag=True, help="Take those that the registry has as they would be built."
 )
 @click.option(
-    "--record",
+    "--digests",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what was pushed, for `bake --on`.",
+    help="Write what was pushed, for `bake --bases`.",
 )
 @click.option(
     "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
@@ -46,7 +46,7 @@ def command(
     as_json: bool,
     push: bool,
     missing: bool,
-    record: Path | None,
+    digests: Path | None,
     platform: str,
     tag: str,
     registry: str,
@@ -81,8 +81,8 @@ def command(
         packages=packages or "",
     )
     found = bases(project, request, console)
-    if record:
-        pushed.write_pushed(record, found)
+    if digests:
+        pushed.write_pushed(digests, found)
     if as_json:
         print_json(found)
     else:

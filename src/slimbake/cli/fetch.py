@@ -12,10 +12,8 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 @click.command("fetch")
 @manifest_option
 @json_option
-@click.option(
-    "--verify", is_flag=True, help="Hash again whatever is there; what is damaged is fetched anew."
-)
-def command(file: Path, as_json: bool, verify: bool) -> None:
+@click.option("--rehash", is_flag=True, help="Hash all files again, and fetch damaged ones again.")
+def command(file: Path, as_json: bool, rehash: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
     from slimbake.host.machine import machine
     from slimbake.lock.wheelhouse import fetch
@@ -25,8 +23,8 @@ def command(file: Path, as_json: bool, verify: bool) -> None:
     project = read(file)
     project.expect_fresh_locks()
     kept = store()
-    wheels = fetch(project.fleet, project.locks, machine(), kept, console, verify)
-    debs = fetch_debian(project.fleet, project.locks, machine(), kept, console, verify)
+    wheels = fetch(project.fleet, project.locks, machine(), kept, console, rehash)
+    debs = fetch_debian(project.fleet, project.locks, machine(), kept, console, rehash)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
     total = sum(held.path.stat().st_size for held in files)
     if as_json:

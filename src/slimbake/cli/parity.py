@@ -23,14 +23,19 @@ from slimbake.cli.common import (
 @all_variants_option
 @manifest_option
 @json_option
-@click.option("--record", is_flag=True, help="Keep the figures in bake/evidence/parity.json.")
+@click.option("--evidence", is_flag=True, help="Write the figures to bake/evidence/parity.json.")
 @click.option(
     "--control",
     is_flag=True,
     help="Measure models that are harmed instead, and see whether it is noticed.",
 )
 def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, record: bool, control: bool
+    services: tuple[str, ...],
+    variant: str,
+    file: Path,
+    as_json: bool,
+    evidence: bool,
+    control: bool,
 ) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
     from slimbake.build.bake import bake
@@ -63,7 +68,7 @@ def command(
             return
         bake(site, chosen, BakeOptions())
     figures = parity.measured_parity(project.workspace, chosen)
-    if record:
+    if evidence:
         parity.write_parity(figures, project.root)
         console.say(f"kept in {parity.FILE}")
     click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else parity_table(figures))

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     "--control", is_flag=True, help="Break the images instead, and see whether the smokes notice."
 )
 @click.option(
-    "--verify",
+    "--recheck",
     is_flag=True,
     help="Find out anew what the evidence says of some passes, drawn by chance.",
 )
-@click.option("--sample", default=3, show_default=True, help="With --verify: of how many.")
-@click.option("--seed", type=int, help="With --verify: draw the same ones again.")
+@click.option("--sample", default=3, show_default=True, help="With --recheck: number of passes.")
+@click.option("--seed", type=int, help="With --recheck: draw the same passes again.")
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
@@ -57,7 +57,7 @@ def command(
     names: tuple[str, ...],
     stale: bool,
     control: bool,
-    verify: bool,
+    recheck: bool,
     sample: int,
     seed: int | None,
     environment: bool,
@@ -85,7 +85,7 @@ def command(
         if fault := control_fault(caught):
             raise CheckError(fault)
         return
-    if verify:
+    if recheck:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
         compared = proving.check(project, chosen, console, sample, drawn_by, every=not services)
         click.echo(

@@ -21,9 +21,11 @@ from slimbake.cli.common import (
 @variant_option
 @manifest_option
 @click.option(
-    "--record", is_flag=True, help="Store what parity is compared with, from images without passes."
+    "--reference",
+    is_flag=True,
+    help="Write the reference of each smoke, from images without passes.",
 )
-def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -> None:
+def command(services: tuple[str, ...], variant: str, file: Path, reference: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
     from slimbake.build.bake import bake
     from slimbake.build.command import BakeOptions
@@ -44,7 +46,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, record: bool) -
         )
     with hold(project, Preparation(targets=chosen), console) as held:
         site = held.stocked(chosen)
-        if not record:
+        if not reference:
             bake(site, chosen, BakeOptions())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
             return

@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Say in Markdown what a pipeline built: sizes, changes, budgets, smokes.
 
-    RECORDS are files that `slimbake bake --record` wrote, or folders of them.
+    RECORDS are files that `slimbake bake --report` wrote, or folders of them.
     """
     from slimbake.ci import records as files
     from slimbake.ci.report import summary_text

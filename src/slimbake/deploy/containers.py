@@ -165,7 +165,7 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
         "/check.pyz",
         "smoke",
         "--as-nonroot",
-        "--record",
+        "--reference",
     )
 
 

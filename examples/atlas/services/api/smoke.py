@@ -1,4 +1,6 @@
-"""What must hold in api's final image: a question goes through, and a service that is down is named."""
+"""What must hold in api's final image: a question goes through, and a service that is down is
+named.
+"""
 
 import asyncio
 import json
@@ -33,7 +35,9 @@ async def _exercise() -> None:
         assert ingested.status_code == 503, ingested.text
         error = ingested.json()["error"]
         assert error["code"] == "upstream_unavailable", error
-        assert error["message"].startswith("embedding at http://embedding:8001 is unavailable"), error
+        assert error["message"].startswith("embedding at http://embedding:8001 is unavailable"), (
+            error
+        )
 
 
 async def _behind(request: httpx.Request) -> httpx.Response:
@@ -41,7 +45,9 @@ async def _behind(request: httpx.Request) -> httpx.Response:
         case "embedding", _:
             raise httpx.ConnectError("connection refused", request=request)
         case "hybrid", "/search":
-            return httpx.Response(200, json={"hits": [{"id": "mars", "text": "Mars is red.", "score": 1.0}]})
+            return httpx.Response(
+                200, json={"hits": [{"id": "mars", "text": "Mars is red.", "score": 1.0}]}
+            )
         case "nlg", "/generate":
             order = json.loads(request.content)
             assert "Mars is red." in order["prompt"], order

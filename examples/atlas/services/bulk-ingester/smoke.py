@@ -1,4 +1,6 @@
-"""What must hold in bulk-ingester's final image: good lines are stored, a bad one is counted and told."""
+"""What must hold in bulk-ingester's final image: good lines are stored, a bad one is counted and
+told.
+"""
 
 import contextlib
 import io

@@ -1,4 +1,6 @@
-"""What must hold of the job as it is run: every good line is stored once, every bad one is told, and it can go on."""
+"""What must hold of the job as it is run: every good line is stored once, every bad one is told,
+and it can go on.
+"""
 
 import json
 import tempfile
@@ -67,7 +69,9 @@ def holds(done: Any, code: int, stored: int, bad: int = 0, skipped: int = 0) -> 
 
 def helps(service: Any) -> None:
     done = service.run("--help")
-    assert done.code == 0 and all(word in done.stdout for word in ("--batch", "--checkpoint", "exit: ")), done
+    assert done.code == 0 and all(
+        word in done.stdout for word in ("--batch", "--checkpoint", "exit: ")
+    ), done
 
 
 def stores(service: Any, behind: Behind, folder: Path) -> None:
@@ -89,14 +93,29 @@ def stores(service: Any, behind: Behind, folder: Path) -> None:
 
 
 def tells_bad_lines(service: Any, behind: Behind) -> None:
-    bad = ["{", "[]", '{"id": "", "text": "x"}', '{"id": "x"}', '{"id": 1, "text": "x"}', "null", "\ufeff{}"]
-    bad += [json.dumps({"id": "long", "text": "x" * 100_001}), json.dumps({"id": "no", "text": "REFUSE"})]
+    bad = [
+        "{",
+        "[]",
+        '{"id": "", "text": "x"}',
+        '{"id": "x"}',
+        '{"id": 1, "text": "x"}',
+        "null",
+        "\ufeff{}",
+    ]
+    bad += [
+        json.dumps({"id": "long", "text": "x" * 100_001}),
+        json.dumps({"id": "no", "text": "REFUSE"}),
+    ]
     behind.forget()
     done = service.run("--batch", "4", stdin=lines(3) + "\n".join(bad) + "\n" + lines(3, 3))
     holds(done, 1, 6, bad=len(bad))
     told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert sorted(each["line"] for each in told if each["level"] == "warning") == list(range(4, 4 + len(bad))), told
-    assert list(behind.stored) == [f"näm/{n}" for n in range(6)], "the rest of a batch that was refused is stored"
+    assert sorted(each["line"] for each in told if each["level"] == "warning") == list(
+        range(4, 4 + len(bad))
+    ), told
+    assert list(behind.stored) == [f"näm/{n}" for n in range(6)], (
+        "the rest of a batch that was refused is stored"
+    )
 
 
 def goes_on(service: Any, behind: Behind, folder: Path) -> None:
@@ -108,7 +127,13 @@ def goes_on(service: Any, behind: Behind, folder: Path) -> None:
     holds(service.run(*job), 1, 0, bad=1, skipped=8)
     file.write_text(lines(7) + "bad\n" + lines(4, 7), "utf-8")
     holds(service.run(*job), 1, 4, bad=1, skipped=8)
-    holds(service.run("-", *job[1:], stdin=file.read_text("utf-8") + lines(2, 11)), 1, 2, bad=1, skipped=12)
+    holds(
+        service.run("-", *job[1:], stdin=file.read_text("utf-8") + lines(2, 11)),
+        1,
+        2,
+        bad=1,
+        skipped=12,
+    )
     assert len(behind.stored) == 13, "each once"
     behind.forget()
     file.write_text(lines(2, 50), "utf-8")  # another input is stored from its beginning
@@ -122,7 +147,13 @@ def goes_on(service: Any, behind: Behind, folder: Path) -> None:
 
 def refuses(service: Any, behind: Behind, folder: Path) -> None:
     behind.forget()
-    for words in (("--batch", "0"), ("--batch", "257"), ("--batch", "x"), ("--nonsense",), ("a", "b")):
+    for words in (
+        ("--batch", "0"),
+        ("--batch", "257"),
+        ("--batch", "x"),
+        ("--nonsense",),
+        ("a", "b"),
+    ):
         done = service.run(*words, stdin=lines(1))
         assert done.code == 2 and "usage: " in done.stderr and done.stdout == "", done
     done = service.run(str(folder / "nowhere"))
@@ -147,7 +178,9 @@ def stops_where_a_service_fails(service: Any, behind: Behind, folder: Path) -> N
     file, checkpoint = folder / "breaks.jsonl", folder / "breaks"
     job = (str(file), "--batch", "2", "--checkpoint", str(checkpoint))
     behind.forget()
-    file.write_text(lines(4) + json.dumps({"id": "late", "text": "BREAK"}) + "\n" + lines(3, 4), "utf-8")
+    file.write_text(
+        lines(4) + json.dumps({"id": "late", "text": "BREAK"}) + "\n" + lines(3, 4), "utf-8"
+    )
     done = service.run(*job)
     holds(done, 3, 4)
     assert "answered 200 without a sound body" in done.stderr, done

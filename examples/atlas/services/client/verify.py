@@ -1,4 +1,6 @@
-"""What must hold of the client as it is run: each command asks the api rightly, and shows or explains its answer."""
+"""What must hold of the client as it is run: each command asks the api rightly, and shows or
+explains its answer.
+"""
 
 import json
 import tempfile
@@ -47,7 +49,11 @@ def verify(service: Any) -> None:
 
 def helps(service: Any) -> None:
     done = service.run("--help")
-    commands = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ") and line[4] != " "}
+    commands = {
+        line.split()[0]
+        for line in done.stdout.splitlines()
+        if line.startswith("    ") and line[4] != " "
+    }
     assert done.code == 0 and commands == {"ingest", "search", "ask", "status"}, done
     for command in commands:
         assert service.run(command, "--help").code == 0
@@ -81,7 +87,9 @@ def asks(service: Any, api: Api) -> None:
 
 def ingests(service: Any, api: Api) -> None:
     documents = [{"id": f"näm/{n}", "text": f"文書 {n}"} for n in range(130)]
-    lines = "".join(json.dumps({**each, "more": 1}, ensure_ascii=False) + "\n" for each in documents)
+    lines = "".join(
+        json.dumps({**each, "more": 1}, ensure_ascii=False) + "\n" for each in documents
+    )
     for count, batches in ((0, []), (1, [1]), (64, [64]), (130, [64, 64, 2])):
         api.asked.clear()
         done = service.run("ingest", "-", stdin="\n".join(lines.splitlines()[:count]))
@@ -99,7 +107,15 @@ def ingests(service: Any, api: Api) -> None:
 
 
 def refuses(service: Any) -> None:
-    for words in ((), ("fly",), ("search",), ("search", "q", "-k", "many"), ("ask",), ("status", "more"), ("ingest",)):
+    for words in (
+        (),
+        ("fly",),
+        ("search",),
+        ("search", "q", "-k", "many"),
+        ("ask",),
+        ("status", "more"),
+        ("ingest",),
+    ):
         done = service.run(*words)
         assert done.code == 2 and "usage: " in done.stderr and done.stdout == "", done
     done = service.run("status", "--url", "api:8000")
@@ -112,7 +128,10 @@ def explains_what_fails(service: Any, api: Api, upstream: Any) -> None:
     api.instead = 422, {"error": {"code": "invalid_request", "message": "body.k: zu groß"}}
     done = service.run("search", "q")
     assert (done.code, done.stdout, done.stderr) == (1, "", "client: body.k: zu groß\n"), done
-    api.instead = 503, {"error": {"code": "upstream_unavailable", "message": "nlg at x is unavailable"}}
+    api.instead = (
+        503,
+        {"error": {"code": "upstream_unavailable", "message": "nlg at x is unavailable"}},
+    )
     done = service.run("ask", "q")
     assert (done.code, done.stderr) == (3, "client: nlg at x is unavailable\n"), done
     for nonsense in ((200, b"<html>"), (200, [1]), (500, b""), (404, {"detail": "Not Found"})):

@@ -1,4 +1,6 @@
-"""What must hold in control's final image: a service that is down shows in the status and in the metrics."""
+"""What must hold in control's final image: a service that is down shows in the status and in the
+metrics.
+"""
 
 import asyncio
 
@@ -29,7 +31,10 @@ async def _exercise() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
         assert (await client.get("/health")).json() == {"status": "ok", "service": "control"}
         status = (await client.get("/status")).json()["services"]
-        assert {name: service["up"] for name, service in status.items()} == {"api": True, "nlg": False}, status
+        assert {name: service["up"] for name, service in status.items()} == {
+            "api": True,
+            "nlg": False,
+        }, status
         ready = await client.get("/ready")
         assert ready.status_code == 503, ready.text
         metrics = await client.get("/metrics")

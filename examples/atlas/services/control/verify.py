@@ -1,4 +1,6 @@
-"""What must hold of the running control: it tells the state of each service as it is now, and waits for none."""
+"""What must hold of the running control: it tells the state of each service as it is now, and waits
+for none.
+"""
 
 import re
 import time
@@ -43,22 +45,35 @@ def all_are_up(service: Any) -> None:
     status = service.get("/status").json()["services"]
     assert list(status) == list(NAMES), "in their order"
     for name, found in status.items():
-        assert (found["up"], found["detail"]) == (True, "ok") and 0 < found["latency_ms"] < 3_000, (name, found)
+        assert (found["up"], found["detail"]) == (True, "ok") and 0 < found["latency_ms"] < 3_000, (
+            name,
+            found,
+        )
     ready = service.get("/ready")
     assert (ready.status, ready.json()) == (200, {"ready": True}), ready.text
     up, latency = metrics(service)
     assert up == dict.fromkeys(NAMES, 1.0), up
-    assert set(latency) == set(NAMES) and all(0 < seconds < 3 for seconds in latency.values()), latency
+    assert set(latency) == set(NAMES) and all(0 < seconds < 3 for seconds in latency.values()), (
+        latency
+    )
 
 
 def metrics(service: Any) -> tuple[dict[str, float], dict[str, float]]:
     answer = service.get("/metrics")
-    assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain; version="), answer.headers
+    assert answer.status == 200 and answer.headers["content-type"].startswith(
+        "text/plain; version="
+    ), answer.headers
     lines = answer.text.splitlines()
     names = ("atlas_service_up", "atlas_service_latency_seconds")
-    assert all(f"# TYPE {name} gauge" in lines and answer.text.count(f"# HELP {name} ") == 1 for name in names)
+    assert all(
+        f"# TYPE {name} gauge" in lines and answer.text.count(f"# HELP {name} ") == 1
+        for name in names
+    )
     up, latency = (
-        {label: float(value) for label, value in re.findall(rf'(?m)^{name}{{service="(.*)"}} (\S+)$', answer.text)}
+        {
+            label: float(value)
+            for label, value in re.findall(rf'(?m)^{name}{{service="(.*)"}} (\S+)$', answer.text)
+        }
         for name in names
     )
     assert len(up) + len(latency) == sum(not line.startswith("#") for line in lines), lines
@@ -67,7 +82,9 @@ def metrics(service: Any) -> tuple[dict[str, float], dict[str, float]]:
 
 def asks_at_its_own_paths(behind: dict[str, Any]) -> None:
     for upstream in behind.values():
-        assert {(asked.method, asked.path) for asked in upstream.asked} == {("GET", "/health")}, upstream.asked
+        assert {(asked.method, asked.path) for asked in upstream.asked} == {("GET", "/health")}, (
+            upstream.asked
+        )
 
 
 def tells_what_is_wrong(service: Any, behind: dict[str, Any]) -> None:
@@ -78,12 +95,17 @@ def tells_what_is_wrong(service: Any, behind: dict[str, Any]) -> None:
     status = service.get("/status").json()["services"]
     details = {name: found["detail"] for name, found in status.items() if not found["up"]}
     assert set(details) == {"größe", "wrong", "broken", "text"}, status
-    assert details["wrong"] == "the service at this address is 'another'" and details["broken"] == "answered 500"
+    assert (
+        details["wrong"] == "the service at this address is 'another'"
+        and details["broken"] == "answered 500"
+    )
     assert details["text"] == "answered no JSON object" and details["größe"], details
     not_ready = service.get("/ready")
     failed(not_ready, 503, "not_ready")
     told = not_ready.json()["error"]["message"]
-    assert all(f"{name} ({detail})" in told for name, detail in details.items()) and "api" not in told, told
+    assert (
+        all(f"{name} ({detail})" in told for name, detail in details.items()) and "api" not in told
+    ), told
     up, latency = metrics(service)
     assert up == {name: float(name not in details) for name in NAMES}, up
     assert set(latency) == {"api", "slow"}, "how long one waited in vain is no latency"

@@ -1,6 +1,8 @@
-"""What must hold in embedding's final image: MiniLM loads; its vectors are those of the unpruned image.
+"""What must hold in embedding's final image: MiniLM loads; its vectors are those of the unpruned
+image.
 
-The reference is torch's. A graph made of the same weights has to come as near to it as its precision can.
+The reference is torch's. A graph made of the same weights has to come as near to it as its
+precision can.
 """
 
 import asyncio
@@ -25,7 +27,8 @@ TEXTS = [
     "token " * 400,  # longer than the model reads
 ]
 TOLERANCE = 1e-5  # on each number of a vector of length 1
-# The least cosine to torch's vectors, by the precision of a graph; docs/inference-figures.md has what was measured.
+# The least cosine to torch's vectors, by the precision of a graph; docs/inference-figures.md has
+# what was measured.
 LEAST_COSINE = {"fp16": 0.999, "int8": 0.99}
 
 
@@ -56,25 +59,35 @@ def reference() -> dict[str, Any]:
     return {
         "weights": _digest("model.safetensors"),
         "texts": TEXTS,
-        "vectors": [[round(number, 8) for number in vector] for vector in _answer().json()["vectors"]],
+        "vectors": [
+            [round(number, 8) for number in vector] for vector in _answer().json()["vectors"]
+        ],
     }
 
 
 def parity(recorded: dict[str, Any]) -> None:
-    """The weights are unaltered, and the vectors those recorded: torch's and fp32's within TOLERANCE a number."""
+    """The weights are unaltered, and the vectors those recorded: torch's and fp32's within
+    TOLERANCE a number.
+    """
     precision = _unaltered(recorded["weights"])
     assert recorded["texts"] == TEXTS, "recorded for other texts"
-    for text, mine, theirs in zip(TEXTS, _answer().json()["vectors"], recorded["vectors"], strict=True):
+    for text, mine, theirs in zip(
+        TEXTS, _answer().json()["vectors"], recorded["vectors"], strict=True
+    ):
         if least := LEAST_COSINE.get(precision):
             cosine = _cosine(mine, theirs)
-            assert cosine >= least, f"{text[:40]!r} has cosine {cosine:.4f} to torch's, {precision} allows {least}"
+            assert cosine >= least, (
+                f"{text[:40]!r} has cosine {cosine:.4f} to torch's, {precision} allows {least}"
+            )
         else:
             worst = max(abs(a - b) for a, b in zip(mine, theirs, strict=True))
             assert worst <= TOLERANCE, f"{text[:40]!r} is off by {worst:.1e}"
 
 
 def _unaltered(recorded: str) -> str:
-    """Check the weights, byte for byte: torch's are those recorded, a graph's those exported. Their precision."""
+    """Check the weights, byte for byte: torch's are those recorded, a graph's those exported. Their
+    precision.
+    """
     if not (_weights() / "model.onnx").is_file():
         now = _digest("model.safetensors")
         assert now == recorded, f"model.safetensors has another sha256: {now}"

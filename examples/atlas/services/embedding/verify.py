@@ -1,18 +1,44 @@
-"""What must hold of the running embedding: what is alike is near, whatever is asked beside it, before it or at once."""
+"""What must hold of the running embedding: what is alike is near, whatever is asked beside it,
+before it or at once.
+"""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 PAIRS = [
-    ("The doctor prescribed antibiotics for the infection.", "A physician gave medicine against the bacteria."),
+    (
+        "The doctor prescribed antibiotics for the infection.",
+        "A physician gave medicine against the bacteria.",
+    ),
     ("He repaired the engine of the old truck.", "The mechanic fixed the motor of a lorry."),
-    ("The orchestra played a symphony by Mozart.", "Musicians performed classical music in the concert hall."),
-    ("Snow fell on the mountains all night.", "It was a cold winter evening in the Alps with heavy snowfall."),
+    (
+        "The orchestra played a symphony by Mozart.",
+        "Musicians performed classical music in the concert hall.",
+    ),
+    (
+        "Snow fell on the mountains all night.",
+        "It was a cold winter evening in the Alps with heavy snowfall.",
+    ),
     ("The parliament passed a new tax law.", "Legislators voted for a change of taxation."),
-    ("She baked a chocolate cake for the party.", "For the celebration there was a homemade dessert."),
+    (
+        "She baked a chocolate cake for the party.",
+        "For the celebration there was a homemade dessert.",
+    ),
 ]
-ODD = ["", " ", "\n\t", "ß", "日本語の文章です。", "🦊🦊", "a\u0301 é", "\x00", "x" * 5_000, "<s> [CLS] </s>", "1e-5"]
+ODD = [
+    "",
+    " ",
+    "\n\t",
+    "ß",
+    "日本語の文章です。",
+    "🦊🦊",
+    "a\u0301 é",
+    "\x00",
+    "x" * 5_000,
+    "<s> [CLS] </s>",
+    "1e-5",
+]
 TOLERANCE = 1e-5  # on each number of a vector of length 1
 
 
@@ -31,7 +57,11 @@ def embed(service: Any, texts: list[str]) -> list[list[float]]:
     answer = service.post("/embed", {"texts": texts})
     assert answer.status == 200, answer.text
     body = answer.json()
-    assert (body["model"], body["dimension"], len(body["vectors"])) == ("all-MiniLM-L6-v2", 384, len(texts))
+    assert (body["model"], body["dimension"], len(body["vectors"])) == (
+        "all-MiniLM-L6-v2",
+        384,
+        len(texts),
+    )
     for vector in body["vectors"]:
         assert len(vector) == 384 and abs(math.hypot(*vector) - 1) < TOLERANCE, math.hypot(*vector)
     return list(body["vectors"])
@@ -50,7 +80,11 @@ def batches(service: Any) -> None:
     texts = [*ODD, *(text for pair in PAIRS for text in pair)]
     alone = [embed(service, [text])[0] for text in texts]
     for size in (3, 17):
-        found = [vector for n in range(0, len(texts), size) for vector in embed(service, texts[n : n + size])]
+        found = [
+            vector
+            for n in range(0, len(texts), size)
+            for vector in embed(service, texts[n : n + size])
+        ]
         alike(found, alone, f"batches of {size}")
     short = len(ODD)  # padding to a long text would make the others slow
     many = (texts[short:] * 22)[:256]
@@ -62,7 +96,9 @@ def batches(service: Any) -> None:
 
 def reads_so_far(service: Any) -> None:
     long = "deep blue sea " * 400
-    one, more, other, upper, lower = embed(service, [long, long + "desert", "desert " + long, "OLD Town", "old town"])
+    one, more, other, upper, lower = embed(
+        service, [long, long + "desert", "desert " + long, "OLD Town", "old town"]
+    )
     alike([one, upper], [more, lower], "what follows the longest that is read, and capitals")
     assert dot(one, other) < 1 - TOLERANCE, "what stands at the front is read"
     embed(service, ["word " * 20_000])
@@ -80,15 +116,27 @@ def refuses(service: Any) -> None:
         [],
     ):
         failed(service.post("/embed", body), 422, "invalid_request")
-    failed(service.post("/embed", body=b"{", headers={"Content-Type": "application/json"}), 422, "invalid_request")
-    failed(service.post("/embed", body=b"\xff", headers={"Content-Type": "application/json"}), 400, "bad_request")
+    failed(
+        service.post("/embed", body=b"{", headers={"Content-Type": "application/json"}),
+        422,
+        "invalid_request",
+    )
+    failed(
+        service.post("/embed", body=b"\xff", headers={"Content-Type": "application/json"}),
+        400,
+        "bad_request",
+    )
     failed(service.post("/nowhere", {}), 404, "not_found")
     failed(service.get("/embed"), 405, "method_not_allowed")
     embed(service, ["and it goes on"])
 
 
 def alike(found: list[list[float]], expected: list[list[float]], what: str) -> None:
-    worst = max(abs(a - b) for one, two in zip(found, expected, strict=True) for a, b in zip(one, two, strict=True))
+    worst = max(
+        abs(a - b)
+        for one, two in zip(found, expected, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
     assert worst <= TOLERANCE, f"{what}: off by {worst:.1e}"
 
 

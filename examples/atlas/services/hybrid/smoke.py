@@ -1,6 +1,8 @@
-"""What must hold in hybrid's final image: BM25 and MiniLM load; what is found is as in the unpruned image.
+"""What must hold in hybrid's final image: BM25 and MiniLM load; what is found is as in the unpruned
+image.
 
-The reference is torch's. A graph made of the same weights has to come as near to it as its precision can.
+The reference is torch's. A graph made of the same weights has to come as near to it as its
+precision can.
 """
 
 import asyncio
@@ -30,7 +32,8 @@ QUERIES = ["monetary policy of the bank", "E1234", "a kitten naps by the window"
 BEST = ["bank", "error", "cat", "tokyo"]
 LEAST_GAP = 1e-4  # between neighbours' cosines; CPUs differ by about 1e-7, so ranks do not
 TOLERANCE = 1e-5  # on cosines, and on each number of a vector of length 1
-# The least cosine to torch's vectors, by the precision of a graph; docs/inference-figures.md has what was measured.
+# The least cosine to torch's vectors, by the precision of a graph; docs/inference-figures.md has
+# what was measured.
 LEAST_COSINE = {"fp16": 0.999, "int8": 0.99}
 SCORE_TOLERANCE = 0.05  # on the scores of such a graph, which are means of cosines
 
@@ -52,13 +55,21 @@ def load() -> None:
 
 
 def reference() -> dict[str, Any]:
-    """The answers to QUERIES, the vectors that storage was asked with, and the digest of the weights."""
+    """The answers to QUERIES, the vectors that storage was asked with, and the digest of the
+    weights.
+    """
     weights = _digest("model.safetensors")
-    return {"weights": weights, "queries": QUERIES, "searches": [_exact(query) for query in QUERIES]}
+    return {
+        "weights": weights,
+        "queries": QUERIES,
+        "searches": [_exact(query) for query in QUERIES],
+    }
 
 
 def parity(recorded: dict[str, Any]) -> None:
-    """The weights are unaltered; hits and ranks are equal, numbers within TOLERANCE, as torch's and fp32's must be."""
+    """The weights are unaltered; hits and ranks are equal, numbers within TOLERANCE, as torch's and
+    fp32's must be.
+    """
     least = LEAST_COSINE.get(_unaltered(recorded["weights"]))
     assert recorded["queries"] == QUERIES, "recorded for other queries"
     for query, theirs in zip(QUERIES, recorded["searches"], strict=True):
@@ -67,16 +78,24 @@ def parity(recorded: dict[str, Any]) -> None:
             continue
         mine = _exact(query)
         _near(mine["vector"], theirs["vector"], f"the vector of {query!r}")
-        scores, recorded_scores = ([hit.pop("score") for hit in side["hits"]] for side in (mine, theirs))
-        assert mine["hits"] == theirs["hits"], f"{query!r}: {mine['hits']} instead of {theirs['hits']}"
+        scores, recorded_scores = (
+            [hit.pop("score") for hit in side["hits"]] for side in (mine, theirs)
+        )
+        assert mine["hits"] == theirs["hits"], (
+            f"{query!r}: {mine['hits']} instead of {theirs['hits']}"
+        )
         _near(scores, recorded_scores, f"a score for {query!r}")
 
 
 def _rounded(query: str, mine: dict[str, Any], theirs: dict[str, Any], least: float) -> None:
-    """Check what coarser numbers find: the best hit is the same, and each text's score about that of torch."""
+    """Check what coarser numbers find: the best hit is the same, and each text's score about that
+    of torch.
+    """
     cosine = _dot(mine["vector"], theirs["vector"])
     assert cosine >= least, f"the vector of {query!r} has cosine {cosine:.4f} to torch's"
-    assert mine["hits"][0]["id"] == theirs["hits"][0]["id"], f"{query!r}: {mine['hits'][0]} is first"
+    assert mine["hits"][0]["id"] == theirs["hits"][0]["id"], (
+        f"{query!r}: {mine['hits'][0]} is first"
+    )
     expected = {hit["id"]: hit["score"] for hit in theirs["hits"]}
     for hit in mine["hits"]:
         off = abs(hit["score"] - expected[hit["id"]])
@@ -84,7 +103,9 @@ def _rounded(query: str, mine: dict[str, Any], theirs: dict[str, Any], least: fl
 
 
 def _unaltered(recorded: str) -> str:
-    """Check the weights, byte for byte: torch's are those recorded, a graph's those exported. Their precision."""
+    """Check the weights, byte for byte: torch's are those recorded, a graph's those exported. Their
+    precision.
+    """
     if not (_weights() / "model.onnx").is_file():
         now = _digest("model.safetensors")
         assert now == recorded, f"model.safetensors has another sha256: {now}"
@@ -118,14 +139,18 @@ def _exact(query: str) -> dict[str, Any]:
 
 def _apart(scores: list[float], query: str) -> None:
     closest = min(a - b for a, b in pairwise(scores))
-    assert closest > LEAST_GAP, f"{query!r}: an order by {closest:.1e} is too close, take another query"
+    assert closest > LEAST_GAP, (
+        f"{query!r}: an order by {closest:.1e} is too close, take another query"
+    )
 
 
 class _Storage:
     """Stands for storage: all of TEXTS, ranked by the cosine of their vectors."""
 
     def __init__(self) -> None:
-        self._vectors = [encoded.vector.tolist() for encoded in _model().encode(list(TEXTS.values()))]
+        self._vectors = [
+            encoded.vector.tolist() for encoded in _model().encode(list(TEXTS.values()))
+        ]
         self.asked_with: list[float] = []
         self.scores: list[float] = []
 
@@ -141,7 +166,9 @@ class _Storage:
                 self.scores = [_dot(self.asked_with, vector) for vector in self._vectors]
                 for document, score in zip(documents, self.scores, strict=True):
                     document["score"] = score
-                return httpx.Response(200, json={"hits": sorted(documents, key=lambda hit: -hit["score"])})
+                return httpx.Response(
+                    200, json={"hits": sorted(documents, key=lambda hit: -hit["score"])}
+                )
         return httpx.Response(200, json={"status": "ok", "service": "storage"})
 
 

@@ -1,4 +1,6 @@
-"""What must hold of the running hybrid: it finds by word and by sense, whatever storage holds and however it pages."""
+"""What must hold of the running hybrid: it finds by word and by sense, whatever storage holds and
+however it pages.
+"""
 
 import math
 import time
@@ -27,7 +29,9 @@ BY_SENSE = {
 
 
 class Storage:
-    """Stands for storage: it ranks by the vectors that hybrid itself has asked with, and pages as it likes."""
+    """Stands for storage: it ranks by the vectors that hybrid itself has asked with, and pages as
+    it likes.
+    """
 
     def __init__(self, service: Any) -> None:
         self.texts: dict[str, str] = {}
@@ -57,9 +61,13 @@ class Storage:
             return {"documents": found, "next": found[-1]["id"] if len(ids) > most else None}
         assert (method, path) == ("POST", "/search"), (method, path)
         self.asked_with = body["vector"]
-        scores = {id_: dot(body["vector"], self.vectors[id_]) for id_ in self.texts if id_ in self.vectors}
+        scores = {
+            id_: dot(body["vector"], self.vectors[id_]) for id_ in self.texts if id_ in self.vectors
+        }
         best = sorted(scores, key=lambda id_: -scores[id_])[: body["k"]]
-        return {"hits": [{"id": id_, "text": self.texts[id_], "score": scores[id_]} for id_ in best]}
+        return {
+            "hits": [{"id": id_, "text": self.texts[id_], "score": scores[id_]} for id_ in best]
+        }
 
 
 def verify(service: Any) -> None:
@@ -94,7 +102,9 @@ def finds_by_word_alone(service: Any) -> None:
     """Storage finds nothing by vectors: hits are those that share a word."""
     for query, best in BY_WORD.items():
         hits = search(service, query)
-        assert hits[0]["id"] == best and hits[0]["lexical_rank"] and hits[0]["dense_rank"] is None, hits
+        assert (
+            hits[0]["id"] == best and hits[0]["lexical_rank"] and hits[0]["dense_rank"] is None
+        ), hits
     assert search(service, "qqqq wwww") == []
 
 
@@ -105,7 +115,10 @@ def learns(service: Any, storage: Storage) -> None:
         assert len(vector) == 384 and abs(math.hypot(*vector) - 1) < 1e-5, math.hypot(*vector)
         storage.vectors[id_] = vector
     search(service, TEXTS["snow"])
-    assert max(abs(a - b) for a, b in zip(storage.asked_with, storage.vectors["snow"], strict=True)) < 1e-5
+    assert (
+        max(abs(a - b) for a, b in zip(storage.asked_with, storage.vectors["snow"], strict=True))
+        < 1e-5
+    )
 
 
 def finds(service: Any) -> None:
@@ -116,7 +129,9 @@ def finds(service: Any) -> None:
         assert all(hit["text"] == TEXTS[hit["id"]] for hit in hits)
     assert [hit["id"] for hit in search(service, "  ZK-4410\n", k=1)] == ["valve"]
     exact = search(service, TEXTS["opera"], k=1)[0]
-    assert (exact["id"], exact["lexical_rank"], exact["dense_rank"]) == ("opera", 1, 1) and exact["score"] > 0.999
+    assert (exact["id"], exact["lexical_rank"], exact["dense_rank"]) == ("opera", 1, 1) and exact[
+        "score"
+    ] > 0.999
     assert len(service.post("/search", {"query": "valve"}).json()["hits"]) == 5, "the default"
 
 
@@ -131,7 +146,9 @@ def sees_what_is_new(service: Any, storage: Storage) -> None:
     hits = search(service, "entry 1199", k=50)
     assert hits[0]["id"] == "n1199" and len(hits) == 50, hits[0]
     storage.hold(TEXTS)
-    assert {hit["id"] for hit in search(service, "entry 1199", k=50)} == set(TEXTS), "what was removed is gone"
+    assert {hit["id"] for hit in search(service, "entry 1199", k=50)} == set(TEXTS), (
+        "what was removed is gone"
+    )
 
 
 def answers_many(service: Any) -> None:
@@ -147,7 +164,11 @@ def refuses(service: Any) -> None:
         {"query": "x", "k": 51}, {"k": 1}, {}, [],
     ):  # fmt: skip
         failed(service.post("/search", body), 422, "invalid_request")
-    failed(service.post("/search", body=b"[", headers={"Content-Type": "application/json"}), 422, "invalid_request")
+    failed(
+        service.post("/search", body=b"[", headers={"Content-Type": "application/json"}),
+        422,
+        "invalid_request",
+    )
     failed(service.get("/nowhere"), 404, "not_found")
     failed(service.get("/search"), 405, "method_not_allowed")
     search(service, "wörter " * 1_400)
@@ -170,7 +191,9 @@ def names_what_fails(service: Any, storage: Storage) -> None:
 def failed(answer: Any, status: int, code: str = "", words: str = "") -> None:
     assert answer.status == status, answer.text[:500]
     error = answer.json()["error"]
-    assert error["service"] == "hybrid" and code in error["code"] and words in error["message"], answer.text[:500]
+    assert error["service"] == "hybrid" and code in error["code"] and words in error["message"], (
+        answer.text[:500]
+    )
 
 
 def dot(left: list[float], right: list[float]) -> float:

@@ -17,12 +17,15 @@ def generate(prompt: str, n: int) -> list[int]:
 def logprobs(ids: list[int]) -> list[float]:
     """How likely each token is after those before it.
 
-    A quarter is read at once, then one by one with the cache: so a cache that is misread, or a position that is off by
-    one after it, is seen.
+    A quarter is read at once, then one by one with the cache: so a cache that is misread, or a
+    position that is off by one after it, is seen.
     """
     decoder = _model().decoder
     begun = max(1, len(ids) // 4)
-    found = [_logprob(row, token) for row, token in zip(decoder.logits(ids[:begun]), ids[1:begun], strict=False)]
+    found = [
+        _logprob(row, token)
+        for row, token in zip(decoder.logits(ids[:begun]), ids[1:begun], strict=False)
+    ]
     logits, cache = decoder.read(ids[:begun])
     for token in ids[begun:]:
         found.append(_logprob(logits, token))

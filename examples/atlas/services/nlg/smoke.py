@@ -1,4 +1,6 @@
-"""What must hold in nlg's final image: the model loads, streams, and its greedy tokens are those recorded."""
+"""What must hold in nlg's final image: the model loads, streams, and its greedy tokens are those
+recorded.
+"""
 
 import asyncio
 import functools
@@ -22,10 +24,13 @@ PROMPTS = [
     "Django provides a template system. " * 200,  # longer than the model's window
 ]
 TOKENS = 24
-LEAST_MARGIN = 0.02  # of the likeliest token's logit; CPUs differ by about 1e-5, so greedy choices do not
+LEAST_MARGIN = (
+    0.02  # of the likeliest token's logit; CPUs differ by about 1e-5, so greedy choices do not
+)
 TOLERANCE = 1e-3  # on logits, which are around 10
-# Of a graph that is rounded: where it reads what was recorded, the least share of places at which the recorded token is
-# its likeliest, too, and how far that token's logit may be off. Measured: all of 96, 0.05 and 0.2.
+# Of a graph that is rounded: where it reads what was recorded, the least share of places at which
+# the recorded token is its likeliest, too, and how far that token's logit may be off. Measured: all
+# of 96, 0.05 and 0.2.
 ROUNDED = {"fp16": (0.95, 0.2), "int8": (0.9, 1.0)}
 
 
@@ -37,7 +42,9 @@ def imports() -> None:
 
 
 def load() -> None:
-    """The model loads, and the app continues a prompt: streamed, whole, sampled; too much is refused."""
+    """The model loads, and the app continues a prompt: streamed, whole, sampled; too much is
+    refused.
+    """
     order = {"prompt": PROMPTS[0], "max_new_tokens": TOKENS}
     streamed = _post(order)
     assert streamed.status_code == 200, streamed.text
@@ -45,20 +52,32 @@ def load() -> None:
     whole = _post(order | {"stream": False}).json()
     assert whole["text"] == streamed.text != "", (whole, streamed.text)
     assert 0 < len(whole["tokens"]) <= TOKENS, whole
-    sampled = [_post(order | {"stream": False, "temperature": 5.0}).json()["tokens"] for _ in range(2)]
+    sampled = [
+        _post(order | {"stream": False, "temperature": 5.0}).json()["tokens"] for _ in range(2)
+    ]
     assert sampled[0] != sampled[1], sampled
     assert _post(order | {"max_new_tokens": 0}).status_code == 422
 
 
 def reference() -> dict[str, Any]:
-    """The greedy tokens after PROMPTS with their logits, and the digest of the weights: those of torch's form."""
-    assert not _exported(), "the reference is what torch says: record it on the form that runs with it"
+    """The greedy tokens after PROMPTS with their logits, and the digest of the weights: those of
+    torch's form.
+    """
+    assert not _exported(), (
+        "the reference is what torch says: record it on the form that runs with it"
+    )
     continuations = [_continuation(prompt) for prompt in PROMPTS]
-    return {"weights": _digest("model.safetensors"), "prompts": PROMPTS, "continuations": continuations}
+    return {
+        "weights": _digest("model.safetensors"),
+        "prompts": PROMPTS,
+        "continuations": continuations,
+    }
 
 
 def parity(recorded: dict[str, Any]) -> None:
-    """The weights are unaltered, byte for byte; tokens are those recorded, logits within TOLERANCE, or as ROUNDED."""
+    """The weights are unaltered, byte for byte; tokens are those recorded, logits within TOLERANCE,
+    or as ROUNDED.
+    """
     exported = _exported()
     for name, digest in exported.get("sha256", {"model.safetensors": recorded["weights"]}).items():
         assert (found := _digest(name)) == digest, f"{name} has another sha256: {found}"
@@ -74,7 +93,9 @@ def parity(recorded: dict[str, Any]) -> None:
 
 
 def _nearly(continuations: list[dict[str, Any]], least: float, tolerance: float) -> None:
-    """Rounding turns a choice that is close, and all that follows: each place is judged after what was recorded."""
+    """Rounding turns a choice that is close, and all that follows: each place is judged after what
+    was recorded.
+    """
     model, same, worst = _causal_model(), [], 0.0
     for prompt, theirs in zip(PROMPTS, continuations, strict=True):
         ids, cache = _start(prompt), None
@@ -95,7 +116,9 @@ def _continuation(prompt: str) -> dict[str, Any]:
     assert tokens == likeliest, f"{tokens} with the cache, {likeliest} without"
     second, best = np.sort(every, axis=-1)[:, -2:].T
     margin = float((best - second).min())
-    assert margin > LEAST_MARGIN, f"{prompt[:40]!r}: a choice by {margin:.4f} is too close, take another"
+    assert margin > LEAST_MARGIN, (
+        f"{prompt[:40]!r}: a choice by {margin:.4f} is too close, take another"
+    )
     return {"tokens": tokens, "logits": [round(logit, 5) for logit in best.tolist()]}
 
 

@@ -1,4 +1,6 @@
-"""What must hold of the running nlg: it goes on with a prompt, the same way streamed, whole, and beside others."""
+"""What must hold of the running nlg: it goes on with a prompt, the same way streamed, whole, and
+beside others.
+"""
 
 import http.client
 import json
@@ -32,7 +34,9 @@ def verify(service: Any) -> None:
 
 
 def whole(service: Any, prompt: str, most: int, **more: Any) -> dict[str, Any]:
-    answer = service.post("/generate", {"prompt": prompt, "max_new_tokens": most, "stream": False, **more})
+    answer = service.post(
+        "/generate", {"prompt": prompt, "max_new_tokens": most, "stream": False, **more}
+    )
     assert answer.status == 200, answer.text
     body = dict(answer.json())
     assert set(body) == {"text", "tokens"} and len(body["tokens"]) <= most, body
@@ -40,18 +44,24 @@ def whole(service: Any, prompt: str, most: int, **more: Any) -> dict[str, Any]:
 
 
 def is_a_model(alone: dict[str, dict[str, Any]]) -> None:
-    """A model that has lost its weights or its tokenizer goes on with anything in the same way, or with no words."""
+    """A model that has lost its weights or its tokenizer goes on with anything in the same way, or
+    with no words.
+    """
     texts = [body["text"] for body in alone.values()]
     assert len(set(texts)) == len(texts), texts
     for body in alone.values():
         assert len(set(body["tokens"])) > 3, body
     words = " ".join(texts[:3]).split()
-    assert len(words) > 15 and sum(word.strip(".,`").isalpha() for word in words) > len(words) / 2, words
+    assert (
+        len(words) > 15 and sum(word.strip(".,`").isalpha() for word in words) > len(words) / 2
+    ), words
 
 
 def streams(service: Any, alone: dict[str, dict[str, Any]]) -> None:
     for prompt, expected in alone.items():
-        answer = service.post("/generate", {"prompt": prompt, "max_new_tokens": TOKENS})  # streams without being asked
+        answer = service.post(
+            "/generate", {"prompt": prompt, "max_new_tokens": TOKENS}
+        )  # streams without being asked
         assert answer.headers["content-type"].startswith("text/plain"), answer.headers
         assert answer.text == expected["text"], (answer.text, expected)
         assert len(answer.pieces) > TOKENS / 2, f"{len(answer.pieces)} pieces: not word by word"

@@ -1,4 +1,6 @@
-"""What must hold in storage's final image: sqlite-vec loads; what is put is found again, nearest first."""
+"""What must hold in storage's final image: sqlite-vec loads; what is put is found again, nearest
+first.
+"""
 
 import asyncio
 import tempfile

@@ -1,4 +1,6 @@
-"""What must hold of the running storage: what is put is found, counted and paged, and outlives the process."""
+"""What must hold of the running storage: what is put is found, counted and paged, and outlives the
+process.
+"""
 
 import math
 import random
@@ -67,11 +69,19 @@ def searches(service: Any, documents: dict[str, dict[str, Any]]) -> None:
         hits = service.post("/search", {"vector": wanted, "k": k}).json()["hits"]
         ranked = sorted(scores.values(), reverse=True)[:k]
         assert len(hits) == k
-        assert all(abs(hit["score"] - best) < TOLERANCE for hit, best in zip(hits, ranked, strict=True)), k
+        assert all(
+            abs(hit["score"] - best) < TOLERANCE for hit, best in zip(hits, ranked, strict=True)
+        ), k
         assert all(abs(hit["score"] - scores[hit["id"]]) < TOLERANCE for hit in hits), k
         assert all(hit["text"] == documents[hit["id"]]["text"] for hit in hits)
-    hits = service.post("/search", {"vector": [n / 1000 for n in documents["dok/0500 ä?#%"]["vector"]]}).json()["hits"]
-    assert len(hits) == 5 and hits[0]["id"] == "dok/0500 ä?#%" and abs(hits[0]["score"] - 1) < TOLERANCE, hits
+    hits = service.post(
+        "/search", {"vector": [n / 1000 for n in documents["dok/0500 ä?#%"]["vector"]]}
+    ).json()["hits"]
+    assert (
+        len(hits) == 5
+        and hits[0]["id"] == "dok/0500 ä?#%"
+        and abs(hits[0]["score"] - 1) < TOLERANCE
+    ), hits
 
 
 def pages(service: Any, documents: dict[str, dict[str, Any]]) -> None:
@@ -89,12 +99,17 @@ def pages(service: Any, documents: dict[str, dict[str, Any]]) -> None:
 
 def replaces(service: Any, documents: dict[str, dict[str, Any]]) -> None:
     new = {**document(7), "text": "neu", "metadata": {}, "vector": vector(9000)}
-    assert service.put("/documents", {"documents": [new, {**new, "id": "z"}]}).json() == {"stored": 2}
+    assert service.put("/documents", {"documents": [new, {**new, "id": "z"}]}).json() == {
+        "stored": 2
+    }
     documents |= {new["id"]: new, "z": {**new, "id": "z"}}
     assert service.get("/count").json() == {"documents": 1004, "revision": 4}
     assert service.get(f"/documents/{quote(new['id'])}").json()["text"] == "neu"
     hits = service.post("/search", {"vector": vector(9000), "k": 2}).json()["hits"]
-    assert [hit["id"] for hit in hits] == [new["id"], "z"], "those that are equally near by their ids"
+    assert [hit["id"] for hit in hits] == [
+        new["id"],
+        "z",
+    ], "those that are equally near by their ids"
 
 
 def refuses(service: Any, documents: dict[str, dict[str, Any]]) -> None:
@@ -104,9 +119,19 @@ def refuses(service: Any, documents: dict[str, dict[str, Any]]) -> None:
         {"vector": ["one"] * DIMENSION}, {"id": ""}, {"id": "x" * 513}, {"text": ""}, {"text": "x" * 100_001},
         {"metadata": []},
     ):  # fmt: skip
-        failed(service.put("/documents", {"documents": [good, {**good, **change}]}), 422, "invalid_request")
+        failed(
+            service.put("/documents", {"documents": [good, {**good, **change}]}),
+            422,
+            "invalid_request",
+        )
     json = {"Content-Type": "application/json"}
-    failed(service.put("/documents", body=b'{"documents": [{"id": "a", "text": "b", "vector": [NaN]}]}', headers=json))
+    failed(
+        service.put(
+            "/documents",
+            body=b'{"documents": [{"id": "a", "text": "b", "vector": [NaN]}]}',
+            headers=json,
+        )
+    )
     failed(service.put("/documents", {"documents": []}))
     failed(service.put("/documents", {"documents": [{**good, "vector": vector(1)}] * 1001}))
     for k in (0, 1001, "many"):
@@ -117,13 +142,21 @@ def refuses(service: Any, documents: dict[str, dict[str, Any]]) -> None:
     failed(service.get(f"/documents/{quote(good['id'])}"), 404, "not_found")
     failed(service.get("/nowhere"), 404, "not_found")
     failed(service.delete("/documents"), 405, "method_not_allowed")
-    assert service.get("/count").json() == {"documents": len(documents), "revision": 4}, "nothing of it was stored"
+    assert service.get("/count").json() == {
+        "documents": len(documents),
+        "revision": 4,
+    }, "nothing of it was stored"
 
 
 def at_once(service: Any, documents: dict[str, dict[str, Any]]) -> None:
-    batches = [[{**document(n), "id": f"at once {n}"} for n in range(start, start + 5)] for start in range(0, 60, 5)]
+    batches = [
+        [{**document(n), "id": f"at once {n}"} for n in range(start, start + 5)]
+        for start in range(0, 60, 5)
+    ]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda batch: service.put("/documents", {"documents": batch}).json(), batches))
+        answers = list(
+            pool.map(lambda batch: service.put("/documents", {"documents": batch}).json(), batches)
+        )
     assert answers == [{"stored": 5}] * 12, answers
     documents |= {each["id"]: each for batch in batches for each in batch}
     assert service.get("/count").json() == {"documents": len(documents), "revision": 16}
@@ -132,15 +165,24 @@ def at_once(service: Any, documents: dict[str, dict[str, Any]]) -> None:
 def outlives(service: Any, documents: dict[str, dict[str, Any]]) -> None:
     before = service.post("/search", {"vector": vector(42), "k": 20}).json()
     service.restart()
-    assert service.get("/count").json() == {"documents": len(documents), "revision": 16}, "it is all there"
+    assert service.get("/count").json() == {
+        "documents": len(documents),
+        "revision": 16,
+    }, "it is all there"
     assert service.post("/search", {"vector": vector(42), "k": 20}).json() == before
     service.env["DATABASE"] = "/app/atlas.db"  # the root is read-only: the reason is said
     ended = service.run()
-    assert ended.code != 0 and "/app/atlas.db must be a file in a folder" in ended.stderr, ended.stderr
+    assert ended.code != 0 and "/app/atlas.db must be a file in a folder" in ended.stderr, (
+        ended.stderr
+    )
 
 
 def cosine(left: list[float], right: list[float]) -> float:
-    return sum(a * b for a, b in zip(left, right, strict=True)) / math.hypot(*left) / math.hypot(*right)
+    return (
+        sum(a * b for a, b in zip(left, right, strict=True))
+        / math.hypot(*left)
+        / math.hypot(*right)
+    )
 
 
 def failed(answer: Any, status: int = 422, code: str = "") -> None:

@@ -28,9 +28,9 @@ TIME_LIMIT = float(os.environ.get("SMOKE_TIME_LIMIT", "120"))
 
 
 def run_smoke(arguments: Sequence[str]) -> int:
-    """The program `smoke [--as-nonroot] [--record]`.
+    """The program `smoke [--as-nonroot] [--reference]`.
 
-    `--record`: call `reference()` instead, and print what it returns as JSON. `--as-nonroot`: read
+    `--reference`: call `reference()` instead, and print what it returns as JSON. `--as-nonroot`: read
     the files as root, since a checkout may keep them for its owner, and run them as the image runs.
     """
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
@@ -48,7 +48,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
         # What the service prints is no part of a reference; and a build's log mixes up two streams.
         os.dup2(2, 1)
         module = load_check(code, "smoke")
-        if "--record" not in arguments:
+        if "--reference" not in arguments:
             return run_levels(module, name, stored.name, reference)
         with os.fdopen(result_file, "w", encoding="utf-8") as result:
             json.dump(module.reference(), result, indent=1, sort_keys=True)
@@ -86,7 +86,7 @@ def run_levels(module: ModuleType, name: str, stored: str, reference: str | None
     if hasattr(module, "parity"):
         if reference is None:
             print(
-                f"smoke: parity has no {stored}: `slimbake smoke SERVICE --record` stores it",
+                f"smoke: parity has no {stored}: `slimbake smoke SERVICE --reference` stores it",
                 file=sys.stderr,
             )
             return 1

@@ -50,13 +50,13 @@ def fetch(
     machine: Machine,
     store: Store,
     console: Console,
-    verify: bool = False,
+    rehash: bool = False,
     only: Collection[str] | None = None,
 ) -> Wheels:
     """Bring every wheel of the locks into the store, verified by hash; what is there is not asked
     for again.
 
-    `verify`: whatever is there is hashed again; `only`: of these locks, None for all. Raises
+    `rehash`: whatever is there is hashed again; `only`: of these locks, None for all. Raises
     SetupError where something cannot be had, or is not what the lock names; what was fetched until
     then stays, and the same command goes on from there.
     """
@@ -64,7 +64,7 @@ def fetch(
     wanted = tuple(each for each in _wanted(fleet, locks) if only is None or each.layer in only)
     found = {each: _held(each, store, unresolved) for each in wanted}
     damaged = (
-        {held for held in set(found.values()) if held and store.damaged(held)} if verify else set()
+        {held for held in set(found.values()) if held and store.damaged(held)} if rehash else set()
     )
     for held in sorted(damaged):
         console.say(f"{held.path.name} is damaged: it is fetched anew")

@@ -21,18 +21,18 @@ def fetch_debian(
     machine: Machine,
     store: Store,
     console: Console,
-    verify: bool = False,
+    rehash: bool = False,
     only: Collection[str] | None = None,
 ) -> dict[str, tuple[Held, ...]]:
     """Bring every package of the system locks into the store: the lock's name -> its files.
 
-    What is missing is fetched by the external Python image's apt, and so needs an engine. `verify`
+    What is missing is fetched by the external Python image's apt, and so needs an engine. `rehash`
     and `only` as for wheels. Raises SetupError.
     """
     names = [system.layer.system_lock for system in systems(fleet)]
     every = {name: locks.debs(name) for name in names if only is None or name in only}
     there = {held for debs in every.values() for deb in debs if (held := _held(store, deb))}
-    for held in sorted(there) if verify else ():
+    for held in sorted(there) if rehash else ():
         if store.damaged(held):
             console.say(f"{held.path.name} is damaged: it is fetched anew")
     missing = {deb for debs in every.values() for deb in debs if not _held(store, deb)}

@@ -41,7 +41,13 @@ def test_each_field_is_read_from_its_upper_case_name() -> None:
 
 
 def test_all_problems_are_told_at_once_each_by_its_variable() -> None:
-    environ = {"STORAGE_URL": "storage:8002", "BATCH": "4.5", "RATIO": "", "VERBOSE": "no", "WEIGHTS": ""}
+    environ = {
+        "STORAGE_URL": "storage:8002",
+        "BATCH": "4.5",
+        "RATIO": "",
+        "VERBOSE": "no",
+        "WEIGHTS": "",
+    }
     with pytest.raises(SettingsError) as caught:
         read(Sample, environ)
     assert caught.value.problems == (
@@ -54,7 +60,9 @@ def test_all_problems_are_told_at_once_each_by_its_variable() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "http://", "ftp://a", "http://a:port", "http://a:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "text", ["", "http://", "ftp://a", "http://a:port", "http://a:99999", "http://[::1"]
+)
 def test_an_address_that_cannot_be_called_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="STORAGE_URL: must be an address"):
         read(Sample, {"NAME": "x", "STORAGE_URL": text})

@@ -22,7 +22,9 @@ def answering(response: httpx.Response) -> Handler:
 def call(transport: httpx.AsyncBaseTransport) -> dict[str, Any]:
     async def send() -> dict[str, Any]:
         async with open_client(transport) as client:
-            return await Upstream("storage", "http://storage:8002", client).call("POST", "/search", {"k": 1})
+            return await Upstream("storage", "http://storage:8002", client).call(
+                "POST", "/search", {"k": 1}
+            )
 
     return asyncio.run(send())
 
@@ -69,7 +71,9 @@ def test_a_service_that_is_down_is_named() -> None:
     assert failure(httpx.MockTransport(refuse)) == (503, "upstream_unavailable", message)
 
 
-def test_a_service_that_hangs_is_noticed_before_any_work_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_hangs_is_noticed_before_any_work_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(upstream, "ALIVE", 0.01)
     asked = []
 

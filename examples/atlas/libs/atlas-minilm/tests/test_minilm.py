@@ -10,7 +10,9 @@ from atlas_minilm import form, load, of_tokens
 
 def test_a_text_has_its_vector_and_its_own_tokens_at_length_one() -> None:
     vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    tokens = np.array([[[9, 9], [3, 4], [9, 9], [9, 9]], [[9, 9], [0, 2], [5, 0], [9, 9]]], dtype=np.float32)
+    tokens = np.array(
+        [[[9, 9], [3, 4], [9, 9], [9, 9]], [[9, 9], [0, 2], [5, 0], [9, 9]]], dtype=np.float32
+    )
     mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
     short, full = of_tokens(vectors, tokens, mask)
     np.testing.assert_allclose(short.tokens, [[0.6, 0.8]])
@@ -19,7 +21,9 @@ def test_a_text_has_its_vector_and_its_own_tokens_at_length_one() -> None:
 
 
 def test_a_token_of_nothing_but_zeros_stays_so() -> None:
-    [only] = of_tokens(np.zeros((1, 2), np.float32), np.zeros((1, 3, 2), np.float32), np.array([[1, 1, 1]]))
+    [only] = of_tokens(
+        np.zeros((1, 2), np.float32), np.zeros((1, 3, 2), np.float32), np.array([[1, 1, 1]])
+    )
     assert only.tokens.tolist() == [[0, 0]]
 
 

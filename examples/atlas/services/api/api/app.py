@@ -71,9 +71,13 @@ def build(settings: Settings, client: httpx.AsyncClient) -> FastAPI:
 
     @app.post("/ingest")
     async def ingest(body: Ingest) -> dict[str, Any]:
-        embedded = await embedding.call("POST", "/embed", {"texts": [d.text for d in body.documents]})
+        embedded = await embedding.call(
+            "POST", "/embed", {"texts": [d.text for d in body.documents]}
+        )
         pairs = zip(body.documents, embedded["vectors"], strict=True)
-        documents = [{"id": d.id, "text": d.text, "metadata": {}, "vector": vector} for d, vector in pairs]
+        documents = [
+            {"id": d.id, "text": d.text, "metadata": {}, "vector": vector} for d, vector in pairs
+        ]
         stored = await storage.call("PUT", "/documents", {"documents": documents})
         return {"stored": stored["stored"]}
 
@@ -88,7 +92,9 @@ def build(settings: Settings, client: httpx.AsyncClient) -> FastAPI:
         found = await hybrid.call("POST", "/search", {"query": body.question, "k": body.k})
         hits = found["hits"]
         if not hits:
-            raise ServiceError(404, "not_found", "there are no documents to answer from; ingest some first")
+            raise ServiceError(
+                404, "not_found", "there are no documents to answer from; ingest some first"
+            )
         order = {
             "prompt": prompt(body.question, [hit["text"] for hit in hits]),
             "max_new_tokens": body.max_new_tokens,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-ROOM = 1200  # characters of sources: small models read a few hundred tokens, and latency grows with each
+# characters of sources: small models read a few hundred tokens, and latency grows with each
+ROOM = 1200
 
 
 def prompt(question: str, texts: Sequence[str]) -> str:

@@ -12,7 +12,9 @@ HITS = [{"id": "a", "text": "alpha", "score": 1.0, "lexical_rank": 1, "dense_ran
 
 
 class Behind:
-    """The services behind the gateway: canned answers, what they were asked, and which of them are down."""
+    """The services behind the gateway: canned answers, what they were asked, and which of them are
+    down.
+    """
 
     def __init__(self, hits: list[dict[str, Any]] = HITS, down: str = "") -> None:
         self.answers = {
@@ -35,7 +37,9 @@ class Behind:
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         async def send() -> httpx.Response:
             app = build(Settings(), open_client(httpx.MockTransport(self.__call__)))
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://api"
+            ) as client:
                 return await client.post(path, json=body)
 
         return asyncio.run(send())
@@ -98,13 +102,20 @@ def test_asking_an_empty_collection_says_that_it_is_empty() -> None:
     ("down", "path", "body", "asked_before"),
     [
         ("embedding", "/ingest", {"documents": [{"id": "a", "text": "b"}]}, 0),
-        ("storage", "/ingest", {"documents": [{"id": "a", "text": "b"}, {"id": "c", "text": "d"}]}, 1),
+        (
+            "storage",
+            "/ingest",
+            {"documents": [{"id": "a", "text": "b"}, {"id": "c", "text": "d"}]},
+            1,
+        ),
         ("hybrid", "/search", {"query": "a"}, 0),
         ("hybrid", "/ask", {"question": "a"}, 0),
         ("nlg", "/ask", {"question": "a"}, 0),
     ],
 )
-def test_a_service_that_is_down_is_named(down: str, path: str, body: dict[str, Any], asked_before: int) -> None:
+def test_a_service_that_is_down_is_named(
+    down: str, path: str, body: dict[str, Any], asked_before: int
+) -> None:
     behind = Behind(down=down)
     answer = behind.post(path, body)
     assert answer.status_code == 503

@@ -2,7 +2,10 @@ from api.prompt import ROOM, prompt
 
 
 def test_sources_come_before_the_question_in_their_order() -> None:
-    assert prompt(" Why? ", ["one\n two", "three"]) == ("Context:\n- one two\n- three\n\nQuestion: Why?\nAnswer:")
+    assert (
+        prompt(" Why? ", ["one\n two", "three"])
+        == "Context:\n- one two\n- three\n\nQuestion: Why?\nAnswer:"
+    )
 
 
 def test_long_sources_share_the_room_and_are_cut_between_words() -> None:

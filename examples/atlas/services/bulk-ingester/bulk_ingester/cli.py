@@ -33,7 +33,9 @@ class Settings:
     storage_url: Url = "http://storage:8002"
 
 
-def main(argv: Sequence[str] | None = None, transport: httpx.AsyncBaseTransport | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> int:
     """Run the job and print its result as JSON.
 
     Gives the exit code: 0 all stored, 1 some lines bad, 2 usage, 3 a service failed.
@@ -43,7 +45,9 @@ def main(argv: Sequence[str] | None = None, transport: httpx.AsyncBaseTransport 
     try:
         chosen = settings.read(Settings)
         with _open(arguments.file) as source:
-            cursor = Cursor.resume(arguments.checkpoint, source) if arguments.checkpoint else Cursor()
+            cursor = (
+                Cursor.resume(arguments.checkpoint, source) if arguments.checkpoint else Cursor()
+            )
             return asyncio.run(_run(chosen, source, cursor, arguments, transport))
     except (SettingsError, CheckpointError, OSError) as error:
         log.error("%s", error)
@@ -85,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit: 0 all stored, 1 some lines bad, 2 usage, 3 a service failed",
     )
     parser.add_argument("file", nargs="?", default="-", help="the input; - (the default) is stdin")
-    parser.add_argument("--batch", type=_batch, default=16, metavar="N", help="documents a request, 1 to 256 (16)")
+    parser.add_argument(
+        "--batch", type=_batch, default=16, metavar="N", help="documents a request, 1 to 256 (16)"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,

@@ -45,20 +45,25 @@ class Cursor:
 
     @classmethod
     def resume(cls, path: Path, source: BinaryIO) -> "Cursor":
-        """Read past what an earlier run dealt with; an input that no longer begins so is started anew.
+        """Read past what an earlier run dealt with; an input that no longer begins so is started
+        anew.
 
-        A file that has grown since is gone on with. Raises CheckpointError when `path` is no checkpoint, or
-        is another input's while this one, a pipe, cannot be rewound.
+        A file that has grown since is gone on with. Raises CheckpointError when `path` is no
+        checkpoint, or is another input's while this one, a pipe, cannot be rewound.
         """
         cursor = cls()
         if not path.exists():
             return cursor
         try:
             state = json.loads(path.read_bytes())
-            cursor.bytes, cursor.lines, cursor.bad = (int(state[key]) for key in ("bytes", "lines", "bad"))
+            cursor.bytes, cursor.lines, cursor.bad = (
+                int(state[key]) for key in ("bytes", "lines", "bad")
+            )
             digest = state["sha256"]
         except (ValueError, KeyError, TypeError):
-            raise CheckpointError(f"{path} is no checkpoint of this job; remove it or name another") from None
+            raise CheckpointError(
+                f"{path} is no checkpoint of this job; remove it or name another"
+            ) from None
         left = cursor.bytes
         while left and (chunk := source.read(min(left, CHUNK))):
             cursor._digest.update(chunk)

@@ -13,7 +13,11 @@ from bulk_ingester.cursor import Cursor
 
 log = logging.getLogger(__name__)
 
-REFUSED = (400, 413, 422)  # the document's fault; anything else is the service's, or a wrong address
+REFUSED = (
+    400,
+    413,
+    422,
+)  # the document's fault; anything else is the service's, or a wrong address
 
 
 class Document(BaseModel):
@@ -33,7 +37,9 @@ def deliver_to(embedding: Upstream, storage: Upstream) -> Deliver:
         embedded = await embedding.call("POST", "/embed", {"texts": [d.text for d in batch]})
         pairs = zip(batch, embedded["vectors"], strict=True)
         await storage.call(
-            "PUT", "/documents", {"documents": [{**d.model_dump(), "vector": vector} for d, vector in pairs]}
+            "PUT",
+            "/documents",
+            {"documents": [{**d.model_dump(), "vector": vector} for d, vector in pairs]},
         )
 
     return deliver
@@ -42,7 +48,9 @@ def deliver_to(embedding: Upstream, storage: Upstream) -> Deliver:
 class Job:
     """One run over one input; `stored` counts this run, the cursor the whole input."""
 
-    def __init__(self, deliver: Deliver, cursor: Cursor, size: int, checkpoint: Path | None) -> None:
+    def __init__(
+        self, deliver: Deliver, cursor: Cursor, size: int, checkpoint: Path | None
+    ) -> None:
         self.stored = 0
         self._deliver = deliver
         self._cursor = cursor
@@ -51,7 +59,9 @@ class Job:
         self._told = time.monotonic()
 
     async def run(self, source: Iterable[bytes]) -> None:
-        """Store every good line; raises ServiceError when a service fails, all batches before it stored."""
+        """Store every good line; raises ServiceError when a service fails, all batches before it
+        stored.
+        """
         pending: list[tuple[int, Document]] = []
         for line in source:
             self._cursor.advance(line)
@@ -95,5 +105,8 @@ class Job:
 
 
 def _reason(error: ValidationError) -> str:
-    faults = ((".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors(include_input=False))
+    faults = (
+        (".".join(map(str, fault["loc"])), fault["msg"])
+        for fault in error.errors(include_input=False)
+    )
     return "; ".join(f"{place}: {message}" if place else message for place, message in faults)

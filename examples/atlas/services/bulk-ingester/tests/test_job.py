@@ -13,7 +13,9 @@ from bulk_ingester.cli import main
 
 
 class Behind:
-    """embedding and storage: what was stored in which batches; they fail or refuse at a chosen text."""
+    """embedding and storage: what was stored in which batches; they fail or refuse at a chosen
+    text.
+    """
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -29,7 +31,9 @@ class Behind:
             if self.refuse_at in body["texts"]:
                 error = {"code": "invalid_request", "message": "too odd", "service": "embedding"}
                 return httpx.Response(422, json={"error": error})
-            return httpx.Response(200, json={"vectors": [[float(len(text))] for text in body["texts"]]})
+            return httpx.Response(
+                200, json={"vectors": [[float(len(text))] for text in body["texts"]]}
+            )
         assert all(document["vector"] == [len(document["text"])] for document in body["documents"])
         self.batches.append([document["id"] for document in body["documents"]])
         return httpx.Response(200, json={"stored": len(body["documents"])})
@@ -113,7 +117,9 @@ def test_a_run_goes_on_where_the_one_before_it_was_cut_off(run: Run) -> None:
     run.behind.down_at = "text e"
     code, result, told = run.resuming()
     assert (code, result) == (3, {"stored": 4, "skipped": 0, "bad": 1})
-    assert told[1:] == ["stopped: embedding at http://embedding:8001 is unavailable: connection refused"]
+    assert told[1:] == [
+        "stopped: embedding at http://embedding:8001 is unavailable: connection refused"
+    ]
     run.behind.down_at = ""
     assert run.resuming() == (1, {"stored": 2, "skipped": 5, "bad": 1}, ["resuming behind line 5"])
     assert run.behind.batches == [["a", "b"], ["c", "d"], ["e", "f"]]
@@ -135,7 +141,9 @@ def test_another_input_under_an_old_checkpoint_is_read_whole(run: Run, now: str)
     assert run.resuming()[:2] == (0, {"stored": len(now), "skipped": 0, "bad": 0})
 
 
-def test_a_pipe_under_anothers_checkpoint_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_under_anothers_checkpoint_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Pipe(BytesIO):
         def seekable(self) -> bool:
             return False
@@ -148,7 +156,9 @@ def test_a_pipe_under_anothers_checkpoint_is_refused(run: Run, monkeypatch: pyte
     assert run.resuming() == (2, None, [complaint])
 
 
-def test_a_pipe_that_begins_as_before_is_gone_on_with(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_that_begins_as_before_is_gone_on_with(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run.input.write_text(lines("ab"))
     run.resuming()
     run.input = Path("-")

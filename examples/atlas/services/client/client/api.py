@@ -11,7 +11,9 @@ ANSWER = 90.0  # seconds that an answer may take, which is written word by word
 
 
 class ApiError(Exception):
-    """The api refused or failed the request; the text is its own; an outage is a service's behind it."""
+    """The api refused or failed the request; the text is its own; an outage is a service's behind
+    it.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

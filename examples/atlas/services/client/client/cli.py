@@ -20,12 +20,15 @@ BATCH = 64  # documents a request
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run one command.
 
-    Gives the exit code: 0 done, 1 refused or some lines bad, 2 usage, 3 the api or what is behind it is down.
+    Gives the exit code: 0 done, 1 refused or some lines bad, 2 usage, 3 the api or what is behind
+    it is down.
     """
     parser = _parser(environ.get("API_URL", "http://api:8000"))
     arguments = parser.parse_args(argv)
     if not arguments.url.startswith(("http://", "https://")):
-        parser.error(f"--url or API_URL must be an address such as http://api:8000, got {arguments.url!r}")
+        parser.error(
+            f"--url or API_URL must be an address such as http://api:8000, got {arguments.url!r}"
+        )
     try:
         result: dict[str, Any] = arguments.run(arguments)
     except (ApiError, UnreachableError, OSError) as error:
@@ -72,7 +75,9 @@ def _status(arguments: argparse.Namespace) -> dict[str, Any]:
 def _parser(url: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--json", action="store_true", help="print the answer as JSON")
-    options.add_argument("--url", default=url, help=f"the api's address; API_URL sets the default ({url})")
+    options.add_argument(
+        "--url", default=url, help=f"the api's address; API_URL sets the default ({url})"
+    )
     parser = argparse.ArgumentParser(
         prog="client",
         description="Ask atlas.",
@@ -80,7 +85,9 @@ def _parser(url: str) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    ingest = commands.add_parser("ingest", parents=[options], help='store JSON lines {"id", "text"}')
+    ingest = commands.add_parser(
+        "ingest", parents=[options], help='store JSON lines {"id", "text"}'
+    )
     ingest.add_argument("file", help="the input; - is stdin")
     ingest.set_defaults(run=_ingest, show=show.ingested)
 
@@ -89,7 +96,9 @@ def _parser(url: str) -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=5, help="how many (5)")
     search.set_defaults(run=_search, show=show.hits)
 
-    ask = commands.add_parser("ask", parents=[options], help="have a question answered from the documents")
+    ask = commands.add_parser(
+        "ask", parents=[options], help="have a question answered from the documents"
+    )
     ask.add_argument("question")
     ask.add_argument("-k", type=int, default=3, help="from how many documents (3)")
     ask.set_defaults(run=_ask, show=show.answer)

@@ -7,7 +7,9 @@ BOUNDS = {"id": 512, "text": 100_000}  # characters, as the api has them
 
 
 def read(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """Give each line's number with its document {"id", "text"}, or with what is wrong; skip blank lines."""
+    """Give each line's number with its document {"id", "text"}, or with what is wrong; skip blank
+    lines.
+    """
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:

@@ -57,7 +57,17 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-HITS = {"hits": [{"id": "a", "text": "alpha\n" + "x" * 100, "score": 0.75, "lexical_rank": 1, "dense_rank": 2}]}
+HITS = {
+    "hits": [
+        {
+            "id": "a",
+            "text": "alpha\n" + "x" * 100,
+            "score": 0.75,
+            "lexical_rank": 1,
+            "dense_rank": 2,
+        }
+    ]
+}
 LISTED = f"  0.7500  a  alpha {'x' * 69}…\n"
 
 
@@ -78,7 +88,9 @@ def test_a_search_without_hits_says_so(api: Api, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "nothing found\n"
 
 
-def test_json_gives_the_answer_as_the_api_gave_it(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_gives_the_answer_as_the_api_gave_it(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
     api.answers["/search"] = 200, HITS
     assert run(api, "search", "alpha", "--json") == 0
     assert json.loads(capsys.readouterr().out) == HITS
@@ -97,7 +109,9 @@ def test_status_names_the_service(api: Api, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "api: ok\n"
 
 
-def test_ingest_sends_batches_and_names_bad_lines(api: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_ingest_sends_batches_and_names_bad_lines(
+    api: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     api.answers["/ingest"] = 200, {"stored": 1}
     good = [json.dumps({"id": str(number), "text": "t", "more": 1}) for number in range(65)]
     bad = [
@@ -121,7 +135,10 @@ def test_ingest_sends_batches_and_names_bad_lines(api: Api, capsys: pytest.Captu
         "client: line 3: text must be text of 1 to 100000 characters",
     ]
     assert "surrogates not allowed" in told[3]
-    assert told[4:] == ["client: line 5: id must be text of 1 to 512 characters", "client: 1 stored"]
+    assert told[4:] == [
+        "client: line 5: id must be text of 1 to 512 characters",
+        "client: 1 stored",
+    ]
 
 
 def test_ingest_reads_stdin(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +160,9 @@ def test_an_error_of_the_api_is_told_and_decides_the_exit_code(
     assert capsys.readouterr() == ("", "client: why\n")
 
 
-@pytest.mark.parametrize("answer", [(404, "<html>"), (500, '{"error": "x"}'), (200, "hello"), (200, "[1]")])
+@pytest.mark.parametrize(
+    "answer", [(404, "<html>"), (500, '{"error": "x"}'), (200, "hello"), (200, "[1]")]
+)
 def test_what_does_not_speak_like_the_api_is_not_the_api(
     api: Api, answer: tuple[int, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,16 +173,23 @@ def test_what_does_not_speak_like_the_api_is_not_the_api(
 
 def test_an_api_that_is_down_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--url", "http://127.0.0.1:1"], {}) == 3
-    assert capsys.readouterr().err == "client: no api at http://127.0.0.1:1: [Errno 111] Connection refused\n"
+    assert (
+        capsys.readouterr().err
+        == "client: no api at http://127.0.0.1:1: [Errno 111] Connection refused\n"
+    )
 
 
-def test_a_missing_file_is_a_usage_error(api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_a_usage_error(
+    api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(api, "ingest", str(tmp_path / "missing")) == 2
     assert "No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["search"], ["find", "x"], ["status", "--url", "api:8000"]])
-def test_a_wrong_command_line_is_a_usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_is_a_usage_error(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(argv, {})
     assert caught.value.code == 2

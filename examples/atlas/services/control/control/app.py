@@ -24,7 +24,9 @@ class Settings:
 
 
 def build(services: dict[str, str], client: httpx.AsyncClient) -> FastAPI:
-    """Make the app; it closes the client when it ends. Each request checks anew, so no answer is stale."""
+    """Make the app; it closes the client when it ends. Each request checks anew, so no answer is
+    stale.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +47,11 @@ def build(services: dict[str, str], client: httpx.AsyncClient) -> FastAPI:
 
     @app.get("/ready")
     async def ready() -> dict[str, bool]:
-        down = [f"{name} ({s.detail})" for name, s in (await check(client, services)).items() if not s.up]
+        down = [
+            f"{name} ({s.detail})"
+            for name, s in (await check(client, services)).items()
+            if not s.up
+        ]
         if down:
             raise ServiceError(503, "not_ready", f"not up: {', '.join(down)}")
         return {"ready": True}
@@ -66,7 +72,9 @@ def exposition(found: Mapping[str, Status]) -> bytes:
         ["service"],
         registry=registry,
     )
-    latency = Gauge("atlas_service_latency_seconds", "How long that answer took", ["service"], registry=registry)
+    latency = Gauge(
+        "atlas_service_latency_seconds", "How long that answer took", ["service"], registry=registry
+    )
     for name, status in found.items():
         up.labels(name).set(status.up)
         if status.up:  # how long one waited in vain is no latency

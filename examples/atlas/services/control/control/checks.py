@@ -39,7 +39,9 @@ def parse(text: str) -> dict[str, str]:
 
 async def check(client: httpx.AsyncClient, services: dict[str, str]) -> dict[str, Status]:
     """Check all services at once; takes no longer than PATIENCE."""
-    found = await asyncio.gather(*(_check(client, name, address) for name, address in services.items()))
+    found = await asyncio.gather(
+        *(_check(client, name, address) for name, address in services.items())
+    )
     return dict(zip(services, found, strict=True))
 
 

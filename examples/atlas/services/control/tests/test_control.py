@@ -13,7 +13,9 @@ from control.checks import parse
 SERVICES = "api=http://api:8000, storage=http://storage:8002"
 
 
-def ask(path: str, services: str = SERVICES, **answers: httpx.Response | Exception | None) -> httpx.Response:
+def ask(
+    path: str, services: str = SERVICES, **answers: httpx.Response | Exception | None
+) -> httpx.Response:
     """Ask control; a service without an answer here is up, None hangs."""
 
     async def behind(request: httpx.Request) -> httpx.Response:
@@ -27,7 +29,9 @@ def ask(path: str, services: str = SERVICES, **answers: httpx.Response | Excepti
 
     async def send() -> httpx.Response:
         app = build(parse(services), open_client(httpx.MockTransport(behind)))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://control") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://control"
+        ) as client:
             return await client.get(path)
 
     return asyncio.run(send())
@@ -88,7 +92,9 @@ def test_not_ready_names_what_is_down() -> None:
 def test_metrics_are_prometheus_text_without_a_latency_for_what_is_down() -> None:
     answer = ask("/metrics", storage=httpx.ConnectError("connection refused"))
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    samples = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    samples = dict(
+        line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")
+    )
     assert float(samples.pop('atlas_service_latency_seconds{service="api"}')) >= 0
     assert samples == {
         'atlas_service_up{service="api"}': "1.0",

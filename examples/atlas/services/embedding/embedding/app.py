@@ -30,7 +30,9 @@ class Settings:
 class Embed(BaseModel):
     """The body of POST /embed."""
 
-    texts: list[Annotated[str, Field(max_length=100_000)]] = Field(min_length=1, max_length=MOST_TEXTS)
+    texts: list[Annotated[str, Field(max_length=100_000)]] = Field(
+        min_length=1, max_length=MOST_TEXTS
+    )
 
 
 def build(encoder: Encoder) -> FastAPI:

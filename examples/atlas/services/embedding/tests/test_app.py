@@ -30,7 +30,9 @@ def embed(*bodies: dict[str, Any], encoder: Lengths | None = None) -> list[httpx
         app = build(encoder or Lengths())
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://embedding") as client,
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://embedding"
+            ) as client,
         ):
             return await asyncio.gather(*(client.post("/embed", json=body) for body in bodies))
 

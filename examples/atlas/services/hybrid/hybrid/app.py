@@ -35,7 +35,9 @@ class Search(BaseModel):
     k: int = Field(default=5, ge=1, le=50)
 
 
-def build(encoder: Encoder, storage_url: Url, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+def build(
+    encoder: Encoder, storage_url: Url, transport: httpx.AsyncBaseTransport | None = None
+) -> FastAPI:
     """Make the app; `transport` stands for the network to storage in checks."""
     client = open_client(transport)
     searcher = Searcher(encoder, Storage(Upstream("storage", storage_url, client)))

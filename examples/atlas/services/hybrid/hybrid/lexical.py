@@ -20,7 +20,9 @@ class LexicalIndex:
             self._bm25.index([words[id_] for id_ in self._ids], show_progress=False)
 
     def rank(self, query: str, most: int) -> list[str]:
-        """Return the ids of the texts that share a word with the query, best first, ties in their order."""
+        """Return the ids of the texts that share a word with the query, best first, ties in their
+        order.
+        """
         words = _words(query)
         if not self._ids or not words:
             return []

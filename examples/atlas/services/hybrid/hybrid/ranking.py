@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from atlas_minilm import Encoded
 
-RANK_OFFSET = 60  # k in Cormack, Clarke, Buettcher 2009: how little the first ranks outweigh the next
+RANK_OFFSET = (
+    60  # k in Cormack, Clarke, Buettcher 2009: how little the first ranks outweigh the next
+)
 
 
 def fuse(rankings: Iterable[Sequence[str]]) -> list[str]:
-    """Return the ids of all rankings by the sum of 1 / (RANK_OFFSET + rank), best first, ties by id."""
+    """Return the ids of all rankings by the sum of 1 / (RANK_OFFSET + rank), best first, ties by
+    id.
+    """
     scores: dict[str, float] = {}
     for ranking in rankings:
         for rank, id_ in enumerate(ranking, start=1):
@@ -17,7 +21,8 @@ def fuse(rankings: Iterable[Sequence[str]]) -> list[str]:
 
 
 def late_interaction(query: Encoded, document: Encoded) -> float:
-    """Return MaxSim: for each token of the query its best cosine among the document's tokens, averaged.
+    """Return MaxSim: for each token of the query its best cosine among the document's tokens,
+    averaged.
 
     Between -1 and 1; 0 when either has no tokens.
     """

@@ -41,7 +41,9 @@ class Searcher:
         self._lexical = LexicalIndex({})
 
     async def search(self, query: str, k: int) -> list[Hit]:
-        """Return the k best documents, best first; raises ServiceError when storage does not answer."""
+        """Return the k best documents, best first; raises ServiceError when storage does not
+        answer.
+        """
         most = max(k, CANDIDATES)
         await self._refresh()
         texts, lexical_index = self._texts, self._lexical
@@ -72,7 +74,8 @@ class Searcher:
     async def _refresh(self) -> None:
         """Read all documents anew when storage was written to."""
         async with self._refreshing:
-            # Asked before reading: a write in between leaves an old state, and the next search reads again.
+            # Asked before reading: a write in between leaves an old state, and the next search
+            # reads again.
             state = await self._storage.state()
             if state != self._state:
                 texts = await self._storage.texts()

@@ -35,7 +35,9 @@ class Letters:
 
 @dataclass
 class FakeStorage:
-    """Storage as hybrid sees it: pages of two, a dense ranking that is told, a count of its requests."""
+    """Storage as hybrid sees it: pages of two, a dense ranking that is told, a count of its
+    requests.
+    """
 
     texts: dict[str, str]
     dense: list[str] = field(default_factory=list)

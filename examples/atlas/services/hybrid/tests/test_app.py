@@ -15,7 +15,9 @@ def search(encoder: Any, storage: Any, *bodies: dict[str, Any]) -> list[httpx.Re
         app = build(encoder, Url("http://storage"), httpx.MockTransport(storage))
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hybrid") as client,
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://hybrid"
+            ) as client,
         ):
             return [await client.post("/search", json=body) for body in bodies]
 
@@ -26,14 +28,28 @@ def test_lexical_and_dense_candidates_are_reranked_together(encoder: Any, storag
     [answer] = search(encoder, storage, {"query": "bed"})
     assert answer.json()["hits"] == [
         {"id": "2", "text": "bad bed", "score": 1.0, "lexical_rank": 1, "dense_rank": 3},
-        {"id": "1", "text": "cab fee", "score": pytest.approx(2 / 3), "lexical_rank": None, "dense_rank": 2},
-        {"id": "3", "text": "face", "score": pytest.approx(1 / 3), "lexical_rank": None, "dense_rank": 1},
+        {
+            "id": "1",
+            "text": "cab fee",
+            "score": pytest.approx(2 / 3),
+            "lexical_rank": None,
+            "dense_rank": 2,
+        },
+        {
+            "id": "3",
+            "text": "face",
+            "score": pytest.approx(1 / 3),
+            "lexical_rank": None,
+            "dense_rank": 1,
+        },
     ]
 
 
 def test_a_document_that_only_shares_words_is_found(encoder: Any, storage: Any) -> None:
     [answer] = search(encoder, storage, {"query": "quiz", "k": 1})
-    assert answer.json()["hits"] == [{"id": "4", "text": "quiz", "score": 1.0, "lexical_rank": 1, "dense_rank": None}]
+    assert answer.json()["hits"] == [
+        {"id": "4", "text": "quiz", "score": 1.0, "lexical_rank": 1, "dense_rank": None}
+    ]
 
 
 def test_storage_is_searched_with_the_mean_vector_of_the_query(encoder: Any, storage: Any) -> None:
@@ -57,7 +73,9 @@ def test_documents_are_read_once_while_storage_does_not_change(encoder: Any, sto
 def test_documents_are_read_anew_after_a_write(encoder: Any, storage: Any) -> None:
     async def send() -> list[str]:
         app = build(encoder, Url("http://storage"), httpx.MockTransport(storage))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hybrid") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://hybrid"
+        ) as client:
             await client.post("/search", json={"query": "waltz"})
             storage.texts["4"] = "waltz"
             storage.revision += 1
@@ -70,7 +88,9 @@ def test_documents_are_read_anew_after_a_write(encoder: Any, storage: Any) -> No
 def test_searches_at_the_same_time_share_one_reading(encoder: Any, storage: Any) -> None:
     async def send() -> None:
         app = build(encoder, Url("http://storage"), httpx.MockTransport(storage))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hybrid") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://hybrid"
+        ) as client:
             await asyncio.gather(*(client.post("/search", json={"query": "bed"}) for _ in range(3)))
 
     asyncio.run(send())
@@ -103,7 +123,13 @@ def test_storage_being_down_is_told(encoder: Any, storage: Any) -> None:
         ({"query": "a", "k": 51}, "body.k: Input should be less than or equal to 50"),
     ],
 )
-def test_a_bad_request_is_told_what_is_wrong(encoder: Any, storage: Any, body: dict[str, Any], reason: str) -> None:
+def test_a_bad_request_is_told_what_is_wrong(
+    encoder: Any, storage: Any, body: dict[str, Any], reason: str
+) -> None:
     [answer] = search(encoder, storage, body)
     assert answer.status_code == 422
-    assert answer.json()["error"] == {"code": "invalid_request", "message": reason, "service": "hybrid"}
+    assert answer.json()["error"] == {
+        "code": "invalid_request",
+        "message": reason,
+        "service": "hybrid",
+    }

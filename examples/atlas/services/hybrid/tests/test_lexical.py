@@ -9,7 +9,9 @@ def test_a_rare_word_weighs_more_than_a_frequent_one() -> None:
 
 
 def test_words_are_compared_without_case_and_punctuation() -> None:
-    assert LexicalIndex({"a": "Straße, ÜBER alles!", "b": "other"}).rank("strasse? über", 5) == ["a"]
+    assert LexicalIndex({"a": "Straße, ÜBER alles!", "b": "other"}).rank("strasse? über", 5) == [
+        "a"
+    ]
 
 
 def test_texts_without_a_word_of_the_query_are_left_out() -> None:

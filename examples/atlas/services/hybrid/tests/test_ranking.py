@@ -29,9 +29,15 @@ def test_each_query_token_counts_with_its_best_match() -> None:
 
 def test_tokens_of_the_document_that_match_nothing_do_no_harm() -> None:
     query = encoded((1, 0))
-    assert late_interaction(query, encoded((1, 0), (-1, 0))) == late_interaction(query, encoded((1, 0))) == 1
+    assert (
+        late_interaction(query, encoded((1, 0), (-1, 0)))
+        == late_interaction(query, encoded((1, 0)))
+        == 1
+    )
 
 
-@pytest.mark.parametrize(("query", "document"), [(encoded(), encoded((1, 0))), (encoded((1, 0)), encoded())])
+@pytest.mark.parametrize(
+    ("query", "document"), [(encoded(), encoded((1, 0))), (encoded((1, 0)), encoded())]
+)
 def test_nothing_to_compare_scores_zero(query: Encoded, document: Encoded) -> None:
     assert late_interaction(query, document) == 0

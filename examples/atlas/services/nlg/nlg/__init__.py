@@ -2,6 +2,7 @@
 
 import os
 
-# Before transformers is imported anywhere: weights come with the image, not from a hub; logs are JSON lines.
+# Before transformers is imported anywhere: weights come with the image, not from a hub; logs are
+# JSON lines.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

@@ -19,8 +19,8 @@ from atlas_common.web import create_app
 class Settings:
     """WEIGHTS: the folder of the model. DTYPE: what torch computes in, by its name.
 
-    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ between CPUs. An exported
-    graph has a precision of its own.
+    bfloat16 halves a large model's memory, but rounds so that the likeliest token may differ
+    between CPUs. An exported graph has a precision of its own.
     """
 
     weights: Path = Path("/weights")
@@ -51,7 +51,9 @@ class Generate(BaseModel):
 
 
 def build(generator: Generator) -> FastAPI:
-    """Make the app; the generator runs in one thread of its own, requests taking turns token by token."""
+    """Make the app; the generator runs in one thread of its own, requests taking turns token by
+    token.
+    """
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generator")
 
     @asynccontextmanager
@@ -78,7 +80,9 @@ def build(generator: Generator) -> FastAPI:
 
 
 async def _in_turns(tokens: Iterator[Piece], worker: ThreadPoolExecutor) -> AsyncIterator[Piece]:
-    """Take each piece in the worker; a caller that goes away costs at most the step that is running."""
+    """Take each piece in the worker; a caller that goes away costs at most the step that is
+    running.
+    """
     loop = asyncio.get_running_loop()
     while (piece := await loop.run_in_executor(worker, next, tokens, None)) is not None:
         yield piece

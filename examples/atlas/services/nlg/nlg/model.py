@@ -1,4 +1,6 @@
-"""The model in either form: as torch's weights, or exported to ONNX. A form's packages are imported only with it."""
+"""The model in either form: as torch's weights, or exported to ONNX. A form's packages are imported
+only with it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,11 +24,15 @@ class Decoder(Protocol):
     """The tokens that end a text."""
 
     def read(self, ids: Sequence[int], cache: Any = None) -> tuple[NDArray[np.float32], Any]:
-        """Read on after `cache`, or from the start: the logits of what may come after the last, and the new cache."""
+        """Read on after `cache`, or from the start: the logits of what may come after the last, and
+        the new cache.
+        """
         ...
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Of each place of a text, read whole and without a cache, the logits of what may come after it."""
+        """Of each place of a text, read whole and without a cache, the logits of what may come
+        after it.
+        """
         ...
 
 
@@ -39,7 +45,8 @@ class CausalModel:
         self._random = np.random.default_rng()
 
     def generate(self, prompt: str, max_new_tokens: int, temperature: float) -> Iterator[Piece]:
-        """Yield tokens one by one until the model ends the text; temperature 0 takes the likeliest each time.
+        """Yield tokens one by one until the model ends the text; temperature 0 takes the likeliest
+        each time.
 
         A generator: whoever stops asking for tokens stops the work.
         """
@@ -57,7 +64,9 @@ class CausalModel:
             ids = [token]
 
     def encode(self, prompt: str, most: int) -> list[int]:
-        """Return at most so many tokens: <bos>, and the end of the prompt, for there stands what is to be continued."""
+        """Return at most so many tokens: <bos>, and the end of the prompt, for there stands what is
+        to be continued.
+        """
         self._tokenizer.enable_truncation(most, direction="left")
         ids: list[int] = self._tokenizer.encode(prompt).ids
         return ids
@@ -71,7 +80,9 @@ class CausalModel:
 
 
 def load(weights: Path, dtype: str = "float32") -> CausalModel:
-    """Load what the folder holds; raises OSError where that is no model. `dtype`: what torch computes in."""
+    """Load what the folder holds; raises OSError where that is no model. `dtype`: what torch
+    computes in.
+    """
     decoder = form(weights, dtype)(weights)
     return CausalModel(Tokenizer.from_file(str(weights / "tokenizer.json")), decoder)
 
@@ -84,7 +95,9 @@ def form(weights: Path, dtype: str = "float32") -> Callable[[Path], Decoder]:
         from nlg.graph import Graph
 
         return Graph
-    if not (weights / "config.json").is_file():  # transformers would take the path for a name on a hub
+    if not (
+        weights / "config.json"
+    ).is_file():  # transformers would take the path for a name on a hub
         raise FileNotFoundError(f"{weights} holds no model: no config.json")
     from nlg.transformer import Transformer
 

@@ -21,12 +21,17 @@ class Transformer:
         self.ends = frozenset(ends if isinstance(ends, list) else [ends])
 
     def read(self, ids: Sequence[int], cache: Any = None) -> tuple[NDArray[np.float32], Any]:
-        # Not around a whole continuation: the mode belongs to a thread and would last while others work in it.
+        # Not around a whole continuation: the mode belongs to a thread and would last while others
+        # work in it.
         with torch.inference_mode():
-            output = self.model(input_ids=torch.tensor([ids]), cache=cache, use_cache=True, logits_to_keep=1)
+            output = self.model(
+                input_ids=torch.tensor([ids]), cache=cache, use_cache=True, logits_to_keep=1
+            )
         return output.logits[0, -1].float().numpy(), output.cache
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            every: NDArray[np.float32] = self.model(input_ids=torch.tensor([ids])).logits[0].float().numpy()
+            every: NDArray[np.float32] = (
+                self.model(input_ids=torch.tensor([ids])).logits[0].float().numpy()
+            )
         return every

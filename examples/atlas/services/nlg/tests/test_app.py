@@ -71,14 +71,20 @@ def test_a_caller_who_goes_away_ends_the_work() -> None:
     generator = Echo()
     asyncio.run(first_chunks(build(generator), generator, "abcdef", most=2))
     patience = time.monotonic() + 30
-    while not generator.ended and time.monotonic() < patience:  # the step that was running may still be
+    while (
+        not generator.ended and time.monotonic() < patience
+    ):  # the step that was running may still be
         time.sleep(0.01)
     assert generator.ended == ["abcdef"]
     assert len(generator.turns) < len("abcdef")
 
 
-async def first_chunks(app: FastAPI, generator: Echo, prompt: str, most: int) -> list[tuple[bytes, int]]:
-    """Read so many chunks as a raw ASGI server would, each with the count of tokens made, then hang up."""
+async def first_chunks(
+    app: FastAPI, generator: Echo, prompt: str, most: int
+) -> list[tuple[bytes, int]]:
+    """Read so many chunks as a raw ASGI server would, each with the count of tokens made, then hang
+    up.
+    """
     body = f'{{"prompt": "{prompt}"}}'.encode()
     chunks: list[tuple[bytes, int]] = []
     gone = asyncio.Event()
@@ -121,7 +127,10 @@ async def first_chunks(app: FastAPI, generator: Echo, prompt: str, most: int) ->
             {"prompt": "a", "max_new_tokens": 513},
             "body.max_new_tokens: Input should be less than or equal to 512",
         ),
-        ({"prompt": "a", "temperature": -1}, "body.temperature: Input should be greater than or equal to 0"),
+        (
+            {"prompt": "a", "temperature": -1},
+            "body.temperature: Input should be greater than or equal to 0",
+        ),
     ],
 )
 def test_a_bad_request_is_told_what_is_wrong(body: dict[str, Any], reason: str) -> None:

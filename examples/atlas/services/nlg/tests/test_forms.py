@@ -1,4 +1,6 @@
-"""The committed model as torch's weights beside graphs of it, where torch is: CONTRIBUTING.md says more."""
+"""The committed model as torch's weights beside graphs of it, where torch is: CONTRIBUTING.md says
+more.
+"""
 
 import subprocess
 import sys
@@ -41,7 +43,9 @@ def tokens(model: CausalModel, prompt: str, most: int = 64) -> list[int]:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_graph_in_fp32_writes_what_torch_writes(torchs: CausalModel, graphs: Path, prompt: str) -> None:
+def test_a_graph_in_fp32_writes_what_torch_writes(
+    torchs: CausalModel, graphs: Path, prompt: str
+) -> None:
     graph = load(graphs / "fp32")
     assert isinstance(graph.decoder, Graph)
     assert tokens(graph, prompt) == tokens(torchs, prompt) != []
@@ -75,9 +79,14 @@ def test_int8_stays_near(torchs: CausalModel, graphs: Path) -> None:
     graph, off = load(graphs / "int8"), []
     for prompt in PROMPTS:
         ids = torchs.encode(prompt, 200) + tokens(torchs, prompt, 32)
-        off.append(np.mean(graph.decoder.logits(ids).argmax(-1) == torchs.decoder.logits(ids).argmax(-1)))
+        off.append(
+            np.mean(graph.decoder.logits(ids).argmax(-1) == torchs.decoder.logits(ids).argmax(-1))
+        )
     assert np.mean(off) > 0.9
-    sizes = {precision: (graphs / precision / "model.onnx").stat().st_size for precision in ("fp32", "int8")}
+    sizes = {
+        precision: (graphs / precision / "model.onnx").stat().st_size
+        for precision in ("fp32", "int8")
+    }
     assert sizes["int8"] < 0.4 * sizes["fp32"]
 
 
@@ -91,6 +100,10 @@ def test_a_graph_needs_neither_torch_nor_transformers(graphs: Path) -> None:
     ])  # fmt: skip
     environment: dict[str, Any] = {"PYTHONPATH": ":".join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", program, graphs / "fp32"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, graphs / "fp32"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.strip() == str(tokens(load(graphs / "fp32"), "The", 4)), done.stderr

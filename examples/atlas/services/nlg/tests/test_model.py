@@ -56,7 +56,10 @@ def test_the_likeliest_is_taken_until_the_text_ends(tokenizer: Any) -> None:
 def test_each_token_is_read_once(tokenizer: Any) -> None:
     decoder = Recites(ids(tokenizer, " a model"))
     list(CausalModel(tokenizer, decoder).generate("This is", 9, 0))
-    assert decoder.reads == [(BOS, *ids(tokenizer, "This is")), *((token,) for token in decoder.tokens[:-1])]
+    assert decoder.reads == [
+        (BOS, *ids(tokenizer, "This is")),
+        *((token,) for token in decoder.tokens[:-1]),
+    ]
 
 
 def test_no_token_is_made_before_it_is_asked_for(tokenizer: Any) -> None:
@@ -81,13 +84,18 @@ def test_of_a_long_prompt_the_end_is_read_and_leaves_room_in_the_window(tokenize
 
 def test_no_more_is_written_than_the_window_holds_beside_the_start(tokenizer: Any) -> None:
     decoder = Recites([7] * 100)
-    assert len(list(CausalModel(tokenizer, decoder).generate("one two", 512, 0))) == decoder.window - 1
+    assert (
+        len(list(CausalModel(tokenizer, decoder).generate("one two", 512, 0))) == decoder.window - 1
+    )
     assert decoder.reads[0] == (BOS,)
 
 
 def test_a_temperature_makes_chance_choose(tokenizer: Any) -> None:
     drawn = {
-        tuple(piece.token for piece in CausalModel(tokenizer, Recites([7] * 9)).generate("x", 8, 5.0)) for _ in range(3)
+        tuple(
+            piece.token for piece in CausalModel(tokenizer, Recites([7] * 9)).generate("x", 8, 5.0)
+        )
+        for _ in range(3)
     }
     assert len(drawn) == 3
 

@@ -44,7 +44,10 @@ def test_code_headings_and_scraps_go() -> None:
 
 
 def test_pages_come_in_order_and_a_paragraph_only_once(tmp_path: Path) -> None:
-    once, twice = "A sentence with more than eight words in it.", "A second one with as many words, and more."
+    once, twice = (
+        "A sentence with more than eight words in it.",
+        "A second one with as many words, and more.",
+    )
     sdist = tmp_path / "package-1.tar.gz"
     with tarfile.open(sdist, "w:gz") as archive:
         for name, text in {

@@ -16,18 +16,23 @@ _NOT_PROSE = re.compile(r"^(\.\.|:\w|>>>|\$|[-=~^*#+|])|[{}\\|]|://|\.\.\.")
 
 
 def documents(sdist: Path, folder: str = "docs") -> list[str]:
-    """Return one text per documentation page, pages in the order of their paths, one paragraph a line.
+    """Return one text per documentation page, pages in the order of their paths, one paragraph a
+    line.
 
-    A paragraph comes once: release notes repeat themselves, and held-out pages must not be known already.
-    Raises FileNotFoundError when there is no archive, tarfile.ReadError when it is none.
+    A paragraph comes once: release notes repeat themselves, and held-out pages must not be known
+    already. Raises FileNotFoundError when there is no archive, tarfile.ReadError when it is none.
     """
     with tarfile.open(sdist) as archive:
         pages = {
             member.name: archive.extractfile(member)
             for member in archive.getmembers()
-            if member.isfile() and member.name.split("/")[1] == folder and member.name.endswith(".txt")
+            if member.isfile()
+            and member.name.split("/")[1] == folder
+            and member.name.endswith(".txt")
         }
-        texts = [file.read().decode("utf-8") for _, file in sorted(pages.items()) if file is not None]
+        texts = [
+            file.read().decode("utf-8") for _, file in sorted(pages.items()) if file is not None
+        ]
     seen: set[str] = set()
     found = []
     for text in texts:
@@ -43,7 +48,10 @@ def paragraphs(page: str) -> list[str]:
     found = []
     code_deeper_than: int | None = None
     for block in re.split(r"\n\s*\n", page):
-        indent = min((len(line) - len(line.lstrip()) for line in block.splitlines() if line.strip()), default=0)
+        indent = min(
+            (len(line) - len(line.lstrip()) for line in block.splitlines() if line.strip()),
+            default=0,
+        )
         if code_deeper_than is not None and indent > code_deeper_than:
             continue
         code_deeper_than = None

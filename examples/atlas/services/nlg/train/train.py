@@ -1,6 +1,7 @@
 """Train the tiny Gemma in ../weights, once, from the documentation text of a source distribution.
 
-`cd services/nlg && python -m train.train SDIST`. Fixed seeds; six minutes on two cores. See README.md.
+`cd services/nlg && python -m train.train SDIST`. Fixed seeds; six minutes on two cores. See
+README.md.
 """
 
 import argparse
@@ -32,12 +33,16 @@ BATCH = 8
 def main() -> None:
     """Train, measure on held-out pages, and write the weights folder."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("sdist", type=Path, help=f"{SOURCE['package']} {SOURCE['version']} as a .tar.gz")
+    arguments.add_argument(
+        "sdist", type=Path, help=f"{SOURCE['package']} {SOURCE['version']} as a .tar.gz"
+    )
     arguments.add_argument("--weights", type=Path, default=Path(__file__).parents[1] / "weights")
     arguments.add_argument("--steps", type=int, default=1400)
     options = arguments.parse_args()
     if hashlib.sha256(options.sdist.read_bytes()).hexdigest() != SOURCE["sha256"]:
-        raise SystemExit(f"not {SOURCE['package']} {SOURCE['version']}, its sha256 differs: {options.sdist}")
+        raise SystemExit(
+            f"not {SOURCE['package']} {SOURCE['version']}, its sha256 differs: {options.sdist}"
+        )
 
     torch.manual_seed(0)
     pages = documents(options.sdist)
@@ -60,7 +65,9 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result
     if figures["held_out_loss"] > 0.75 * figures["unigram_baseline"]:
-        raise SystemExit("the model is not clearly better than the unigram baseline: nothing written")
+        raise SystemExit(
+            "the model is not clearly better than the unigram baseline: nothing written"
+        )
     model.to(torch.bfloat16).save_pretrained(options.weights)  # half the bytes of float32
     tokenizer.save_pretrained(options.weights)
     (options.weights / "training.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -75,9 +82,13 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     special = list(SPECIAL)
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet
+    )
     bpe.train_from_iterator(texts, trainer)
-    bpe.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, bpe.token_to_id(BOS))])
+    bpe.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", special_tokens=[(BOS, bpe.token_to_id(BOS))]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe, pad_token=PAD, eos_token=EOS, bos_token=BOS, model_max_length=LONGEST
     )
@@ -106,7 +117,9 @@ def train_model(ids: torch.Tensor, steps: int) -> GemmaForCausalLM:
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.1)
     for step in range(steps):
         warm, done = min(1.0, (step + 1) / 50), step / steps
-        optimizer.param_groups[0]["lr"] = peak * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+        optimizer.param_groups[0]["lr"] = (
+            peak * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+        )
         starts = torch.randint(len(ids) - WINDOW, (BATCH, 1))
         batch = ids[starts + torch.arange(WINDOW)]
         loss = model(input_ids=batch, labels=batch).loss
@@ -123,7 +136,10 @@ def held_out_loss(model: GemmaForCausalLM, ids: torch.Tensor) -> float:
     """Return the mean loss over whole windows, in nats per predicted token."""
     windows = ids[: len(ids) // WINDOW * WINDOW].view(-1, WINDOW)
     with torch.inference_mode():
-        losses = [model(input_ids=rows, labels=rows).loss.item() * len(rows) for rows in windows.split(BATCH)]
+        losses = [
+            model(input_ids=rows, labels=rows).loss.item() * len(rows)
+            for rows in windows.split(BATCH)
+        ]
     return float(sum(losses)) / len(windows)
 
 

@@ -25,7 +25,9 @@ class Settings:
 
 
 def _unit(vector: list[float]) -> list[float]:
-    """Bring the vector to length 1; the cosine of a vector without length or beyond float32 is undefined."""
+    """Bring the vector to length 1; the cosine of a vector without length or beyond float32 is
+    undefined.
+    """
     length = math.hypot(*vector)
     if length == 0 or not math.isfinite(length):
         raise ValueError("a vector needs a length that is finite and not 0")
@@ -33,7 +35,9 @@ def _unit(vector: list[float]) -> list[float]:
 
 
 def _portable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what JSON readers elsewhere would choke on: NaN, infinities, halves of surrogate pairs."""
+    """Refuse what JSON readers elsewhere would choke on: NaN, infinities, halves of surrogate
+    pairs.
+    """
     json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
     return metadata
 

@@ -1,7 +1,7 @@
 """Documents and vectors in SQLite: the only module that knows SQL.
 
-Vectors lie as plain float32 blobs, and sqlite-vec gives the distance function only. So the file stays
-readable whatever becomes of that extension's own table format, which is not yet stable.
+Vectors lie as plain float32 blobs, and sqlite-vec gives the distance function only. So the file
+stays readable whatever becomes of that extension's own table format, which is not yet stable.
 """
 
 import json
@@ -54,7 +54,9 @@ def load_sqlite_vec(connection: sqlite3.Connection) -> None:
 class Store:
     """Durable documents; safe to use from many threads, as each call has a connection to itself."""
 
-    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None] = load_sqlite_vec) -> None:
+    def __init__(
+        self, path: Path, prepare: Callable[[sqlite3.Connection], None] = load_sqlite_vec
+    ) -> None:
         self._path = path
         self._prepare = prepare
         self._idle: list[sqlite3.Connection] = []
@@ -78,10 +80,14 @@ class Store:
 
     def _open(self) -> sqlite3.Connection:
         # Threads do take turns on a connection; never two at once.
-        connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
-        # WAL: readers do not wait for the writer. FULL: what was answered as stored survives a power cut.
-        # Temporary data stay in memory, as the root filesystem is read-only.
-        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
+        connection = sqlite3.connect(
+            self._path, timeout=5, isolation_level=None, check_same_thread=False
+        )
+        # WAL: readers do not wait for the writer. FULL: what was answered as stored survives a
+        # power cut. Temporary data stay in memory, as the root filesystem is read-only.
+        connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY"
+        )
         self._prepare(connection)
         return connection
 
@@ -89,7 +95,10 @@ class Store:
         """Insert or replace all the documents in one transaction, and count the revision up."""
         rows = [(d.id, d.text, json.dumps(d.metadata)) for d in documents]
         vectors = [(d.id, _blob(d.vector)) for d in documents]
-        with self._connection() as connection, connection:  # the second commits, or rolls back on an error
+        with (
+            self._connection() as connection,
+            connection,
+        ):  # the second commits, or rolls back on an error
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(PUT_DOCUMENT, rows)
             connection.executemany(PUT_VECTOR, vectors)

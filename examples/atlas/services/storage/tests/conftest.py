@@ -7,7 +7,9 @@ import pytest
 
 from storage.store import Store, load_sqlite_vec
 
-CAN_LOAD = hasattr(sqlite3.Connection, "enable_load_extension")  # not so in a Python that pyenv built
+CAN_LOAD = hasattr(
+    sqlite3.Connection, "enable_load_extension"
+)  # not so in a Python that pyenv built
 
 
 def plain_cosine(connection: sqlite3.Connection) -> None:

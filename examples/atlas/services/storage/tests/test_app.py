@@ -26,7 +26,9 @@ def put(store: Store, *documents: dict[str, Any]) -> httpx.Response:
 
 
 def test_a_document_comes_back_as_it_was_put(store: Store) -> None:
-    answer = put(store, {"id": "a/b c", "text": "é", "metadata": {"page": [1]}, "vector": vector(3)})
+    answer = put(
+        store, {"id": "a/b c", "text": "é", "metadata": {"page": [1]}, "vector": vector(3)}
+    )
     assert answer.json() == {"stored": 1}
     found = ask(store, "GET", "/documents/a%2Fb%20c")
     assert found.json() == {"id": "a/b c", "text": "é", "metadata": {"page": [1]}}
@@ -64,7 +66,10 @@ def test_search_scores_by_cosine_whatever_the_length(store: Store) -> None:
         {"id": "across", "text": "u", "vector": vector(0, 1e-30)},
     )
     hits = ask(store, "POST", "/search", json={"vector": vector(0.5), "k": 2}).json()["hits"]
-    assert hits == [{"id": "along", "text": "t", "score": 1.0}, {"id": "across", "text": "u", "score": 0.0}]
+    assert hits == [
+        {"id": "along", "text": "t", "score": 1.0},
+        {"id": "across", "text": "u", "score": 0.0},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,9 @@ def test_search_scores_by_cosine_whatever_the_length(store: Store) -> None:
         (f"[{'1e308,' * 383} 1e308]", "a length that is finite and not 0"),
     ],
 )
-def test_a_vector_without_a_direction_is_refused(store: Store, vector_json: str, reason: str) -> None:
+def test_a_vector_without_a_direction_is_refused(
+    store: Store, vector_json: str, reason: str
+) -> None:
     answer = ask(
         store,
         "POST",
@@ -89,14 +96,23 @@ def test_a_vector_without_a_direction_is_refused(store: Store, vector_json: str,
     assert reason in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("broken", [r'"text": "\ud800"', r'"text": "t", "metadata": {"a": "\ud800"}'])
+@pytest.mark.parametrize(
+    "broken", [r'"text": "\ud800"', r'"text": "t", "metadata": {"a": "\ud800"}']
+)
 def test_text_that_is_no_unicode_is_refused(store: Store, broken: str) -> None:
     content = f'{{"documents": [{{"id": "a", {broken}, "vector": {vector(1.0)}}}]}}'
-    answer = ask(store, "PUT", "/documents", content=content, headers={"content-type": "application/json"})
+    answer = ask(
+        store, "PUT", "/documents", content=content, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 422
 
 
 def test_metadata_that_json_cannot_carry_is_refused(store: Store) -> None:
-    content = f'{{"documents": [{{"id": "a", "text": "t", "metadata": {{"n": NaN}}, "vector": {vector(1.0)}}}]}}'
-    answer = ask(store, "PUT", "/documents", content=content, headers={"content-type": "application/json"})
+    content = (
+        '{"documents": [{"id": "a", "text": "t", "metadata": {"n": NaN}, "vector":'
+        f" {vector(1.0)}}}]}}"
+    )
+    answer = ask(
+        store, "PUT", "/documents", content=content, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 422

@@ -42,7 +42,9 @@ def test_a_put_that_fails_midway_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_search_gives_the_nearest_first_and_breaks_ties_by_id(store: Store) -> None:
-    store.put([document("far", -1, 0), document("b", 0, 1), document("a", 0, 1), document("near", 1, 0)])
+    store.put(
+        [document("far", -1, 0), document("b", 0, 1), document("a", 0, 1), document("near", 1, 0)]
+    )
     found = store.search((1.0, 0.0), 3)
     assert [name for name, _, _ in found] == ["near", "a", "b"]
     assert [score for _, _, score in found] == pytest.approx([1, 0, 0])

@@ -6,7 +6,12 @@ import sys
 from datetime import UTC, datetime
 
 # What every record has; all else came through `extra=` and belongs in the line.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -14,12 +19,16 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request, as the called service does
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # it tells every request, as the called service does
     logging.getLogger("uvicorn.access").addFilter(_not_a_health_check)
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as time (UTC), level, service, logger, message, the extras, and a traceback if any."""
+    """Formats a record as time (UTC), level, service, logger, message, the extras, and a traceback
+    if any.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -40,5 +49,6 @@ class JsonLines(logging.Formatter):
 
 
 def _not_a_health_check(record: logging.LogRecord) -> bool:
-    # Services ask each other before every call, see upstream.py: hundreds of lines that say nothing.
+    # Services ask each other before every call, see upstream.py: hundreds of lines that say
+    # nothing.
     return " /health HTTP" not in record.getMessage().replace('"', "")

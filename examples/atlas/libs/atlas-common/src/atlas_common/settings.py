@@ -1,4 +1,6 @@
-"""Settings: a frozen dataclass, each field read from the environment variable of its upper-case name."""
+"""Settings: a frozen dataclass, each field read from the environment variable of its upper-case
+name.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -20,9 +22,11 @@ class SettingsError(ValueError):
 
 
 def read(kind: type[Settings], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Fill the dataclass `kind` from the environment; a variable that is unset takes the field's default.
+    """Fill the dataclass `kind` from the environment; a variable that is unset takes the field's
+    default.
 
-    Fields may be str, int, float, bool, Path or Url. Raises SettingsError with all problems at once.
+    Fields may be str, int, float, bool, Path or Url. Raises SettingsError with all problems at
+    once.
     """
     types = get_type_hints(kind, include_extras=True)
     values: dict[str, Any] = {}
@@ -42,7 +46,9 @@ def read(kind: type[Settings], environ: Mapping[str, str] = os.environ) -> Setti
 
 
 def url(text: str) -> str:
-    """Check a service's address and drop its closing slash; raises ValueError for all but http and https."""
+    """Check a service's address and drop its closing slash; raises ValueError for all but http and
+    https.
+    """
     try:
         parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -18,7 +18,8 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(ANSWER, connect=ALIVE),
-        # uvicorn drops idle connections after 5 s: let go first, or a request may meet the closing end.
+        # uvicorn drops idle connections after 5 s: let go first, or a request may meet the closing
+        # end.
         limits=httpx.Limits(keepalive_expiry=2),
         trust_env=False,  # services talk directly, never through a proxy that the environment names
     )
@@ -35,8 +36,9 @@ class Upstream:
     async def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Send `body` as JSON and give the answer's JSON.
 
-        Raises ServiceError: 503 `upstream_unavailable` within seconds when the service is down or hangs,
-        its own error when it refuses the request, 502 `upstream_failed` when its answer makes no sense.
+        Raises ServiceError: 503 `upstream_unavailable` within seconds when the service is down or
+        hangs, its own error when it refuses the request, 502 `upstream_failed` when its answer
+        makes no sense.
         """
         await self.alive()
         response = await self._send(method, path, body, ANSWER)
@@ -45,7 +47,9 @@ class Upstream:
             error = answer["error"] if response.is_error else None
             refusal = error and (str(error["code"]), str(error["message"]))
         except (ValueError, KeyError, TypeError):  # not JSON, no object, no error body
-            message = f"{self.name} at {self.url} answered {response.status_code} without a sound body"
+            message = (
+                f"{self.name} at {self.url} answered {response.status_code} without a sound body"
+            )
             raise ServiceError(502, "upstream_failed", message) from None
         if refusal:
             raise ServiceError(response.status_code, refusal[0], f"{self.name}: {refusal[1]}")

@@ -1,4 +1,6 @@
-"""The HTTP side of a service: /health, one error body for everything that goes wrong, and the server."""
+"""The HTTP side of a service: /health, one error body for everything that goes wrong, and the
+server.
+"""
 
 from http import HTTPStatus
 
@@ -18,7 +20,9 @@ GRACE = 3  # seconds that running requests get after SIGTERM; the process must h
 
 
 def create_app(service: str, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """Make an app with `GET /health`, whose errors all have the body {"error": {code, message, service}}."""
+    """Make an app with `GET /health`, whose errors all have the body {"error": {code, message,
+    service}}.
+    """
     # No /docs: its pages load scripts from elsewhere. /openapi.json stays.
     app = FastAPI(title=service, lifespan=lifespan, docs_url=None, redoc_url=None)
 
@@ -27,7 +31,9 @@ def create_app(service: str, *, lifespan: Lifespan[FastAPI] | None = None) -> Fa
         return {"status": "ok", "service": service}
 
     def body(status: int, code: str, message: str) -> JSONResponse:
-        return JSONResponse({"error": {"code": code, "message": message, "service": service}}, status)
+        return JSONResponse(
+            {"error": {"code": code, "message": message, "service": service}}, status
+        )
 
     @app.exception_handler(ServiceError)
     async def refused(_: Request, error: ServiceError) -> JSONResponse:

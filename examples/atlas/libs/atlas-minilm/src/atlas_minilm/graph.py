@@ -18,17 +18,24 @@ class Graph:
     """An Encoder."""
 
     def __init__(self, weights: Path) -> None:
-        """Load from a folder with model.onnx, inference.json, tokenizer.json; raises OSError without."""
+        """Load from a folder with model.onnx, inference.json, tokenizer.json; raises OSError
+        without.
+        """
         told = json.loads((weights / "inference.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
         self.tokenizer.enable_truncation(told["max_length"])
-        self.tokenizer.enable_padding(pad_id=told["padding"]["id"], pad_token=told["padding"]["token"])
+        self.tokenizer.enable_padding(
+            pad_id=told["padding"]["id"], pad_token=told["padding"]["token"]
+        )
         options = onnxruntime.SessionOptions()
         # ONNX Runtime does not read the variable itself; 0 stands for all cores.
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-        # With an arena, what the largest batch took would be kept for good: 230 MB; without, answers come as fast.
+        # With an arena, what the largest batch took would be kept for good: 230 MB; without,
+        # answers come as fast.
         options.enable_cpu_mem_arena = False
-        self._session = onnxruntime.InferenceSession(weights / "model.onnx", options, ["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            weights / "model.onnx", options, ["CPUExecutionProvider"]
+        )
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As Encoder says."""

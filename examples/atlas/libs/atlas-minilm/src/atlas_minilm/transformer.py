@@ -11,14 +11,18 @@ from transformers import AutoModel, AutoTokenizer
 
 from atlas_minilm import Encoded, of_tokens
 
-LONGEST = 256  # tokens; what follows is cut off. max_seq_length in the model's sentence_bert_config.json
+LONGEST = (
+    256  # tokens; what follows is cut off. max_seq_length in the model's sentence_bert_config.json
+)
 
 
 class Transformer:
     """An Encoder."""
 
     def __init__(self, weights: Path) -> None:
-        """Load from a folder with config.json, model.safetensors, tokenizer.json; raises OSError without."""
+        """Load from a folder with config.json, model.safetensors, tokenizer.json; raises OSError
+        without.
+        """
         self._tokenizer = AutoTokenizer.from_pretrained(weights)
         self._model = AutoModel.from_pretrained(weights, dtype=torch.float32).eval()
 
@@ -31,7 +35,9 @@ class Transformer:
         """As Encoder says."""
         return of_tokens(*self._run(texts))
 
-    def _run(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    def _run(
+        self, texts: Sequence[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         cut: Any = {"padding": True, "truncation": True, "max_length": LONGEST}
         batch = self._tokenizer(list(texts), return_tensors="pt", **cut)
         with torch.inference_mode():
