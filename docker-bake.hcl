@@ -190,7 +190,6 @@ target "base-ml" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -405,7 +404,6 @@ target "storage" {
     "base" = "target:base-web"
     "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
