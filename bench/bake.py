@@ -37,7 +37,7 @@ def main() -> int:
         return 0
     if old := stale(whole, ROOT):
         say(
-            f"the baselines of {', '.join(old)} hold other versions than locks/: run bench/bake.py"
+            f"the baselines of {', '.join(old)} hold other versions than bake/locks/: run bench/bake.py"
             " --freeze"
         )
         return 4
@@ -196,7 +196,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
     parser.add_argument(
-        "--freeze", action="store_true", help="write the baselines' requirements anew, from locks/"
+        "--freeze", action="store_true", help="write the baselines' requirements anew, from bake/locks/"
     )
     arguments = parser.parse_args()
     arguments.sides = [name for name in arguments.sides.split(",") if name]

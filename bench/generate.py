@@ -169,7 +169,7 @@ def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterat
         return run((str(bakery), BENCH / "bakery.py", theirs), theirs, limit=limit)
 
     def our_images() -> int:
-        return sum(1 for _ in ours.glob("dockerfiles/service-*.Dockerfile"))
+        return sum(1 for _ in ours.glob("bake/dockerfiles/service-*.Dockerfile"))
 
     def their_images() -> int:
         return sum(1 for _ in theirs.glob(f"*/1.0.0/{CONTAINERFILE}"))

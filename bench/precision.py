@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src", "libs/atlas-minilm/src")))
+PATHS = (ROOT, *(ROOT / each for each in ("src", "examples/atlas/libs/atlas-minilm/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 

@@ -21,7 +21,7 @@ SHOWN = 20  # lines of a difference
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 4 where `--check` finds another text."""
     parser = argparse.ArgumentParser(
-        description="docs/results.md from evidence/ and the other measurements."
+        description="docs/results.md from bake/evidence/ and the other measurements."
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit code 4 where the file is another"

@@ -50,11 +50,11 @@ class Inputs:
     layers: tuple[Layer, ...] = ()
     # package -> bytes of its wheel, as locked
     wheels: Mapping[str, int] = field(default_factory=dict)
-    images: Json = field(default_factory=dict)  # evidence/images.json: `slimbake prove`
-    # evidence/sizes.json: `slimbake sizes --compress --json`
+    images: Json = field(default_factory=dict)  # bake/evidence/images.json: `slimbake prove`
+    # bake/evidence/sizes.json: `slimbake sizes --compress --json`
     sizes: Json = field(default_factory=dict)
-    limits: Json = field(default_factory=dict)  # evidence/limits.json: `slimbake limits --json`
-    parity: Json = field(default_factory=dict)  # evidence/parity.json: `slimbake parity --evidence`
+    limits: Json = field(default_factory=dict)  # bake/evidence/limits.json: `slimbake limits --json`
+    parity: Json = field(default_factory=dict)  # bake/evidence/parity.json: `slimbake parity --evidence`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
