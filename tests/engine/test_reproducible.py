@@ -23,6 +23,7 @@ import pytest
 import zstandard
 from tests.engine.conftest import ROOT, Toy, call, docker
 from tests.engine.engines import Own, bring_externals, own_engine
+from tests.engine.programs import bake_all, program
 from tests.engine.toys import SMOKE
 
 from slimbake.config import manifest
@@ -87,20 +88,6 @@ IN_WHEEL = {
     ),
 }
 
-# All that has a name of its own in a registry: the runtime and the bases, too.
-BAKE = """
-import json, pathlib, sys
-from slimbake import bake
-from slimbake.bake.command import Options
-from slimbake.cli.common import read, say
-from slimbake.prepare import prepared
-manifest, plan = read(pathlib.Path("services.yaml"))
-names = tuple(target.name for target in plan.targets if target.repository)
-with prepared(manifest, names, say, frozen=True, packages=sys.argv[1]) as ready:
-    result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
-print(json.dumps({image.name: image.digest for image in result.built}))
-"""
-
 
 @dataclass(frozen=True)
 class Checkout:
@@ -117,7 +104,8 @@ class Checkout:
         """
         if self.packages == "wheelhouse":
             self.run("-m", "slimbake", "fetch")
-        built = json.loads(self.run("-c", BAKE, self.packages, DOCKER_HOST=self.engine.host))
+        words = ("-c", program(bake_all), self.packages)
+        built = json.loads(self.run(*words, DOCKER_HOST=self.engine.host))
         form = "--format={{json .RootFS.Layers}}"
         return {
             name: {

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tests.engine.conftest import call, docker, wait_for
 from tests.engine.engines import own_engine
+from tests.engine.programs import make_standin, program, start_and_stop
 
 from slimbake.config.model import External
 from slimbake.docker import daemon as dockerd
@@ -89,20 +90,6 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
     assert docker("version", "--format", "{{.Server.Version}}")
 
 
-START_AND_STOP = """
-from slimbake.engine import Absent, find, setup, stop_engine
-assert isinstance(find(), Absent)
-said = []
-first = setup(False, said.append)
-assert (first.store, first.started) == ("containerd", True), first
-assert any(word.startswith("starting dockerd") for word in said), said
-assert setup(False, said.append) == first and len(said) == 1, said
-assert stop_engine(said.append) is True
-assert isinstance(find(), Absent)
-assert stop_engine(said.append) is False
-"""
-
-
 @needs_root
 def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(
     tmp_path: Path,
@@ -133,7 +120,7 @@ def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_ag
             *unshared,
             textwrap.dedent(view),
             "sh",
-            START_AND_STOP,
+            program(start_and_stop),
             env={"XDG_STATE_HOME": str(tmp_path)},
         )
     log = tmp_path / "slimbake/dockerd.log"
@@ -170,15 +157,6 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     assert len(labels["slimbake.externals.standin"]) == 64
 
 
-INTERRUPTED = """
-import signal
-from slimbake.machine import machine
-from slimbake.standin import python_standin
-signal.signal(signal.SIGINT, signal.default_int_handler)
-python_standin("3.13", machine(), print, install=True)
-"""
-
-
 def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
     tmp_path: Path,
 ) -> None:
@@ -187,7 +165,7 @@ def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
         docker("image", "rm", reference)
     tmp_path.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED],
+        [sys.executable, "-c", program(make_standin)],
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
     ) as making:
