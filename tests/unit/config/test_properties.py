@@ -58,7 +58,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 many = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
