@@ -17,7 +17,7 @@ from slimbake.docker.contained import Contained, contained
 from slimbake.plan.model import Plan, Running
 
 # seconds that the engine has to make the container and to end it, beside what the verify itself has
-GRACE = 30.0
+GRACE = 120.0
 LAST_LINES = 12
 PROGRAMS = ("upstream", "service", "verify")  # each after what it imports
 # No file is mounted: the checkout may be readable to its owner alone, or the engine stand on

@@ -21,7 +21,8 @@ from slimbake.host.files import state_folder, write_atomically
 Say = Callable[[str], None]
 
 SYSTEM_CONFIG = Path("/etc/docker/daemon.json")
-_PATIENCE = 60.0
+# seconds: a daemon that ends is noticed at once, so this is for one that hangs
+_PATIENCE = 600.0
 _STORE = "containerd-snapshotter"
 
 
@@ -63,7 +64,7 @@ def start_service(answers: Callable[[], bool], say: Say) -> None:
     Raises SetupError with the log's last lines when it does not answer.
     """
     say("starting the Docker service")
-    done = process.run(["systemctl", "start", "docker"], timeout=90)
+    done = process.run(["systemctl", "start", "docker"])  # systemd has a limit of its own
     if done.ok and _wait(answers, lambda: True):
         return
     log = process.run(
@@ -79,7 +80,7 @@ def start(answers: Callable[[], bool], say: Say) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
     Its configuration is our own file: what the system's says, and the store. Raises SetupError with
-    the log's last lines when it ends, or does not answer within a minute.
+    the log's last lines when it ends, or never answers.
     """
     folder = state_folder()
     config, log = folder / "dockerd.json", folder / "dockerd.log"
@@ -111,7 +112,7 @@ def ours() -> Started | None:
     return started if _ticks(started.pid) == started.ticks and _same_root(started.pid) else None
 
 
-def stop(say: Say, patience: float = 20.0) -> bool:
+def stop(say: Say, patience: float = 120.0) -> bool:
     """End the dockerd that we started, and no other; false where there is none. `patience` is in
     seconds.
 

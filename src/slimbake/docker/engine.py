@@ -122,7 +122,7 @@ def find() -> Engine | Absent:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
         driver = pool.submit(_builder_driver)
-        asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
+        asked = process.run(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
     try:
         info = json.loads(asked.stdout)
     except ValueError:
@@ -232,7 +232,9 @@ def _may_start(here: Machine) -> bool:
 
 
 def _answers() -> bool:
-    return process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=10).ok
+    return process.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"], timeout=process.LOOK
+    ).ok
 
 
 def _buildx(info: Mapping[str, Any]) -> Version | None:
@@ -245,7 +247,7 @@ def _buildx(info: Mapping[str, Any]) -> Version | None:
 
 
 def _builder_driver() -> str:
-    shown = process.run(["docker", "buildx", "inspect"], timeout=20).stdout
+    shown = process.run(["docker", "buildx", "inspect"], timeout=process.LOOK).stdout
     found = re.search(r"^Driver:\s*(\S+)", shown, re.MULTILINE)
     return found[1] if found else ""
 

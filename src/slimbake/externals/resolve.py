@@ -28,7 +28,8 @@ from slimbake.images import this_platform
 
 Say = Callable[[str], None]
 
-_REGISTRY_TIMEOUT = 5.0
+# seconds: where packets are dropped, each run waits so long; a busy machine needs a few
+_REGISTRY_TIMEOUT = 15.0
 STANDINS = ("python", "uv", "tools")
 """The externals that slimbake can replace, by their name in the manifest."""
 
@@ -120,7 +121,9 @@ def look(externals: Iterable[External], engine: Engine) -> tuple[Found | None, .
 
 def in_engine(image: str) -> Found | None:
     """An image as the engine holds it; the engine then builds from it without asking a registry."""
-    shown = process.run(["docker", "image", "inspect", "--format", "{{json .}}", image], timeout=30)
+    shown = process.run(
+        ["docker", "image", "inspect", "--format", "{{json .}}", image], timeout=process.LOOK
+    )
     if not shown.ok:
         return None
     image_info = json.loads(shown.stdout)
@@ -132,7 +135,7 @@ def in_engine(image: str) -> Found | None:
 
 @functools.cache
 def in_registry(image: str) -> Found | None:
-    """An image as its registry holds it, asked once in a run and for a few seconds at most."""
+    """An image as its registry holds it, asked once in a run, for 15 s at most."""
     words = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest}}", image]
     try:
         asked = process.run(words, timeout=_REGISTRY_TIMEOUT)

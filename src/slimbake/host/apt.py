@@ -30,7 +30,7 @@ def update(say: Say) -> None:
 
 def available(names: Iterable[str]) -> frozenset[str]:
     """Those of the packages that apt could install."""
-    shown = process.run(["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=60)
+    shown = process.run(["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=process.LOOK)
     return parse_policy(shown.stdout)
 
 
