@@ -60,7 +60,7 @@ def test_exported_models_answer_as_torch_does(image: str, request: pytest.Fixtur
         *settings,
         *mounts,
     )
-    options = ["-q", "-p", "no:cacheprovider", "--timeout=300"]
+    options = ["-q", "-p", "no:cacheprovider"]
     if not request.config.getoption("--example"):
         options += ["-k", " or ".join(SOME)]
     done = call("docker", "run", *words, "--entrypoint=python", image, "-c", RUN, *options, *TESTS)

@@ -96,7 +96,7 @@ def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) ->
     )
     found = started(image, command, runs=2, environment={"PYTHONDEVMODE": "1"})
     assert found.runs == 2
-    assert 0 < found.startup < 5
+    assert found.startup > 0
     assert 4 * MB < found.rss < 100 * MB
     listening = Running(
         service="one",

@@ -1,7 +1,7 @@
 """The same content gives the same manifests, bit for bit: two engines, two checkouts that differ in
 all else.
 
-`pytest tests/engine/test_reproducible.py --example --timeout=3600` proves it of the eight services
+`pytest tests/engine/test_reproducible.py --example` proves it of the eight services
 of this repository, as they were committed, too: minutes, and some 20 GB of disk while it runs.
 """
 

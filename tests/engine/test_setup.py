@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import call, docker, wait_for
+from tests.engine.conftest import call, docker
 from tests.engine.engines import own_engine
 from tests.engine.programs import make_standin, program, start_and_stop
+from tests.patience import wait_for
 
 from slimbake.config.model import External
 from slimbake.docker import daemon as dockerd
@@ -170,10 +171,12 @@ def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
         stderr=subprocess.PIPE,
     ) as making:
         wait_for(
-            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))), "mmdebstrap"
+            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))),
+            "mmdebstrap",
+            lambda: making.poll() is None,
         )
         making.send_signal(signal.SIGINT)
-        said = making.communicate(timeout=30)[1].decode()
+        said = making.communicate()[1].decode()
     assert "KeyboardInterrupt" in said
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) not in call("ps", "-eo", "args").stdout

@@ -17,10 +17,7 @@ from tests.engine.toys import BROKEN, SMOKE, code, entry
 
 from slimbake.config.data import template_root
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
-    pytest.mark.timeout(1800),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
 
 WEB, ML = "    base: web\n", "    base: ml\n"
 ON_ML = ("embedding", "nlg", "hybrid")
