@@ -17,6 +17,8 @@ from slimbake.build.command import Options
 from slimbake.build.prepare import prepared
 from slimbake.config import manifest
 
+pytestmark = pytest.mark.slow
+
 BASE = "base-ml-export"
 TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")
 SOME = ("Llama", "nlg", "minilm", "torchs")  # of both kinds

@@ -17,6 +17,8 @@ from tests.engine.conftest import Toy, docker
 from tests.engine.toys import SMOKE, dangling, held, write
 from tests.patience import wait_for
 
+pytestmark = pytest.mark.slow
+
 # Does not end by itself: who waits for it waits for ever. Its own limit would end it as well.
 SLOW = """
 import faulthandler, time
@@ -61,11 +63,19 @@ def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
         for line in process.stderr:
             if "half way" in line:
                 break
+        started = children(process.pid)
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError):  # what it started may outlive it
-                os.killpg(process.pid, signal.SIGKILL)
+            for pid in (process.pid, *started):  # docker outlives what started it
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, each with a session of its own."""
+    found = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for text in found for child in text.split()]
 
 
 def in_environment(text: str) -> Callable[[], bool]:

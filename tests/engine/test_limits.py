@@ -17,6 +17,8 @@ from slimbake.checks.start import NotStarted, started
 from slimbake.config.model import Budget
 from slimbake.plan.model import Running
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 SMOKE = """
 import mmap, pathlib, time

@@ -190,7 +190,7 @@ def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
         yield one, other
 
 
-@pytest.fixture(scope="module", params=["toy", "example"])
+@pytest.fixture(scope="module", params=["toy", pytest.param("example", marks=pytest.mark.slow)])
 def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of everything that a fleet can have; or this one, as it was committed."""
     if request.param == "example":

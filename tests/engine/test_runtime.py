@@ -22,7 +22,7 @@ from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 from slimbake.inside.distil import EPOCH, NONROOT
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 HERE = Path(__file__).parent
 INSIDE = HERE.parents[1] / "src" / "slimbake" / "inside"

@@ -19,6 +19,8 @@ from tests.index import serving
 from tests.patience import wait_for
 from tests.wheels import wheel_bytes
 
+pytestmark = pytest.mark.slow
+
 PARTS = [f"part{number:02}" for number in range(20)]
 NEEDED = ("part03", "part07", "part12")
 # As transformers does: the source of every part is read at import, whether it is needed or not.

@@ -27,6 +27,8 @@ from slimbake.externals.resolve import resolve
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 
+pytestmark = pytest.mark.slow
+
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
 UV = External("uv", "registry.invalid/uv:1")

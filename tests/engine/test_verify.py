@@ -15,6 +15,8 @@ import pytest
 from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
 from tests.patience import LIMITS, far_enough, wait_for
 
+pytestmark = pytest.mark.slow
+
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 SERVES = """
 import http.server, os, pathlib, signal, time
