@@ -6,8 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.engine.schedule import Beside
 from xdist.remote import Producer
+
+# Neither how long an example takes nor how long its making does decides: this machine may be busy.
+settings.register_profile("slimbake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("slimbake")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

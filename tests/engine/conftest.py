@@ -9,11 +9,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,22 +154,14 @@ def registry() -> Iterator[str]:
         yield at
 
 
-def fetch(url: str, body: Any = None, timeout: float = 10) -> tuple[int, str]:
+def fetch(url: str, body: Any = None) -> tuple[int, str]:
     """Status and text of an answer; status 0 where nobody answers. A body makes it a POST of JSON."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        with urllib.request.urlopen(request) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
-
-
-def wait_for(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait until something holds; fail with its name where it never does."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} was not ready within {seconds:g} s"
-        time.sleep(0.1)

@@ -90,6 +90,7 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
     assert dangling(fine) == ""
 
 
+@pytest.mark.slow
 def test_a_build_anew_changes_no_digest(fine: Toy) -> None:
     before = baked(fine)
     anew = fine.slimbake("bake", "--json", "--no-cache")
@@ -97,6 +98,7 @@ def test_a_build_anew_changes_no_digest(fine: Toy) -> None:
     assert anew.json()["images"] == before
 
 
+@pytest.mark.slow
 def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine: Toy) -> None:
     """After an edit, a layout of what is new is measured; without a record of it, the image as
     saved.
@@ -114,6 +116,7 @@ def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine
     ]
 
 
+@pytest.mark.slow
 def test_an_image_that_was_removed_comes_back_as_it_was(fine: Toy) -> None:
     before = held(fine.image("one"))
     docker("rmi", "--force", before)
@@ -123,6 +126,7 @@ def test_an_image_that_was_removed_comes_back_as_it_was(fine: Toy) -> None:
     assert docker("run", "--rm", fine.image("one")) == "one\n"
 
 
+@pytest.mark.slow
 def test_a_second_tag_leaves_the_first(fine: Toy) -> None:
     images = baked(fine, "--tag", "1.2", "one")
     assert images.keys() == {"one"}
@@ -151,6 +155,7 @@ def test_a_change_of_a_local_package_builds_those_who_require_it(fine: Toy) -> N
     assert docker("run", "--rm", fine.image("two")) == "two after\n"
 
 
+@pytest.mark.slow
 def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine: Toy) -> None:
     before = baked(fine)
     manifest_file = fine.root / "services.yaml"
@@ -206,6 +211,7 @@ def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     return words, {"CA_BUNDLE": str(here.ca_bundle or "")}
 
 
+@pytest.mark.slow
 def test_debug_gives_a_shell_that_prune_removes(fine: Toy) -> None:
     done = fine.slimbake("debug", "one", "bash", "-c", "ls /app; id -u; python -m app; exit 3")
     assert done.code == 3, done.stderr
@@ -219,6 +225,7 @@ def test_debug_gives_a_shell_that_prune_removes(fine: Toy) -> None:
     assert held(fine.image("one")), "an image of a release stays"
 
 
+@pytest.mark.slow
 def test_debug_opens_the_image_whose_smoke_failed(toy: Toy) -> None:
     write(toy, "one")
     toy.file("one/smoke.py", BROKEN)
@@ -237,6 +244,7 @@ def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:
     )
 
 
+@pytest.mark.slow
 def test_frozen_refuses_stale_files_and_mends_none(fine: Toy) -> None:
     dockerfile = fine.root / "dockerfiles/one.Dockerfile"
     stale = dockerfile.read_text() + "# by hand\n"

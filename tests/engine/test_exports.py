@@ -17,6 +17,8 @@ from slimbake.build import bake
 from slimbake.build.command import Options
 from slimbake.project import load
 
+pytestmark = pytest.mark.slow
+
 BASE = "base-ml-export"
 TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")
 SOME = ("Llama", "nlg", "minilm", "torchs")  # of both kinds
@@ -60,7 +62,7 @@ def test_exported_models_answer_as_torch_does(image: str, request: pytest.Fixtur
         *settings,
         *mounts,
     )
-    options = ["-q", "-p", "no:cacheprovider", "--timeout=300"]
+    options = ["-q", "-p", "no:cacheprovider"]
     if not request.config.getoption("--example"):
         options += ["-k", " or ".join(SOME)]
     done = call("docker", "run", *words, "--entrypoint=python", image, "-c", RUN, *options, *TESTS)

@@ -4,15 +4,14 @@ and routes.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import re
 import shutil
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.engine.conftest import ROOT, Ended, Toy, call, docker, wait_for
+from tests.engine.conftest import ROOT, Ended, Toy, call, docker
+from tests.patience import wait_for
 
 CORPUS = Path(__file__).with_name("corpus.jsonl")
 PORTS = {
@@ -32,8 +32,9 @@ PORTS = {
     "control": 8005,
 }
 VECTOR = [1.0, *[0.0] * 383]
-LIMIT = 5.0  # seconds: for an error that names a dead service, and for the end of a container
 SIGTERM = 128 + 15  # the exit code of what it ended; that of what was killed is 137
+NEVER = httpx.Timeout(None)  # a busy machine may take long to answer
+ALIVE = "no answer within 3 s"  # how a service says that another one hangs, by its own clock
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> It
 def fleet(atlas: Toy) -> Toy:
     """All services of atlas up, whatever the test before has stopped."""
     if not ready():
-        docker("start", *(f"{atlas.project}-{service}" for service in PORTS))
-        wait_for(ready, "the fleet")
+        docker("start", *containers(atlas))
+        wait_for(ready, "the fleet", lambda: running(atlas))
     return atlas
 
 
@@ -71,7 +72,16 @@ def up(fleet: Toy) -> None:
     assert started.code == 0, (
         f"{started.stderr}\nports 8000 to 8005 of 127.0.0.1 must be free for these tests"
     )
-    wait_for(ready, "the fleet")
+    wait_for(ready, "the fleet", lambda: running(fleet))
+
+
+def containers(fleet: Toy) -> list[str]:
+    return [f"{fleet.project}-{service}" for service in PORTS]
+
+
+def running(fleet: Toy) -> bool:
+    states = docker("inspect", "--format={{.State.Running}}", *containers(fleet))
+    return set(states.split()) == {"true"}
 
 
 def ready() -> bool:
@@ -84,7 +94,7 @@ def ready() -> bool:
 def send(service: str, method: str, path: str, body: Any = None) -> httpx.Response:
     """A request from outside the network, past the proxies that the environment may name."""
     url = f"http://127.0.0.1:{PORTS[service]}{path}"
-    return httpx.request(method, url, json=body, timeout=30, trust_env=False)
+    return httpx.request(method, url, json=body, timeout=NEVER, trust_env=False)
 
 
 def client(fleet: Toy, *words: str, stdin: str | None = None) -> Ended:
@@ -287,7 +297,7 @@ def test_every_route_of_a_service_is_called_here(fleet: Toy, service: str) -> No
 def test_nlg_streams_what_it_would_say_at_once(fleet: Toy) -> None:
     order = {"prompt": "This method returns", "max_new_tokens": 24}
     url = f"http://127.0.0.1:{PORTS['nlg']}/generate"
-    with httpx.stream("POST", url, json=order, timeout=30, trust_env=False) as answer:
+    with httpx.stream("POST", url, json=order, timeout=NEVER, trust_env=False) as answer:
         pieces = list(answer.iter_raw())
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(pieces) > 3
@@ -335,9 +345,9 @@ def test_a_body_that_lacks_everything_is_answered_with_an_error_body(
     assert next(iter(route.body)) in error["message"], "names what is missing"
 
 
-def test_a_service_that_is_down_is_named_within_5_s(fleet: Toy) -> None:
+def test_a_service_that_is_down_is_named(fleet: Toy) -> None:
     docker("stop", f"{fleet.project}-nlg")
-    _names_nlg_in_time()
+    assert why_nlg_is_unavailable() != ALIVE
 
     assert send("control", "GET", "/status").json()["services"]["nlg"]["up"] is False
     answer = send("control", "GET", "/ready")
@@ -350,25 +360,26 @@ def test_a_service_that_is_down_is_named_within_5_s(fleet: Toy) -> None:
     assert asked.stderr.startswith("client: nlg at http://nlg:8003 is unavailable: ")
 
 
-def test_a_service_that_hangs_is_named_within_5_s(fleet: Toy) -> None:
+def test_a_service_that_hangs_is_named_within_3_s(fleet: Toy) -> None:
     docker("pause", f"{fleet.project}-nlg")
     try:
-        _names_nlg_in_time()
+        assert why_nlg_is_unavailable() == ALIVE
     finally:
         docker("unpause", f"{fleet.project}-nlg")
 
 
-def _names_nlg_in_time() -> None:
-    began = time.monotonic()
+def why_nlg_is_unavailable() -> str:
+    """What api says of it to who asks."""
     answer = send("api", "POST", "/ask", {"question": "What do pandas eat?"})
-    assert time.monotonic() - began < LIMIT
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["service"]) == (
         503,
         "upstream_unavailable",
         "api",
     )
-    assert error["message"].startswith("nlg at http://nlg:8003 is unavailable: ")
+    what, _, why = str(error["message"]).partition(": ")
+    assert what == "nlg at http://nlg:8003 is unavailable"
+    return why
 
 
 def test_data_outlive_the_container_of_storage(fleet: Toy) -> None:
@@ -421,26 +432,26 @@ def process_file(name: str, kind: str) -> str:
     ).read_text()
 
 
-def test_sigterm_ends_every_container_within_5_s(fleet: Toy) -> None:
-    busy = threading.Thread(target=_embed_for_long)
-    busy.start()
-    time.sleep(0.5)
-    assert busy.is_alive()
-    ends = {service: stopped(f"{fleet.project}-{service}") for service in PORTS}
-    busy.join()
-    assert {
-        service: end for service, end in ends.items() if end[0] >= LIMIT or end[1] != SIGTERM
-    } == {}
+def test_sigterm_ends_every_container_and_none_waits_for_its_work(fleet: Toy) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(embedded_for_long)
+        time.sleep(0.5)
+        assert not busy.done()
+        ends = {service: stopped(f"{fleet.project}-{service}") for service in PORTS}
+        assert busy.result() is False, "its work was broken off"
+    assert ends == dict.fromkeys(PORTS, SIGTERM)
 
 
-def _embed_for_long() -> None:
-    # it may be answered with an error, or not at all
-    with contextlib.suppress(httpx.TransportError):
-        send("embedding", "POST", "/embed", {"texts": ["word " * 400] * 256})
+def embedded_for_long() -> bool:
+    """Whether work of minutes was answered; else with an error, or not at all."""
+    try:
+        return send("embedding", "POST", "/embed", {"texts": ["word " * 400] * 256}).is_success
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.parametrize(("service", "arguments"), [("hybrid", ()), ("bulk-ingester", ("-",))])
-def test_sigterm_ends_what_still_loads_or_waits_for_input_within_5_s(
+def test_sigterm_ends_what_still_loads_or_waits_for_input(
     baked: dict[str, Any], service: str, arguments: tuple[str, ...]
 ) -> None:
     name = f"test-{service}-{uuid.uuid4().hex[:8]}"
@@ -450,8 +461,7 @@ def test_sigterm_ends_what_still_loads_or_waits_for_input_within_5_s(
     try:
         # Python itself takes a moment to start
         wait_for(lambda: catches_sigterm(name), "a handler")
-        seconds, code = stopped(name)
-        assert (seconds < LIMIT, code) == (True, SIGTERM)
+        assert stopped(name) == SIGTERM
         assert "Uvicorn running" not in call("docker", "logs", name).stderr, (
             "it had not loaded by then"
         )
@@ -463,11 +473,10 @@ def catches_sigterm(name: str) -> bool:
     return bool(int(status(name)["SigCgt"], 16) >> 14 & 1)
 
 
-def stopped(name: str) -> tuple[float, int]:
-    """Stop a container: how long that took, in seconds, and its exit code."""
-    began = time.monotonic()
-    docker("stop", "--time=10", name)
-    return time.monotonic() - began, int(docker("inspect", "--format={{.State.ExitCode}}", name))
+def stopped(name: str) -> int:
+    """Stop a container, and kill it where it has not ended within a minute: its exit code."""
+    docker("stop", "--time=60", name)
+    return int(docker("inspect", "--format={{.State.ExitCode}}", name))
 
 
 def left(fleet: Toy, kind: str) -> list[str]:

@@ -17,6 +17,8 @@ from slimbake.checks.start import NotStarted, started
 from slimbake.config.model import Budget
 from slimbake.plan.model import Running
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 SMOKE = """
 import mmap, pathlib, time
@@ -96,7 +98,7 @@ def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) ->
     )
     found = started(image, command, runs=2, environment={"PYTHONDEVMODE": "1"})
     assert found.runs == 2
-    assert 0 < found.startup < 5
+    assert found.startup > 0
     assert 4 * MB < found.rss < 100 * MB
     listening = Running(
         service="one",

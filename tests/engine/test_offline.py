@@ -12,7 +12,10 @@ from tests.engine.conftest import Toy, call
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import code, entry
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from tests.engine.toys import code, entry, held
 from tests.index import Index, serving
 from tests.wheels import wheel_bytes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def index() -> Iterator[Index]:

@@ -17,6 +17,8 @@ from tests.engine.conftest import ROOT, Toy, fleet
 from tests.engine.test_bake import built_steps
 from tests.engine.toys import held
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "embedding-onnx"
 GRAPH = "libs/atlas-minilm/src/atlas_minilm/graph.py"
 ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'

@@ -14,6 +14,8 @@ from tests.engine.toys import held
 
 from slimbake.host.emulation import BINFMT
 
+pytestmark = pytest.mark.slow
+
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 MANIFEST = """\
 platforms: [linux/amd64, linux/arm64]

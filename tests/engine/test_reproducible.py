@@ -1,7 +1,7 @@
 """The same content gives the same manifests, bit for bit: two engines, two checkouts that differ in
 all else.
 
-`pytest tests/engine/test_reproducible.py --example --timeout=3600` proves it of the eight services
+`pytest tests/engine/test_reproducible.py --example` proves it of the eight services
 of this repository, as they were committed, too: minutes, and some 20 GB of disk while it runs.
 """
 
@@ -23,6 +23,7 @@ import pytest
 import zstandard
 from tests.engine.conftest import ROOT, Toy, call, docker
 from tests.engine.engines import Own, bring_externals, own_engine
+from tests.engine.programs import bake_all, program
 from tests.engine.toys import SMOKE
 
 from slimbake.inside.step import EPOCH
@@ -86,20 +87,6 @@ IN_WHEEL = {
     ),
 }
 
-# All that has a name of its own in a registry: the runtime and the bases, too.
-BAKE = """
-import json, pathlib, sys
-from slimbake.build import bake
-from slimbake.build.command import Options
-from slimbake.build.prepare import prepared
-from slimbake.cli.common import read, say
-project = read(pathlib.Path("services.yaml"))
-names = tuple(target.name for target in project.plan.targets if target.repository)
-with prepared(project, names, say, frozen=True, packages=sys.argv[1]) as ready:
-    result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
-print(json.dumps({image.name: image.digest for image in result.built}))
-"""
-
 
 @dataclass(frozen=True)
 class Checkout:
@@ -116,7 +103,8 @@ class Checkout:
         """
         if self.packages == "wheelhouse":
             self.run("-m", "slimbake", "fetch")
-        built = json.loads(self.run("-c", BAKE, self.packages, DOCKER_HOST=self.engine.host))
+        words = ("-c", program(bake_all), self.packages)
+        built = json.loads(self.run(*words, DOCKER_HOST=self.engine.host))
         form = "--format={{json .RootFS.Layers}}"
         return {
             name: {
@@ -201,7 +189,7 @@ def engines(request: pytest.FixtureRequest) -> Iterator[tuple[Own, Own]]:
         yield one, other
 
 
-@pytest.fixture(scope="module", params=["toy", "example"])
+@pytest.fixture(scope="module", params=["toy", pytest.param("example", marks=pytest.mark.slow)])
 def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of everything that a fleet can have; or this one, as it was committed."""
     if request.param == "example":

@@ -24,7 +24,7 @@ from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 from slimbake.inside.step import EPOCH, NONROOT
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 HERE = Path(__file__).parent
 

@@ -33,6 +33,7 @@ BY_NATURE = {
 }
 """What our SBOM says and trivy does not find, each with its reason: by ecosystem and name."""
 
+SOME = ("embedding", "client")  # with and without torch
 Found = set[tuple[str, str, str]]
 
 
@@ -79,7 +80,10 @@ def trivy(image: str, folder: Path) -> dict[str, Any]:
     return dict(json.loads(report.read_text()))
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "service",
+    [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in SERVICES],
+)
 def test_a_scanner_finds_exactly_what_the_sbom_says(
     service: str, baked: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -211,6 +215,7 @@ def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) ->
     }
 
 
+@pytest.mark.slow
 def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image(
     fine: Toy, registry: str
 ) -> None:
@@ -224,6 +229,7 @@ def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image
     assert len(Pushed(registry, fine, "one").sboms(first)) == 1
 
 
+@pytest.mark.slow
 def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry: str) -> None:
     to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "attested")
     proxy = {
@@ -249,12 +255,14 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
     assert held(f"{registry}/{fine.project}/one:attested") == image
 
 
+@pytest.mark.slow
 def test_provenance_without_a_push_is_refused(fine: Toy) -> None:
     done = fine.slimbake("bake", "--provenance", "max")
     assert done.code == 2
     assert "--push --provenance max" in done.stderr
 
 
+@pytest.mark.slow
 def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry: str) -> None:
     done = fine.slimbake("bake", "own", "--push", "--registry", f"{registry}/{fine.project}")
     assert done.code == 0, done.stderr
@@ -265,6 +273,7 @@ def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry
     ]
 
 
+@pytest.mark.slow
 def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
     assert fine.slimbake("bake", "one").code == 0
     lock = fine.root / "locks/base-small.txt"
@@ -280,6 +289,7 @@ def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
     )
 
 
+@pytest.mark.slow
 def test_stdout_takes_one_sbom_and_a_folder_takes_all(fine: Toy) -> None:
     done = fine.slimbake("sbom")
     assert (done.code, done.stdout) == (2, "")

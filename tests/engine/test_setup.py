@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import call, docker, wait_for
+from tests.engine.conftest import call, docker
 from tests.engine.engines import own_engine
+from tests.engine.programs import make_standin, program, start_and_stop
+from tests.patience import wait_for
 
 from slimbake.console import QUIET, Console
 from slimbake.docker import daemon as dockerd
@@ -26,6 +28,8 @@ from slimbake.externals.standin import python_standin
 from slimbake.fleet.model import External
 from slimbake.host.machine import machine
 from slimbake.host.systemd import systemd_runs
+
+pytestmark = pytest.mark.slow
 
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
@@ -91,20 +95,6 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
     assert docker("version", "--format", "{{.Server.Version}}")
 
 
-START_AND_STOP = """
-from slimbake.docker.engine import Absent, find, setup, stop_engine
-assert isinstance(find(), Absent)
-said = []
-first = setup(False, Console(said.append))
-assert (first.store, first.started) == ("containerd", True), first
-assert any(word.startswith("starting dockerd") for word in said), said
-assert setup(False, Console(said.append)) == first and len(said) == 1, said
-assert stop_engine(Console(said.append)) is True
-assert isinstance(find(), Absent)
-assert stop_engine(Console(said.append)) is False
-"""
-
-
 @needs_root
 def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_again(
     tmp_path: Path,
@@ -135,7 +125,7 @@ def test_an_installed_engine_is_started_with_the_containerd_store_and_stopped_ag
             *unshared,
             textwrap.dedent(view),
             "sh",
-            START_AND_STOP,
+            program(start_and_stop),
             env={"XDG_STATE_HOME": str(tmp_path)},
         )
     log = tmp_path / "slimbake/dockerd.log"
@@ -172,15 +162,6 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     assert len(labels["slimbake.standin"]) == 64
 
 
-INTERRUPTED = """
-import signal
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
-signal.signal(signal.SIGINT, signal.default_int_handler)
-python_standin("3.13", machine(), QUIET, install=True)
-"""
-
-
 def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
     tmp_path: Path,
 ) -> None:
@@ -189,15 +170,17 @@ def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
         docker("image", "rm", reference)
     tmp_path.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED],
+        [sys.executable, "-c", program(make_standin)],
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
     ) as making:
         wait_for(
-            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))), "mmdebstrap"
+            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))),
+            "mmdebstrap",
+            lambda: making.poll() is None,
         )
         making.send_signal(signal.SIGINT)
-        said = making.communicate(timeout=30)[1].decode()
+        said = making.communicate()[1].decode()
     assert "KeyboardInterrupt" in said
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) not in call("ps", "-eo", "args").stdout

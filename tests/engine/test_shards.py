@@ -18,7 +18,10 @@ from tests.engine.conftest import Ended, Toy, call, fleet
 from tests.engine.engines import bring_externals, own_engine, sees_loopback
 from tests.engine.toys import BROKEN, SMOKE, write
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
+]
 SERVICES = ("one", "two", "three")
 
 

@@ -97,6 +97,7 @@ def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict
     assert sum(each["waste"] for each in duplicates) < 200_000
 
 
+@pytest.mark.slow
 def test_the_fleet_is_near_what_it_cannot_go_below(measured: dict[str, Any]) -> None:
     """Compresses all of it twice: a minute."""
     done = slimbake("sizes", "--json", "--lower-bound")
@@ -109,6 +110,7 @@ def test_the_fleet_is_near_what_it_cannot_go_below(measured: dict[str, Any]) -> 
     assert measured["unique_on_registry"] <= 0.4 * alone
 
 
+@pytest.mark.slow
 def test_an_image_weighs_the_same_in_the_engine_in_a_layout_and_on_a_registry(
     baked: dict[str, Any], registry: str, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def bake(toy: Toy, *words: str) -> Any:
     return done.json()
 
 
+@pytest.mark.slow
 def test_diff_names_the_file_that_was_edited(one: Toy) -> None:
     done = one.slimbake("diff", "--json", one.image("one", "first"), one.image("one", "second"))
     assert done.code == 8, done.stderr
@@ -173,6 +176,7 @@ def different(toy: Toy) -> Ended:
     return toy.slimbake("diff", toy.image("one", "first"), toy.image("one", "second"))
 
 
+@pytest.mark.slow
 def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(
     one: Toy, registry: str
 ) -> None:
@@ -185,6 +189,7 @@ def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(
     assert here.json() == there.json()
 
 
+@pytest.mark.slow
 def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: str) -> None:
     there = f"{registry}/diff/one:1"
     docker("image", "tag", one.image("one", "first"), there)
@@ -196,6 +201,7 @@ def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: s
     assert (done.code, done.stdout.split(":")[0]) == (0, "the same image"), done.stderr
 
 
+@pytest.mark.slow
 def test_sizes_tells_what_an_edit_changed(one: Toy) -> None:
     before = one.root / "before.json"
     before.write_text(one.slimbake("sizes", "--json", "--tag", "first").stdout)
@@ -207,6 +213,7 @@ def test_sizes_tells_what_an_edit_changed(one: Toy) -> None:
 
 
 @pytest.mark.parametrize("type_", ["gzip", "zstd"])
+@pytest.mark.slow
 def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compressed_otherwise(
     toy: Toy, type_: str
 ) -> None:
@@ -226,6 +233,7 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
     assert (found["digest"] == default["digest"]) == (type_ == "zstd")
 
 
+@pytest.mark.slow
 def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None:
     engine = images.Engine({"one": f"sha256:{'0' * 64}"}, images.this_platform())
     words = pytest.raises(SetupError, match="the engine could not save images")

@@ -9,6 +9,8 @@ import pytest
 from tests.engine.conftest import Toy, docker, fetch, fleet
 from tests.engine.registries import free_port
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = """
 services:
   serves:

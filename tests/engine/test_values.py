@@ -16,7 +16,7 @@ from tests.golden.newest_buildx import Unavailable, newest_buildx
 
 from slimbake.config import manifest
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 IMAGE = "slimbake-test/hostile"
 

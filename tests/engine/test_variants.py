@@ -10,6 +10,8 @@ import pytest
 from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.toys import held
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = """\
 bases:
   web:

@@ -4,15 +4,18 @@ needs too much.
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake, wait_for
+from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
+from tests.patience import LIMITS, far_enough, wait_for
+
+pytestmark = pytest.mark.slow
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 SERVES = """
@@ -20,7 +23,7 @@ import http.server, os, pathlib, signal, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/hang":
-            time.sleep(60)
+            time.sleep(3600)
         if self.path == "/eat":
             eaten = [b"x" * (1 << 20) for _ in range(2000)]
         if self.path == "/write":
@@ -106,9 +109,13 @@ def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) ->
 
 
 def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
-    done = verify(toy, CALLS.format("hang"), "--limit=2")
+    done = far_enough(
+        lambda limit: verify(toy, CALLS.format("hang"), f"--limit={limit}"),
+        lambda done: "service.get('/hang')" in done.stderr,
+        LIMITS[1:],
+    )
     assert done.code == 6
-    assert "  it has not ended within 2 s, and hangs here:\n" in done.stderr
+    assert re.search(r"  it has not ended within \d+ s, and hangs here:\n", done.stderr)
     assert "service.get('/hang')" in done.stderr
 
 
@@ -141,11 +148,9 @@ def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        wait_for(lambda: bool(containers(toy)), "the container")
-        began = time.monotonic()
+        wait_for(lambda: bool(containers(toy)), "the container", lambda: process.poll() is None)
         process.send_signal(signal.SIGTERM)  # a background job ignores SIGINT
-        assert process.wait(10) == 130
-        assert time.monotonic() - began < 5
+        assert process.wait() == 130
 
 
 def test_what_cannot_be_verified_is_told_before_anything_runs(toy: Toy) -> None:

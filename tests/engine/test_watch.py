@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.engine.conftest import Toy, wait_for
+from tests.engine.conftest import Toy
 from tests.engine.test_interrupt import interruptible
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
+from tests.patience import wait_for
 
 
 @contextmanager
@@ -36,18 +37,22 @@ def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
             yield process, said
         finally:
             process.kill()
-            reader.join(10)
+            reader.join()
 
 
 def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
     write(toy, "one", "two")
     one, two = toy.image("one"), toy.image("two")
     with watching(toy) as (process, said):
-        wait_for(lambda: held(one) != "" and held(two) != "", "the first bake", 300)
+
+        def alive() -> bool:
+            return process.poll() is None
+
+        wait_for(lambda: held(one) != "" and held(two) != "", "the first bake", alive)
         first, other = held(one), held(two)
 
         toy.file("one/app.py", f"print('edited')  # {toy.project}\n")
-        wait_for(lambda: held(one) != first, "the edit's bake", 120)
+        wait_for(lambda: held(one) != first, "the edit's bake", alive)
         assert "one/app.py changed: one" in said
         assert held(two) == other
 
@@ -56,14 +61,14 @@ def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
         wait_for(
             lambda: any("the smoke of one does not hold" in line for line in said),
             "the smoke's failure",
-            120,
+            alive,
         )
         assert held(one) == second
         toy.file("services.yaml", "services: [\n")
         wait_for(
             lambda: any("problem in services.yaml" in line for line in said),
             "the manifest's fault",
-            60,
+            alive,
         )
         write(toy, "one", "two")
         toy.file("one/app.py", f"print('edited')  # {toy.project}\n")
@@ -71,10 +76,10 @@ def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
         wait_for(
             lambda: sum("changed: one" in line for line in said) >= 3,
             "the mended smoke's bake",
-            120,
+            alive,
         )
         assert held(two) == other
 
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait() == 130
     assert dangling(toy) == ""

@@ -9,22 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
+from slimbake.config.data import template_root
 from tests.engine.conftest import Toy, call, fleet
 from tests.engine.pipeline import Pipeline, Run
 from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
-from slimbake.config.data import template_root
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
-    pytest.mark.timeout(1800),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
 
 WEB, ML = "    base: web\n", "    base: ml\n"
-ON_ML = ("embedding", "nlg", "hybrid")
-SERVICES = ("api", "control", *ON_ML, "client")
+ON_ML = ("embedding", "nlg")
+SERVICES = ("api", *ON_ML, "client")  # a job each, with an engine of its own
 SHARED = ("runtime", "base-web", "base-ml")
 
 
@@ -34,7 +30,7 @@ def manifest(registry: str, toy: Toy, ml: str) -> str:
         f"registry: {registry}/{toy.project}\n"
         f"bases:\n  web: {{requirements: [six]}}\n  ml: {{extends: web, requirements: ['{ml}']}}\n"
         "services:\n"
-        + "".join(entry(name, WEB) for name in ("api", "control"))
+        + entry("api", WEB)
         + "".join(entry(name, ML) for name in ON_ML)
         + entry("client")
     )
@@ -129,6 +125,7 @@ def test_the_summary_has_a_row_for_each_service(made: Fleet) -> None:
     assert "Nothing is known of the main branch yet." in made.first.summary
 
 
+@pytest.mark.slow
 def test_a_second_run_builds_nothing_and_tags_all_of_it(made: Fleet) -> None:
     again = made.pipeline.push("v2")
     held(again)
@@ -138,6 +135,7 @@ def test_a_second_run_builds_nothing_and_tags_all_of_it(made: Fleet) -> None:
     assert f"Unchanged, and not built: {len(SERVICES)}." in again.summary
 
 
+@pytest.mark.slow
 def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
     with made.edited({"api/app.py": f"print('edited')  # {made.toy.project}\n"}):
         run = made.pipeline.push("v3")
@@ -154,6 +152,7 @@ def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(
     made: Fleet,
 ) -> None:
@@ -172,12 +171,13 @@ def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where
     assert run.services == list(ON_ML)
     assert [name for name in ON_ML if run.built(name)] == list(ON_ML)
     assert run.built("base-ml") == [], "its first wave is on the registry"
-    for target in ("runtime", "base-web", "api", "control", "client"):
+    for target in ("runtime", "base-web", "api", "client"):
         assert broken_off.built(target) == run.built(target) == []
     before, after = made.digests("v1"), made.digests("v4")
     assert {name for name in SERVICES if after[name] != before[name]} == set(ON_ML)
 
 
+@pytest.mark.slow
 def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None:
     shipped = (template_root() / "base.Dockerfile.j2").read_text("utf-8")
     macros = (template_root() / "_macros.j2").read_text("utf-8")
@@ -192,11 +192,12 @@ def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None
     assert not set().union(*(job.built for job in run.jobs))
 
 
+@pytest.mark.slow
 def test_a_service_whose_smoke_does_not_hold_is_not_pushed_and_is_told_of(made: Fleet) -> None:
-    with made.edited({"client/smoke.py": BROKEN, "control/smoke.py": f"{SMOKE}# edited\n"}):
+    with made.edited({"client/smoke.py": BROKEN, "api/smoke.py": f"{SMOKE}# edited\n"}):
         run = made.pipeline.push("v7")
     assert run.code == 6
     assert "v7" not in made.tags("client")
-    assert "v7" in made.tags("control")
+    assert "v7" in made.tags("api")
     assert "| <code>client</code> | failed |" in run.summary
     assert "Failed: <code>client</code>" in run.summary

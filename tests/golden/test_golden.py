@@ -11,8 +11,8 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
-from slimbake.inside import Kind, zipapp
 from slimbake.config.naming import PROGRAMS
+from slimbake.inside import Kind, zipapp
 from slimbake.project import load
 from slimbake.render import MARK
 from slimbake.render.generated import drift

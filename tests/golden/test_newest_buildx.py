@@ -14,7 +14,8 @@ from tests.golden.fleets import FLEETS, Fleet
 from tests.golden.newest_buildx import Unavailable, newest_buildx
 from tests.golden.printed import newest_reads, printed, structured
 
-pytestmark = pytest.mark.engine  # no engine is needed, but the network is
+# no engine is needed, but the network is
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

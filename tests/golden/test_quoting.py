@@ -23,7 +23,6 @@ from slimbake.render.generated import generate
 
 through_buildx = settings(
     max_examples=6,
-    deadline=None,
     # to shrink an example would start docker a thousand times
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -108,7 +108,7 @@ def names_for(manifest: Manifest, shuffled: list[int]) -> dict[str, str]:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(manifest=fleets(), shuffled=st.permutations(range(10, 20)))
 def test_renaming_everything_changes_only_names_in_what_is_generated(
     manifest: Manifest, shuffled: list[int]

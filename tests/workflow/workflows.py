@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from slimbake.catalogue.model import Applied
 from slimbake.config.data import template_root
+
+from slimbake.catalogue.model import Applied
 from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Secret, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan

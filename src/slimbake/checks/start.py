@@ -20,8 +20,9 @@ from slimbake.plan.model import Running
 
 RUNS = 5
 BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has none
-LIMIT = 120.0  # seconds for one start
-_GRACE = 30.0  # seconds for the engine to make the container and to remove it
+# seconds for one start: torch alone is twenty times slower on a busy machine
+LIMIT = 300.0
+_GRACE = 120.0  # seconds for the engine to make the container and to remove it
 _KEPT = 1000
 STARTED = "started"  # in the workspace
 

@@ -17,7 +17,7 @@ from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
 # seconds that the engine has to make the container and to end it, beside what the verify itself has
-GRACE = 30.0
+GRACE = 120.0
 LAST_LINES = 12
 ARGUMENTS = from_stdin(
     "verify"

@@ -20,7 +20,8 @@ from slimbake.host.apt import system_path
 from slimbake.host.files import state_folder, write_atomically
 
 SYSTEM_CONFIG = Path("/etc/docker/daemon.json")
-_PATIENCE = 60.0
+# seconds: a daemon that ends is noticed at once, so this is for one that hangs
+_PATIENCE = 600.0
 _STORE = "containerd-snapshotter"
 
 
@@ -70,7 +71,7 @@ def start_daemon(answers: Callable[[], bool], console: Console) -> None:
     """Start dockerd with the containerd image store, to run on after us, and wait until it answers.
 
     Its configuration is our own file: what the system's says, and the store. Raises SetupError with
-    the log's last lines when it ends, or does not answer within a minute.
+    the log's last lines when it ends, or never answers.
     """
     folder = state_folder()
     config, log = folder / "dockerd.json", folder / "dockerd.log"
@@ -102,7 +103,7 @@ def ours() -> StartedDaemon | None:
     return started if _ticks(started.pid) == started.ticks and _same_root(started.pid) else None
 
 
-def stop_daemon(console: Console, patience: float = 20.0) -> bool:
+def stop_daemon(console: Console, patience: float = 120.0) -> bool:
     """End the dockerd that we started, and no other; false where there is none. `patience` is in
     seconds.
 

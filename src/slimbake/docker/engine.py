@@ -123,7 +123,7 @@ def find() -> DockerEngine | Absent:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
         driver = pool.submit(_builder_driver)
-        asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=30)
+        asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
     try:
         info = json.loads(asked.stdout)
     except ValueError:
@@ -234,7 +234,9 @@ def _may_start(here: Machine) -> bool:
 
 
 def _answers() -> bool:
-    return process.execute(["docker", "version", "--format", "{{.Server.Version}}"], timeout=10).ok
+    return process.execute(
+        ["docker", "version", "--format", "{{.Server.Version}}"], timeout=process.LOOK
+    ).ok
 
 
 def _buildx(info: Mapping[str, Any]) -> Version | None:
@@ -247,7 +249,7 @@ def _buildx(info: Mapping[str, Any]) -> Version | None:
 
 
 def _builder_driver() -> str:
-    shown = process.execute(["docker", "buildx", "inspect"], timeout=20).stdout
+    shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK).stdout
     found = re.search(r"^Driver:\s*(\S+)", shown, re.MULTILINE)
     return found[1] if found else ""
 

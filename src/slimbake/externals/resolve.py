@@ -21,7 +21,8 @@ from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version
 from slimbake.images import this_platform
 
-_REGISTRY_TIMEOUT = 5.0
+# seconds: where packets are dropped, each run waits so long; a busy machine needs a few
+_REGISTRY_TIMEOUT = 15.0
 STANDINS = ("python", "uv", "tools")
 """The externals that slimbake can replace, by their name in the manifest."""
 

@@ -134,7 +134,9 @@ def update(console: Console) -> None:
 
 def available(names: Iterable[str]) -> frozenset[str]:
     """Those of the packages that apt could install."""
-    shown = process.execute(["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=60)
+    shown = process.execute(
+        ["apt-cache", "policy", *names], env={"LC_ALL": "C"}, timeout=process.LOOK
+    )
     return parse_policy(shown.stdout)
 
 

@@ -19,7 +19,12 @@ TIMED_OUT = 124
 it.
 """
 
-_GRACE = 20.0
+LOOK = 120.0
+"""Seconds after which a program that only looks something up is taken to hang. On a busy machine some
+need ten.
+"""
+
+_GRACE = 120.0
 """Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in
 it.
 """

@@ -29,8 +29,9 @@ from slimbake.plan.model import Target
 from slimbake.proof.model import Damage
 
 CHECK = f"{PROGRAMS}/check.pyz"
-# seconds for one trial; the smoke's own limit is shorter, and says where it hangs
-TIME_LIMIT = 300.0
+# seconds for one trial: more than its smoke and its verify may take together, whose own limits say
+# where they hang
+TIME_LIMIT = 900.0
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
 # bytes that a trial may take: a machine of 8 GB lives when a smoke eats all of them
 MEMORY = 4_000_000_000

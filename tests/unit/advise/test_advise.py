@@ -20,16 +20,16 @@ from slimbake.advise.facts import facts
 from slimbake.advise.imports import imports
 from slimbake.advise.model import (
     Advice,
+    AdviceStep,
     Doubled,
     Facts,
     LayerFacts,
-    WeighedPart,
     Relaid,
     Saving,
-    AdviceStep,
     ServiceFacts,
     TriedPass,
     WeighedImage,
+    WeighedPart,
 )
 from slimbake.advise.report import advice_text
 from slimbake.catalogue.model import Pass
@@ -321,7 +321,9 @@ def finding(verdict: Verdict = "proven", size: int = 40, marginal: int | None = 
 
 
 def layer(*passes: TriedPass, **more: Any) -> LayerFacts:
-    return LayerFacts(**{"name": "base-ml", "services": ("embedding", "nlg"), "passes": passes, **more})
+    return LayerFacts(
+        **{"name": "base-ml", "services": ("embedding", "nlg"), "passes": passes, **more}
+    )
 
 
 def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
@@ -345,7 +347,9 @@ def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
 
 def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
     found = one(
-        "prune", NLG, known(NLG, layers=(layer(TriedPass(HEADERS), TriedPass(TESTS, finding("refuted"))),))
+        "prune",
+        NLG,
+        known(NLG, layers=(layer(TriedPass(HEADERS), TriedPass(TESTS, finding("refuted"))),)),
     )
     assert found.what == "1 pass (torch.headers) on base-ml, not tried as it is now"
     assert found.saves == (Saving("uncompressed", None),)
@@ -468,7 +472,8 @@ def test_layers_of_the_planner_are_named_where_they_are_better_by_something() ->
 def test_gzip_gives_way_to_zstd_by_what_was_measured() -> None:
     part = WeighedPart("runtime", "d", 10 * MB, 4 * MB, gzip=4 * MB, zstd=3 * MB)
     both = [
-        replace(each, image=WeighedImage("", (part,), "evidence/sizes.json")) for each in (TORCH, NLG)
+        replace(each, image=WeighedImage("", (part,), "evidence/sizes.json"))
+        for each in (TORCH, NLG)
     ]
     gzip = Compression(type="gzip", level=6)
     (found,) = advise_fleet(known(*both, compression=gzip)).advice

@@ -48,7 +48,9 @@ def contents(**packages: int) -> Contents:
 RUNTIME, WEB, WEB_NOW = layer("1", 47 * MB), layer("2", 18 * MB), layer("3", 56 * MB + 100_000)
 CODE, CODE_NOW = layer("4", 900_000), layer("5", 600_000)
 NAMES = ("runtime", "base-web", "api")
-BEFORE = BudgetedImage("sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB)
+BEFORE = BudgetedImage(
+    "sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB
+)
 NOW = BudgetedImage("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES, startup=2.9, rss=60 * MB)
 INSIDE = {
     RUNTIME.diff: contents(python=47 * MB),
@@ -99,7 +101,10 @@ def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None
 
 
 def test_layers_of_a_dockerfile_of_the_users_own_are_told_by_their_digests() -> None:
-    old, new = BudgetedImage("sha256:aa", (RUNTIME,), ()), BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ())
+    old, new = (
+        BudgetedImage("sha256:aa", (RUNTIME,), ()),
+        BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ()),
+    )
     assert (
         since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
         == "since aa, which held: +5.0 kB layer 800000000000"

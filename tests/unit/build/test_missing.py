@@ -44,7 +44,7 @@ def slept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits(monkeypatch)
 
 
-def ask(server: Registry, *names: str, seconds: float = 20) -> tuple[tuple[Found, ...], list[str]]:
+def ask(server: Registry, *names: str, seconds: float = 600) -> tuple[tuple[Found, ...], list[str]]:
     """What is found of services whose fingerprints are all the same, and what is said."""
     said: list[str] = []
     made = plan(fleet(*(service(name) for name in names or ("b",))))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slimbake.build.prepare import prepared
 from tests.unit.machines import ENGINE, debian
 
 from slimbake.build import prepare
 from slimbake.build.command import Surroundings
-from slimbake.build.prepare import prepared
 from slimbake.errors import StaleFiles
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, text_digest, write_locks

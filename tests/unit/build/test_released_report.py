@@ -8,7 +8,13 @@ from slimbake.build.released_report import released_json, released_text
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 MEASURED = Measurement(
-    (Image("api", "sha256:" + "a" * 64, (MeasuredLayer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),)),)
+    (
+        Image(
+            "api",
+            "sha256:" + "a" * 64,
+            (MeasuredLayer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),),
+        ),
+    )
 )
 HELD = {"nlg": "sha256:" + "b" * 64}
 

@@ -60,7 +60,7 @@ def ask(server: Registry, provenance: bool = False) -> tuple[tuple[Held, ...], l
     known = {"b": FINGERPRINT}
     return (
         held(
-            PLAN, ("b",), known, f"{server.name}/a", said.append, provenance=provenance, seconds=20
+            PLAN, ("b",), known, f"{server.name}/a", said.append, provenance=provenance, seconds=600
         ),
         said,
     )

@@ -13,12 +13,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from slimbake.build.sbom_document import document
 from slimbake.build.sbom_locks import read_sbom_locks
 from slimbake.build.sbom_model import (
-    InstalledContents,
     DebianPackage,
     Distribution,
-    WeightsFolder,
+    InstalledContents,
     Locked,
     SbomLocks,
+    WeightsFolder,
     parse_contents,
 )
 
@@ -53,11 +53,17 @@ LOCKED = SbomLocks(
         DebianPackage("tzdata", "2026f", "all"): "f" * 64,
         DebianPackage("libpq5", "17", "amd64"): "0" * 64,
     },
-    (WeightsFolder("models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))),),
+    (
+        WeightsFolder(
+            "models-small", (("config.json", "1" * 64), ("a/model.safetensors", "2" * 64))
+        ),
+    ),
 )
 
 
-def made(found: InstalledContents = FOUND, locks: SbomLocks = LOCKED, lock: str = "sha256:1") -> dict[str, Any]:
+def made(
+    found: InstalledContents = FOUND, locks: SbomLocks = LOCKED, lock: str = "sha256:1"
+) -> dict[str, Any]:
     return dict(json.loads(document("atlas", "api", found, locks, lock)))
 
 

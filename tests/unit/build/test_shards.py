@@ -369,7 +369,7 @@ def test_an_interruption_ends_every_build() -> None:
         if "base-ml" in shard.targets:
             raise KeyboardInterrupt
         if shard.after and "base-web" not in shard.targets:
-            assert ended.wait(30), "nobody ended it"
+            ended.wait()
             raise BuildError("cancelled")
         return dict.fromkeys(shard.targets, "image")
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.events import VertexChange, Progress, Vertex
+from slimbake.build.events import Progress, Vertex, VertexChange
 from slimbake.build.failure import failure
 from slimbake.build.steps import BuildStep, Steps, title
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
@@ -286,7 +286,9 @@ MEASURED = plan(
 )
 def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
     error = 'process "python /check.pyz parity" did not complete successfully: exit code: 1'
-    vertex = Vertex(BuildStep(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"])
+    vertex = Vertex(
+        BuildStep(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"]
+    )
     found, culprit = failure(MEASURED, vertex, "")
     assert isinstance(found, CheckError) and culprit == target
     assert found.message == words
@@ -315,7 +317,9 @@ def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: 
 
 
 def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
-    error, culprit = failure(PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n")
+    error, culprit = failure(
+        PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n"
+    )
     assert (error.message, culprit) == ("buildx failed\nERROR: no such host", "")
 
 

@@ -13,11 +13,11 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slimbake.config.data import CATALOGUE, catalogue_file, schema_text
 
 from slimbake.catalogue import globs, rules, show
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, checked, shipped
-from slimbake.config.data import CATALOGUE, catalogue_file, schema_text
 from slimbake.config.document import read_yaml
 from slimbake.inside import passes as inside
 from slimbake.inside.globs import matcher

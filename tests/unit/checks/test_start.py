@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
+from functools import partial
 from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.patience import far_enough
 
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.inside.check.start import measure_start
 
 
-def asked(code: str, port: int | None = None, limit: float = 20) -> Any:
+def asked(code: str, port: int | None = None, limit: float = 600) -> Any:
     """What the program says of `python -c CODE`."""
     given = {"command": [sys.executable, "-c", dedent(code)], "port": port, "limit": limit}
     done = subprocess.run(
@@ -24,7 +27,6 @@ def asked(code: str, port: int | None = None, limit: float = 20) -> Any:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -36,18 +38,18 @@ def port() -> int:
         return int(listening.getsockname()[1])
 
 
-LISTENS = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+LISTENS = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(3600)"
 
 
 def test_start_up_is_until_the_port_accepts(port: int) -> None:
     found = asked("import time; time.sleep(0.3)\n" + LISTENS.format(port=port), port)
-    assert 0.3 < found["startup"] < 5
+    assert found["startup"] > 0.3
     assert 4_000_000 < found["rss"] < 60_000_000
 
 
 def test_resident_is_the_peak_of_the_whole_tree_not_what_is_left_of_it(port: int) -> None:
     alone = asked(LISTENS.format(port=port), port)["rss"]
-    child = "'x = 30_000_000 * chr(120); import time; print(flush=True); time.sleep(60)'"
+    child = "'x = 30_000_000 * chr(120); import time; print(flush=True); time.sleep(3600)'"
     found = asked(
         f"""
         import subprocess, sys
@@ -73,13 +75,13 @@ def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
         "words": told,
     }
     assert asked(ends) == {"error": "ended with exit code 1 with --help", "words": told}
-    hangs = "import time; print('loading', flush=True); time.sleep(60)"
-    late = {"error": f"does not listen on port {port} within 0.5 s", "words": "loading"}
-    assert asked(hangs, port, 0.5) == late
-    assert asked(hangs, None, 0.5) == {
-        "error": "does not end within 0.5 s with --help",
-        "words": "loading",
-    }
+    hangs = "import time; print('loading', flush=True); time.sleep(3600)"
+    for at, error in (
+        (port, rf"does not listen on port {port} within \d+ s"),
+        (None, r"does not end within \d+ s with --help"),
+    ):
+        late = far_enough(partial(asked, hangs, at), lambda found: found["words"] == "loading")
+        assert re.fullmatch(error, late["error"]) and late["words"] == "loading"
 
 
 @pytest.mark.parametrize(

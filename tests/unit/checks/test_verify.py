@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.engine.registries import free_port
+from tests.patience import far_enough
 
 from slimbake.checks.verify import ARGUMENTS, question
 
@@ -58,7 +60,7 @@ def run(tmp_path: Path) -> Run:
     """
 
     def call(
-        check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 20.0
+        check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 600.0
     ) -> dict[str, Any]:
         port = free_port()
         (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
@@ -73,7 +75,6 @@ def run(tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         (line,) = done.stdout.splitlines()
@@ -97,7 +98,7 @@ def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(ru
             assert streamed.pieces == (b"one", b"two") and streamed.headers["transfer-encoding"] == "chunked"
         """)
     assert found["error"] == ""
-    assert 0 < found["startup"] < found["seconds"] < 20
+    assert 0 < found["startup"] < found["seconds"]
     assert 5e6 < found["rss"] < 1e9
     assert "checking\n" in found["said"] and "serving\n" in found["said"]
 
@@ -120,22 +121,25 @@ def test_a_verify_that_fails_says_where(run: Run) -> None:
 
 
 def test_a_verify_that_hangs_is_cut_off_and_says_where(run: Run) -> None:
-    found = run(
-        """
+    hangs = """
         import time
         def verify(service):
             service.get("/a")
-            time.sleep(25)
-        """,
-        limit=1.0,
+            time.sleep(3600)
+        """
+    found = far_enough(
+        lambda limit: run(hangs, limit=limit), lambda found: "line 5" in found["error"]
     )
-    assert found["error"].startswith("it has not ended within 1 s, and hangs here:\n")
+    assert re.match("it has not ended within [0-9]+ s, and hangs here:\n", found["error"])
     assert 'File "app/verify.py", line 5, in verify' in found["error"]
 
 
 def test_a_service_that_never_listens_is_told_from_a_check_that_hangs(run: Run) -> None:
-    serves = "import time\nprint('loading', flush=True)\ntime.sleep(25)"
-    found = run("def verify(service): service.get('/')", serves, limit=1.0)
+    serves = "import time\nprint('loading', flush=True)\ntime.sleep(3600)"
+    found = far_enough(
+        lambda limit: run("def verify(service): service.get('/')", serves, limit=limit),
+        lambda found: "loading" in found["error"],
+    )
     assert "in start" in found["error"] and found["error"].endswith("its last words:\n  loading")
 
 

@@ -266,7 +266,9 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     (tmp_path / "matrix.json").write_text(
         json.dumps({"services": {"include": [{"services": "api"}]}, "unchanged": ""})
     )
-    write_record(tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,)))
+    write_record(
+        tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,))
+    )
     words = ["summary", "--manifest", str(file), "--matrix", str(tmp_path / "matrix.json")]
     out = str(tmp_path / "known.json")
     done = CliRunner().invoke(slimbake, [*words, "--write", out, str(tmp_path / "records")])

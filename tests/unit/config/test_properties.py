@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from slimbake.config.data import schema_text
 
 from slimbake.config import manifest
-from slimbake.config.data import schema_text
 from slimbake.config.model import Manifest, Pairs, ServiceEntry
 from slimbake.errors import ManifestError
 
@@ -58,7 +58,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 many = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from slimbake.fingerprint.bakefile import BakeFile
+
 from slimbake.fingerprint.dockerfile import reads
 
 PINNED = f"debian@sha256:{'0' * 64}"

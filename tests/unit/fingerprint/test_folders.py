@@ -64,7 +64,7 @@ def folder(root: Path, ignore: str = "", path: str = ".") -> Folder:
 
 
 @given(TREES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         one = write(tree, Path(scratch, "one"), 0o022)
@@ -77,7 +77,7 @@ def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
 
 
 @given(TREES, TREES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_other_files_are_another_folder(first: Tree, second: Tree) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         one, two = (

@@ -78,7 +78,9 @@ def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
     assert layouts
     one, two = tar(a=b"abc", b=b"de"), tar(c=b"x" * 1000)
     images = {"one": written(layouts, "one", one), "two": written(layouts, "two", two, kind="")}
-    found = {image.name: image.layers for image in measure.measure_images(images, cache, layouts).images}
+    found = {
+        image.name: image.layers for image in measure.measure_images(images, cache, layouts).images
+    }
     assert found["one"][0] == found["two"][0] == BELOW
     assert (found["one"][1].uncompressed, found["one"][1].files) == (5, 2)
     assert found["one"][1].compressed == len(zstandard.compress(one))

@@ -265,8 +265,9 @@ def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     assert told.host.above == 1
     assert told.registry.now == found.measurement.registry
     assert told.layers.above == pytest.approx(1, abs=0.05)
-    assert "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)" in report.sizes_text(
-        found, "image", None, False
+    assert (
+        "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)"
+        in report.sizes_text(found, "image", None, False)
     )
 
 
@@ -326,7 +327,10 @@ def test_what_is_no_measurement_is_refused(tmp_path: Path, earlier: Any) -> None
 @pytest.mark.parametrize("by", ["image", "layer", "package", "directory"])
 def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> None:
     found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
-    plain, marked = report.sizes_text(found, by, None, False), report.sizes_text(found, by, None, True)
+    plain, marked = (
+        report.sizes_text(found, by, None, False),
+        report.sizes_text(found, by, None, True),
+    )
     assert plain.startswith(by)
     assert marked.startswith(f"| {by} | ")
     rows = [line for line in marked.splitlines() if line.startswith("|")]

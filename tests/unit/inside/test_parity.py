@@ -97,7 +97,6 @@ def run(tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
             env={**os.environ, **environment},
         )
 

@@ -494,7 +494,7 @@ def _compiled(paths: Sequence[Path]) -> None:
             (path.parent / PYC.format(path.stem)).write_bytes(b"bytecode")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(PATHS, min_size=1, max_size=8, unique=True), st.lists(PASS, max_size=3))
 def test_a_trial_leaves_exactly_the_files_that_a_build_leaves(
     paths: list[str], carried: list[LayerPass]

@@ -21,7 +21,7 @@ from slimbake.inside.check.trial import damage_files
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.proof import control
-from slimbake.proof.control import run_controls, controls_of
+from slimbake.proof.control import controls_of, run_controls
 from slimbake.proof.model import AGAIN, Caught, Control, Damage
 from slimbake.proof.report import control_fault, control_table
 from slimbake.proof.trial import Outcome, Subject
@@ -100,7 +100,9 @@ def test_weights_are_listed_in_the_image_and_only_where_they_are_slimbakes(
     assert control.harmed_weights(found(), subject()) == {"/weights/a.pt": 5}
     assert "sha256:1" in asked[0] and "--network=none" in asked[0]
     assert (
-        control.harmed_weights(found(), subject("api")) == control.harmed_weights(found(), subject("own")) == {}
+        control.harmed_weights(found(), subject("api"))
+        == control.harmed_weights(found(), subject("own"))
+        == {}
     )
     assert len(asked) == 1
 

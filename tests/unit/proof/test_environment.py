@@ -214,4 +214,6 @@ def test_an_interrupt_leaves_what_was_measured_before(engine: Engine, tmp_path: 
         environment.environments(
             plan_of(*subjects), (QUIET,), subjects, tmp_path, interrupted, only_stale=False
         )
-    assert list(images.read_images(tmp_path)["environment"]["environment.quiet"]["services"]) == ["api"]
+    assert list(images.read_images(tmp_path)["environment"]["environment.quiet"]["services"]) == [
+        "api"
+    ]

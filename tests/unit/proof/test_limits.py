@@ -15,10 +15,10 @@ import pytest
 
 from slimbake.checks.limits import (
     Action,
-    ObservedFile,
     Laid,
     Limits,
     Observed,
+    ObservedFile,
     is_used,
     limits,
     with_sources,
@@ -124,9 +124,10 @@ def test_shared_libraries_of_one_package_hardly_touched_ask_for_another_runtime(
         Action("other runtime", 600, "torch"),
     )
     assert left([ObservedFile(TORCH, 700, True, 600, 0, 0), rest]) == (), "most of it is touched"
-    assert left([ObservedFile(TORCH, 300, True, 10, 0, 0), ObservedFile("x", 700, True, 700, 0, 0)]) == (), (
-        "it is not most of what is opened"
-    )
+    assert (
+        left([ObservedFile(TORCH, 300, True, 10, 0, 0), ObservedFile("x", 700, True, 700, 0, 0)])
+        == ()
+    ), "it is not most of what is opened"
 
 
 def test_fp32_weights_can_be_quantised() -> None:

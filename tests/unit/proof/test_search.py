@@ -16,7 +16,7 @@ from slimbake.inside.globs import matcher
 from slimbake.proof import units
 from slimbake.proof.kept import Kept, key
 from slimbake.proof.oracle import Start, Tally, Used
-from slimbake.proof.propose import SearchedLayer, Proposal, entry
+from slimbake.proof.propose import Proposal, SearchedLayer, entry
 from slimbake.proof.search import Options, search
 from slimbake.proof.text import catalogue_text, catalogue_with
 from slimbake.proof.trial import Outcome

@@ -27,7 +27,7 @@ async def lifespan(app):
     yield
     print("closed", flush=True)
 
-threading.Thread(target=time.sleep, args=(20,)).start()  # as a model that computes: Python would wait for it
+threading.Thread(target=time.sleep, args=(3600,)).start()  # as a model that computes: Python would wait for it
 serve(create_app("sample", lifespan=lifespan), 0)
 """
 
@@ -51,7 +51,7 @@ def _ended_by(number: signal.Signals, code: str) -> tuple[int, str]:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         try:
-            rest, _ = process.communicate(timeout=5)
+            rest, _ = process.communicate()
         finally:
             process.kill()
         return process.returncode, rest

@@ -70,10 +70,7 @@ def test_each_token_is_sent_before_the_next_is_made() -> None:
 def test_a_caller_who_goes_away_ends_the_work() -> None:
     generator = Echo()
     asyncio.run(first_chunks(build(generator), generator, "abcdef", most=2))
-    patience = time.monotonic() + 30
-    while (
-        not generator.ended and time.monotonic() < patience
-    ):  # the step that was running may still be
+    while not generator.ended:  # the step that was running may still be
         time.sleep(0.01)
     assert generator.ended == ["abcdef"]
     assert len(generator.turns) < len("abcdef")

@@ -1,0 +1,60 @@
+"""What tests run in a process of its own. As functions, so that the type checker reads them too."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.site import Preparation, hold
+from slimbake.cli.common import console, read
+from slimbake.console import QUIET, Console
+from slimbake.docker.engine import Absent, find, setup, stop_engine
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
+
+_ROOT = Path(__file__).parents[2]
+
+
+def program(function: Callable[..., None]) -> str:
+    """A program for `python -c`: it calls a function of this module with its arguments."""
+    name = function.__name__
+    return (
+        f"import sys; sys.path.insert(0, {str(_ROOT)!r});"
+        f" from tests.engine.programs import {name}; {name}(*sys.argv[1:])"
+    )
+
+
+def bake_all(packages: str) -> None:
+    """Bake all that has a name of its own in a registry, the runtime and the bases too; print
+    their digests.
+    """
+    project = read(Path("services.yaml"))
+    names = tuple(target.name for target in project.plan.targets if target.repository)
+    with hold(project, Preparation(targets=names, frozen=True), console) as held:
+        result = bake(held.stocked(names, packages), names, BakeOptions(), checks=False)
+    json.dump({name: result.digests[name][0] for name in names}, sys.stdout)
+
+
+def start_and_stop() -> None:
+    """Start the engine of this machine, which has none running, and stop it."""
+    assert isinstance(find(), Absent)
+    said: list[str] = []
+    first = setup(False, Console(said.append))
+    assert (first.store, first.started) == ("containerd", True), first
+    assert any(word.startswith("starting dockerd") for word in said), said
+    assert setup(False, Console(said.append)) == first
+    assert len(said) == 1, said
+    assert stop_engine(Console(said.append)) is True
+    assert isinstance(find(), Absent)
+    assert stop_engine(Console(said.append)) is False
+
+
+def make_standin() -> None:
+    """Make a stand-in for an image of Python, and let Ctrl-C interrupt that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    python_standin("3.13", machine(), QUIET, install=True)
