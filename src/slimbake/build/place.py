@@ -24,7 +24,7 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
-from slimbake.plan.model import Target
+from slimbake.plan.model import Plan, Target
 from slimbake.plan.relinked import relinked
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
@@ -238,13 +238,10 @@ class OnBuilders:
                 around=replace(site.around, pushed={**site.around.pushed, **images}),
                 console=site.console.under(f"shard {shard.number}"),
             )
-            options = replace(
-                self._options(site, shard.targets, request),
-                builder=node,
-                # of one target there is no rest, and what stands on it is not to begin
-                keep_going=request.keep_going and len(shard.targets) > 1,
-            )
-            result = bake(titled, shard.targets, options)
+            # with `keep_going`, a shard that this one follows may have come to its end without all
+            left = tuple(each for each in shard.targets if _below(plan, each) <= set(images))
+            options = replace(self._options(site, left, request), builder=node)
+            result = bake(titled, left, options)
             made = {name: _pushed(site, name, result, request).pushed for name in result.left}
             return made, result
 
@@ -366,6 +363,11 @@ def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> N
             known[image.name] = fingerprint, image.image
     live = {service.service for service in site.plan.services}
     site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
+
+
+def _below(plan: Plan, name: str) -> set[str]:
+    """What is shared of all that a target and its checks stand on."""
+    return {target.name for target in plan.shared_by((name,))} - {name}
 
 
 def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:

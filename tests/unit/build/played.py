@@ -146,6 +146,15 @@ def manifest(name: str) -> StoredManifest:
     return stored_manifest(MANIFEST, json.dumps(content).encode())
 
 
+def play_here(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, project: Project, server: Registry
+) -> Played:
+    """The same as `play`, with the result as the place where releases are made."""
+    made = play(monkeypatch, folder, project, server)
+    monkeypatch.setattr(releasing, "place_of", lambda *_: made)
+    return made
+
+
 def play(
     monkeypatch: pytest.MonkeyPatch, folder: Path, project: Project, server: Registry
 ) -> Played:
@@ -185,7 +194,6 @@ def play(
         return f"of {name}"
 
     monkeypatch.setattr(releasing, "hold", hold)
-    monkeypatch.setattr(releasing, "place_of", lambda *_: made)
     monkeypatch.setattr(releasing, "measure", measure)
     monkeypatch.setattr("slimbake.build.site.fetch", fetch)
     monkeypatch.setattr("slimbake.build.known.fingerprints", fingerprints)

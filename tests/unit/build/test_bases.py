@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.build.played import Played, failing, play
+from tests.unit.build.played import Played, failing, play_here
 from tests.unit.fleets import unlocked
 from tests.unit.registries import registry
 
@@ -57,7 +57,7 @@ PLAN = PROJECT.plan
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     with registry(referrers=True) as server:
-        yield play(monkeypatch, tmp_path, PROJECT, server)
+        yield play_here(monkeypatch, tmp_path, PROJECT, server)
 
 
 def run(

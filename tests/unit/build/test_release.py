@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.build.played import MB, Played, failing, manifest, play
+from tests.unit.build.played import MB, Played, failing, manifest, play_here
 from tests.unit.fleets import asks, fleet, service, unlocked
 from tests.unit.registries import Fault, registry
 
@@ -34,7 +34,7 @@ PROJECT = unlocked(
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     with registry(referrers=True) as server:
-        yield play(monkeypatch, tmp_path, PROJECT, server)
+        yield play_here(monkeypatch, tmp_path, PROJECT, server)
 
 
 def run(machine: Played, *names: str, **said: Any) -> Released:
