@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from slimbake.build.prepare import locked_anew, refreshed
 from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
 
+from slimbake.build.site import generated_anew, locked_anew
+from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.host.machine import machine
 from slimbake.lock import locked_pins
@@ -68,8 +69,7 @@ def project(repo: Repo) -> Project:
 
 def bake(repo: Repo) -> Plan:
     """The part of a bake that locks what is new, and refuses what is stale; no engine is asked."""
-    fresh = locked_anew(project(repo), machine(), lambda _: None)
-    return refreshed(fresh, lambda _: None).plan
+    return generated_anew(locked_anew(project(repo), machine(), QUIET), QUIET).plan
 
 
 # --- what is found

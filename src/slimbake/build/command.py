@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from slimbake.checks.parity import FIGURES
-from slimbake.fingerprint import ExternalDigests
-from slimbake.host.workspace import FOLDER
+from slimbake.fingerprint.model import ExternalDigests
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
+
+FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def arguments(
 def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
     """What is said of a target that is asked for by its name."""
     if target.kind == "parity":
-        yield f"output=type=local,dest={FOLDER}/{FIGURES}/{target.service}"
+        yield f"output=type=local,dest={FIGURES}/{target.service}"
     if not target.repository:
         return
     # Checked before it is released: until then it has a name of ours, which also serves

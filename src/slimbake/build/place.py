@@ -24,7 +24,8 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
-from slimbake.plan.model import Target
+from slimbake.plan.model import Plan, Target
+from slimbake.plan.relinked import relinked
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
 
@@ -131,7 +132,9 @@ class OnEngine:
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
         """What is unchanged since it was last built and checked here is taken as it is."""
-        layouts = known_layers(targets, site.workspace) if site.engine.two_outputs else None
+        services = [name for name in targets if not site.plan.target(name).shared]
+        measured = services and site.engine.two_outputs
+        layouts = known_layers(services, site.workspace) if measured else None
         options = BakeOptions(
             sets=request.sets,
             no_cache=request.no_cache,
@@ -226,7 +229,7 @@ class OnBuilders:
         )
 
     def _in_shards(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        plan = site.plan
+        plan = relinked(site.plan, site.around.pushed)
         shards = split(plan, targets, estimated(plan, costs(site.workspace)), len(self.nodes))
 
         def run(shard: Shard, node: str, images: Images) -> tuple[Images, BakeResult]:
@@ -235,8 +238,10 @@ class OnBuilders:
                 around=replace(site.around, pushed={**site.around.pushed, **images}),
                 console=site.console.under(f"shard {shard.number}"),
             )
-            options = replace(self._options(site, shard.targets, request), builder=node)
-            result = bake(titled, shard.targets, options)
+            # with `keep_going`, a shard that this one follows may have come to its end without all
+            left = tuple(each for each in shard.targets if _below(plan, each) <= set(images))
+            options = replace(self._options(site, left, request), builder=node)
+            result = bake(titled, left, options)
             made = {name: _pushed(site, name, result, request).pushed for name in result.left}
             return made, result
 
@@ -253,8 +258,9 @@ class OnBuilders:
             for name, pushed in each.images.items()
         )
         ordered = tuple(sorted(images, key=lambda image: order.index(image.name)))
-        errors = (*failures, *(error for each in done for error in each.result.failures))
-        return Made(images=_pulled(site, ordered, request), failures=errors)
+        every = (*failures, *(error for each in done for error in each.result.failures))
+        errors = {str(error): error for error in every}  # several shards may build the same wheel
+        return Made(images=_pulled(site, ordered, request), failures=tuple(errors.values()))
 
     def _attested(
         self,
@@ -278,6 +284,7 @@ class OnBuilders:
                 self._options(site, there, request, ATTESTED),
                 provenance=True,
                 no_cache=False,
+                keep_going=False,  # all of it was built before
                 builder=node,
             )
             result = bake(replace(site, around=around), tuple(there), options, checks=False)
@@ -358,6 +365,11 @@ def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> N
     site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
 
 
+def _below(plan: Plan, name: str) -> set[str]:
+    """What is shared of all that a target and its checks stand on."""
+    return {target.name for target in plan.shared_by((name,))} - {name}
+
+
 def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:
     if not result.digests.get(name):
         raise BuildError(f"buildx names no image for {name}")
@@ -375,7 +387,8 @@ def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tupl
         if target.kind == "service":
             site.console.say(f"{image.name}: pulled for what has to run in it: {image.pushed}")
             platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
-            for platform in sorted(platforms, key=lambda each: each != this_platform()):
+            # The last is what runs here: without the containerd store each platform has an id.
+            for platform in sorted(platforms, key=lambda each: each == this_platform()):
                 image = replace(image, image=docker.pull_image(image.pushed, platform))
         found.append(image)
     return tuple(found)

@@ -42,7 +42,7 @@ class Released:
             kind = CheckError if only_checks else BuildError  # a build that fails weighs more
             raise kind(
                 "\n".join(map(str, self.failures)),
-                f"tagged all the same: {', '.join(self.names.values()) or 'none'}",
+                f"tagged all the same: {', '.join(self.names) or 'none'}",
             )
 
 

@@ -1,4 +1,4 @@
-"""What `slimbake bake` prints: sizes of what it built, and what it found on the registry. Pure."""
+"""What `slimbake bake` prints: sizes of what it built, and what it found on the registry."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from slimbake.build.budget_report import since
 from slimbake.checks import start
 from slimbake.checks.start import NotStarted, Started
 from slimbake.config.model import BaseEntry, Budget, WeightsEntry
+from slimbake.console import Console
 from slimbake.errors import SetupError
+from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Part
 from slimbake.images.grown import BudgetedImage, grown
 from slimbake.images.owners import Owner
@@ -156,15 +158,15 @@ def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
 ) -> None:
     monkeypatch.setattr(docker, "image_ids", gone)
     layers = (RUNTIME, layer("w", 0, 1), WEB, CODE)
-    cache, limits = tmp_path / "measured.json", planned(Budget(uncompressed=66 * MB))
-    assert over_budget(limits, measured(*layers, digest="sha256:aa"), cache) == {}
+    workspace, limits = Workspace(tmp_path), planned(Budget(uncompressed=66 * MB))
+    assert over_budget(limits, measured(*layers, digest="sha256:aa"), workspace) == {}
     bigger = measured(RUNTIME, layers[1], WEB_NOW, CODE, digest="sha256:cc")
     expected = (
         "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, which held: +38.1 MB"
         " base-web"
     )
-    assert over_budget(limits, bigger, cache) == {"api": expected}
-    assert over_budget(limits, bigger, cache) == {"api": expected}, (
+    assert over_budget(limits, bigger, workspace) == {"api": expected}
+    assert over_budget(limits, bigger, workspace) == {"api": expected}, (
         "what does not hold is not remembered"
     )
 
@@ -174,7 +176,7 @@ def test_every_limit_that_does_not_hold_is_told(
 ) -> None:
     started(monkeypatch, Started(3.456, 512 * MB, 3))
     limits = planned(Budget(uncompressed=1000, compressed=10, startup=3, rss=400 * MB))
-    assert over_budget(limits, measured(layer("a", 2 * MB)), tmp_path / "measured.json")[
+    assert over_budget(limits, measured(layer("a", 2 * MB)), Workspace(tmp_path))[
         "api"
     ].splitlines() == [
         "api: uncompressed 2.0 MB, its budget is 0.0 MB",
@@ -189,14 +191,14 @@ def test_every_limit_that_does_not_hold_is_told(
 def test_a_start_that_held_is_not_measured_again_one_that_did_not_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, image = tmp_path / "measured.json", measured(CODE)
+    workspace, image = Workspace(tmp_path), measured(CODE)
     started(monkeypatch, Started(5, 9, 3), Started(2, 9, 3), Started(4, 9, 3))
-    assert set(over_budget(planned(Budget(startup=3)), image, cache)) == {"api"}
-    assert over_budget(planned(Budget(startup=3)), image, cache) == {}
-    assert over_budget(planned(Budget(startup=3)), image, cache) == {}, (
+    assert set(over_budget(planned(Budget(startup=3)), image, workspace)) == {"api"}
+    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}
+    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}, (
         "the second start is remembered"
     )
-    assert over_budget(planned(Budget(startup=1)), image, cache)["api"].splitlines() == [
+    assert over_budget(planned(Budget(startup=1)), image, workspace)["api"].splitlines() == [
         "api: start-up 4.00 s, its budget is 1.00 s",
         "  the image is the one that held last with 2.00 s",
     ]
@@ -206,10 +208,7 @@ def test_without_a_limit_for_it_no_image_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started(monkeypatch)
-    assert (
-        over_budget(planned(Budget(uncompressed=MB)), measured(CODE), tmp_path / "measured.json")
-        == {}
-    )
+    assert over_budget(planned(Budget(uncompressed=MB)), measured(CODE), Workspace(tmp_path)) == {}
 
 
 def test_an_image_that_does_not_start_is_over_its_budget(
@@ -219,10 +218,21 @@ def test_an_image_that_does_not_start_is_over_its_budget(
         monkeypatch,
         NotStarted("api: its command ended with exit code 1 before it listened on port 80\n  no"),
     )
-    found = over_budget(planned(Budget(rss=MB)), measured(CODE), tmp_path / "measured.json")
+    found = over_budget(planned(Budget(rss=MB)), measured(CODE), Workspace(tmp_path))
     assert found == {
         "api": "api: its command ended with exit code 1 before it listened on port 80\n  no"
     }
+
+
+def test_what_is_known_and_cannot_be_read_is_discarded_and_it_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    workspace = Workspace(tmp_path, Console(said.append))
+    limits = planned(Budget(uncompressed=MB))
+    for garbled in ('{"api": 1}', '{"api": {"digest": "x", "layers": [{}], "names": []}}', "["):
+        (tmp_path / ".slimbake").mkdir(exist_ok=True)
+        (tmp_path / ".slimbake/held.json").write_text(garbled)
+        assert over_budget(limits, measured(CODE), workspace) == {}
+    assert said == [".slimbake/held.json cannot be read, and is discarded"] * 3
 
 
 def test_each_layer_has_the_name_of_the_target_that_lays_it() -> None:

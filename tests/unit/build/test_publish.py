@@ -9,32 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.build.played import site
+from tests.unit.fleets import fleet, service, unlocked
 from tests.unit.registries import Fault, Registry, registry
 
 from slimbake.build import publish as publishing
-from slimbake.build.bake import Built
-from slimbake.build.command import Options, Surroundings
-from slimbake.build.publish import publish
+from slimbake.build.place import BakeRequest, Built, OnEngine
+from slimbake.build.publish import publish, sboms
 from slimbake.build.sbom import MEDIA_TYPE as KIND_OF_SBOM
 from slimbake.build.statement import KIND, stated
 from slimbake.errors import BuildError
 from slimbake.fleet import Fleet
-from slimbake.plan import plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
 
-AROUND = Surroundings(externals={})
 PLATFORMS = ("linux/amd64", "linux/arm64/v8")
 
 
 @pytest.fixture(autouse=True)
-def pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
+def pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was pushed, without an engine: the SBOM of an image is the name of its platform."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    found: list[Mapping[str, str]] = []
-    monkeypatch.setattr("slimbake.build.bake.push", found.append)
+    found: list[str] = []
+    monkeypatch.setattr("slimbake.docker.push_image", found.append)
     monkeypatch.setattr(publishing, "sbom", lambda *words: f"{words[1]} {words[4]}")
     return found
 
@@ -51,18 +49,14 @@ def image(server: Registry, tag: str, platform: str) -> dict[str, Any]:
     }
 
 
-def send(server: Registry, digest: str, whole: Fleet, fingerprints: Mapping[str, str] = {}) -> None:
-    names = {"api": f"{server.name}/a/b:latest"}
-    publish(
-        plan(whole),
-        (Built("api", digest),),
-        names,
-        fingerprints,
-        Path("/"),
-        AROUND,
-        Options(),
-        print,
-    )
+def send(
+    server: Registry, digest: str, whole: Fleet, fingerprints: Mapping[str, str] = {}
+) -> dict[str, str]:
+    held = site(unlocked(whole))
+    images, names = (Built(name="api", image=digest),), {"api": f"{server.name}/a/b:latest"}
+    request = BakeRequest(targets=("api",), registry=f"{server.name}/a", push=True)
+    documents = sboms(held, images)
+    return publish(held, OnEngine(), images, names, request, documents, fingerprints)
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
@@ -76,9 +70,10 @@ def test_each_platform_of_an_image_gets_its_own() -> None:
         entries = [image(server, platform, platform) for platform in PLATFORMS]
         beside = image(server, "provenance", "unknown/unknown")
         digest = server.put("latest", INDEX, {"mediaType": INDEX, "manifests": [*entries, beside]})
-        send(server, digest, fleet(service("api"), platforms=PLATFORMS))
+        at = send(server, digest, fleet(service("api"), platforms=PLATFORMS))
         found = [attached(server, entry["digest"]) for entry in (*entries, beside)]
     assert found == [[b"api linux/amd64"], [b"api linux/arm64/v8"], []]
+    assert at == {"api": f"{server.name}/a/b@{digest}"}
 
 
 @pytest.mark.parametrize("by", ["manifest", "configuration"])
@@ -92,31 +87,44 @@ def test_an_image_is_known_by_whichever_digest_its_engine_calls_it(by: str) -> N
 def test_an_image_that_somebody_else_pushed_meanwhile_is_left_alone() -> None:
     with registry() as server:
         digest = image(server, "latest", "linux/amd64")["digest"]
-        with pytest.raises(BuildError, match="is another image by now: no SBOM was attached to it"):
+        with pytest.raises(BuildError, match="is another image by now: nothing was attached to it"):
             send(server, "sha256:mine", fleet(service("api")))
         assert attached(server, digest) == []
 
 
-def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(
-    pushed: list[Mapping[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object) -> str:
-        raise BuildError("no")
+def test_a_dockerfile_of_the_users_own_has_no_sbom_and_it_says_so() -> None:
+    said: list[str] = []
+    own = unlocked(fleet(service("api", dockerfile="own.Dockerfile")))
+    assert sboms(site(own, said), (Built(name="api", image="sha256:1"),)) == {}
+    assert said == ["api: no SBOM, since its Dockerfile is its own"]
 
-    monkeypatch.setattr(publishing, "sbom", fails)
-    with registry() as server, pytest.raises(BuildError, match="no"):
-        send(server, "sha256:1", fleet(service("api")))
-    assert pushed == []
+
+def test_an_image_for_one_platform_alone_is_asked_for_that() -> None:
+    held = site(unlocked(fleet(service("api"), platforms=PLATFORMS)))
+    image = Built(name="api", image="sha256:1")
+    assert sboms(held, (image,), PLATFORMS[1]) == {"api": {PLATFORMS[1]: f"api {PLATFORMS[1]}"}}
+
+
+def test_what_services_share_is_pushed_without_an_sbom() -> None:
+    held = site(unlocked(fleet(service("api"))))
+    with registry() as server:
+        digest = image(server, "latest", "linux/amd64")["digest"]
+        images, names = (
+            (Built(name="runtime", image=digest),),
+            {"runtime": f"{server.name}/r:latest"},
+        )
+        request = BakeRequest(targets=("runtime",), registry=server.name, push=True)
+        assert sboms(held, images) == {}
+        found = publish(held, OnEngine(), images, names, request, {}, {})
+        assert [line for line in server.asked if line.startswith(("PUT", "POST"))] == []
+    assert found == {"runtime": f"{server.name}/r@{digest}"}
 
 
 @pytest.mark.parametrize("provenance", [True, False])
-def test_where_nothing_was_built_nothing_is_pushed(
-    provenance: bool, pushed: list[Mapping[str, str]]
-) -> None:
-    options = Options(provenance=provenance)
-    publish(
-        plan(fleet(service("api"))), (), {}, {"api": FINGERPRINT}, Path("/"), AROUND, options, print
-    )
+def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[str]) -> None:
+    held = site(unlocked(fleet(service("api"))))
+    request = BakeRequest(targets=(), registry="r.example", push=True, provenance=provenance)
+    assert publish(held, OnEngine(), (), {}, request, {}, {"api": FINGERPRINT}) == {}
     assert pushed == []
 
 

@@ -1,44 +1,81 @@
-"""What `slimbake bake` prints of images that the registry had: that they are there, and no sizes."""
+"""What `slimbake bake` prints: sizes of what it built, of what the registry had that it is there, and of
+nodes where each image was built.
+"""
 
 from __future__ import annotations
 
 import json
 
-from slimbake.build.released_report import released_json, released_text
-from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from tests.unit.build.played import manifest
+
+from slimbake.build.on_registry import OnRegistry
+from slimbake.build.place import Spot
+from slimbake.build.release import Released
+from slimbake.build.released_report import as_json, text
+from slimbake.images.sizes import Image, Layer, Measurement
 
 MEASURED = Measurement(
-    (
-        Image(
-            "api",
-            "sha256:" + "a" * 64,
-            (MeasuredLayer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),),
-        ),
-    )
+    (Image("api", "sha256:" + "a" * 64, (Layer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),)),)
 )
-HELD = {"nlg": "sha256:" + "b" * 64}
+HELD = (OnRegistry("nlg", "r.example/nlg", manifest("nlg")),)
+DIGEST = manifest("nlg").descriptor.digest
+NODES = Released(
+    MEASURED,
+    names={"runtime": "r.example/runtime:1", "api": "r.example/api:1"},
+    pushed={
+        "runtime": f"r.example/runtime@sha256:{'b' * 64}",
+        "api": f"r.example/api@sha256:{'c' * 64}",
+    },
+    spots={
+        "runtime": Spot(node="one", shard=1, wave=1),
+        "api": Spot(node="two", shard=3, wave=2),
+    },
+)
 
 
 def test_what_was_not_built_has_no_sizes() -> None:
-    _, api, nlg, summary = released_text(MEASURED, HELD).splitlines()
+    _, api, nlg, summary = text(Released(MEASURED, HELD)).splitlines()
     assert api.split() == [
         "api",
         "a" * 12,
         *("2.0", "MB", "1.0", "MB", "0.0", "MB", "2.0", "MB", "1.0", "MB"),
     ]
-    assert nlg.split() == ["nlg", "b" * 12, "on", "the", "registry"]
+    assert nlg.split() == ["nlg", DIGEST.removeprefix("sha256:")[:12], "on", "the", "registry"]
     assert summary.startswith("together: 2.0 MB on a host")
 
 
 def test_where_nothing_was_built_there_is_no_sum() -> None:
-    assert [line.split()[0] for line in released_text(Measurement(()), HELD).splitlines()] == [
-        "image",
-        "nlg",
+    lines = text(Released(Measurement(()), HELD)).splitlines()
+    assert [line.split()[0] for line in lines] == ["image", "nlg"]
+
+
+def test_of_several_nodes_each_image_has_its_place() -> None:
+    lines = [line.split() for line in text(NODES).splitlines()]
+    assert lines[1][:2] == ["api", "a" * 12]
+    assert lines[-3:] == [
+        ["target", "wave", "shard", "node", "image"],
+        ["runtime", "1", "1", "one", "r.example/runtime:1"],
+        ["api", "2", "3", "two", "r.example/api:1"],
     ]
 
 
 def test_scripts_are_told_too() -> None:
-    found = json.loads(json.dumps(released_json(MEASURED, HELD)))
-    assert found["on_registry"] == {"nlg": {"digest": HELD["nlg"]}}
+    found = json.loads(json.dumps(as_json(Released(MEASURED, HELD))))
+    assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]
-    assert released_json(MEASURED, {})["on_registry"] == {}
+    assert as_json(Released(MEASURED))["on_registry"] == {}
+
+
+def test_scripts_are_told_of_several_nodes_what_the_registry_has_and_where_it_was_built() -> None:
+    images = json.loads(json.dumps(as_json(NODES)))["images"]
+    assert images["runtime"] == {
+        "name": "runtime",
+        "image": "r.example/runtime:1",
+        "digest": "sha256:" + "b" * 64,
+        "node": "one",
+        "shard": 1,
+        "wave": 1,
+    }
+    alone = as_json(Released(MEASURED))["images"]["api"]
+    place = {"name": "api", "image": "r.example/api:1", "node": "two", "shard": 3, "wave": 2}
+    assert images["api"] == {**alone, **place, "digest": "sha256:" + "c" * 64}

@@ -7,37 +7,31 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.build.record import keep_costs, read_costs
-from slimbake.build.sharded import Sharded
-from slimbake.build.staged import outputs
-from tests.unit.fleets import COMMON, asks, fleet, service, unlocked
-from tests.unit.registries import Registry, registry
+from tests.unit.fleets import COMMON, asks, fleet, service
 
-from slimbake.build import sharded as release
-from slimbake.build.bake import NodeLost, Pushed
-from slimbake.build.command import Options, Surroundings, arguments, environment
-from slimbake.build.costs import measured
+from slimbake.build.bake import NodeLost
+from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
+from slimbake.build.costs import measured_costs
 from slimbake.build.estimates import UNKNOWN, estimated
 from slimbake.build.events import Vertex
 from slimbake.build.failure import lost
-from slimbake.build.nodes import run_shards
-from slimbake.build.release import Release
+from slimbake.build.nodes import Done, run_shards
+from slimbake.build.place import costs, keep_costs
 from slimbake.build.split import Shard, jobs, split
 from slimbake.build.steps import BuildStep
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
-from slimbake.errors import BuildError, CheckError
+from slimbake.console import QUIET, Console
+from slimbake.errors import BuildError, CheckError, SlimbakeError
+from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.registry.documents import INDEX
 
 WEB, ML = (
     BaseEntry("web", requirements=asks("fastapi")),
@@ -209,16 +203,17 @@ def test_only_what_was_built_from_its_first_step_on_was_measured() -> None:
         vertex("nlg", "cached", 0),
         vertex("nlg", "done", 9),
     ]
-    assert measured(steps) == {"api": 2.0}
+    assert measured_costs(steps) == {"api": 2.0}
 
 
 def test_costs_are_kept_between_bakes_and_a_broken_file_is_none(tmp_path: Path) -> None:
-    file = tmp_path / "costs.json"
-    keep_costs(file, {"api": 2.0, "nlg": 3.0})
-    keep_costs(file, {"api": 1.0})
-    assert read_costs(file) == {"api": 1.0, "nlg": 3.0}
-    file.write_text("[1")
-    assert read_costs(file) == {}
+    workspace = Workspace(tmp_path)
+    keep_costs(workspace, {"api": 2.0, "nlg": 3.0})
+    keep_costs(workspace, {"api": 1.0})
+    assert costs(workspace) == {"api": 1.0, "nlg": 3.0}
+    for broken in ("[1", "[1]", '{"api": null}', '{"api": "soon"}'):
+        (tmp_path / ".slimbake/costs.json").write_text(broken)
+        assert costs(workspace) == {}
 
 
 # --- what a shard's bake is told
@@ -229,10 +224,8 @@ def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
         name: f"registry.example.com/atlas/{name}@sha256:{name}" for name in ("runtime", "base-web")
     }
     names = ("api", "api-smoke")
-    options = Options(
-        names={"api": "registry.example.com/atlas/api:staged"},
-        sets=outputs(FLEET, ("api",)),
-        builder="two",
+    options = BakeOptions(
+        names={"api": "registry.example.com/atlas/api:staged"}, push=True, builder="two"
     )
     words = arguments(FLEET, names, Surroundings(externals={}, pushed=pushed), options)
     assert words[-4:] == ("inside", "wheel-common", "api", "api-smoke")
@@ -245,7 +238,11 @@ def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
         in words
     )
     assert "api.tags=registry.example.com/atlas/api:staged" in words
-    assert [word for word in words if word.startswith("api.output=type=image,push=true,")] != []
+    kind = FLEET.compression
+    assert [word for word in words if word.startswith("api.output=")] == [
+        "api.output=type=image,push=true,oci-mediatypes=true"
+        f",compression={kind.type},compression-level={kind.level},force-compression=true"
+    ]
     assert not [word for word in words if word.startswith("api-smoke.output")]
     assert environment(Surroundings(externals={}), options)["BUILDX_BUILDER"] == "two"
 
@@ -284,7 +281,9 @@ class Nodes:
         self._breaks = {key: list(value) for key, value in breaks.items()}
         self._lock = threading.Lock()
 
-    def run(self, shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
+    def run(
+        self, shard: Shard, builder: str, images: Mapping[str, str]
+    ) -> tuple[dict[str, str], str]:
         with self._lock:
             self.asked.append((builder, shard.targets))
             self.seen[shard.number] = set(images)
@@ -293,18 +292,25 @@ class Nodes:
                 if left and left[0]:
                     left[0] -= 1  # type: ignore[operator]
                     raise left[1]  # type: ignore[misc]
-        return {name: f"{name}@sha256:{name}" for name in shard.targets}
+        return {name: f"{name}@sha256:{name}" for name in shard.targets}, builder
 
     def bake(
         self, shards: tuple[Shard, ...], names: tuple[str, ...] = ("one", "two")
-    ) -> dict[str, str]:
-        return run_shards(shards, names, self.run, lambda: None, self.said.append, apart=0)
+    ) -> tuple[tuple[Done[str], ...], tuple[SlimbakeError, ...]]:
+        return run_shards(shards, names, self.run, lambda: None, Console(self.said.append), apart=0)
+
+
+def built(done: tuple[Done[str], ...]) -> set[str]:
+    """The targets of the shards that came to their end."""
+    return {name for each in done for name in each.images}
 
 
 def test_each_shard_runs_once_where_it_is_planned_when_its_bases_are_pushed() -> None:
     shards, nodes = dealt(FLEET, SECONDS, 2), Nodes()
-    images = nodes.bake(shards)
-    assert set(images) == {"runtime", "base-web", "base-ml", *ALL}
+    done, failures = nodes.bake(shards)
+    assert (built(done), failures) == ({"runtime", "base-web", "base-ml", *ALL}, ())
+    assert [each.shard for each in done] == list(shards)
+    assert all(each.result == each.node == ("one", "two")[each.shard.node] for each in done)
     assert sorted(nodes.asked) == sorted(
         (("one", "two")[shard.node], shard.targets) for shard in shards
     )
@@ -320,7 +326,9 @@ def test_a_shard_whose_node_is_lost_is_built_once_more_elsewhere_and_so_is_all_t
 ):
     shards = dealt(FLEET, SECONDS, 2)
     nodes = Nodes({("one", "base-web"): (9, NodeLost("gone"))})
-    assert set(nodes.bake(shards)) == {"runtime", "base-web", "base-ml", *ALL}
+    done, failures = nodes.bake(shards)
+    assert (built(done), failures) == ({"runtime", "base-web", "base-ml", *ALL}, ())
+    assert {each.node for each in done if "base-web" in each.images} == {"two"}
     assert [builder for builder, targets in nodes.asked if targets == ("base-web",)] == [
         "one",
         "two",
@@ -331,10 +339,11 @@ def test_a_shard_whose_node_is_lost_is_built_once_more_elsewhere_and_so_is_all_t
 
 def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_nothing_else() -> None:
     nodes = Nodes({(name, "base-ml"): (9, NodeLost("gone")) for name in ("one", "two")})
-    with pytest.raises(BuildError) as error:
-        nodes.bake(dealt(FLEET, SECONDS, 2))
-    assert "base-ml" in error.value.message
-    assert "gone" in error.value.message
+    done, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2))
+    assert isinstance(error, BuildError)
+    assert "base-ml" in error.message
+    assert "gone" in error.message
+    assert built(done) == {"runtime", "base-web", "api", "client"}
     assert [builder for builder, targets in nodes.asked if targets == ("base-ml",)] == [
         "one",
         "two",
@@ -345,7 +354,8 @@ def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_not
 
 def test_one_builder_that_balances_is_asked_again_itself() -> None:
     nodes = Nodes({("kube", "base-web"): (1, NodeLost("the pod is gone"))})
-    nodes.bake(dealt(FLEET, SECONDS, 2), ("kube", "kube"))
+    _, failures = nodes.bake(dealt(FLEET, SECONDS, 2), ("kube", "kube"))
+    assert failures == ()
     assert [targets for _, targets in nodes.asked].count(("base-web",)) == ONE_LOST
 
 
@@ -356,8 +366,9 @@ def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
             for name in ("one", "two")
         }
     )
-    with pytest.raises(CheckError, match="the smoke of api does not hold"):
-        nodes.bake(dealt(FLEET, SECONDS, 2))
+    _, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2))
+    assert isinstance(error, CheckError)
+    assert error.message == "the smoke of api does not hold"
     assert len([1 for _, targets in nodes.asked if "api" in targets]) == 1
     assert [1 for _, targets in nodes.asked if "nlg" in targets] != []
 
@@ -365,85 +376,13 @@ def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
 def test_an_interruption_ends_every_build() -> None:
     shards, ended = dealt(FLEET, SECONDS, 2), threading.Event()
 
-    def run(shard: Shard, builder: str, images: Mapping[str, str]) -> dict[str, str]:
+    def run(shard: Shard, builder: str, images: Mapping[str, str]) -> tuple[dict[str, str], None]:
         if "base-ml" in shard.targets:
             raise KeyboardInterrupt
         if shard.after and "base-web" not in shard.targets:
             ended.wait()
             raise BuildError("cancelled")
-        return dict.fromkeys(shard.targets, "image")
+        return dict.fromkeys(shard.targets, "image"), None
 
     with pytest.raises(KeyboardInterrupt):
-        run_shards(shards, ("one", "two"), run, ended.set, Nodes().said.append, apart=0)
-
-
-# --- as a whole
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project that is prepared, on a machine without accounts and without engines."""
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    ready = SimpleNamespace(plan=FLEET, around=Surroundings(externals={}))
-    monkeypatch.setattr(release, "prepared", lambda *_, **__: nullcontext(ready))
-    return tmp_path
-
-
-def bake_all(
-    root: Path, server: Registry, monkeypatch: pytest.MonkeyPatch, broken: str = ""
-) -> tuple[Sharded, ...]:
-    """Bake the fleet on two nodes whose builds push at once; `broken`: of which service the smoke
-    does not hold.
-    """
-
-    def bake_and_push(cut: Plan, targets: tuple[str, ...], *given: Any) -> Pushed:
-        names = given[2].names
-        assert all(names[name] == f"{server.name}/atlas/{name}:staged" for name in targets)
-        good = [name for name in targets if name != broken]
-        digests = {
-            name: server.put("staged", INDEX, {"mediaType": INDEX, "manifests": [], "of": name})
-            for name in good
-        }
-        failures = (
-            (CheckError(f"the smoke of {broken} does not hold"),) if broken in targets else ()
-        )
-        return Pushed(digests, failures, dict.fromkeys(good, 1.5))
-
-    monkeypatch.setattr("slimbake.build.bake.bake_and_push", bake_and_push)
-    project = unlocked(fleet(file=root / "services.yaml"))
-    names = Release(registry=f"{server.name}/atlas", tag="v1")
-    options, say = Options(push=True, keep_going=True), Nodes().said.append
-    return release.released(project, ALL, options, names, ("one", "two"), say)
-
-
-def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with registry() as server:
-        images = bake_all(here, server, monkeypatch)
-        assert [image.name for image in images] == [
-            target.name for target in FLEET.needed(ALL) if target.repository
-        ]
-        assert {image.image for image in images} >= {
-            f"{server.name}/atlas/api:v1",
-            f"{server.name}/atlas/runtime:v1",
-        }
-        assert server.manifests["v1"][1] in {server.manifests[image.digest][1] for image in images}
-        assert [line for line in server.asked if "blobs" in line] == [], "nothing is pulled"
-    assert read_costs(here / ".slimbake/costs.json")["api"] == 1.5
-
-
-def test_with_keep_going_the_rest_of_a_shard_is_tagged(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (
-        registry() as server,
-        pytest.raises(CheckError, match="the smoke of nlg does not hold") as error,
-    ):
-        bake_all(here, server, monkeypatch, broken="nlg")
-    assert f"{server.name}/atlas/hybrid:v1" in error.value.hint
-    tagged = {
-        line.split("/atlas/")[1].split("/")[0] for line in server.asked if line.startswith("PUT")
-    }
-    assert tagged == {"runtime", "base-web", "base-ml", *ALL} - {"nlg"}
+        run_shards(shards, ("one", "two"), run, ended.set, QUIET, apart=0)

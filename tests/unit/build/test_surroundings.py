@@ -13,7 +13,7 @@ from tests.unit.fleets import asks, fleet, service
 from tests.unit.machines import DEBIAN
 from tests.wheels import make_wheel
 
-from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.build.surroundings import _uv_settings as uv_settings
 from slimbake.build.surroundings import find_links
 from slimbake.host.pip import PackageSources
@@ -75,8 +75,8 @@ def test_a_build_that_asks_an_index_asks_the_machine_s(
 def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:
     decided = plan(fleet(service("a", requirements=asks("six")), service("b")))
     around = Surroundings(externals={}, wheels={"a": "/w/one"})
-    words = arguments(decided, ("a", "b"), around, Options())
+    words = arguments(decided, ("a", "b"), around, BakeOptions())
     assert [word for word in words if "contexts.wheels" in word] == ["a.contexts.wheels=/w/one"]
     around = Surroundings(externals={}, find_links={"a": "/w/two"})
-    words = arguments(decided, ("a", "b"), around, Options())
+    words = arguments(decided, ("a", "b"), around, BakeOptions())
     assert [word for word in words if "contexts." in word] == ["a.contexts.find-links=/w/two"]

@@ -12,6 +12,7 @@ from tests.unit.fleets import COMMON, asks, fleet, service, unlocked
 from slimbake.build.touched import PathChange, asked_in, line, touched, worth_reading
 from slimbake.build.watch import changes_of, watch
 from slimbake.config.model import BaseEntry, Requirements
+from slimbake.console import Console
 from slimbake.errors import BuildError, ManifestError, Problem, SetupError, SlimbakeError
 from slimbake.fleet import Fleet
 from slimbake.plan import plan
@@ -168,7 +169,7 @@ class Watched:
             self.build,
             changes,
             self.root,
-            self.said.append,
+            Console(self.said.append),
             lambda plan: tuple(each.service for each in plan.services),
         )
         assert self.built[0] == ALL

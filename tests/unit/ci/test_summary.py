@@ -5,6 +5,7 @@ break out of.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.unit.build.played import manifest
 
+from slimbake.build.on_registry import OnRegistry
 from slimbake.build.release import Released
 from slimbake.ci.model import Known, Record
 from slimbake.ci.records import read_known as read_known
@@ -221,24 +224,45 @@ def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
 
 
 def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
-    with recorded(tmp_path / "good.json", ("api",)) as keep:
-        keep(Released(Measurement((API,))), ())
-    with pytest.raises(CheckError), recorded(tmp_path / "bad.json", ("api",)):
+    good = Released(Measurement((API,)))
+    failure = CheckError("jobs is over its budget")
+    partly = replace(good, names={"api": "r/api:1"}, failed=("jobs",), failures=(failure,))
+
+    def fails() -> Released:
         raise CheckError("the smoke does not hold", "mend it")
-    with pytest.raises(CheckError), recorded(tmp_path / "partly.json", ("api", "jobs")) as keep:
-        keep(Released(Measurement((API,))), ("jobs",))
-        raise CheckError("jobs is over its budget")
-    with recorded(None, ("api",)) as keep:
-        keep(Released(Measurement((API,))), ())
-    bad, good, partly = records([tmp_path])
-    assert (good.error, good.failed, good.images) == ("", (), (API,))
-    assert (bad.error, bad.failed, bad.images) == ("the smoke does not hold\nmend it", ("api",), ())
-    assert (partly.failed, partly.images) == (("jobs",), (API,))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "bad.json",
-        "good.json",
-        "partly.json",
-    ]
+
+    assert recorded(tmp_path / "good.json", ("api",), lambda: good) is good
+    with pytest.raises(CheckError, match="the smoke does not hold"):
+        recorded(tmp_path / "bad.json", ("api",), fails)
+    with pytest.raises(CheckError, match="jobs is over its budget"):
+        recorded(tmp_path / "partly.json", ("api", "jobs"), lambda: partly)
+    assert recorded(None, ("api",), lambda: good) is good
+    with pytest.raises(CheckError):
+        recorded(None, ("api", "jobs"), lambda: partly)
+    found = {path.stem: records([path])[0] for path in tmp_path.iterdir()}
+    assert set(found) == {"good", "bad", "partly"}
+    assert found["good"] == Record(services=("api",), seconds=found["good"].seconds, images=(API,))
+    assert found["bad"] == Record(
+        services=("api",),
+        seconds=found["bad"].seconds,
+        error="the smoke does not hold\nmend it",
+        failed=("api",),
+    )
+    assert found["partly"] == Record(
+        services=("api", "jobs"),
+        seconds=found["partly"].seconds,
+        error="jobs is over its budget\ntagged all the same: api",
+        failed=("jobs",),
+        images=(API,),
+    )
+
+
+def test_a_record_says_what_the_registry_had(tmp_path: Path) -> None:
+    there = OnRegistry("api", "r/api", manifest("api"))
+    done = Released(Measurement(()), on_registry=(there,), names={"api": "r/api:1"})
+    recorded(tmp_path / "record.json", ("api",), lambda: done)
+    (found,) = records([tmp_path])
+    assert (found.held, found.failed, found.images) == (("api",), (), ())
 
 
 def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:

@@ -1,24 +1,25 @@
-"""What `slimbake bake` makes of `--watch`, `--shards` and `--node`, with the builds themselves left
-out.
-"""
+"""What `slimbake bake` makes of its options, with the builds themselves left out."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import slimbake.cli.shards as in_shards
 from click.testing import CliRunner
-from slimbake.build.sharded import Sharded
 
+from slimbake.build.place import BakeRequest, Spot
+from slimbake.build.release import Released
 from slimbake.cli import slimbake
-from slimbake.errors import MANIFEST, UsageError
+from slimbake.errors import MANIFEST, CheckError, UsageError
+from slimbake.images.sizes import Measurement
 
 FLEET = """\
 project: toy
@@ -62,19 +63,20 @@ def root(tmp_path: Path) -> Path:
             "leave out --sbom; `slimbake sbom` writes them",
         ),
         (
-            ("--shards", "2", "--push", "--provenance", "max"),
-            "shards make no SBOM and no provenance",
-            "leave out --sbom and --provenance: a bake without shards has them",
+            ("--provenance", "max"),
+            "provenance goes to a registry, beside an image",
+            "--push --provenance max",
+        ),
+        (("--missing",), "what is missing is missing on a registry", "--push --missing"),
+        (
+            ("--push", "--missing", "--no-cache"),
+            "--missing builds nothing that is there, --no-cache everything",
+            "leave out one of them",
         ),
         (
-            ("--shards", "2", "--push", "--record", "record.json"),
-            "shards do nothing with --record",
-            "leave out --record, or --shards and --node",
-        ),
-        (
-            ("--node", "a", "--push", "--missing", "--on", "bases.json"),
-            "shards do nothing with --missing and --on",
-            "leave out --missing and --on, or --shards and --node",
+            ("--push", "--missing", "--set", "api.args.A=1"),
+            "what --set changes is in no fingerprint, so --missing cannot know it",
+            "leave out one of them",
         ),
     ],
 )
@@ -90,9 +92,34 @@ def test_what_does_not_go_together_is_told(
     )
 
 
+REGISTRY = "registry.example.com/toy"
+RELEASED = Released(
+    Measurement(()),
+    names={"api": f"{REGISTRY}/api:1"},
+    pushed={"api": f"{REGISTRY}/api@sha256:{'a' * 64}"},
+    spots={"api": Spot(node="a", shard=2, wave=3)},
+)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
+    """The releases that were asked for, each of which comes to `RELEASED`."""
+    found: list[BakeRequest] = []
+
+    def release(_: Any, request: BakeRequest, console: Any) -> Released:
+        found.append(request)
+        return RELEASED
+
+    monkeypatch.setattr("slimbake.build.release.release", release)
+    monkeypatch.setattr("slimbake.docker.use_builder", str)
+    return found
+
+
 @pytest.mark.parametrize(
     ("words", "nodes"),
     [
+        ((), ()),
+        (("--builder", "kube"), ()),
         (("--shards", "2"), ("", "")),
         (("--shards", "3", "--builder", "kube"), ("kube", "kube", "kube")),
         (("--node", "a", "--node", "b"), ("a", "b")),
@@ -100,43 +127,61 @@ def test_what_does_not_go_together_is_told(
     ],
 )
 def test_shards_go_round_the_builders_that_are_named(
-    root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], nodes: tuple[str, ...]
+    root: Path, asked: list[BakeRequest], words: tuple[str, ...], nodes: tuple[str, ...]
 ) -> None:
-    asked: list[Any] = []
-
-    def released(*given: Any) -> tuple[Sharded, ...]:
-        asked.append(given)
-        image = "registry.example.com/toy/api:1"
-        return (
-            Sharded(
-                name="api", image=image, digest="sha256:" + "a" * 64, shard=2, wave=2, node="a"
-            ),
-        )
-
-    monkeypatch.setattr(in_shards, "released", released)
-    monkeypatch.setattr("slimbake.docker.use_builder", str)
     done = CliRunner().invoke(
         slimbake, ["bake", "api", "-f", str(root / "services.yaml"), "--push", "--tag", "1", *words]
     )
     assert done.exception is None, done.output
-    assert asked[0][1] == ("api",)
-    assert asked[0][4] == nodes
-    assert done.stdout.splitlines()[1].split() == [
-        "api",
-        "a" * 12,
-        "2",
-        "2",
-        "a",
-        "registry.example.com/toy/api:1",
+    assert asked == [
+        BakeRequest(targets=("api",), registry=REGISTRY, tag="1", push=True, nodes=nodes)
     ]
+    assert done.stdout.splitlines()[-1].split() == ["api", "3", "2", "a", f"{REGISTRY}/api:1"]
+
+
+def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]) -> None:
+    on, record = root / "bases.json", root / "record.json"
+    on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
+    words = ("--shards", "2", "--push", "--missing", "--provenance", "max", "--keep-going")
+    files = ("--on", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
+    done = CliRunner().invoke(
+        slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
+    )
+    assert done.exception is None, done.output
+    (request,) = asked
+    assert request.nodes == ("", "")
+    assert (request.missing, request.provenance, request.keep_going) == (True, True, True)
+    assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
+    assert json.loads(record.read_text())["services"] == ["api", "jobs"]
+    assert json.loads(done.stdout)["images"]["api"]["node"] == "a"
+
+
+def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = replace(RELEASED, failed=("jobs",), failures=(CheckError("no"),))
+    monkeypatch.setattr("slimbake.build.release.release", lambda *_: failed)
+    record = root / "record.json"
+    done = CliRunner().invoke(
+        slimbake, ["bake", "-f", str(root / "services.yaml"), "--record", str(record)]
+    )
+    assert isinstance(done.exception, CheckError)
+    assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
+    assert json.loads(record.read_text())["failed"] == ["jobs"]
+    assert done.stdout == ""
 
 
 def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> None:
     program = """
         import sys
         import slimbake.cli.watch as watch
+        from slimbake.build.release import Released
         from slimbake.cli import main
-        watch.release = lambda manifest, services, options, names, say: say(f"built {services} {options.keep_going}")
+        from slimbake.images.sizes import Measurement
+        def release(project, request, console):
+            console.say(f"built {request.targets} {request.keep_going} {request.registry}")
+            return Released(Measurement(()))
+        watch.release = release
         watch.print_released = lambda released, as_json: None
         sys.argv = ["slimbake", "bake", "--watch"]
         sys.exit(main())
@@ -152,13 +197,13 @@ def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> No
         assert process.stderr is not None
         try:
             assert process.stderr.readline() == f"building api, jobs; then watching {root}\n"
-            assert process.stderr.readline() == "built ('api', 'jobs') True\n"
+            assert process.stderr.readline() == f"built ('api', 'jobs') True {REGISTRY}\n"
             (root / "jobs/app.py").write_text("print()")
             assert process.stderr.readline() == "jobs/app.py changed: jobs\n"
-            assert process.stderr.readline() == "built ('jobs',) True\n"
+            assert process.stderr.readline() == f"built ('jobs',) True {REGISTRY}\n"
             (root / "services.yaml").write_text(FLEET.replace("-m, api", "-m, web"))
             assert process.stderr.readline() == "services.yaml changed: api\n"
-            assert process.stderr.readline() == "built ('api',) True\n"
+            assert process.stderr.readline() == f"built ('api',) True {REGISTRY}\n"
             process.send_signal(signal.SIGINT)
             assert (
                 process.stderr.read().strip() == "interrupted: the same command goes on from here"

@@ -90,6 +90,23 @@ def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
     assert program.asked[-1] == "image push --quiet r.example/api:1"
 
 
+def test_what_is_pulled_by_its_digest_is_told_by_its_id(program: Program) -> None:
+    name = f"r.example/api@sha256:{'2' * 64}"
+    program.answer("image pull", "sha256:2")
+    program.answer("image inspect", json.dumps([HELD]))
+    program.answer("image inspect --format={{json .}}", json.dumps(HELD))
+    assert docker.pull_image(name, "linux/arm64") == "sha256:1"
+    (line,) = [line for line in program.asked if line.startswith("image pull")]
+    assert line == f"image pull --quiet --platform=linux/arm64 {name}"
+
+
+def test_a_pull_that_fails_gives_the_registry_s_words(program: Program) -> None:
+    program.answer("image pull", stderr="manifest unknown\n", code=1)
+    with pytest.raises(SetupError, match="docker image failed") as caught:
+        docker.pull_image("r.example/api@sha256:2", "linux/amd64")
+    assert caught.value.hint == "manifest unknown"
+
+
 def test_a_root_is_imported_with_its_changes(program: Program) -> None:
     program.answer("image import", "sha256:1")
     program.answer("image inspect", json.dumps([HELD]))

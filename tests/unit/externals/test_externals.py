@@ -11,7 +11,7 @@ from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV
 from tests.unit.processes import Processes, faked
 
 from slimbake import docker
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
@@ -31,9 +31,7 @@ DIGEST = "sha256:" + "a" * 64
 def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processes:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def standin(
-        version: str, here: Machine, say: externals.Say, install: bool, platform: str
-    ) -> str:
+    def standin(version: str, here: Machine, console: Console, install: bool, platform: str) -> str:
         return f"slimbake-standin/python:{version}-trixie" + platform.replace("linux/", "-")
 
     monkeypatch.setattr(externals, "python_standin", standin)
@@ -85,7 +83,7 @@ def test_a_standin_that_took_the_images_name_is_still_a_standin(processes: Proce
     held = {
         "Id": "sha256:id",
         "RepoDigests": [],
-        "Config": {"Labels": {"slimbake.externals.standin": "x"}},
+        "Config": {"Labels": {"slimbake.standin": "x"}},
     }
     processes.answer("docker image inspect", json.dumps(held))
     assert resolved(PYTHON).standins == ("python",)

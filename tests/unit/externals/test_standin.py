@@ -52,7 +52,7 @@ def images(processes: Processes, label: str | None) -> None:
     if label is None:
         processes.answer("docker image inspect", stderr="No such image", code=1)
     else:
-        held = {"Id": "sha256:1", "Config": {"Labels": {"slimbake.externals.standin": label}}}
+        held = {"Id": "sha256:1", "Config": {"Labels": {"slimbake.standin": label}}}
         processes.answer("docker image inspect", json.dumps(held))
 
 
@@ -142,7 +142,7 @@ def test_a_standin_is_made_where_there_is_none_or_an_outdated_one(
         said: list[str] = []
         assert python_standin("3.11", DEBIAN, Console(said.append)) == REFERENCE
         ((root, name, changes, platform),) = imported
-        assert f"LABEL slimbake.externals.standin={recipe('3.11', DEBIAN, DUMP).digest}" in changes
+        assert f"LABEL slimbake.standin={recipe('3.11', DEBIAN, DUMP).digest}" in changes
         assert (root.name, name, platform) == ("root.tar", REFERENCE, "")
         assert len(said) == 2
 
@@ -205,7 +205,8 @@ def test_mmdebstrap_is_installed_where_it_may_be(
 def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
     processes: Processes, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standin, "require_emulation", QUIET)
+    emulated: list[str] = []
+    monkeypatch.setattr(standin, "require_emulation", emulated.append)
     images(processes, None)
     processes.answer("mmdebstrap")
     assert python_standin("3.11", DEBIAN, QUIET, platform="linux/arm64") == f"{REFERENCE}-arm64"
@@ -214,7 +215,7 @@ def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
         for line in processes.started
         if line.startswith("mmdebstrap") and "--architectures=arm64 " in line
     ]
-    assert [platform for *_, platform in imported] == ["linux/arm64"]
+    assert emulated == [platform for *_, platform in imported] == ["linux/arm64"]
 
 
 def test_the_recipe_of_this_machine_s_platform_has_no_architecture_in_it() -> None:
