@@ -246,12 +246,14 @@ def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:
 
 @pytest.mark.slow
 def test_frozen_refuses_stale_files_and_mends_none(fine: Toy) -> None:
-    dockerfile = fine.root / "dockerfiles/one.Dockerfile"
+    dockerfile = fine.root / "bake/dockerfiles/one.Dockerfile"
     stale = dockerfile.read_text() + "# by hand\n"
     dockerfile.write_text(stale)
     done = fine.slimbake("bake", "--frozen")
     assert done.code == 4
-    assert done.stderr.startswith("slimbake: generated files are stale: dockerfiles/one.Dockerfile")
+    assert done.stderr.startswith(
+        "slimbake: generated files are stale: bake/dockerfiles/one.Dockerfile"
+    )
     assert "`slimbake generate`" in done.stderr
     assert dockerfile.read_text() == stale
     assert fine.slimbake("bake").code == 0

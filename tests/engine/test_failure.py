@@ -213,10 +213,10 @@ def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
     missing = toy.slimbake("bake")
     assert missing.code == 6
     assert (
-        "smoke: parity has no reference.json: `slimbake smoke SERVICE --record` stores it"
+        "smoke: parity has no reference.json: `slimbake smoke SERVICE --reference` stores it"
         in missing.stderr
     )
-    recorded = toy.slimbake("smoke", "one", "--record")
+    recorded = toy.slimbake("smoke", "one", "--reference")
     assert (recorded.code, recorded.stdout) == (0, "one/reference.json\n"), recorded.stderr
     assert json.loads(Path(toy.root / "one/reference.json").read_text()) == {
         "user": 65532,

@@ -48,7 +48,7 @@ def test_services_without_bases_share_the_layers_that_are_found_and_a_new_one_le
 ) -> None:
     written(toy, ASKED)
     _, before = baked(toy)
-    found = json.loads((toy.root / "locks/layers.json").read_text())
+    found = json.loads((toy.root / "bake/locks/layers.json").read_text())
     shared = {
         name for name, base in found["bases"].items() if {"six", "iniconfig"} & set(base["holds"])
     }

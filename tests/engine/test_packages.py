@@ -62,9 +62,9 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     assert lines[0].startswith("slimbake: one does not build: install")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
-    assert "`slimbake fetch --verify`" in lines[-1]
+    assert "`slimbake fetch --rehash`" in lines[-1]
 
-    mended = toy.slimbake("fetch", "--verify", env={"UV_DEFAULT_INDEX": index.url})
+    mended = toy.slimbake("fetch", "--rehash", env={"UV_DEFAULT_INDEX": index.url})
     assert mended.code == 0 and f"{wheel.name} is damaged" in mended.stderr
     assert wheel.read_bytes() == good
     done = toy.slimbake("bake")
@@ -131,7 +131,7 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
     assert (done.code, done.stdout) == (4, "")
     assert told(done)[0] == "slimbake: locks are stale: one (what it answers has changed)"
     assert held(toy.image("one")) == before
-    assert "iniconfig" not in (toy.root / "locks/one.txt").read_text()
+    assert "iniconfig" not in (toy.root / "bake/locks/one.txt").read_text()
 
 
 def package(toy: Toy, name: str, needs: str) -> dict[str, str]:

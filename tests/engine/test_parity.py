@@ -163,7 +163,7 @@ def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
     words = ("bake", SERVICE, "--registry", example.project, "--json")
     alone, given = (
         example.slimbake(*words),
-        example.slimbake(*words, "--no-cache", "--on", str(first_wave)),
+        example.slimbake(*words, "--no-cache", "--bases", str(first_wave)),
     )
     assert (alone.code, given.code) == (0, 0), given.stderr
     assert given.json()["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]

@@ -81,7 +81,7 @@ def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(
 
 
 def test_debian_s_packages_are_those_of_each_platform(toy: Toy, baked: Any) -> None:
-    lock = (toy.root / "locks" / "base-text.system.txt").read_text()
+    lock = (toy.root / "bake/locks" / "base-text.system.txt").read_text()
     assert {line.split()[2] for line in lock.splitlines() if line.startswith("libyaml")} == {
         "amd64",
         "arm64",
@@ -116,7 +116,7 @@ def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(
         == "amd64"
     )
     assert runs(toy.image("near"), "linux/amd64")[0] == "x86_64"
-    lock = (toy.root / "locks" / "near.txt").read_text()
+    lock = (toy.root / "bake/locks" / "near.txt").read_text()
     assert "x86_64.whl" in lock
     assert "aarch64.whl" not in lock
 
@@ -124,7 +124,7 @@ def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(
 def test_both_platforms_wheels_are_locked_and_in_the_layer_s_context_and_nothing_else(
     toy: Toy, baked: Any
 ) -> None:
-    lock = (toy.root / "locks" / "base-text.txt").read_text()
+    lock = (toy.root / "bake/locks" / "base-text.txt").read_text()
     assert [machine for machine in MACHINES.values() if f"_{machine}.whl" in lock] == [
         "x86_64",
         "aarch64",

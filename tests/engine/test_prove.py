@@ -112,7 +112,7 @@ def baked(toy: Toy, proven: str) -> str:
 
 
 def findings(toy: Toy) -> dict[str, dict[str, Any]]:
-    return dict(json.loads((toy.root / "evidence/base-small.json").read_text())["passes"])
+    return dict(json.loads((toy.root / "bake/evidence/base-small.json").read_text())["passes"])
 
 
 def in_image(image: str, code: str) -> str:
@@ -141,7 +141,7 @@ def test_a_proven_pass_saves_bytes_alone_and_beside_all_others(toy: Toy, proven:
 
 
 def test_images_are_measured_without_passes_and_with_them(toy: Toy, proven: str) -> None:
-    sides = json.loads((toy.root / "evidence/images.json").read_text())["services"]["one"]
+    sides = json.loads((toy.root / "bake/evidence/images.json").read_text())["services"]["one"]
     assert sides["with"].keys() == sides["without"].keys()
     for figure in ("uncompressed", "gzip", "zstd"):
         assert 0 < sides["with"][figure] < sides["without"][figure]
@@ -204,7 +204,7 @@ apply_passes(layer, passes, pathlib.Path("/none"), compiled=True)
 
 def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> None:
     """The same program applies passes in both; here what comes of it is compared, file by file."""
-    told = (toy.root / "dockerfiles/passes/base-small.json").read_text()
+    told = (toy.root / "bake/dockerfiles/passes/base-small.json").read_text()
     assert len(json.loads(told)["passes"]) >= len(PROVEN)
     tried = docker(
         "run",
@@ -223,12 +223,12 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
 
 @pytest.mark.slow
 def test_evidence_that_nobody_measured_does_not_survive(toy: Toy, baked: str) -> None:
-    file = toy.root / "evidence/base-small.json"
+    file = toy.root / "bake/evidence/base-small.json"
     text = file.read_text()
-    assert toy.slimbake("prove", "--verify", "--sample", "2").code == 0
+    assert toy.slimbake("prove", "--recheck", "--sample", "2").code == 0
     file.write_text(re.sub(r'"files": (\d+)', lambda found: f'"files": {int(found[1]) + 1}', text))
     try:
-        forged = toy.slimbake("prove", "--verify", "--sample", "2")
+        forged = toy.slimbake("prove", "--recheck", "--sample", "2")
         assert forged.code == 6 and "the evidence is wrong: " in forged.stderr
         assert "--seed" in forged.stderr
     finally:
@@ -286,7 +286,9 @@ def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, 
 def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -> None:
     toy.file("one/smoke.py", SMOKE + "\n# another\n")
     try:
-        committed = {path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")}
+        committed = {
+            path: path.read_bytes() for path in (toy.root / "bake/evidence").glob("*.json")
+        }
         both = ("prove", "--stale", "--pass", "toy.compat", "--pass", "toy.six")
         words = [sys.executable, "-m", "slimbake", *both]
         with subprocess.Popen(words, cwd=toy.root, stderr=subprocess.PIPE, text=True) as running:
@@ -298,7 +300,7 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         ours = f"--filter=label=slimbake.project={toy.project}"
         wait_for(lambda: docker("ps", "--quiet", ours) == "", "the end of the trial")
         assert {
-            path: path.read_bytes() for path in (toy.root / "evidence").glob("*.json")
+            path: path.read_bytes() for path in (toy.root / "bake/evidence").glob("*.json")
         } == committed
         kept = len(list((toy.root / ".slimbake/trials").rglob("*.json")))
         lost = toy.slimbake("prove", "--pass", "toy.compat")
@@ -379,7 +381,7 @@ def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> Non
     toy.file("one/smoke.py", f"{SMOKE}{seen}\n\ndef parity(reference):\n    assert reference\n")
     reference = toy.root / "one/reference.json"
     try:
-        assert toy.slimbake("smoke", "one", "--record").code == 0
+        assert toy.slimbake("smoke", "one", "--reference").code == 0
         proven = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
         assert proven.code == 0, proven.stderr
         assert toy.slimbake("bake", "--frozen").code == 0
@@ -387,7 +389,7 @@ def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> Non
             in_image(toy.image("one"), "import importlib.util as u; print(u.find_spec('six'))")
             == "None"
         )
-        recorded = toy.slimbake("smoke", "one", "--record")
+        recorded = toy.slimbake("smoke", "one", "--reference")
         assert recorded.code == 0 and json.loads(reference.read_text()) is True, recorded.stderr
     finally:
         toy.file("one/smoke.py", SMOKE)

@@ -106,7 +106,7 @@ def test_images_carry_the_digest_of_their_locks(baked: dict[str, Any]) -> None:
     lines = [
         line
         for n in names
-        for line in (ROOT / f"locks/{n}.txt").read_text().splitlines(keepends=True)
+        for line in (ROOT / f"bake/locks/{n}.txt").read_text().splitlines(keepends=True)
     ]
     digest = hashlib.sha256(
         "".join(line for line in lines if not line.startswith("#")).encode()
@@ -276,7 +276,7 @@ def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry
 @pytest.mark.slow
 def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
     assert fine.slimbake("bake", "one").code == 0
-    lock = fine.root / "locks/base-small.txt"
+    lock = fine.root / "bake/locks/base-small.txt"
     before = lock.read_text()
     lock.write_text(before.replace("six==", "seven=="))
     done = fine.slimbake("sbom", "one")

@@ -89,11 +89,13 @@ class Repo:
 
     def locked(self) -> dict[str, str]:
         """The locks as files: name -> text."""
-        return {path.name: path.read_text() for path in sorted((self.root / "locks").iterdir())}
+        return {
+            path.name: path.read_text() for path in sorted((self.root / "bake/locks").iterdir())
+        }
 
     def pins(self, name: str) -> list[str]:
         """The packages that a lock pins, as `name==version`."""
-        lines = (self.root / "locks" / f"{name}.txt").read_text().splitlines()
+        lines = (self.root / "bake/locks" / f"{name}.txt").read_text().splitlines()
         return [line.split()[0] for line in lines if "==" in line and not line.startswith("#")]
 
     def held(self) -> dict[str, Path]:

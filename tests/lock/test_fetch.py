@@ -95,11 +95,11 @@ def test_a_damaged_file_is_named_and_fetched_anew(locked: Repo) -> None:
     good = path.read_bytes()
     path.write_bytes(bytes(len(good)))  # of the same size: only a hash can tell
     assert locked.run("fetch").stderr == ""
-    done = locked.run("fetch", "--verify")
+    done = locked.run("fetch", "--rehash")
     assert done.code == 0
     assert "core-1-py3-none-any.whl is damaged: it is fetched anew\n" in done.stderr
     assert path.read_bytes() == good
-    assert locked.run("fetch", "--verify").stderr == ""
+    assert locked.run("fetch", "--rehash").stderr == ""
 
 
 def test_a_file_cut_short_is_fetched_anew_without_being_asked(locked: Repo) -> None:

@@ -56,7 +56,9 @@ def on_the_way(repo: Repo, service: str) -> dict[str, list[str]]:
     while base:
         chain.insert(0, f"base-{base}")
         base = layers["bases"][base]["on"]
-    return {name: repo.pins(name) for name in chain if (repo.root / f"locks/{name}.txt").is_file()}
+    return {
+        name: repo.pins(name) for name in chain if (repo.root / f"bake/locks/{name}.txt").is_file()
+    }
 
 
 def closure(repo: Repo, service: str) -> list[str]:
@@ -122,7 +124,7 @@ def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
     assert (
         repo.run("lock", "--explain", "core").stdout
         == "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common"
-        " (locks/layers.json)\n"
+        " (bake/locks/layers.json)\n"
     )
     assert (
         repo.run("lock", "--explain", "leaf").stdout
@@ -142,7 +144,7 @@ def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(
     done = repo.run("layers")
     assert done.code == 0, done.stderr
     assert (
-        "as locks/layers.json has them" in done.stdout
+        "as bake/locks/layers.json has them" in done.stdout
         and "The planner finds nothing better." in done.stdout
     )
     before = repo.locked()
@@ -261,7 +263,7 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(
         ["leaf==1", "tool==1"],
     )
     done = repo.run("lock", "--upgrade", "core")
-    assert sorted(done.stdout.split()) == ["locks/base-frame.txt", "locks/inputs.json"]
+    assert sorted(done.stdout.split()) == ["bake/locks/base-frame.txt", "bake/locks/inputs.json"]
     assert (repo.pins("base-frame"), repo.pins("work")) == (
         ["core==3", "frame==1"],
         ["leaf==1", "tool==1"],
@@ -378,7 +380,7 @@ def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--explain", "core").stdout == "".join(
         f"core 2 in {name}\n  core\n  there, because a layer shared with the others that need it"
-        " would cost more (locks/layers.json)\n"
+        " would cost more (bake/locks/layers.json)\n"
         for name in ("api", "work")
     )
 
@@ -434,7 +436,7 @@ def test_another_limit_makes_the_layers_stale(repo: Repo) -> None:
 def test_an_edited_file_of_layers_is_stale_and_its_layers_are_a_wish(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
-    path = repo.root / "locks/layers.json"
+    path = repo.root / "bake/locks/layers.json"
     path.write_text(
         path.read_text()
         .replace('"frame": {', '"common": {')
@@ -482,13 +484,13 @@ def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_anew_and_no_versi
     assert repo.run("lock").code == 0
     before = repo.locked()
     index.add("core", "3")
-    (repo.root / "locks/layers.json").write_text(text)
+    (repo.root / "bake/locks/layers.json").write_text(text)
     done = repo.run("lock", "--check")
     assert (done.code, "layers (its file was edited)" in done.stderr) == (4, True), done.stderr
     assert repo.run("plan").code == 0
     done = repo.run("lock")
     assert done.code == 0
-    assert "locks/layers.json cannot be read: the layers are found anew\n" in done.stderr
+    assert "bake/locks/layers.json cannot be read: the layers are found anew\n" in done.stderr
     assert repo.locked() == before
 
 
@@ -496,7 +498,7 @@ def test_a_missing_file_of_layers_is_said_and_made_anew(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     before = repo.locked()
-    (repo.root / "locks/layers.json").unlink()
+    (repo.root / "bake/locks/layers.json").unlink()
     assert "layers (its file is missing)" in repo.run("lock", "--check").stderr
     assert repo.run("lock").code == 0
     assert repo.locked() == before

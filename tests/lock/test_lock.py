@@ -35,7 +35,7 @@ def test_a_shared_package_has_one_version_and_lies_in_the_base(repo: Repo, web: 
     assert repo.pins("base-web") == ["core==1", "frame==1"]
     assert repo.pins("api") == ["leaf==1", "tool==1"]
     assert repo.pins("other") == ["leaf==1"]
-    assert sorted(done.stdout.split()) == [f"locks/{name}" for name in repo.locked()]
+    assert sorted(done.stdout.split()) == [f"bake/locks/{name}" for name in repo.locked()]
 
 
 def test_a_lock_holds_name_bytes_and_hash_of_each_wheel_and_no_address_and_no_path(
@@ -120,7 +120,7 @@ def test_two_services_that_conflict_are_explained_in_one_screen(repo: Repo, inde
         and "split the base: give b a base of its own" in shown[-1]
     )
     assert len(shown) <= 24
-    assert not (repo.root / "locks").exists()
+    assert not (repo.root / "bake/locks").exists()
 
 
 def test_a_service_that_conflicts_with_its_base_may_leave_it_to_the_delta(
@@ -225,7 +225,7 @@ def test_a_cpu_lock_that_would_hold_cuda_names_the_requirement_that_pulls_it_in(
         "slimbake: a base with `torch: cpu` would hold CUDA packages",
         "  rank: nvidia-cublas-cu12==12.1, required by speedy -> nvidia-cublas-cu12",
     ]
-    assert not (repo.root / "locks").exists()
+    assert not (repo.root / "bake/locks").exists()
 
 
 def test_a_wheel_of_a_folder_stays_unresolved_in_the_lock(repo: Repo, folder: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_lock_edited_by_hand_is_said_and_mended(repo: Repo, web: None) -> None
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--check").code == 0
     before = repo.locked()
-    path = repo.root / "locks/base-web.txt"
+    path = repo.root / "bake/locks/base-web.txt"
     path.write_text(path.read_text().replace("--hash=sha256:", "--hash=sha256:0", 1))
     done = repo.run("lock", "--check")
     assert (done.code, done.stdout) == (4, "")
@@ -256,7 +256,7 @@ def test_a_lock_edited_by_hand_is_said_and_mended(repo: Repo, web: None) -> None
         done.stderr
         == "slimbake: locks are stale: base-web (its file was edited)\n  `slimbake lock` mends it\n"
     )
-    assert repo.run("lock").stdout == "locks/base-web.txt\n"
+    assert repo.run("lock").stdout == "bake/locks/base-web.txt\n"
     assert repo.locked() == before
 
 
@@ -265,7 +265,7 @@ def test_a_version_put_in_by_hand_is_kept_where_it_fits_and_gets_its_own_hash(
 ) -> None:
     repo.fleet("[frame]")
     assert repo.run("lock").code == 0
-    path = repo.root / "locks/base-web.txt"
+    path = repo.root / "bake/locks/base-web.txt"
     path.write_text(path.read_text().replace("core==2", "core==1"))
     assert repo.run("lock").code == 0
     assert repo.pins("base-web") == ["core==1", "frame==1"]
@@ -276,7 +276,7 @@ def test_a_version_put_in_by_hand_is_kept_where_it_fits_and_gets_its_own_hash(
 def test_each_reason_for_a_stale_lock_is_told(repo: Repo, web: None) -> None:
     repo.fleet("[frame]", a="[leaf]", b="[leaf]")
     assert repo.run("lock").code == 0
-    (repo.root / "locks/b.txt").unlink()
+    (repo.root / "bake/locks/b.txt").unlink()
     repo.fleet("[frame]", a="[leaf<2]", b="[leaf]", c="[leaf]")
     assert (
         repo.run("lock", "--check").stderr
@@ -304,7 +304,11 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, 
     assert repo.run("lock").code == 0
     assert (repo.pins("base-web"), repo.pins("b")) == (["core==2", "frame==1"], ["leaf==2"])
     done = repo.run("lock", "--upgrade", "Leaf")
-    assert sorted(done.stdout.split()) == ["locks/a.txt", "locks/b.txt", "locks/inputs.json"]
+    assert sorted(done.stdout.split()) == [
+        "bake/locks/a.txt",
+        "bake/locks/b.txt",
+        "bake/locks/inputs.json",
+    ]
     assert (repo.pins("base-web"), repo.pins("a"), repo.pins("b")) == (
         ["core==2", "frame==1"],
         ["leaf==3"],
@@ -326,7 +330,7 @@ def test_a_lock_of_a_service_that_is_gone_goes_too(repo: Repo, web: None) -> Non
     repo.fleet("[frame]", a="[leaf]")
     assert repo.run("lock").code == 0
     repo.fleet("[frame]")
-    (repo.root / "locks/notes.txt").write_text("mine\n")
+    (repo.root / "bake/locks/notes.txt").write_text("mine\n")
     assert repo.run("lock").code == 0
     assert sorted(repo.locked()) == ["base-web.txt", "externals.txt", "inputs.json", "notes.txt"]
     assert '"a"' not in repo.locked()["inputs.json"]

@@ -163,7 +163,7 @@ def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behi
         "  rank: nvidia-cudnn-cu12==1, required by scores -> nvidia-cudnn-cu12",
         "  require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
     ]
-    assert not (repo.root / "locks").exists()
+    assert not (repo.root / "bake/locks").exists()
 
 
 def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, index: Index) -> None:

@@ -117,7 +117,7 @@ def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_pus
     job = loaded("proven")["jobs"]["evidence"]
     assert [step["run"] for step in job["steps"] if "run" in step][
         -1
-    ] == "slimbake prove --verify --sample 3"
+    ] == "slimbake prove --recheck --sample 3"
     assert not [step for step in job["steps"] if "login" in step.get("uses", "")]
 
 
@@ -326,7 +326,7 @@ BUILDS = [
     (
         "bases",
         "Build and push what is missing of bases and exported models",
-        ["bases", "--frozen", "--push", "--missing", "--record", "T/bases.json"],
+        ["bases", "--frozen", "--push", "--missing", "--digests", "T/bases.json"],
     ),
     (
         "services",
@@ -337,7 +337,7 @@ BUILDS = [
             "--push",
             "--missing",
             "--keep-going",
-            "--on",
+            "--bases",
             "T/bases.json",
             "--record",
             "T/record.json",
@@ -493,12 +493,12 @@ def test_gitlabs_plan_decides_as_githubs_does(
 
 GITLAB_BUILDS = [
     (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
-    (".bases", ["bases", "--frozen", "--push", "--missing", "--record", ".slimbake/bases.json"]),
+    (".bases", ["bases", "--frozen", "--push", "--missing", "--digests", ".slimbake/bases.json"]),
     (
         ".services",
         [
             *("bake", "--frozen", "--push", "--missing", "--keep-going"),
-            *("--on", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
+            *("--bases", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
         ],
     ),
     (".unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),

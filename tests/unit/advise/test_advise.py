@@ -79,7 +79,7 @@ def image(**parts: int) -> WeighedImage:
         WeighedPart(name.replace("_", "-"), name, size * MB, size * MB // 4)
         for name, size in parts.items()
     )
-    return WeighedImage("sha256:1", tuple(made), "evidence/sizes.json")
+    return WeighedImage("sha256:1", tuple(made), "bake/evidence/sizes.json")
 
 
 def limits(*left: Action, **more: Any) -> Limits:
@@ -189,7 +189,7 @@ def test_a_variant_that_is_there_is_compared_as_it_was_measured() -> None:
     )
     assert found.costs[1:] == (
         "answers change within min-cosine 0.99, top10 0.97, or the bake ends with 6",
-        "start-up 3.00 s -> 1.00 s, resident 380.0 MB -> 140.0 MB, evidence/images.json",
+        "start-up 3.00 s -> 1.00 s, resident 380.0 MB -> 140.0 MB, bake/evidence/images.json",
     )
     assert of("quantise", TORCH, known(TORCH, ONNX)) is None, "the variant is in int8 already"
 
@@ -247,7 +247,7 @@ def test_without_a_measured_one_the_packages_that_would_go_are_summed() -> None:
 def test_without_any_measurement_wheels_of_the_lock_stand_for_packages() -> None:
     found = one("swap the runtime", NLG, known(replace(NLG, image=None), pins={"base-ml": PINS}))
     assert found.saves[0] == Saving("uncompressed", int(119 * MB * 4.5), "at most")
-    assert "wheels in locks/base-ml.txt" in found.source
+    assert "wheels in bake/locks/base-ml.txt" in found.source
     unknown = (replace(PINS[0], wheels=(Wheel("torch.whl", None, ""),)), *PINS[1:])
     assert one("swap the runtime", NLG, known(NLG, pins={"base-ml": unknown})).saves == (
         Saving("uncompressed", None),
@@ -440,8 +440,8 @@ def test_what_was_not_measured_is_named_with_its_command() -> None:
     nothing = replace(API, image=None, limits=None)
     (found,) = advice(known(nothing), ("api",))
     assert found.unmeasured == (
-        "what the image weighs: `slimbake sizes --compress --json > evidence/sizes.json`",
-        "what of it its workload uses: `slimbake limits --json > evidence/limits.json`",
+        "what the image weighs: `slimbake sizes --compress --json > bake/evidence/sizes.json`",
+        "what of it its workload uses: `slimbake limits --json > bake/evidence/limits.json`",
     )
     shown = advice_text((found,))
     assert shown.startswith(
@@ -472,7 +472,7 @@ def test_layers_of_the_planner_are_named_where_they_are_better_by_something() ->
 def test_gzip_gives_way_to_zstd_by_what_was_measured() -> None:
     part = WeighedPart("runtime", "d", 10 * MB, 4 * MB, gzip=4 * MB, zstd=3 * MB)
     both = [
-        replace(each, image=WeighedImage("", (part,), "evidence/sizes.json"))
+        replace(each, image=WeighedImage("", (part,), "bake/evidence/sizes.json"))
         for each in (TORCH, NLG)
     ]
     gzip = Compression(type="gzip", level=6)
@@ -533,7 +533,7 @@ def advised(root: Path, *words: str) -> Any:
 
 def test_the_example_is_advised_without_an_engine(repository: Path) -> None:
     found = advised(repository)
-    sizes = json.loads((ROOT / "evidence" / "sizes.json").read_text())["images"]
+    sizes = json.loads((ROOT / "bake/evidence" / "sizes.json").read_text())["images"]
     assert {name: of["uncompressed"] for name, of in found["images"].items()} == {
         name: sizes[name]["uncompressed"] for name in found["images"]
     }
@@ -548,14 +548,14 @@ def test_the_example_is_advised_without_an_engine(repository: Path) -> None:
 
 
 def test_without_evidence_no_figure_is_made_up(repository: Path) -> None:
-    shutil.rmtree(repository / "evidence")
+    shutil.rmtree(repository / "bake/evidence")
     found = advised(repository)
     assert {of["uncompressed"] for of in found["images"].values()} == {None}
     swap = next(
         each for each in found["images"]["nlg"]["advice"] if each["kind"] == "swap the runtime"
     )
     assert swap["saves"][0]["bound"] == "at most"
-    assert "wheels in locks/base-ml.txt" in swap["source"]
+    assert "wheels in bake/locks/base-ml.txt" in swap["source"]
     others = [
         each
         for of in found["images"].values()
@@ -609,7 +609,7 @@ def test_a_variant_with_onnx_is_read_from_the_manifest(repository: Path) -> None
         },
     ]
     assert of("quantise", torch, found) is None
-    sizes = json.loads((ROOT / "evidence" / "sizes.json").read_text())["images"]
+    sizes = json.loads((ROOT / "bake/evidence" / "sizes.json").read_text())["images"]
     less = {
         unit: sizes["embedding"][unit] - sizes["embedding-onnx"][unit]
         for unit in ("uncompressed", "compressed")
@@ -644,45 +644,47 @@ def write(file: str, text: str) -> Change:
     ("change", "service", "error", "message", "hint"),
     [
         (
-            write("evidence/limits.json", "{}"),
+            write("bake/evidence/limits.json", "{}"),
             "embeding",
             UsageError,
             "there is no service 'embeding' in services.yaml",
             "did you mean 'embedding'?",
         ),
         (
-            write("locks/base-ml.txt", ""),
+            write("bake/locks/base-ml.txt", ""),
             "nlg",
             StaleFiles,
             "locks are stale: base-ml (its file was edited)",
             "`slimbake lock` mends it",
         ),
         (
-            write("evidence/limits.json", "no JSON"),
+            write("bake/evidence/limits.json", "no JSON"),
             "nlg",
             UsageError,
-            "evidence/limits.json cannot be read: Expecting value: line 1 column 1 (char 0)",
+            "bake/evidence/limits.json cannot be read: Expecting value: line 1 column 1 (char 0)",
             "take it from Git again, or measure anew",
         ),
         (
-            write("evidence/limits.json", '{"nlg": {}}'),
+            write("bake/evidence/limits.json", '{"nlg": {}}'),
             "nlg",
             UsageError,
-            "evidence/limits.json holds no measurement (KeyError: 'service')",
-            "`slimbake limits --json > evidence/limits.json` writes one",
+            "bake/evidence/limits.json holds no measurement (KeyError: 'service')",
+            "`slimbake limits --json > bake/evidence/limits.json` writes one",
         ),
         (
-            write("evidence/sizes.json", '{"packages": [], "images": {"nlg": {"layers": []}}}'),
+            write(
+                "bake/evidence/sizes.json", '{"packages": [], "images": {"nlg": {"layers": []}}}'
+            ),
             "nlg",
             UsageError,
-            "evidence/sizes.json holds no measurement (KeyError: 'digest')",
-            "`slimbake sizes --compress --json > evidence/sizes.json` writes one",
+            "bake/evidence/sizes.json holds no measurement (KeyError: 'digest')",
+            "`slimbake sizes --compress --json > bake/evidence/sizes.json` writes one",
         ),
         (
-            write("evidence/images.json", '{"services": {"nlg": 3}}'),
+            write("bake/evidence/images.json", '{"services": {"nlg": 3}}'),
             "nlg",
             UsageError,
-            "evidence/images.json holds no measurement ('int' object has no attribute 'get')",
+            "bake/evidence/images.json holds no measurement ('int' object has no attribute 'get')",
             "`slimbake prove` writes one",
         ),
     ],

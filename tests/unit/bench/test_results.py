@@ -417,8 +417,8 @@ def repository(tmp_path: Path) -> Path:
         )
     (tmp_path / "services" / "nlg" / "weights").mkdir()
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
-    (tmp_path / "evidence").mkdir()
-    (tmp_path / "evidence" / "images.json").write_text(json.dumps(INPUTS.images))
+    (tmp_path / "bake/evidence").mkdir()
+    (tmp_path / "bake/evidence" / "images.json").write_text(json.dumps(INPUTS.images))
     return tmp_path
 
 
@@ -431,9 +431,9 @@ def test_check_compares_the_document_with_what_would_be_written(
     assert main([*words, "--check"]) == 0
     assert "| embedding | 1,320 -> 838 |" in (repository / "docs" / "results.md").read_text()
     capsys.readouterr()
-    (repository / "evidence" / "limits.json").write_text("{}")
+    (repository / "bake/evidence" / "limits.json").write_text("{}")
     known = {**INPUTS.images, "fleet": {}}
-    (repository / "evidence" / "images.json").write_text(json.dumps(known))
+    (repository / "bake/evidence" / "images.json").write_text(json.dumps(known))
     assert main([*words, "--check"]) == 4
     assert "docs/results.md is stale: run bench/results.py" in capsys.readouterr().err
 
@@ -442,7 +442,7 @@ def test_check_compares_the_document_with_what_would_be_written(
     reason="RE-ENABLE: export.pyz made the evidence of the onnx layers and of base-web stale;"
     " run `slimbake prove`, then bench/results.py"
 )
-@pytest.mark.skipif(not (ROOT / "evidence").is_dir(), reason="nothing was ever proven here")
+@pytest.mark.skipif(not (ROOT / "bake/evidence").is_dir(), reason="nothing was ever proven here")
 def test_the_committed_document_is_what_the_committed_evidence_gives() -> None:
     made = text(read(ROOT))
     told = (

@@ -19,14 +19,14 @@ from tests.unit.registries import Registry
 from slimbake.build import release as releasing
 from slimbake.build.command import Surroundings
 from slimbake.build.place import BakeRequest, Built, Made
-from slimbake.build.released import fingerprint_tag, for_platform, released_fingerprints
+from slimbake.build.released import fingerprint_tag, platform_fingerprint, released_fingerprints
 from slimbake.build.site import Preparation, Site
 from slimbake.build.statement import mark
 from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.fingerprint import ExternalDigests
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.project import Project
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST, StoredManifest, stored_manifest
@@ -112,7 +112,7 @@ class Played:
     def has(self, name: str, fingerprint: str = "", platform: str = "") -> str:
         """Have the registry hold a target's image, as it was released before; its digest."""
         fingerprint = fingerprint or self.fingerprints[name]
-        fingerprint = for_platform(fingerprint, platform) if platform else fingerprint
+        fingerprint = platform_fingerprint(fingerprint, platform) if platform else fingerprint
         self.server.blobs["sha256:0"] = b"{}"
         found = manifest(name)
         tag = fingerprint_tag(fingerprint)
@@ -184,7 +184,8 @@ def play(
 
     def measure(ids: Mapping[str, str], *_: Any) -> Measurement:
         layers = {
-            name: Layer("sha256:1", "sha256:2", made.sizes.get(name, MB), 1, 1) for name in ids
+            name: MeasuredLayer("sha256:1", "sha256:2", made.sizes.get(name, MB), 1, 1)
+            for name in ids
         }
         return Measurement(tuple(Image(name, ids[name], (layers[name],)) for name in ids))
 

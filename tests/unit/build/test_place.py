@@ -485,15 +485,15 @@ def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.Mon
         }
     )
     held_site = site(unlocked(FLEET))
-    assert places.in_engine(held_site, ("api", "nlg"), result) == (
+    assert places.built_in_engine(held_site, ("api", "nlg"), result) == (
         Built(name="api", image="sha256:manifest of api", names=("a:1",)),
         Built(name="nlg", image="sha256:configuration of nlg"),
     )
     with pytest.raises(SetupError, match="does not hold what was just built") as caught:
-        places.in_engine(held_site, ("api", "client"), result)
+        places.built_in_engine(held_site, ("api", "client"), result)
     assert caught.value.hint == "looked for client"
     with pytest.raises(BuildError, match="buildx names no image for other"):
-        places.in_engine(held_site, ("api", "other"), result)
+        places.built_in_engine(held_site, ("api", "other"), result)
 
 
 # --- which of them

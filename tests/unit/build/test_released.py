@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.fleets import fleet, service
 
-from slimbake.build.released import fingerprint_tag, for_platform, released_fingerprints
+from slimbake.build.released import fingerprint_tag, platform_fingerprint, released_fingerprints
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.plan import plan
 
@@ -65,7 +65,7 @@ def test_a_service_of_which_anything_is_unknown_has_none() -> None:
 
 def test_one_platform_of_an_image_for_several_is_another_image() -> None:
     platforms = ("linux/amd64", "linux/arm64")
-    found = {FINGERPRINT, *(for_platform(FINGERPRINT, platform) for platform in platforms)}
+    found = {FINGERPRINT, *(platform_fingerprint(FINGERPRINT, platform) for platform in platforms)}
     assert len(found) == 3
 
 

@@ -11,11 +11,17 @@ from tests.unit.build.played import manifest
 from slimbake.build.on_registry import OnRegistry
 from slimbake.build.place import Spot
 from slimbake.build.release import Released
-from slimbake.build.released_report import as_json, text
-from slimbake.images.sizes import Image, Layer, Measurement
+from slimbake.build.released_report import released_json, released_text
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 MEASURED = Measurement(
-    (Image("api", "sha256:" + "a" * 64, (Layer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),)),)
+    (
+        Image(
+            "api",
+            "sha256:" + "a" * 64,
+            (MeasuredLayer("sha256:1", "sha256:2", 2_000_000, 1_000_000, 3),),
+        ),
+    )
 )
 HELD = (OnRegistry("nlg", "r.example/nlg", manifest("nlg")),)
 DIGEST = manifest("nlg").descriptor.digest
@@ -34,7 +40,7 @@ NODES = Released(
 
 
 def test_what_was_not_built_has_no_sizes() -> None:
-    _, api, nlg, summary = text(Released(MEASURED, HELD)).splitlines()
+    _, api, nlg, summary = released_text(Released(MEASURED, HELD)).splitlines()
     assert api.split() == [
         "api",
         "a" * 12,
@@ -45,12 +51,12 @@ def test_what_was_not_built_has_no_sizes() -> None:
 
 
 def test_where_nothing_was_built_there_is_no_sum() -> None:
-    lines = text(Released(Measurement(()), HELD)).splitlines()
+    lines = released_text(Released(Measurement(()), HELD)).splitlines()
     assert [line.split()[0] for line in lines] == ["image", "nlg"]
 
 
 def test_of_several_nodes_each_image_has_its_place() -> None:
-    lines = [line.split() for line in text(NODES).splitlines()]
+    lines = [line.split() for line in released_text(NODES).splitlines()]
     assert lines[1][:2] == ["api", "a" * 12]
     assert lines[-3:] == [
         ["target", "wave", "shard", "node", "image"],
@@ -60,14 +66,14 @@ def test_of_several_nodes_each_image_has_its_place() -> None:
 
 
 def test_scripts_are_told_too() -> None:
-    found = json.loads(json.dumps(as_json(Released(MEASURED, HELD))))
+    found = json.loads(json.dumps(released_json(Released(MEASURED, HELD))))
     assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]
-    assert as_json(Released(MEASURED))["on_registry"] == {}
+    assert released_json(Released(MEASURED))["on_registry"] == {}
 
 
 def test_scripts_are_told_of_several_nodes_what_the_registry_has_and_where_it_was_built() -> None:
-    images = json.loads(json.dumps(as_json(NODES)))["images"]
+    images = json.loads(json.dumps(released_json(NODES)))["images"]
     assert images["runtime"] == {
         "name": "runtime",
         "image": "r.example/runtime:1",
@@ -76,6 +82,6 @@ def test_scripts_are_told_of_several_nodes_what_the_registry_has_and_where_it_wa
         "shard": 1,
         "wave": 1,
     }
-    alone = as_json(Released(MEASURED))["images"]["api"]
+    alone = released_json(Released(MEASURED))["images"]["api"]
     place = {"name": "api", "image": "r.example/api:1", "node": "two", "shard": 3, "wave": 2}
     assert images["api"] == {**alone, **place, "digest": "sha256:" + "c" * 64}

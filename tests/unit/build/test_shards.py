@@ -22,7 +22,7 @@ from slimbake.build.costs import measured_costs
 from slimbake.build.estimates import UNKNOWN, estimated
 from slimbake.build.events import Vertex
 from slimbake.build.failure import lost
-from slimbake.build.nodes import Done, run_shards
+from slimbake.build.nodes import DoneShard, run_shards
 from slimbake.build.place import costs, keep_costs
 from slimbake.build.split import Shard, jobs, split
 from slimbake.build.steps import BuildStep
@@ -296,11 +296,11 @@ class Nodes:
 
     def bake(
         self, shards: tuple[Shard, ...], names: tuple[str, ...] = ("one", "two")
-    ) -> tuple[tuple[Done[str], ...], tuple[SlimbakeError, ...]]:
+    ) -> tuple[tuple[DoneShard[str], ...], tuple[SlimbakeError, ...]]:
         return run_shards(shards, names, self.run, lambda: None, Console(self.said.append), apart=0)
 
 
-def built(done: tuple[Done[str], ...]) -> set[str]:
+def built(done: tuple[DoneShard[str], ...]) -> set[str]:
     """The targets of the shards that came to their end."""
     return {name for each in done for name in each.images}
 

@@ -54,16 +54,16 @@ def after(*paths: str, ignores: dict[str, str] | None = None) -> tuple[str, ...]
         ("libs/common/tests/test_common.py", ()),
         ("requirements/web.txt", ("api", "nlg")),
         ("requirements/other.txt", ()),
-        ("locks/api.txt", ("api",)),
-        ("locks/base-web.txt", ("api", "nlg")),
-        ("locks/base-ml.system.txt", ("nlg",)),
-        ("evidence/base-ml.json", ("nlg",)),
+        ("bake/locks/api.txt", ("api",)),
+        ("bake/locks/base-web.txt", ("api", "nlg")),
+        ("bake/locks/base-ml.system.txt", ("nlg",)),
+        ("bake/evidence/base-ml.json", ("nlg",)),
         ("templates/service.Dockerfile.j2", ("api", "nlg")),
         ("templates/base.Dockerfile.j2", ("api", "nlg")),
         ("docker-bake.hcl.j2", ("api", "nlg", "legacy")),
         ("services/legacy/Dockerfile", ("legacy",)),
-        ("dockerfiles/api.Dockerfile", ()),
-        ("dockerfiles/programs/build.pyz", ()),
+        ("bake/dockerfiles/api.Dockerfile", ()),
+        ("bake/programs/build.pyz", ()),
         ("docker-bake.hcl", ()),
         (".github/workflows/bake.yml", ()),
         (".slimbake/baked.json", ()),
@@ -121,7 +121,7 @@ def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "locks/api.txt"]
+    "path", ["services.yaml", "passes.yaml", "services/api/.dockerignore", "bake/locks/api.txt"]
 )
 def test_what_is_read_with_the_manifest_has_it_read_again(path: str) -> None:
     assert worth_reading([PathChange(path)], PLAN)
@@ -198,7 +198,7 @@ def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Watched
 
 def test_what_a_build_writes_leads_to_no_further_build(project: Watched) -> None:
     written = edits(
-        "dockerfiles/api.Dockerfile",
+        "bake/dockerfiles/api.Dockerfile",
         "docker-bake.hcl",
         ".slimbake/baked.json",
         ".github/workflows/bake.yml",

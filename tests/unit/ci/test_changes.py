@@ -61,8 +61,8 @@ def root(tmp_path: Path) -> Path:
         (root / "services" / name).mkdir(parents=True)
         (root / "services" / name / "main.py").write_text("print()\n")
     (root / "services/api/smoke.py").write_text("def imports(): ...\n")
-    (root / "locks").mkdir()
-    (root / "locks/base-web.txt").write_text("httpx==1\n")
+    (root / "bake/locks").mkdir()
+    (root / "bake/locks/base-web.txt").write_text("httpx==1\n")
     (root / "services.yaml").write_text(MANIFEST)
     git(tmp_path, "init", "--quiet", "--initial-branch", "main", "repository")
     commit(root)
@@ -104,10 +104,10 @@ def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> No
 
 
 def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
-    (root / "locks/base-web.txt").write_text("httpx==2\n")
+    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
     found = told(root, "HEAD")
     assert found.keys() == {"inside", "base-web", "api", "api-smoke"}
-    assert found["base-web"][:2] == ("changed", "lock locks/base-web.txt changed")
+    assert found["base-web"][:2] == ("changed", "lock bake/locks/base-web.txt changed")
     assert "base-web changed" in found["api"]
 
 
@@ -139,7 +139,7 @@ def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
 
 
 def test_what_another_slimbake_generated_counts(root: Path) -> None:
-    path = root / "dockerfiles/programs/build.pyz"
+    path = root / "bake/programs/build.pyz"
     path.write_bytes(path.read_bytes() + b"of an older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
     path.write_bytes(path.read_bytes() + b"of an even older slimbake")
@@ -382,7 +382,7 @@ def called(root: Path) -> Callable[..., str]:
 def test_the_command_prints_a_table(called: Callable[..., str], root: Path) -> None:
     assert "unknown" in called("runtime"), "no lock has the digest of its external"
     assert "external" not in called("runtime", "--explain")
-    assert "  program dockerfiles/programs/build.pyz  sha256:" in called("runtime", "--explain")
+    assert "  program bake/programs/build.pyz  sha256:" in called("runtime", "--explain")
     (root / "services/embed/main.py").write_text("print(1)\n")
     assert called("--since", "HEAD", "embed", "api").splitlines() == [
         "target  state    why",

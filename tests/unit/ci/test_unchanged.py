@@ -40,7 +40,7 @@ def test_an_edited_smoke_is_run(root: Path) -> None:  # noqa: F811
 
 
 def test_a_base_gives_all_that_stands_on_it_a_job(root: Path) -> None:  # noqa: F811
-    (root / "locks/base-web.txt").write_text("httpx==2\n")
+    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
     assert since(root, "HEAD")[0] == ["api"]
 
 

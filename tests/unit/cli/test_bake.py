@@ -143,7 +143,7 @@ def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]
     on, record = root / "bases.json", root / "record.json"
     on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
     words = ("--shards", "2", "--push", "--missing", "--provenance", "max", "--keep-going")
-    files = ("--on", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
+    files = ("--bases", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
     )

@@ -193,8 +193,8 @@ def root(tmp_path: Path) -> Path:
         "api/app.py": "",
         "api/smoke.py": "def load(): ...\n",
         "job/smoke.py": "def load(): ...\n",
-        "locks/base-web.txt": "thing==1\n",
-        "locks/api.txt": "other==2\n",
+        "bake/locks/base-web.txt": "thing==1\n",
+        "bake/locks/api.txt": "other==2\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -215,7 +215,7 @@ def prove(root: Path, *names: str) -> None:
     """Write evidence, as if these passes had held on every layer now and all others had been
     refuted.
     """
-    (root / "evidence").mkdir(exist_ok=True)
+    (root / "bake/evidence").mkdir(exist_ok=True)
     for question in [answer.question for answer in answers(root)]:
         passes = {
             each.name: Finding(
@@ -236,7 +236,7 @@ def prove(root: Path, *names: str) -> None:
             checks=question.checks,
             passes=passes,
         )
-        (root / f"evidence/{question.layer}.json").write_text(found.text())
+        (root / f"bake/evidence/{question.layer}.json").write_text(found.text())
 
 
 def put(path: str, old: str, new: str) -> Edit:
@@ -256,7 +256,7 @@ def carries(root: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
 
 
 def test_where_nothing_was_ever_proven_nothing_is_carried_and_nothing_said(root: Path) -> None:
-    (root / "evidence").rename(root / "elsewhere")
+    (root / "bake/evidence").rename(root / "elsewhere")
     assert carries(root) == ({}, [])
 
 
@@ -293,7 +293,7 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
     ("edit", "left", "dropped"),
     [
         (
-            put("locks/api.txt", "other==2", "other==3"),
+            put("bake/locks/api.txt", "other==2", "other==3"),
             {},
             [
                 "thing.data on base-web: the check of api has changed",
@@ -302,7 +302,7 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            put("locks/base-web.txt", "thing==1", "thing==2"),
+            put("bake/locks/base-web.txt", "thing==1", "thing==2"),
             {},
             [
                 "thing.data on base-web: its packages are others now",
@@ -311,7 +311,7 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            lambda root: (root / "locks/base-web.system.txt").write_text("libgomp1 14\n"),
+            lambda root: (root / "bake/locks/base-web.system.txt").write_text("libgomp1 14\n"),
             {},
             [
                 "thing.data on base-web: its packages are others now",
@@ -320,7 +320,7 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            lambda root: (root / "locks/job.system.txt").write_text("libgomp1 14\n"),
+            lambda root: (root / "bake/locks/job.system.txt").write_text("libgomp1 14\n"),
             {"api": ("other.data",)},
             [
                 "thing.data on base-web: the check of job has changed",
@@ -366,7 +366,7 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            lambda root: (root / "evidence/api.json").unlink(),
+            lambda root: (root / "bake/evidence/api.json").unlink(),
             {"base-web": ("thing.data", "thing.docs")},
             [],
         ),
@@ -481,7 +481,7 @@ def test_who_strips_more_strips_alone_where_nothing_else_is_lost(
 ) -> None:
     text = STRIPS.replace("strip: debug", debug).replace("strip: unneeded", unneeded)
     (root / "passes.yaml").write_text(text)
-    (root / "locks/base-web.txt").write_text("more==1\nthing==1\n")
+    (root / "bake/locks/base-web.txt").write_text("more==1\nthing==1\n")
     prove(root, "strip.debug", "strip.unneeded")
     assert carries(root)[0]["base-web"] == left
 
@@ -519,14 +519,14 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
         "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
         "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
     ]
-    assert json.loads((root / "dockerfiles/passes/base-web.json").read_text())["passes"] == []
+    assert json.loads((root / "bake/dockerfiles/passes/base-web.json").read_text())["passes"] == []
     assert decided == project_in(root).plan
 
 
 def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
     project = project_in(root)
     refreshed(project, QUIET)
-    generated = (root / "dockerfiles/passes/base-web.json").read_text()
+    generated = (root / "bake/dockerfiles/passes/base-web.json").read_text()
     put("job/smoke.py", "load", "imports")(root)
     with pytest.raises(StaleFiles) as caught:
         refreshed(reread(project), QUIET, frozen=True)
@@ -537,16 +537,16 @@ def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
         "  thing.docs on base-web: the check of job has changed",
     ]
     assert caught.value.hint == "`slimbake prove --stale` renews it"
-    assert (root / "dockerfiles/passes/base-web.json").read_text() == generated
+    assert (root / "bake/dockerfiles/passes/base-web.json").read_text() == generated
 
 
 @pytest.mark.parametrize("content", ["{}", "<<<<<<< HEAD\n{}", '{"format": 99}'])
 def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_proven(
     root: Path, content: str
 ) -> None:
-    (root / "evidence/base-web.json").write_text(content)
+    (root / "bake/evidence/base-web.json").write_text(content)
     with pytest.raises(
-        UsageError, match=r"evidence/base-web\.json cannot be read as evidence"
+        UsageError, match=r"bake/evidence/base-web\.json cannot be read as evidence"
     ) as caught:
         carries(root)
     assert "`slimbake prove`" in caught.value.hint
@@ -554,7 +554,7 @@ def test_a_file_that_is_no_evidence_is_an_error_and_not_as_if_nothing_was_ever_p
 
 def test_evidence_of_a_layer_that_is_to_carry_nothing_is_not_read(root: Path) -> None:
     put("services.yaml", "[thing]", "[thing], optimize: none")(root)
-    (root / "evidence/base-web.json").write_text("{}")
+    (root / "bake/evidence/base-web.json").write_text("{}")
     assert carries(root) == ({"api": ("other.data",)}, [])
 
 
@@ -658,7 +658,7 @@ def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_
 ) -> None:
     project = project_in(root)
     refreshed(project, QUIET)
-    files = [*(root / "evidence").iterdir(), *(root / "dockerfiles").rglob("*.json")]
+    files = [*(root / "bake/evidence").iterdir(), *(root / "bake/dockerfiles").rglob("*.json")]
     before = {file: file.read_bytes() for file in files}
     asked = [work.question for work in works(root).values()]
     with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(project, asked):

@@ -51,11 +51,11 @@ SMOKES = {"api-smoke", "embed-smoke"}
 def repository(root: Path, whole: Fleet = FLEET) -> tuple[Plan, Path]:
     """A folder with all that a plan names, and what is generated from it."""
     decided = plan(whole)
-    (root / "locks").mkdir(parents=True, exist_ok=True)
+    (root / "bake/locks").mkdir(parents=True, exist_ok=True)
     for target in decided.targets:
         (root / target.context).mkdir(parents=True, exist_ok=True)
         (root / target.context / "file.txt").write_text(target.context)
-        (root / "locks" / f"{target.name}.txt").write_text(f"# a lock\n{target.name}==1\n")
+        (root / "bake/locks" / f"{target.name}.txt").write_text(f"# a lock\n{target.name}==1\n")
         if target.recipe is None:
             (root / target.dockerfile).write_text("FROM base\nCOPY . /\n")
     for each in generate(decided, root):
@@ -117,7 +117,7 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, AROUND)
     texts = {each.path: each.text for each in generate(decided, root)}
-    shutil.rmtree(root / "dockerfiles", ignore_errors=True)
+    shutil.rmtree(root / "bake/dockerfiles", ignore_errors=True)
     (root / "docker-bake.hcl").write_text("old")
     after = fingerprints(decided, root, AROUND, texts=texts)
     assert after == {name: before[name] for name in after}
@@ -137,8 +137,10 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
         lambda root: (root / "services/api/empty").mkdir(),
         lambda root: (root / "services/api/link").symlink_to("file.txt"),
         lambda root: (root / os.fsdecode(b"services/api/\xff.txt")).write_text("not UTF-8"),
-        lambda root: (root / "dockerfiles/api.Dockerfile").write_text("FROM base\n"),
-        lambda root: (root / "dockerfiles/api.Dockerfile.dockerignore").write_text("file.txt\n"),
+        lambda root: (root / "bake/dockerfiles/api.Dockerfile").write_text("FROM base\n"),
+        lambda root: (root / "bake/dockerfiles/api.Dockerfile.dockerignore").write_text(
+            "file.txt\n"
+        ),
         edit("docker-bake.hcl", '"ENV_LOG" = "info"', '"ENV_LOG" = "debug"'),
     ],
 )
@@ -151,7 +153,7 @@ def test_a_change_of_a_service_is_its_own(
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (edit("dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
+        (edit("bake/dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
         (
             lambda root: (root / "models/small/file.txt").write_text("trained"),
             {"weights-models-small", "embed", "embed-smoke"},
@@ -160,15 +162,15 @@ def test_a_change_of_a_service_is_its_own(
             lambda root: (root / "libs/common/file.txt").write_text("edited"),
             {"wheel-common", *ON_WEB},
         ),
-        (edit("locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
-        (edit("locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
-        (edit("locks/embed.txt", "==1", "==2"), {"inside", "embed", "embed-smoke"}),
+        (edit("bake/locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
+        (edit("bake/locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
+        (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", "embed", "embed-smoke"}),
         (
-            edit("dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
+            edit("bake/dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
             {"inside", *ON_ML},
         ),
-        (another("dockerfiles/programs/build.pyz"), EVERYTHING),
-        (another("dockerfiles/programs/check.pyz"), {"inside", *SMOKES}),
+        (another("bake/programs/build.pyz"), EVERYTHING),
+        (another("bake/programs/check.pyz"), {"inside", *SMOKES}),
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
         (edit("docker-bake.hcl", "1980-01-01", "1990-01-01"), set()),
         (edit("docker-bake.hcl", "315532800", "315532801"), EVERYTHING),
@@ -179,7 +181,7 @@ def test_a_change_of_a_service_is_its_own(
         (edit("docker-bake.hcl", '"${REGISTRY}/api:${TAG}"', '"${REGISTRY}/other:${TAG}"'), set()),
         (edit("docker-bake.hcl", 'cache(CACHE_TO, "api")', 'cache(CACHE_TO, "other")'), set()),
         (edit("docker-bake.hcl", 'targets = ["api", ', 'targets = ["new", "api", '), set()),
-        (edit("locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
+        (edit("bake/locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
     ],
 )
 def test_each_input_changes_what_depends_on_it(
@@ -359,10 +361,10 @@ def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
 
 def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    with (root / "dockerfiles/inside.Dockerfile").open("a") as file:
+    with (root / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
         file.write("COPY layer.py /layer.py\n")
     before = fingerprints(decided, root, AROUND)
-    (root / "dockerfiles/programs/check.pyz").write_text("edited")
+    (root / "bake/programs/check.pyz").write_text("edited")
     after = fingerprints(decided, root, AROUND)
     assert {name for name in before if before[name] != after[name]} == EVERYTHING
 

@@ -349,7 +349,7 @@ def test_a_precision_reaches_the_program_as_options() -> None:
     odd = 'a"b\\\n${x}, c'
     static = Precision("int8", exclude=(odd,), mode="static", calibration="texts/few.txt")
     made_of = made(onnx("rank", precision=static))
-    step = rendered(plan(made_of))[f"dockerfiles/{EXPORTED}.Dockerfile"].split("\nRUN ")[1]
+    step = rendered(plan(made_of))[f"bake/dockerfiles/{EXPORTED}.Dockerfile"].split("\nRUN ")[1]
     *_, words = step.split("\n\n")[0].split("\\\n    ")
     program, *given = json.loads(words)[2:]
     assert (program, export_arguments(program, given)[2]) == (
@@ -363,12 +363,12 @@ def test_a_precision_reaches_the_program_as_options() -> None:
             "calibration": "/inside/context/few.txt",
         },
     )
-    plain = "dockerfiles/weights-a-model-onnx-fp32.Dockerfile"
+    plain = "bake/dockerfiles/weights-a-model-onnx-fp32.Dockerfile"
     assert '"/weights", "--precision=fp32"]\n' in rendered(plan(made(onnx("rank"))))[plain]
 
 
 def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_them() -> None:
-    text = rendered(plan(both()))[f"dockerfiles/{EXPORTED}.Dockerfile"]
+    text = rendered(plan(both()))[f"bake/dockerfiles/{EXPORTED}.Dockerfile"]
     steps = text.split("\nRUN ")[1:]
     assert len(steps) == 2
     assert all(step.startswith("--network=none ") for step in steps)
@@ -404,10 +404,10 @@ ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
-        ("dockerfiles/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
-        (f"dockerfiles/{EXPORTED}.Dockerfile", "=weights", "=static", ON_EXPORT),
-        ("locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
-        ("locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
+        ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
+        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", "=weights", "=static", ON_EXPORT),
+        ("bake/locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
+        ("bake/locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
     ],
 )
 def test_an_export_depends_on_its_programs_settings_and_base(
@@ -417,13 +417,13 @@ def test_an_export_depends_on_its_programs_settings_and_base(
 
 
 def test_other_weights_are_exported_anew(changed: Callable[[str, str, str], set[str]]) -> None:
-    found = changed("locks/weights-a-model.txt", "==1", "==2")
+    found = changed("bake/locks/weights-a-model.txt", "==1", "==2")
     assert found >= ON_EXPORT
     assert "base-ml-export" not in found
 
 
 @pytest.mark.parametrize(
-    "path", ["services/rank/file.txt", "locks/base-web.txt", "libs/common/file.txt"]
+    "path", ["services/rank/file.txt", "bake/locks/base-web.txt", "libs/common/file.txt"]
 )
 def test_code_and_other_packages_export_nothing(
     changed: Callable[[str, str, str], set[str]], path: str

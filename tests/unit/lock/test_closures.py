@@ -51,9 +51,9 @@ def toy(tmp_path: Path) -> Path:
     (tmp_path / "a").mkdir()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights.bin").write_bytes(b"0" * 50)
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "base-web.txt").write_text(ONE)
-    (tmp_path / "locks" / "b.txt").write_text(TWO)
+    (tmp_path / "bake/locks").mkdir()
+    (tmp_path / "bake/locks" / "base-web.txt").write_text(ONE)
+    (tmp_path / "bake/locks" / "b.txt").write_text(TWO)
     return tmp_path
 
 
@@ -77,7 +77,7 @@ def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
 
 
 def test_a_package_of_which_nobody_knows_the_bytes_is_an_error(toy: Path) -> None:
-    (toy / "locks" / "b.txt").write_text(re.sub(r"^# two-.*\n", "", TWO, flags=re.MULTILINE))
+    (toy / "bake/locks" / "b.txt").write_text(re.sub(r"^# two-.*\n", "", TWO, flags=re.MULTILINE))
     with pytest.raises(SetupError, match=r"the locks do not say the bytes of: two==2\.0"):
         read(toy / "services.yaml", {})
 

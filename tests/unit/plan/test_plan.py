@@ -243,7 +243,7 @@ def test_weights_from_a_folder_are_its_context_and_need_no_network() -> None:
 def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
     decided = plan(fleet(service("one", weights=MODEL)))
     target = decided.target("weights-some-model")
-    assert (target.context, target.online) == ("dockerfiles/programs", True)
+    assert (target.context, target.online) == ("bake/programs", True)
     assert recipe(decided, target.name).lock == "weights-some-model.txt"
 
 
