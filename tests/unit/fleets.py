@@ -8,6 +8,7 @@ from typing import Any
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, Layer, resolve
+from slimbake.host.workspace import Workspace
 from slimbake.lock import Locks
 from slimbake.plan import plan
 from slimbake.project import Project
@@ -42,7 +43,7 @@ def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: An
 def unlocked(made: Fleet) -> Project:
     """A project of a fleet that nobody has locked or proven anything of."""
     locks = Locks({})
-    return Project(made, made, locks, FleetEvidence(made, locks), plan(made))
+    return Project(made, made, locks, FleetEvidence(made, locks), plan(made), Workspace(None))
 
 
 def below(layer: Layer) -> str:
