@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from slimbake.build.prepare import prepared
 from tests.engine.conftest import ROOT, docker
 
-from slimbake.build import bake
-from slimbake.build.command import Options, Surroundings
-from slimbake.build.release import MEASURED
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions, Surroundings
+from slimbake.build.place import in_engine
+from slimbake.build.site import Preparation, hold
+from slimbake.console import Console
 from slimbake.host.machine import machine
 from slimbake.images.measured import measure
 from slimbake.images.sizes import Measurement
@@ -71,13 +72,13 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
-    with prepared(load(ROOT / "services.yaml"), SERVICES, print) as ready:
-        plan = ready.plan
-        built = bake.bake(
-            plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False
-        ).built
-        measured = measure({image.name: image.digest for image in built}, ROOT / MEASURED)
-    return Fleet(plan, ready.around, measured)
+    project, shared = load(ROOT / "services.yaml"), ("runtime", *BASES)
+    with hold(project, Preparation(targets=SERVICES), Console(print)) as site:
+        site = site.stocked(SERVICES)
+        result = bake(site, shared, BakeOptions(), checks=False)
+        built = in_engine(site, result.left, result)
+        measured = measure({image.name: image.image for image in built}, site.workspace)
+    return Fleet(site.plan, site.around, measured)
 
 
 @pytest.fixture(scope="module")

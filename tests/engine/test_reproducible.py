@@ -89,15 +89,18 @@ IN_WHEEL = {
 # All that has a name of its own in a registry: the runtime and the bases, too.
 BAKE = """
 import json, pathlib, sys
-from slimbake.build import bake
-from slimbake.build.command import Options
-from slimbake.build.prepare import prepared
-from slimbake.cli.common import read, say
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.place import in_engine
+from slimbake.build.site import Preparation, hold
+from slimbake.cli.common import console, read
 project = read(pathlib.Path("services.yaml"))
 names = tuple(target.name for target in project.plan.targets if target.repository)
-with prepared(project, names, say, frozen=True, packages=sys.argv[1]) as ready:
-    result = bake.bake(ready.plan, names, pathlib.Path.cwd(), ready.around, Options(), smokes=False)
-print(json.dumps({image.name: image.digest for image in result.built}))
+with hold(project, Preparation(targets=names, frozen=True), console) as site:
+    site = site.stocked(names, sys.argv[1])
+    result = bake(site, names, BakeOptions(), checks=False)
+    images = in_engine(site, result.left, result)
+print(json.dumps({image.name: image.image for image in images}))
 """
 
 

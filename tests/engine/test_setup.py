@@ -92,6 +92,7 @@ def test_an_engine_that_somebody_else_started_is_not_stopped(
 
 
 START_AND_STOP = """
+from slimbake.console import Console
 from slimbake.docker.engine import Absent, find, setup, stop_engine
 assert isinstance(find(), Absent)
 said = []
@@ -174,6 +175,7 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
 
 INTERRUPTED = """
 import signal
+from slimbake.console import QUIET
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 signal.signal(signal.SIGINT, signal.default_int_handler)
