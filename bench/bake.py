@@ -196,7 +196,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
     parser.add_argument(
-        "--freeze", action="store_true", help="write the baselines' requirements anew, from bake/locks/"
+        "--freeze",
+        action="store_true",
+        help="write the baselines' requirements anew, from bake/locks/",
     )
     arguments = parser.parse_args()
     arguments.sides = [name for name in arguments.sides.split(",") if name]

@@ -8,17 +8,19 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tables
 from setting import MANIFEST, ROOT
+from timed import CONSOLE, say
 
-from slimbake.build.record import read_costs
-from slimbake.build.release import BAKED, COSTS, MEASURED
+from slimbake.build.known import last_images
+from slimbake.build.place import COSTS, costs
 from slimbake.config import manifest
 from slimbake.fleet import resolve
+from slimbake.host.workspace import FOLDER, Workspace
+from slimbake.images.measured import remembered
+from slimbake.images.sizes import Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -41,19 +43,21 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     made = plan(resolve(manifest(arguments.root / MANIFEST)))
-    seconds = (
-        of_log(arguments.log.read_text()) if arguments.log else read_costs(arguments.root / COSTS)
-    )
-    weighed = of_layers(made, _read(arguments.root / BAKED), _read(arguments.root / MEASURED))
+    workspace = Workspace(arguments.root, CONSOLE)
+    seconds = of_log(arguments.log.read_text()) if arguments.log else costs(workspace)
+    measured = remembered(last_images(workspace), workspace)
+    weighed = of_layers(made, measured)
     baked = made.needed((*made.group("default"), *made.group("smoke")))
     known = [target.name for target in baked if target.kind != "inside"]
-    if missing := sorted({*known, *weighed} - seconds.keys()):
-        sys.stderr.write(f"not measured: {', '.join(missing)}: run `slimbake bake --no-cache`\n")
+    missing = {*known, *weighed} - seconds.keys()
+    missing |= {*made.group("default")} - {i.name for i in measured.images if i.compressed}
+    if missing:
+        say(f"not measured: {', '.join(sorted(missing))}: run `slimbake bake --no-cache`")
         return 4
     value = {
         "source": "steps as `slimbake bake` printed them: without exports"
         if arguments.log
-        else COSTS,
+        else f"{FOLDER}/{COSTS}.json",
         "machine": tables.machine().partition(", load")[0],
         "seconds": {name: seconds[name] for name in sorted(seconds)},
         "bytes": weighed,
@@ -70,7 +74,7 @@ def of_log(text: str) -> dict[str, float]:
     return found
 
 
-def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, int]:
+def of_layers(made: Plan, measured: Measurement) -> dict[str, int]:
     """Compressed bytes of the layers that each target makes.
 
     A layer belongs to the first target that stands below exactly the services whose images have it.
@@ -79,11 +83,10 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
     sizes: dict[str, int] = {}
     # variants that were baked beside them are no part of what is played
     services = made.group("default")
-    for service in services:
-        _, image = baked[service]
-        for layer in measured[image]:
-            holders.setdefault(layer["blob"], set()).add(service)
-            sizes[layer["blob"]] = layer["compressed"]
+    for image in (image for image in measured.images if image.name in services):
+        for layer in image.layers:
+            holders.setdefault(layer.blob, set()).add(image.name)
+            sizes[layer.blob] = layer.compressed or 0
     above = {
         target.name: {s for s in services if target in made.held((s,))}
         for target in made.needed(services)
@@ -95,10 +98,6 @@ def of_layers(made: Plan, baked: Mapping[str, Any], measured: Mapping[str, Any])
         for owner in owners[:1] or sorted(having):
             found[owner] += sizes[blob]
     return found
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text()))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ project = load(Path("services.yaml"))
 plan = project.plan
 texts = {each.path: each.text for each in generate(plan, project.root)}
 started = time.perf_counter()
-found = accounts(plan, project.root, None, {}, texts)
+found = accounts(plan, project.root, project.workspace, texts=texts)
 print(time.perf_counter() - started, sum(1 for each in found if each.fingerprint), len(plan.targets))
 """
 

@@ -39,7 +39,10 @@ def main() -> None:
     sys.path[:0] = [str(each) for each in PATHS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "sdist", type=Path, nargs="?", help="the model's text: examples/atlas/services/nlg/train/README.md"
+        "sdist",
+        type=Path,
+        nargs="?",
+        help="the model's text: examples/atlas/services/nlg/train/README.md",
     )
     parser.add_argument("--weights", type=Path, default=ROOT / "services" / "nlg" / "weights")
     arguments = parser.parse_args()

@@ -14,8 +14,8 @@ from sides import Side
 from smokes import working
 from timed import say
 
-from slimbake.build.release import MEASURED
-from slimbake.images.measured import measure_images
+from slimbake.host.workspace import Workspace
+from slimbake.images.measured import MEASURED, measure_images
 from slimbake.images.sizes import Measurement
 
 Empty = Callable[[], None]
@@ -77,7 +77,7 @@ class Bench:
             return
         say(f"{side.name}: emptying the engine")
         self.empty()
-        (self.setting.root / MEASURED).unlink(missing_ok=True)
+        Workspace(self.setting.root).path(f"{MEASURED}.json").unlink(missing_ok=True)
         say(f"{side.name}: cold bake {turn + 1} of {self.cold_runs}")
         found.cold.append(side.release(self.services))
         say(f"  {found.cold[-1]:.1f} s")
@@ -107,9 +107,7 @@ class Bench:
                 say(line)
 
     def _sizes(self, side: Side) -> Measurement:
-        return measure_images(
-            images(self.services, side.repository), self.setting.root / "bench-measured.json"
-        )
+        return measure_images(images(self.services, side.repository), Workspace(None))
 
     def _edit(self, service: str, text: str) -> None:
         """Add a line to the program that the service starts with; each edit is one that was never

@@ -24,7 +24,7 @@ from setting import MANIFEST, ROOT
 from timed import say
 
 from slimbake import images, project
-from slimbake.build.bake import references
+from slimbake.build.place import reference
 from slimbake.errors import SlimbakeError, UsageError
 from slimbake.plan.model import Plan, Running
 
@@ -129,13 +129,13 @@ def _named(word: str) -> tuple[str, str]:
 
 
 def _reference(plan: Plan, service: str, arguments: argparse.Namespace) -> str:
-    return references(plan.target(service), arguments.registry or plan.registry, arguments.tag)
+    return reference(plan.target(service), arguments.registry or plan.registry, arguments.tag)
 
 
 def _measured(
     plan: Plan,
     service: str,
-    sides: Mapping[str, Mapping[str, str]],
+    sides: Mapping[str, dict[str, str]],
     asked: Sequence[Workload],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from timed import run, say
+from timed import CONSOLE, run, say
 
 from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import surroundings
@@ -79,7 +79,7 @@ def prepared(root: Path, scratch: Path) -> Setting:
     project = load(root / MANIFEST)
     made = project.plan
     here = machine()
-    around = surroundings(made, engine.setup(False, say), here, say)
+    around = surroundings(made, engine.setup(False, CONSOLE), here, CONSOLE)
     for value in around.externals.values():
         image = value.removeprefix("docker-image://")
         if image != value and not _holds(image):
@@ -87,7 +87,7 @@ def prepared(root: Path, scratch: Path) -> Setting:
     wheels = scratch / "wheels"
     wheels.mkdir()
     # All sides have the same files at hand: no side is measured by how fast an index answers.
-    fetched = fetch(project.fleet, project.locks, here, store(), say)
+    fetched = fetch(project.fleet, project.locks, here, store(), CONSOLE)
     for held in {held for layer in fetched.by_layer.values() for held in layer}:
         shutil.copyfile(held.path, wheels / held.path.name)
     settings = scratch / "pip.conf"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from setting import LABEL, MANIFEST, PREFIX, Setting, secrets
-from timed import Run, run, say
+from timed import CONSOLE, Run, run
 
-from slimbake.build.command import Options, arguments, environment
-from slimbake.build.prepare import prepared
+from slimbake.build.command import BakeOptions, arguments, environment
+from slimbake.build.site import Preparation, hold
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.project import load
 
@@ -58,11 +58,12 @@ class Slimbake:
     proves: bool = True
 
     def build(self, services: tuple[str, ...]) -> float:
-        root = self.setting.root
+        root, options = self.setting.root, BakeOptions()
         # not timed: it is no part of an image
-        with prepared(load(root / MANIFEST), services, say) as ready:
-            words = arguments(ready.plan, services, ready.around, Options())
-            variables = {**environment(ready.around, Options()), **BUILD_ENVIRONMENT}
+        with hold(load(root / MANIFEST), Preparation(targets=services), CONSOLE) as site:
+            site = site.stocked(services)
+            words = arguments(site.plan, services, site.around, options)
+            variables = {**environment(site.around, options), **BUILD_ENVIRONMENT}
             return _seconds(run(["docker", "buildx", "bake", *words], root, env=variables))
 
     def release(self, services: tuple[str, ...]) -> float:

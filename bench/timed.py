@@ -7,13 +7,14 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from slimbake.console import Console
 
 
 class FailedError(Exception):
@@ -84,6 +85,10 @@ def _end(pid: int, timed_out: threading.Event) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+CONSOLE = Console()
+"""Lines of progress: stdout is the tables'."""
+
+
 def say(line: str) -> None:
-    """A line of progress: stdout is the tables'."""
-    print(line, file=sys.stderr, flush=True)
+    """A line of progress."""
+    CONSOLE.say(line)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.catalogue.model import Pass
-from slimbake.evidence import EVIDENCE
+from slimbake.config.naming import EVIDENCE
 from slimbake.evidence.model import Evidence, Question
 from slimbake.lock import locked_pins
 from slimbake.project import load
@@ -53,8 +53,12 @@ class Inputs:
     images: Json = field(default_factory=dict)  # bake/evidence/images.json: `slimbake prove`
     # bake/evidence/sizes.json: `slimbake sizes --compress --json`
     sizes: Json = field(default_factory=dict)
-    limits: Json = field(default_factory=dict)  # bake/evidence/limits.json: `slimbake limits --json`
-    parity: Json = field(default_factory=dict)  # bake/evidence/parity.json: `slimbake parity --evidence`
+    limits: Json = field(
+        default_factory=dict
+    )  # bake/evidence/limits.json: `slimbake limits --json`
+    parity: Json = field(
+        default_factory=dict
+    )  # bake/evidence/parity.json: `slimbake parity --evidence`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py

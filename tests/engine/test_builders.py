@@ -22,10 +22,10 @@ from tests.engine.toys import BROKEN, SMOKE, entry, held
 from slimbake.config import manifest
 from slimbake.console import QUIET
 from slimbake.docker.engine import setup
-from slimbake.externals.resolve import resolve
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host.machine import machine
-from slimbake.registry import Repository
+from slimbake.registry import ImageRepository
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -43,8 +43,8 @@ class Afar:
         there = ("--builder", self.builder) if builder else ()
         return self.toy.slimbake("bake", "--push", "--registry", self.to, *there, *words)
 
-    def repository(self, service: str) -> Repository:
-        return Repository(f"{self.to}/{service}")
+    def repository(self, service: str) -> ImageRepository:
+        return ImageRepository(f"{self.to}/{service}")
 
     def digest(self, service: str, tag: str = "latest") -> str:
         return self.repository(service).digest(tag) or ""
@@ -67,8 +67,8 @@ def dialled(own: Own, folder: Path) -> Iterator[Path]:
                     with near:
                         process = subprocess.Popen(
                             words,
-                            stdin=near,
-                            stdout=near,
+                            stdin=near.fileno(),
+                            stdout=near.fileno(),
                             stderr=subprocess.DEVNULL,
                             env={**environment, "DOCKER_HOST": own.host},
                         )
@@ -104,7 +104,9 @@ def _pushed_python(toy: Toy, to: str) -> str:
     toy.write("services: {}\n")
     fleet = resolve_fleet(manifest(toy.root / "services.yaml"))
     python = (fleet.external("python"),)
-    found = resolve(python, fleet.python, setup(False, QUIET), machine(), QUIET, install=True)
+    found = resolve_externals(
+        python, fleet.python, setup(False, QUIET), machine(), QUIET, install=True
+    )
     name = f"{to}/python:3.11"
     docker("tag", found["python"].context.removeprefix("docker-image://"), name)
     docker("push", "--quiet", name)

@@ -10,11 +10,13 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from slimbake.build.prepare import prepared
 from tests.engine.conftest import ROOT, call
 
-from slimbake.build import bake
-from slimbake.build.command import Options
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.place import built_in_engine
+from slimbake.build.site import Preparation, hold
+from slimbake.console import Console
 from slimbake.project import load
 
 pytestmark = pytest.mark.slow
@@ -28,17 +30,17 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    with prepared(load(ROOT / "services.yaml"), (BASE,), print) as ready:
+    with hold(load(ROOT / "services.yaml"), Preparation(targets=(BASE,)), Console(print)) as site:
+        site = site.stocked((BASE,))
         # It is no image of anybody's, so it has no name of its own, without which it would be gone
         # when this ends.
         sets = (
             f"{BASE}.output=type=docker",
-            f"{BASE}.tags=slimbake/{ready.plan.project}/{BASE}:built",
+            f"{BASE}.tags=slimbake/{site.plan.project}/{BASE}:built",
         )
-        result = bake.bake(
-            ready.plan, ready.services, ROOT, ready.around, Options(sets=sets), smokes=False
-        )
-        return result.built[0].digest
+        result = bake(site, (BASE,), BakeOptions(sets=sets), checks=False)
+        (built,) = built_in_engine(site, result.left, result)
+        return built.image
 
 
 def test_exported_models_answer_as_torch_does(image: str, request: pytest.FixtureRequest) -> None:

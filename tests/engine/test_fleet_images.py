@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from slimbake.build.prepare import prepared
 from tests.engine.conftest import ROOT, docker
 
-from slimbake.build import bake
-from slimbake.build.command import Options, Surroundings
-from slimbake.build.release import MEASURED
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions, Surroundings
+from slimbake.build.place import built_in_engine
+from slimbake.build.site import Preparation, hold
+from slimbake.console import Console
 from slimbake.host.machine import machine
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
@@ -71,13 +72,13 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
-    with prepared(load(ROOT / "services.yaml"), SERVICES, print) as ready:
-        plan = ready.plan
-        built = bake.bake(
-            plan, ("runtime", *BASES), ROOT, ready.around, Options(), smokes=False
-        ).built
-        measured = measure_images({image.name: image.digest for image in built}, ROOT / MEASURED)
-    return Fleet(plan, ready.around, measured)
+    project, shared = load(ROOT / "services.yaml"), ("runtime", *BASES)
+    with hold(project, Preparation(targets=SERVICES), Console(print)) as site:
+        site = site.stocked(SERVICES)
+        result = bake(site, shared, BakeOptions(), checks=False)
+        built = built_in_engine(site, result.left, result)
+        measured = measure_images({image.name: image.image for image in built}, site.workspace)
+    return Fleet(site.plan, site.around, measured)
 
 
 @pytest.fixture(scope="module")
@@ -204,13 +205,12 @@ def test_no_image_tells_of_the_machine_that_built_it(
     told = json.dumps(configuration(image)) + docker(
         "history", "--no-trunc", "--format={{json .}}", image
     )
-    assert "build.pyz copy-code" in told, "the history is there"
+    assert "layer.py code" in told, "the history is there"
     assert [
         word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in told
     ] == []
     assert scans[service]["private"] == []
-    mounted = {"inside", "build.pyz", "check.pyz", "export.pyz"}
-    assert mounted.isdisjoint(scans[service]["top"]), "what steps mounted has left no trace"
+    assert "inside" not in scans[service]["top"], "what steps mounted has left no trace"
 
 
 def test_every_image_trusts_whom_the_external_python_image_trusts(

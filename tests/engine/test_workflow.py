@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
-from slimbake.config.data import template_root
 from tests.engine.conftest import Toy, call, fleet
 from tests.engine.pipeline import Pipeline, Run
 from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
+
+from slimbake.render.generated import SHIPPED
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
 
@@ -179,8 +180,8 @@ def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where
 
 @pytest.mark.slow
 def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None:
-    shipped = (template_root() / "base.Dockerfile.j2").read_text("utf-8")
-    macros = (template_root() / "_macros.j2").read_text("utf-8")
+    shipped = (SHIPPED / "templates" / "base.Dockerfile.j2").read_text("utf-8")
+    macros = (SHIPPED / "templates" / "_macros.j2").read_text("utf-8")
     own = {
         "templates/base.Dockerfile.j2": f"{{#- a word about it -#}}\n{shipped}",
         "templates/_macros.j2": macros,

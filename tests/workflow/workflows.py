@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from slimbake.config.data import template_root
-
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Secret, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render import render
+from slimbake.render.generated import SHIPPED
 from slimbake.render.workflow import TEMPLATES
 
 
@@ -53,7 +52,7 @@ def fleet(
 
 @functools.cache
 def _templates() -> dict[str, str]:
-    root = template_root()
+    root = SHIPPED / "templates"
     shipped = {path.name: path.read_text("utf-8") for path in root.glob("*.j2")}
     return {**shipped, "docker-bake.hcl.j2": ""}
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from slimbake.catalogue.model import Applied
 from slimbake.host.workspace import Workspace
 from slimbake.proof.trial import Outcome
+
+T = TypeVar("T")
 
 SCARCE = ("time", "memory")  # levels at which the machine may be to blame
 
@@ -34,7 +36,7 @@ class Kept:
 
     def get(self, key: str) -> Outcome | None:
         """What came of a trial; None where it was never run to its end."""
-        return self._workspace.read(self._name(key), lambda said: Outcome(**said))
+        return self.get_json(key, lambda said: Outcome(**said))
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keep what came of a trial, but for one that ran out of time or memory: that may be the
@@ -43,9 +45,9 @@ class Kept:
         if outcome.level not in SCARCE:
             self.put_json(key, outcome.as_json())
 
-    def get_json(self, key: str) -> Any:
-        """Any other answer; None where there is none."""
-        return self._workspace.read(self._name(key), dict)
+    def get_json(self, key: str, parse: Callable[[Any], T]) -> T | None:
+        """Any other answer; None where there is none. `parse`: as for a workspace."""
+        return self._workspace.read(self._name(key), parse)
 
     def put_json(self, key: str, answer: Any) -> None:
         """Keep any other answer."""

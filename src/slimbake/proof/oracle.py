@@ -120,21 +120,23 @@ class Oracle:
         if start:
             asked |= {"command": start.command, "port": start.port}
         under = key(subject.digest, passes, "trace", json.dumps(start and asdict(start)))
-        told = self._kept.get_json(under)
-        if told is None:
-            name = f"slimbake-trace-{secrets.token_hex(6)}"
-            said = contained(name, words(subject, "trace"), json.dumps(asked), TIME_LIMIT)
-            try:
-                told = json.loads(said.stdout.splitlines()[-1])
-            except (IndexError, ValueError):
-                raise SetupError(
-                    f"{subject.service} could not be traced", said.stderr.strip()[-2000:]
-                ) from None
-            told["said"] = "" if told["held"] else said.stderr
-            if told["held"]:  # that something does not hold or answer may be the machine's fault
-                self._kept.put_json(under, told)
-        files = tuple(
-            (name, size, package, version) for name, size, package, version in told["files"]
-        )
-        elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
-        return Used(told["held"], files, told["used"], elsewhere, told["said"], told["untraced"])
+        if (known := self._kept.get_json(under, _used)) is not None:
+            return known
+        name = f"slimbake-trace-{secrets.token_hex(6)}"
+        said = contained(name, words(subject, "trace"), json.dumps(asked), TIME_LIMIT)
+        try:
+            told = json.loads(said.stdout.splitlines()[-1])
+        except (IndexError, ValueError):
+            raise SetupError(
+                f"{subject.service} could not be traced", said.stderr.strip()[-2000:]
+            ) from None
+        told["said"] = "" if told["held"] else said.stderr
+        if told["held"]:  # that something does not hold or answer may be the machine's fault
+            self._kept.put_json(under, told)
+        return _used(told)
+
+
+def _used(told: Any) -> Used:
+    files = tuple((name, size, package, version) for name, size, package, version in told["files"])
+    elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
+    return Used(told["held"], files, told["used"], elsewhere, told["said"], told["untraced"])

@@ -13,16 +13,15 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.config.data import CATALOGUE, catalogue_file, schema_text
 
 from slimbake.catalogue import globs, rules, show
 from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import catalogue, checked, shipped
+from slimbake.catalogue.read import PASSES_SCHEMA, SHIPPED, catalogue, checked, shipped
 from slimbake.config.document import read_yaml
 from slimbake.inside import passes as inside
 from slimbake.inside.globs import matcher
 
-SCHEMA: dict[str, Any] = json.loads(schema_text(CATALOGUE))
+SCHEMA: dict[str, Any] = json.loads(PASSES_SCHEMA.read_text("utf-8"))
 TORCH = Pass(
     name="torch.x",
     about="",
@@ -48,12 +47,12 @@ passes:
 
 
 def test_the_shipped_file_is_sound() -> None:
-    checked(catalogue_file(), shipped=True)  # raises ManifestError
+    checked(SHIPPED, shipped=True)  # raises ManifestError
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 def test_the_shipped_file_is_sorted_and_every_entry_says_why() -> None:
-    text = catalogue_file().read_text("utf-8")
+    text = SHIPPED.read_text("utf-8")
     names = [each.name for each in shipped()]
     assert names == sorted(set(names)) == list(read_yaml(text).value["passes"])
     assert all(each.about and each.why for each in shipped())
@@ -63,7 +62,7 @@ def test_the_shipped_file_is_sorted_and_every_entry_says_why() -> None:
 def test_the_shipped_file_holds_no_figures_and_no_verdicts() -> None:
     assert not re.search(
         r"\d\s*MB|proven|refuted\b(?! too)",
-        catalogue_file().read_text("utf-8").replace("100 MB", ""),
+        SHIPPED.read_text("utf-8").replace("100 MB", ""),
     )
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slimbake.config.data import schema_text
 
-from slimbake.config import manifest
+from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.config.model import Manifest, Pairs, ServiceEntry
 from slimbake.errors import ManifestError
 
@@ -104,7 +103,7 @@ def keys() -> list[str]:
             for each in schema.values():
                 collect(each)
 
-    collect(json.loads(schema_text()))
+    collect(json.loads(MANIFEST_SCHEMA.read_text("utf-8")))
     return sorted(found)
 
 

@@ -6,15 +6,15 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from slimbake.config import data, model
+from slimbake.config import MANIFEST_SCHEMA, model
 
-SCHEMA: dict[str, Any] = json.loads(data.schema_text())
+TEXT = MANIFEST_SCHEMA.read_text("utf-8")
+SCHEMA: dict[str, Any] = json.loads(TEXT)
 
 
 def properties(schema: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -37,8 +37,8 @@ def test_every_key_is_described_for_editors() -> None:
 
 
 def test_every_pattern_says_in_words_what_it_allows() -> None:
-    patterns = re.findall(r'"pattern": ', data.schema_text())
-    words = re.findall(r'"pattern": "[^\n]*",\n\s*"patternErrorMessage": "', data.schema_text())
+    patterns = re.findall(r'"pattern": ', TEXT)
+    words = re.findall(r'"pattern": "[^\n]*",\n\s*"patternErrorMessage": "', TEXT)
     assert len(patterns) == len(words) > 5
 
 
@@ -63,19 +63,3 @@ def test_the_schema_and_the_model_have_the_same_keys(
     keys = {key.replace("-", "_") for key in schema["properties"]}
     assert keys | also == {field.name for field in dataclasses.fields(value)}
     assert schema["additionalProperties"] is False
-
-
-def test_in_a_checkout_everything_lies_at_the_root_of_the_repository() -> None:
-    root = Path(__file__).parents[3]
-    assert data.data_root() == root
-    assert data.template_root() == root / "templates"
-
-
-def test_in_a_wheel_everything_lies_in_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "_data").mkdir()
-    (tmp_path / "_data" / "services.schema.json").write_text("{}")
-    monkeypatch.setattr(data, "_PACKAGE", tmp_path)
-    assert data.schema_text() == "{}"
-    assert data.template_root() == tmp_path / "_data" / "templates"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slimbake.build.prepare import refreshed
 
+from slimbake.build.site import generated_anew
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.console import QUIET, Console
@@ -510,11 +510,11 @@ def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
 def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> None:
     project = project_in(root)
     said: list[str] = []
-    refreshed(project, Console(said.append))
+    generated_anew(project, Console(said.append))
     assert [line for line in said if "evidence" in line] == []
     put("job/smoke.py", "load", "imports")(root)
     said.clear()
-    decided = refreshed(reread(project), Console(said.append)).plan
+    decided = generated_anew(reread(project), Console(said.append)).plan
     assert [line for line in said if "evidence" in line] == [
         "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
         "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
@@ -525,11 +525,11 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
 
 def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
     project = project_in(root)
-    refreshed(project, QUIET)
+    generated_anew(project, QUIET)
     generated = (root / "bake/dockerfiles/passes/base-web.json").read_text()
     put("job/smoke.py", "load", "imports")(root)
     with pytest.raises(StaleFiles) as caught:
-        refreshed(reread(project), QUIET, frozen=True)
+        generated_anew(reread(project), QUIET, frozen=True)
     assert caught.value.exit_code == 4
     assert caught.value.message.splitlines() == [
         "evidence is stale",
@@ -657,13 +657,13 @@ def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_
     root: Path,
 ) -> None:
     project = project_in(root)
-    refreshed(project, QUIET)
+    generated_anew(project, QUIET)
     files = [*(root / "bake/evidence").iterdir(), *(root / "bake/dockerfiles").rglob("*.json")]
     before = {file: file.read_bytes() for file in files}
     asked = [work.question for work in works(root).values()]
     with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(project, asked):
         prove(root, "thing.data")
-        refreshed(reread(project), QUIET)
+        generated_anew(reread(project), QUIET)
         assert {file: file.read_bytes() for file in files if file.is_file()} != before
         raise KeyboardInterrupt
     assert {file: file.read_bytes() for file in files} == before

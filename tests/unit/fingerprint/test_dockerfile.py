@@ -1,9 +1,8 @@
-"""What a Dockerfile reads, and which part of a bake file is a target's own."""
+"""What a Dockerfile reads."""
 
 from __future__ import annotations
 
 import pytest
-from slimbake.fingerprint.bakefile import BakeFile
 
 from slimbake.fingerprint.dockerfile import reads
 
@@ -101,93 +100,3 @@ def test_whether_the_context_is_read(step: str, expected: bool) -> None:
 )
 def test_which_files_of_inside_are_read(step: str, expected: set[str]) -> None:
     assert reads(f"FROM base\n{step}\n", LINKS, {}).inside == expected
-
-
-BAKE = """\
-# A comment.
-variable "TAG" { default = "latest" }
-variable "LEVEL" { default = "7" }
-variable "LONG" {
-  default = "long"
-}
-variable "OTHER" { default = "1" }
-
-function "image" {
-  params = [target]
-  result = [level(target)]
-}
-function "level" {
-  params = [target]
-  result = "${LEVEL}-${target}"
-}
-
-group "default" {
-  targets = ["one", "two"]
-}
-
-target "_common" {
-  args = { LONG = "${LONG}" }
-}
-
-target "one" {
-  inherits = ["_common"]
-  tags = ["one:${TAG}"]
-  output = image("one")
-}
-
-target "two" {
-  context = "level"
-}
-"""
-
-
-def parts(text: str, target: str, **given: str) -> tuple[str, dict[str, str]]:
-    bake = BakeFile(text, given)
-    settings = bake.settings(target)
-    return settings, bake.values(settings)
-
-
-def test_a_target_has_its_own_text_and_what_it_uses() -> None:
-    text, values = parts(BAKE, "one")
-    assert values == {"LEVEL": "7", "LONG": "long"}
-    assert 'target "_common"' in text
-    assert 'target "two"' not in text
-    assert "TAG" not in text
-    assert parts(BAKE, "two") == ('target "two" {\n  context = "level"\n}\n', {})
-
-
-def test_the_environment_gives_values() -> None:
-    assert parts(BAKE, "one", LEVEL="9", OTHER="2")[1] == {"LEVEL": "9", "LONG": "long"}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "changed"),
-    [
-        ("# A comment.", "# Another.", set()),
-        ('["one", "two"]', '["one"]', set()),
-        ('default = "1"', 'default = "2"', set()),
-        ('tags = ["one', 'tags = ["uno', set()),
-        ('context = "level"', 'context = "other"', {"two"}),
-        ("params = [target]", "params = [name]", {"one"}),
-        ("args = { LONG", "args = { SHORT", {"one"}),
-        ('variable "TAG"', 'anything else at the margin\nvariable "TAG"', {"one", "two"}),
-        ('target "two" {', 'target "one" {\n  args = {}\n}\ntarget "two" {', {"one"}),
-    ],
-)
-def test_an_edit_changes_what_it_touches(old: str, new: str, changed: set[str]) -> None:
-    assert old in BAKE
-    edited = BAKE.replace(old, new)
-    assert {name for name in ("one", "two") if parts(edited, name) != parts(BAKE, name)} == changed
-
-
-def test_what_is_laid_out_otherwise_belongs_to_everything() -> None:
-    text = BAKE.replace(
-        'target "two" {\n  context = "level"\n}\n', '  target "two" {\n  context = "level"\n  }\n'
-    )
-    assert 'context = "level"' in parts(text, "one")[0]
-    assert 'context = "level"' in parts(text, "two")[0]
-
-
-def test_a_default_that_is_no_plain_text_counts_as_it_is_written() -> None:
-    text = 'variable "A" { default = upper("x") }\ntarget "t" {\n  args = { A = A }\n}\n'
-    assert parts(text, "t")[1] == {"A": 'variable "A" { default = upper("x") }\n'}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.build.baked import Baked
 from tests.unit.fleets import COMMON, asks, fleet, service, written
 
-from slimbake.build.bake import Built, Result
 from slimbake.build.command import Surroundings
 from slimbake.config.model import BaseEntry, WeightsEntry
-from slimbake.fingerprint import accounts, fingerprints, of_services, tag
+from slimbake.fingerprint import ExternalDigests, accounts, fingerprints, of_services, tag
 from slimbake.fleet import Fleet, resolve
+from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render.generated import generate
 
-AROUND = Surroundings(externals={}, digests={"python": "sha256:1", "uv": "sha256:2"})
+NOWHERE = Workspace(None)
+AROUND = ExternalDigests({"python": "sha256:1", "uv": "sha256:2"})
 SERVICES = (
     service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
     service(
@@ -70,11 +69,11 @@ def changed(tmp_path: Path) -> Callable[..., set[str]]:
     decided, root = repository(tmp_path)
 
     def compare(
-        change: Callable[[Path], object], around: Surroundings = AROUND, **variables: str
+        change: Callable[[Path], object], around: ExternalDigests = AROUND, **variables: str
     ) -> set[str]:
-        before = fingerprints(decided, root, AROUND)
+        before = fingerprints(decided, root, NOWHERE, AROUND)
         change(root)
-        after = fingerprints(decided, root, around, variables)
+        after = fingerprints(decided, root, NOWHERE, around, variables)
         assert before.keys() == after.keys() == EVERYTHING
         return {name for name in before if before[name] != after[name]}
 
@@ -110,16 +109,18 @@ def test_nothing_but_content_counts(tmp_path: Path) -> None:
     for path in two.rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(0o700 if path.is_dir() else 0o600)
-    assert fingerprints(decided, one, AROUND) == fingerprints(decided, two, AROUND)
+    assert fingerprints(decided, one, NOWHERE, AROUND) == fingerprints(
+        decided, two, NOWHERE, AROUND
+    )
 
 
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     texts = {each.path: each.text for each in generate(decided, root)}
     shutil.rmtree(root / "bake/dockerfiles", ignore_errors=True)
     (root / "docker-bake.hcl").write_text("old")
-    after = fingerprints(decided, root, AROUND, texts=texts)
+    after = fingerprints(decided, root, NOWHERE, AROUND, texts=texts)
     assert after == {name: before[name] for name in after}
     assert EVERYTHING - after.keys() == {"inside"}, (
         "it holds all of the folder, and no target needs all of it"
@@ -192,10 +193,10 @@ def test_each_input_changes_what_depends_on_it(
 
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     new = service("new", base="web")
     more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
-    after = fingerprints(more, root, AROUND)
+    after = fingerprints(more, root, NOWHERE, AROUND)
     assert {name for name in before if before[name] != after[name]} == {"inside"}, (
         "its list of passes lies there"
     )
@@ -232,23 +233,32 @@ def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
         "CA_BUNDLE": "/c",
     }
     assert changed(nothing, **elsewhere) == set()
+
+
+def test_of_what_a_machine_brings_only_externals_count_since_locks_name_the_rest() -> None:
     wheels = {"base-ml": "/some/folder"}
-    assert (
-        changed(nothing, replace(AROUND, wheels=wheels, find_links=wheels, debs=wheels)) == set()
-    ), "locks name them"
+    around = Surroundings(
+        externals={"python": "docker-image://python"},
+        digests=AROUND.digests,
+        standins=("python",),
+        wheels=wheels,
+        find_links=wheels,
+        debs=wheels,
+    )
+    assert around.external_digests == replace(AROUND, standins=("python",))
 
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
     pinned = plan(resolve(WRITTEN, digests=PINNED))
 
-    def runtime(around: Surroundings | None) -> str:
-        return fingerprints(pinned, root, around)["runtime"]
+    def runtime(around: ExternalDigests | None) -> str:
+        return fingerprints(pinned, root, NOWHERE, around)["runtime"]
 
     one = runtime(AROUND)
     assert one == runtime(replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
     assert one == runtime(None)
-    told = {each.target: each.inputs for each in accounts(pinned, root)}
+    told = {each.target: each.inputs for each in accounts(pinned, root, NOWHERE)}
     (python,) = (each for each in told["runtime"] if each.kind == "external")
     assert (python.name, python.digest) == ("python python:3.11-slim-trixie", f"sha256:{'a' * 64}")
     standin = replace(AROUND, standins=("python",))
@@ -258,13 +268,13 @@ def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path:
 def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
     pinned = plan(resolve(WRITTEN, digests=PINNED))
-    assert fingerprints(pinned, root).keys() == EVERYTHING
+    assert fingerprints(pinned, root, NOWHERE).keys() == EVERYTHING
 
 
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    assert fingerprints(decided, root) == {}
-    told = {each.target: each.unknown for each in accounts(decided, root)}
+    assert fingerprints(decided, root, NOWHERE) == {}
+    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE)}
     assert "no lock has its digest" in told["runtime"][0]
     assert told["plain"] == ("it stands on runtime, which cannot be known",)
 
@@ -286,7 +296,7 @@ def test_what_cannot_be_known_has_no_fingerprint(
     decided, root = repository(
         tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api"))
     )
-    found = fingerprints(decided, root, AROUND)
+    found = fingerprints(decided, root, NOWHERE, AROUND)
     assert ({"odd", "odd-smoke"} <= found.keys(), "api" in found) == (known, True)
 
 
@@ -295,9 +305,9 @@ def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
     decided, root = repository(
         tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py"))
     )
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "services/late/file.txt").write_text("edited")
-    after = fingerprints(decided, root, AROUND)
+    after = fingerprints(decided, root, NOWHERE, AROUND)
     assert {name for name in before if before[name] != after[name]} == {
         "late",
         "late-smoke",
@@ -309,12 +319,12 @@ def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, fleet(service("odd", contexts=(("data", "."),))))
     (root / ".git").mkdir()
     (root / ".git/HEAD").write_text("ref: refs/heads/main\n")
-    told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
+    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
     assert told["odd"] == (
         ".git would be sent with ., and differs in every checkout: name it in .dockerignore",
     )
     (root / ".dockerignore").write_text(".git\n")
-    assert "odd" in fingerprints(decided, root, AROUND)
+    assert "odd" in fingerprints(decided, root, NOWHERE, AROUND)
 
 
 OWN = fleet(service("own", dockerfile="services/own/Dockerfile", smoke="smoke.py"))
@@ -333,7 +343,7 @@ def test_a_dockerfile_of_the_users_own_is_known_by_what_it_names(
 ) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/Dockerfile").write_text(text)
-    assert ("own" in fingerprints(decided, root, AROUND)) is known
+    assert ("own" in fingerprints(decided, root, NOWHERE, AROUND)) is known
 
 
 @pytest.mark.parametrize(
@@ -343,17 +353,17 @@ def test_a_dockerignore_of_the_users_own_holds(tmp_path: Path, ignore: str) -> N
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("")
     (root / ignore).write_text("**\n!*.txt\n!Dockerfile\n")
-    before = fingerprints(decided, root, AROUND)["own"]
+    before = fingerprints(decided, root, NOWHERE, AROUND)["own"]
     (root / "services/own/notes.md").write_text("not sent")
-    assert fingerprints(decided, root, AROUND)["own"] == before
+    assert fingerprints(decided, root, NOWHERE, AROUND)["own"] == before
     (root / "services/own/more.txt").write_text("sent")
-    assert fingerprints(decided, root, AROUND)["own"] != before
+    assert fingerprints(decided, root, NOWHERE, AROUND)["own"] != before
 
 
 def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("a[\n")
-    told = {each.target: each.unknown for each in accounts(decided, root, AROUND)}
+    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
     assert told["own"] == (
         "the .dockerignore of services/own has a pattern that Docker refuses: a[",
     )
@@ -363,28 +373,28 @@ def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> No
     decided, root = repository(tmp_path)
     with (root / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
         file.write("COPY layer.py /layer.py\n")
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "bake/programs/check.pyz").write_text("edited")
-    after = fingerprints(decided, root, AROUND)
+    after = fingerprints(decided, root, NOWHERE, AROUND)
     assert {name for name in before if before[name] != after[name]} == EVERYTHING
 
 
 def test_a_named_context_counts_with_all_that_is_sent_of_it(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, fleet(service("odd", contexts=(("data", "assets"),))))
     (root / "assets").mkdir()
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "assets/.hidden").write_text("sent")
-    between = fingerprints(decided, root, AROUND)
+    between = fingerprints(decided, root, NOWHERE, AROUND)
     assert between["odd"] != before["odd"]
     (root / "assets/.dockerignore").write_text(".*")
-    assert fingerprints(decided, root, AROUND)["odd"] != between["odd"], (
+    assert fingerprints(decided, root, NOWHERE, AROUND)["odd"] != between["odd"], (
         "BuildKit reads that of a named context, too"
     )
 
 
 def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    for value in fingerprints(decided, root, AROUND).values():
+    for value in fingerprints(decided, root, NOWHERE, AROUND).values():
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", value)
         assert tag(value) == f"fp-{value[7:47]}"
     with pytest.raises(ValueError, match="no fingerprint"):
@@ -393,72 +403,10 @@ def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
 
 def test_a_services_fingerprint_covers_its_smoke(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    before = fingerprints(decided, root, AROUND)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "services/api/tests").mkdir()
-    after = fingerprints(decided, root, AROUND)
+    after = fingerprints(decided, root, NOWHERE, AROUND)
     assert after["api"] == before["api"]
     assert of_services(decided, after)["api"] != of_services(decided, before)["api"]
     assert of_services(decided, after)["plain"] == after["plain"], "it has no smoke"
     assert "api" not in of_services(decided, {"api": after["api"]})
-
-
-HELD = {"sha256:a": ("one",), "sha256:b": ("two",)}
-BOTH = Result((Built("api", "sha256:a"), Built("embed", "sha256:b")), ())
-
-
-def record(decided: Plan, root: Path) -> Baked:
-    return Baked(decided, root, AROUND, root / ".slimbake/baked.json")
-
-
-def names(images: tuple[Built, ...]) -> list[str]:
-    return [image.name for image in images]
-
-
-def test_what_was_baked_is_unchanged_until_something_changes(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    assert record(decided, root).unchanged(("api", "embed"), HELD) == ()
-    record(decided, root).keep(BOTH)
-    assert record(decided, root).unchanged(("api", "embed"), HELD) == (
-        Built("api", "sha256:a", ("one",)),
-        Built("embed", "sha256:b", ("two",)),
-    )
-    assert names(record(decided, root).unchanged(("embed",), HELD)) == ["embed"]
-    assert names(record(decided, root).unchanged(("api", "embed"), {"sha256:a": ()})) == ["api"], (
-        "embed was removed"
-    )
-    (root / "services/embed/smoke.py").write_text("def load(): ...")
-    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api"], (
-        "its smoke was never run"
-    )
-
-
-def test_what_was_edited_while_it_was_built_is_not_recorded(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    record(decided, root).keep(BOTH)
-    (root / "services/api/file.txt").write_text("first edit")
-    baking = record(decided, root)
-    (root / "services/api/file.txt").write_text("second edit")
-    baking.keep(BOTH)
-    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["embed"]
-    (root / "services/api/file.txt").write_text("first edit")
-    assert names(record(decided, root).unchanged(("api",), HELD)) == []
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}']
-)
-def test_a_record_that_is_no_record_is_empty(tmp_path: Path, text: str) -> None:
-    decided, root = repository(tmp_path)
-    (root / ".slimbake").mkdir()
-    (root / ".slimbake/baked.json").write_text(text)
-    assert record(decided, root).unchanged(("api", "embed"), HELD) == ()
-    record(decided, root).keep(BOTH)
-    assert names(record(decided, root).unchanged(("api", "embed"), HELD)) == ["api", "embed"]
-
-
-def test_a_service_that_is_gone_is_forgotten(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    record(decided, root).keep(BOTH)
-    less = plan(fleet(service("api")))
-    record(less, root).keep(Result((), ()))
-    assert json.loads((root / ".slimbake/baked.json").read_text()).keys() == {"api"}

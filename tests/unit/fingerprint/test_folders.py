@@ -16,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slimbake.console import QUIET, Console
 from slimbake.fingerprint import hashes
 from slimbake.fingerprint.folders import Folder, Folders
 from slimbake.fingerprint.hashes import Hashes
 from slimbake.fingerprint.ignore import Ignore
+from slimbake.host.workspace import Workspace
 
 Tree = dict[tuple[bytes, ...], tuple[str, bytes]]
 """Path -> what it is (file, program, link), and its content or target."""
@@ -60,7 +62,7 @@ def write(tree: Tree, root: Path, umask: int) -> Path:
 
 
 def folder(root: Path, ignore: str = "", path: str = ".") -> Folder:
-    return Folders(str(root), Hashes(root / ".slimbake/hashes.json"))(path, Ignore(ignore))
+    return Folders(str(root), Hashes(root, Workspace(None)))(path, Ignore(ignore))
 
 
 @given(TREES)
@@ -122,7 +124,7 @@ def test_an_empty_folder_is_sent_and_one_of_which_all_is_left_out(tmp_path: Path
 
 def test_a_submodule_without_its_files_is_its_commit(tmp_path: Path) -> None:
     (tmp_path / "libs/sub").mkdir(parents=True)
-    record = Hashes(tmp_path / ".slimbake/hashes.json")
+    record = Hashes(tmp_path, Workspace(None))
     found = [
         Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore(""))
         for commit in ("abc", "def")
@@ -151,8 +153,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return forward
 
 
-def hashed(path: Path) -> str:
-    record = Hashes(path.parent / ".slimbake/hashes.json")
+def hashed(path: Path, console: Console = QUIET) -> str:
+    record = Hashes(path.parent, Workspace(path.parent, console))
     digest = record(str(path), path.lstat())
     record.keep()
     return digest
@@ -200,14 +202,29 @@ def test_a_file_that_was_put_in_the_place_of_another_is_read(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": 0}', '{"format": 1, "files": {"weights.bin": [1]}}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"weights.bin": 0}',
+        '{"weights.bin": [1]}',
+        '{"weights.bin": [1, 2, 3, "x", "y"]}',
+    ],
 )
-def test_a_record_that_is_no_record_is_empty(
-    large: Path, later: Callable[[float], None], text: str
+def test_a_record_that_is_no_record_is_told_and_made_anew(
+    large: Path,
+    later: Callable[[float], None],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     later(10)
     digest = hashed(large)
     (large.parent / ".slimbake/hashes.json").write_text(text)
+    said: list[str] = []
+    assert hashed(large, Console(said.append)) == digest
+    assert said == [".slimbake/hashes.json cannot be read, and is discarded"]
+    monkeypatch.setattr(os, "open", never)
     assert hashed(large) == digest
 
 

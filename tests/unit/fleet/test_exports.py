@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fingerprint.test_fingerprint import AROUND, repository
+from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
-from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.build.split import jobs
-from slimbake.ci.matrix import shared_by
 from slimbake.config.model import (
     BaseEntry,
     Optimize,
@@ -290,7 +289,7 @@ def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_
     None
 ):
     found = plan(both())
-    shared = [target.name for target in shared_by(found, ("rank-onnx",))]
+    shared = [target.name for target in found.shared_by(("rank-onnx",))]
     assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
     given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
     assert [target.name for target in given.needed(given.with_checks(("rank-onnx",)))] == [
@@ -322,7 +321,7 @@ def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() 
         "slimbake.target",
     }
     around = Surroundings(externals={}, digests={"python": "sha256:9"})
-    words = arguments(found, (EXPORTED,), around, Options())
+    words = arguments(found, (EXPORTED,), around, BakeOptions())
     assert f"{EXPORTED}.tags=slimbake/atlas/{EXPORTED}:built" in words
     assert not [word for word in words if word.startswith(f"{EXPORTED}.labels.")]
 
@@ -388,11 +387,11 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
     decided, root = repository(tmp_path, both())
 
     def compare(path: str, old: str, new: str) -> set[str]:
-        before = fingerprints(decided, root, AROUND)
+        before = fingerprints(decided, root, NOWHERE, AROUND)
         content = (root / path).read_bytes()
         assert old.encode() in content
         (root / path).write_bytes(content.replace(old.encode(), new.encode()))
-        after = fingerprints(decided, root, AROUND)
+        after = fingerprints(decided, root, NOWHERE, AROUND)
         return {name for name in before if name != "inside" and before[name] != after[name]}
 
     return compare

@@ -13,6 +13,8 @@ import pytest
 import zstandard
 
 from slimbake import docker
+from slimbake.console import Console
+from slimbake.host.workspace import Workspace
 from slimbake.images import measured as measure
 from slimbake.images.sizes import MeasuredLayer
 
@@ -58,11 +60,11 @@ def written(layouts: Path, name: str, layer: bytes, kind: str = "zstd") -> str:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    path = tmp_path / ".slimbake" / "measured.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({"sha256:" + "0" * 64: [BELOW.as_json()]}))
-    return path
+def workspace(tmp_path: Path) -> Workspace:
+    """One that knows an image of one layer."""
+    found = Workspace(tmp_path)
+    found.write(measure.MEASURED, {"sha256:" + "0" * 64: [BELOW.as_json()]})
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +75,14 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "saved", refuse)
 
 
-def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
-    layouts = measure.known_layers(["one", "two"], cache)
+def test_only_a_layer_that_is_new_is_read(workspace: Workspace) -> None:
+    layouts = measure.known_layers(["one", "two"], workspace)
     assert layouts
     one, two = tar(a=b"abc", b=b"de"), tar(c=b"x" * 1000)
     images = {"one": written(layouts, "one", one), "two": written(layouts, "two", two, kind="")}
     found = {
-        image.name: image.layers for image in measure.measure_images(images, cache, layouts).images
+        image.name: image.layers
+        for image in measure.measure_images(images, workspace, layouts).images
     }
     assert found["one"][0] == found["two"][0] == BELOW
     assert (found["one"][1].uncompressed, found["one"][1].files) == (5, 2)
@@ -88,36 +91,50 @@ def test_only_a_layer_that_is_new_is_read(cache: Path) -> None:
         "stored as it is: what it weighs compressed is not known"
     )
     assert not layouts.exists()
-    again = measure.measure_images(images, cache, None)
+    again = measure.measure_images(images, workspace, None)
     assert {image.name: image.layers for image in again.images} == found, "from the record alone"
 
 
 def test_where_nothing_is_known_there_is_no_layout(tmp_path: Path) -> None:
-    assert measure.known_layers(["one"], tmp_path / "measured.json") is None
+    assert measure.known_layers(["one"], Workspace(tmp_path)) is None
+    assert measure.known_layers(["one"], Workspace(None)) is None
 
 
-def test_what_a_killed_bake_left_is_not_taken_for_a_layer(cache: Path) -> None:
-    old = measure.known_layers(["one"], cache)
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"sha256:0": 1}', '{"sha256:0": [{}]}', '{"sha256:0": [{"x": 1}]}']
+)
+def test_a_record_that_is_no_record_is_told_and_holds_nothing(text: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    workspace = Workspace(tmp_path, Console(said.append))
+    workspace.path("").mkdir()
+    workspace.path("measured.json").write_text(text)
+    assert measure.remembered({"one": "sha256:0"}, workspace).images == ()
+    assert said == [".slimbake/measured.json cannot be read, and is discarded"]
+    assert measure.stored({"one": "sha256:0"}, workspace) is None
+
+
+def test_what_a_killed_bake_left_is_not_taken_for_a_layer(workspace: Workspace) -> None:
+    old = measure.known_layers(["one"], workspace)
     assert old
     written(old, "one", tar(a=b"abc"))
-    new = measure.known_layers(["one"], cache)
+    new = measure.known_layers(["one"], workspace)
     assert new == old
     assert [path.name for path in (new / "blobs" / "sha256").iterdir()] == [
         BELOW.blob.removeprefix("sha256:")
     ]
 
 
-def test_an_image_that_no_build_wrote_is_saved_by_the_engine(cache: Path) -> None:
-    layouts = measure.known_layers(["one"], cache)
+def test_an_image_that_no_build_wrote_is_saved_by_the_engine(workspace: Workspace) -> None:
+    layouts = measure.known_layers(["one"], workspace)
     with pytest.raises(AssertionError, match="asked to save"):
-        measure.measure_images({"one": "sha256:" + "9" * 64}, cache, layouts)
+        measure.measure_images({"one": "sha256:" + "9" * 64}, workspace, layouts)
 
 
 def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    layouts = measure.known_layers(["app"], cache)
+    layouts = measure.known_layers(["app"], workspace)
     assert layouts
     here, there = tar(a=b"1" * 10), tar(a=b"1" * 20)
     manifests = [
@@ -131,5 +148,5 @@ def test_an_image_for_several_platforms_weighs_what_this_machine_s_does(
     (layouts / "app" / "blobs" / "sha256" / digest(index).removeprefix("sha256:")).write_bytes(
         index
     )
-    (image,) = measure.measure_images({"app": digest(index)}, cache, layouts).images
+    (image,) = measure.measure_images({"app": digest(index)}, workspace, layouts).images
     assert [layer.diff for layer in image.layers] == [BELOW.diff, digest(here)]

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import zstandard
-from slimbake.images.shelf import Shelf
 from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, write
 
 from slimbake.cli import slimbake
+from slimbake.console import Console
 from slimbake.console.tables import readable
-from slimbake.errors import UsageError
+from slimbake.errors import SetupError, UsageError
+from slimbake.host.workspace import Workspace
 from slimbake.images import compressed, opened, report, views
 from slimbake.images.change import SizeChange, changes
 from slimbake.images.detail import Survey
@@ -57,7 +58,7 @@ BASE = tar(
 def surveyed(tmp_path: Path, *images: Made, **options: Any) -> Survey:
     layout = write(tmp_path / "out", *images)
     with opened(Address("layout", str(layout)), "linux/amd64") as source:
-        return survey([source], Shelf(None), **options)
+        return survey([source], Workspace(None), **options)
 
 
 def image(name: str, *layers: bytes, **said: Any) -> Made:
@@ -271,19 +272,21 @@ def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_on_the_shelf_is_not_read_again(tmp_path: Path) -> None:
+def test_a_layer_that_the_workspace_knows_is_not_read_again(tmp_path: Path) -> None:
     layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
-    shelf = Shelf(tmp_path / "layers")
+    said: list[str] = []
+    workspace = Workspace(tmp_path, Console(said.append))
     with opened(Address("layout", str(layout)), "linux/amd64") as source:
-        first = survey([source], shelf, compress=True, lower_bound=True)
+        first = survey([source], workspace, compress=True, lower_bound=True)
         for layer in source.images[0].layers:
             (layout / "blobs" / "sha256" / layer.blob.removeprefix("sha256:")).unlink()
-        assert survey([source], shelf, compress=True, lower_bound=True) == first
-        (tmp_path / "layers" / f"{digest(BASE).removeprefix('sha256:')}.json").write_text(
-            '{"format": 1, "x": 1}'
-        )
-        with pytest.raises(Exception, match="lacks the blob"):
-            survey([source], shelf)
+        assert survey([source], workspace, compress=True, lower_bound=True) == first
+        assert said == []
+        name = f".slimbake/layers/{digest(BASE).removeprefix('sha256:')}.json"
+        (tmp_path / name).write_text('{"x": 1}')
+        with pytest.raises(SetupError, match="lacks the blob"):
+            survey([source], workspace)
+        assert said == [f"{name} cannot be read, and is discarded"]
 
 
 def figures(found: Survey) -> Any:

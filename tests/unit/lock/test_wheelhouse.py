@@ -195,8 +195,7 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slimbake.externals import debs as apt
-    from slimbake.inside.debs import Deb
-    from slimbake.inside.debs import text as debs_text
+    from slimbake.inside.debs import Deb, format_debs
     from slimbake.lock.wheelhouse import debs
 
     whole = b"whole"
@@ -213,10 +212,10 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
 
     monkeypatch.setattr(apt.Apt, "download", download)
     db = fleet(service("db", system=("libx",)))
-    locks = Locks({"db.system.txt": debs_text([deb])})
+    locks = Locks({"db.system.txt": format_debs([deb])})
     said: list[str] = []
     debs.fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
-    found = debs.fetch_debian(db, locks, debian(), kept, Console(said.append), verify=True)
+    found = debs.fetch_debian(db, locks, debian(), kept, Console(said.append), rehash=True)
     assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -8,7 +8,7 @@ import hashlib
 
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.command import Options, Surroundings, arguments
+from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.plan import plan
@@ -99,7 +99,7 @@ def given(*standins: str) -> list[str]:
         digests={"python": "sha256:9", "uv": "uv-1"},
         standins=standins,
     )
-    words = arguments(plan(images()), ("bare", "own"), around, Options())
+    words = arguments(plan(images()), ("bare", "own"), around, BakeOptions())
     return [word for word in words if ".labels.org" in word]
 
 
@@ -116,7 +116,7 @@ def test_a_stand_in_is_called_what_it_is() -> None:
 
 
 def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> None:
-    options = Options(provenance=True, names={"bare": "some/where:else"})
+    options = BakeOptions(provenance=True, names={"bare": "some/where:else"})
     words = arguments(plan(images()), ("bare",), Surroundings(externals={}), options)
     assert [word for word in words if ".tags=" in word or "attest" in word] == [
         *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max"),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.command import Options, Surroundings, arguments
-from slimbake.build.released import released
+from slimbake.build.command import BakeOptions, Surroundings, arguments
+from slimbake.build.released import released_fingerprints
 from slimbake.build.split import jobs
 from slimbake.checks import parity as kept
 from slimbake.checks.parity_report import parity_table
-from slimbake.ci.matrix import shared_by
 from slimbake.config import manifest as read
 from slimbake.config.model import (
     BaseEntry,
@@ -27,6 +25,7 @@ from slimbake.config.model import (
 from slimbake.config.names import IMAGE
 from slimbake.fingerprint import of_services
 from slimbake.fleet import resolve
+from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
@@ -90,15 +89,6 @@ def test_other_texts_or_another_model_are_another_reference() -> None:
         "reference-some-model-a-"
     )
     assert first != second
-
-
-def test_references_whose_names_would_be_one_are_told_apart_by_their_texts_and_base() -> None:
-    found = decided(measured("one"), measured("two", Parity("parity.py", "other/a.jsonl")))
-    ends = [
-        hashlib.sha256(f"{texts}:ml-export".encode()).hexdigest()[:6]
-        for texts in ("texts/a.jsonl", "other/a.jsonl")
-    ]
-    assert kinds(found, "reference") == [f"reference-some-model-a-{end}" for end in ends]
 
 
 def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same() -> None:
@@ -169,7 +159,7 @@ def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_ma
     found = decided(measured("embed", smoke="smoke.py"))
     names = found.with_checks(("embed",))
     assert names == ("embed", "embed-smoke", "embed-parity")
-    words = arguments(found, names, Surroundings(externals={}), Options())
+    words = arguments(found, names, Surroundings(externals={}), BakeOptions())
     assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words
     assert not [word for word in words if word.startswith("embed-smoke.output")]
 
@@ -187,9 +177,11 @@ def test_an_image_is_known_by_its_parity_too() -> None:
     other = {**every, "embed-parity": "sha256:changed"}
     lacking = {name: each for name, each in every.items() if name != "embed-parity"}
     assert of_services(found, every)["embed"] != of_services(found, other)["embed"]
-    assert released(found, every)["embed"] != released(found, other)["embed"]
+    assert (
+        released_fingerprints(found, every)["embed"] != released_fingerprints(found, other)["embed"]
+    )
     assert "embed" not in of_services(found, lacking)
-    assert "embed" not in released(found, lacking)
+    assert "embed" not in released_fingerprints(found, lacking)
 
 
 def test_a_shard_counts_a_parity_as_its_services_work() -> None:
@@ -204,7 +196,7 @@ def test_a_shard_counts_a_parity_as_its_services_work() -> None:
 
 def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
     found = decided(measured("one", smoke="smoke.py"), measured("two"))
-    shared = [target.name for target in shared_by(found, ("one", "two"))]
+    shared = [target.name for target in found.shared_by(("one", "two"))]
     assert shared[-2:] == ["weights-some-model-onnx-int8", "reference-some-model-a"]
     given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
     assert [target.name for target in given.needed(given.with_checks(("one",)))] == [
@@ -250,7 +242,7 @@ def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is
     place = tmp_path / ".slimbake/parity/embed/linux_amd64"
     place.mkdir(parents=True)
     (place / "parity.json").write_text(json.dumps(FIGURES))
-    found = kept.measured_parity(tmp_path, ("embed", "never"))
+    found = kept.measured_parity(Workspace(tmp_path), ("embed", "never"))
     assert found == {"embed": FIGURES}
     kept.write_parity({"old": {"task": "generation"}}, tmp_path)
     kept.write_parity(found, tmp_path)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.build import pushed
-from slimbake.build.command import Options, Surroundings, arguments, environment
-from slimbake.ci.matrix import shared_by
+from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
 from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
@@ -65,7 +64,7 @@ def test_without_anything_pushed_the_plan_is_the_same() -> None:
 
 def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -> None:
     around = Surroundings(externals={}, pushed=AT)
-    words = arguments(fleet(), ("api", "api-smoke"), around, Options())
+    words = arguments(fleet(), ("api", "api-smoke"), around, BakeOptions())
     assert words[-3:] == ("inside", "api", "api-smoke")
     said = settings(words)
     assert f"api.contexts.base=docker-image://{AT['base-web']}" in said
@@ -75,14 +74,14 @@ def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -
 
 def test_a_base_that_is_missing_is_built_on_the_one_that_is_there() -> None:
     some = {name: AT[name] for name in ("runtime", "base-web")}
-    words = arguments(fleet(), ("base-ml",), Surroundings(externals={}, pushed=some), Options())
+    words = arguments(fleet(), ("base-ml",), Surroundings(externals={}, pushed=some), BakeOptions())
     assert words[-2:] == ("inside", "base-ml")
     assert f"base-ml.contexts.base=docker-image://{AT['base-web']}" in settings(words)
     assert "base-ml.tags=slimbake/toy/base-ml:built" in settings(words)
 
 
 def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
-    options = Options(platform="linux/arm64")
+    options = BakeOptions(platform="linux/arm64")
     words = arguments(fleet(), ("api",), Surroundings(externals={}), options)
     targets = words[words.index("inside", len(words) - 5) :]
     assert {f"{name}.platform=linux/arm64" for name in targets} <= set(settings(words))
@@ -91,18 +90,18 @@ def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
 
 def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
     words = arguments(
-        fleet(), ("runtime", "base-web"), Surroundings(externals={}), Options(load=True)
+        fleet(), ("runtime", "base-web"), Surroundings(externals={}), BakeOptions(load=True)
     )
     assert {"runtime.output=type=docker", "base-web.output=type=docker"} <= set(settings(words))
 
 
 def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
-    assert [target.name for target in shared_by(fleet(), ("model",))] == [
+    assert [target.name for target in fleet().shared_by(("model",))] == [
         "runtime",
         "base-web",
         "base-ml",
     ]
-    assert [target.name for target in shared_by(fleet(), ("jobs",))] == ["runtime", "base-web"]
+    assert [target.name for target in fleet().shared_by(("jobs",))] == ["runtime", "base-web"]
 
 
 def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.programs import written as program
 
 from slimbake.config import manifest
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fleet import resolve
 from slimbake.plan import plan
@@ -248,7 +248,11 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
 def test_what_was_written_and_what_to_do_next_are_told(tmp_path: Path) -> None:
     told: list[str] = []
     following = add(
-        written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"), "worker", "web", None, told.append
+        written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"),
+        "worker",
+        "web",
+        None,
+        Console(told.append),
     )
     assert told == [
         "wrote services.yaml",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import fleet, service
 
-from slimbake.config.model import Weights
+from slimbake.config.model import WeightsEntry
 from slimbake.console import Console
 from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
@@ -32,11 +32,11 @@ MODEL = Control("the model removed", Damage("remove", "/weights/**"), "load it")
 
 def found() -> Plan:
     own = service(
-        "own", weights=Weights("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py"
+        "own", weights=WeightsEntry("path", "models"), dockerfile="own.Dockerfile", smoke="smoke.py"
     )
     return plan(
         fleet(
-            service("rank", weights=Weights("path", "models"), smoke="smoke.py"),
+            service("rank", weights=WeightsEntry("path", "models"), smoke="smoke.py"),
             service("api"),
             own,
         )

@@ -15,7 +15,8 @@ from slimbake.catalogue.model import Pass
 from slimbake.checks.start import NotStarted, Started
 from slimbake.checks.verify import Verdict
 from slimbake.config.model import Budget
-from slimbake.console import QUIET
+from slimbake.console import QUIET as SILENT
+from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.plan.model import Running
 from slimbake.proof import environment, images
@@ -99,7 +100,7 @@ def measure(
         passes,
         subjects,
         root,
-        QUIET,
+        SILENT,
         only_stale=only_stale,
     )
     return images.read_images(root).get("environment", {})
@@ -212,7 +213,7 @@ def test_an_interrupt_leaves_what_was_measured_before(engine: Engine, tmp_path: 
     subjects = [subject("api", tmp_path), subject("nlg", tmp_path)]
     with pytest.raises(KeyboardInterrupt):
         environment.environments(
-            plan_of(*subjects), (QUIET,), subjects, tmp_path, interrupted, only_stale=False
+            plan_of(*subjects), (QUIET,), subjects, tmp_path, Console(interrupted), only_stale=False
         )
     assert list(images.read_images(tmp_path)["environment"]["environment.quiet"]["services"]) == [
         "api"

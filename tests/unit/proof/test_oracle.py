@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from slimbake.docker.containers import Contained
+from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Target
 from slimbake.proof import oracle
 from slimbake.proof.kept import Kept
@@ -43,7 +44,8 @@ def asked(tmp_path: Path) -> Oracle:
         recipe=None,
         args=(("SMOKE", "smoke.py"),),
     )
-    return Oracle([Subject("api", "sha256:1", smoke, tmp_path)], Kept(tmp_path / "kept"))
+    kept = Kept(Workspace(tmp_path), "search")
+    return Oracle([Subject("api", "sha256:1", smoke, tmp_path)], kept)
 
 
 @pytest.mark.parametrize("starts", [None, SERVES])
@@ -55,6 +57,19 @@ def test_a_trace_is_kept(
     first, second = asked.traced((), starts), asked.traced((), starts)
     assert first == second and first["api"].used == {"a.py": "open"} and not first["api"].unseen
     assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"files": [1]}'])
+def test_a_trace_that_cannot_be_read_is_made_again(
+    content: str, asked: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Containers(used={"a.py": "open"})
+    monkeypatch.setattr(oracle, "contained", engine)
+    first = asked.traced(())
+    (file,) = (tmp_path / ".slimbake/search").rglob("*.json")
+    file.write_text(content)
+    assert asked.traced(()) == asked.traced(()) == first
+    assert len(engine.asked) == 2
 
 
 @pytest.mark.parametrize("starts", [None, SERVES])

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.catalogue.model import Applied, Pass
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, SetupError
 from slimbake.evidence import committed
 from slimbake.evidence.model import Evidence, Finding, Question
+from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Target
 from slimbake.proof import trial, trials
 from slimbake.proof.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
@@ -263,21 +264,26 @@ HELD = Outcome(held=True, level="", error="", levels={"import": 0.5})
 
 
 def test_an_outcome_is_kept_under_its_key_alone(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "trials")
+    kept = Kept(Workspace(tmp_path), "trials")
     kept.put("ab12", HELD)
-    assert Kept(tmp_path / "trials").get("ab12") == HELD
+    assert Kept(Workspace(tmp_path), "trials").get("ab12") == HELD
     assert kept.get("ab13") is None
+    assert Kept(Workspace(tmp_path), "search").get("ab12") is None
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b'{"held": true, "unknown": 1}', b"\xff"],
 )
-def test_what_is_no_outcome_is_as_if_it_had_never_been_kept(content: bytes, tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
+def test_what_is_no_outcome_is_told_and_as_if_it_had_never_been_kept(
+    content: bytes, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    kept = Kept(Workspace(tmp_path, Console(said.append)), "trials")
     kept.put("ab12", HELD)
-    (tmp_path / "ab/ab12.json").write_bytes(content)
+    (tmp_path / ".slimbake/trials/ab/ab12.json").write_bytes(content)
     assert kept.get("ab12") is None
+    assert said == [".slimbake/trials/ab/ab12.json cannot be read, and is discarded"]
     kept.put("ab12", HELD)
     assert kept.get("ab12") == HELD
 
@@ -286,7 +292,7 @@ def test_what_is_no_outcome_is_as_if_it_had_never_been_kept(content: bytes, tmp_
 def test_a_trial_that_ran_out_of_something_is_not_kept_since_the_machine_may_have_been_busy(
     level: str, tmp_path: Path
 ) -> None:
-    kept = Kept(tmp_path)
+    kept = Kept(Workspace(tmp_path), "trials")
     kept.put("ab12", Outcome(held=False, level=level, error="no end within 300 s", levels={}))
     assert kept.get("ab12") is None
 
@@ -321,7 +327,7 @@ def test_what_ran_out_of_something_is_tried_once_more_with_nothing_beside_it_and
 
     monkeypatch.setattr(trials, "trial", tried)
     monkeypatch.setattr(trials, "most_memory", lambda: 12 * 10**9)
-    ask = trials.Trials([subject()], Kept(tmp_path), QUIET)
+    ask = trials.Trials([subject()], Kept(Workspace(None), "trials"), QUIET)
     assert ask([("none", ()), ("a alone", (applied("a"),))]) == (Tried(), Tried())
     assert sorted(limits) == [trial.MEMORY, trial.MEMORY, 12 * 10**9]
 
@@ -333,7 +339,7 @@ def test_starts_that_would_be_slow_are_refuted_together_as_alone_with_verifies_t
         return Outcome(held=True, level="", error="", levels={}, compiled=0.04 * len(passes))
 
     monkeypatch.setattr(trials, "trial", tried)
-    ask = trials.Trials([subject()], Kept(tmp_path), QUIET)
+    ask = trials.Trials([subject()], Kept(Workspace(None), "trials"), QUIET)
     one, both = ask(
         [("a", (applied("a"),)), ("a and b", (applied("a"), applied("b")))], held_out=True
     )

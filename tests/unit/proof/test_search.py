@@ -12,6 +12,7 @@ import yaml
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.errors import CheckError
+from slimbake.host.workspace import Workspace
 from slimbake.inside.globs import matcher
 from slimbake.proof import units
 from slimbake.proof.kept import Kept, key
@@ -421,7 +422,8 @@ def test_a_catalogue_that_is_laid_out_otherwise_is_not_touched() -> None:
 
 
 def test_answers_are_kept_but_for_those_that_ran_out_of_time(tmp_path: Path) -> None:
-    kept, held = Kept(tmp_path), Outcome(True, "", "", {"load": 1.5}, files=3, bytes=7)
+    kept = Kept(Workspace(tmp_path), "search")
+    held = Outcome(True, "", "", {"load": 1.5}, files=3, bytes=7)
     kept.put("aa1", held)
     kept.put("aa2", Outcome(False, "time", "", {}))
     assert kept.get("aa1") == held

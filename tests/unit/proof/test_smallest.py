@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.project import Project, load, reread
-from slimbake.proof.smallest import FILE, keep, smallest
+from slimbake.proof.smallest import SMALLEST, keep, smallest
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,12 +53,16 @@ def test_other_packages_or_another_check_make_it_unknown(project: Project) -> No
     assert smallest(now)["api"] == 500, "what was less is no longer known to work"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"api": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"api": 1}', b'{"api": ["x"]}', b'{"api": ["x", "y"]}', b"\xff"]
+)
 def test_what_cannot_be_read_is_as_if_nothing_was_found(content: bytes, project: Project) -> None:
-    file = project.root / FILE
+    file = project.workspace.path(f"{SMALLEST}.json")
     file.parent.mkdir()
     file.write_bytes(content)
     assert smallest(project) == {}
+    keep(project, "api", 300)
+    assert smallest(project) == {"api": 300}
 
 
 def test_a_service_without_packages_has_none(project: Project) -> None:

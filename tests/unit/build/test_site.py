@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.build.prepare import prepared
 from tests.unit.machines import ENGINE, debian
 
-from slimbake.build import prepare
+from slimbake.build import site
 from slimbake.build.command import Surroundings
+from slimbake.build.site import Preparation, hold
+from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, text_digest, write_locks
@@ -36,11 +37,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project that was never locked, on a machine whose engine is only named."""
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
-    monkeypatch.setattr(prepare, "setup", lambda *_: ENGINE)
-    monkeypatch.setattr(prepare, "machine", debian)
-    monkeypatch.setattr(prepare, "surroundings", lambda *_: Surroundings(externals={}))
-    monkeypatch.setattr(prepare, "find_links", lambda *_: {})
-    monkeypatch.setattr(prepare, "remove_dangling", lambda _: None)
+    monkeypatch.setattr(site, "setup", lambda *_: ENGINE)
+    monkeypatch.setattr(site, "machine", debian)
+    monkeypatch.setattr(site, "surroundings", lambda *_: Surroundings(externals={}))
+    monkeypatch.setattr(site, "remove_dangling", lambda _: None)
     return load(tmp_path / "services.yaml")
 
 
@@ -64,8 +64,8 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
         lock_all(project, "2")
         yield
 
-    monkeypatch.setattr(prepare, "exclusively", held)
-    with prepared(before, ("api",), lambda _: None) as ready:
+    monkeypatch.setattr(site, "exclusively", held)
+    with hold(before, Preparation(targets=("api",)), QUIET) as ready:
         assert ready.project.locks.pins("base-web") == (Pin("thing", "2"),)
         assert ready.plan == reread(project).plan != before.plan
 
@@ -73,9 +73,9 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
 def test_a_frozen_build_refuses_locks_that_nobody_made(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "exclusively", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
     with (
         pytest.raises(StaleFiles, match=r"base-web \(it was never locked\)"),
-        prepared(project, ("api",), lambda _: None, frozen=True),
+        hold(project, Preparation(targets=("api",), frozen=True), QUIET),
     ):
         pass
