@@ -1,5 +1,5 @@
-"""Where a release is made: what is asked of an engine or of builders, what they push, what becomes of
-tags, and what neither can do.
+"""Where a release is made: what is asked of an engine or of builders, what they push, what becomes
+of tags, and what neither can do.
 """
 
 from __future__ import annotations
