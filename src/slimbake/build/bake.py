@@ -17,7 +17,7 @@ from slimbake.build.secrets import missing_secrets
 from slimbake.build.show import show
 from slimbake.build.site import Site
 from slimbake.build.steps import Steps
-from slimbake.errors import SetupError, SlimbakeError
+from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.model import Plan
 from slimbake.plan.relinked import relinked
 
@@ -46,7 +46,7 @@ class _Run:
     seconds: Mapping[str, float]
 
 
-class NodeLost(SetupError):
+class NodeLost(BuildError):
     """A build broke for no fault of any target: its node, or the way to it, is gone."""
 
 

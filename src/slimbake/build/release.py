@@ -26,7 +26,7 @@ class Released:
 
     measurement: Measurement  # of the services that were built
     on_registry: tuple[OnRegistry, ...] = ()  # and not built
-    # target -> REPOSITORY:TAG, of what was built and got its name
+    # target -> REPOSITORY:TAG, of all that got its name
     names: Mapping[str, str] = field(default_factory=dict)
     # target -> REPOSITORY@DIGEST, of what the registry has now
     pushed: Mapping[str, str] = field(default_factory=dict)

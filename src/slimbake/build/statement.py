@@ -16,8 +16,7 @@ service is built.
 It is a statement, not a signature: it finds accidents, and images that somebody put there without a
 thought of us. Against a person who may push and wants to deceive, only signed images help; such a
 person can move the release tags as well. It costs a call for the list of referrers and one for each
-statement, so it is read where an image is about to be retagged, not for a matrix, which asks one
-HEAD for each image.
+statement, so it is read only of an image that has the tag.
 """
 
 from __future__ import annotations

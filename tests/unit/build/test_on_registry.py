@@ -1,5 +1,5 @@
-"""What a registry has of a fleet by fingerprint, what counts as missing when it misbehaves in each of
-its ways, and another tag for what is there.
+"""What a registry has of a fleet by fingerprint, what counts as missing when it misbehaves in each
+of its ways, and another tag for what is there.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def release(
 def look(
     server: Registry, *names: str, provenance: bool = False, seconds: float = 20
 ) -> tuple[tuple[OnRegistry, ...], list[str]]:
-    """The images that are found of services whose fingerprints are all the same, and what is said."""
+    """What is found of services whose fingerprints are all the same, and what is said."""
     said: list[str] = []
     names = names or ("b",)
     made = plan(fleet(*map(service, names)))

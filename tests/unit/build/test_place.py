@@ -1,5 +1,5 @@
-"""Where a release is made: what is asked of an engine or of builders, what they push, what becomes of
-tags, and what neither can do.
+"""Where a release is made: what is asked of an engine or of builders, what they push, what becomes
+of tags, and what neither can do.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def builders(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builders:
 
 def asking(machine: Played, **said: Any) -> BakeRequest:
     """A request to push all services."""
-    return BakeRequest(targets=SERVICES, registry=f"{machine.server.name}/atlas", push=True, **said)
+    said = {"targets": SERVICES, "push": True, **said}
+    return BakeRequest(registry=f"{machine.server.name}/atlas", **said)
 
 
 def host(machine: Played) -> Host:
@@ -309,6 +310,14 @@ def test_an_image_that_buildx_does_not_name_is_an_error(
         OnBuilders().make(site(machine.project), ("api",), asking(machine))
 
 
+def test_one_builder_that_is_lost_is_a_build_that_failed(
+    machine: Played, builders: Builders
+) -> None:
+    builders.lost = {("", "api"): 1}
+    with pytest.raises(BuildError, match="gone"):
+        OnBuilders().make(site(machine.project), SERVICES, asking(machine))
+
+
 # --- provenance
 
 
@@ -473,6 +482,87 @@ def test_where_no_provenance_is_made_nothing_is_pushed(
         send(machine, site(machine.project), provenance=True)
     assert caught.value.message == "buildx makes no provenance\napi does not build"
     assert engine.done == []
+
+
+@pytest.fixture
+def built(
+    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[tuple[str, ...], BakeOptions]]:
+    """Have the engine build and hold what is asked for; what that is."""
+    calls: list[tuple[tuple[str, ...], BakeOptions]] = []
+
+    def bake(_: Site, targets: tuple[str, ...], options: BakeOptions) -> BakeResult:
+        calls.append((targets, options))
+        machine.inputs |= machine.edited
+        engine.images |= {f"{name}:built": digest(name) for name in targets}
+        digests = {name: (digest(name),) for name in targets}
+        return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
+
+    monkeypatch.setattr(places, "bake", bake)
+    monkeypatch.setattr(
+        docker,
+        "project_images",
+        lambda _: {image: (name,) for name, image in engine.images.items()},
+    )
+    return calls
+
+
+def test_what_is_unchanged_and_still_there_is_not_built_again(
+    machine: Played, engine: Engine, built: list[Any]
+) -> None:
+    held, request = site(machine.project, machine.said), asking(machine)
+    first = OnEngine().make(held, SERVICES, request)
+    assert OnEngine().make(held, SERVICES, request) == first
+    assert [targets for targets, _ in built] == [SERVICES]
+    assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
+    assert places.costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
+    machine.inputs["nlg-smoke"] = "sha256:edited"
+    engine.remove("client:built")
+    made = OnEngine().make(held, SERVICES, request)
+    assert built[-1][0] == ("nlg", "client")
+    assert [image.name for image in made.images] == list(SERVICES)
+
+
+def test_what_was_edited_during_its_build_is_built_again(machine: Played, built: list[Any]) -> None:
+    machine.edited = {"nlg-smoke": "sha256:edited"}
+    held, request = site(machine.project), asking(machine)
+    for _ in range(2):
+        OnEngine().make(held, SERVICES, request)
+    assert [targets for targets, _ in built] == [SERVICES, ("nlg",)]
+
+
+@pytest.mark.parametrize(
+    "said", [{"no_cache": True}, {"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}]
+)
+def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
+    machine: Played, built: list[Any], said: dict[str, Any]
+) -> None:
+    held = site(machine.project)
+    OnEngine().make(held, ("api",), asking(machine))
+    OnEngine().make(held, ("api",), asking(machine, **said))
+    OnEngine().make(held, ("api",), asking(machine))
+    assert [targets for targets, _ in built] == [("api",), ("api",)]
+    assert all(getattr(built[1][1], name) == value for name, value in said.items())
+
+
+def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
+    held = site(machine.project, engine=CONTAINER)
+    for _ in range(2):
+        OnEngine().make(held, ("api",), asking(machine, push=False))
+    assert [options.load for _, options in built] == [True, True]
+
+
+def test_layouts_are_written_of_services_alone_which_are_measured(
+    machine: Played, built: list[Any]
+) -> None:
+    layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
+    held = site(machine.project)
+    held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
+    assert OnEngine().make(held, SHARED, asking(machine)).layouts is None
+    folder = held.workspace.path("layouts")
+    assert OnEngine().make(held, SERVICES, asking(machine)).layouts == folder
+    assert [options.layouts for _, options in built] == ["", str(folder)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(("blobs", *SERVICES))
 
 
 def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
-"""The one way to a release: what is checked, measured and within its budget is tagged and pushed with
-its fingerprint; with `--missing`, what the registry has is only tagged.
+"""The one way to a release: what is checked, measured and within its budget is tagged and pushed
+with its fingerprint; with `--missing`, what the registry has is only tagged.
 """
 
 from __future__ import annotations

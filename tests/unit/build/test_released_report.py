@@ -1,5 +1,5 @@
-"""What `slimbake bake` prints: sizes of what it built, of what the registry had that it is there, and of
-nodes where each image was built.
+"""What `slimbake bake` prints: sizes of what it built, of what the registry had that it is there,
+and of nodes where each image was built.
 """
 
 from __future__ import annotations
