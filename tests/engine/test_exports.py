@@ -22,7 +22,12 @@ from slimbake.project import load
 pytestmark = pytest.mark.slow
 
 BASE = "base-ml-export"
-TESTS = ("tests/export", "services/nlg/tests", "libs/atlas-minilm/tests")
+EXAMPLE = "examples/atlas"
+TESTS = (
+    "tests/export",
+    f"{EXAMPLE}/services/nlg/tests",
+    f"{EXAMPLE}/libs/atlas-minilm/tests",
+)
 SOME = ("Llama", "nlg", "minilm", "torchs")  # of both kinds
 # pytest is the development environment's, which stands last: whatever both have is the image's.
 RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
@@ -45,8 +50,7 @@ def image() -> str:
 
 def test_exported_models_answer_as_torch_does(image: str, request: pytest.FixtureRequest) -> None:
     mounts = [
-        f"--volume={ROOT / name}:/repository/{name}:ro"
-        for name in ("src", "tests", "services", "libs")
+        f"--volume={ROOT / name}:/repository/{name}:ro" for name in ("src", "tests", "examples")
     ]
     mounts += [f"--volume={ROOT / 'pyproject.toml'}:/repository/pyproject.toml:ro"]
     mounts += [f"--volume={Path(sysconfig.get_path('purelib'))}:/pytest:ro"]

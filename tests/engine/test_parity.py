@@ -19,6 +19,7 @@ from tests.engine.toys import held
 
 pytestmark = pytest.mark.slow
 
+CODE = "examples/atlas/services/embedding"
 SERVICE = "embedding-onnx"
 GRAPH = "libs/atlas-minilm/src/atlas_minilm/graph.py"
 ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
@@ -47,10 +48,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     and tagged.
     """
     with fleet(tmp_path_factory.mktemp("parity")) as made:
-        for path in (
-            *ROOT.glob("*.yaml"),
-            *(ROOT / each for each in ("services", "libs", "locks", "parity", "evidence")),
-        ):
+        for path in (*ROOT.glob("*.yaml"), ROOT / "examples", ROOT / "bake"):
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, made.root / path.name)
         manifest = (ROOT / "services.yaml").read_text("utf-8")
@@ -92,13 +90,11 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
     path.write_text(before.replace(ANSWER, WRONG[how]), "utf-8")
     try:
         # Its smoke sees most of these too; here parity alone is to.
-        example.file("services/embedding/smoke.py", "def imports():\n    import embedding.app\n")
+        example.file(f"{CODE}/smoke.py", "def imports():\n    import embedding.app\n")
         done = example.slimbake("bake", SERVICE, "--registry", example.project)
     finally:
         path.write_text(before, "utf-8")
-        shutil.copy(
-            ROOT / "services/embedding/smoke.py", example.root / "services/embedding/smoke.py"
-        )
+        shutil.copy(ROOT / CODE / "smoke.py", example.root / CODE / "smoke.py")
     assert done.code == 6, done.stderr
     assert f"the parity of {SERVICE} does not hold" in done.stderr
     assert "DOES NOT HOLD" in done.stderr
@@ -106,7 +102,7 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
 
 
 def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: Toy) -> None:
-    path = Path(example.root / "services/embedding/embedding/app.py")
+    path = Path(example.root / CODE / "embedding/app.py")
     path.write_text(path.read_text("utf-8") + f"\n# {example.project}\n", "utf-8")
     done = example.slimbake("bake", SERVICE, "--registry", example.project)
     assert done.code == 0, done.stderr
@@ -135,7 +131,7 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
 def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the first wave of a pipeline tells the second, from the builder's cache."""
     file = tmp_path_factory.mktemp("wave") / "bases.json"
-    words = ("--push", "--registry", f"{registry}/{example.project}", "--record", str(file))
+    words = ("--push", "--registry", f"{registry}/{example.project}", "--digests", str(file))
     done = example.slimbake("bases", SERVICE, *words)
     assert done.code == 0, done.stderr
     return file

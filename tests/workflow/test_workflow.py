@@ -321,7 +321,7 @@ BUILDS = [
     (
         "check",
         "Build what has changed and run its smokes",
-        ["bake", "--frozen", "--keep-going", "--record", "T/record.json"],
+        ["bake", "--frozen", "--keep-going", "--report", "T/record.json"],
     ),
     (
         "bases",
@@ -339,7 +339,7 @@ BUILDS = [
             "--keep-going",
             "--bases",
             "T/bases.json",
-            "--record",
+            "--report",
             "T/record.json",
         ],
     ),
@@ -492,13 +492,13 @@ def test_gitlabs_plan_decides_as_githubs_does(
 
 
 GITLAB_BUILDS = [
-    (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
+    (".check", ["bake", "--frozen", "--keep-going", "--report", ".slimbake/records/7.json"]),
     (".bases", ["bases", "--frozen", "--push", "--missing", "--digests", ".slimbake/bases.json"]),
     (
         ".services",
         [
             *("bake", "--frozen", "--push", "--missing", "--keep-going"),
-            *("--bases", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
+            *("--bases", ".slimbake/bases.json", "--report", ".slimbake/records/7.json"),
         ],
     ),
     (".unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),

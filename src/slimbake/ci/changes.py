@@ -62,13 +62,16 @@ def _state(
     project = load(file)
     plan, root = project.plan, project.root
     texts = {each.path: each.text for each in generate(plan, root)}
+    foreign: frozenset[str] = frozenset()
     if committed:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        there = (path for path in texts if (root / path).is_file())
-        texts |= {path: Generated(path, (root / path).read_bytes()).text for path in there}
+        paths = (path for path in texts if (root / path).is_file())
+        there = {path: Generated(path, (root / path).read_bytes()).text for path in paths}
+        foreign = frozenset(path for path, text in there.items() if text != texts[path])
+        texts |= there
     workspace = Workspace(None) if committed else project.workspace
-    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, submodules)
+    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, submodules, foreign)
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )

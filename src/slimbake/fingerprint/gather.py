@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
@@ -17,7 +17,7 @@ from slimbake.fingerprint.steps import settings, steps_read
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
-from slimbake.render.generated import own_templates
+from slimbake.render.generated import SHIPPED, own_templates
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
 _VARIABLE = re.compile(r'^variable "(\w+)"', re.MULTILINE)
@@ -46,6 +46,7 @@ def accounts(
     variables: Mapping[str, str] = {},
     texts: Mapping[str, str] | None = None,
     submodules: Mapping[str, str] = {},
+    foreign: Collection[str] = (),
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
 
@@ -53,9 +54,12 @@ def accounts(
     what the locks say.
     `variables`: the environment, of which those count that the bake file reads. `texts`: generated
     files by path, if those on disk may be old. `submodules`: folder -> commit, of those whose files
-    are not there. Raises OSError for a file that cannot be read.
+    are not there. `foreign`: generated files that another slimbake wrote, so that the plan does
+    not say what is in them. Raises OSError for a file that cannot be read.
     """
-    return _Gatherer(plan, root, workspace, externals, variables, texts, submodules).accounts()
+    return _Gatherer(
+        plan, root, workspace, externals, variables, texts, submodules, foreign
+    ).accounts()
 
 
 class _Gatherer:
@@ -68,6 +72,7 @@ class _Gatherer:
         variables: Mapping[str, str],
         texts: Mapping[str, str] | None,
         submodules: Mapping[str, str],
+        foreign: Collection[str],
     ) -> None:
         self._plan = plan
         self._root = root
@@ -87,6 +92,8 @@ class _Gatherer:
         self._read: dict[tuple[object, ...], Reads] = {}
         self._variables = variables
         self._own_templates = own_templates(root)
+        self._foreign = foreign
+        self._template = digest((SHIPPED / "docker-bake.hcl.j2").read_bytes())
 
     def accounts(self) -> tuple[Account, ...]:
         for target in self._plan.targets:
@@ -118,14 +125,15 @@ class _Gatherer:
                 yield from self._linked(name, value)
 
     def _settings(self, target: Target) -> Found:
-        """What bake is told of a target: by the plan, or by a bake file of the user's own template,
-        of which all may be about any target.
+        """What bake is told of a target: by the plan, or by a bake file of the user's own template
+        or of another slimbake, of which all may be about any target.
         """
-        if "docker-bake.hcl.j2" in self._own_templates:
+        if "docker-bake.hcl.j2" in self._own_templates or BAKE_FILE in self._foreign:
             text = self._text(BAKE_FILE) or ""
             said, values = text, dict.fromkeys(_VARIABLE.findall(text), "")
         else:
             said, values = settings(self._plan, target)
+            said = f"{self._template}\0{said}"
         yield Input("settings", BAKE_FILE, digest(said))
         for name in sorted(values.keys() - _ELSEWHERE):
             value = self._variables.get(name, values[name])
@@ -134,7 +142,8 @@ class _Gatherer:
     def _reads(self, text: str, target: Target) -> Reads:
         recipe = target.recipe
         shipped = recipe and not self._own_templates & {recipe.template, "_macros.j2"}
-        if shipped and (found := steps_read(target)):
+        ours = shipped and target.dockerfile not in self._foreign
+        if ours and (found := steps_read(target)):
             return found
         links = tuple(name for name, _ in target.contexts)
         key = text, links, target.args  # the smokes of a fleet share one Dockerfile

@@ -511,7 +511,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for name in ("services", "libs", "locks", "evidence"):
+    for name in ("examples", "bake"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "passes.yaml", tmp_path / "passes.yaml")
     # as it is before anybody has followed the advice

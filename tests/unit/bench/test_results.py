@@ -16,7 +16,7 @@ from bench.document.command import main
 from bench.document.inputs import WRITEUP, Inputs, Layer, read
 
 from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import shipped
+from slimbake.catalogue.read import catalogue
 from slimbake.evidence.model import Evidence, Finding, Question, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -402,7 +402,7 @@ def test_without_any_measurement_no_figure_is_made_up() -> None:
 
 
 def test_every_technique_names_passes_of_the_catalogue() -> None:
-    known = {each.name for each in shipped()}
+    known = {each.name for each in catalogue(ROOT)}
     assert [
         name for each in INPUTS.writeup["techniques"] for name in each["by"] if name not in known
     ] == []
@@ -411,13 +411,13 @@ def test_every_technique_names_passes_of_the_catalogue() -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """This one's manifest and locks, with made-up evidence."""
-    for name in ("services", "libs", "locks", "parity"):
+    for name in ("examples", "bake/locks"):
         shutil.copytree(
             ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__")
         )
-    (tmp_path / "services" / "nlg" / "weights").mkdir()
+    (tmp_path / "examples/atlas/services/nlg/weights").mkdir()
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
-    (tmp_path / "bake/evidence").mkdir()
+    (tmp_path / "bake/evidence").mkdir(parents=True)
     (tmp_path / "bake/evidence" / "images.json").write_text(json.dumps(INPUTS.images))
     return tmp_path
 

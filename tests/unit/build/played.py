@@ -195,7 +195,7 @@ def play(
         return f"of {name}"
 
     monkeypatch.setattr(releasing, "hold", hold)
-    monkeypatch.setattr(releasing, "measure", measure)
+    monkeypatch.setattr(releasing, "measure_images", measure)
     monkeypatch.setattr("slimbake.build.site.fetch", fetch)
     monkeypatch.setattr("slimbake.build.known.fingerprints", fingerprints)
     monkeypatch.setattr("slimbake.build.publish.sbom", sbom)

@@ -61,7 +61,7 @@ def root(tmp_path: Path) -> Path:
         (root / "services" / name).mkdir(parents=True)
         (root / "services" / name / "main.py").write_text("print()\n")
     (root / "services/api/smoke.py").write_text("def imports(): ...\n")
-    (root / "bake/locks").mkdir()
+    (root / "bake/locks").mkdir(parents=True)
     (root / "bake/locks/base-web.txt").write_text("httpx==1\n")
     (root / "services.yaml").write_text(MANIFEST)
     git(tmp_path, "init", "--quiet", "--initial-branch", "main", "repository")
@@ -198,9 +198,8 @@ def test_nothing_of_the_repository_is_touched(root: Path) -> None:
 
 def test_a_manifest_below_the_top(root: Path) -> None:
     (root / "fleet").mkdir()
-    for name in ("services", "locks", "services.yaml", "docker-bake.hcl", "dockerfiles"):
+    for name in ("services", "bake", "services.yaml", "docker-bake.hcl"):
         git(root, "mv", name, f"fleet/{name}")
-    (root / ".github/workflows/bake.yml").unlink()
     commit(root / "fleet")
     (root / "fleet/services/api/main.py").write_text("print(1)\n")
     assert told(root / "fleet", "HEAD") == EDITED

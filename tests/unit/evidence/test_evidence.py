@@ -197,7 +197,7 @@ def root(tmp_path: Path) -> Path:
         "bake/locks/api.txt": "other==2\n",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     prove(tmp_path, "thing.data", "thing.docs", "other.data")
     return tmp_path

@@ -17,10 +17,11 @@ from slimbake.build.command import Surroundings
 from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fingerprint import ExternalDigests, accounts, fingerprints, of_services, tag
 from slimbake.fleet import Fleet, resolve
+from slimbake.fleet.model import Compression
 from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.render.generated import generate
+from slimbake.render.generated import SHIPPED, drift, generate, mend
 
 NOWHERE = Workspace(None)
 AROUND = ExternalDigests({"python": "sha256:1", "uv": "sha256:2"})
@@ -142,7 +143,6 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
         lambda root: (root / "bake/dockerfiles/api.Dockerfile.dockerignore").write_text(
             "file.txt\n"
         ),
-        edit("docker-bake.hcl", '"ENV_LOG" = "info"', '"ENV_LOG" = "debug"'),
     ],
 )
 def test_a_change_of_a_service_is_its_own(
@@ -173,15 +173,6 @@ def test_a_change_of_a_service_is_its_own(
         (another("bake/programs/build.pyz"), EVERYTHING),
         (another("bake/programs/check.pyz"), {"inside", *SMOKES}),
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
-        (edit("docker-bake.hcl", "1980-01-01", "1990-01-01"), set()),
-        (edit("docker-bake.hcl", "315532800", "315532801"), EVERYTHING),
-        (
-            edit("docker-bake.hcl", 'default = "zstd"', 'default = "gzip"'),
-            {"runtime", "plain", "wheel-common", "weights-models-small", *ON_WEB},
-        ),
-        (edit("docker-bake.hcl", '"${REGISTRY}/api:${TAG}"', '"${REGISTRY}/other:${TAG}"'), set()),
-        (edit("docker-bake.hcl", 'cache(CACHE_TO, "api")', 'cache(CACHE_TO, "other")'), set()),
-        (edit("docker-bake.hcl", 'targets = ["api", ', 'targets = ["new", "api", '), set()),
         (edit("bake/locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
     ],
 )
@@ -189,6 +180,41 @@ def test_each_input_changes_what_depends_on_it(
     changed: Callable[..., set[str]], change: Callable[[Path], object], expected: set[str]
 ) -> None:
     assert changed(change) == expected
+
+
+def test_another_compression_changes_what_is_pushed(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
+    after = fingerprints(
+        replace(decided, compression=Compression("gzip", 6)), root, NOWHERE, AROUND
+    )
+    assert {name for name in before if before[name] != after[name]} >= {"runtime", "api", "embed"}
+
+
+def test_a_bake_file_of_another_slimbake_counts_with_all_of_its_text(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+
+    def foreign(old: str, new: str) -> dict[str, str]:
+        edit("docker-bake.hcl", old, new)(root)
+        found = accounts(decided, root, NOWHERE, AROUND, foreign={"docker-bake.hcl"})
+        return {each.target: each.fingerprint for each in found}
+
+    before, after = foreign("315532800", "315532801"), foreign("315532801", "315532802")
+    assert {name for name in before if before[name] != after[name]} == EVERYTHING
+
+
+def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
+    template = (SHIPPED / "docker-bake.hcl.j2").read_text("utf-8")
+    (root / "docker-bake.hcl.j2").write_text(f'variable "MINE" {{ default = "1" }}\n{template}')
+    mend(drift(generate(decided, root), root), root)
+    own = fingerprints(decided, root, NOWHERE, AROUND)
+    given = fingerprints(decided, root, NOWHERE, AROUND, {"MINE": "2"})
+    assert {name for name in own if own[name] != before[name]} == EVERYTHING
+    assert {name for name in own if own[name] != given[name]} == EVERYTHING
+    named = fingerprints(decided, root, NOWHERE, AROUND, {"TAG": "2", "CA_BUNDLE": "/c"})
+    assert named == own
 
 
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
 
-ROOT = Path(__file__).parents[3]
+PARITY = Path(__file__).parents[3] / "examples/atlas/parity"
 WORDS = st.text().filter(lambda text: text.strip())
 
 
@@ -103,11 +103,11 @@ def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() ->
     ("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")]
 )
 def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
-    text = (ROOT / "parity" / file).read_text("utf-8")
+    text = (PARITY / file).read_text("utf-8")
     assert too_small(parse_texts(text), task) == ""
     sources = json.loads(text.partition("\n")[0])["source"]
     assert all(
         {"package", "version", "sha256", "licence", "copyright"} == each.keys() for each in sources
     )
-    licences = (ROOT / "parity/README.md").read_text("utf-8")
+    licences = (PARITY / "README.md").read_text("utf-8")
     assert all(each["licence"] in licences and each["copyright"] in licences for each in sources)

@@ -143,11 +143,11 @@ def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:
 
 
 def test_recording_prints_what_the_smoke_computes_and_runs_no_level(run: Run) -> None:
-    done = run(f"{dedent(ALL_HOLD)}\ndef load(): raise RuntimeError", "--record")
+    done = run(f"{dedent(ALL_HOLD)}\ndef load(): raise RuntimeError", "--reference")
     assert done.returncode == 0
     assert done.stdout == '{\n "a": [\n  0.5\n ],\n "value": 1\n}\n'
 
 
 def test_recording_fails_where_the_smoke_has_nothing_to_record(run: Run) -> None:
-    done = run("def load(): ...", "--record")
+    done = run("def load(): ...", "--reference")
     assert (done.returncode, done.stdout) == (1, "")

@@ -51,7 +51,7 @@ def toy(tmp_path: Path) -> Path:
     (tmp_path / "a").mkdir()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights.bin").write_bytes(b"0" * 50)
-    (tmp_path / "bake/locks").mkdir()
+    (tmp_path / "bake/locks").mkdir(parents=True)
     (tmp_path / "bake/locks" / "base-web.txt").write_text(ONE)
     (tmp_path / "bake/locks" / "b.txt").write_text(TWO)
     return tmp_path

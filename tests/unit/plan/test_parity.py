@@ -135,7 +135,9 @@ def test_what_measures_is_no_code_of_any_variant(tmp_path: Path) -> None:
 def written(root: Path) -> Path:
     (root / "code").mkdir()
     (root / "code/parity.py").write_text("")
-    (root / "code/own.jsonl").write_text((ROOT / "parity/prose.jsonl").read_text("utf-8"), "utf-8")
+    (root / "code/own.jsonl").write_text(
+        (ROOT / "examples/atlas/parity/prose.jsonl").read_text("utf-8"), "utf-8"
+    )
     (root / "services.yaml").write_text(
         'project: atlas\npython: "3.11"\nbases:\n  ml: {requirements: [torch,'
         " transformers]}\nservices:\n  embed:\n    base: ml\n    context: code\n    weights:"

@@ -449,9 +449,12 @@ def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> 
     whole = service(
         "app", context=".", weights=WeightsEntry("path", "weights"), smoke="checks/smoke.py"
     )
-    assert plan(fleet(whole)).target("app").ignore[-3:] == (
+    assert plan(fleet(whole)).target("app").ignore[-6:] == (
+        "bake",
         "checks/smoke.py",
+        "docker-bake.hcl",
         "reference.json",
+        "services.yaml",
         "weights",
     )
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """The example fleet without its weights, which are too much to copy and do not matter here."""
-    for name in ("services.yaml", "locks", "services", "libs", "parity"):
+    for name in ("services.yaml", "bake", "examples"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(
@@ -43,7 +43,7 @@ def test_other_packages_or_another_check_make_it_unknown(project: Project) -> No
     for name in ("api", "nlg", "storage"):
         keep(project, name, 100)
     root = project.root
-    smoke, lock = root / "services/api/smoke.py", root / "bake/locks/base-ml.txt"
+    smoke, lock = root / "examples/atlas/services/api/smoke.py", root / "bake/locks/base-ml.txt"
     smoke.write_text(smoke.read_text() + "\n")
     assert smallest(reread(project)).keys() == {"nlg", "storage"}
     lock.write_text(lock.read_text().replace("torch==", "torch==9."))

@@ -186,7 +186,7 @@ def test_only_what_is_slimbake_s_own_is_removed(tmp_path: Path) -> None:
 def test_a_file_of_somebody_else_in_the_way_is_refused_and_stays(
     content: bytes, tmp_path: Path
 ) -> None:
-    (tmp_path / "bake/dockerfiles").mkdir()
+    (tmp_path / "bake/dockerfiles").mkdir(parents=True)
     foreign = tmp_path / "bake/dockerfiles/api.Dockerfile"
     foreign.write_bytes(content)
     with pytest.raises(UsageError) as caught:
