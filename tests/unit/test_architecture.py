@@ -85,7 +85,7 @@ PURE = (
     "fingerprint.model",
     "fingerprint.ignore",
     "fingerprint.dockerfile",
-    "fingerprint.bakefile",
+    "fingerprint.steps",
     "fingerprint.compare",
     "checks.limits",
     "checks.parity_report",

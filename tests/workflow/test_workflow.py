@@ -570,16 +570,16 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
     )
     assert (
         raised.value.hint
-        == "move it away, or say `ci: {provider: none}` in the manifest: slimbake then generates no"
-        " pipeline"
+        == "move it away, or remove `ci:` from the manifest: slimbake then generates no pipeline"
     )
 
 
 @pytest.mark.parametrize(
-    ("ci", "left"), [(Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})]
+    ("ci", "left"),
+    [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})],
 )
 def test_another_provider_has_another_file_and_removes_that_of_the_last(
-    tmp_path: Path, ci: Ci, left: set[str]
+    tmp_path: Path, ci: Ci | None, left: set[str]
 ) -> None:
     mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
     mend(drift(generate(fleet(ci=ci), tmp_path), tmp_path), tmp_path)

@@ -21,7 +21,7 @@ def fleet(
     file: str = "services.yaml",
     services: tuple[ServiceEntry, ...] | None = None,
     proven: bool = False,
-    ci: Ci = Ci(),  # noqa: B008
+    ci: Ci | None = Ci(),  # noqa: B008
 ) -> Plan:
     """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on
     the runtime.

@@ -17,7 +17,7 @@ from slimbake.ci.balance import balance
 from slimbake.ci.gitlab import child
 from slimbake.ci.matrix import MOST_JOBS, matrix
 from slimbake.cli import slimbake
-from slimbake.config import data
+from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.model import (
     BaseEntry,
     Ci,
@@ -33,7 +33,7 @@ from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.pipeline import scope
 
-SCHEMA = json.loads(data.schema_text())
+SCHEMA = json.loads(MANIFEST_SCHEMA.read_text("utf-8"))
 NAMES = st.from_regex(re.compile(SCHEMA["$defs"]["name"]["pattern"], re.ASCII), fullmatch=True)
 
 

@@ -203,7 +203,7 @@ def test_a_folder_in_the_place_of_a_file_and_a_file_in_the_place_of_a_folder_are
     tmp_path: Path,
 ) -> None:
     (tmp_path / "one/docker-bake.hcl").mkdir(parents=True)
-    put(tmp_path, "two/dockerfiles", "a file\n")
+    put(tmp_path, "two/bake", "a file\n")
     for root in (tmp_path / "one", tmp_path / "two"):
         with pytest.raises(UsageError, match="is not slimbake's"):
             drift(generate(plan(FLEET), root), root)
@@ -231,8 +231,8 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("USER 65532:65532", "USER 0:0"))
     put(tmp_path, "bake/dockerfiles/gone.Dockerfile", OURS)
     assert (
-        unified(drift(files, tmp_path), tmp_path) == "--- a/dockerfiles/api.Dockerfile\n"
-        "+++ b/dockerfiles/api.Dockerfile\n"
+        unified(drift(files, tmp_path), tmp_path) == "--- a/bake/dockerfiles/api.Dockerfile\n"
+        "+++ b/bake/dockerfiles/api.Dockerfile\n"
         "@@ -6,5 +6,5 @@\n"
         " RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\\n"
         "     --mount=type=bind,target=/inside/context \\\n"
@@ -240,8 +240,8 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
         "-USER 0:0\n"
         "+USER 65532:65532\n"
         ' ENTRYPOINT ["python", "-m", "api"]\n'
-        "--- a/dockerfiles/gone.Dockerfile\n"
-        "+++ b/dockerfiles/gone.Dockerfile\n"
+        "--- a/bake/dockerfiles/gone.Dockerfile\n"
+        "+++ b/bake/dockerfiles/gone.Dockerfile\n"
         "@@ -1 +0,0 @@\n"
         f"-{OURS}"
     )
