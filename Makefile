@@ -1,42 +1,66 @@
-# Both commands that the README names do all their set-up themselves and never prompt.
-#   make bake   environment, engine, base images, generate, build and smoke all services in parallel, size table
-#   make test   environment, engine, unit, golden, error and engine tests
+# Every target does its own set-up and runs unattended. `make` lists them.
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SETUP := $(BIN)/slimbake setup --install-engine
 
-.PHONY: bake test test-fast lint up down bench clean help
+# One worker more than cores, since engine tests wait for Docker; each of them may need 2 GB.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
+# Each worker imports 250 modules of tests: do not let it compile them anew.
+export PYTHONDONTWRITEBYTECODE :=
 
-bake: $(READY)
+.DEFAULT_GOAL := help
+.PHONY: help bake up down test test-all test-rest test-fast lint bench clean \
+	suite-main suite-all
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+bake: $(READY)  ## build the eight services, run their smokes, print their sizes
 	$(BIN)/slimbake bake --install-engine
 
-test: $(READY)
-	$(BIN)/slimbake setup --install-engine
-	$(BIN)/python -m pytest -m 'not engine' -n auto
-	$(BIN)/python -m pytest -m engine -n 2
+up: $(READY)  ## start the services that were built
+	$(BIN)/slimbake up
 
-test-fast: $(READY)  ## no engine: seconds
-	$(BIN)/python -m pytest -m 'not engine' -n auto
+down: $(READY)  ## stop the services
+	$(BIN)/slimbake down
 
-lint: $(READY)
+# --keep-going: what lint finds hides no test's result.
+test: $(READY)  ## lint, unit, golden and error tests, and the engine tests of the main job: minutes
+	@$(MAKE) --no-print-directory --keep-going lint suite-main
+
+test-all: $(READY)  ## lint and every test: half an hour
+	@$(MAKE) --no-print-directory --keep-going lint suite-all
+
+test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
+	$(SETUP)
+	$(PYTEST) -m slow
+
+test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
+	$(PYTEST) -m 'not engine'
+
+suite-main:
+	$(SETUP)
+	$(PYTEST) -m 'not slow'
+
+suite-all:
+	$(SETUP)
+	$(PYTEST)
+
+lint: $(READY)  ## ruff, mypy --strict, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/slimbake generate --check
 
-up: $(READY)
-	$(BIN)/slimbake up
+bench: $(READY)  ## compare bakes and images with hand-written Dockerfiles (bench/README.md)
+	$(BIN)/python bench/bake.py
 
-down: $(READY)
-	$(BIN)/slimbake down
+clean:  ## remove the environment and all caches of this checkout
+	rm -rf $(VENV) .slimbake .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml requirements.dev.txt bootstrap
 	./bootstrap $(VENV)
 	@touch $@
-
-clean:
-	rm -rf $(VENV) .slimbake .pytest_cache .mypy_cache .ruff_cache
-
-help:
-	@sed -n '1,3p' Makefile
