@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
-from slimbake.lock.text import parse_pins
 from slimbake.layering import cost
 from slimbake.layering.model import Demand, Item, LayerPlan, demand
 from slimbake.lock import locked_pins
 from slimbake.lock.closures import sizes, written
+from slimbake.lock.text import parse_pins
 from slimbake.project import load
 
 

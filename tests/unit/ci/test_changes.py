@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,15 @@ def commit(root: Path) -> str:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(committed: Path, tmp_path: Path) -> Path:
     """A repository with one commit."""
-    root = tmp_path / "repository"
+    return shutil.copytree(committed, tmp_path / "repository")
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every test has a copy of."""
+    root = tmp_path_factory.mktemp("committed") / "repository"
     for name in ("api", "embed"):
         (root / "services" / name).mkdir(parents=True)
         (root / "services" / name / "main.py").write_text("print()\n")
@@ -64,7 +71,7 @@ def root(tmp_path: Path) -> Path:
     (root / "bake/locks").mkdir(parents=True)
     (root / "bake/locks/base-web.txt").write_text("httpx==1\n")
     (root / "services.yaml").write_text(MANIFEST)
-    git(tmp_path, "init", "--quiet", "--initial-branch", "main", "repository")
+    git(root.parent, "init", "--quiet", "--initial-branch", "main", "repository")
     commit(root)
     return root
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.ci.test_changes import commit, git, root  # noqa: F401 - a fixture
+from tests.unit.ci.test_changes import commit, committed, git, root  # noqa: F401 - fixtures
 
 from slimbake.cli import slimbake
 
