@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from slimbake.host.hardware import hardware
+from slimbake.host.machine import hardware
 
 RESULTS = Path(__file__).resolve().parent / "results"
 UNMEASURED = "unmeasured"

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, fleet, workflow
 
-from slimbake.ci.report import MARK as MARK_OF_COMMENT
+from slimbake.ci.summary import MARK as MARK_OF_COMMENT
 from slimbake.config.model import Ci
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting

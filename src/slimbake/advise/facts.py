@@ -4,20 +4,28 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import ast
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from slimbake.advise import measured
-from slimbake.advise.imports import imports
-from slimbake.advise.laid import doubled, relaid
-from slimbake.advise.model import Doubled, Facts, LayerFacts, ServiceFacts, TriedPass
+from slimbake.advise.model import Doubled, Facts, LayerFacts, Relaid, ServiceFacts, TriedPass
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.model import Optimize
 from slimbake.config.source import yaml_text
 from slimbake.errors import SetupError
+from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet.model import Base, Service
+from slimbake.layering.bases import as_layer_plan, planned_bases
+from slimbake.layering.cost import cost
+from slimbake.layering.model import LayerLimits, Prices
+from slimbake.layering.planner import layer_plan
+from slimbake.layering.report import duplicated
 from slimbake.lock import Pin, locked_pins
-from slimbake.lock.closures import sizes, written
+from slimbake.lock.closures import Written, sizes, written
 from slimbake.plan.parity import LIMITS
 from slimbake.project import Project
 
@@ -168,3 +176,80 @@ def _keys(raw: Any, above: KeyPath = ()) -> Iterator[KeyPath]:
         for key, value in raw.items():
             yield (*above, key)
             yield from _keys(value, (*above, key))
+
+
+def imports(
+    root: Path, contexts: Iterable[tuple[str, tuple[str, ...]]]
+) -> Mapping[str, tuple[str, ...]]:
+    """Top-level module -> the files that import it, relative to `root`.
+
+    `contexts`: folders and what of each is not sent to a build. What cannot be read as Python
+    imports nothing.
+    """
+    found: dict[str, list[str]] = {}
+    for context, ignored in contexts:
+        for path in _sent(root / context, "", Ignore("\n".join(ignored)), ()):
+            for module in sorted(set(_imported(root / context / path))):
+                found.setdefault(module, []).append(path if context == "." else f"{context}/{path}")
+    return {module: tuple(files) for module, files in found.items()}
+
+
+def _sent(folder: Path, below: str, ignore: Ignore, above: Matched) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
+        path = below + entry.name
+        out, matched = ignore(path, above)
+        if entry.is_dir(follow_symlinks=False):
+            if not out or ignore.exceptions:
+                yield from _sent(folder / entry.name, f"{path}/", ignore, matched)
+        elif not out and entry.name.endswith(".py") and entry.is_file():
+            yield path
+
+
+def _imported(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubled, ...]:
+    """The items that lie in several places of a host. `chains`: service -> its bases, the nearest
+    first.
+    """
+    found = []
+    for key, copies in duplicated(hand.plan):
+        having = [
+            chain.service
+            for chain in hand.plan.chains
+            if any(key in group for group in chain.groups)
+        ]
+        common = Counter(base for service in having for base in chains[service])
+        base = next((base for base in chains[having[0]] if common[base] == len(having)), "")
+        found.append(Doubled(key, hand.fleet.by_key[key].host, copies, tuple(having), base))
+    return tuple(found)
+
+
+def relaid(hand: Written, layer_limit: int | None) -> Relaid | None:
+    """What the planner's layers would change; None where they are no better, or no plan keeps the
+    limit.
+    """
+    limits = LayerLimits(layer_limit or LayerLimits().layers)
+    if limits.free < 1:
+        return None
+    try:
+        planned = as_layer_plan(planned_bases(hand.fleet, layer_plan(hand.fleet, limits, Prices())))
+    except ValueError:
+        return None
+    now, then = cost(hand.fleet, hand.plan), cost(hand.fleet, planned)
+    if then.value(Prices()) >= now.value(Prices()) - 1:
+        return None
+    before = (now.host, now.registry, round(now.pulled))
+    changes = (then.host - now.host, then.registry - now.registry, round(then.pulled - now.pulled))
+    return Relaid(*changes, before, (now.layers, then.layers))

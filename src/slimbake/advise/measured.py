@@ -15,7 +15,7 @@ from slimbake.config.naming import EVIDENCE
 from slimbake.errors import UsageError
 from slimbake.host.workspace import FOLDER, Workspace
 from slimbake.images.measured import MEASURED, remembered
-from slimbake.plan.layers import layers
+from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 
 SIZES = f"{EVIDENCE}/sizes.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +12,12 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.build.command import BakeOptions, arguments, environment
 from slimbake.build.costs import measured_costs
-from slimbake.build.events import Progress, Vertex, VertexChange
-from slimbake.build.failure import failure, lost, transient
-from slimbake.build.secrets import missing_secrets
+from slimbake.build.events import Progress, Steps, Vertex, VertexChange, failure, lost, transient
 from slimbake.build.show import show
 from slimbake.build.site import Site
-from slimbake.build.steps import Steps
 from slimbake.errors import BuildError, SetupError, SlimbakeError
+from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
-from slimbake.plan.relinked import relinked
 
 RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
 
@@ -141,3 +139,21 @@ def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
         for path in paths
         if (root / path).is_file()
     }
+
+
+def missing_secrets(plan: Plan, names: tuple[str, ...], root: Path) -> list[str]:
+    """The secrets of these targets that are not there, each in words.
+
+    buildx takes a variable that is not set for an empty secret, and a step may well build with
+    that.
+    """
+    missing = []
+    for target in plan.needed(names):
+        for secret in target.secrets:
+            if secret.source == "env" and secret.name not in os.environ:
+                missing.append(
+                    f"{secret.id} of {target.name}: the variable {secret.name} is not set"
+                )
+            elif secret.source == "file" and not (root / secret.name).is_file():
+                missing.append(f"{secret.id} of {target.name}: there is no file {secret.name}")
+    return missing

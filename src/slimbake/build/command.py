@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from slimbake.fingerprint.model import ExternalDigests
+from slimbake.plan.graph import IMAGE, relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
-from slimbake.plan.relinked import IMAGE, relinked
 from slimbake.render import BAKE_FILE
 
 FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured

@@ -1,10 +1,12 @@
-"""How long each target took, from what a build said of its steps. Pure."""
+"""What targets cost in seconds: as a build told, as it was measured here, else as others of its kind. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Mapping
 
 from slimbake.build.events import Vertex
+from slimbake.plan.model import CHECKS, Plan, Target
 
 
 def measured_costs(vertices: Iterable[Vertex]) -> dict[str, float]:
@@ -20,3 +22,34 @@ def measured_costs(vertices: Iterable[Vertex]) -> dict[str, float]:
         elif name and vertex.state == "done":
             seconds[name] = seconds.get(name, 0.0) + vertex.seconds
     return {name: round(value, 3) for name, value in sorted(seconds.items()) if name not in cached}
+
+
+UNKNOWN = 1.0  # of all, where nothing was measured: then they are dealt out by their number
+
+
+def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of every target of a plan.
+
+    One that was not measured costs the median of its kind on the same base; else of its kind, of
+    all, or UNKNOWN.
+    """
+    alike: dict[tuple[str, ...], list[float]] = {}
+    for target in plan.targets:
+        if target.name in known:
+            for key in _alike(plan, target):
+                alike.setdefault(key, []).append(known[target.name])
+    return {t.name: known.get(t.name, _median(alike, _alike(plan, t))) for t in plan.targets}
+
+
+def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
+    """What a target has in common with others, the most telling first."""
+    below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get(
+        "base", ""
+    )
+    # other weights are but copied
+    kind = "export" if target.recipe and target.recipe.export else target.kind
+    return (kind, below), (kind,), ()
+
+
+def _median(alike: Mapping[tuple[str, ...], list[float]], keys: Iterable[tuple[str, ...]]) -> float:
+    return next((statistics.median(alike[key]) for key in keys if key in alike), UNKNOWN)

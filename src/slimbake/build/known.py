@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.build.on_registry import OnRegistry, on_registry
-from slimbake.build.released import platform_fingerprint, released_fingerprints
 from slimbake.build.site import Site
+from slimbake.build.statement import platform_fingerprint, released_fingerprints
 from slimbake.fingerprint import fingerprints, of_services
 from slimbake.host.workspace import Workspace
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from slimbake.build.released import fingerprint_tag
-from slimbake.build.statement import stated
+from slimbake.build.statement import fingerprint_tag, stated
 from slimbake.console import Console
 from slimbake.errors import BuildError
 from slimbake.plan.model import Plan

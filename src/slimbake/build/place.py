@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
 from slimbake.build.command import BakeOptions
-from slimbake.build.estimates import estimated
+from slimbake.build.costs import estimated
 from slimbake.build.known import BAKED, baked, image_fingerprints
 from slimbake.build.nodes import Images, run_shards
 from slimbake.build.site import Site, built_for
@@ -24,8 +24,8 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
+from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.relinked import relinked
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
 

@@ -24,8 +24,8 @@ from slimbake.lock import Locks, lock, locked_pins
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.debs import fetch_debian
 from slimbake.lock.wheelhouse.store import store
+from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.relinked import relinked
 from slimbake.project import Project, reread
 from slimbake.render.generated import drift, generate, mend
 

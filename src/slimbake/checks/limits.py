@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from slimbake.images.findings import is_licence
+from slimbake.images.views import is_licence
 
 Kind = Literal["prune", "strip", "other runtime", "quantise"]
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from slimbake.ci.jobs import Matrix
+from slimbake.ci.matrix import Matrix
 
 STAGES = ("bases", "services", "merge", "summary")
 

@@ -9,10 +9,11 @@ pushed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
 
-from slimbake.ci.balance import balance
-from slimbake.ci.jobs import BasesJob, Matrix, ServicesJob
 from slimbake.plan.model import Lane, Plan
 
 MOST_JOBS = 256  # of one matrix: GitHub's limit
@@ -91,3 +92,75 @@ def _platform(plan: Plan, lane: Lane) -> str:
 def _platforms(plan: Plan, service: str, lane: Lane) -> set[str]:
     """What of a service is built in a lane."""
     return set(plan.target(service).platforms or plan.platforms) & set(lane.platforms)
+
+
+def balance(
+    names: Sequence[str], costs: Mapping[str, float], groups: int
+) -> tuple[tuple[str, ...], ...]:
+    """Spread names over at most that many groups: the costliest first, each to the group that has
+    least.
+
+    The longest group takes at most 4/3 of what the best spread takes (Graham 1969). A name whose
+    cost is unknown costs what the others do in the middle. The same input gives the same groups;
+    names keep their order in a group, groups the order of their first names.
+    """
+    usual = (
+        statistics.median(costs[name] for name in names if name in costs)
+        if set(names) & set(costs)
+        else 1.0
+    )
+    place = {name: index for index, name in enumerate(names)}
+    cost = {name: costs.get(name, usual) for name in names}
+    heap: list[tuple[float, int]] = [(0.0, group) for group in range(min(groups, len(names)))]
+    found: list[list[str]] = [[] for _ in heap]
+    for name in sorted(names, key=lambda name: (-cost[name], place[name])):
+        load, group = heapq.heappop(heap)
+        found[group].append(name)
+        heapq.heappush(heap, (load + cost[name], group))
+    ordered = (sorted(group, key=place.__getitem__) for group in found)
+    return tuple(
+        sorted((tuple(group) for group in ordered if group), key=lambda group: place[group[0]])
+    )
+
+
+class BasesJob(TypedDict):
+    """Wave 1, once for each lane: build and push what services share: bases, exported models,
+    references.
+    """
+
+    lane: str  # the name of the lane: of its digests, and of the scope of its caches
+    runner: str
+    platform: str  # with several lanes, what is built for; "" = as planned
+    targets: str  # separated by spaces, each after what it stands on
+    services: str  # what stands on them in this lane, separated by spaces
+
+
+class ServicesJob(TypedDict):
+    """Wave 2: build, check and push some services on what wave 1 pushed in the same lane."""
+
+    id: str  # names its record; no other job has it
+    name: str  # for people
+    services: str  # separated by spaces
+    lane: str
+    runner: str
+    platform: str
+
+
+class Bases(TypedDict):
+    include: list[BasesJob]
+
+
+class Services(TypedDict):
+    include: list[ServicesJob]
+
+
+class Matrix(TypedDict):
+    """`bases` and `services`: each a `strategy.matrix`, whose list may be empty."""
+
+    bases: Bases
+    services: Services
+    # with several lanes: REPOSITORY/LANE,LANE/SUFFIX of each service; its tag's suffix may be empty
+    merges: list[str]
+    # services that need no job, separated by spaces: a registry holds them, or nothing of them
+    # changed
+    unchanged: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slimbake.ci.model import Known, Record
+from slimbake.console.tables import UNMEASURED, markdown, megabytes, readable
 from slimbake.images.sizes import Image, Measurement
 from slimbake.plan.model import Plan
 
@@ -89,3 +90,124 @@ def _state(
     if service in built:
         return "built"
     return "unchanged" if service in unchanged else "not reached"
+
+
+# in the first line: by it the comment of an earlier run is found again
+MARK = "<!-- slimbake bake -->"
+MOST = 60_000  # characters: GitHub takes 65,536 in a comment
+_SHOWN = 2_000  # characters of an error: its end tells what happened
+_HEADINGS = (
+    "service",
+    "state",
+    "uncompressed",
+    "change",
+    "compressed",
+    "change",
+    "budget",
+    "smoke",
+    "seconds",
+)
+
+
+def summary_text(summary: Summary) -> str:
+    """The summary: a row for each service that a job was for, what all images are together, and
+    what failed.
+    """
+    shown = [row for row in summary.rows if row.state != "unchanged"]
+    same = len(summary.rows) - len(shown)
+    head = [MARK, "## Images", ""]
+    tail = [
+        _together(summary),
+        "",
+        *(block for record in summary.failures for block in (_failure(record), "")),
+    ]
+    if same:
+        tail[:0] = [f"Unchanged, and not built: {same}.", ""]
+    room = MOST - sum(len(line) + 1 for line in (*head, *tail))
+    return "\n".join([*head, *_table(shown, max(room, 1000)), *tail])[: MOST + 4000].rstrip() + "\n"
+
+
+def code(words: str) -> str:
+    """A text in code font, whatever it holds: each character that Markdown or HTML could read is a
+    number.
+    """
+    return f"<code>{_inert(words)}</code>"
+
+
+def _inert(words: str) -> str:
+    return "".join(
+        c if c.isalnum() and c.isascii() else " " if c == " " else f"&#{ord(c)};" for c in words
+    )
+
+
+def _table(rows: Sequence[SummaryRow], room: int) -> list[str]:
+    if not rows:
+        return []
+    lines = markdown(_HEADINGS, [_cells(row) for row in rows]).splitlines()
+    kept, used = [], 0
+    for line in lines:
+        used += len(line) + 1
+        if used > room:
+            break
+        kept.append(line)
+    left = len(lines) - len(kept)
+    return [*kept, "", *([f"And {left} more.", ""] if left else [])]
+
+
+def _cells(row: SummaryRow) -> tuple[str, ...]:
+    now, before = row.image, row.before
+    # over its budget
+    measured = row.state == "built" or (row.state == "failed" and now is not before)
+    sizes = [now.uncompressed, now.compressed] if now and measured else [None, None]
+    old = [before.uncompressed, before.compressed] if before else [None, None]
+    figures = [
+        cell
+        for size, was in zip(sizes, old, strict=True)
+        for cell in (megabytes(size), _change(size, was))
+    ]
+    limit = (
+        "none" if row.limit is None else f"{_share(sizes[0], row.limit)} of {megabytes(row.limit)}"
+    )
+    smoke = "none" if not row.smoke else "holds" if row.state == "built" else "unknown"
+    return (
+        code(row.service),
+        row.state,
+        *figures,
+        limit,
+        smoke,
+        "" if row.seconds is None else f"{row.seconds:.0f}",
+    )
+
+
+def _change(size: int | None, was: int | None) -> str:
+    if size is None:
+        return ""
+    return "new" if was is None else "same" if size == was else readable(size - was, signed=True)
+
+
+def _share(size: int | None, limit: int) -> str:
+    return UNMEASURED if size is None else f"{size / limit:.0%}"
+
+
+def _together(summary: Summary) -> str:
+    now = Measurement(summary.known.images)
+    lines = []
+    for what, size, was in (
+        ("on a host", now.host, summary.before.host),
+        ("on a registry", now.registry, summary.before.registry),
+    ):
+        change = (
+            f" ({_change(size, was)})"
+            if summary.before.images and size is not None and was is not None
+            else ""
+        )
+        lines.append(f"{megabytes(size)}{change} {what}")
+    known = "" if summary.before.images else " Nothing is known of the main branch yet."
+    return f"All {len(now.images)} images together: {', '.join(lines)}.{known}"
+
+
+def _failure(record: Record) -> str:
+    """An error as it was told, in a block that it cannot end."""
+    names = ", ".join(map(code, record.failed or record.services))
+    lines = record.error[-_SHOWN:].splitlines()
+    return f"Failed: {names}\n\n<pre>{'&#10;'.join(map(_inert, lines))}</pre>"

@@ -30,9 +30,8 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     nothing. A figure is measured or says what it is: at least, at most, about (an estimate), or
     unmeasured. Named services leave out what is about the fleet as a whole.
     """
-    from slimbake.advise.advice import advice, advise_fleet
+    from slimbake.advise.advice import advice, advice_text, advise_fleet
     from slimbake.advise.facts import facts
-    from slimbake.advise.report import advice_text
 
     project = read(file)
     plan = project.plan

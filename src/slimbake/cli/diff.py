@@ -21,8 +21,7 @@ def command(a: str, b: str, as_json: bool, platform: str) -> int:
     are the same image, and with 8 where they differ.
     """
     from slimbake.errors import DIFFERENT
-    from slimbake.images.diff import diff
-    from slimbake.images.diff_report import diff_text
+    from slimbake.images.diff import diff, diff_text
 
     found = diff(a, b, platform)
     if as_json:

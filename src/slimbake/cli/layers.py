@@ -119,7 +119,7 @@ def _what_if(
     from slimbake.console import tables as report
     from slimbake.host.machine import machine
     from slimbake.layering import report as shown
-    from slimbake.layering.change import what_if
+    from slimbake.layering.report import what_if
     from slimbake.lock.closures import written
     from slimbake.lock.supposed import supposed
 

@@ -51,7 +51,7 @@ def command(
     """
     from slimbake import docker
     from slimbake.errors import CheckError
-    from slimbake.proof import limits_report as report
+    from slimbake.proof import limits as report
     from slimbake.proof.limits import measured_limits
     from slimbake.proof.smallest import smallest
 

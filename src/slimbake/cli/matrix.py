@@ -19,7 +19,7 @@ from slimbake.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from slimbake.ci.jobs import Matrix
+    from slimbake.ci.matrix import Matrix
     from slimbake.project import Project
 
 

@@ -42,7 +42,7 @@ def command(
     from slimbake.build.command import BakeOptions
     from slimbake.build.site import Preparation, hold
     from slimbake.checks import parity
-    from slimbake.checks.parity_report import parity_table
+    from slimbake.checks.parity import parity_table
     from slimbake.errors import NothingSelected, UsageError
 
     project = read(file)

@@ -85,12 +85,12 @@ def command(
     The same command goes on where it was interrupted.
     """
     from slimbake.host.files import write_atomically
-    from slimbake.proof.kept import Kept
     from slimbake.proof.oracle import Oracle, Start
+    from slimbake.proof.propose import catalogue_text, catalogue_with
     from slimbake.proof.search import Options, search
     from slimbake.proof.smallest import keep as keep_smallest
     from slimbake.proof.subjects import subjects
-    from slimbake.proof.text import catalogue_text, catalogue_with
+    from slimbake.proof.trials import Kept
 
     project = read(file)
     plan = project.plan

@@ -92,8 +92,8 @@ def command(
     """
     from slimbake.host.workspace import Workspace
     from slimbake.images import report, this_platform
-    from slimbake.images.change import changes
     from slimbake.images.measured import remember
+    from slimbake.images.report import changes
     from slimbake.images.survey import survey
 
     earlier = _earlier(against) if against else None

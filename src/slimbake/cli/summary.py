@@ -40,8 +40,7 @@ def command(
     RECORDS are files that `slimbake bake --report` wrote, or folders of them.
     """
     from slimbake.ci import records as files
-    from slimbake.ci.report import summary_text
-    from slimbake.ci.summary import summarise
+    from slimbake.ci.summary import summarise, summary_text
 
     plan = read(file).plan
     selected, unchanged = _jobs(jobs)

@@ -31,8 +31,7 @@ from slimbake.config.report import ProblemReport as Report
 from slimbake.config.report import RefusedError
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
-from slimbake.config.sizes import duration as seconds
-from slimbake.config.sizes import size
+from slimbake.config.sizes import duration, size
 from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
@@ -230,7 +229,7 @@ class Reader:
         limits: dict[str, Any] = {}
         for key, written in raw.items():
             try:
-                limits[key] = seconds(written) if key == "startup" else size(written)
+                limits[key] = duration(written) if key == "startup" else size(written)
             except RefusedError as error:
                 self._report.value((*at, key), error.message, error.hint)
         return Budget(**limits)

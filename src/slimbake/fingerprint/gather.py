@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
-from slimbake.fingerprint.folders import Folders
-from slimbake.fingerprint.hashes import Hashes
+from slimbake.fingerprint.folders import Folders, Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.fingerprint.steps import settings, steps_read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -98,3 +99,16 @@ def _text(path: Path) -> str:
 def _disk_free(folder: Path) -> int:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return shutil.disk_usage(existing).free
+
+
+def hardware() -> str:
+    """The machine in a line."""
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {memory() / 2**30:.0f} GiB, Linux"
+        f" {platform.release()}"
+    )
+
+
+def memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

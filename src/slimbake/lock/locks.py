@@ -17,12 +17,7 @@ from slimbake.inside.debs import Deb
 from slimbake.inside.debs import parse as parse_debs
 from slimbake.layering.bases import PlannedBases
 from slimbake.lock import auto
-from slimbake.lock.files import (
-    EXTERNALS_HEADER,
-    SYSTEM_HEADER,
-    WEIGHTS_HEADER,
-    parse_externals,
-)
+from slimbake.lock.files import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, parse_externals
 from slimbake.lock.model import Pin, families
 from slimbake.lock.text import HEADER, parse_pins
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from slimbake.plan.model import Links, Target, needing
+from slimbake.plan.model import Links, Plan, Target, needing
 
 
 def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -34,3 +35,62 @@ def standing(targets: Sequence[Target], links: Links = needing) -> dict[str, tup
     return {
         name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()
     }
+
+
+IMAGE = "docker-image://"
+
+
+def relinked(plan: Plan, pushed: Mapping[str, str]) -> Plan:
+    """The plan without the targets that are `pushed`, target -> REPOSITORY@DIGEST: what was linked
+    to them has these.
+
+    What is decided of the others, and their order, stays.
+    """
+    if not pushed:
+        return plan
+    kept = (target for target in plan.targets if target.name not in pushed)
+    return replace(plan, targets=tuple(_on(target, pushed) for target in kept))
+
+
+def _on(target: Target, pushed: Mapping[str, str]) -> Target:
+    contexts = tuple((name, _context(value, pushed)) for name, value in target.contexts)
+    return replace(target, contexts=contexts) if contexts != target.contexts else target
+
+
+def _context(value: str, pushed: Mapping[str, str]) -> str:
+    name = value.removeprefix("target:")
+    return f"{IMAGE}{pushed[name]}" if value != name and name in pushed else value
+
+
+def layers(plan: Plan, service: str) -> tuple[str, ...]:
+    """The name of the target that lays each layer, bottom first: runtime, bases, weights, the
+    service itself.
+
+    () where a Dockerfile or a template of the user's own lays some of them: their number is not
+    known here.
+    """
+    found: list[str] = []
+    for target in plan.held((service,)):
+        if target.kind == "runtime":
+            found += (target.name, target.name)  # its files, and the folder that it works in
+        elif target.kind in ("base", "service"):
+            if target.recipe is None or target.recipe.template.startswith("./"):
+                return ()
+            found += _own(target)
+    return tuple(found)
+
+
+def _own(target: Target) -> list[str]:
+    """In the order of the templates `base` and `service`."""
+    recipe = target.recipe
+    assert recipe is not None  # noqa: S101 - for the type checker
+    weights = dict(target.contexts).get("weights", "").removeprefix("target:")
+    steps: tuple[tuple[object, str], ...] = (
+        (recipe.shared_weights, weights),
+        (recipe.system, target.name),
+        (recipe.install, target.name),
+        (recipe.own_weights, weights),
+        (target.kind == "service", target.name),  # its code
+        (recipe.volumes, target.name),
+    )
+    return [name for there, name in steps if there]

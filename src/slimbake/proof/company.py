@@ -18,9 +18,9 @@ from slimbake.catalogue.model import Applied
 from slimbake.console import Console
 from slimbake.evidence import needed_passes
 from slimbake.evidence.model import Finding
-from slimbake.proof.kept import SCARCE, Kept, key
 from slimbake.proof.layers import ProvenLayer
 from slimbake.proof.trial import Subject, trial, weighed, workers
+from slimbake.proof.trials import SCARCE, Kept, key
 
 
 def all_but_each(

@@ -15,7 +15,7 @@ from slimbake.checks.start import started
 from slimbake.checks.verify import Limit, verify
 from slimbake.console import Console
 from slimbake.errors import CheckError
-from slimbake.host.hardware import hardware
+from slimbake.host.machine import hardware
 from slimbake.plan.model import Plan, Running
 from slimbake.proof import images
 from slimbake.proof.trial import Subject, trial

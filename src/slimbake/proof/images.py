@@ -15,7 +15,7 @@ from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.host.files import write_atomically
-from slimbake.host.hardware import hardware
+from slimbake.host.machine import hardware
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, this_platform
 from slimbake.images.detail import Contents

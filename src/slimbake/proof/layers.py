@@ -17,9 +17,8 @@ from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
-from slimbake.proof.kept import Kept
 from slimbake.proof.trial import Subject
-from slimbake.proof.trials import Trials
+from slimbake.proof.trials import Kept, Trials
 from slimbake.proof.weigh import weigh
 
 TRIALS = "trials"  # in the workspace

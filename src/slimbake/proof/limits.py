@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.checks.limits import Laid, Limits, Observed, beside_prefix, limits
+from slimbake.checks.limits import Action, Laid, Limits, Observed, beside_prefix, limits, times
 from slimbake.checks.observe import observed
 from slimbake.console import Console
+from slimbake.console.tables import UNMEASURED, megabytes, text_table
 from slimbake.host.workspace import Workspace
-from slimbake.images import Engine, Source, this_platform
+from slimbake.images import Engine, Source, streams, this_platform
+from slimbake.images.contents import clean
 from slimbake.images.measured import stored
-from slimbake.plan.layers import layers
+from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
-from slimbake.proof.limits_files import files
 
 RUNTIME = "runtime"
 
@@ -82,3 +83,105 @@ def _laid(
         )
         for image in source.images
     }
+
+
+HEADINGS = (
+    "image",
+    "left",
+    "bytes",
+    "opened",
+    "ratio",
+    "smallest found",
+    "ratio",
+    "pages touched",
+    "ratio",
+    "above the runtime",
+    "used",
+    "ratio",
+)
+
+
+def limits_text(found: Sequence[Limits]) -> str:
+    """A table, and a line for each image whose pages others touched too."""
+    lines = [text_table(HEADINGS, [_row(each) for each in found])]
+    lines += [
+        f"{each.service}: others read {megabytes(each.disturbed)} of its files meanwhile, or kept"
+        " them: not counted"
+        for each in found
+        if each.disturbed is not None
+        and each.touched is not None
+        and each.disturbed > each.touched / 20
+    ]
+    return "\n".join(lines)
+
+
+def above(found: Sequence[Limits], most: float) -> tuple[str, ...]:
+    """The images that are not known to keep to so many times what is used, each with what was
+    found.
+    """
+    return tuple(
+        _above(each, most)
+        for each in found
+        if each.above and (each.ratio is None or each.ratio > most)
+    )
+
+
+def _above(each: Limits, most: float) -> str:
+    if each.ratio is None:
+        return (
+            f"{each.service}: what is used of its {megabytes(each.above)} above the runtime is"
+            " unmeasured"
+        )
+    return (
+        f"{each.service}: {megabytes(each.above)} above the runtime are {_times(each.ratio)} "
+        f"the {megabytes(each.used)} that are used, {most:g}x at most"
+    )
+
+
+def _row(each: Limits) -> tuple[str, ...]:
+    parts = [(size, times(each.image, size)) for size in (each.opened, each.smallest, each.touched)]
+    cells = [cell for size, ratio in parts for cell in (megabytes(size), _times(ratio))]
+    left = UNMEASURED if each.left is None else ", ".join(map(_action, each.left)) or "nothing"
+    return (
+        each.service,
+        left,
+        megabytes(each.image),
+        *cells,
+        megabytes(each.above),
+        megabytes(each.used),
+        _times(each.ratio),
+    )
+
+
+def _action(action: Action) -> str:
+    words = f"{action.kind} than {action.what}" if action.what else action.kind
+    return f"{words} {megabytes(action.bytes)}"
+
+
+def _times(ratio: float | None) -> str:
+    return UNMEASURED if ratio is None else f"{ratio:.2f}x"
+
+
+def files(source: Source, workspace: Workspace) -> Mapping[str, Mapping[str, int]]:
+    """Of each layer of these images, by the digest of its tar, path -> bytes. Hard links hold none
+    of their own.
+
+    Raises SetupError where a layer cannot be read.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for image in source.images:
+        for layer in image.layers:
+            if layer.diff in found:
+                continue
+            key = f"limits/files-{layer.diff.removeprefix('sha256:')}"
+            known: dict[str, int] | None = workspace.read(key, dict)
+            if known is None:
+                with streams.layer(source.blobs, layer) as tar:
+                    known = {
+                        clean(member.name): member.size
+                        for member, content in streams.members(tar)
+                        if content
+                    }
+                workspace.write(key, known)
+            found[layer.diff] = known
+    return found

@@ -13,8 +13,8 @@ from typing import Any
 from slimbake.catalogue.model import Applied
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
-from slimbake.proof.kept import Kept, key
 from slimbake.proof.trial import TIME_LIMIT, Outcome, Subject, trial, words
+from slimbake.proof.trials import Kept, key
 
 # trials at once; each starts threads of its own, so more of them are not faster on few cores
 JOBS = 2

@@ -23,7 +23,6 @@ from slimbake.images import this_platform
 from slimbake.project import Project, reread
 from slimbake.proof import control, environment, images, sample
 from slimbake.proof.company import all_but_each
-from slimbake.proof.kept import Kept
 from slimbake.proof.layers import (
     TRIALS,
     ProvenLayer,
@@ -37,6 +36,7 @@ from slimbake.proof.model import Caught, Compared
 from slimbake.proof.subjects import Workbench, unpruned_layer, workbench
 from slimbake.proof.subjects import subjects as subjects_of
 from slimbake.proof.trial import Subject
+from slimbake.proof.trials import Kept
 
 
 def prove(

@@ -14,10 +14,9 @@ from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Finding, Question
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Candidate, ablated
-from slimbake.proof.kept import Kept
 from slimbake.proof.model import Compared
 from slimbake.proof.trial import Subject
-from slimbake.proof.trials import Trials
+from slimbake.proof.trials import Kept, Trials
 from slimbake.proof.weigh import weigh
 
 # by which compressed bytes may differ: compressors of two versions do not agree to the byte

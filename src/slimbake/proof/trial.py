@@ -24,7 +24,7 @@ from slimbake.checks.verify import ARGUMENTS
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.containers import contained, streamed
 from slimbake.errors import SetupError
-from slimbake.host import hardware
+from slimbake.host import machine
 from slimbake.plan.model import Target
 from slimbake.proof.model import Damage
 
@@ -135,12 +135,12 @@ def trial(
 
 def workers() -> int:
     """How many trials the machine bears at once."""
-    return max(1, min(os.cpu_count() or 1, hardware.memory() // MEMORY_EACH))
+    return max(1, min(os.cpu_count() or 1, machine.memory() // MEMORY_EACH))
 
 
 def most_memory() -> int:
     """Bytes that a trial may take which nothing else runs beside."""
-    return max(MEMORY, hardware.memory() // 2)
+    return max(MEMORY, machine.memory() // 2)
 
 
 Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]

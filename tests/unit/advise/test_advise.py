@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from slimbake.advise.advice import advice, advise_fleet
-from slimbake.advise.facts import facts
-from slimbake.advise.imports import imports
+from slimbake.advise.advice import advice, advice_text, advise_fleet
+from slimbake.advise.facts import facts, imports
 from slimbake.advise.model import (
     Advice,
     AdviceStep,
@@ -31,7 +30,6 @@ from slimbake.advise.model import (
     WeighedImage,
     WeighedPart,
 )
-from slimbake.advise.report import advice_text
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import Action, Limits
 from slimbake.cli import slimbake

@@ -19,9 +19,13 @@ from tests.unit.registries import Registry
 from slimbake.build import release as releasing
 from slimbake.build.command import Surroundings
 from slimbake.build.place import BakeRequest, Built, Made
-from slimbake.build.released import fingerprint_tag, platform_fingerprint, released_fingerprints
 from slimbake.build.site import Preparation, Site
-from slimbake.build.statement import mark
+from slimbake.build.statement import (
+    fingerprint_tag,
+    mark,
+    platform_fingerprint,
+    released_fingerprints,
+)
 from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import BuildError, SetupError, SlimbakeError

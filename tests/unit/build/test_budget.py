@@ -10,8 +10,7 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake import docker
-from slimbake.build.budget import over_budget
-from slimbake.build.budget_report import since
+from slimbake.build.budget import over_budget, since
 from slimbake.checks import start
 from slimbake.checks.start import NotStarted, Started
 from slimbake.config.model import BaseEntry, Budget, WeightsEntry
@@ -23,7 +22,7 @@ from slimbake.images.grown import BudgetedImage, grown
 from slimbake.images.owners import Owner
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
-from slimbake.plan.layers import layers
+from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan, Running
 
 MB = 1_000_000

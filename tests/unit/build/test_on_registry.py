@@ -17,8 +17,7 @@ from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, 
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.on_registry import OnRegistry, on_registry, retag
-from slimbake.build.released import fingerprint_tag, released_fingerprints
-from slimbake.build.statement import KIND, mark
+from slimbake.build.statement import KIND, fingerprint_tag, mark, released_fingerprints
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.console import QUIET, Console
 from slimbake.errors import BuildError

@@ -27,7 +27,7 @@ from slimbake.config.model import BaseEntry, Budget
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
-from slimbake.plan.relinked import relinked
+from slimbake.plan.graph import relinked
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import INDEX, MANIFEST

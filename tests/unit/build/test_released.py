@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.fleets import fleet, service
 
-from slimbake.build.released import fingerprint_tag, platform_fingerprint, released_fingerprints
+from slimbake.build.statement import fingerprint_tag, platform_fingerprint, released_fingerprints
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.plan import plan
 

@@ -18,14 +18,11 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.build.bake import NodeLost
 from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
-from slimbake.build.costs import measured_costs
-from slimbake.build.estimates import UNKNOWN, estimated
-from slimbake.build.events import Vertex
-from slimbake.build.failure import lost
+from slimbake.build.costs import UNKNOWN, estimated, measured_costs
+from slimbake.build.events import BuildStep, Vertex, lost
 from slimbake.build.nodes import DoneShard, run_shards
 from slimbake.build.place import costs, keep_costs
 from slimbake.build.split import Shard, jobs, split
-from slimbake.build.steps import BuildStep
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
 from slimbake.console import QUIET, Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError

@@ -18,9 +18,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.events import Progress, Vertex, VertexChange
-from slimbake.build.failure import failure
-from slimbake.build.steps import BuildStep, Steps, title
+from slimbake.build.events import BuildStep, Progress, Steps, Vertex, VertexChange, failure, title
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError

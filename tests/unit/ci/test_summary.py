@@ -20,8 +20,7 @@ from slimbake.build.release import Released
 from slimbake.ci.model import Known, Record
 from slimbake.ci.records import read_known as read_known
 from slimbake.ci.records import recorded, records, write_record
-from slimbake.ci.report import MARK, MOST, code, summary_text
-from slimbake.ci.summary import SummaryRow, summarise
+from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError

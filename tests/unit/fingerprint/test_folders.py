@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimbake.console import QUIET, Console
-from slimbake.fingerprint import hashes
-from slimbake.fingerprint.folders import Folder, Folders
-from slimbake.fingerprint.hashes import Hashes
+from slimbake.fingerprint import folders
+from slimbake.fingerprint.folders import Folder, Folders, Hashes
 from slimbake.fingerprint.ignore import Ignore
 from slimbake.host.workspace import Workspace
 
@@ -138,7 +137,7 @@ def test_a_submodule_without_its_files_is_its_commit(tmp_path: Path) -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     path = tmp_path / "weights.bin"
-    path.write_bytes(b"x" * hashes.LARGE)
+    path.write_bytes(b"x" * folders.LARGE)
     return path
 
 
@@ -183,7 +182,7 @@ def test_a_file_with_the_same_size_and_time_but_another_content_is_read(
 ) -> None:
     later(10)
     digest, before = hashed(large), large.stat()
-    large.write_bytes(b"y" * hashes.LARGE)
+    large.write_bytes(b"y" * folders.LARGE)
     os.utime(large, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert hashed(large) != digest
 
@@ -195,7 +194,7 @@ def test_a_file_that_was_put_in_the_place_of_another_is_read(
     digest = hashed(large)
     other = large.with_name("other")
     shutil.copy2(large, other)
-    other.write_bytes(b"z" * hashes.LARGE)
+    other.write_bytes(b"z" * folders.LARGE)
     os.utime(other, ns=(large.stat().st_atime_ns, large.stat().st_mtime_ns))
     other.replace(large)
     assert hashed(large) != digest

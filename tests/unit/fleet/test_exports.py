@@ -34,10 +34,9 @@ from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
-from slimbake.plan.layers import layers
+from slimbake.plan.graph import layers, relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
-from slimbake.plan.relinked import relinked
 from slimbake.proof.control import controls_of
 from slimbake.proof.trial import Outcome
 from slimbake.render import render, unpruned

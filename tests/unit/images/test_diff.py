@@ -12,9 +12,7 @@ from tests.unit.layouts import Made, Member, folder, tar, write
 
 from slimbake.cli import slimbake
 from slimbake.errors import DIFFERENT, UsageError
-from slimbake.images.diff import diff
-from slimbake.images.diff_report import diff_text
-from slimbake.images.difference import Diff
+from slimbake.images.diff import Diff, diff, diff_text
 
 FILES = [
     folder("a"),

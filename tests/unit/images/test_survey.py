@@ -20,12 +20,12 @@ from slimbake.console.tables import readable
 from slimbake.errors import SetupError, UsageError
 from slimbake.host.workspace import Workspace
 from slimbake.images import compressed, opened, report, views
-from slimbake.images.change import SizeChange, changes
 from slimbake.images.detail import Survey
-from slimbake.images.findings import findings
 from slimbake.images.model import Address
 from slimbake.images.owners import Owner, owner, owners
+from slimbake.images.report import SizeChange, changes
 from slimbake.images.survey import survey
+from slimbake.images.views import findings
 
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
 STATUS = {

@@ -9,10 +9,10 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import BakeOptions, Surroundings, arguments
-from slimbake.build.released import released_fingerprints
 from slimbake.build.split import jobs
+from slimbake.build.statement import released_fingerprints
 from slimbake.checks import parity as kept
-from slimbake.checks.parity_report import parity_table
+from slimbake.checks.parity import parity_table
 from slimbake.config import manifest as read
 from slimbake.config.model import (
     BaseEntry,
@@ -27,9 +27,9 @@ from slimbake.fingerprint import of_services
 from slimbake.fleet import resolve
 from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
+from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
-from slimbake.plan.relinked import relinked
 
 ROOT = Path(__file__).parents[3]
 MODEL = WeightsEntry("package", "some-model")

@@ -13,8 +13,8 @@ from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntr
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.plan import plan
+from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
-from slimbake.plan.relinked import relinked
 
 DIGEST = "sha256:" + "a" * 64
 AT = {

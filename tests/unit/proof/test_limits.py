@@ -25,7 +25,7 @@ from slimbake.checks.limits import (
 )
 from slimbake.inside.check.native import native
 from slimbake.inside.check.touched import Mapped, take_mappings
-from slimbake.proof import limits_report as report
+from slimbake.proof import limits as report
 
 SITE = "opt/slimbake/lib/python3.11/site-packages"
 TORCH = f"{SITE}/torch/lib/libtorch_cpu.so"

@@ -14,9 +14,9 @@ from slimbake.docker.containers import Contained
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Target
 from slimbake.proof import oracle
-from slimbake.proof.kept import Kept
 from slimbake.proof.oracle import Oracle, Start
 from slimbake.proof.trial import Subject
+from slimbake.proof.trials import Kept
 
 SERVES = {"api": Start(("uvicorn", "app:app"), 80)}
 

@@ -23,9 +23,9 @@ from slimbake.plan.model import Target
 from slimbake.proof import trial, trials
 from slimbake.proof.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
 from slimbake.proof.company import own
-from slimbake.proof.kept import Kept, key
 from slimbake.proof.layers import ProvenLayer, file_of, unless_it_holds, write_evidence
 from slimbake.proof.trial import Outcome, Subject
+from slimbake.proof.trials import Kept, key
 from slimbake.proof.weigh import weigh
 
 

@@ -15,12 +15,11 @@ from slimbake.errors import CheckError
 from slimbake.host.workspace import Workspace
 from slimbake.inside.globs import matcher
 from slimbake.proof import units
-from slimbake.proof.kept import Kept, key
 from slimbake.proof.oracle import Start, Tally, Used
-from slimbake.proof.propose import Proposal, SearchedLayer, entry
+from slimbake.proof.propose import Proposal, SearchedLayer, catalogue_text, catalogue_with, entry
 from slimbake.proof.search import Options, search
-from slimbake.proof.text import catalogue_text, catalogue_with
 from slimbake.proof.trial import Outcome
+from slimbake.proof.trials import Kept, key
 
 File = tuple[str, int, str, str]
 

@@ -1,1 +1,0 @@
-"""Limits: what an image holds against what its workload needs."""
