@@ -90,10 +90,10 @@ IN_WHEEL = {
 # All that has a name of its own in a registry: the runtime and the bases, too.
 BAKE = """
 import json, pathlib, sys
-from slimbake import bake
-from slimbake.bake.command import Options
+from slimbake.build import bake
+from slimbake.build.command import Options
 from slimbake.cli.common import read, say
-from slimbake.prepare import prepared
+from slimbake.build.prepare import prepared
 manifest, plan = read(pathlib.Path("services.yaml"))
 names = tuple(target.name for target in plan.targets if target.repository)
 with prepared(manifest, names, say, frozen=True, packages=sys.argv[1]) as ready:
