@@ -122,7 +122,7 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
         "good"
     ]
     assert "the smoke of smokes does not hold" in done.stderr
-    assert "wheel-faulty does not build: layer wheel /wheel" in done.stderr
+    assert "wheel-faulty does not build: build-wheel /wheel" in done.stderr
     assert "heavy: uncompressed 4" in done.stderr, done.stderr
     assert "tagged all the same: good\n" in done.stderr
     assert done.stderr.count("the smoke of smokes does not hold") == 1

@@ -90,7 +90,7 @@ def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(
     assert done.code == 5, done.stderr
     assert (
         told(done)[1]
-        == "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, otherwise, "
+        == "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, with other contents, "
         "in toy_right-1-py3-none-any.whl"
     )
     assert held(toy.image("one")) == ""
@@ -154,7 +154,7 @@ def fetching(done: Ended) -> set[str]:
     return {
         line.partition(": fetch")[0]
         for line in done.stderr.splitlines()
-        if ": fetch /wheels" in line
+        if ": fetch-wheels /wheels" in line
     }
 
 

@@ -244,11 +244,11 @@ def test_static_ranges_come_from_a_calibration_file(made: Made, tmp_path: Path) 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_graph_over_the_limit_has_its_weights_beside_it(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: dict[str, Any]
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     monkeypatch.setattr(tracing, "LIMIT", 1000)
     folder = made()
-    export_model(folder, tmp_path / "out", precision)
+    export_model(folder, tmp_path / "out", {"type": precision})
     told = json.loads((tmp_path / "out/inference.json").read_text())
     assert sorted(told["sha256"]) == ["model.onnx", "model.onnx.data"]
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)

@@ -148,7 +148,7 @@ def lock_debs(arguments: Sequence[str]) -> None:
     Path(out).write_text(format_debs(every))
 
 
-def fetch_debs(arguments: Sequence[str]) -> None:
+def fetch_locked_debs(arguments: Sequence[str]) -> None:
     """The program `fetch-debs OUT [ARCH]`; ARCH is by default this machine's."""
     out, arch, *_ = (*arguments, "")
     download_debs(debs_of(LOCK, arch), Path(out), arch)

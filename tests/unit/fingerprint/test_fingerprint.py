@@ -398,7 +398,7 @@ def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
 def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     with (root / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
-        file.write("COPY layer.py /layer.py\n")
+        file.write("COPY build.pyz /another.pyz\n")
     before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "bake/programs/check.pyz").write_text("edited")
     after = fingerprints(decided, root, NOWHERE, AROUND)

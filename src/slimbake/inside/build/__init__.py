@@ -10,6 +10,6 @@ PROGRAMS = {
     "make-volumes": ".layer:make_volumes",
     "make-runtime": ".runtime:make_runtime",
     "lock-debs": "..debs:lock_debs",
-    "fetch-debs": "..debs:fetch_debs",
+    "fetch-debs": "..debs:fetch_locked_debs",
     "carry-debs": ".system:carry_debs",
 }

@@ -64,7 +64,7 @@ def run_parity(arguments: Sequence[str]) -> int:
                 print(f"control: {given.control}: none, {reason}")
                 return 0
             service = load_check(code, "parity_of_service")
-            figures, holds = measure(service, reference, json.loads(os.environ["LIMITS"]))
+            figures, holds = measure_answers(service, reference, json.loads(os.environ["LIMITS"]))
             json.dump(figures, out, sort_keys=True)
             out.write("\n")
             if given.control:
@@ -78,7 +78,7 @@ def run_parity(arguments: Sequence[str]) -> int:
     return 1
 
 
-def measure(
+def measure_answers(
     service: ModuleType, reference: Mapping[str, Any], limits: Mapping[str, float]
 ) -> tuple[dict[str, Any], bool]:
     """The figures, which are printed too, and whether all limits are kept.
