@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from slimbake.build.statement import fingerprint_tag, stated
+from slimbake.build.statement import stated
 from slimbake.console import Console
 from slimbake.errors import BuildError
+from slimbake.fingerprint.model import fingerprint_tag
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint

@@ -25,7 +25,7 @@ def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -
         if name.endswith(".system.txt"):
             debian |= {
                 DebianPackage(deb.name, deb.version, deb.arch): deb.sha256
-                for deb in debs.parse(text)
+                for deb in debs.parse_debs(text)
             }
         elif weights and (files := _FILE.findall(text)):
             rows = tuple((path, digest) for digest, path in files)

@@ -26,6 +26,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from slimbake.fingerprint.model import fingerprint_tag
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import StoredManifest
@@ -78,8 +79,3 @@ def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str
 def platform_fingerprint(fingerprint: str, platform: str) -> str:
     """The fingerprint of an image that is built for one of its platforms alone."""
     return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()
-
-
-def fingerprint_tag(fingerprint: str) -> str:
-    """The tag under which an image is pushed for its fingerprint."""
-    return "fp-" + fingerprint.removeprefix("sha256:")[:40]

@@ -97,7 +97,7 @@ def _around(plan: Plan) -> Surroundings:
 
 def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
     from slimbake.console.tables import text_table
-    from slimbake.fingerprint import of_services, tag
+    from slimbake.fingerprint import fingerprint_tag, of_services
 
     if as_json:
         services = of_services(
@@ -105,7 +105,10 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
         )
         targets: dict[str, Any] = {each.target: _as_json(each, explain) for each in told}
         print_json(
-            {"targets": targets, "tags": {name: tag(value) for name, value in services.items()}}
+            {
+                "targets": targets,
+                "tags": {name: fingerprint_tag(value) for name, value in services.items()},
+            }
         )
         return
     if not explain:

@@ -10,7 +10,7 @@ from typing import Any
 from slimbake.config.document import KeyPath
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.words import Word
-from slimbake.inside.parity_texts import TASKS, TextsError, read, too_small
+from slimbake.inside.parity_texts import TASKS, TextsError, parse_texts, too_small
 
 Raw = dict[str, Any]
 
@@ -66,7 +66,7 @@ def written_limits(said: Raw) -> tuple[tuple[str, float], ...]:
 def refuse_texts(text: str) -> None:
     """Raise RefusedError for a set that cannot be read, or says too little of every task."""
     try:
-        found = read(text)
+        found = parse_texts(text)
     except TextsError as error:
         raise RefusedError(f"this set of texts cannot be read: {error}") from None
     reasons = {task: too_small(found, task) for task in TASKS}

@@ -11,11 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.fingerprint.gather import accounts
-from slimbake.fingerprint.model import Account, ExternalDigests, Input, digest, tag
+from slimbake.fingerprint.model import Account, ExternalDigests, Input, digest, fingerprint_tag
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
 
-__all__ = ["Account", "ExternalDigests", "Input", "accounts", "fingerprints", "of_services", "tag"]
+__all__ = [
+    "Account",
+    "ExternalDigests",
+    "Input",
+    "accounts",
+    "fingerprint_tag",
+    "fingerprints",
+    "of_services",
+]
 
 
 def fingerprints(

@@ -66,7 +66,7 @@ def digest(content: str | bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def tag(value: str) -> str:
+def fingerprint_tag(value: str) -> str:
     """The tag of images with this fingerprint: `fp-` and 40 hex digits. ValueError for what is no
     fingerprint.
     """

@@ -105,9 +105,6 @@ def parse_debs(lock: str) -> list[Deb]:
     ]
 
 
-parse = parse_debs  # the name by which `slimbake.lock` and `slimbake.build` import it
-
-
 def debs_of(lock: Path, arch: str = "") -> list[Deb]:
     """The packages of a lock for one architecture, by default this machine's."""
     here = {"all", arch or apt("dpkg", "--print-architecture").strip()}

@@ -69,9 +69,6 @@ def parse_texts(text: str) -> Texts:
     return Texts(**{kind: tuple(texts) for kind, texts in found.items()})
 
 
-read = parse_texts  # the name by which `slimbake.config` imports it
-
-
 def too_small(texts: Texts, task: str) -> str:
     """Why a set is too small for a task, `embedding` or `generation`; "" where it is not.
 

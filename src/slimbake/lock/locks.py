@@ -13,8 +13,7 @@ from slimbake.config.naming import LOCKS
 from slimbake.fleet.model import Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import write_atomically
-from slimbake.inside.debs import Deb
-from slimbake.inside.debs import parse as parse_debs
+from slimbake.inside.debs import Deb, parse_debs
 from slimbake.layering.bases import PlannedBases
 from slimbake.lock import auto
 from slimbake.lock.files import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, parse_externals

@@ -21,7 +21,6 @@ from slimbake.build.command import Surroundings
 from slimbake.build.place import BakeRequest, Built, Made
 from slimbake.build.site import Preparation, Site
 from slimbake.build.statement import (
-    fingerprint_tag,
     mark,
     platform_fingerprint,
     released_fingerprints,
@@ -30,6 +29,7 @@ from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.fingerprint import ExternalDigests
+from slimbake.fingerprint.model import digest, fingerprint_tag
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.project import Project
 from slimbake.registry import ImageRepository
@@ -82,7 +82,8 @@ class Played:
     @property
     def fingerprints(self) -> dict[str, str]:
         """What images are known by on a registry."""
-        return released_fingerprints(self.project.plan, self.inputs)
+        known = {name: digest(value) for name, value in self.inputs.items()}
+        return released_fingerprints(self.project.plan, known)
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
         failures = tuple(self.broken[name] for name in targets if name in self.broken)
@@ -184,7 +185,8 @@ def play(
         _: Any, root: Path, workspace: Any, externals: ExternalDigests, variables: Mapping[str, str]
     ) -> dict[str, str]:
         made.asked_with.append(variables)
-        return {name: f"{value}{externals.standins or ''}" for name, value in made.inputs.items()}
+        named = externals.standins or ""
+        return {name: digest(f"{value}{named}") for name, value in made.inputs.items()}
 
     def measure(ids: Mapping[str, str], *_: Any) -> Measurement:
         layers = {

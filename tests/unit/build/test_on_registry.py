@@ -17,10 +17,11 @@ from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, 
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.build.on_registry import OnRegistry, on_registry, retag
-from slimbake.build.statement import KIND, fingerprint_tag, mark, released_fingerprints
+from slimbake.build.statement import KIND, mark, released_fingerprints
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.console import QUIET, Console
 from slimbake.errors import BuildError
+from slimbake.fingerprint.model import digest, fingerprint_tag
 from slimbake.plan import plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import Endpoint
@@ -330,7 +331,7 @@ def test_what_services_share_is_asked_for_too() -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
     made = plan(fleet(one, bases=(BaseEntry("ml"),)))
-    known = released_fingerprints(made, {t.name: f"sha256:{t.name}" for t in made.targets})
+    known = released_fingerprints(made, {t.name: digest(t.name) for t in made.targets})
     with registry() as server:
         digests = {
             name: release(
@@ -420,7 +421,7 @@ def test_all_doubts_are_one_line() -> None:
 
 def test_an_image_may_have_been_released_for_several() -> None:
     with registry(referrers=True) as server:
-        release(server, fingerprint="sha256:another")
+        release(server, fingerprint="sha256:" + "6" * 64)
         digest = release(server)
         assert ask(server) == ({"b": digest}, [])
 

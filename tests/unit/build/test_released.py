@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.unit.fleets import fleet, service
 
-from slimbake.build.statement import fingerprint_tag, platform_fingerprint, released_fingerprints
+from slimbake.build.statement import platform_fingerprint, released_fingerprints
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
+from slimbake.fingerprint.model import fingerprint_tag
 from slimbake.plan import plan
 
 FINGERPRINT = "sha256:" + "5" * 64

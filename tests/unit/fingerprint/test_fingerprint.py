@@ -15,7 +15,13 @@ from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.build.command import Surroundings
 from slimbake.config.model import BaseEntry, WeightsEntry
-from slimbake.fingerprint import ExternalDigests, accounts, fingerprints, of_services, tag
+from slimbake.fingerprint import (
+    ExternalDigests,
+    accounts,
+    fingerprint_tag,
+    fingerprints,
+    of_services,
+)
 from slimbake.fleet import Fleet, resolve
 from slimbake.fleet.model import Compression
 from slimbake.host.workspace import Workspace
@@ -422,9 +428,9 @@ def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     for value in fingerprints(decided, root, NOWHERE, AROUND).values():
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", value)
-        assert tag(value) == f"fp-{value[7:47]}"
+        assert fingerprint_tag(value) == f"fp-{value[7:47]}"
     with pytest.raises(ValueError, match="no fingerprint"):
-        tag("latest")
+        fingerprint_tag("latest")
 
 
 def test_a_services_fingerprint_covers_its_smoke(tmp_path: Path) -> None:
