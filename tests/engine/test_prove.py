@@ -211,7 +211,7 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
         "--rm",
         "--interactive",
         "--user=0:0",
-        f"--volume={toy.root}/dockerfiles/programs/check.pyz:/check.pyz:ro",
+        f"--volume={toy.root}/bake/programs/check.pyz:/check.pyz:ro",
         "--entrypoint=python",
         f"slimbake/{toy.project}/one:unpruned",
         "-c",
