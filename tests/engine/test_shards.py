@@ -84,7 +84,7 @@ def test_two_engines_share_what_is_built_once_and_give_what_one_gives(nodes: Nod
     images = done.json()["images"]
     assert set(images) == {"runtime", *SERVICES}
     assert {images[name]["node"] for name in SERVICES} == {"near", "far"}
-    assert len(re.findall(r"^shard \d+: runtime: distil", done.stderr, re.MULTILINE)) == 1, (
+    assert len(re.findall(r"^shard \d+: runtime: make-runtime", done.stderr, re.MULTILINE)) == 1, (
         "built once in all"
     )
     for name in ("runtime", *SERVICES):
