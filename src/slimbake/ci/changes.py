@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fingerprint.compare import State, TargetChange, compare
-from slimbake.fingerprint.gather import accounts, unpinned
+from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
@@ -39,7 +39,7 @@ def changed(
             snapshots = list(pool.map(repository.snapshot, commits, folders))
         old = _committed(snapshots[0], file.name, before, variables)
         if after is None:
-            return compare(old, _state(folder / file.name, variables, {}, committed=False))
+            return compare(old, _state(folder / file.name, variables))
         return compare(old, _committed(snapshots[1], file.name, after, variables))
 
 
@@ -48,7 +48,7 @@ def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[
     if not (snapshot.root / name).exists():
         return State()
     try:
-        return _state(snapshot.root / name, variables, snapshot.submodules, committed=True)
+        return _state(snapshot.root / name, variables, snapshot)
     except ManifestError as error:
         hint = "\n".join(str(problem) for problem in error.problems)
         for folder in snapshot.submodules:
@@ -56,22 +56,21 @@ def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[
         raise UsageError(f"{name} as of {revision}: {error.message}", hint) from None
 
 
-def _state(
-    file: Path, variables: Mapping[str, str], submodules: Mapping[str, str], committed: bool
-) -> State:
+def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None = None) -> State:
+    """What the files of a commit come to, or without one those that are worked on."""
     project = load(file)
     plan, root = project.plan, project.root
     texts = {each.path: each.text for each in generate(plan, root)}
-    foreign: frozenset[str] = frozenset()
-    if committed:
+    commit, workspace = THIS_TREE, project.workspace
+    if snapshot:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
         paths = (path for path in texts if (root / path).is_file())
         there = {path: Generated(path, (root / path).read_bytes()).text for path in paths}
         foreign = frozenset(path for path, text in there.items() if text != texts[path])
         texts |= there
-    workspace = Workspace(None) if committed else project.workspace
-    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, submodules, foreign)
+        commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
+    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, commit)
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
@@ -37,6 +38,21 @@ Found = Iterator[Input | str]
 """Inputs; and in words, why something cannot be known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What differs where files are a commit's, not those that are worked on.
+
+    `submodules`: folder -> commit, of those whose files are not there. `foreign`: generated files
+    that another slimbake wrote, so that the plan does not say what is in them.
+    """
+
+    submodules: Mapping[str, str] = field(default_factory=dict)
+    foreign: Collection[str] = ()
+
+
+THIS_TREE = Commit()
+
+
 def accounts(
     plan: Plan,
     root: Path,
@@ -44,21 +60,17 @@ def accounts(
     externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
     texts: Mapping[str, str] | None = None,
-    submodules: Mapping[str, str] = {},
-    foreign: Collection[str] = (),
+    commit: Commit = THIS_TREE,
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
 
     `workspace`: keeps the hashes of large files. `externals`: what they are on this machine, if not
     what the locks say.
     `variables`: the environment, of which those count that the bake file reads. `texts`: generated
-    files by path, if those on disk may be old. `submodules`: folder -> commit, of those whose files
-    are not there. `foreign`: generated files that another slimbake wrote, so that the plan does
-    not say what is in them. Raises OSError for a file that cannot be read.
+    files by path, if those on disk may be old. `commit`: what differs where
+    `root` is the checkout of another commit. Raises OSError for a file that cannot be read.
     """
-    return _Gatherer(
-        plan, root, workspace, externals, variables, texts, submodules, foreign
-    ).accounts()
+    return _Gatherer(plan, root, workspace, externals, variables, texts, commit).accounts()
 
 
 class _Gatherer:
@@ -70,8 +82,7 @@ class _Gatherer:
         externals: ExternalDigests | None,
         variables: Mapping[str, str],
         texts: Mapping[str, str] | None,
-        submodules: Mapping[str, str],
-        foreign: Collection[str],
+        commit: Commit,
     ) -> None:
         self._plan = plan
         self._root = root
@@ -82,7 +93,7 @@ class _Gatherer:
         }
         self._images = {each.name: f"docker-image://{each.reference}" for each in plan.externals}
         self._hashes = Hashes(root, workspace)
-        self._folders = Folders(str(root), self._hashes, submodules)
+        self._folders = Folders(str(root), self._hashes, commit.submodules)
         self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
         self._content: dict[str, str | None] = {}
@@ -91,7 +102,7 @@ class _Gatherer:
         self._read: dict[tuple[object, ...], Reads] = {}
         self._variables = variables
         self._own_templates = own_templates(root)
-        self._foreign = foreign
+        self._foreign = commit.foreign
         self._template = digest((SHIPPED / "docker-bake.hcl.j2").read_bytes())
 
     def accounts(self) -> tuple[Account, ...]:

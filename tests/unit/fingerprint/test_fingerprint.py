@@ -22,6 +22,7 @@ from slimbake.fingerprint import (
     fingerprints,
     of_services,
 )
+from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve
 from slimbake.fleet.model import Compression
 from slimbake.host.workspace import Workspace
@@ -202,7 +203,7 @@ def test_a_bake_file_of_another_slimbake_counts_with_all_of_its_text(tmp_path: P
 
     def foreign(old: str, new: str) -> dict[str, str]:
         edit("docker-bake.hcl", old, new)(root)
-        found = accounts(decided, root, NOWHERE, AROUND, foreign={"docker-bake.hcl"})
+        found = accounts(decided, root, NOWHERE, AROUND, commit=Commit(foreign={"docker-bake.hcl"}))
         return {each.target: each.fingerprint for each in found}
 
     before, after = foreign("315532800", "315532801"), foreign("315532801", "315532802")
