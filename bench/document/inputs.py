@@ -11,7 +11,7 @@ from typing import Any
 from slimbake.catalogue.model import Pass
 from slimbake.config.naming import EVIDENCE
 from slimbake.evidence.model import Evidence, Question
-from slimbake.lock import locked_pins
+from slimbake.lock.locks import locked_pins
 from slimbake.project import load
 
 Json = Mapping[str, Any]

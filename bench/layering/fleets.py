@@ -14,8 +14,8 @@ from pathlib import Path
 from slimbake.config.naming import LOCKS
 from slimbake.layering import cost
 from slimbake.layering.model import Demand, Item, LayerPlan, demand
-from slimbake.lock import locked_pins
 from slimbake.lock.closures import sizes, written
+from slimbake.lock.locks import locked_pins
 from slimbake.lock.text import parse_pins
 from slimbake.project import load
 

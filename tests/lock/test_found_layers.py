@@ -14,7 +14,7 @@ from slimbake.build.site import generated_anew, locked_anew
 from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.host.machine import machine
-from slimbake.lock import locked_pins
+from slimbake.lock.locks import locked_pins
 from slimbake.plan.model import Plan
 from slimbake.project import Project, load
 

@@ -9,7 +9,7 @@ from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirement
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, Layer, resolve
 from slimbake.host.workspace import Workspace
-from slimbake.lock import Locks
+from slimbake.lock.locks import Locks
 from slimbake.plan import plan
 from slimbake.project import Project
 

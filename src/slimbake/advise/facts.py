@@ -24,8 +24,9 @@ from slimbake.layering.cost import cost
 from slimbake.layering.model import LayerLimits, Prices
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.report import duplicated
-from slimbake.lock import Pin, locked_pins
 from slimbake.lock.closures import Written, sizes, written
+from slimbake.lock.locks import locked_pins
+from slimbake.lock.model import Pin
 from slimbake.plan.parity import LIMITS
 from slimbake.project import Project
 

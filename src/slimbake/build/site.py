@@ -20,7 +20,8 @@ from slimbake.fleet import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
-from slimbake.lock import Locks, lock, locked_pins
+from slimbake.lock.locking import lock
+from slimbake.lock.locks import Locks, locked_pins
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.debs import fetch_debian
 from slimbake.lock.wheelhouse.store import store

@@ -61,8 +61,8 @@ def command(
     from slimbake.layering.cost import cost, least_cost
     from slimbake.layering.model import LayerLimits, Prices
     from slimbake.layering.planner import layer_plan
-    from slimbake.lock import locked_pins
     from slimbake.lock.closures import sizes, written
+    from slimbake.lock.locks import locked_pins
 
     project = read(file)
     limit = limit or project.manifest.layer_limit or LayerLimits().layers

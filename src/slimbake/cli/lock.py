@@ -31,10 +31,11 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
     """Resolve the exact, hash-verified contents of each layer into bake/locks/."""
     from slimbake.config.specs import normalised
     from slimbake.host.machine import machine
-    from slimbake.lock import ALL, lock, locked_pins
     from slimbake.lock.asked import systems
     from slimbake.lock.auto import sharers
     from slimbake.lock.explain import explanation
+    from slimbake.lock.locking import ALL, lock
+    from slimbake.lock.locks import locked_pins
     from slimbake.lock.model import families
 
     project = read(file)

@@ -128,7 +128,7 @@ def _layers(
 ) -> tuple[SearchedLayer, ...]:
     """The layers of packages that these services stand on; others that stand there too are named."""
     from slimbake.errors import UsageError
-    from slimbake.lock import locked_pins
+    from slimbake.lock.locks import locked_pins
     from slimbake.proof.propose import SearchedLayer
 
     plan, pins = project.plan, locked_pins(project.fleet, project.locks)

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from slimbake.config.model import LocalPackage, Manifest, Optimize, Requirements
 from slimbake.config.naming import INDEX, ONNX, base_layer, weights_layer, wheel_layer
@@ -32,7 +32,9 @@ from slimbake.fleet.model import (
     Service,
     Weights,
 )
-from slimbake.layering.bases import PlannedBases, bases_below
+
+if TYPE_CHECKING:
+    from slimbake.layering.bases import PlannedBases
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
@@ -63,8 +65,8 @@ def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
 
 def _kept(asking: set[str], found: PlannedBases) -> PlannedBases:
     stands = tuple(stand for stand in found.stands if stand.service in asking)
-    served = {base for stand in stands for base in bases_below(stand.base, found)}
-    return PlannedBases(tuple(base for base in found.bases if base in served), stands)
+    served = {base for stand in stands for base in found.below(stand.base)}
+    return replace(found, bases=tuple(b for b in found.bases if b in served), stands=stands)
 
 
 class _Resolution:

@@ -6,11 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 GLIBC = 41  # 2.41, of the runtime's Debian, 13
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}  # as the kernel and wheels call them
@@ -70,6 +70,8 @@ def tags(python: str, platform: str) -> Mapping[Tag, int]:
     """The tags of wheels that CPython `python` ("3.11") loads there; the lower its number, the
     better one fits.
     """
+    from packaging.tags import compatible_tags, cpython_tags  # 6 ms, for whoever resolves
+
     major, minor = (int(part) for part in python.split("."))
     machine = MACHINES[platform]
     platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1))]
@@ -87,6 +89,8 @@ def tags(python: str, platform: str) -> Mapping[Tag, int]:
 
 def fit(file: str, python: str, platform: str) -> int | None:
     """How well a wheel fits there, by its name: the lower, the better; None where it does not."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
     known = tags(python, platform)
     try:
         return min(

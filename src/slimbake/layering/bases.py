@@ -33,6 +33,15 @@ class PlannedBases:
     bases: tuple[PlannedBase, ...]
     stands: tuple[Stand, ...]
 
+    def below(self, name: str) -> tuple[PlannedBase, ...]:
+        """A base and all that it stands on, bottom first; nothing for the runtime."""
+        by_name = {base.name: base for base in self.bases}
+        chain: list[PlannedBase] = []
+        while name:
+            chain.insert(0, by_name[name])
+            name = by_name[name].parent
+        return tuple(chain)
+
 
 def planned_bases(
     fleet: Demand, plan: LayerPlan, previous: PlannedBases | None = None
@@ -83,20 +92,10 @@ def as_layer_plan(found: PlannedBases) -> LayerPlan:
     """The plan that these bases are."""
     return LayerPlan(
         tuple(
-            Chain(s.service, (*(base.items for base in bases_below(s.base, found)), *s.own))
+            Chain(s.service, (*(base.items for base in found.below(s.base)), *s.own))
             for s in found.stands
         )
     )
-
-
-def bases_below(name: str, found: PlannedBases) -> tuple[PlannedBase, ...]:
-    """A base and all that it stands on, bottom first; nothing for the runtime."""
-    by_name = {base.name: base for base in found.bases}
-    chain: list[PlannedBase] = []
-    while name:
-        chain.insert(0, by_name[name])
-        name = by_name[name].parent
-    return tuple(chain)
 
 
 def _depth(

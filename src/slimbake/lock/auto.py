@@ -6,23 +6,19 @@ one.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from slimbake.config.naming import base_layer
 from slimbake.fleet.model import Fleet, Service
 from slimbake.layering.bases import (
     PlannedBase,
     PlannedBases,
-    Stand,
     as_layer_plan,
-    bases_below,
     planned_bases,
 )
-from slimbake.layering.model import Group, Item, LayerLimits, demand
+from slimbake.layering.model import Item, LayerLimits, demand
 from slimbake.lock.model import Pin
 
 # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
@@ -98,7 +94,7 @@ def cut(fleet: Fleet, found: PlannedBases, closures: Closures) -> dict[str, tupl
     """
     pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))
     held = {
-        base.name: frozenset[str]().union(*(each.items for each in bases_below(base.name, found)))
+        base.name: frozenset[str]().union(*(each.items for each in found.below(base.name)))
         for base in found.bases
     }
     locks: dict[str, tuple[Pin, ...]] = {}
@@ -135,61 +131,8 @@ def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
 
 def sharers(found: PlannedBases) -> dict[str, tuple[str, ...]]:
     """The services that stand on each base, directly or not, by its lock's name."""
-    chains = {stand.service: bases_below(stand.base, found) for stand in found.stands}
+    chains = {stand.service: found.below(stand.base) for stand in found.stands}
     return {
         base_layer(base.name): tuple(name for name, chain in chains.items() if base in chain)
         for base in found.bases
     }
-
-
-def layers_text(found: PlannedBases) -> str:
-    """The file: a line for each base and each service, so that a change of one is a change of one
-    line.
-    """
-    rows = [
-        f"  {json.dumps(b.name)}: {_json({'on': b.parent, 'holds': sorted(b.items)})}"
-        for b in found.bases
-    ]
-    own = [
-        f"  {json.dumps(s.service)}:"
-        f" {_json({'on': s.base, 'holds': [sorted(group) for group in s.own]})}"
-        for s in sorted(found.stands, key=lambda stand: stand.service)
-    ]
-    join = ",\n".join
-    return '{\n "bases": {\n' + join(rows) + '\n },\n "services": {\n' + join(own) + "\n }\n}\n"
-
-
-def parse_layers(content: str) -> PlannedBases | None:
-    """Read the file; None where it is none, or says what cannot be."""
-    try:
-        found = json.loads(content)
-        made = tuple(
-            PlannedBase(name, base["on"], _group(base["holds"]))
-            for name, base in found["bases"].items()
-        )
-        stands = tuple(
-            Stand(name, stand["on"], tuple(map(_group, stand["holds"])))
-            for name, stand in found["services"].items()
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    names = ["", *(base.name for base in made)]
-    sound = all(
-        _NAME.fullmatch(base.name) and base.parent in names[: at + 1]
-        for at, base in enumerate(made)
-    )
-    return (
-        PlannedBases(made, stands)
-        if sound and all(stand.base in names for stand in stands)
-        else None
-    )
-
-
-def _group(names: list[str]) -> Group:
-    if not all(map(_NAME.fullmatch, names)):
-        raise ValueError(names)
-    return frozenset(names)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

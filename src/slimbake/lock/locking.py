@@ -14,7 +14,7 @@ from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
 from slimbake.lock.asked import System, asks, stale, systems, weighted, weights_texts
 from slimbake.lock.explain import ResolutionError
-from slimbake.lock.files import SYSTEM_HEADER, externals_text
+from slimbake.lock.files import SYSTEM_HEADER, externals_text, layers_text, parse_layers
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
@@ -65,7 +65,7 @@ class _Locking:
             self._resolve_system(system)
         if EXTERNALS in self._old or self._all:
             self._texts[EXTERNALS] = self._externals()
-        found = auto.parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
+        found = parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
         asked = asks(self._fleet, found or self._locks.layers)
         records = {name: self._record(name, value) for name, value in asked.items()}
         return write_locks(self._fleet.root, self._texts, records)
@@ -80,7 +80,7 @@ class _Locking:
         wanted = known.keys() if self._all else known.keys() & self._upgrade
         if not wanted and self._answering(family).isdisjoint(self._old):
             if family.found and (layers := kept_layers(self._fleet, self._locks)):
-                self._texts[LAYERS] = auto.layers_text(layers)
+                self._texts[LAYERS] = layers_text(layers)
             return
         from slimbake.lock.resolve import resolve_family  # packaging and uv cost time
 
@@ -94,7 +94,7 @@ class _Locking:
                     f"{LOCKS}/{lock_file(LAYERS)} cannot be read: the layers are found anew"
                 )
             layers = arranged(fleet, self._locks, found, self._texts)
-            self._texts[LAYERS] = auto.layers_text(layers)
+            self._texts[LAYERS] = layers_text(layers)
             found = auto.cut(fleet, layers, found)
         self._texts |= {name: lock_text(pins) for name, pins in found.items()}
 

@@ -8,17 +8,25 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slimbake.config.naming import LOCKS
 from slimbake.fleet.model import Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import write_atomically
 from slimbake.inside.debs import Deb, parse_debs
-from slimbake.layering.bases import PlannedBases
-from slimbake.lock import auto
-from slimbake.lock.files import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, parse_externals
+from slimbake.lock.files import (
+    EXTERNALS_HEADER,
+    SYSTEM_HEADER,
+    WEIGHTS_HEADER,
+    parse_externals,
+    parse_layers,
+)
 from slimbake.lock.model import Pin, families
 from slimbake.lock.text import HEADER, parse_pins
+
+if TYPE_CHECKING:
+    from slimbake.layering.bases import PlannedBases
 
 EXTERNALS = "externals"
 LAYERS = "layers"  # the record of the layers that were found
@@ -80,7 +88,7 @@ class Locks:
     @cached_property
     def layers(self) -> PlannedBases | None:
         """The layers that were found; None where there are none, or where they cannot be read."""
-        return auto.parse_layers(self.text(LAYERS) or "")
+        return parse_layers(self.text(LAYERS) or "")
 
     @cached_property
     def digests(self) -> Mapping[str, str]:

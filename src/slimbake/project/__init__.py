@@ -13,8 +13,7 @@ from slimbake.errors import StaleFiles
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, resolve
 from slimbake.host.workspace import Workspace
-from slimbake.lock import Locks, read_locks, stale
-from slimbake.lock.locks import Stale
+from slimbake.lock.locks import Locks, Stale, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -43,6 +42,8 @@ class Project:
     @cached_property
     def stale_locks(self) -> tuple[Stale, ...]:
         """The locks that do not answer what the manifest asks now."""
+        from slimbake.lock.asked import stale  # what resolves and plans layers, for whoever locks
+
         return stale(self.asked, self.locks)
 
     def expect_fresh_locks(self) -> None:

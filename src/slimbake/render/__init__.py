@@ -33,15 +33,19 @@ class Generated:
 
 
 def render(
-    plan: Plan, templates: Mapping[str, str], programs: Mapping[str, bytes], tool: str
+    plan: Plan,
+    templates: Mapping[str, str],
+    programs: Mapping[str, bytes],
+    tool: str,
+    compiled: jinja2.BytecodeCache | None = None,
 ) -> tuple[Generated, ...]:
     """Lay out the plan, sorted by path.
 
     `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
-    `tool`: what pip installs in CI to get this slimbake. Raises jinja2.TemplateError where a
+    `tool`: what pip installs in CI to get this slimbake. `compiled`: keeps compiled templates. Raises jinja2.TemplateError where a
     template is wrong or names something that does not exist.
     """
-    environment = _environment(templates)
+    environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
     files = {BAKE_FILE: bake_template.render(plan=plan)}
     for target in plan.targets:
@@ -113,12 +117,15 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
     return {f"{target.dockerfile}.dockerignore": "\n".join(lines) + "\n"}
 
 
-def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
+def _environment(
+    templates: Mapping[str, str], compiled: jinja2.BytecodeCache | None
+) -> jinja2.Environment:
     environment = jinja2.Environment(
         # Named as files, so that an error tells in which template it arose.
         loader=jinja2.FunctionLoader(
             lambda name: (templates[name], name, None) if name in templates else None
         ),
+        bytecode_cache=compiled,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - no HTML: each language has a quoting filter of its own

@@ -4,7 +4,9 @@ mends it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import re
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import platformdirs
+from jinja2.bccache import Bucket
 
 from slimbake import __version__, inside
 from slimbake.config.naming import DOCKERFILES, PROGRAMS
@@ -60,7 +64,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _programs(plan), _tool(root))
+        return render(plan, texts, _programs(plan), _tool(root), _compiled())
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -75,6 +79,25 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
         raise TemplateFault(
             f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
         ) from None
+
+
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Compiled templates in this user's cache: a fifth of the time of `generate`, which works
+    without, too.
+    """
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):  # a full disk
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> _Compiled | None:
+    folder = Path(platformdirs.user_cache_dir("slimbake")) / "templates"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return _Compiled(str(folder)) if folder.stat().st_uid == os.getuid() else None
 
 
 def _place(error: Exception, templates: Mapping[str, str]) -> str:

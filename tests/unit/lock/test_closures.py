@@ -13,9 +13,9 @@ from slimbake.cli.layers import command
 from slimbake.errors import SetupError, UsageError
 from slimbake.layering.cost import faults
 from slimbake.layering.model import LayerLimits
-from slimbake.lock import locked_pins
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Sizes, Written, sizes, written
+from slimbake.lock.locks import locked_pins
 from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
