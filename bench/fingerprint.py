@@ -92,10 +92,11 @@ def write(root: Path, services: int, files: int, large: int = 0) -> None:
     for image in ("python:3.11-slim-trixie", "ghcr.io/astral-sh/uv:0.13.9"):
         text = text.replace(f'"{image}"', f'"{image}{_DIGEST}"')
     (root / "services.yaml").write_text(text)
-    (root / "locks").mkdir()
+    locks = root / "bake" / "locks"
+    locks.mkdir(parents=True)
     numbers = random.Random(services)  # noqa: S311 - the same files at every run
     for folder in (root / "services").iterdir():
-        (root / "locks" / f"{folder.name}.txt").write_text("pyyaml==6\n")
+        (locks / f"{folder.name}.txt").write_text("pyyaml==6\n")
         for number in range(files - 3):  # it has three
             path = folder / f"part{number // 100}" / f"module{number % 100}.py"
             path.parent.mkdir(exist_ok=True)
@@ -103,7 +104,7 @@ def write(root: Path, services: int, files: int, large: int = 0) -> None:
         if large:
             (folder / "weights.bin").write_bytes(numbers.randbytes(1 << 20) * (large >> 20))
     for base in ("web", "ml"):
-        (root / "locks" / f"base-{base}.txt").write_text("torch==2\n")
+        (locks / f"base-{base}.txt").write_text("torch==2\n")
     run(slimbake("generate"), root)
 
 

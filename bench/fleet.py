@@ -58,7 +58,7 @@ registries:
 images:
 """
 
-# As many lines as slimbake's own Dockerfile of a service has, from the same facts.
+# From the same facts as slimbake's own Dockerfile of a service, and shorter: 16 lines, not 39.
 _CONTAINERFILE = """\
 # Rendered by posit-bakery.
 FROM {{ base }} AS build

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slimbake.lock.text import LOCKS, parse_pins
+from slimbake.config.naming import LOCKS
+from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
 

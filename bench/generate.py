@@ -159,7 +159,7 @@ def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterat
 
     def anew(limit: float) -> Run | None:
         (ours / "docker-bake.hcl").unlink(missing_ok=True)
-        shutil.rmtree(ours / "dockerfiles", ignore_errors=True)
+        shutil.rmtree(ours / "bake", ignore_errors=True)
         return run(slimbake, ours, limit=limit)
 
     def check(limit: float) -> Run | None:

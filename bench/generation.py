@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-PATHS = (ROOT, ROOT / "src", ROOT / "services" / "nlg")
+NLG = ROOT / "examples" / "atlas" / "services" / "nlg"
+PATHS = (ROOT, ROOT / "src", NLG)
 RESULTS = ROOT / "bench" / "results" / "generation.json"
 DOCUMENT = ROOT / "docs" / "generation-figures.md"
 
@@ -44,7 +45,7 @@ def main() -> None:
         nargs="?",
         help="the model's text: examples/atlas/services/nlg/train/README.md",
     )
-    parser.add_argument("--weights", type=Path, default=ROOT / "services" / "nlg" / "weights")
+    parser.add_argument("--weights", type=Path, default=NLG / "weights")
     arguments = parser.parse_args()
     if arguments.sdist:
         compare(arguments.sdist, arguments.weights)

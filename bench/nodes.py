@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tables
+from empty import remove_made
 from setting import MANIFEST, ROOT, copied
 from timed import FailedError, say
 
@@ -81,6 +82,7 @@ def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
     registry.
     """
     with contextlib.ExitStack() as undo:
+        undo.callback(remove_made)  # this machine's engine pulls the services, to measure them
         at = undo.enter_context(loopback_registry())
         config = Path(undo.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         for name in NODES[:count]:

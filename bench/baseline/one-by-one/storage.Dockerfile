@@ -11,7 +11,7 @@ RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-common atlas-common
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common
@@ -23,7 +23,7 @@ ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONUNBUFFERED="1" \
     PYTHONDONTWRITEBYTECODE="1"
 WORKDIR /app
-COPY services/storage/storage storage
+COPY examples/atlas/services/storage/storage storage
 EXPOSE 8002
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "storage"]

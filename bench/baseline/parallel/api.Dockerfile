@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/venv/bin/python install --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-common atlas-common
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
@@ -24,7 +24,7 @@ ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONUNBUFFERED="1" \
     PYTHONDONTWRITEBYTECODE="1"
 WORKDIR /app
-COPY services/api/api api
+COPY examples/atlas/services/api/api api
 EXPOSE 8000
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "api"]

@@ -3,6 +3,6 @@ FROM python:3.11-slim-trixie
 ENV PYTHONUNBUFFERED="1" \
     PYTHONDONTWRITEBYTECODE="1"
 WORKDIR /app
-COPY services/client/client client
+COPY examples/atlas/services/client/client client
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "client"]

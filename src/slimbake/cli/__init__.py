@@ -86,7 +86,7 @@ def slimbake() -> None:
 
 
 def main() -> int:
-    """Run the command line; the exit code says what happened (docs/architecture.md)."""
+    """Run the command line; the exit code says what happened (README.md)."""
     # A build is a process of its own that has to be ended with us, whether a person or a CI system
     # ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

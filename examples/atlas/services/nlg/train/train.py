@@ -1,7 +1,7 @@
 """Train the tiny Gemma in ../weights, once, from the documentation text of a source distribution.
 
-`cd services/nlg && python -m train.train SDIST`. Fixed seeds; six minutes on two cores. See
-README.md.
+`cd examples/atlas/services/nlg && python -m train.train SDIST`. Fixed seeds; six minutes on two
+cores. See README.md.
 """
 
 import argparse

@@ -1,0 +1,32 @@
+"""Nobody runs a benchmark every day: its imports and paths have to be right all the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+BENCH = ROOT / "bench"
+ELSEWHERE = {"bakery"}  # runs in posit-bakery's own environment
+
+
+def test_every_script_can_be_imported() -> None:
+    names = sorted(path.stem for path in BENCH.glob("*.py") if path.stem not in ELSEWHERE)
+    program = f"import {', '.join(names)}"
+    # They import one another as scripts do, from their own folder.
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=BENCH, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+
+
+def test_the_hand_written_dockerfiles_copy_what_is_there() -> None:
+    copied = {
+        (path.name, source)
+        for path in BENCH.glob("baseline/*/*.Dockerfile")
+        for source in re.findall(r"^COPY ([^-\s]\S*) ", path.read_text(), re.MULTILINE)
+    }
+    assert len(copied) > 8
+    assert not [each for each in copied if not (ROOT / each[1]).exists()]
