@@ -28,7 +28,7 @@ SHARED = ("runtime", "base-web", "base-ml")
 def manifest(registry: str, toy: Toy, ml: str) -> str:
     """A small fleet in the shape of the example; `ml`: what its larger base requires."""
     return (
-        f"registry: {registry}/{toy.project}\n"
+        f"registry: {registry}/{toy.project}\nci: {{provider: github}}\n"
         f"bases:\n  web: {{requirements: [six]}}\n  ml: {{extends: web, requirements: ['{ml}']}}\n"
         "services:\n"
         + entry("api", WEB)

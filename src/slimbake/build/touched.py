@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slimbake.config.naming import DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS
+from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.plan.model import Plan, Target
@@ -17,6 +17,8 @@ from slimbake.render.workflow import GITHUB, GITLAB
 NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 TEMPLATES = "templates"
 _SHARED_TEMPLATES = (f"{TEMPLATES}/_macros.j2", "docker-bake.hcl.j2")
+# Folders that slimbake makes: one that comes or goes may bring other locks, which the plan then has.
+_FOLDERS = (BAKE, LOCKS, EVIDENCE)
 _READ_TOO = (".dockerignore", "passes.yaml")
 
 
@@ -35,6 +37,7 @@ def worth_reading(changes: Iterable[PathChange], plan: Plan) -> bool:
     return any(
         change.path == plan.manifest
         or change.path.rpartition("/")[2] in _READ_TOO
+        or change.path in _FOLDERS
         or change.path.startswith((f"{LOCKS}/", f"{EVIDENCE}/"))
         for change in changes
     )
@@ -92,8 +95,8 @@ def _ours(path: str, plan: Plan) -> bool:
     return first in NEVER or (
         path not in own
         and (
-            path.startswith((f"{DOCKERFILES}/", f"{PROGRAMS}/"))
-            or path in (BAKE_FILE, GITHUB, GITLAB)
+            f"{path}/".startswith((f"{DOCKERFILES}/", f"{PROGRAMS}/"))
+            or path in (*_FOLDERS, BAKE_FILE, GITHUB, GITLAB)
         )
     )
 

@@ -92,6 +92,14 @@ def test_a_folder_that_goes_or_comes_touches_what_is_in_it_and_below(kind: str) 
     assert found("services") == ALL
     assert found("libs") == ("api",)
     assert after("services") == ()
+    for path in (
+        "bake",
+        "bake/dockerfiles",
+        "bake/programs",
+        "bake/locks",
+    ):  # a first bake makes them
+        assert found(path) == ()
+    assert worth_reading([PathChange("bake", "added")], PLAN), "it may hold other locks"
 
 
 def test_a_manifest_touches_what_it_says_otherwise_than_before() -> None:
