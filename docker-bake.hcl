@@ -190,6 +190,7 @@ target "base-ml" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
+    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -212,6 +213,7 @@ target "base-ml-onnx" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
+    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -404,6 +406,7 @@ target "storage" {
     "base" = "target:base-web"
     "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
