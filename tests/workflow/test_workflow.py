@@ -598,7 +598,7 @@ def test_a_quoted_text_arrives_in_yaml_as_that_text_on_one_line(text: str) -> No
 @given(st.text(alphabet="${} 'a"))
 def test_a_text_in_a_workflow_begins_no_expression_of_its_own(text: str) -> None:
     said = str(yaml.safe_load(quoting.workflow_text(text)))
-    assert "${{" not in said.replace("${{ '${{' }}", "")
+    assert "${{" not in said.replace("${{ '${{' }}", "x")
     assert said.replace("${{ '${{' }}", "${{") == text
 
 
