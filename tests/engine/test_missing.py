@@ -185,8 +185,13 @@ def test_a_fingerprint_s_tag_that_somebody_moved_is_built_anew_and_put_right(
     toys: Toy, registry: str
 ) -> None:
     tag = own_tag(toys, registry, "one")
-    before = digests(toys, registry, "v1")["one"]
-    move(registry, toys, "one", "v3", tag)
+    before, path = digests(toys, registry, "v1")["one"], toys.root / "one/app.py"
+    text = path.read_text()
+    path.write_text(f"{text}print('another')\n")
+    another = push(toys, registry, "another", "--missing")
+    path.write_text(text)
+    assert another.code == 0, another.stderr
+    move(registry, toys, "one", "another", tag)
     assert Pushed(registry, toys, "one").manifest(tag)[0] != before
     done = push(toys, registry, "v8", "--missing")
     assert done.code == 0, done.stderr

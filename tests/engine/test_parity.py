@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 CODE = "examples/atlas/services/embedding"
 SERVICE = "embedding-onnx"
-GRAPH = "libs/atlas-minilm/src/atlas_minilm/graph.py"
+GRAPH = "examples/atlas/libs/atlas-minilm/src/atlas_minilm/graph.py"
 ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
 
 WRONG = {
@@ -114,12 +114,9 @@ def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: 
 def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
     before = (example.root / "services.yaml").read_text("utf-8")
     try:
-        example.file(
-            "services.yaml",
-            before.replace(
-                "texts: parity/sentences.jsonl", "texts: parity/sentences.jsonl, min-cosine: 1"
-            ),
-        )
+        closer = before.replace("parity/sentences.jsonl", "parity/sentences.jsonl, min-cosine: 1")
+        assert closer != before
+        example.file("services.yaml", closer)
         done = example.slimbake("bake", SERVICE, "--registry", example.project)
     finally:
         example.file("services.yaml", before)
