@@ -63,11 +63,17 @@ class FleetEvidence:
 
     fleet: Fleet
     locks: Locks
+    known: tuple[Pass, ...] = ()  # the catalogue, where it was read already
 
     @cached_property
     def catalogue(self) -> tuple[Pass, ...]:
         """Every pass that is known. Raises ManifestError for faults of `passes.yaml`."""
-        return catalogue(self.fleet.root)
+        return self.known or catalogue(self.fleet.root)
+
+    @property
+    def read_already(self) -> tuple[Pass, ...]:
+        """The catalogue if anybody has asked for it, else nothing: reading it takes time."""
+        return self.catalogue if "catalogue" in vars(self) else self.known
 
     @cached_property
     def answers(self) -> tuple[LayerAnswer, ...]:

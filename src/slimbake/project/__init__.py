@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from slimbake.catalogue.model import Pass
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.console import QUIET, Console
@@ -63,16 +64,18 @@ def load(file: Path, console: Console = QUIET) -> Project:
 
 
 def reread(project: Project) -> Project:
-    """The project as its locks and its evidence are now; the manifest is not read again."""
-    return _project(project.asked, project.workspace)
+    """The project as its locks and its evidence are now; neither the manifest nor passes.yaml is
+    read again.
+    """
+    return _project(project.asked, project.workspace, project.evidence.read_already)
 
 
-def _project(asked: Fleet, workspace: Workspace) -> Project:
+def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -> Project:
     locks = read_locks(asked.root)
     found = locks.layers if asked.auto else None
     settles = found or locks.digests
     fleet = resolve(asked.manifest, found, locks.digests) if settles else asked
-    evidence = FleetEvidence(fleet, locks)
+    evidence = FleetEvidence(fleet, locks, known)
     return Project(
         asked, fleet, locks, evidence, plan(fleet, locks.texts, evidence.passes), workspace
     )
