@@ -113,7 +113,7 @@ def command(
     """Build the services in parallel, run their smokes, and only then move tags and push."""
     from slimbake import docker
     from slimbake.build.place import BakeRequest
-    from slimbake.build.pushed import read_pushed as read_pushed
+    from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, write_sboms

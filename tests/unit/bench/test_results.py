@@ -438,7 +438,6 @@ def test_check_compares_the_document_with_what_would_be_written(
     assert "docs/results.md is stale: run bench/results.py" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not (ROOT / "bake/evidence").is_dir(), reason="nothing was ever proven here")
 def test_the_committed_document_is_what_the_committed_evidence_gives() -> None:
     made = text(read(ROOT))
     told = (
