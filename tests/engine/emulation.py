@@ -14,7 +14,7 @@ from pathlib import Path
 from slimbake.console import QUIET
 from slimbake.errors import SetupError
 from slimbake.host import apt as aptget
-from slimbake.host.emulation import BINFMT, require_emulation
+from slimbake.host.machine import BINFMT, require_emulation
 from slimbake.images import this_platform
 
 ARM64 = "linux/arm64"

@@ -12,7 +12,7 @@ from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.emulation import NoEmulationError, emulated
 from tests.engine.toys import held
 
-from slimbake.host.emulation import BINFMT
+from slimbake.host.machine import BINFMT
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,7 @@ import pytest
 import yaml
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, workflow
 
-from slimbake.ci.gitlab import child
-from slimbake.ci.matrix import matrix
+from slimbake.ci.matrix import child, matrix
 
 HERE = Path(__file__).parent
 # where the machine has no Node.js: uv brings it, for these tests alone

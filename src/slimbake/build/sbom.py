@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build.sbom_locks import read_sbom_locks
-from slimbake.build.sbom_model import parse_contents
+from slimbake.build.sbom_model import (
+    DebianPackage,
+    Locked,
+    SbomLocks,
+    WeightsFolder,
+    parse_contents,
+)
 from slimbake.config.naming import LOCKS
 from slimbake.errors import SetupError
-from slimbake.inside import from_stdin, with_check_pyz
+from slimbake.inside import debs, from_stdin, with_check_pyz
+from slimbake.lock.model import Pin
+from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, exports, locks
 
@@ -60,3 +69,43 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         read_sbom_locks(texts, exports(plan, service)),
         digest,
     )
+
+
+# Lock files as what an SBOM says of them: packages, Debian packages, files of weights.
+
+_FILE = re.compile(r"^([0-9a-f]{64})  (.+)$", re.MULTILINE)  # as sha256sum writes it
+
+
+def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -> SbomLocks:
+    """What lock files hold; `texts`: a file's name -> its text; `exports`: -> the form that its
+    weights are in.
+    """
+    packages: list[Locked] = []
+    debian: dict[DebianPackage, str] = {}
+    folders: list[WeightsFolder] = []
+    for name, text in texts.items():
+        layer, weights = name.removesuffix(".txt"), name.startswith("weights-")
+        if name.endswith(".system.txt"):
+            debian |= {
+                DebianPackage(deb.name, deb.version, deb.arch): deb.sha256
+                for deb in debs.parse_debs(text)
+            }
+        elif weights and (files := _FILE.findall(text)):
+            rows = tuple((path, digest) for digest, path in files)
+            folders.append(
+                WeightsFolder(layer.removeprefix("weights-"), rows, exports.get(name, ""))
+            )
+        else:
+            form = exports.get(name, "")
+            packages += (
+                Locked(pin.name, pin.version, sha256(pin), layer, weights, form)
+                for pin in parse_pins(text)
+            )
+    return SbomLocks(tuple(packages), debian, tuple(folders))
+
+
+def sha256(pin: Pin) -> tuple[str, ...]:
+    """The hashes of the wheels that may be installed for a pin, one for each platform of the fleet
+    at most.
+    """
+    return tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)

@@ -22,8 +22,7 @@ from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locking import lock
 from slimbake.lock.locks import Locks, locked_pins
-from slimbake.lock.wheelhouse import fetch
-from slimbake.lock.wheelhouse.debs import fetch_debian
+from slimbake.lock.wheelhouse import fetch, fetch_debian
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target

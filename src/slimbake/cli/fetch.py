@@ -16,8 +16,7 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 def command(file: Path, as_json: bool, rehash: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
     from slimbake.host.machine import machine
-    from slimbake.lock.wheelhouse import fetch
-    from slimbake.lock.wheelhouse.debs import fetch_debian
+    from slimbake.lock.wheelhouse import fetch, fetch_debian
     from slimbake.lock.wheelhouse.store import store
 
     project = read(file)

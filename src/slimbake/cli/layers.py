@@ -121,7 +121,7 @@ def _what_if(
     from slimbake.layering import report as shown
     from slimbake.layering.report import what_if
     from slimbake.lock.closures import written
-    from slimbake.lock.supposed import supposed
+    from slimbake.lock.locking import supposed
 
     fleet, pins = supposed(
         project.asked, project.fleet, project.locks, machine(), requirement, console

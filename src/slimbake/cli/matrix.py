@@ -84,7 +84,7 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
     """Raises UsageError where there is no .gitlab-ci.yml that can be read."""
     import yaml
 
-    from slimbake.ci.gitlab import child
+    from slimbake.ci.matrix import child
     from slimbake.errors import UsageError
     from slimbake.host.files import write_atomically
     from slimbake.render.workflow import GITLAB

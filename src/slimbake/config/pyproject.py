@@ -1,11 +1,10 @@
-"""What a `pyproject.toml` in the repository says: a package's name, its dependencies, their
-sources.
-"""
+"""What a `pyproject.toml` or `uv.lock` in the repository says: names, dependencies, their sources."""
 
 from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slimbake.config.document import Position
@@ -14,7 +13,7 @@ from slimbake.config.model import LocalPackage
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import lockable, name_of, normalised
 
-FILE = "pyproject.toml"
+PYPROJECT = "pyproject.toml"
 
 
 class Pyprojects:
@@ -31,10 +30,10 @@ class Pyprojects:
         none.
         """
         folder = self._repository.folder(text, within)
-        file = posixpath.normpath(f"{folder}/{FILE}")
+        file = posixpath.normpath(f"{folder}/{PYPROJECT}")
         if not self._repository.exists(file):
             raise RefusedError(
-                f"'{text}' is no Python package: it has no {FILE}",
+                f"'{text}' is no Python package: it has no {PYPROJECT}",
                 f"add '{file}' with a [project] name",
             )
         data = self.table(file)
@@ -127,12 +126,12 @@ class Pyprojects:
     def _member(self, name: str, folder: str) -> LocalPackage | None:
         """The workspace member of that name; the workspace is declared in this folder or above it."""
         while True:
-            file = posixpath.normpath(f"{folder}/{FILE}")
+            file = posixpath.normpath(f"{folder}/{PYPROJECT}")
             data = self.table(file) if self._repository.exists(file) else None
             workspace = _table(data or {}, "tool", "uv", "workspace")
             for pattern in _strings(workspace.get("members")):
                 for member in self._repository.folders(posixpath.join(folder, pattern)):
-                    if self._repository.exists(f"{member}/{FILE}"):
+                    if self._repository.exists(f"{member}/{PYPROJECT}"):
                         package = self.package(member)
                         if package is not None and package.name == name:
                             return package
@@ -161,3 +160,78 @@ def _table(data: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 def _strings(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+# What a project's `uv.lock` pins, as requirements: each package of its closure at its version.
+
+UV_LOCK = "uv.lock"
+
+Package = Mapping[str, Any]
+
+
+def locked_requirements(lock: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The pins of a `uv.lock` (`name==version`, with a marker where it has one), and the folders of
+    local packages.
+
+    Folders are relative to the lock. Development groups and extras that nobody asks for are left
+    out. Raises RefusedError for what no lock of ours can hold.
+    """
+    packages = [each for each in lock.get("package", []) if isinstance(each, dict)]
+    roots = [each for each in packages if _folder(each) == "."]
+    if len(roots) != 1:
+        raise RefusedError(
+            "it is the lock of no single project: none of its packages lies beside it",
+            "name the member's pyproject.toml, in which [tool.uv.sources] may name the workspace",
+        )
+    specs: dict[str, None] = {}
+    folders: dict[str, None] = {}
+    seen: set[tuple[str, str, str]] = set()
+    stack = [(dependency, "") for dependency in _needs(roots[0], ())]
+    while stack:
+        dependency, outer = stack.pop(0)
+        own = dependency.get("marker", "")
+        marker = f"({outer}) and ({own})" if outer and own else outer or own
+        package = _find(dependency, packages)
+        key = (
+            package["name"],
+            package.get("version", ""),
+            f"{marker} {dependency.get('extra', ())}",
+        )
+        if key in seen:
+            continue
+        seen.add(key)
+        source = package.get("source", {})
+        if folder := _folder(package):
+            folders[folder] = None
+        elif "registry" in source:
+            pin = f"{package['name']}=={package['version']}"
+            specs[f"{pin} ; {marker}" if marker else pin] = None
+        else:
+            raise RefusedError(
+                f"'{package['name']}' comes from {' and '.join(source) or 'nowhere'}",
+                "only what an index has, and folders of the repository, can be locked",
+            )
+        stack += [(each, marker) for each in _needs(package, dependency.get("extra", ()))]
+    return list(specs), list(folders)
+
+
+def _needs(package: Package, extras: Any) -> Iterator[Mapping[str, Any]]:
+    yield from package.get("dependencies", ())
+    for extra in extras:
+        yield from package.get("optional-dependencies", {}).get(extra, ())
+
+
+def _find(dependency: Mapping[str, Any], packages: list[dict[str, Any]]) -> Package:
+    """The package of a dependency; one that has several versions says which."""
+    wanted = dependency.get("version")
+    for package in packages:
+        if package.get("name") == dependency["name"] and wanted in {None, package.get("version")}:
+            return package
+    raise RefusedError(f"it lacks '{dependency['name']}'", "`uv lock` makes it anew")
+
+
+def _folder(package: Package) -> str:
+    source = package.get("source", {})
+    return next(
+        (source[kind] for kind in ("virtual", "editable", "directory") if kind in source), ""
+    )

@@ -9,12 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from slimbake.config import uvlock
 from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder
 from slimbake.config.model import LocalPackage, Requirements
-from slimbake.config.pyproject import FILE as PYPROJECT
-from slimbake.config.pyproject import Pyprojects
+from slimbake.config.pyproject import PYPROJECT, UV_LOCK, Pyprojects, locked_requirements
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import is_path, lockable
 
@@ -96,7 +94,7 @@ class RequirementsReader:
         if posixpath.basename(file) == PYPROJECT:
             specs, packages = self._pyprojects.dependencies(file)
             found.add(Requirements(tuple(specs), tuple(packages)))
-        elif posixpath.basename(file) == uvlock.FILE:
+        elif posixpath.basename(file) == UV_LOCK:
             self._uv_lock(file, found)
         else:
             self._lines(file, found)
@@ -108,7 +106,7 @@ class RequirementsReader:
         if data is None:
             return
         try:
-            specs, folders = uvlock.requirements(data)
+            specs, folders = locked_requirements(data)
             found.specs.update(dict.fromkeys(specs))
             for folder in folders:
                 found.packages.update(

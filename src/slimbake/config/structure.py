@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimbake.config.document import KeyPath, read_yaml
+from slimbake.config.files import unreadable, yaml_text
 from slimbake.config.report import ProblemReport, did_you_mean
-from slimbake.config.source import unreadable, yaml_text
 from slimbake.config.words import TRUTH, Word, unquoted
 
 if TYPE_CHECKING:

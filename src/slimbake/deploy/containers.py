@@ -194,3 +194,20 @@ def _chosen(plan: Plan, services: Sequence[str]) -> tuple[Running, ...]:
 def _must_exist(image: str) -> None:
     if not docker.find_image(image):
         raise SetupError(f"the engine has no image {image}", "`slimbake bake` builds it")
+
+
+# Removes from the engine what slimbake made for one project, told by its labels.
+
+OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
+
+
+def prune(project: str, everything: bool) -> tuple[str, ...]:
+    """Remove of a project what no release names, or all of it; the names of those that are gone.
+
+    An image that a container still runs stays.
+    """
+    gone = docker.remove_dangling(project)
+    for names in docker.project_images(project).values():
+        ours = (name for name in names if everything or name.startswith(OURS))
+        gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]
+    return tuple(gone)

@@ -13,9 +13,14 @@ from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
-from slimbake.externals.standin import LABEL, python_standin, root_digest
-from slimbake.externals.tools import folder_digest, tools_standin
-from slimbake.externals.uv import uv_standin
+from slimbake.externals.standin import (
+    LABEL,
+    folder_digest,
+    python_standin,
+    root_digest,
+    tools_standin,
+    uv_standin,
+)
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version

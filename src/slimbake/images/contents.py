@@ -5,13 +5,21 @@ worth one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tarfile
-from collections.abc import Iterable, Mapping
-from typing import IO
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import IO, Any
 
-from slimbake.images.detail import Contents, File, Part
-from slimbake.images.owners import Owner, is_record, owner, owners
-from slimbake.images.streams import chunks
+import zstandard
+
+from slimbake.images import streams
+from slimbake.images.detail import Bound, Contents, File, Owner, Part, is_record, owner, owners
+from slimbake.images.layout import Blobs
+from slimbake.images.model import StoredLayer
+from slimbake.images.streams import Tee, chunks, members
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
 LARGE = 4000
@@ -74,3 +82,143 @@ def _sorted_out(
         Part(directory, whose, *each) for (directory, whose), each in sorted(sums.items())
     )
     return Contents(sum(size for _, size, _ in files), len(files), whiteouts, parts, tuple(large))
+
+
+# What layers weigh as gzip and as zstd, found out by compressing them: a store holds one of the
+# two at most.
+
+GZIP = 6  # Docker's own
+ZSTD = 7  # the bake file's, unless the manifest says another
+
+Run = tuple[str, Owner]  # a top directory, and whose its files are
+
+
+class Weight:
+    """Counts what a stream comes to compressed, and keeps none of it."""
+
+    def __init__(self, kind: str, level: int) -> None:
+        self._total = 0
+        made: Any = (
+            zlib.compressobj(level, wbits=31)
+            if kind == "gzip"
+            else zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        )
+        self._compressor = made
+
+    def write(self, piece: bytes) -> None:
+        """The stream goes on with these bytes."""
+        self._total += len(self._compressor.compress(piece))
+
+    def end(self) -> int:
+        """The stream is complete: its bytes."""
+        return self._total + len(self._compressor.flush())
+
+
+class Runs:
+    """Weighs the unbroken runs of files that belong together, each as a tar of its own."""
+
+    def __init__(self) -> None:
+        self.sums: dict[Run, tuple[int, int]] = {}  # gzip, zstd
+        self._run: Run | None = None
+        self._weights: tuple[Weight, ...] = ()
+
+    def file(self, run: Run, header: bytes, content: Iterable[bytes], size: int) -> None:
+        """A file of `size` bytes follows."""
+        if run != self._run:
+            self.end()
+            self._run, self._weights = run, (Weight("gzip", GZIP), Weight("zstd", ZSTD))
+        for piece in itertools.chain((header,), content, (bytes(-size % 512),)):
+            for weight in self._weights:
+                weight.write(piece)
+
+    def end(self) -> None:
+        """The run is complete."""
+        if self._run is not None:
+            gzip, zstd = self.sums.get(self._run, (0, 0))
+            self.sums[self._run] = (gzip + self._weights[0].end(), zstd + self._weights[1].end())
+        self._run = None
+
+
+def compressed(layer: Callable[[], AbstractContextManager[Tee]], known: Contents) -> Contents:
+    """A layer's contents with the bytes of its tar, and of each part of it, as gzip and zstd.
+
+    A part is compressed by itself, as a tar for each unbroken run of its files, so that parts add
+    up to packages and directories; together they weigh a little more than the layer. Levels: GZIP
+    and ZSTD. Reads the layer twice.
+    """
+    with layer() as tar:
+        whose = owners(
+            {
+                clean(member.name): content.read().decode("utf-8", errors="replace")
+                for member, content in members(tar)
+                if content is not None and is_record(clean(member.name))
+            }
+        )
+    gzip, zstd, runs = Weight("gzip", GZIP), Weight("zstd", ZSTD), Runs()
+    with layer() as tar:
+        for member, content in members(Tee(tar, gzip.write, zstd.write)):
+            if content is not None:
+                path = clean(member.name)
+                runs.file(
+                    (top(path), owner(path, whose)), member.tobuf(), chunks(content), member.size
+                )
+        runs.end()
+    parts = (
+        replace(part, gzip=sums[0], zstd=sums[1])
+        for part in known.parts
+        for sums in [runs.sums[part.directory, part.owner]]
+    )
+    return replace(known, parts=tuple(parts), gzip=gzip.end(), zstd=zstd.end())
+
+
+# both sides of the comparison have the same: a stronger one takes five times as long and tells the
+# same
+LEVEL = 3
+_WHOLE = 1 << 22  # bytes; what is larger has to have a digest already, so that it need not be held
+
+
+def bound(layers: Mapping[StoredLayer, Blobs], contents: Mapping[str, Contents]) -> Bound:
+    """Read every distinct layer once more: each layer's tar, and one tar of each content that is
+    new, are compressed.
+
+    Raises SetupError where a layer cannot be read.
+    """
+    everything = Weight("zstd", LEVEL)
+    seen: set[bytes] = set()
+    uncompressed = apart = 0
+    for layer, blobs in layers.items():
+        digests = {
+            file.path: bytes.fromhex(file.digest.partition(":")[2])
+            for file in contents[layer.diff].large
+        }
+        alone = Weight("zstd", LEVEL)
+        with streams.layer(blobs, layer) as tar:
+            for member, content in streams.members(streams.Tee(tar, alone.write)):
+                if content is None or not member.size:
+                    continue
+                digest, held = _compressed_digest(member, content, digests)
+                if digest in seen:
+                    continue
+                seen.add(digest)
+                uncompressed += member.size
+                everything.write(member.tobuf())
+                if held is None:
+                    for piece in streams.chunks(content):
+                        everything.write(piece)
+                else:
+                    everything.write(held)
+                everything.write(bytes(-member.size % 512))
+        apart += alone.end()
+    everything.write(bytes(1024))
+    return Bound(len(seen), uncompressed, everything.end(), apart)
+
+
+def _compressed_digest(
+    member: tarfile.TarInfo, content: IO[bytes], known: Mapping[str, bytes]
+) -> tuple[bytes, bytes | None]:
+    """A file's digest, and its content if that had to be read for it."""
+    path = clean(member.name)
+    if member.size > _WHOLE and path in known:
+        return known[path], None
+    held = content.read()
+    return hashlib.sha256(held).digest(), held

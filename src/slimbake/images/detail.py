@@ -1,15 +1,85 @@
-"""A measurement in all detail, as values: what is in each layer. Bytes; what was not measured is
-None, never 0.
+"""A measurement in all detail, as values: what is in each layer, and whose it is. Bytes; what was
+not measured is None, never 0.
 """
 
 from __future__ import annotations
 
+import csv
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-from slimbake.images.owners import Owner
 from slimbake.images.sizes import Measurement
+
+# Whose a file of a layer is: a Python package's, a Debian package's, weights, code, or nobody's.
+
+Kind = Literal["python", "debian", "weights", "code", "directory"]
+
+_RECORD = re.compile(r"(?P<site>.*)/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/(?P<file>.*)")
+_DEBIAN = re.compile(r"var/lib/dpkg/status\.d/(?P<name>[^/]+?)(?P<sums>\.md5sums)?")
+_PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
+_MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)/")  # links into /usr since Debian 12
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    kind: Kind
+    name: str  # of the package; of the folder where there is none
+    version: str = ""
+
+
+def is_record(path: str) -> bool:
+    """Whether a file's content says whose other files are."""
+    return path.endswith(".dist-info/RECORD") or _DEBIAN.fullmatch(path) is not None
+
+
+def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
+    """The owner of each file that the records of packages name: dist-info's RECORD, dpkg's
+    status.d.
+    """
+    found: dict[str, Owner] = {}
+    for path, text in records.items():
+        if match := _RECORD.fullmatch(path):
+            owner = _package(match)
+            for row in csv.reader(text.splitlines()):
+                if row:
+                    found[
+                        posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")
+                    ] = owner
+        elif match := _DEBIAN.fullmatch(path):
+            status = records.get(path.removesuffix(".md5sums"), "")
+            version = re.search(r"^Version: *(.+)$", status, re.MULTILINE)
+            owner = Owner("debian", match["name"].partition(":")[0], version[1] if version else "")
+            found[path] = owner
+            if match["sums"]:
+                for line in text.splitlines():
+                    named = line.partition(" ")[2].strip().lstrip("/")
+                    found[
+                        _MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named
+                    ] = owner
+    return found
+
+
+def owner(path: str, known: Mapping[str, Owner]) -> Owner:
+    """Whose the file at a path is; bytecode is whose its module is."""
+    if found := known.get(path):
+        return found
+    if match := _PYC.fullmatch(path):
+        if found := known.get(f"{match['folder']}{match['module']}.py"):
+            return found
+    elif match := _RECORD.fullmatch(path):
+        return _package(match)
+    for kind, folder in (("weights", "weights"), ("code", "app")):
+        if path.startswith(f"{folder}/"):
+            return Owner(kind, f"/{folder}")  # type: ignore[arg-type]
+    return Owner("directory", "/" + "/".join(path.split("/")[:-1][:2]))
+
+
+def _package(record: re.Match[str]) -> Owner:
+    """Under its name as PEP 503 normalises it."""
+    return Owner("python", re.sub("[-_.]+", "-", record["name"]).lower(), record["version"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from dataclasses import asdict
 
 from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
-from slimbake.images.compressed import LEVEL, bound, compressed
-from slimbake.images.contents import layer_contents
+from slimbake.images.contents import LEVEL, bound, compressed, layer_contents
 from slimbake.images.detail import Bound, Contents, Survey
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredImage, StoredLayer

@@ -4,12 +4,182 @@ see together. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import and_, or_
 from random import Random
 from typing import TypeVar
 
-from slimbake.layering.space import IMPOSSIBLE, Path, Space
-from slimbake.layering.steps import loose, moves, replaced, with_part_moved
+from slimbake.layering.space import IMPOSSIBLE, Path, Space, bits
+
+# The steps that may better a plan: what can be cut, joined, moved, shared.
+
+_HEAVY = 12
+"""Single items of a layer that are tried for a layer elsewhere: the heaviest."""
+
+Step = dict[int, Path]
+"""New paths of some images."""
+
+
+def loose(space: Space, paths: list[Path]) -> Iterator[tuple[int, list[int]]]:
+    """What may be worth a new place: each part of each layer, for all images with the part, or with
+    the layer.
+    """
+    layers = dict.fromkeys(layer for path in paths for layer in path)
+    for part in dict.fromkeys(
+        part for layer in layers for part in (*_parts(space, paths, layer), layer)
+    ):
+        yield (
+            part,
+            [
+                image
+                for image, path in enumerate(paths)
+                if any(layer & part == part for layer in path)
+            ],
+        )
+    for layer in layers:
+        images = [image for image, path in enumerate(paths) if layer in path]
+        for part in _parts(space, paths, layer):
+            yield part, images
+
+
+def moves(space: Space, paths: list[Path]) -> Iterator[Step]:
+    """Every step from a plan."""
+    through: defaultdict[Path, list[int]] = defaultdict(list)
+    for image, path in enumerate(paths):
+        for depth in range(len(path) + 1):
+            through[path[:depth]].append(image)
+    yield from _merges(paths, through)
+    yield from _swaps(paths, through)
+    yield from _follow(space, paths, through)
+    yield from _shares(space, paths, through)
+    for prefix, images in through.items():
+        if prefix:
+            yield from _cuts(space, paths, prefix, images)
+
+
+def _cuts(space: Space, paths: list[Path], prefix: Path, images: list[int]) -> Iterator[Step]:
+    """A part of a layer becomes one of its own, here or wherever the layer lies, or goes to another
+    layer of the image.
+    """
+    at, layer = len(prefix) - 1, prefix[-1]
+    everywhere = [image for image, path in enumerate(paths) if layer in path]
+    for part in _parts(space, paths, layer):
+        rest = layer ^ part
+        for pair in ((part, rest), (rest, part)):
+            yield {image: _fit(space, replaced(paths[image], at, pair)) for image in images}
+            if len(everywhere) > len(images):
+                yield {
+                    i: _fit(space, replaced(paths[i], paths[i].index(layer), pair))
+                    for i in everywhere
+                }
+        yield {i: _fit(space, (*replaced(paths[i], at, (rest,)), part), 1) for i in images}
+        for other in range(at):
+            yield {i: with_part_moved(paths[i], at, other, part) for i in images}
+        yield {i: with_part_moved(paths[i], at, at + 1, part) for i in images}
+        for image in images:
+            for other in range(at + 2, len(paths[image])):
+                yield {image: with_part_moved(paths[image], at, other, part)}
+
+
+def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
+    """What may be better elsewhere: what other images need of a layer, what other layers hold of
+    it, its heaviest items.
+    """
+    heavy = heapq.nlargest(_HEAVY, bits(layer), key=lambda item: sum(space.sums(1 << item)))
+    found = dict.fromkeys(1 << item for item in heavy)
+    found |= dict.fromkeys(layer & image for image in space.images)
+    found |= dict.fromkeys(layer & other for path in paths for other in path)
+    return (part for part in found if part and part != layer)
+
+
+def _merges(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """A layer and the next one become one: for all images above, or only for those of the upper
+    layer.
+    """
+    for prefix, images in through.items():
+        if prefix:
+            at = len(prefix) - 1
+            yield {i: with_part_moved(paths[i], at, at + 1, prefix[-1]) for i in images}
+            if at:
+                yield {i: with_part_moved(paths[i], at, at - 1, prefix[-1]) for i in images}
+
+
+def _swaps(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """Two layers change places, for the images of the upper one."""
+    for prefix, images in through.items():
+        if len(prefix) > 1:
+            swapped = (*prefix[:-2], prefix[-1], prefix[-2])
+            yield {i: swapped + paths[i][len(prefix) :] for i in images}
+
+
+def _follow(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """An image stands on the layers of another."""
+    for prefix, images in through.items():
+        held = reduce(or_, prefix, 0)
+        for image, needs in enumerate(space.images):
+            if image not in images and held & needs == held:
+                rest = needs ^ held
+                kept = tuple(layer & rest for layer in paths[image] if layer & rest)
+                yield {image: (*prefix, rest) if rest else prefix}
+                yield {image: _fit(space, (*prefix, *kept))}
+
+
+def _shares(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
+    """Images that part here take something that they all need along together."""
+    for prefix, images in through.items():
+        if len(images) < 2:
+            continue
+        at = len(prefix)
+        rests = {image: reduce(or_, paths[image][at:], 0) for image in images}
+        groups: dict[tuple[int, ...], None] = {}
+        for item in bits(reduce(or_, rests.values())):
+            groups[tuple(image for image in images if rests[image] >> item & 1)] = None
+        for number, one in enumerate(images):
+            for other in images[number + 1 :]:
+                groups[one, other] = None
+        for group in groups:
+            if len(group) > 1:
+                common = reduce(and_, (rests[image] for image in group))
+                packages = common & ~space.weights
+                for shared in {
+                    packages: None,
+                    **{1 << model: None for model in bits(common & space.weights)},
+                }:
+                    if shared:
+                        yield {i: _fit(space, _lifted(paths[i], at, shared)) for i in group}
+
+
+def _lifted(path: Path, at: int, part: int) -> Path:
+    return (*path[:at], part, *(layer & ~part for layer in path[at:] if layer & ~part))
+
+
+def replaced(path: Path, at: int, layers: Path) -> Path:
+    """Other layers in place of one."""
+    return path[:at] + layers + path[at + 1 :]
+
+
+def with_part_moved(path: Path, at: int, to: int, part: int) -> Path:
+    """A part of one layer in another one of the same image; as it was, where there is no such
+    layer.
+    """
+    if to >= len(path):
+        return path
+    layers = list(path)
+    layers[at] ^= part
+    layers[to] |= part
+    return tuple(filter(None, layers))
+
+
+def _fit(space: Space, path: Path, top: int = 0) -> Path:
+    """Within the limit, by merging the uppermost layers, but for so many at the top."""
+    while len(path) > max(space.limits.free, 1):
+        at = max(len(path) - 2 - top, 0)
+        path = (*path[:at], path[at] | path[at + 1], *path[at + 2 :])
+    return path
+
 
 T = TypeVar("T")
 

@@ -1,11 +1,15 @@
-"""Resolves what is stale of the locks, and writes it: all of it or nothing."""
+"""Resolves what is stale of the locks, and writes all of it or nothing; or what a lock would be."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from slimbake.config.naming import LOCKS, base_layer
+from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
+from slimbake.errors import UsageError
+from slimbake.fleet import resolve
 from slimbake.fleet.model import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
@@ -14,19 +18,24 @@ from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
 from slimbake.lock.asked import System, asks, stale, systems, weighted, weights_texts
 from slimbake.lock.explain import ResolutionError
-from slimbake.lock.files import SYSTEM_HEADER, externals_text, layers_text, parse_layers
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
+    SYSTEM_HEADER,
     LockRecord,
     Locks,
+    externals_text,
     kept_layers,
+    layers_text,
     lock_file,
+    locked_pins,
+    parse_layers,
     read_locks,
     text_digest,
     write_locks,
 )
 from slimbake.lock.model import Family, Pin, families
+from slimbake.lock.resolve import resolve_family
 from slimbake.lock.text import lock_text, parse_pins
 
 ALL = ("*",)  # packages to upgrade
@@ -167,3 +176,42 @@ def _bytes(fleet: Fleet, locks: Locks, texts: Mapping[str, str]) -> Iterator[tup
         else:
             pins = parse_pins(texts[name]) if name in texts else locks.pins(name)
             yield name, sum(wheel.bytes or auto.UNKNOWN for pin in pins for wheel in pin.wheels)
+
+
+# What the locks would be with another version of a package; nothing is written.
+
+
+def supposed(
+    asked: Fleet,
+    fleet: Fleet,
+    locks: Locks,
+    machine: Machine,
+    requirement: str,
+    console: Console,
+) -> tuple[Fleet, dict[str, tuple[Pin, ...]]]:
+    """The fleet and its pins, if it had this requirement (`torch>=2.13`) too.
+
+    `asked`: the fleet as its manifest alone has it; `fleet`: as its locks settle it. Only what the
+    requirement moves is moved. Raises UsageError where no lock holds the package, and as `lock`
+    does.
+    """
+    name = name_of(lockable(requirement))
+    pins, touched = locked_pins(fleet, locks), False
+    for family in families(asked):
+        known = pinned(family, asked, locks)
+        if name not in known:
+            continue
+        touched = True
+        kept = [pin for pin in known.values() if pin.name != name]
+        wanted = replace(family, constraints=(*family.constraints, requirement))
+        found = resolve_family(wanted, asked.root, asked.python, machine, kept, console)
+        if family.found:
+            layers = arranged(asked, locks, found, {})
+            fleet = resolve(asked.manifest, layers, locks.digests)
+            found = auto.cut(asked, layers, found)
+        pins |= found
+    if not touched:
+        raise UsageError(
+            f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package"
+        )
+    return fleet, pins

@@ -14,8 +14,7 @@ from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
 from slimbake.host.uv import NoSolution
 from slimbake.host.wheels import Located, Wheel, marker
-from slimbake.lock.conflict import explained
-from slimbake.lock.explain import refuse_cuda, refuse_torch
+from slimbake.lock.explain import explained, refuse_cuda, refuse_torch
 from slimbake.lock.model import Family, Pin, merged
 from slimbake.lock.uv import Uv, exact
 

@@ -125,7 +125,7 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
 
 def tools_folder(site: Site, install: bool) -> str:
     """A folder of this machine with the external `tools`: a container mounts it."""
-    from slimbake.externals.tools import unpacked
+    from slimbake.externals.standin import unpacked
 
     wanted = (site.project.fleet.external(TOOLS),)
     python, console = site.plan.python, site.console

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from slimbake.catalogue.model import Applied
-from slimbake.images.compressed import ZSTD, Weight
+from slimbake.images.contents import ZSTD, Weight
 from slimbake.images.streams import chunks
 from slimbake.proof.ablation import Weighed
 from slimbake.proof.trial import Subject, weighed

@@ -17,9 +17,8 @@ from slimbake.config.model import BaseEntry, Budget, WeightsEntry
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
-from slimbake.images.detail import Contents, Part
+from slimbake.images.detail import Contents, Owner, Part
 from slimbake.images.grown import BudgetedImage, grown
-from slimbake.images.owners import Owner
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.graph import layers

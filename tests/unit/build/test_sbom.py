@@ -10,8 +10,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from slimbake.build.sbom import read_sbom_locks
 from slimbake.build.sbom_document import document
-from slimbake.build.sbom_locks import read_sbom_locks
 from slimbake.build.sbom_model import (
     DebianPackage,
     Distribution,

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.ci.gitlab import child
-from slimbake.ci.matrix import MOST_JOBS, balance, matrix
+from slimbake.ci.matrix import MOST_JOBS, balance, child, matrix
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.model import (

@@ -10,8 +10,8 @@ from tests.index import serving
 from tests.unit.machines import debian
 from tests.wheels import wheel_bytes
 
-from slimbake.externals import uv
-from slimbake.externals.uv import uv_standin
+from slimbake.externals import standin
+from slimbake.externals.standin import uv_standin
 from slimbake.host.pip import PackageSources
 from slimbake.host.uv import uv_version
 
@@ -20,12 +20,12 @@ def test_uv_is_copied_once_and_a_copy_that_failed_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(uv, "uv_program", lambda: tmp_path / "missing")
+    monkeypatch.setattr(standin, "uv_program", lambda: tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
         uv_standin()
     assert list((tmp_path / "state/slimbake").iterdir()) == []
     (tmp_path / "uv").write_text("binary")
-    monkeypatch.setattr(uv, "uv_program", lambda: tmp_path / "uv")
+    monkeypatch.setattr(standin, "uv_program", lambda: tmp_path / "uv")
     assert uv_standin() == uv_standin()
     assert (uv_standin() / "uv").read_text() == "binary"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slimbake.errors import SetupError
-from slimbake.host import emulation
-from slimbake.host.emulation import require_emulation
+from slimbake.host import machine
+from slimbake.host.machine import require_emulation
 
 HANDLER = "{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\n"
 
@@ -16,8 +16,8 @@ HANDLER = "{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\nof
 @pytest.fixture
 def binfmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine for amd64 whose kernel has these handlers."""
-    monkeypatch.setattr(emulation, "BINFMT", tmp_path)
-    monkeypatch.setattr(emulation, "machine", lambda: "x86_64")
+    monkeypatch.setattr(machine, "BINFMT", tmp_path)
+    monkeypatch.setattr(machine, "processor", lambda: "x86_64")
     (tmp_path / "register").write_text("")
     (tmp_path / "status").write_text("enabled\n")
     return tmp_path

@@ -19,10 +19,10 @@ from slimbake.console import Console
 from slimbake.console.tables import readable
 from slimbake.errors import SetupError, UsageError
 from slimbake.host.workspace import Workspace
-from slimbake.images import compressed, opened, report, views
-from slimbake.images.detail import Survey
+from slimbake.images import opened, report, views
+from slimbake.images.contents import GZIP, ZSTD
+from slimbake.images.detail import Owner, Survey, owner, owners
 from slimbake.images.model import Address
-from slimbake.images.owners import Owner, owner, owners
 from slimbake.images.report import SizeChange, changes
 from slimbake.images.survey import survey
 from slimbake.images.views import findings
@@ -225,8 +225,8 @@ def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> 
     layer = tar({f"{SITE}/a/{n}": os.urandom(2000) + b"x" * 50_000 for n in range(20)})
     found = surveyed(tmp_path, image("one", layer, BASE), compress=True).contents[digest(layer)]
     # gzip's header differs by a few bytes between writers.
-    assert found.gzip == pytest.approx(len(gzip.compress(layer, compressed.GZIP)), abs=20)
-    assert found.zstd == pytest.approx(len(zstandard.compress(layer, compressed.ZSTD)), rel=0.02)
+    assert found.gzip == pytest.approx(len(gzip.compress(layer, GZIP)), abs=20)
+    assert found.zstd == pytest.approx(len(zstandard.compress(layer, ZSTD)), rel=0.02)
 
 
 def test_the_parts_of_a_layer_are_compressed_by_themselves_and_add_up(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.trees import EPOCH, state
 
 from slimbake.inside.build import layer
-from slimbake.lock.files import weights_text
+from slimbake.lock.locks import weights_text
 
 
 @pytest.fixture

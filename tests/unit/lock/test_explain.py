@@ -10,8 +10,7 @@ import pytest
 
 from slimbake.config.model import Requirements
 from slimbake.fleet import Layer
-from slimbake.lock.conflict import explained
-from slimbake.lock.explain import ResolutionError, explanation, holders, refuse_cuda
+from slimbake.lock.explain import ResolutionError, explained, explanation, holders, refuse_cuda
 from slimbake.lock.model import Family, Pin
 
 

@@ -19,7 +19,7 @@ from slimbake.fleet.resolve import keeps
 from slimbake.host.wheels import Wheel
 from slimbake.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
 from slimbake.lock.auto import arrange, cut, installing, sharers
-from slimbake.lock.files import layers_text, parse_layers
+from slimbake.lock.locks import layers_text, parse_layers
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 

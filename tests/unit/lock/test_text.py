@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.host.wheels import Wheel, marker
-from slimbake.lock.answers import Needed, parse_compiled
 from slimbake.lock.model import Pin
 from slimbake.lock.text import HEADER, lock_text, parse_pins
+from slimbake.lock.uv import Needed, parse_compiled
 
 A, B = "a" * 64, "b" * 64
 

@@ -15,8 +15,7 @@ from slimbake.console import Console
 from slimbake.inside.fetch import FetchError
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
-from slimbake.lock.wheelhouse.store import Held, Store, half_of, store
-from slimbake.lock.wheelhouse.unresolved import Unresolved
+from slimbake.lock.wheelhouse.store import Held, Store, Unresolved, half_of, store
 
 TORCH = Pin("torch", "2+cpu")
 
@@ -196,7 +195,7 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
 ) -> None:
     from slimbake.externals import debs as apt
     from slimbake.inside.debs import Deb, format_debs
-    from slimbake.lock.wheelhouse import debs
+    from slimbake.lock.wheelhouse import fetch_debian
 
     whole = b"whole"
     deb = Deb(
@@ -214,8 +213,8 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
     db = fleet(service("db", system=("libx",)))
     locks = Locks({"db.system.txt": format_debs([deb])})
     said: list[str] = []
-    debs.fetch_debian(db, locks, debian(), kept, Console(said.append))
+    fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
-    found = debs.fetch_debian(db, locks, debian(), kept, Console(said.append), rehash=True)
+    found = fetch_debian(db, locks, debian(), kept, Console(said.append), rehash=True)
     assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slimbake.registry.address import endpoint, host
-from slimbake.registry.credentials import Credentials, credentials
+from slimbake.registry.session import Credentials, credentials
 
 HUB = "https://index.docker.io/v1/"
 
@@ -125,7 +125,7 @@ def test_a_helper_that_is_not_installed_gives_no_account(folder: Path) -> None:
 
 
 def test_a_helper_that_hangs_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimbake.registry.credentials._HELPER_SECONDS", 0.2)
+    monkeypatch.setattr("slimbake.registry.session._HELPER_SECONDS", 0.2)
     helper(folder, "exec sleep 1000")
     configure(folder, credsStore="mine")
     assert credentials("r.example") is None
