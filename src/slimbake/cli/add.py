@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import console, manifest_option
+from slimbake.project.add import add
 
 
 @click.command("add")
@@ -16,7 +17,6 @@ from slimbake.cli.common import console, manifest_option
 @click.option("--port", type=int, help="[default: the next after the highest in use]")
 def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke."""
-    from slimbake.project.add import add
 
     for line in add(file, name, base, port, console):
         click.echo(line)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from slimbake.advise.advice import advice, advice_text, advise_fleet
+from slimbake.advise.facts import facts
 from slimbake.cli.common import (
     json_option,
     manifest_option,
@@ -30,8 +32,6 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     nothing. A figure is measured or says what it is: at least, at most, about (an estimate), or
     unmeasured. Named services leave out what is about the fleet as a whole.
     """
-    from slimbake.advise.advice import advice, advice_text, advise_fleet
-    from slimbake.advise.facts import facts
 
     project = read(file)
     plan = project.plan

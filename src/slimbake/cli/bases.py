@@ -6,7 +6,20 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_options, json_option, manifest_option, services_argument
+from slimbake.build import pushed
+from slimbake.build.bases import bases
+from slimbake.build.place import BakeRequest
+from slimbake.cli.common import (
+    console,
+    image_options,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    select,
+    services_argument,
+)
+from slimbake.errors import UsageError
 
 
 @click.command("bases")
@@ -56,11 +69,6 @@ def command(
     """Build once what services share - runtime, bases, exported models - of all or of those named,
     and push it.
     """
-    from slimbake.build import pushed
-    from slimbake.build.bases import bases
-    from slimbake.build.place import BakeRequest
-    from slimbake.cli.common import console, print_json, read, select
-    from slimbake.errors import UsageError
 
     project = read(file)
     plan = project.plan

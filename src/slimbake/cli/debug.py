@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions, staged
+from slimbake.build.site import Preparation, hold
 from slimbake.cli.common import console, image_names, manifest_option, read, select
+from slimbake.deploy import containers
+from slimbake.docker.engine import setup
+from slimbake.externals.resolve import resolve_externals
+from slimbake.host.machine import machine
 
 
 @click.command(
@@ -28,13 +35,6 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
 
     The image is built first, checked or not: after a smoke that failed, it is that very one.
     """
-    from slimbake.build.bake import bake
-    from slimbake.build.command import BakeOptions, staged
-    from slimbake.build.site import Preparation, hold
-    from slimbake.deploy import containers
-    from slimbake.docker.engine import setup
-    from slimbake.externals.resolve import resolve_externals
-    from slimbake.host.machine import machine
 
     project = read(file)
     plan = project.plan

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from slimbake.cli.common import json_option, platform_option, print_json
+from slimbake.errors import DIFFERENT
+from slimbake.images.diff import diff, diff_text
 
 
 @click.command("diff")
@@ -20,8 +22,6 @@ def command(a: str, b: str, as_json: bool, platform: str) -> int:
     oci-layout://PATH[:TAG]), or the name or id of an image of the engine. Ends with 0 where both
     are the same image, and with 8 where they differ.
     """
-    from slimbake.errors import DIFFERENT
-    from slimbake.images.diff import diff, diff_text
 
     found = diff(a, b, platform)
     if as_json:

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import json_option, manifest_option, print_json, read
+from slimbake.console.tables import text_table
 from slimbake.errors import SETUP
+from slimbake.externals.doctor import doctor
 
 
 @click.command("doctor")
@@ -19,8 +21,6 @@ def command(file: Path, as_json: bool) -> None:
     """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a
     bake cannot work.
     """
-    from slimbake.console.tables import text_table
-    from slimbake.externals.doctor import doctor
 
     report = doctor(read(file).plan.externals if file.is_file() else ())
     if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import manifest_option, read
+from slimbake.deploy import containers
 
 
 @click.command("down")
@@ -14,7 +15,6 @@ from slimbake.cli.common import manifest_option, read
 @click.option("--volumes", is_flag=True, help="Remove the services' data too.")
 def command(file: Path, volumes: bool) -> None:
     """End what `up` started; data in volumes stays."""
-    from slimbake.deploy import containers
 
     plan = read(file).plan
     for name in containers.down(plan, volumes):

@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import console, json_option, manifest_option, print_json, read
+from slimbake.host.machine import machine
+from slimbake.lock.wheelhouse import fetch, fetch_debian
+from slimbake.lock.wheelhouse.store import store
 
 
 @click.command("fetch")
@@ -15,9 +18,6 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 @click.option("--rehash", is_flag=True, help="Hash all files again, and fetch damaged ones again.")
 def command(file: Path, as_json: bool, rehash: bool) -> None:
     """Bring every file of the locks to this machine, so that a build needs no network."""
-    from slimbake.host.machine import machine
-    from slimbake.lock.wheelhouse import fetch, fetch_debian
-    from slimbake.lock.wheelhouse.store import store
 
     project = read(file)
     project.expect_fresh_locks()

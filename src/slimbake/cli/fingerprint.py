@@ -6,17 +6,21 @@ import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from slimbake.build.command import Surroundings
+from slimbake.ci.changes import changed, changed_in, range_of
 from slimbake.cli.common import console, json_option, manifest_option, print_json, read
-
-if TYPE_CHECKING:
-    from slimbake.build.command import Surroundings
-    from slimbake.fingerprint.compare import TargetChange
-    from slimbake.fingerprint.model import Account
-    from slimbake.plan.model import Plan
+from slimbake.config.report import did_you_mean
+from slimbake.console.tables import text_table
+from slimbake.errors import UsageError
+from slimbake.fingerprint import accounts, fingerprint_tag, of_services
+from slimbake.fingerprint.compare import TargetChange
+from slimbake.fingerprint.model import BELOW, Account
+from slimbake.plan.model import Plan
+from slimbake.render.generated import generate
 
 
 @click.command("fingerprint")
@@ -41,8 +45,6 @@ def command(
     A fingerprint is a hash of all that a target's content depends on: the same everywhere for the
     same inputs.
     """
-    from slimbake.ci.changes import changed, changed_in, range_of
-    from slimbake.errors import UsageError
 
     gc.disable()  # there are many small values, and none in circles
     ranges = [word for word in words if range_of(word)]
@@ -62,8 +64,6 @@ def command(
         _check(names, [each.target for each in found])
         _print_changes([each for each in found if not names or each.target in names], as_json)
         return
-    from slimbake.fingerprint import accounts
-    from slimbake.render.generated import generate
 
     project = read(file)
     plan = project.plan
@@ -76,8 +76,6 @@ def command(
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:
-    from slimbake.config.report import did_you_mean
-    from slimbake.errors import UsageError
 
     for name in names:
         if name not in known:
@@ -96,8 +94,6 @@ def _around(plan: Plan) -> Surroundings:
 
 
 def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
-    from slimbake.console.tables import text_table
-    from slimbake.fingerprint import fingerprint_tag, of_services
 
     if as_json:
         services = of_services(
@@ -134,7 +130,6 @@ def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
     """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands
     on those.
     """
-    from slimbake.fingerprint.model import BELOW
 
     found: dict[str, list[str]] = {}
     for each in told:
@@ -153,7 +148,6 @@ def _as_json(each: Account, explain: bool) -> dict[str, Any]:
 
 
 def _print_changes(found: Sequence[TargetChange], as_json: bool) -> None:
-    from slimbake.console.tables import text_table
 
     if as_json:
         print_json(

@@ -8,6 +8,7 @@ import click
 
 from slimbake.cli.common import manifest_option, read
 from slimbake.errors import StaleFiles
+from slimbake.render.generated import drift, generate, mend, unified
 
 
 @click.command("generate")
@@ -18,7 +19,6 @@ from slimbake.errors import StaleFiles
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 def command(file: Path, check: bool, diff: bool) -> None:
     """Write docker-bake.hcl, bake/dockerfiles/ and the workflow; remove what is no longer generated."""
-    from slimbake.render.generated import drift, generate, mend, unified
 
     project = read(file)
     root = project.root

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from slimbake.cli.common import console, json_option, manifest_option, print_json, read
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from slimbake.layering.cost import Cost
-    from slimbake.layering.model import Demand, Group, LayerPlan
-    from slimbake.lock.closures import Sizes, Written
-    from slimbake.project import Project
+from slimbake.console import tables as report
+from slimbake.errors import UsageError
+from slimbake.host.machine import machine
+from slimbake.layering import report as shown
+from slimbake.layering.bases import as_layer_plan, planned_bases
+from slimbake.layering.cost import Cost, cost, least_cost
+from slimbake.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
+from slimbake.layering.planner import layer_plan
+from slimbake.layering.report import duplicated, what_if
+from slimbake.lock.closures import Sizes, Written, sizes, written
+from slimbake.lock.locking import supposed
+from slimbake.lock.locks import locked_pins
+from slimbake.project import Project
 
 
 @click.command("layers")
@@ -54,15 +61,6 @@ def command(
     requirement: str | None,
 ) -> None:
     """Show the layers that packages and weights lie in, and what the planner would do better."""
-    from slimbake.console import tables as report
-    from slimbake.errors import UsageError
-    from slimbake.layering import report as shown
-    from slimbake.layering.bases import as_layer_plan, planned_bases
-    from slimbake.layering.cost import cost, least_cost
-    from slimbake.layering.model import LayerLimits, Prices
-    from slimbake.layering.planner import layer_plan
-    from slimbake.lock.closures import sizes, written
-    from slimbake.lock.locks import locked_pins
 
     project = read(file)
     limit = limit or project.manifest.layer_limit or LayerLimits().layers
@@ -114,14 +112,6 @@ def command(
 def _what_if(
     project: Project, before: Written, requirement: str, bytes_: Sizes, as_json: bool
 ) -> None:
-    from dataclasses import asdict
-
-    from slimbake.console import tables as report
-    from slimbake.host.machine import machine
-    from slimbake.layering import report as shown
-    from slimbake.layering.report import what_if
-    from slimbake.lock.closures import written
-    from slimbake.lock.locking import supposed
 
     fleet, pins = supposed(
         project.asked, project.fleet, project.locks, machine(), requirement, console
@@ -142,9 +132,6 @@ def _json(
     fleet: Demand, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]
 ) -> dict[str, Any]:
     """Bytes; the layers of each image, bottom first."""
-    from dataclasses import asdict
-
-    from slimbake.layering.report import duplicated
 
     return {
         **asdict(counted),

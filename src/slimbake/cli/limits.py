@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake import docker
 from slimbake.cli.common import (
     console,
     image_names,
@@ -18,6 +19,10 @@ from slimbake.cli.common import (
     services_argument,
     variant_option,
 )
+from slimbake.errors import CheckError
+from slimbake.proof import limits as report
+from slimbake.proof.limits import measured_limits
+from slimbake.proof.smallest import smallest
 
 
 @click.command("limits")
@@ -49,11 +54,6 @@ def command(
     other: what lies in a layer is used if any service on it opens it. Says which kind of action is
     left: prune, strip, another runtime, quantise. What was found is kept in .slimbake/limits.
     """
-    from slimbake import docker
-    from slimbake.errors import CheckError
-    from slimbake.proof import limits as report
-    from slimbake.proof.limits import measured_limits
-    from slimbake.proof.smallest import smallest
 
     project = read(file)
     plan = project.plan

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import console, manifest_option, read
+from slimbake.config.specs import normalised
 from slimbake.errors import UsageError
+from slimbake.host.machine import machine
+from slimbake.lock.asked import systems
+from slimbake.lock.auto import sharers
+from slimbake.lock.explain import explanation
+from slimbake.lock.locking import ALL, lock
+from slimbake.lock.locks import locked_pins
+from slimbake.lock.model import families
 
 
 @click.command("lock")
@@ -29,14 +37,6 @@ from slimbake.errors import UsageError
 )
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
     """Resolve the exact, hash-verified contents of each layer into bake/locks/."""
-    from slimbake.config.specs import normalised
-    from slimbake.host.machine import machine
-    from slimbake.lock.asked import systems
-    from slimbake.lock.auto import sharers
-    from slimbake.lock.explain import explanation
-    from slimbake.lock.locking import ALL, lock
-    from slimbake.lock.locks import locked_pins
-    from slimbake.lock.model import families
 
     project = read(file)
     locks = project.locks

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import yaml
 
+from slimbake.ci.matrix import Matrix, child, matrix
+from slimbake.ci.records import read_known as read_known
 from slimbake.cli.common import (
     all_variants_option,
     console,
@@ -17,10 +19,10 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-
-if TYPE_CHECKING:
-    from slimbake.ci.matrix import Matrix
-    from slimbake.project import Project
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+from slimbake.project import Project
+from slimbake.render.workflow import GITLAB
 
 
 @click.command("matrix")
@@ -63,8 +65,6 @@ def command(
     """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or
     those named.
     """
-    from slimbake.ci.matrix import matrix
-    from slimbake.ci.records import read_known as read_known
 
     project = read(file)
     plan = project.plan
@@ -82,12 +82,6 @@ def command(
 
 def _write_child(root: Path, made: Matrix, file: Path) -> None:
     """Raises UsageError where there is no .gitlab-ci.yml that can be read."""
-    import yaml
-
-    from slimbake.ci.matrix import child
-    from slimbake.errors import UsageError
-    from slimbake.host.files import write_atomically
-    from slimbake.render.workflow import GITLAB
 
     hint = "say `ci: {provider: gitlab}` in the manifest, then `slimbake generate` writes one"
     try:

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import click
 
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.site import Preparation, hold
+from slimbake.checks import parity
+from slimbake.checks.parity import parity_table
 from slimbake.cli.common import (
     all_variants_option,
     console,
@@ -16,6 +21,7 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
+from slimbake.errors import NothingSelected, UsageError
 
 
 @click.command("parity")
@@ -38,12 +44,6 @@ def command(
     control: bool,
 ) -> None:
     """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
-    from slimbake.build.bake import bake
-    from slimbake.build.command import BakeOptions
-    from slimbake.build.site import Preparation, hold
-    from slimbake.checks import parity
-    from slimbake.checks.parity import parity_table
-    from slimbake.errors import NothingSelected, UsageError
 
     project = read(file)
     plan = project.plan

@@ -16,6 +16,7 @@ from slimbake.cli.common import (
     services_argument,
     variant_option,
 )
+from slimbake.console.tables import text_table
 
 
 @click.command("plan")
@@ -27,7 +28,6 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     """Show what is decided: every target, what it stands on, and what it adds; of all services or
     those named.
     """
-    from slimbake.console.tables import text_table
 
     plan = read(file).plan
     targets = plan.needed(plan.with_checks(select(plan, services, variant)))

@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import manifest_option, read
+from slimbake.deploy import containers
+from slimbake.deploy.containers import prune
+from slimbake.lock.wheelhouse.store import store
 
 
 @click.command("prune")
@@ -24,9 +27,6 @@ from slimbake.cli.common import manifest_option, read
 )
 def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     """Remove what slimbake left in the engine for this project, and never what is another's."""
-    from slimbake.deploy import containers
-    from slimbake.deploy.containers import prune
-    from slimbake.lock.wheelhouse.store import store
 
     plan = read(file).plan
     if everything:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import image_names, image_options, manifest_option, read, select
+from slimbake.deploy import containers
 
 
 @click.command(
@@ -19,7 +20,6 @@ from slimbake.cli.common import image_names, image_options, manifest_option, rea
 @image_options
 def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
     """Run one service's command on the fleet's network, with these arguments and this stdin."""
-    from slimbake.deploy import containers
 
     plan = read(file).plan
     select(plan, (service,))

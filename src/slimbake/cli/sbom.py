@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from slimbake import docker
+from slimbake.build.sbom import sbom
 from slimbake.cli.common import (
     image_names,
     image_options,
@@ -16,6 +18,7 @@ from slimbake.cli.common import (
     variant_option,
     write_sboms,
 )
+from slimbake.errors import UsageError
 
 
 @click.command("sbom")
@@ -38,9 +41,6 @@ def command(
     registry: str,
 ) -> None:
     """Print what an image holds, as CycloneDX JSON: its locked packages, Debian's, and CPython."""
-    from slimbake import docker
-    from slimbake.build.sbom import sbom
-    from slimbake.errors import UsageError
 
     project = read(file)
     plan = project.plan

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from slimbake.catalogue.read import PASSES_SCHEMA
+from slimbake.config import MANIFEST_SCHEMA
+
 
 @click.command("schema")
 @click.option("--passes", is_flag=True, help="That of passes.yaml instead.")
 def command(passes: bool) -> None:
     """Print the manifest's JSON Schema, for editors and other tools."""
-    from slimbake.catalogue.read import PASSES_SCHEMA
-    from slimbake.config import MANIFEST_SCHEMA
 
     click.echo((PASSES_SCHEMA if passes else MANIFEST_SCHEMA).read_text("utf-8"), nl=False)

@@ -6,17 +6,20 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from slimbake.cli.common import console, json_option, manifest_option, print_json, read, select
-
-if TYPE_CHECKING:
-    from slimbake.project import Project
-    from slimbake.proof.oracle import Oracle
-    from slimbake.proof.propose import SearchedLayer
-    from slimbake.proof.search import Found, SearchStep
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+from slimbake.lock.locks import locked_pins
+from slimbake.project import Project
+from slimbake.proof.oracle import Oracle, Start
+from slimbake.proof.propose import SearchedLayer, catalogue_text, catalogue_with, entry
+from slimbake.proof.search import Found, Options, SearchStep, search
+from slimbake.proof.smallest import keep as keep_smallest
+from slimbake.proof.subjects import subjects
+from slimbake.proof.trials import Kept
 
 OWN = "passes.yaml"
 
@@ -84,13 +87,6 @@ def command(
 
     The same command goes on where it was interrupted.
     """
-    from slimbake.host.files import write_atomically
-    from slimbake.proof.oracle import Oracle, Start
-    from slimbake.proof.propose import catalogue_text, catalogue_with
-    from slimbake.proof.search import Options, search
-    from slimbake.proof.smallest import keep as keep_smallest
-    from slimbake.proof.subjects import subjects
-    from slimbake.proof.trials import Kept
 
     project = read(file)
     plan = project.plan
@@ -127,9 +123,6 @@ def _layers(
     packages: tuple[str, ...],
 ) -> tuple[SearchedLayer, ...]:
     """The layers of packages that these services stand on; others that stand there too are named."""
-    from slimbake.errors import UsageError
-    from slimbake.lock.locks import locked_pins
-    from slimbake.proof.propose import SearchedLayer
 
     plan, pins = project.plan, locked_pins(project.fleet, project.locks)
     stands = {
@@ -192,7 +185,6 @@ def _span(seconds: float) -> str:
 
 @contextlib.contextmanager
 def _as_usage_error(name: str) -> Iterator[None]:
-    from slimbake.errors import UsageError
 
     try:
         yield
@@ -203,7 +195,6 @@ def _as_usage_error(name: str) -> Iterator[None]:
 
 
 def _json(found: Found) -> dict[str, object]:
-    from slimbake.proof.propose import entry
 
     passes = {
         each.proposed.name: {**entry(each), "bytes": each.bytes, "files": each.files}

@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import console, manifest_option, read
+from slimbake.docker import engine
+from slimbake.externals.resolve import resolve_externals
+from slimbake.host.machine import machine
 
 
 @click.command("setup")
@@ -23,9 +26,6 @@ from slimbake.cli.common import console, manifest_option, read
 )
 def command(file: Path, install_engine: bool, stop_engine: bool) -> None:
     """Find the engine, or start or install one, and get the external images or stand-ins for them."""
-    from slimbake.docker import engine
-    from slimbake.externals.resolve import resolve_externals
-    from slimbake.host.machine import machine
 
     if stop_engine:
         click.echo(

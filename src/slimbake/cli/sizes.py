@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from slimbake import docker
 from slimbake.cli.common import (
     console,
     image_names,
@@ -22,12 +24,13 @@ from slimbake.cli.common import (
     select,
     variant_option,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from slimbake.host.workspace import Workspace
-    from slimbake.images import Source
+from slimbake.errors import UsageError
+from slimbake.host.workspace import Workspace
+from slimbake.images import Engine, Source, opened, report, this_platform
+from slimbake.images.measured import remember, stored
+from slimbake.images.model import Address, address
+from slimbake.images.report import changes
+from slimbake.images.survey import survey
 
 
 @click.command("sizes")
@@ -90,11 +93,6 @@ def command(
     layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
     engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
-    from slimbake.host.workspace import Workspace
-    from slimbake.images import report, this_platform
-    from slimbake.images.measured import remember
-    from slimbake.images.report import changes
-    from slimbake.images.survey import survey
 
     earlier = _earlier(against) if against else None
     # Images that are named by their address need no manifest; where there is one, its folder keeps
@@ -125,8 +123,6 @@ def _sources(
     workspace: Workspace,
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
-    from slimbake.images import opened
-    from slimbake.images.model import address
 
     services = tuple(
         name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
@@ -151,8 +147,6 @@ def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
     """A service's image on its registry, called after the service: its variants differ by their
     tags alone.
     """
-    from slimbake.images import opened
-    from slimbake.images.model import Address
 
     with opened(Address("registry", reference), platform) as source:
         yield replace(source, images=tuple(replace(image, name=name) for image in source.images))
@@ -163,9 +157,6 @@ def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Itera
     """The services' images in the engine, which saves them only if something is to be read that is
     not known.
     """
-    from slimbake import docker
-    from slimbake.images import Engine, Source
-    from slimbake.images.measured import stored
 
     ids = docker.image_ids(names)
     engine = Engine(ids, platform)
@@ -174,7 +165,6 @@ def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Itera
 
 
 def _earlier(file: Path) -> Any:
-    from slimbake.errors import UsageError
 
     try:
         return json.loads(file.read_text("utf-8"))

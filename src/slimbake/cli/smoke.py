@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.site import Preparation, hold
 from slimbake.cli.common import (
     console,
     manifest_option,
@@ -14,6 +17,10 @@ from slimbake.cli.common import (
     services_argument,
     variant_option,
 )
+from slimbake.deploy import containers
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+from slimbake.proof.subjects import without_passes
 
 
 @click.command("smoke")
@@ -27,13 +34,6 @@ from slimbake.cli.common import (
 )
 def command(services: tuple[str, ...], variant: str, file: Path, reference: bool) -> None:
     """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
-    from slimbake.build.bake import bake
-    from slimbake.build.command import BakeOptions
-    from slimbake.build.site import Preparation, hold
-    from slimbake.deploy import containers
-    from slimbake.errors import UsageError
-    from slimbake.host.files import write_atomically
-    from slimbake.proof.subjects import without_passes
 
     project = read(file)
     root = project.root

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
+from slimbake.ci import records as files
+from slimbake.ci.summary import summarise, summary_text
 from slimbake.cli.common import manifest_option, read
+from slimbake.errors import UsageError
 
 
 @click.command("summary")
@@ -39,8 +42,6 @@ def command(
 
     RECORDS are files that `slimbake bake --report` wrote, or folders of them.
     """
-    from slimbake.ci import records as files
-    from slimbake.ci.summary import summarise, summary_text
 
     plan = read(file).plan
     selected, unchanged = _jobs(jobs)
@@ -52,7 +53,6 @@ def command(
 
 def _jobs(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The services that jobs build, and those that need none."""
-    from slimbake.errors import UsageError
 
     try:
         said: Any = json.loads(file.read_text("utf-8"))

@@ -15,6 +15,7 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
+from slimbake.deploy import containers
 
 
 @click.command("up")
@@ -25,7 +26,6 @@ def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> N
     """Run the services that listen on a port: one network, no root, read-only roots, no
     capabilities.
     """
-    from slimbake.deploy import containers
 
     plan = read(file).plan
     started = containers.up(plan, select(plan, services), image_names(plan, registry, tag), console)

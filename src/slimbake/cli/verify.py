@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from slimbake import docker
+from slimbake.checks.verify import Limit, Verdict, verify
 from slimbake.cli.common import (
     console,
     image_names,
@@ -19,9 +20,9 @@ from slimbake.cli.common import (
     services_argument,
     variant_option,
 )
-
-if TYPE_CHECKING:
-    from slimbake.checks.verify import Verdict
+from slimbake.config.report import RefusedError
+from slimbake.config.sizes import size
+from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
 
 
 @click.command("verify")
@@ -54,9 +55,6 @@ def command(
     Each service's `verify` says what must hold. Services run one after another, in containers that
     are removed.
     """
-    from slimbake import docker
-    from slimbake.checks.verify import Limit, verify
-    from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
 
     project = read(file)
     plan = project.plan
@@ -106,9 +104,6 @@ def _line(verdict: Verdict) -> str:
 
 
 def _bytes(memory: str) -> int:
-    from slimbake.config.report import RefusedError
-    from slimbake.config.sizes import size
-    from slimbake.errors import UsageError
 
     try:
         return size(memory)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.catalogue.read import catalogue
 from slimbake.cli.common import (
     image_names,
     image_options,
@@ -15,6 +16,10 @@ from slimbake.cli.common import (
     read,
     select,
 )
+from slimbake.console.tables import megabytes
+from slimbake.errors import NothingSelected
+from slimbake.inside.ledger import LedgerEntry
+from slimbake.proof.why import ledgers, why
 
 SHOWN = 20  # files of one pass, before they are counted
 
@@ -31,11 +36,6 @@ def command(
     """Say which pass removed or changed PATH: a file, folder or glob of packages, or a module such
     as torch.fx.
     """
-    from slimbake.catalogue.read import catalogue
-    from slimbake.console.tables import megabytes
-    from slimbake.errors import NothingSelected
-    from slimbake.inside.ledger import LedgerEntry
-    from slimbake.proof.why import ledgers, why
 
     project = read(file)
     plan = project.plan
