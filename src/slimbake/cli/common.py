@@ -149,8 +149,8 @@ def _near(name: str, kind: str, known: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"the {kind} are: {', '.join(known)}"
 
 
+# Lines and progress of a command: stdout is the result's, stderr everything else's.
 console = Console()
-"""Lines and progress of a command: stdout is the result's, stderr everything else's."""
 
 
 def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:

@@ -88,5 +88,5 @@ def _rich() -> Any:
     return RichConsole(stderr=True)
 
 
+# Says nothing.
 QUIET = Console(lambda _: None)
-"""Says nothing."""

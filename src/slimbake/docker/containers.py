@@ -19,13 +19,6 @@ from slimbake.errors import SetupError
 FLEET = (
     "slimbake.fleet"  # the label of what `up` and `run` make: that alone is for `down` to remove
 )
-HARDENED = (
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp:mode=1777",
-    "--user=65532:65532",
-)
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
 HARDENED = (  # how images are meant to run
     "--read-only",

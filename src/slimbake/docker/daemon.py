@@ -30,8 +30,8 @@ class StartedDaemon:
     """The dockerd that we started: enough to recognise it should its pid be reused."""
 
     pid: int
+    # Clock ticks between boot and its start: field 22 of /proc/PID/stat.
     ticks: int
-    """Clock ticks between boot and its start: field 22 of /proc/PID/stat."""
 
 
 def configured(existing: Mapping[str, Any]) -> dict[str, Any]:

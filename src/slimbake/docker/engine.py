@@ -24,6 +24,7 @@ Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
 
+# What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes.
 _BAKE_SINCE: tuple[tuple[str, Version], ...] = (
     ("call", (0, 17, 0)),
     ("description", (0, 17, 0)),
@@ -35,8 +36,6 @@ _BAKE_SINCE: tuple[tuple[str, Version], ...] = (
     ("extra-hosts", (0, 25, 0)),
     ("target globs", (0, 26, 0)),
 )
-"""What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes.
-"""
 
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
 
@@ -46,14 +45,14 @@ class DockerEngine:
     """A Docker engine that answers."""
 
     version: str
+    # The image store; sizes as pushed can be measured with containerd's only.
     store: Literal["containerd", "graph"]
-    """The image store; sizes as pushed can be measured with containerd's only."""
     buildx: Version
+    # The driver of the builder that is in use: `docker`, `docker-container`, ...
     builder: str
-    """The driver of the builder that is in use: `docker`, `docker-container`, ..."""
     endpoint: str
+    # Whether slimbake started it, and so may stop it.
     started: bool
-    """Whether slimbake started it, and so may stop it."""
 
     @property
     def two_outputs(self) -> bool:

@@ -23,13 +23,13 @@ class EngineImage:
     """An image that the engine holds."""
 
     id: str
+    # By which registries know it.
     digests: tuple[str, ...]
-    """By which registries know it."""
     labels: Mapping[str, str]
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
+    # Digests of their contents, the lowest first.
     layers: tuple[str, ...]
-    """Digests of their contents, the lowest first."""
 
 
 def engine_image(name: str) -> EngineImage:

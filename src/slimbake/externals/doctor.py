@@ -17,8 +17,8 @@ from slimbake.host.uv import uv_version
 State = Literal["ok", "warn", "fail"]
 
 _DISK_FAIL = 3_000_000_000
+# Bytes. Eight services with two ML stacks, unpacked, and the build cache take about 8 GB.
 _DISK_WARN = 12_000_000_000
-"""Bytes. Eight services with two ML stacks, unpacked, and the build cache take about 8 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class DoctorFacts:
 
     here: Machine
     engine: DockerEngine | Absent
+    # With where each can be had: `engine`, `registry`, or empty.
     externals: tuple[tuple[External, str], ...]
-    """With where each can be had: `engine`, `registry`, or empty."""
+    # Folders of packages that the machine's settings name and that do not exist.
     missing_folders: tuple[str, ...]
-    """Folders of packages that the machine's settings name and that do not exist."""
     mmdebstrap: bool
     uv: str
 

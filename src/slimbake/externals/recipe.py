@@ -14,8 +14,8 @@ from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
 
 ROOT = "trixie"
+# The versions that Debian has, and the suites beside the root's that they come from.
 _PYTHONS: Mapping[str, tuple[str, ...]] = {"3.11": ("bookworm",), "3.13": ()}
-"""The versions that Debian has, and the suites beside the root's that they come from."""
 _DEBIAN_SUITES = {
     "bullseye",
     "bookworm",
@@ -28,9 +28,10 @@ _DEBIAN_SUITES = {
     "unstable",
 }
 
+# 2025-01-01: no file of the root is newer, so that the same packages give the same root.
 EPOCH = 1735689600
-"""2025-01-01: no file of the root is newer, so that the same packages give the same root."""
 
+# As in the official slim images.
 DPKG_OPTIONS = (
     "force-unsafe-io",
     "path-exclude=/usr/share/doc/*",
@@ -40,8 +41,8 @@ DPKG_OPTIONS = (
     "path-exclude=/usr/share/locale/*",
     "path-exclude=/usr/share/man/*",
 )
-"""As in the official slim images."""
 
+# As in the official images; without it 140 MB of apt's cache stay in a layer (evidence.md).
 _DOCKER_CLEAN = """\
 DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
 APT::Update::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
@@ -51,12 +52,11 @@ Acquire::GzipIndexes "true";
 Acquire::Languages "none";
 Apt::AutoRemove::SuggestsImportant "false";
 """
-"""As in the official images; without it 140 MB of apt's cache stay in a layer (evidence.md)."""
 
+# The machine's settings of apt that its mirror needs, in the image too.
 _KEPT = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
-"""The machine's settings of apt that its mirror needs, in the image too."""
+# Those that concern this machine's way to the mirror and must not stay: proxies, certificates.
 _FETCH = ("Acquire::http", "Acquire::https", "Acquire::Retries")
-"""Those that concern this machine's way to the mirror and must not stay: proxies, certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +65,14 @@ class StandinRecipe:
 
     version: str
     packages: tuple[str, ...]
+    # deb822 text: with the suites that only Python comes from.
     build_sources: str
-    """deb822 text: with the suites that only Python comes from."""
+    # deb822 text: what apt uses in RUN steps.
     image_sources: str
-    """deb822 text: what apt uses in RUN steps."""
     keyrings: tuple[str, ...]
     apt_options: tuple[str, ...]
+    # As Debian names it; empty: this machine's.
     architecture: str = field(default="", repr=False)
-    """As Debian names it; empty: this machine's."""
 
     @property
     def digest(self) -> str:

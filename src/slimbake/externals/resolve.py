@@ -28,8 +28,8 @@ from slimbake.images import this_platform
 
 # seconds: where packets are dropped, each run waits so long; a busy machine needs a few
 _REGISTRY_TIMEOUT = 15.0
+# The externals that slimbake can replace, by their name in the manifest.
 STANDINS = ("python", "uv", "tools")
-"""The externals that slimbake can replace, by their name in the manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +37,13 @@ class Resolved:
     """Where one external comes from in this run."""
 
     name: str
+    # As the manifest names it.
     image: str
-    """As the manifest names it."""
+    # The value of a named context: `docker-image://...`, or a folder.
     context: str
-    """The value of a named context: `docker-image://...`, or a folder."""
     standin: bool
+    # Changes when what it stands for does: an image's digest, a stand-in's content, uv's version.
     digest: str
-    """Changes when what it stands for does: an image's digest, a stand-in's content, uv's version.
-    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ class Folder:
     unknown: tuple[str, ...]  # paths that are sent and differ in every checkout
 
 
+# Of what lies in a folder: its name, its path on this machine, and what lstat says of it.
 _Entry = tuple[str, str, os.stat_result]
-"""Of what lies in a folder: its name, its path on this machine, and what lstat says of it."""
 
 
 class Folders:

@@ -34,8 +34,8 @@ _PLACES = {
     "COPY --from=passes . /passes/",
 }
 
+# Inputs; and in words, why something cannot be known.
 Found = Iterator[Input | str]
-"""Inputs; and in words, why something cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)

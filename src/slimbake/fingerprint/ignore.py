@@ -12,8 +12,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+# Of a folder: which patterns matched it, or a folder above it.
 Matched = tuple[bool, ...]
-"""Of a folder: which patterns matched it, or a folder above it."""
 
 
 class Ignore:

@@ -28,8 +28,8 @@ class AptSource:
     uris: tuple[str, ...]
     suites: tuple[str, ...]
     components: tuple[str, ...] = ()
+    # Path of the keyring, or the key itself; empty: the keys that apt trusts anyway.
     signed_by: str = ""
-    """Path of the keyring, or the key itself; empty: the keys that apt trusts anyway."""
     trusted: bool = False
 
     def deb822(self) -> str:

@@ -25,19 +25,19 @@ _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 class Machine:
     """The settings of this machine that a build has to respect."""
 
+    # The distribution's ID as os-release has it (`debian`); empty where it has none.
     system: str
-    """The distribution's ID as os-release has it (`debian`); empty where it has none."""
     system_version: str
     codename: str
     root: bool
     packages: PackageSources
+    # The bundle of certificates that a variable or pip.conf names; None where none does.
     ca_bundle: Path | None
-    """The bundle of certificates that a variable or pip.conf names; None where none does."""
+    # Names in upper case; values may hold credentials.
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
-    """Names in upper case; values may hold credentials."""
     apt_sources: tuple[apt.AptSource, ...]
+    # Bytes, where Docker keeps its data by default.
     disk_free: int
-    """Bytes, where Docker keeps its data by default."""
 
 
 def machine() -> Machine:

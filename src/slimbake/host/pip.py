@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+# The sections that `pip install` reads; the later one wins.
 _SECTIONS = ("global", "install")
-"""The sections that `pip install` reads; the later one wins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSources:
     """Where this machine takes Python packages from."""
 
+    # Empty: the index that the installer has built in. May hold credentials.
     index_url: str = field(default="", repr=False)
-    """Empty: the index that the installer has built in. May hold credentials."""
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
+    # Folders, as absolute paths, and addresses of pages.
     find_links: tuple[str, ...] = ()
-    """Folders, as absolute paths, and addresses of pages."""
     no_index: bool = False
 
     @property

@@ -14,20 +14,16 @@ from typing import IO
 
 from slimbake.errors import SetupError
 
+# The exit code of a process that was ended because its time was up, as coreutils' timeout gives it.
 TIMED_OUT = 124
-"""The exit code of a process that was ended because its time was up, as coreutils' timeout gives
-it.
-"""
 
+# Seconds after which a program that only looks something up is taken to hang. On a busy machine
+# some need ten.
 LOOK = 120.0
-"""Seconds after which a program that only looks something up is taken to hang. On a busy machine some
-need ten.
-"""
 
+# Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in
+# it.
 _GRACE = 120.0
-"""Seconds that an interrupted process has for its own clean-up; mmdebstrap removes a whole root in
-it.
-"""
 
 
 @dataclass(frozen=True, slots=True)

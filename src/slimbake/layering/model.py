@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+# What one layer holds: the keys of items.
 Group = frozenset[str]
-"""What one layer holds: the keys of items."""
 
 
 @dataclass(frozen=True, slots=True)

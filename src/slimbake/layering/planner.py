@@ -14,18 +14,17 @@ from slimbake.layering.space import IMPOSSIBLE, Path, Space, bits
 from slimbake.layering.split import split_tree
 from slimbake.layering.tree import Ground, agglomerate, contract, divide, improve
 
+# Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as
+# long as a small one.
 EFFORT = 200_000
-"""Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as
-long as a small one.
-"""
+# Distinct images up to which there are drafts for the fleet without one class of items, too.
 _SMALL = 16
-"""Distinct images up to which there are drafts for the fleet without one class of items, too."""
+# The classes of items, the heaviest, that such drafts leave out.
 _CLASSES = 10
-"""The classes of items, the heaviest, that such drafts leave out."""
+# Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves.
 _MIDDLE, _MANY = 60, 300
-"""Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves."""
+# Drafts that are polished: of small fleets, and of others.
 _STARTS, _FEW_STARTS = 6, 2
-"""Drafts that are polished: of small fleets, and of others."""
 
 
 def layer_plan(

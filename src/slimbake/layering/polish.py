@@ -6,21 +6,19 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import reduce
 from operator import and_, or_
-from random import Random
-from typing import TypeVar
 
 from slimbake.layering.space import IMPOSSIBLE, Path, Space, bits
 
 # The steps that may better a plan: what can be cut, joined, moved, shared.
 
+# Single items of a layer that are tried for a layer elsewhere: the heaviest.
 _HEAVY = 12
-"""Single items of a layer that are tried for a layer elsewhere: the heaviest."""
 
+# New paths of some images.
 Step = dict[int, Path]
-"""New paths of some images."""
 
 
 def loose(space: Space, paths: list[Path]) -> Iterator[tuple[int, list[int]]]:
@@ -181,12 +179,8 @@ def _fit(space: Space, path: Path, top: int = 0) -> Path:
     return path
 
 
-T = TypeVar("T")
-
-_WORSE = 0.05
-"""How much worse than the best a plan may be to go on from."""
+# Plans to weigh below which none is: it would find nothing.
 _FEWEST = 300
-"""Plans to weigh below which none is: it would find nothing."""
 
 
 def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
@@ -196,20 +190,9 @@ def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
     if tries < _FEWEST or sum(image.bit_count() for image in space.images) < 2:
         return paths
     search = Search(space, paths, tries)
-    search.run()
-    best, value = search.paths, search.value
-    dice = Random(0)  # noqa: S311  # the same fleet gives the same plan
-    here = best
-    while search.tries > 0:
-        search.tries -= 1  # where there is nothing to try, too
-        search.paths = here
-        search.kick(dice)
-        search.run()
-        if search.value < value * (1 + _WORSE):
-            here = search.paths
-        if search.value < value - 1e-6:
-            best, value = search.paths, search.value
-    return best
+    while search.once():
+        pass
+    return search.paths
 
 
 class Search:
@@ -223,34 +206,6 @@ class Search:
         """The value of a plan."""
         self.tries -= 1
         return self.space.value(paths)
-
-    def run(self) -> None:
-        """Take steps until none betters the plan."""
-        while self.once():
-            pass
-
-    def kick(self, dice: Random) -> None:
-        """Take a few steps that may make the plan worse: from there the way may lead to a better
-        one.
-        """
-        for _ in range(1 + int(dice.random() * 3)):
-            for _ in range(20):
-                parts = list(loose(self.space, self.paths)) if dice.random() < 0.5 else []
-                ways = [] if parts else list(moves(self.space, self.paths))
-                if parts:
-                    part, images = _one(dice, parts)
-                    paths = self.put_back(
-                        part, images, _one(dice, (0, *self.paths[_one(dice, images)]))
-                    )
-                elif ways:
-                    step = _one(dice, ways)
-                    paths = [step.get(image, path) for image, path in enumerate(self.paths)]
-                else:
-                    return
-                value = self.weigh(paths)
-                if value < IMPOSSIBLE:
-                    self.paths, self.value = paths, value
-                    break
 
     def once(self) -> bool:
         """Take the first step that betters the plan; whether there was one."""
@@ -309,8 +264,3 @@ class Search:
                     best, path = value, way
             paths[image] = path
         return paths
-
-
-def _one(dice: Random, among: Sequence[T]) -> T:
-    # random() gives the same numbers with every version of Python, choice() need not.
-    return among[int(dice.random() * len(among))]

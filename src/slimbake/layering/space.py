@@ -9,8 +9,8 @@ from functools import cached_property
 
 from slimbake.layering.model import Chain, Demand, Group, LayerLimits, LayerPlan, Prices
 
+# The layers of one image, bottom first; each a number whose bits are items.
 Path = tuple[int, ...]
-"""The layers of one image, bottom first; each a number whose bits are items."""
 
 IMPOSSIBLE = float("inf")
 

@@ -20,8 +20,8 @@ class _Place:
     def __init__(self, above: _Place | None, layers: list[int], image: int) -> None:
         self.above, self.layers, self.image = above, layers, image
         self.below: list[_Place] = []
+        # The most layers of an image through here, from this node up.
         self.highest = 0
-        """The most layers of an image through here, from this node up."""
 
     @property
     def most(self) -> int:
@@ -86,10 +86,10 @@ def _path(place: _Place | None) -> Path:
 class _Cutter:
     def __init__(self, space: Space, places: list[_Place]) -> None:
         self.space, self.places = space, places
+        # Of each distinct layer, the nodes that hold it.
         self.where: defaultdict[int, list[_Place]] = defaultdict(list)
-        """Of each distinct layer, the nodes that hold it."""
+        # Of each item, the distinct layers that hold it.
         self.holding: defaultdict[int, dict[int, None]] = defaultdict(dict)
-        """Of each item, the distinct layers that hold it."""
         for place in reversed(places):  # what is above has been measured
             place.measure()
         for place in places:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from slimbake.layering.space import Space, bits
 
+# Items that the same images need go the same way in every tree: they are one class.
 Classes = frozenset[int]
-"""Items that the same images need go the same way in every tree: they are one class."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,10 +37,10 @@ class Ground:
                 by_item[item].append(image)
         for item, images in sorted(by_item.items()):
             users[sum(1 << image for image in images), bool(space.weights >> item & 1)].append(item)
+        # The items of each class, as bits.
         self.members = [sum(1 << item for item in items) for items in users.values()]
-        """The items of each class, as bits."""
+        # How many layers a class needs by itself: weights lie alone.
         self.models = [len(items) if weights else 0 for (_, weights), items in users.items()]
-        """How many layers a class needs by itself: weights lie alone."""
         self.weight = [
             sum(
                 space.host[item] + part * space.prices.registry * space.registry[item]
@@ -152,10 +152,9 @@ def _divide(ground: Ground, leaves: list[Node], above: Classes, depth: int) -> N
 
 # Fit a tree into so many layers per image, and better it by moving its branches.
 
+# Levels of a tree that are looked at: what lies between deeper ones saves least and is left out
+# first.
 _DEEPEST = 60
-"""Levels of a tree that are looked at: what lies between deeper ones saves least and is left out
-first.
-"""
 
 
 def contract(ground: Ground, root: Node, layers: int) -> Node:

@@ -19,17 +19,15 @@ from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, deman
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
 
+# Bytes on a registry for one of a model's weights: MiniLM, likewise.
 WEIGHTS_PACKED = 0.9
-"""Bytes on a registry for one of a model's weights: MiniLM, likewise."""
 
+# Of a number in an exported model, taken for that of all its bytes: MiniLM's graph is 90 MB in
+# fp32, 23 in int8.
 BITS = {"fp32": 32, "fp16": 16, "int8": 8}
-"""Of a number in an exported model, taken for that of all its bytes: MiniLM's graph is 90 MB in
-fp32, 23 in int8.
-"""
 
+# name==version of a package -> its bytes on a host and, where they were measured, on a registry.
 Sizes = Mapping[str, tuple[int, int | None]]
-"""name==version of a package -> its bytes on a host and, where they were measured, on a registry.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,9 @@ from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import TEMPLATES
 
 _INSTALLED = Path(__file__).parents[1] / "_data"
+# The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
+# installed, else the checkout.
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
-"""The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
-installed, else the checkout.
-"""
 _PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
 
