@@ -10,13 +10,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from slimbake.catalogue.read import PASSES_SCHEMA
 from slimbake.config import MANIFEST_SCHEMA, model
-from slimbake.config.schema import read_schema, refusals
-from slimbake.config.words import TRUTH, Word
 
 TEXT = MANIFEST_SCHEMA.read_text("utf-8")
 SCHEMA: dict[str, Any] = json.loads(TEXT)
@@ -68,72 +63,3 @@ def test_the_schema_and_the_model_have_the_same_keys(
     keys = {key.replace("-", "_") for key in schema["properties"]}
     assert keys | also == {field.name for field in dataclasses.fields(value)}
     assert schema["additionalProperties"] is False
-
-
-NAMES = st.from_regex(r"[a-zA-Z0-9][a-z0-9._ -]{0,3}", fullmatch=True)
-SCALARS = st.sampled_from((None, "", *TRUTH, Word("1.5")))
-ANYTHING = st.one_of(
-    SCALARS, st.integers(-2, 70_000), NAMES, st.lists(NAMES), st.dictionaries(NAMES, NAMES)
-)
-
-
-def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Values near a schema: many hold, and each keyword refuses some."""
-    near: list[st.SearchStrategy[Any]] = [ANYTHING]
-    if "pattern" in schema:
-        near.append(st.from_regex(schema["pattern"]).map(str.strip))
-    if "enum" in schema:
-        near.append(st.sampled_from(schema["enum"]))
-    if "items" in schema:
-        near.append(st.lists(values(schema["items"]), max_size=3))
-    if "object" in schema.get("type", ""):
-        keys = {key: values(each) for key, each in schema.get("properties", {}).items()}
-        other = schema.get("additionalProperties") or {}
-        named = values(schema.get("propertyNames", {})).filter(lambda key: isinstance(key, str))
-        known = st.fixed_dictionaries({}, optional=keys)
-        more = st.dictionaries(named, values(other), max_size=2)
-        near += (
-            [known, st.builds(lambda one, two: two | one, known, more)] if keys else [more, more]
-        )
-    return st.one_of(near)
-
-
-def as_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: as_json(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [as_json(each) for each in value]
-    return json.loads(value.text) if isinstance(value, Word) else value
-
-
-def below(schema: Any) -> Iterator[Any]:
-    """Each schema in a schema."""
-    yield schema
-    for key in ("items", "additionalProperties", "propertyNames"):
-        if isinstance(schema.get(key), dict):
-            yield from below(schema[key])
-    for each in schema.get("properties", {}).values():
-        yield from below(each)
-
-
-SCHEMAS = {
-    json.dumps({**each, "description": "", "examples": (), "default": ""}): each
-    for file in (MANIFEST_SCHEMA, PASSES_SCHEMA)
-    for each in below(read_schema(file))
-}
-
-
-@settings(max_examples=500)
-@given(st.data())
-def test_jsonschema_refuses_the_same(data: st.DataObject) -> None:
-    schema = data.draw(st.sampled_from(list(SCHEMAS.values())))
-    value = data.draw(values(schema))
-    theirs = jsonschema.Draft202012Validator(schema).iter_errors(as_json(value))
-    assert {(each.path, each.keyword, each.is_key) for each in refusals(value, schema)} == {
-        (tuple(each.absolute_path), each.validator, "propertyNames" in each.absolute_schema_path)
-        for each in theirs
-    }
-
-
-def test_a_pattern_ends_where_the_text_ends() -> None:
-    assert [each.keyword for each in refusals("a\n", {"pattern": "^a$"})] == ["pattern"]
