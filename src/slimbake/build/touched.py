@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS
+from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS, WARM
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.plan.model import Plan, Target
@@ -18,7 +18,7 @@ NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 TEMPLATES = "templates"
 _SHARED_TEMPLATES = (f"{TEMPLATES}/_macros.j2", "docker-bake.hcl.j2")
 # Folders that slimbake makes: one that comes or goes may bring other locks, which the plan then has.
-_FOLDERS = (BAKE, LOCKS, EVIDENCE)
+_FOLDERS = (BAKE, LOCKS, EVIDENCE, WARM)
 _READ_TOO = (".dockerignore", "passes.yaml")
 
 
@@ -113,12 +113,12 @@ def _reasons(
     target: Target, changes: Iterable[PathChange], ignore: str | None, asked: tuple[str, ...]
 ) -> tuple[str, ...]:
     folders = [(target.context, ignore if target.recipe is None else "\n".join(target.ignore))]
-    # All locks and passes are one context each, of which a target reads its own; the programs are
-    # slimbake's.
+    # All locks, passes and warm lists are one context each, of which a target reads its own; the
+    # programs are slimbake's.
     folders += [
         (value, "")
         for name, value in target.contexts
-        if name not in ("locks", "passes") and ":" not in value
+        if name not in ("locks", "passes", "warm") and ":" not in value
     ]
     files = {*_files(target), *asked}
     return tuple(
@@ -143,6 +143,7 @@ def _files(target: Target) -> frozenset[str]:
     locks = {lock for lock in (install.lock if install else "", target.recipe.lock) if lock}
     found = {*(f"{LOCKS}/{lock}" for lock in locks), *_SHARED_TEMPLATES}
     found |= {f"{EVIDENCE}/{lock.removesuffix('.txt')}.json" for lock in locks}
+    found |= {f"{WARM}/{install.lock}"} if install and install.warm else set()
     found |= {f"{LOCKS}/{target.name}.system.txt"} if target.recipe.system else set()
     return frozenset(
         {

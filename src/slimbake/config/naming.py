@@ -7,6 +7,7 @@ BAKE = "bake"
 LOCKS, EVIDENCE = f"{BAKE}/locks", f"{BAKE}/evidence"
 DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
 PASSES = f"{DOCKERFILES}/passes"  # the lists of what each layer carries
+WARM = f"{EVIDENCE}/warm"  # the lists of what stays out of each layer's cold store
 
 INDEX = "pypi"  # the build of torch that the index of everything else has; the default
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on

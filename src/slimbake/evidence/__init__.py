@@ -14,10 +14,11 @@ from pathlib import Path
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.model import Optimize
-from slimbake.config.naming import EVIDENCE
+from slimbake.config.naming import EVIDENCE, WARM
 from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
+from slimbake.evidence.warm import parse_warm
 from slimbake.fleet.model import Base, Fleet, Layer, Service
 from slimbake.inside import zipapp
 from slimbake.lock.locks import Locks
@@ -120,6 +121,17 @@ class FleetEvidence:
         """
         return self._decided[0]
 
+    @cached_property
+    def warm(self) -> Mapping[str, tuple[str, ...]]:
+        """The layers that have a list of warm modules, by name, and its lines.
+
+        Raises UsageError for a file that is no such list.
+        """
+        if not (self.fleet.root / WARM).is_dir():
+            return {}
+        found = {name: read_warm(self.fleet.root, name) for name in warmable(self.fleet)}
+        return {name: lines for name, lines in found.items() if lines is not None}
+
     @property
     def dropped(self) -> tuple[Dropped, ...]:
         """What they would carry, were its evidence fresh. Raises as `passes`."""
@@ -163,6 +175,36 @@ def committed(root: Path, layer: str) -> Evidence | None:
         " slimbake?",
         "take it from Git again, or remove it and run `slimbake prove`",
     )
+
+
+def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
+    """The warm list of a layer as it lies in the repository; None where there is none.
+
+    Raises UsageError for a file that is no such list.
+    """
+    file = root / WARM / f"{layer}.txt"
+    if not file.is_file():
+        return None
+    try:
+        return parse_warm(file.read_text("utf-8"))
+    except ValueError as error:
+        raise UsageError(
+            f"{WARM}/{file.name}: {error}",
+            "take it from Git again, or remove it and run `slimbake prove --warm`",
+        ) from None
+
+
+def warmable(fleet: Fleet) -> dict[str, Layer]:
+    """The layers of packages whose modules may go to a cold store, by name: services hold them,
+    and `optimize` is not `none`.
+    """
+    own = (service for service in fleet.services if service.dockerfile is None)
+    every: tuple[Base | Service, ...] = (*fleet.bases, *own)
+    return {
+        each.layer.name: each.layer
+        for each in every
+        if each.layer.services and each.layer.installs and not _wanted(each.optimize, fleet).none
+    }
 
 
 def _questions(fleet: Fleet, locks: Locks) -> Iterator[tuple[Question, Optimize]]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slimbake.config.naming import LOCKS, PASSES, PROGRAMS
+from slimbake.config.naming import LOCKS, PASSES, PROGRAMS, WARM
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
@@ -32,7 +32,10 @@ _PLACES = {
     "COPY . /",
     "COPY --from=locks . /locks/",
     "COPY --from=passes . /passes/",
+    "COPY --from=warm . /warm/",
 }
+# A folder of `inside`: what its files are, and where they lie in the repository.
+_FOLDERS = {"locks": ("lock", LOCKS), "passes": ("passes", PASSES), "warm": ("warm", WARM)}
 
 # Inputs; and in words, why something cannot be known.
 Found = Iterator[Input | str]
@@ -239,8 +242,8 @@ class _Gatherer:
         if path not in self._inputs_inside:
             kind, place = _place(path)
             text = self._text(place) if path else None
-            # Who needs a package, and how a lock was made, is told in comments.
-            content = _without_comments(text) if text and kind == "lock" else text
+            # Who needs a package, and how a lock or a list was made, is told in comments.
+            content = _without_comments(text) if text and kind in ("lock", "warm") else text
             found = None if content is None else Input(kind, place, digest(content))
             self._inputs_inside[path] = self._external("uv") if path == "uv" else found
         return self._inputs_inside[path]
@@ -269,9 +272,8 @@ def _external(name: str, image: str, externals: ExternalDigests | None) -> str:
 def _place(path: str) -> tuple[str, str]:
     """Where a file of `inside` lies in the repository, and what it is."""
     folder, _, name = path.partition("/")
-    if name and folder in ("locks", "passes"):
-        return ("lock", f"{LOCKS}/{name}") if folder == "locks" else ("passes", f"{PASSES}/{name}")
-    return "program", f"{PROGRAMS}/{path}"
+    kind, place = _FOLDERS.get(folder, ("", "")) if name else ("", "")
+    return (kind, f"{place}/{name}") if kind else ("program", f"{PROGRAMS}/{path}")
 
 
 def _without_comments(lock: str) -> str:

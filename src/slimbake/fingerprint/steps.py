@@ -47,6 +47,7 @@ def _installed(recipe: Recipe) -> set[str]:
     files = {"build.pyz", f"locks/{recipe.system_lock}"} if recipe.system else set()
     if install := recipe.install:
         files |= {"build.pyz", "uv", f"locks/{install.lock}", f"passes/{install.told}"}
+        files |= {f"warm/{install.lock}"} if install.warm else set()
     return files
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -21,17 +21,19 @@ def plan(
     fleet: Fleet,
     locks: Mapping[str, str] = {},
     passes: Mapping[str, tuple[Applied, ...]] = {},
+    warm: Collection[str] = (),
 ) -> Plan:
     """Decide the targets of the whole fleet.
 
     One for what steps mount, one runtime, one per base, per local package, per distinct weights,
     per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
-    its text, for the images' labels; `passes`: layer -> what it carries.
+    its text, for the images' labels; `passes`: layer -> what it carries; `warm`: the layers that have
+    a list of the modules that starts need.
     """
     below = {base.weights.layer.name for base in fleet.bases if base.weights}
     models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
     every = (
-        make.inside(fleet),
+        make.inside(fleet, bool(warm)),
         make.runtime(fleet),
         *(make.wheel(package, fleet) for package in fleet.packages),
         *(target for name, target in models.items() if name in below),
@@ -41,7 +43,7 @@ def plan(
         *(make.smoke(service) for service in fleet.services if service.smoke),
         *parities(fleet, models),
     )
-    targets = ordered(_carrying(target, fleet, passes) for target in every)
+    targets = ordered(_carrying(target, fleet, passes, warm) for target in every)
     targets = _with_platforms(targets, fleet.platforms)
     decided = Plan(
         manifest=fleet.manifest.file.name,
@@ -59,13 +61,20 @@ def plan(
     return with_origin(decided, locks)
 
 
-def _carrying(target: Target, fleet: Fleet, passes: Mapping[str, tuple[Applied, ...]]) -> Target:
-    """A target with the passes that its own layer of packages carries, and what these need."""
+def _carrying(
+    target: Target,
+    fleet: Fleet,
+    passes: Mapping[str, tuple[Applied, ...]],
+    warm: Collection[str],
+) -> Target:
+    """A target with what is decided of its own layer of packages, and the contexts for that."""
     if target.recipe is None or target.recipe.install is None:
         return target
     explain = fleet.optimize.explain is not False
     carried = passes.get(target.lock, ())
-    install = replace(target.recipe.install, passes=carried, explain=explain)
+    install = replace(
+        target.recipe.install, passes=carried, explain=explain, warm=target.lock in warm
+    )
     tools = (make.tools(fleet),) if install.strips else ()
     contexts = (*target.contexts, *tools)
     return replace(target, recipe=replace(target.recipe, install=install), contexts=contexts)

@@ -28,6 +28,7 @@ Kind = Literal[
     "smoke",
     "parity",
     "control",
+    "trace",
 ]
 """`export`: what models are exported on, a base that no image holds; `reference`: what parity is
 measured against; `control`: what parity must notice, which nothing stands on and nobody builds who
@@ -49,6 +50,8 @@ class Install:
     torch: str = ""
     passes: tuple[Applied, ...] = ()  # by name, sorted
     explain: bool = True  # the layer holds the ledger of what they removed
+    # a list says which modules stay on disk; without one, none goes to the cold store
+    warm: bool = False
 
     @property
     def told(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from slimbake.config.model import Pairs, Parity, Precision
-from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, base_layer
+from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, WARM, base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.fleet.resolve import TOOLS
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
@@ -21,9 +21,9 @@ NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
 
 
-def inside(fleet: Fleet) -> Target:
+def inside(fleet: Fleet, warm: bool) -> Target:
     """What steps mount and no image has: slimbake's programs and, where something is installed, the
-    locks, the lists of passes and uv.
+    locks, the lists of passes, those of warm modules where there are any, and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
@@ -32,7 +32,7 @@ def inside(fleet: Fleet) -> Target:
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     packages = any(map(_installs, every))
     installs = packages or any(each.system for each in every) or bool(fleet.weights)
-    passes = (("passes", PASSES),) if packages else ()
+    lists = (("passes", PASSES), *((("warm", WARM),) if warm else ())) if packages else ()
     return Target(
         name="inside",
         kind="inside",
@@ -40,7 +40,7 @@ def inside(fleet: Fleet) -> Target:
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), *passes, external(fleet, "uv")) if installs else (),
+        contexts=(("locks", LOCKS), *lists, external(fleet, "uv")) if installs else (),
         labels=labels(fleet, "inside"),
         ignore=NEVER_BUILT_IN,
     )

@@ -76,6 +76,5 @@ def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -
     settles = found or locks.digests
     fleet = resolve(asked.manifest, found, locks.digests) if settles else asked
     evidence = FleetEvidence(fleet, locks, known)
-    return Project(
-        asked, fleet, locks, evidence, plan(fleet, locks.texts, evidence.passes), workspace
-    )
+    decided = plan(fleet, locks.texts, evidence.passes, evidence.warm)
+    return Project(asked, fleet, locks, evidence, decided, workspace)

@@ -83,7 +83,7 @@ def unpruned(plan: Plan) -> dict[str, str]:
 
 def _without_passes(recipe: Recipe | None) -> Recipe | None:
     return (
-        replace(recipe, install=replace(recipe.install, passes=()))
+        replace(recipe, install=replace(recipe.install, passes=(), warm=False))
         if recipe and recipe.install
         else recipe
     )
@@ -97,6 +97,7 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": target.lock,
         "explain": install.explain,
+        **({"warm": True} if install.warm else {}),
     }
     lines = [
         f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()

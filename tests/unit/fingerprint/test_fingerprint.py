@@ -224,6 +224,23 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
     assert named == own
 
 
+def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) -> None:
+    _, root = repository(tmp_path)
+    listed = plan(FLEET, warm=("base-ml",))
+    mend(drift(generate(listed, root), root), root)
+    file = root / "bake/evidence/warm/base-ml.txt"
+    file.parent.mkdir(parents=True)
+
+    def found(text: str) -> dict[str, str]:
+        file.write_text(text)
+        return fingerprints(listed, root, NOWHERE, AROUND)
+
+    before, after = found("# a list\na.py\n"), found("# a list\na.py\nb.py\n")
+    assert {name for name in before if before[name] != after[name]} == {"inside", *ON_ML}
+    said = found("# a list of modules\na.py\nb.py\n")
+    assert {name for name in before if said[name] != after[name]} == {"inside"}
+
+
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)

@@ -8,6 +8,7 @@ PROGRAMS = {
     "contents": ".contents:print_contents",
     "observe": ".touched:run_observation",
     "trace": ".trace:run_trace",
+    "starts": ".trace:trace_starts",
     "try": ".trial:try_passes",
     "weigh": ".trial:weigh_passes",
 }

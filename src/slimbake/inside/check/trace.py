@@ -1,111 +1,88 @@
-"""Runs an image's smoke, or its service, and reports which files it uses.
+"""Runs an image's smoke, its verify or its service, and reports which files they use.
 
-Python's audit events report what Python opens, imports, loads and starts (PEP 578); what the loader
-or a library maps without Python is in /proc/self/maps. Nothing reports files that are only looked
-at (stat), or that a library opens and closes itself. Passes may be applied before, as in a trial.
+Python's audit events report what Python opens, imports, runs, lists, loads and starts (`audit`);
+what the loader or a library maps without Python is in /proc/PID/maps. Nothing reports files that
+are only looked at (stat), or that a library opens and closes itself. Passes may be applied before,
+as in a trial.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
-import re
-import runpy
-import shutil
+import pkgutil
+import pwd
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..passes import LayerFiles, apply_passes, module_of, parse_pass
-from ..step import INSIDE, PREFIX
+from ..step import INSIDE, NONROOT, PREFIX
 from . import smoke
+from .audit import LISTS, LOG, RUNS, AuditHook, mapped
 
 TOOLS = INSIDE / "tools"
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
-_PATHS = {
-    "open": 0,
-    "import": 1,
-    "ctypes.dlopen": 0,
-    "os.exec": 0,
-    "os.posix_spawn": 0,
-    "subprocess.Popen": 0,
-}
-"""Python's audit events, and which of their arguments is a file."""
-_MAPPED = re.compile(r"\S+ \S+ \S+ \S+ [1-9]\d* +(/.+?)(?: \(deleted\))?\n?")
-_PYTHON = re.compile(r"(?:.*/)?python[\d.]*")
-_CHANGE_NOTHING = ("-u", "-B")  # the variables of images say so anyway
+LIMIT = 300  # seconds for a smoke or a verify
+LAST_LINES = 12
+_NOBODY = {"user": NONROOT, "group": NONROOT, "extra_groups": []}  # for subprocess.Popen
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
 
 
-class UntraceableError(Exception):
-    """A command is no program of Python; the text says what it is."""
-
-
 class Trace:
-    """What this process and those that it forks use from now on."""
+    """What this process and those that it starts use: those of Python, in this environment."""
 
     def __init__(self) -> None:
-        # A file that is appended to: a forked process shares no memory. What it executes is not
-        # seen.
-        self._log: IO[bytes] = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
-        self._seen: set[str] = set()
-        self._busy = False
+        self._folder = Path(tempfile.mkdtemp(prefix="slimbake-trace-"))
+        self._folder.chmod(0o755)
+        (self._folder / "sitecustomize.py").write_bytes(
+            pkgutil.get_data(__package__, "audit.py") or b""
+        )
+        (self._folder / LOG).touch()
+        (self._folder / LOG).chmod(0o666)  # they may run as another user
+        self._mapped: set[str] = set()
 
-    def install(self) -> None:
-        """Begin. There is no end: Python cannot remove an audit hook."""
-        sys.addaudithook(self._hook)
-        os.register_at_fork(before=self.maps, after_in_child=self._seen.clear)
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of this process, and what makes a Python report."""
+        before = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join(filter(None, (str(self._folder), before)))
+        return {**os.environ, "PYTHONPATH": path}
 
-    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        which = _PATHS.get(event)
-        if which is None or self._busy:
-            return
-        path = arguments[which]
-        if isinstance(path, bytes | str | os.PathLike):
-            self._add(os.fsdecode(path), event)
-
-    def _add(self, path: str, how: str) -> None:
-        if path and path not in self._seen:
-            self._seen.add(path)
-            whole = os.path.normpath(Path.cwd() / path)
-            if not whole.startswith(_NOT_FILES):
-                os.write(self._log.fileno(), os.fsencode(f"{how}\t{whole}\0"))
+    def begin(self) -> None:
+        """Have this process report from now on."""
+        AuditHook(str(self._folder)).install()
 
     def maps(self) -> None:
-        """Add what is mapped now: shared libraries, and data that a library maps itself."""
-        self._busy = True
-        with Path("/proc/self/maps").open() as maps:
-            for found in filter(None, map(_MAPPED.fullmatch, maps)):
-                self._add(found[1], "map")
-        self._busy = False
+        """Add what processes that this one may look at have mapped now."""
+        for table in Path("/proc").glob("[0-9]*/maps"):
+            with contextlib.suppress(OSError):
+                self._mapped.update(mapped(str(table)))
 
-    def modules(self) -> None:
-        """Add the modules from before the hook, such as those that a .pth imports at a start."""
-        for module in list(sys.modules.values()):
-            spec = getattr(module, "__spec__", None)
-            cached, origin = (getattr(spec, key, None) or "" for key in ("cached", "origin"))
-            path = cached if os.path.isfile(cached) else origin  # noqa: PTH113 - also odd strings
-            if path.startswith("/"):
-                self._add(path, "import")
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """How something was used, and its path, in the order of first uses; links as they are."""
+        lines = filter(None, (self._folder / LOG).read_bytes().split(b"\0"))
+        reported = (os.fsdecode(line).partition("\t") for line in lines)
+        for how, path in (
+            *((how, path) for how, _, path in reported),
+            *(("map", p) for p in sorted(self._mapped)),
+        ):
+            if not path.startswith(_NOT_FILES):
+                yield how, path
 
     def result(self) -> dict[str, str]:
         """The files that exist, links followed too: path -> how it was used first."""
-        self.maps()
-        self.modules()
-        self._busy = True
-        self._log.seek(0)
         used: dict[str, str] = {}
-        for each in filter(None, self._log.read().split(b"\0")):
-            how, _, path = os.fsdecode(each).partition("\t")
+        for how, path in self.paths():
             for name in {path, os.path.realpath(path)}:
                 if os.path.isfile(name):  # noqa: PTH113
                     used.setdefault(name, how)
@@ -137,16 +114,14 @@ def run_trace(_: Sequence[str]) -> None:
     apply_passes(layer, passes, TOOLS, compiled=True)
     answer = os.dup(1)  # the smoke's own output goes elsewhere
     traced = Trace()
-    held, untraced = False, ""
-    try:
-        command = asked.get("command")
-        held = (
-            trace_smoke(traced)
-            if command is None
-            else trace_command(traced, command, asked.get("port"))
-        )
-    except UntraceableError as error:
-        untraced = str(error)
+    command, untraced = asked.get("command"), ""
+    if command is None:
+        traced.begin()
+        held = smoke.run_smoke(["--as-nonroot"]) == 0
+        traced.maps()
+    else:
+        smoke.become_nonroot()
+        held, untraced = trace_command(traced, command, asked.get("port"))
     used = add_sources(traced.result())
     own = {path: how for path, how in used.items() if path.startswith(f"{PREFIX}/")}
     others = {path: how for path, how in used.items() if path not in own}
@@ -161,84 +136,57 @@ def run_trace(_: Sequence[str]) -> None:
         print(f"\n{json.dumps(found)}", file=result)
 
 
-def trace_smoke(traced: Trace) -> bool:
-    """Run the smoke as a trial does; whether it held."""
-    traced.install()
-    return smoke.run_smoke(["--as-nonroot"]) == 0
-
-
-def trace_command(traced: Trace, command: Sequence[str], port: int | None) -> bool:
+def trace_command(
+    traced: Trace, command: Sequence[str], port: int | None, **user: Any
+) -> tuple[bool, str]:
     """Run the service's own command to its end, or ask a server and then end it.
 
-    Returns whether the server answers; how it ends does not matter. A smoke calls its service in
-    process: what only a server imports is seen here. Raises UntraceableError.
+    Returns whether the server answers, how it ends does not matter; and why nothing is known of
+    what it uses, "" where something is. A smoke calls its service in process: what only a server
+    imports is seen here. `user`: as subprocess.Popen takes it.
     """
-    smoke.become_nonroot()
-    run, folder, arguments = python_program(command)
-    # Forked: a service may exit at once on SIGTERM, and with it the trace would be lost.
-    if not (service := os.fork()):
-        os.dup2(2, 1)
-        signal.signal(signal.SIGUSR1, lambda *_: traced.maps())
-        sys.path[0] = str(folder)
-        sys.argv = arguments
-        traced.install()
-        with contextlib.suppress(BaseException):
-            run(arguments[0], run_name="__main__")
-        traced.maps()
-        os._exit(0)
-    answered = _ask(port) if port else True
+    try:
+        service = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env=traced.environment,
+            start_new_session=True,
+            **user,
+        )
+    except OSError as error:
+        return False, f"{command[0]} cannot be run: {error.strerror}"
+    answered = _ask(port, service) if port else True
     for number, seconds in (
         (0, 0 if port else SECONDS),
-        (signal.SIGUSR1, 1),
         (signal.SIGTERM, GRACE),
         (signal.SIGKILL, GRACE),
     ):
-        os.kill(service, number)  # a process that has ended exists until it is waited for
-        if _ended(service, seconds):
+        traced.maps()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(service.pid, number)
+        if _ended(service, seconds, traced):
             break
-    return answered
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(service.pid, signal.SIGKILL)  # what it has left behind
+    seen = any(how == RUNS for how, _ in traced.paths())
+    return answered, "" if seen else f"{' '.join(command)} runs no Python that can be traced"
 
 
-def python_program(command: Sequence[str]) -> tuple[Callable[..., Any], Path, list[str]]:
-    """How to run a command in this process.
-
-    The function of runpy, the folder that it imports from first, and its arguments. A command is
-    `python -m MODULE`, `python FILE`, or the name of a Python script, as packages install them.
-    Raises UntraceableError.
-    """
-    first, *arguments = command
-    if not _PYTHON.fullmatch(first):
-        script = shutil.which(first)
-        if not script:
-            raise UntraceableError(f"{first} is not there")
-        with Path(script).open("rb") as file:
-            if not re.match(rb"#!.*/python[\d.]*\s", file.readline(200)):
-                raise UntraceableError(f"{script} is no script of Python")
-        arguments = [script, *arguments]
-    while arguments and arguments[0] in _CHANGE_NOTHING:
-        del arguments[0]
-    if arguments[:1] == ["-m"] and len(arguments) > 1:
-        return functools.partial(runpy.run_module, alter_sys=True), Path.cwd(), arguments[1:]
-    if not arguments or not Path(arguments[0]).is_file():
-        raise UntraceableError(
-            f"{' '.join(command)} names neither a module nor a file that is there"
-        )
-    return runpy.run_path, Path(arguments[0]).resolve().parent, arguments
-
-
-def _ended(process: int, seconds: float) -> bool:
+def _ended(service: subprocess.Popen[bytes], seconds: float, traced: Trace) -> bool:
     until = time.monotonic() + seconds
-    while os.waitpid(process, os.WNOHANG) == (0, 0):
+    while service.poll() is None:
         if time.monotonic() >= until:
             return False
+        traced.maps()
         time.sleep(0.05)
     return True
 
 
-def _ask(port: int) -> bool:
+def _ask(port: int, service: subprocess.Popen[bytes]) -> bool:
     """Whether a server on loopback answers, once it listens, to its health page and to a 404."""
     until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
+    while time.monotonic() < until and service.poll() is None:
         try:
             for path in ("/health", "/slimbake-asks-for-what-is-not-there"):
                 with socket.create_connection(("127.0.0.1", port), 5) as connection:
@@ -254,3 +202,79 @@ def _ask(port: int) -> bool:
         except OSError:
             time.sleep(0.1)
     return False
+
+
+def trace_starts(arguments: Sequence[str]) -> None:
+    """The program `starts FILE`: writes what a service's start and checks use of its packages.
+
+    It runs as root in a step on the image, each check as the image runs. The variable TRACED holds
+    an object: whether there is a `smoke`, as SMOKE and REFERENCE name it; `verify`, a file of the
+    context or ""; `command`, [] where it is not known, and its `port`.
+    """
+    (into,) = arguments
+    asked = json.loads(os.environ["TRACED"])
+    command, verify = asked["command"], asked["verify"]
+    os.environ["HOME"] = pwd.getpwuid(NONROOT).pw_dir
+    faults, traced = [], Trace()
+    if asked["smoke"]:
+        faults += _check(traced, ("smoke", "--as-nonroot"))
+    if verify and command:
+        question = {
+            "source": (INSIDE / "context" / verify).read_text("utf-8"),
+            "name": verify,
+            "command": command,
+            "fixed": len(command),
+            "port": asked["port"],
+            "limit": LIMIT,
+        }
+        faults += _check(traced, ("verify",), json.dumps(question), **_NOBODY)
+    elif command:
+        trace_command(traced, command, asked["port"], **_NOBODY)
+    seen = any(how == RUNS for how, _ in traced.paths())
+    found = _of_packages(traced, LayerFiles.of_image(PREFIX))
+    found |= {"seen": seen, "fault": "\n".join(faults)}
+    Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _check(traced: Trace, words: Sequence[str], given: str = "", **user: Any) -> list[str]:
+    """Run a program of check.pyz; [] where it holds, else what it said last."""
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        check = subprocess.Popen(
+            ["python", "-P", sys.argv[0], *words],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=traced.environment,
+            text=True,
+            start_new_session=True,
+            **user,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            check.communicate(given, LIMIT + GRACE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(check.pid, signal.SIGKILL)
+        code = check.wait()
+        said.seek(0)
+        last = said.read().splitlines()[-LAST_LINES:]
+    return ["\n".join((f"its {words[0]} does not hold", *last))] if code else []
+
+
+def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
+    """The modules, each with its package, and the folders, with those of modules in them, that were
+    used of what RECORDs list. A module need not lie on disk: it may have come from a cold store.
+    """
+    modules, folders = {}, {}
+    for how, path in traced.paths():
+        if not path.startswith(f"{layer.site}/"):
+            continue
+        name = module_of(layer.name(Path(path)))
+        if how in LISTS:
+            inside = {
+                owner
+                for each, (owner, _) in layer.owners.items()
+                if each.startswith(f"{name}/") and each.endswith(".py")
+            }
+            folders.update({f"{name}/": sorted(inside)} if inside else {})
+        elif name.endswith(".py") and name in layer.owners:
+            modules[name] = layer.owners[name][0]
+    return {"modules": modules, "folders": folders}

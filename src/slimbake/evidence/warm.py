@@ -1,0 +1,61 @@
+"""Warm lists: the modules of a layer that starts need, which therefore stay on disk. Pure.
+
+All other modules of the layer may go to its cold store, from where they still can be imported. So a
+list need not be exact, and one that was traced on one platform serves the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+_HEADER = """\
+# The modules of {layer} that a start of some service imports or opens, and the folders, with a
+# slash at their end, that a start lists. They stay on disk; all other modules may go to the cold
+# store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
+"""
+_LINE = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))([^\\\0]+\.py|[^\\\0]*[^/\\\0]/)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """What the start and the checks of one service use of its packages."""
+
+    service: str
+    modules: Mapping[str, str] = field(default_factory=dict)  # relative to site-packages: package
+    # folders that code lists, with a slash at their end: the packages that have files in them
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seen: bool = True  # whether any of it ran in a Python that reports what it uses
+    fault: str = ""  # what does not hold, with its last words
+
+    def of(self, packages: Collection[str]) -> frozenset[str]:
+        """The lines for a layer that has these packages."""
+        modules = {name for name, package in self.modules.items() if package in packages}
+        folders = {name for name, owners in self.folders.items() if {*owners} & {*packages}}
+        return frozenset(modules | folders)
+
+
+def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
+    """What any of these services needs of a layer that has these packages."""
+    return tuple(sorted(frozenset().union(*(each.of(packages) for each in traced))))
+
+
+def warm_text(layer: str, lines: Collection[str]) -> str:
+    """The file: made to be committed and reviewed."""
+    return _HEADER.format(layer=layer) + "".join(f"{line}\n" for line in sorted({*lines}))
+
+
+def parse_warm(text: str) -> tuple[str, ...]:
+    """The lines of a list, sorted; none where no start needs anything of the layer.
+
+    Raises ValueError with the first line that names neither a module nor a folder, and for a file
+    that was cut off.
+    """
+    if not text.endswith("\n"):
+        raise ValueError("it is cut off: its last line has no end" if text else "it is empty")
+    lines = {line for line in text.splitlines() if line and not line.startswith("#")}
+    for line in sorted(lines):
+        if not _LINE.fullmatch(line):
+            raise ValueError(f"'{line}' is neither a module (.py) nor a folder (with / at its end)")
+    return tuple(sorted(lines))

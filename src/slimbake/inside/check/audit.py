@@ -1,0 +1,121 @@
+"""The audit hook of a trace: what this process, those that it forks and those that they start use.
+
+A trace writes this file as `sitecustomize.py` into a folder of PYTHONPATH, so that every Python
+that is started there reports too; not one with -I, -E or -S. So it imports only the interpreter's
+own modules. Python's audit events (PEP 578) say what Python opens, imports, runs, lists and starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+
+LOG = "used"  # the file, beside `sitecustomize.py`, that all processes append to
+PATHS = {
+    "open": 0,
+    "import": 1,
+    "ctypes.dlopen": 0,
+    "os.exec": 0,
+    "os.posix_spawn": 0,
+    "subprocess.Popen": 0,
+    "os.listdir": 0,
+    "os.scandir": 0,
+    "exec": 0,
+}
+"""Events, and which of their arguments names a file or folder; of `exec` it is the code."""
+LISTS = ("os.listdir", "os.scandir")
+RUNS = "exec"  # also of modules that no file was opened for
+
+
+class AuditHook:
+    """Appends each path to the log, once a process: HOW, a tab, the path, NUL."""
+
+    def __init__(self, folder: str) -> None:
+        self._log = os.open(f"{folder}/{LOG}", os.O_WRONLY | os.O_APPEND)
+        self._seen: set[tuple[str, bool]] = set()
+        self._busy = False
+
+    def install(self) -> None:
+        """Begin. There is no end: Python cannot remove an audit hook."""
+        for module in list(sys.modules.values()):  # such as those that a .pth has imported
+            spec = getattr(module, "__spec__", None)
+            for key in ("cached", "origin"):
+                path = getattr(spec, key, None)
+                if isinstance(path, str) and path.startswith("/"):
+                    self.add(path, "import")
+        sys.addaudithook(self._hook)
+        os.register_at_fork(before=self.maps)
+        atexit.register(self.maps)
+
+    def maps(self) -> None:
+        """Add what is mapped now: shared libraries, and data that a library maps itself."""
+        self._busy = True
+        for path in mapped("/proc/self/maps"):
+            self.add(path, "map")
+        self._busy = False
+
+    def add(self, path: str, how: str) -> None:
+        """Append a path."""
+        if path and (path, how in LISTS) not in self._seen:
+            self._seen.add((path, how in LISTS))
+            try:
+                if not path.startswith("/"):
+                    path = f"{os.getcwd()}/{path}"  # noqa: PTH109 - pathlib imports much
+                os.write(self._log, os.fsencode(f"{how}\t{os.path.normpath(path)}\0"))
+            except OSError:  # the folder has gone, or a daemon has closed all files
+                pass
+
+    def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        which = PATHS.get(event)
+        if which is None or self._busy:
+            return
+        path = arguments[which]
+        if event == RUNS:
+            path = str(getattr(path, "co_filename", ""))
+            if not path.startswith("/"):  # code that has no file
+                return
+        elif event in LISTS:
+            if _finds_modules(sys._getframe(1)):
+                return
+            path = f"/proc/self/fd/{path}" if isinstance(path, int) else path or "."
+            path = os.path.realpath(path) if isinstance(path, str) else path
+        if isinstance(path, (bytes, str, os.PathLike)):
+            self.add(os.fsdecode(path), event)
+
+
+def mapped(maps: str) -> Iterator[str]:
+    """The files in a process's table of mappings."""
+    with open(maps, errors="surrogateescape") as lines:  # noqa: PTH123
+        for line in lines:
+            *_, inode, path = (*line.rstrip("\n").split(maxsplit=5), "")[:6]
+            if inode != "0" and path.startswith("/"):
+                yield path.removesuffix(" (deleted)")
+
+
+def _finds_modules(frame: object) -> bool:
+    """Whether it is Python itself that lists: it finds what is in a cold store as well."""
+    told = getattr(frame, "f_globals", {}).get("__name__", "")
+    code = getattr(frame, "f_code", None)
+    return (
+        getattr(code, "co_filename", "").startswith("<frozen importlib")
+        or told == "pkgutil"
+        or told.startswith("_slimbake")
+    )
+
+
+def _sitecustomize() -> None:
+    folder = __file__.rpartition("/")[0]
+    sys.path[:] = [each for each in sys.path if each != folder]
+    AuditHook(folder).install()
+    ours = sys.modules.pop("sitecustomize")
+    try:
+        importlib.import_module("sitecustomize")  # the image's own
+    except ImportError:
+        sys.modules["sitecustomize"] = ours
+
+
+if __name__ == "sitecustomize":
+    _sitecustomize()
