@@ -173,6 +173,7 @@ target "base-web" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
@@ -190,12 +191,12 @@ target "base-ml" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
     "slimbake.lock" = "sha256:facd4fb3dfeb4c4ff2ea1edc5ba95d89b4ea9d804a10014756d2de95f3267824"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml"
   }
@@ -213,12 +214,12 @@ target "base-ml-onnx" {
     "inside" = "target:inside"
     "base" = "target:base-web"
     "runtime" = "target:runtime"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
     "slimbake.lock" = "sha256:2cff10dab32f014b51a812f0ca64bd750db89aef8eb9b5cb82477d39aa900804"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml-onnx"
   }
@@ -238,6 +239,7 @@ target "base-ml-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
+    "slimbake.optimize" = "none"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml-export"
   }
@@ -332,6 +334,7 @@ target "api" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
@@ -360,6 +363,7 @@ target "embedding" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
     "slimbake.lock" = "sha256:67b6bff28815b435d96ecfa52bc762359639679e7c48fd14d4b452a4d80f27f2"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding"
   }
@@ -388,6 +392,7 @@ target "embedding-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding-onnx"
     "slimbake.lock" = "sha256:10c9efaeba7d4ce67521f697e619d2aadccbc58fb45831daa1eccfd609f1f598"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embedding-onnx"
   }
@@ -406,12 +411,12 @@ target "storage" {
     "base" = "target:base-web"
     "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "tools" = "docker-image://buildpack-deps:trixie"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "storage"
     "slimbake.lock" = "sha256:de1201456c4a241172257b0e60ddde6ba928c5491c8c838d579388c1afc018ac"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "storage"
   }
@@ -439,6 +444,7 @@ target "nlg" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
     "slimbake.lock" = "sha256:6de29c9fe0344bb68f0eee3dd86c96d5562666e6d43499737ebf33b234e1794e"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg"
   }
@@ -466,6 +472,7 @@ target "nlg-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg-onnx"
     "slimbake.lock" = "sha256:678362ab7377069d9d35535b1cc57c9b3e54f219fd2664e8dc03b21a51445e09"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "nlg-onnx"
   }
@@ -494,6 +501,7 @@ target "hybrid" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
     "slimbake.lock" = "sha256:8dc8f4b4d9b6bca4d80afda558d2cb39c43666b8c5c720341eda69d26ff39f2d"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid"
   }
@@ -522,6 +530,7 @@ target "hybrid-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid-onnx"
     "slimbake.lock" = "sha256:747545b09bea25d842cad5320303e2c84e48fb337af185673efdc6783b14470c"
+    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
     "slimbake.target" = "hybrid-onnx"
   }
@@ -545,6 +554,7 @@ target "control" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "control"
     "slimbake.lock" = "sha256:1895c8323d5ce5422a8acaffc16e284003b32bab4fdc70cb9f63d04eda8128c0"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "control"
   }
@@ -568,6 +578,7 @@ target "bulk-ingester" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "bulk-ingester"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "bulk-ingester"
   }
@@ -588,6 +599,7 @@ target "client" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "client"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "client"
   }

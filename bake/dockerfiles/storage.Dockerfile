@@ -26,7 +26,6 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/storage.json,target=/inside/passes.json \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
-    --mount=type=bind,from=tools,target=/inside/tools \
     ["python", "/build.pyz", "install"]
 # Copy the build context, and compile it.
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -232,6 +232,7 @@ def _preserved(own: list[Found], inputs: Inputs) -> str:
         ),
         "change or save nothing": sum(it.verdict == "idle" for it in own),
         "apply to nothing here": sum(it.verdict == "applies to nothing here" for it in own),
+        "are done another way": sum(it.verdict == "no pass" for it in own),
         "are settings": sum(it.verdict == "a setting" for it in own),
         f"are {UNMEASURED}": sum(it.verdict == UNMEASURED for it in own),
     }
@@ -248,6 +249,8 @@ def _preserved(own: list[Found], inputs: Inputs) -> str:
 
 def technique(each: dict[str, Any], name: str, inputs: Inputs) -> Found:
     """What is known of one pass of a technique: on layers, as a variable, or as a setting."""
+    if "instead" in each:
+        return Found("no pass", words=each["instead"])
     if name.startswith("setting."):
         return Found("a setting", words=_setting(each.get("measured", ""), inputs))
     if name.startswith("environment."):

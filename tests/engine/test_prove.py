@@ -74,7 +74,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """One service on a base, and passes of the fleet's own beside those of the catalogue."""
     with fleet(tmp_path_factory.mktemp("proven")) as made:
         made.write(
-            "bases: {small: {requirements: [idna, six]}}\nservices:\n"
+            "optimize: observed\nbases: {small: {requirements: [idna, six]}}\nservices:\n"
             + entry("one", "    base: small\n    verify: verify.py\n"),
             {
                 "passes.yaml": PASSES,
@@ -198,7 +198,7 @@ sys.path.insert(0, "/check.pyz")
 from slimbake.inside.passes import LayerFiles, apply_passes, parse_pass
 layer = LayerFiles.of_image(pathlib.Path("/opt/slimbake"))
 passes = [parse_pass(each) for each in json.load(sys.stdin)["passes"]]
-apply_passes(layer, passes, pathlib.Path("/none"), compiled=True)
+apply_passes(layer, passes, compiled=True)
 """
 
 

@@ -281,7 +281,7 @@ def _layers(project: Project) -> Iterator[LayerFacts]:
             name=question.layer,
             services=(*question.checks, *question.unchecked),
             unchecked=question.unchecked,
-            off=(own if entry.optimize.none else ("optimize",)) if answer.wanted.none else (),
+            off=(own if entry.optimize.level else ("optimize",)) if answer.none else (),
             passes=tuple(passes),
         )
 

@@ -45,7 +45,7 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
             yield _advice(what, proven, (*steps, _prove(layer)), also, layer)
     elif layer.off:
         if layer.passes:
-            steps = (facts.at(layer.off, "optimize: proven"),)
+            steps = (facts.at(layer.off, "optimize: lossless"),)
             yield _advice(f"{layer.name} carries no pass", proven, steps, also, layer)
     else:
         stale = [each for each in proven if each.stale and not each.left_out]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -11,6 +12,15 @@ from typing import Any, Literal
 from slimbake.config.model import Pairs
 
 Strip = Literal["", "debug", "unneeded"]
+
+# `lossless`: everything works as before; `narrowed`: one named feature is gone; `observed`: nothing
+# that a check runs misses it.
+Guarantee = Literal["lossless", "narrowed", "observed"]
+
+# Why an image cannot use what a pass takes: it has no compiler, it does not run Windows, or nothing
+# in it names the file. The step that installs decides over the first and the last again, by what
+# lies in the layer: `slimbake.inside.passes`.
+Condition = Literal["no-compiler", "on-linux", "unread"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +36,9 @@ class Pass:
     about: str  # what it removes or changes
     why: str  # why it should be safe
     costs: str  # which features are lost; "" = none
+    guarantee: Guarantee = "observed"
+    # of a narrowed pass: where all of these are so, no image can use what it takes
+    unusable: tuple[Condition, ...] = ()
     # normalised name -> PEP 440 specifier, "" for any; () = of all, or of those that it drops
     packages: Pairs = ()
     remove: tuple[str, ...] = ()  # globs
@@ -66,9 +79,15 @@ class Pass:
             name for name, version in pins if name in wanted and _within(version, wanted[name])
         )
 
-    def applied(self, pins: Pairs) -> Applied | None:
+    def by_default(self, met: Collection[Condition]) -> bool:
+        """Whether a layer carries it without evidence. `met`: the conditions that are so there."""
+        if self.guarantee == "lossless":
+            return True
+        return self.guarantee == "narrowed" and bool(self.unusable) and {*self.unusable} <= {*met}
+
+    def applied(self, pins: Pairs, *, unusable: bool = False) -> Applied | None:
         """What a layer of these packages, name and version, is told of it; None where it does not
-        apply to it.
+        apply to it. `unusable`: it takes only what its conditions allow.
         """
         names = self.applies(pins)
         if not names or not self.carried:
@@ -79,7 +98,8 @@ class Pass:
             "drop": self.drop,
             "uncompiled": self.uncompiled,
         }
-        return Applied(name=self.name, packages=names, strip=self.strip, **kinds)
+        met = self.unusable if unusable else ()
+        return Applied(name=self.name, packages=names, strip=self.strip, unusable=met, **kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +113,7 @@ class Applied:
     drop: tuple[str, ...] = ()
     strip: Strip = ""
     uncompiled: tuple[str, ...] = ()
+    unusable: tuple[Condition, ...] = ()  # it takes only what these allow
 
     def as_json(self) -> dict[str, Any]:
         """Less what it does not have."""

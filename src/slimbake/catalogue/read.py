@@ -59,6 +59,8 @@ def _pass(name: str, raw: Raw) -> Pass:
         about=raw["about"],
         why=raw["why"],
         costs=raw.get("costs", ""),
+        guarantee=raw.get("guarantee", "observed"),
+        unusable=tuple(raw.get("unusable", ())),
         packages=_ordered(
             (normalised(package), spec.strip()) for package, spec in raw.get("packages", {}).items()
         ),

@@ -29,6 +29,7 @@ def check_passes(raw: Raw, report: ProblemReport, *, shipped: bool = False) -> N
         at: KeyPath = ("passes", name)
         _texts(entry, at, report)
         _kind(entry, at, report)
+        _guarantee(entry, at, report)
         _packages(entry, at, report)
         for key in _GLOBS:
             for index, glob in enumerate(entry.get(key, ())):
@@ -80,6 +81,24 @@ def _kind(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
             (*at, "keep"),
             message,
             f"`keep` goes with {', '.join(f'`{kind}`' for kind in _EXCEPTED)}",
+        )
+
+
+def _guarantee(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
+    said = entry.get("guarantee", "observed")
+    if said == "lossless" and "remove" in entry:
+        report.value(
+            (*at, "guarantee"),
+            "a pass that removes files loses them",
+            "say 'narrowed' and name the feature under `costs`, or 'observed'",
+        )
+    if said == "narrowed" and "costs" not in entry and "setting" not in entry:
+        report.value(
+            (*at, "guarantee"), "nothing says which feature is gone", "name it under `costs`"
+        )
+    if "unusable" in entry and said != "narrowed":
+        report.key(
+            (*at, "unusable"), f"`unusable` of a pass that is {said}", "say `guarantee: narrowed`"
         )
 
 

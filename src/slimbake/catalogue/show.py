@@ -23,6 +23,7 @@ class Listed:
 # A column more is a line more.
 COLUMNS: tuple[tuple[str, Callable[[Listed], str]], ...] = (
     ("pass", lambda each: each.carries.name),
+    ("guarantee", lambda each: each.carries.guarantee),
     ("layers", lambda each: where(each)),
     ("evidence", lambda each: verdicts(each)),
     ("about", lambda each: each.carries.about),
@@ -83,6 +84,8 @@ def passes_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
             "about": each.carries.about,
             "why": each.carries.why,
             "costs": each.carries.costs,
+            "guarantee": each.carries.guarantee,
+            "unusable": list(each.carries.unusable),
             "carried": each.carries.carried,
             "digest": each.carries.digest,
             "packages": dict(each.carries.packages),

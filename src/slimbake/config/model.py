@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -37,7 +37,7 @@ class Requirements:
 class ExternalEntry:
     """An image that comes from outside."""
 
-    name: str  # python, uv, tools
+    name: str  # python, uv
     image: str
 
 
@@ -115,11 +115,17 @@ class Ci:
     cache: Literal["registry", "gha", "none"] | None = None
 
 
+# Each allows what those before it do.
+Level = Literal["none", "lossless", "narrowed", "observed"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+DEFAULT_OPTIMIZE: Level = "lossless"
+
+
 @dataclass(frozen=True, slots=True)
 class Optimize:
-    """Which of the passes that are proven are carried: all, less some, or none."""
+    """Which passes a layer may carry: up to a level, less some."""
 
-    none: bool = False
+    level: Level | None = None  # None: as the fleet says
     without: tuple[str, ...] = ()  # names of passes
     explain: bool | None = None  # of the fleet: whether images tell what passes removed
 

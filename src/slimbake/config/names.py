@@ -21,7 +21,7 @@ SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
 # What the plan links, and the stages of the templates: a context of the same name would take their
 # place.
 LINKS = frozenset(
-    {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks", "tools"}
+    {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 

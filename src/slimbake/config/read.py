@@ -260,10 +260,14 @@ class Reader:
 
 
 def optimize(raw: Raw) -> Optimize:
-    said = raw.get("optimize", "proven")
+    said = raw.get("optimize", {})
     if isinstance(said, str):
-        return Optimize(none=said == "none")
-    return Optimize(without=tuple(said.get("without", ())), explain=_truth(said.get("explain")))
+        said = {"level": said}
+    return Optimize(
+        level=said.get("level"),
+        without=tuple(said.get("without", ())),
+        explain=_truth(said.get("explain")),
+    )
 
 
 def precision(said: Raw | str, calibration: str | None) -> Precision:

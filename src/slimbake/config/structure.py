@@ -289,6 +289,8 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
                 "this is not the name of a variable",
                 f"{_SECRET[1]}\nallowed: {schema['patternErrorMessage']}",
             )
+        if words := re.fullmatch(r"\^\(([a-z|]+)\)\$", schema["pattern"]):
+            return _choice(path, found, words[1].split("|"))
         return f"'{found}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
     if validator in ("minLength", "minItems", "minProperties"):
         return _empty(validator, schema)

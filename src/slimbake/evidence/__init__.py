@@ -1,23 +1,22 @@
-"""Which passes the layers of a fleet carry: those that have fresh evidence, less what is not
-wanted.
-"""
+"""Which passes the layers of a fleet carry: what `selection` decides, for a repository as it is."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from slimbake.catalogue.model import Applied, Pass
+from slimbake.catalogue.model import Applied, Condition, Pass
 from slimbake.catalogue.read import catalogue
-from slimbake.config.model import Optimize
 from slimbake.config.naming import EVIDENCE, WARM
 from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
-from slimbake.evidence.model import Evidence, Question, parse_evidence, stale_evidence
+from slimbake.evidence.compilers import compilers
+from slimbake.evidence.model import Evidence, Question, parse_evidence
+from slimbake.evidence.selection import Dropped, LayerAnswer, selected
 from slimbake.evidence.warm import parse_warm
 from slimbake.fleet.model import Base, Fleet, Layer, Service
 from slimbake.inside import zipapp
@@ -26,36 +25,6 @@ from slimbake.lock.text import lock_digest
 
 # of how a layer without passes is made from its locks: another one makes all evidence stale
 _LAYER = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A pass that was proven once and is not carried, since its evidence does not answer any more."""
-
-    layer: str
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.name} on {self.layer}: {self.why}"
-
-
-@dataclass(frozen=True, slots=True)
-class LayerAnswer:
-    """What evidence has to answer for one layer of packages, and what it says."""
-
-    question: Question
-    wanted: Optimize  # the layer's own and the fleet's
-    evidence: Evidence | None
-
-    def stale(self, each: Pass) -> str:
-        """Why the evidence does not answer for a pass any more; "" while it does."""
-        return stale_evidence(self.question, self.evidence, each)
-
-    def proven(self, each: Pass) -> bool:
-        """Whether the evidence says that a pass holds, stale or not."""
-        found = self.evidence.passes.get(each.name) if self.evidence else None
-        return found is not None and found.verdict == "proven"
 
 
 @dataclass(frozen=True)
@@ -79,38 +48,28 @@ class FleetEvidence:
     @cached_property
     def answers(self) -> tuple[LayerAnswer, ...]:
         """Of each layer of packages. Raises UsageError for a file that is no evidence."""
-        return tuple(self._answer(*asked) for asked in self._asked)
+        return tuple(self._with_evidence(answer) for answer in self._asked)
 
     @cached_property
-    def _asked(self) -> tuple[tuple[Question, Optimize], ...]:
-        return tuple(_questions(self.fleet, self.locks))
+    def _asked(self) -> tuple[LayerAnswer, ...]:
+        return tuple(_asked(self.fleet, self.locks))
 
-    def _answer(self, question: Question, wanted: Optimize) -> LayerAnswer:
-        return LayerAnswer(question, wanted, committed(self.fleet.root, question.layer))
+    def _with_evidence(self, answer: LayerAnswer) -> LayerAnswer:
+        return replace(answer, evidence=committed(self.fleet.root, answer.question.layer))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
-        if not (self.fleet.root / EVIDENCE).is_dir():  # nothing was ever proven here
-            return {}, ()
-        _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
+        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken.
+        wanted = [answer for answer in self._asked if not answer.none]
         passes: dict[str, tuple[Applied, ...]] = {}
         dropped: list[Dropped] = []
-        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken.
-        for answer in (self._answer(q, wanted) for q, wanted in self._asked if not wanted.none):
-            carries = []
-            for each in self.catalogue:
-                if not answer.proven(each) or each.name in answer.wanted.without:
-                    continue
-                unchecked = answer.question.unchecked
-                why = f"{', '.join(unchecked)} has no smoke" if unchecked else answer.stale(each)
-                applied = each.applied(answer.question.pins)
-                if why:
-                    dropped.append(Dropped(answer.question.layer, each.name, why))
-                elif applied:
-                    carries.append(applied)
+        if wanted:
+            _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
+        for answer in map(self._with_evidence, wanted):
+            carries, lost = selected(answer, self.catalogue)
+            dropped += lost
             if carries:
-                kept = sorted(needed_passes(carries), key=lambda each: each.name)
-                passes[answer.question.layer] = tuple(kept)
+                passes[answer.question.layer] = carries
         return passes, tuple(dropped)
 
     @property
@@ -134,7 +93,7 @@ class FleetEvidence:
 
     @property
     def dropped(self) -> tuple[Dropped, ...]:
-        """What they would carry, were its evidence fresh. Raises as `passes`."""
+        """What they carried before, or would by default, and do not. Raises as `passes`."""
         return self._decided[1]
 
 
@@ -145,20 +104,6 @@ def _refuse_unknown(fleet: Fleet, known: Collection[str]) -> None:
             hint = did_you_mean(name, known) or "`slimbake passes` lists them"
             file = fleet.manifest.file.name
             raise UsageError(f"{file}: `optimize` leaves out '{name}', which is no pass", hint)
-
-
-def needed_passes(carries: Collection[Applied]) -> Iterator[Applied]:
-    """Passes less those that strip less of what another one strips: each would read and write every
-    file.
-    """
-    strong = [each for each in carries if each.strip == "unneeded"]
-    for each in carries:
-        if each.strip != "debug" or not any(_covers(other, each) for other in strong):
-            yield each
-
-
-def _covers(strong: Applied, weak: Applied) -> bool:
-    return {*weak.packages} <= {*strong.packages} and {*strong.keep} <= {*weak.keep}
 
 
 def committed(root: Path, layer: str) -> Evidence | None:
@@ -203,23 +148,36 @@ def warmable(fleet: Fleet) -> dict[str, Layer]:
     return {
         each.layer.name: each.layer
         for each in every
-        if each.layer.services and each.layer.installs and not _wanted(each.optimize, fleet).none
+        if each.layer.services
+        and each.layer.installs
+        and fleet.allows(each.optimize).level != "none"
     }
 
 
-def _questions(fleet: Fleet, locks: Locks) -> Iterator[tuple[Question, Optimize]]:
+def _asked(fleet: Fleet, locks: Locks) -> Iterator[LayerAnswer]:
     """What evidence has to answer for each layer of packages, and what is wanted of it."""
     checks = {each.name: _check(each, fleet, locks) for each in fleet.services if each.smoke}
     own = (service for service in fleet.services if service.dockerfile is None)
     every: tuple[Base | Service, ...] = (*fleet.bases, *own)
     for each in every:
         if each.layer.services and locks.text(each.layer.lock) is not None:
-            yield _question(each.layer, checks, fleet, locks), _wanted(each.optimize, fleet)
+            question = _question(each.layer, checks, fleet, locks)
+            met = _met(each.layer, fleet, locks)
+            yield LayerAnswer(question, fleet.allows(each.optimize), None, met)
 
 
-def _wanted(own: Optimize, fleet: Fleet) -> Optimize:
-    whole = fleet.optimize
-    return Optimize(none=own.none or whole.none, without=(*own.without, *whole.without))
+def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:
+    """The conditions of passes that are so in every image that holds a layer."""
+    on = [fleet.service(name) for name in layer.services]
+    # What a Dockerfile or template of the user's own installs is not known.
+    foreign = any(each.dockerfile or each.template for each in on)
+    layers = {each.name: each for service in on for each in service.layer.closure}.values()
+    wheels = (pin.name for each in layers for pin in locks.pins(each.lock))
+    debs = (deb.name for each in layers for deb in locks.debs(each.system_lock))
+    met: set[Condition] = {"on-linux", "unread"}
+    if not foreign and not compilers((*wheels, *debs)):
+        met.add("no-compiler")
+    return frozenset(met)
 
 
 def _question(layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks) -> Question:

@@ -13,14 +13,7 @@ from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals.recipe import EPOCH
-from slimbake.externals.standin import (
-    LABEL,
-    folder_digest,
-    python_standin,
-    root_digest,
-    tools_standin,
-    uv_standin,
-)
+from slimbake.externals.standin import LABEL, python_standin, root_digest, uv_standin
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version
@@ -29,7 +22,7 @@ from slimbake.images import this_platform
 # seconds: where packets are dropped, each run waits so long; a busy machine needs a few
 _REGISTRY_TIMEOUT = 15.0
 # The externals that slimbake can replace, by their name in the manifest.
-STANDINS = ("python", "uv", "tools")
+STANDINS = ("python", "uv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +169,6 @@ def _stand_in(
         if external.name == "uv":
             made[platform] = str(uv_standin(other, here))
             digests.append(f"uv-{uv_version()}")
-        elif external.name == "tools":
-            debian = python_standin(python, here, console, install, other)
-            folder = tools_standin(f"docker-image://{debian}", platform)
-            made[platform] = str(folder)
-            digests.append(folder_digest(folder))
         else:
             reference = python_standin(python, here, console, install, other)
             made[platform] = f"docker-image://{reference}"

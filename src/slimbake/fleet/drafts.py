@@ -316,7 +316,7 @@ def _writing(base: BaseDraft) -> BaseDraft:
         _derived(base, EXPORT),
         extends=None,
         requirements=asked,
-        optimize=Optimize(none=True),
+        optimize=Optimize(level="none"),
         exports=base.name,
     )
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from slimbake.config.model import (
+    DEFAULT_OPTIMIZE,
+    LEVELS,
     Budget,
+    Level,
     Manifest,
     Optimize,
     Pairs,
@@ -65,7 +68,7 @@ class Layer:
 class External:
     """An image that comes from outside."""
 
-    name: str  # python, uv, tools
+    name: str  # python, uv
     image: str  # as the manifest has it, or the default
     digest: str = ""  # as its lock pins it
 
@@ -217,6 +220,27 @@ class Fleet:
     def external(self, name: str) -> External:
         """The external of that name; KeyError where there is none."""
         return {each.name: each for each in self.externals}[name]
+
+    def allows(self, own: Optimize) -> Optimize:
+        """What a layer may carry: its own entry, with the fleet's where that says nothing."""
+        return Optimize(
+            level=own.level or self.optimize.level or DEFAULT_OPTIMIZE,
+            without=(*own.without, *self.optimize.without),
+        )
+
+    @cached_property
+    def levels(self) -> dict[str, Level]:
+        """By the name of a base's or service's layer: the loosest level of all that lies in its
+        image.
+        """
+        every: tuple[Base | Service, ...] = (*self.bases, *self.services)
+        own = {e.layer.name: self.allows(e.optimize).level or DEFAULT_OPTIMIZE for e in every}
+        return {
+            each.layer.name: max(
+                (own[below.name] for below in each.layer.closure), key=LEVELS.index
+            )
+            for each in every
+        }
 
     @cached_property
     def every_platform(self) -> Platforms:

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal
 
-from slimbake.config.model import LocalPackage, Manifest, Optimize, Requirements
+from slimbake.config.model import (
+    DEFAULT_OPTIMIZE,
+    LEVELS,
+    LocalPackage,
+    Manifest,
+    Optimize,
+    Requirements,
+)
 from slimbake.config.naming import INDEX, ONNX, base_layer, weights_layer, wheel_layer
 from slimbake.fleet.drafts import (
     BaseDraft,
@@ -40,9 +47,7 @@ DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
 DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
 DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
-DEFAULT_TOOLS = f"buildpack-deps:{DEBIAN}"  # the smallest official image of Debian with binutils
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
-TOOLS = "tools"
 
 
 def resolve(
@@ -119,7 +124,7 @@ class _Resolution:
         """The images from outside: the manifest's, or the defaults."""
         given = {each.name: each.image for each in self._manifest.externals}
         python = f"python:{self._manifest.python}-slim-{DEBIAN}"
-        images = {"python": python, "uv": DEFAULT_UV, TOOLS: DEFAULT_TOOLS} | given
+        images = {"python": python, "uv": DEFAULT_UV} | given
         return tuple(
             External(name, image, self._digests.get(image, "")) for name, image in images.items()
         )
@@ -390,6 +395,11 @@ def _with_found(
         own = replace(own, files=each.requirements.files)
         return replace(each, base=stand.base or None, requirements=own)
 
+    standing: dict[str, list[Optimize]] = {base.name: [] for base in known.bases}
+    for each in asked.services:
+        if stand := stands.get(each.name):
+            for base in known.below(stand.base):
+                standing[base.name].append(each.entry.optimize)
     bases = (
         BaseDraft(
             name=base.name,
@@ -398,9 +408,19 @@ def _with_found(
             requirements=asks(base.items),
             # Which of them holds torch, if any does, is nothing that the others' wheels depend on.
             torch=manifest.torch,
-            optimize=Optimize(),
+            optimize=_together(standing[base.name], manifest.optimize),
             weights=next((weights[name] for name in base.items if name in weights), None),
         )
         for base in known.bases
     )
     return Drafts(tuple(bases), tuple(map(service, asked.services)))
+
+
+def _together(services: Iterable[Optimize], fleet: Optimize) -> Optimize:
+    """What a layer may carry that slimbake found: what each service on it allows."""
+    said = tuple(services)
+    default = fleet.level or DEFAULT_OPTIMIZE
+    return Optimize(
+        level=min((each.level or default for each in said), key=LEVELS.index, default=None),
+        without=tuple(dict.fromkeys(name for each in said for name in each.without)),
+    )

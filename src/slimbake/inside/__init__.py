@@ -23,8 +23,8 @@ Kind = Literal["build", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "build": ("debs", "fetch", "globs", "ledger", "passes", "step"),
-    "check": ("globs", "ledger", "passes", "ranking", "step"),
+    "build": ("debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
+    "check": ("elf", "globs", "ledger", "passes", "ranking", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""

@@ -10,22 +10,28 @@ import csv
 import io
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .elf import is_elf, strip_elf
 from .globs import LICENCE, matcher
 from .ledger import LedgerEntry, package_key
 from .step import SITE, StepError
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
-_ELF = b"\x7fELF"
-_STRIP = {"debug": "--strip-debug", "unneeded": "--strip-unneeded"}
+# A program or a library that compiles C, C++ or GPU code.
+_COMPILER = re.compile(
+    r"(.*/)?(bin/(.*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
+    r"|[\w.-]*(nvrtc|clang|cling|opencl|libtcc)[\w.-]*\.so[\d.]*)",
+    re.IGNORECASE,
+)
+_TESTS = re.compile(r"(.*/)?tests?/.*")
+_WORD = re.compile(rb"[\w.+-]+")
 
 
 class PassError(StepError):
@@ -43,6 +49,7 @@ class LayerPass:
     drop: tuple[str, ...] = ()
     strip: str = ""
     uncompiled: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()  # it takes only what these allow: `no-compiler`, `unread`
 
 
 def parse_pass(rendered: Mapping[str, Any]) -> LayerPass:
@@ -62,6 +69,7 @@ class LayerFiles:
             self.name(path): path for path in paths if path.is_file() or path.is_symlink()
         }
         self.owners: dict[str, tuple[str, str]] = {}
+        self._words: dict[str, frozenset[bytes]] = {}
         for name, path in self.files.items():
             if name.endswith(".dist-info/RECORD") and name.count("/") == 1:
                 package, _, version = name.partition(".dist-info/")[0].rpartition("-")
@@ -72,6 +80,23 @@ class LayerFiles:
     def of_image(cls, prefix: Path) -> LayerFiles:
         """All files below a prefix, as if one layer had them."""
         return cls(prefix, (Path(f, name) for f, _, names in os.walk(prefix) for name in names))
+
+    @cached_property
+    def compilers(self) -> tuple[str, ...]:
+        """What compiles, of all that lies below the prefix."""
+        files = (Path(f, name) for f, _, names in os.walk(self.prefix) for name in names)
+        names = (self.name(path) for path in files)
+        return tuple(sorted(name for name in names if _COMPILER.fullmatch(name)))
+
+    def names_in(self, package: str) -> frozenset[bytes]:
+        """Every word in the Python code of a package, besides its tests: what names a file."""
+        if package not in self._words:
+            words: set[bytes] = set()
+            for name, path in self.files.items():
+                if name.endswith(".py") and self.owner(name)[0] == package:
+                    words.update(() if _TESTS.match(name) else _WORD.findall(path.read_bytes()))
+            self._words[package] = frozenset(words)
+        return self._words[package]
 
     def name(self, path: Path) -> str:
         """The name of a file in globs and ledgers."""
@@ -91,7 +116,7 @@ def module_of(name: str) -> str:
 
 
 def apply_passes(
-    layer: LayerFiles, passes: Sequence[LayerPass], tools: Path, compiled: bool
+    layer: LayerFiles, passes: Sequence[LayerPass], compiled: bool
 ) -> list[LedgerEntry]:
     """Apply passes to a layer's files; return what was removed or changed.
 
@@ -109,13 +134,16 @@ def apply_passes(
             touched.update(path.parents)
     _remove_empty(touched, layer)
     for each in passes:
-        entries += _strip_in_place(layer, each, tools)
+        entries += _strip_in_place(layer, each)
     _trim_records(layer, {entry.path for entry in entries if not entry.after})
     return entries
 
 
 def files_to_remove(layer: LayerFiles, each: LayerPass, compiled: bool) -> list[str]:
     """The files that a pass removes, sorted. Raises PassError for a licence or metadata."""
+    if "no-compiler" in each.unusable and layer.compilers:
+        print(f"slimbake: {each.name} takes nothing: {layer.compilers[0]} compiles")
+        return []
     packages, dropped = set(each.packages), packages_left_out((each,))
     keeps, removes, bare = map(matcher, (each.keep, each.remove, each.uncompiled))
     gone, guarded = [], []
@@ -136,7 +164,24 @@ def files_to_remove(layer: LayerFiles, each: LayerPass, compiled: bool) -> list[
             f"{each.name} would remove metadata or a licence: {', '.join(guarded[:5])};"
             " list these files under `keep:`"
         )
-    return gone
+    return (
+        [name for name in gone if not is_read(layer, name)] if "unread" in each.unusable else gone
+    )
+
+
+def is_read(layer: LayerFiles, name: str) -> bool:
+    """Whether something in a layer names a file: Python code of the same package, or, of a shared
+    library, any code that may load it.
+    """
+    bare = name.rpartition("/")[2]
+    library, found, _ = bare.partition(".so")
+    if not found:
+        return bare.encode() in layer.names_in(layer.owner(name)[0])
+    return any(
+        f"{library}.so".encode() in path.read_bytes()
+        for other, path in layer.files.items()
+        if other.endswith(".py") or (".so" in other and f"/{library}.so" not in f"/{other}")
+    )
 
 
 def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
@@ -151,7 +196,7 @@ def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
 
 
 def strip_files(
-    layer: LayerFiles, each: LayerPass, tools: Path, into: Path | None = None
+    layer: LayerFiles, each: LayerPass, into: Path | None = None
 ) -> Iterator[tuple[str, Path]]:
     """Strip the ELF files of a pass, on all cores; yield each that is smaller, and the new file.
 
@@ -164,57 +209,28 @@ def strip_files(
         if layer.owner(name)[0] in packages
         and not keeps(name)
         and not path.is_symlink()
-        and _is_elf(path)
+        and is_elf(path)
     ]
-    command = [*_program(tools, "strip"), _STRIP[each.strip]]
 
     def strip(item: tuple[int, str]) -> tuple[str, Path] | None:
         number, name = item
         path = layer.files[name]
         made = path.with_name(f".{path.name}.stripped") if into is None else into / str(number)
-        words = [*command, "-o", str(made), str(path)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"slimbake: cannot strip {name}: {done.stderr.strip()}", file=sys.stderr)
-        elif made.stat().st_size < path.stat().st_size:
-            made.chmod(path.stat().st_mode)
-            return name, made
-        made.unlink(missing_ok=True)
-        return None
+        if not strip_elf(path, made, each.strip):
+            return None
+        made.chmod(path.stat().st_mode)
+        return name, made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from filter(None, pool.map(strip, enumerate(names)))
 
 
-def _strip_in_place(layer: LayerFiles, each: LayerPass, tools: Path) -> Iterator[LedgerEntry]:
-    for name, made in strip_files(layer, each, tools) if each.strip else ():
+def _strip_in_place(layer: LayerFiles, each: LayerPass) -> Iterator[LedgerEntry]:
+    for name, made in strip_files(layer, each) if each.strip else ():
         path = layer.files[name]
         before = path.stat().st_size
         made.replace(path)
         yield LedgerEntry(name, before, path.stat().st_size, each.name, *layer.owner(name))
-
-
-def _program(tools: Path, name: str) -> list[str]:
-    """The command that runs a program of another root, with that root's loader and libraries."""
-    loaders = [
-        loader
-        for folder in ("lib64", "lib", "usr/lib64", "usr/lib")
-        for loader in tools.glob(f"{folder}/ld-linux-*.so.*")
-    ]
-    program = tools / "usr" / "bin" / name
-    if not loaders or not program.exists():
-        raise PassError(
-            f"the external `tools` has no {name}: it needs binutils as Debian packages them"
-        )
-    libraries = {
-        str(path.parent) for usr in ("", "usr/") for path in tools.glob(f"{usr}lib/*/lib*.so*")
-    }
-    return [str(loaders[0]), "--library-path", ":".join(sorted(libraries)), str(program)]
-
-
-def _is_elf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == _ELF
 
 
 def _trim_records(layer: LayerFiles, gone: set[str]) -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from slimbake.catalogue.model import Applied
-from slimbake.fleet.model import External, Fleet, Service
-from slimbake.fleet.resolve import TOOLS
+from slimbake.fleet.model import Fleet, Service
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered, standing
 from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
@@ -52,7 +51,7 @@ def plan(
         python=fleet.python,
         platforms=fleet.platforms,
         compression=fleet.compression,
-        externals=_used(fleet.externals, targets),
+        externals=fleet.externals,
         targets=targets,
         groups=_groups(fleet, targets),
         services=tuple(map(_running, fleet.services)),
@@ -67,7 +66,7 @@ def _carrying(
     passes: Mapping[str, tuple[Applied, ...]],
     warm: Collection[str],
 ) -> Target:
-    """A target with what is decided of its own layer of packages, and the contexts for that."""
+    """A target with what is decided of its own layer of packages."""
     if target.recipe is None or target.recipe.install is None:
         return target
     explain = fleet.optimize.explain is not False
@@ -75,15 +74,7 @@ def _carrying(
     install = replace(
         target.recipe.install, passes=carried, explain=explain, warm=target.lock in warm
     )
-    tools = (make.tools(fleet),) if install.strips else ()
-    contexts = (*target.contexts, *tools)
-    return replace(target, recipe=replace(target.recipe, install=install), contexts=contexts)
-
-
-def _used(externals: Sequence[External], targets: Sequence[Target]) -> tuple[External, ...]:
-    """The externals less the tools that no pass needs."""
-    names = {name for target in targets for name, _ in target.contexts}
-    return tuple(each for each in externals if each.name != TOOLS or TOOLS in names)
+    return replace(target, recipe=replace(target.recipe, install=install))
 
 
 def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:

@@ -58,11 +58,6 @@ class Install:
         """The file that tells the step of its passes, by its name."""
         return f"{self.lock.removesuffix('.txt')}.json"
 
-    @property
-    def strips(self) -> bool:
-        """Whether the step needs binutils."""
-        return any(each.strip for each in self.passes)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportStep:

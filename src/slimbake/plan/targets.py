@@ -9,11 +9,11 @@ from pathlib import PurePosixPath
 from slimbake.config.model import Pairs, Parity, Precision
 from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, WARM, base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
-from slimbake.fleet.resolve import TOOLS
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
 
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
+OPTIMIZE = "slimbake.optimize"  # the label that says which passes an image may carry
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
@@ -97,7 +97,7 @@ def base(base: Base, fleet: Fleet) -> Target:
             *_weights_context(base.weights),
             *_wheel_contexts(base.packages),
         ),
-        labels=labels(fleet, name),
+        labels=labels(fleet, name, ((OPTIMIZE, fleet.levels[name]),)),
         repository="" if exports else base_layer(base.entry),
         suffix=f"-{base.variant}" if base.copied else "",
         online=_installs(base) or bool(base.system),
@@ -198,7 +198,11 @@ def service(service: Service, fleet: Fleet) -> Target:
             *service.contexts,
         ),
         args=(*((f"ENV_{name}", value) for name, value in service.env), *service.args),
-        labels=labels(fleet, service.name, service.labels),
+        labels=labels(
+            fleet,
+            service.name,
+            (*service.labels, (OPTIMIZE, fleet.levels[service.layer.name])),
+        ),
         repository=service.entry,
         suffix=f"-{service.variant}" if service.copied else "",
         platforms=service.platforms,
@@ -266,11 +270,6 @@ def _wheel_contexts(packages: Iterable[Package]) -> Pairs:
 def external(fleet: Fleet, name: str) -> tuple[str, str]:
     """The context that is an image from outside."""
     return name, f"docker-image://{fleet.external(name).reference}"
-
-
-def tools(fleet: Fleet) -> tuple[str, str]:
-    """The context with binutils, for passes that strip."""
-    return external(fleet, TOOLS)
 
 
 def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:

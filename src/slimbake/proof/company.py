@@ -16,8 +16,8 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied
 from slimbake.console import Console
-from slimbake.evidence import needed_passes
 from slimbake.evidence.model import Finding
+from slimbake.evidence.selection import needed_passes
 from slimbake.proof.layers import ProvenLayer
 from slimbake.proof.trial import Subject, trial, weighed, workers
 from slimbake.proof.trials import SCARCE, Kept, key

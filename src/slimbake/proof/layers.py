@@ -11,8 +11,8 @@ from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
+from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
@@ -90,10 +90,10 @@ def work_of(
     *,
     only_stale: bool = False,
 ) -> Work:
-    """What is to be tried on a layer. `names`: only these; `only_stale`: only those without fresh
-    evidence.
+    """What is to be tried on a layer: what the manifest opts in to, less what it carries anyway.
 
-    The others stay as they were found, if that is fresh.
+    `names`: only these, whatever they are; `only_stale`: only those without fresh evidence. The
+    others stay as they were found, if that is fresh.
     """
     question, before = answer.question, answer.evidence
     applying = {
@@ -105,7 +105,10 @@ def work_of(
         if before and not stale_evidence(question, before, each)
     }
     wanted = tuple(
-        n for n in applying if (not names or n in names) and not (only_stale and n in fresh)
+        n
+        for n, (each, _) in applying.items()
+        if (n in names if names else answer.allows(each.guarantee) and not answer.default(each))
+        and not (only_stale and n in fresh)
     )
     known = {n: found for n, found in fresh.items() if n not in wanted}
     return Work(question, before, applying, known, wanted)

@@ -16,8 +16,8 @@ from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.report import did_you_mean
 from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
-from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Evidence, Question, stale_evidence
+from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.machine import machine
 from slimbake.images import this_platform
 from slimbake.project import Project, reread
@@ -231,7 +231,7 @@ def layers_of(
     chosen = []
     for answer in project.evidence.answers:
         question = answer.question
-        if answer.wanted.none or not {*services} & {*question.checks, *question.unchecked}:
+        if answer.none or not {*services} & {*question.checks, *question.unchecked}:
             continue
         why, hint = _unasked(question)
         if why and not every:
@@ -268,9 +268,7 @@ def _pruned(
     does not hold.
     """
     project = generated_anew(reread(project), console)
-    around = bench.site.around
-    around = replace(around, externals={**around.externals, "tools": bench.tools})
-    site = replace(bench.site, project=project, around=around)
+    site = replace(bench.site, project=project)
     try:
         result = bake(site, services, BakeOptions())
     except CheckError as error:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.console import Console
-from slimbake.evidence import LayerAnswer
 from slimbake.evidence.model import Finding, Question
+from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Candidate, ablated
 from slimbake.proof.model import Compared

@@ -15,8 +15,6 @@ from slimbake.build.site import Preparation, Site, hold
 from slimbake.checks.verify import given
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet.resolve import TOOLS
 from slimbake.host.workspace import FOLDER
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
@@ -32,7 +30,6 @@ class Workbench:
 
     site: Site
     subjects: tuple[Subject, ...]
-    tools: str  # the folder with binutils
 
 
 @contextlib.contextmanager
@@ -56,7 +53,6 @@ def workbench(
             )
         site = site.stocked(services)
         built = without_passes(site, tuple(services))
-        tools = tools_folder(site, install)
         running = {service.service: service for service in site.plan.services}
         subjects = (
             Subject(
@@ -64,12 +60,11 @@ def workbench(
                 i.image,
                 smokes[i.name],
                 root,
-                tools,
                 _verify(running[i.name], i.image, root),
             )
             for i in built
         )
-        yield Workbench(site, tuple(subjects), tools)
+        yield Workbench(site, tuple(subjects))
 
 
 def _verify(service: Running, image: str, root: Path) -> str:
@@ -121,13 +116,3 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
         if len(steps) == len(layers) and len(installs) == len(installing)
         else ""
     )
-
-
-def tools_folder(site: Site, install: bool) -> str:
-    """A folder of this machine with the external `tools`: a container mounts it."""
-    from slimbake.externals.standin import unpacked
-
-    wanted = (site.project.fleet.external(TOOLS),)
-    python, console = site.plan.python, site.console
-    found = resolve_externals(wanted, python, site.engine, site.machine, console, install)
-    return str(unpacked(found[TOOLS].context, found[TOOLS].digest))

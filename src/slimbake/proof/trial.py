@@ -48,7 +48,6 @@ class Subject:
     image: str  # its id
     smoke: Target
     root: Path
-    tools: str = ""  # a folder with binutils, for passes that strip
     # what its verify is given, as `slimbake.checks.verify.question` says it; "" where it has none
     verify: str = ""
 
@@ -195,7 +194,6 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
         ),
         f"--volume={subject.root / CHECK}:/check.pyz:ro",
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
-        *((f"--volume={subject.tools}:/inside/tools:ro",) if subject.tools else ()),
         "--entrypoint=python",
         subject.image,
         "/check.pyz",

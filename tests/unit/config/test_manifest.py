@@ -58,8 +58,9 @@ def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("said", "optimize"),
     [
-        ("proven", Optimize()),
-        ("none", Optimize(none=True)),
+        ("lossless", Optimize(level="lossless")),
+        ("none", Optimize(level="none")),
+        ("{level: narrowed, without: [a]}", Optimize(level="narrowed", without=("a",))),
         (
             "{without: [torch.include, strip.debug]}",
             Optimize(without=("torch.include", "strip.debug")),

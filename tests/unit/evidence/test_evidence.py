@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from slimbake.build.site import generated_anew
 from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import catalogue
+from slimbake.catalogue.read import catalogue, shipped
 from slimbake.console import QUIET, Console
 from slimbake.errors import NothingSelected, StaleFiles, UsageError
-from slimbake.evidence import LayerAnswer, committed
+from slimbake.evidence import committed
+from slimbake.evidence.compilers import compilers
 from slimbake.evidence.model import (
     Evidence,
     Finding,
@@ -25,6 +27,7 @@ from slimbake.evidence.model import (
     saves,
     stale_evidence,
 )
+from slimbake.evidence.selection import LayerAnswer
 from slimbake.inside import zipapp
 from slimbake.project import Project, load, reread
 from slimbake.proof import prove as proving
@@ -174,6 +177,7 @@ passes:
 FLEET = """\
 project: toys
 python: "3.11"
+optimize: observed
 bases:
   web: {requirements: [thing]}
 services:
@@ -226,7 +230,7 @@ def prove(root: Path, *names: str) -> None:
                 zstd=1,
             )
             for each in catalogue(root)
-            if each.applied(question.pins)
+            if each.applied(question.pins) and each not in shipped()
         }
         found = Evidence(
             layer=question.layer,
@@ -249,15 +253,13 @@ def put(path: str, old: str, new: str) -> Edit:
 
 
 def carries(root: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    found = project_in(root).evidence
-    return {layer: tuple(p.name for p in passes) for layer, passes in found.passes.items()}, [
-        *map(str, found.dropped)
-    ]
-
-
-def test_where_nothing_was_ever_proven_nothing_is_carried_and_nothing_said(root: Path) -> None:
-    (root / "bake/evidence").rename(root / "elsewhere")
-    assert carries(root) == ({}, [])
+    """What layers carry of the passes of OWN, and what they lost."""
+    found, own = project_in(root).evidence, {each.name for each in shipped()}
+    carried = {
+        layer: tuple(each.name for each in passes if each.name not in own)
+        for layer, passes in found.passes.items()
+    }
+    return {layer: names for layer, names in carried.items() if names}, [*map(str, found.dropped)]
 
 
 def test_what_is_proven_is_carried_by_name_and_what_is_refuted_is_not(root: Path) -> None:
@@ -270,8 +272,8 @@ def test_a_target_carries_what_its_own_layer_does(root: Path) -> None:
     told = {
         name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install
     }
-    assert {name: tuple(each.name for each in passes) for name, passes in told.items()} == CARRIED
-    assert [each.packages for each in told["api"]] == [("other",)]
+    assert {n: tuple(e.name for e in told[n] if e.name in CARRIED[n]) for n in CARRIED} == CARRIED
+    assert {each.packages for each in told["api"]} == {("other",)}
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,9 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            lambda root: (root / "bake/locks/base-web.system.txt").write_text("libgomp1 14\n"),
+            lambda root: (root / "bake/locks/base-web.system.txt").write_text(
+                "libgomp1 14 amd64 f 1 x\n"
+            ),
             {},
             [
                 "thing.data on base-web: its packages are others now",
@@ -320,7 +324,9 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             ],
         ),
         (
-            lambda root: (root / "bake/locks/job.system.txt").write_text("libgomp1 14\n"),
+            lambda root: (root / "bake/locks/job.system.txt").write_text(
+                "libgomp1 14 amd64 f 1 x\n"
+            ),
             {"api": ("other.data",)},
             [
                 "thing.data on base-web: the check of job has changed",
@@ -361,8 +367,8 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms"),
             {"api": ("other.data",)},
             [
-                "thing.data on base-web: job has no smoke",
-                "thing.docs on base-web: job has no smoke",
+                "thing.data on base-web: no smoke: job",
+                "thing.docs on base-web: no smoke: job",
             ],
         ),
         (
@@ -410,12 +416,12 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
 @pytest.mark.parametrize(
     ("edit", "left"),
     [
-        (put("services.yaml", "project: toys", "project: toys\noptimize: none"), {}),
+        (put("services.yaml", "optimize: observed", "optimize: none"), {}),
         (
             put(
                 "services.yaml",
-                "project: toys",
-                "project: toys\noptimize: {without: [thing.data, other.data]}",
+                "optimize: observed",
+                "optimize: {level: observed, without: [thing.data, other.data]}",
             ),
             {"base-web": ("thing.docs",)},
         ),
@@ -430,9 +436,11 @@ def test_a_check_of_an_exported_model_asks_again_where_another_program_exports(
             ),
             {"base-web": ("thing.data", "thing.docs")},
         ),
-        (put("services.yaml", "project: toys", "project: toys\noptimize: proven"), CARRIED),
+        (put("services.yaml", "optimize: observed", "optimize: {level: observed}"), CARRIED),
         (
-            put("services.yaml", "project: toys", "project: toys\noptimize: {explain: false}"),
+            put(
+                "services.yaml", "optimize: observed", "optimize: {level: observed, explain: false}"
+            ),
             CARRIED,
         ),
     ],
@@ -457,8 +465,8 @@ def test_a_pass_to_be_left_out_that_does_not_exist_is_a_mistake(root: Path) -> N
 
 STRIPS = """\
 passes:
-  strip.debug: {about: a, why: b, strip: debug}
-  strip.unneeded: {about: a, why: b, strip: unneeded}
+  strip.debug: {about: a, why: b, guarantee: lossless, strip: debug}
+  strip.unneeded: {about: a, why: b, guarantee: lossless, strip: unneeded}
 """
 
 
@@ -482,26 +490,98 @@ def test_who_strips_more_strips_alone_where_nothing_else_is_lost(
     text = STRIPS.replace("strip: debug", debug).replace("strip: unneeded", unneeded)
     (root / "passes.yaml").write_text(text)
     (root / "bake/locks/base-web.txt").write_text("more==1\nthing==1\n")
-    prove(root, "strip.debug", "strip.unneeded")
-    assert carries(root)[0]["base-web"] == left
+    assert strips(root) == left
 
 
 def test_without_the_stronger_one_the_weaker_strips(root: Path) -> None:
-    (root / "passes.yaml").write_text(STRIPS)
-    prove(root, "strip.debug")
-    assert carries(root)[0]["base-web"] == ("strip.debug",)
+    put("services.yaml", "[thing]", "[thing], optimize: {without: [strip.unneeded]}")(root)
+    assert strips(root) == ("strip.debug",)
 
 
-def test_only_a_fleet_that_strips_has_the_external_tools(root: Path) -> None:
-    def tools() -> tuple[bool, list[str]]:
-        decided = project_in(root).plan
-        users = [target.name for target in decided.targets if "tools" in dict(target.contexts)]
-        return "tools" in {external.name for external in decided.externals}, users
+def strips(root: Path) -> tuple[str, ...]:
+    carried = project_in(root).evidence.passes["base-web"]
+    return tuple(each.name for each in carried if each.strip)
 
-    assert tools() == (False, [])
-    (root / "passes.yaml").write_text(STRIPS)
-    prove(root, "strip.debug")
-    assert tools() == (True, ["base-web", "api"])
+
+# --- what needs no evidence
+
+
+def unproven(root: Path) -> dict[str, set[str]]:
+    """What layers carry where nobody has proven anything."""
+    shutil.rmtree(root / "bake/evidence")
+    found = project_in(root).evidence
+    assert found.dropped == ()
+    return {layer: {each.name for each in passes} for layer, passes in found.passes.items()}
+
+
+ALWAYS = {"strip.unneeded", "files.documentation", "files.test-data", "files.windows"}
+COMPILED = {"files.cmake", "files.sources", "files.static-libraries"}
+
+
+@pytest.mark.parametrize("level", ["lossless", "narrowed", "observed"])
+def test_a_new_repository_carries_what_loses_nothing_or_what_no_image_can_use(
+    level: str, root: Path
+) -> None:
+    put("services.yaml", "optimize: observed", f"optimize: {level}")(root)
+    put("services.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")(root)
+    put("services.yaml", ", smoke: smoke.py", "")(root)
+    assert unproven(root) == {"base-web": ALWAYS | COMPILED, "api": ALWAYS | COMPILED}
+
+
+@pytest.mark.parametrize(
+    ("edit", "layers"),
+    [
+        (lambda root: (root / "bake/locks/api.txt").write_text("nvidia-cuda-nvrtc==13\n"), "both"),
+        (lambda root: (root / "bake/locks/job.txt").write_text("ziglang==0.15\n"), "base"),
+        (
+            put("services.yaml", "{context: job,", "{context: job, dockerfile: job/smoke.py,"),
+            "base",
+        ),
+    ],
+    ids=["wheel", "service", "dockerfile"],
+)
+def test_where_an_image_may_compile_headers_stay_in_all_that_it_stands_on(
+    edit: Edit, layers: str, root: Path
+) -> None:
+    edit(root)
+    found = unproven(root)
+    assert found["base-web"] == ALWAYS
+    assert found["api"] == (ALWAYS if layers == "both" else ALWAYS | COMPILED)
+
+
+@pytest.mark.parametrize(
+    ("name", "compiles"),
+    [
+        ("gcc-14", True),
+        ("g++", True),
+        ("x86-64-linux-gnu-gcc-14", True),
+        ("clang-19", True),
+        ("libclang-cpp19", True),
+        ("nvidia-cuda-nvcc-cu12", True),
+        ("nvidia-cuda-nvrtc", True),
+        ("ziglang", True),
+        ("pyopencl", True),
+        ("build-essential", True),
+        ("gcc-14-base", False),
+        ("libgcc-s1", False),
+        ("accelerate", False),
+        ("tcconfig", False),
+        ("numpy", False),
+        ("torch", False),
+    ],
+)
+def test_a_compiler_is_known_by_its_name(name: str, compiles: bool) -> None:
+    assert bool(compilers([name, "other"])) is compiles
+
+
+def test_a_pass_that_a_check_refutes_is_left_out_and_told(root: Path) -> None:
+    put("passes.yaml", "about: a,", "about: a, guarantee: narrowed, unusable: [unread], costs: c,")(
+        root
+    )
+    assert carries(root) == (CARRIED, [])
+    prove(root, "thing.docs", "other.data")
+    kept = {"base-web": ("thing.docs",), "api": ("other.data",)}
+    assert carries(root) == (kept, ["thing.data on base-web: it fails at "])
 
 
 # --- before a build
@@ -519,7 +599,12 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
         "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
         "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
     ]
-    assert json.loads((root / "bake/dockerfiles/passes/base-web.json").read_text())["passes"] == []
+    assert {
+        each["name"]
+        for each in json.loads((root / "bake/dockerfiles/passes/base-web.json").read_text())[
+            "passes"
+        ]
+    }.isdisjoint(CARRIED["base-web"])
     assert decided == project_in(root).plan
 
 
@@ -611,8 +696,17 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
     found = works(root, "thing.data")
     assert found["base-web"].wanted == ("thing.data",) and "thing.docs" in found["base-web"].known
     assert (found["api"].wanted, found["base-web"].lost) == ((), ())
-    assert works(root, only_stale=True)["base-web"].wanted == ()
-    assert {*works(root)["base-web"].wanted} == works(root)["base-web"].applying.keys()
+    other = ("files.locales", "files.stubs", "metadata.all", "metadata.records")
+    assert works(root, only_stale=True)["base-web"].wanted == other
+    assert {*works(root)["base-web"].wanted} == {*other, "thing.data", "thing.docs"}
+    assert works(root, "strip.debug")["base-web"].wanted == ("strip.debug",), "named, it is tried"
+
+
+@pytest.mark.parametrize("level", ["lossless", "narrowed"])
+def test_only_what_the_manifest_opts_in_to_is_tried(level: str, root: Path) -> None:
+    put("services.yaml", "optimize: observed", f"optimize: {level}")(root)
+    narrowed = ("files.locales", "files.stubs")
+    assert works(root)["base-web"].wanted == (narrowed if level == "narrowed" else ())
 
 
 def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:

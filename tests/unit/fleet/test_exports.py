@@ -99,7 +99,7 @@ def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_an
     assert writes.layer.asks.specs[:2] == ("torch", "scipy")
     assert {"onnx", "onnxruntime", "transformers"} <= set(writes.layer.asks.specs)
     assert writes.layer.asks.packages == ()
-    assert writes.optimize == Optimize(none=True)
+    assert writes.optimize == Optimize(level="none")
 
 
 def test_nothing_is_derived_where_everything_runs_on_torch() -> None:

@@ -172,11 +172,11 @@ def test_a_package_is_built_once_with_what_its_project_asks_for() -> None:
 
 
 def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
-    tools = FLEET.external("tools").image
-    found = resolve(written(*SERVICES, bases=BASES), digests={tools: "sha256:1"})
-    assert found.external("tools").reference == f"{tools}@sha256:1"
+    python = FLEET.external("python").image
+    found = resolve(written(*SERVICES, bases=BASES), digests={python: "sha256:1"})
+    assert found.external("python").reference == f"{python}@sha256:1"
     assert found.external("uv").reference == FLEET.external("uv").image
-    assert replace(found.external("tools"), image="mine@sha256:2").reference == "mine@sha256:2"
+    assert replace(found.external("python"), image="mine@sha256:2").reference == "mine@sha256:2"
 
 
 # --- layers that slimbake finds

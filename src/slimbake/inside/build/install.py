@@ -53,7 +53,7 @@ def install_layer(_: Sequence[str] = ()) -> None:
     settle_contest(contested)
     new = [path for path in tree(PREFIX) if path not in before]
     layer = passes.LayerFiles(PREFIX, new)
-    entries = passes.apply_passes(layer, carried, INSIDE / "tools", compiled=False)
+    entries = passes.apply_passes(layer, carried, compiled=False)
     entries += ledger.left_out(found, unwanted)
     compile_modules(filter(passes.compiles(layer, carried), layer.files.values()))
     write_ledger(settings, entries)

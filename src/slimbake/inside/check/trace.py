@@ -28,7 +28,6 @@ from ..step import INSIDE, NONROOT, PREFIX
 from . import smoke
 from .audit import LISTS, LOG, RUNS, AuditHook, mapped
 
-TOOLS = INSIDE / "tools"
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
@@ -111,7 +110,7 @@ def run_trace(_: Sequence[str]) -> None:
     layer = LayerFiles.of_image(PREFIX)
     files = list(list_files(layer))
     passes = [parse_pass(each) for each in asked.get("passes", ())]
-    apply_passes(layer, passes, TOOLS, compiled=True)
+    apply_passes(layer, passes, compiled=True)
     answer = os.dup(1)  # the smoke's own output goes elsewhere
     traced = Trace()
     command, untraced = asked.get("command"), ""

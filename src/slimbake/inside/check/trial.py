@@ -30,7 +30,6 @@ from ..passes import (
 )
 from ..step import INSIDE, NONROOT, PREFIX
 
-TOOLS = INSIDE / "tools"
 OUT = INSIDE / "out"
 LAST_LINES = 12
 TIME_LIMIT = "240"  # seconds; other trials run at the same time
@@ -58,7 +57,7 @@ def weigh_passes(_: Sequence[str]) -> None:
                     _say(tar, f"{number}/near", ", ".join(similar_names(layer, each.remove)))
                 for name in names:
                     tar.add(layer.files[name], f"{number}/before/{name}", recursive=False)
-                smaller = strip_files(layer, each, TOOLS, Path(scratch)) if each.strip else ()
+                smaller = strip_files(layer, each, Path(scratch)) if each.strip else ()
                 for name, made in smaller:
                     tar.add(layer.files[name], f"{number}/before/{name}")
                     tar.add(made, f"{number}/after/{name}")
@@ -110,7 +109,7 @@ def outcome(
     try:
         if asked.get("restore"):
             restore_files(layer)
-        entries = apply_passes(layer, passes, TOOLS, compiled=True)
+        entries = apply_passes(layer, passes, compiled=True)
     except PassError as error:
         return {"held": False, "level": "apply", "error": str(error), "levels": {}}
     for harm in asked.get("damage", ()):

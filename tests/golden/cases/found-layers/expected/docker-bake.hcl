@@ -149,6 +149,7 @@ target "base-fastapi" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-fastapi"
     "slimbake.lock" = "sha256:06c31892d6a0e2de4f54a6be5ac1a063de01098097cd24090ef4bbd7795ad88c"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "base-fastapi"
   }
@@ -172,6 +173,7 @@ target "base-starlette" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-starlette"
     "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "base-starlette"
   }
@@ -194,6 +196,7 @@ target "base-numpy" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-numpy"
     "slimbake.lock" = "sha256:804dce6b8a185f38ce60ec2445b73618e6c4588f3a3bf92cdba15d9b4c2c7a56"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "base-numpy"
   }
@@ -216,6 +219,7 @@ target "base-weights-models-small" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-weights-models-small"
     "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "base-weights-models-small"
   }
@@ -237,6 +241,7 @@ target "api" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "api"
   }
@@ -258,6 +263,7 @@ target "embed" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
     "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "embed"
   }
@@ -280,6 +286,7 @@ target "rank" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
     "slimbake.lock" = "sha256:882818b3ecf94a8f2723c1f2db98d0198018fc4b71ba1119309cec355c15d76c"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "rank"
   }
@@ -300,6 +307,7 @@ target "plain" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "plain"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
     "slimbake.target" = "plain"
   }

@@ -120,6 +120,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "hostile"
     "slimbake.target" = "base-web"
   }
@@ -158,6 +159,7 @@ target "target" {
     "com.example/empty" = ""
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "target"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "hostile"
     "slimbake.target" = "target"
   }

@@ -144,6 +144,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-web"
   }
@@ -165,6 +166,7 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-ml"
   }
@@ -187,6 +189,7 @@ target "base-ml-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-ml-onnx"
   }
@@ -206,6 +209,7 @@ target "base-ml-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
+    "slimbake.optimize" = "none"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-ml-export"
   }
@@ -224,6 +228,7 @@ target "base-vision" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-vision"
   }
@@ -243,6 +248,7 @@ target "base-vision-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-vision-export"
+    "slimbake.optimize" = "none"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-vision-export"
   }
@@ -261,6 +267,7 @@ target "base-vision-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision-onnx"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "base-vision-onnx"
   }
@@ -378,6 +385,7 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "api"
   }
@@ -399,6 +407,7 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "embed"
   }
@@ -421,6 +430,7 @@ target "embed-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed-onnx"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "embed-onnx"
   }
@@ -444,6 +454,7 @@ target "rank" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "rank"
   }
@@ -466,6 +477,7 @@ target "say" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "say"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "say"
   }
@@ -487,6 +499,7 @@ target "see" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "see"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
     "slimbake.target" = "see"
   }

@@ -166,6 +166,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-web"
   }
@@ -188,6 +189,7 @@ target "base-store" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-store"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
     "slimbake.target" = "base-store"
   }
@@ -210,6 +212,7 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
     "slimbake.target" = "api"
   }
@@ -232,6 +235,7 @@ target "keeper" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "keeper"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
     "slimbake.target" = "keeper"
   }
@@ -253,6 +257,7 @@ target "alone" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "alone"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
     "slimbake.target" = "alone"
   }

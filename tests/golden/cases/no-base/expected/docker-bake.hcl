@@ -111,6 +111,7 @@ target "tool" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "lone"
     "slimbake.target" = "tool"
   }

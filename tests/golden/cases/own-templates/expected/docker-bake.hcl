@@ -116,6 +116,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "tailored"
     "slimbake.target" = "base-web"
   }
@@ -136,6 +137,7 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "tailored"
     "slimbake.target" = "api"
   }

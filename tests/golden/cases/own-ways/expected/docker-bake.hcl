@@ -120,6 +120,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
     "slimbake.target" = "base-web"
   }
@@ -145,6 +146,7 @@ target "by-hand" {
   }
   labels = {
     "org.opencontainers.image.title" = "by-hand"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
     "slimbake.target" = "by-hand"
   }
@@ -168,6 +170,7 @@ target "from-template" {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "the second"
     "owner" = "people"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
     "slimbake.target" = "from-template"
   }
@@ -194,6 +197,7 @@ target "guarded" {
   labels = {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "guarded"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
     "slimbake.target" = "guarded"
   }

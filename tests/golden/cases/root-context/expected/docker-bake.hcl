@@ -137,6 +137,7 @@ target "app" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.14-slim-trixie"
     "org.opencontainers.image.title" = "app"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "whole"
     "slimbake.target" = "app"
   }

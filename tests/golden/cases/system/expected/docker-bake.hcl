@@ -117,6 +117,7 @@ target "base-database" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-database"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-database"
   }
@@ -138,6 +139,7 @@ target "base-plain-files" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-plain-files"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
     "slimbake.target" = "base-plain-files"
   }
@@ -159,6 +161,7 @@ target "importer" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "importer"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
     "slimbake.target" = "importer"
   }
@@ -180,6 +183,7 @@ target "reader" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "reader"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
     "slimbake.target" = "reader"
   }

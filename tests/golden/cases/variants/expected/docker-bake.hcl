@@ -152,6 +152,7 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web"
   }
@@ -173,6 +174,7 @@ target "base-web-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web-cuda"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-web-cuda"
   }
@@ -195,6 +197,7 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml"
   }
@@ -217,6 +220,7 @@ target "base-ml-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-cuda"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "base-ml-cuda"
   }
@@ -238,6 +242,7 @@ target "tool-gpu" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool-gpu"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "tool-gpu"
   }
@@ -260,6 +265,7 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "api"
   }
@@ -286,6 +292,7 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embed"
   }
@@ -313,6 +320,7 @@ target "embed-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed-cuda"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "embed-cuda"
   }
@@ -334,6 +342,7 @@ target "tool" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
     "slimbake.target" = "tool"
   }

@@ -116,6 +116,7 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "base-ml"
   }
@@ -137,6 +138,7 @@ target "base-vision" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "base-vision"
   }
@@ -222,6 +224,7 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "embed"
   }
@@ -244,6 +247,7 @@ target "rank" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "rank"
   }
@@ -266,6 +270,7 @@ target "speak" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "speak"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "speak"
   }
@@ -287,6 +292,7 @@ target "listen" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "listen"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "listen"
   }
@@ -308,6 +314,7 @@ target "answer" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "answer"
+    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
     "slimbake.target" = "answer"
   }

@@ -1,0 +1,49 @@
+"""Small ELF files, laid out as a linker does."""
+
+from __future__ import annotations
+
+import struct
+
+SEGMENT = b"code of the library"
+
+
+def elf(
+    *, debug: bytes = b"", symbols: bytes = b"", own: bytes = b"", behind: bytes = b""
+) -> bytes:
+    """A 64-bit library: one segment, then sections that are in none. `own`: the content of a
+    section that a program reads itself; `behind`: what lies after all of it.
+    """
+    parts = [(b".text", 1, 2, SEGMENT), (b".comment", 1, 0, b"GCC\0")]
+    parts += [(b".debug_info", 1, 0, debug)] if debug else []
+    parts += [(b".own", 1, 0, own)] if own else []
+    if symbols:
+        parts += [(b".symtab", 2, 0, symbols), (b".strtab", 3, 0, b"\0name\0")]
+    names = b"\0" + b"".join(name + b"\0" for name, *_ in parts) + b".shstrtab\0"
+    parts += [(b".shstrtab", 3, 0, names)]
+    headers, content, at = [bytes(64)], b"", 64 + 56
+    for number, (name, kind, flags, data) in enumerate(parts, 1):
+        link = number + 1 if kind == 2 else 0
+        where = names.index(name + b"\0")
+        headers.append(
+            struct.pack("<IIQQQQIIQQ", where, kind, flags, 0, at, len(data), link, 0, 1, 0)
+        )
+        content, at = content + data, at + len(data)
+    program = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120 + len(SEGMENT), 120 + len(SEGMENT), 4096)
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\x02\x01\x01",
+        3,
+        62,
+        1,
+        0,
+        64,
+        at,
+        0,
+        64,
+        56,
+        1,
+        64,
+        len(headers),
+        len(headers) - 1,
+    )
+    return header + program + content + b"".join(headers) + behind
