@@ -931,3 +931,220 @@ target "hybrid-onnx-controls" {
   }
   output = ["type=cacheonly"]
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml"
+    "LOCK" = "base-ml.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml-onnx"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml-onnx"
+    "LOCK" = "base-ml-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "api.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embedding-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embedding"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "embedding"
+    "LOCK" = "embedding.txt"
+    "LOCAL" = "atlas-common atlas-minilm"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embedding-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embedding-onnx"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "embedding-onnx"
+    "LOCK" = "embedding-onnx.txt"
+    "LOCAL" = "atlas-common atlas-minilm"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "storage-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:storage"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "storage"
+    "LOCK" = "storage.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "nlg-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:nlg"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "nlg"
+    "LOCK" = "nlg.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "nlg-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:nlg-onnx"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "nlg-onnx"
+    "LOCK" = "nlg-onnx.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "hybrid-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:hybrid"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "hybrid"
+    "LOCK" = "hybrid.txt"
+    "LOCAL" = "atlas-common atlas-minilm"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "hybrid-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:hybrid-onnx"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "hybrid-onnx"
+    "LOCK" = "hybrid-onnx.txt"
+    "LOCAL" = "atlas-common atlas-minilm"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "control-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:control"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "control"
+    "LOCK" = "control.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "bulk-ingester-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:bulk-ingester"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "bulk-ingester"
+    "LOCK" = "bulk-ingester.txt"
+    "LOCAL" = "atlas-common"
+  }
+  output = ["type=cacheonly"]
+}

@@ -43,9 +43,8 @@ def estimated(plan: Plan, known: Mapping[str, float]) -> dict[str, float]:
 
 def _alike(plan: Plan, target: Target) -> tuple[tuple[str, ...], ...]:
     """What a target has in common with others, the most telling first."""
-    below = dict((plan.target(target.service) if target.kind in CHECKS else target).contexts).get(
-        "base", ""
-    )
+    of = plan.target(target.service) if target.service and target.kind in CHECKS else target
+    below = dict(of.contexts).get("base", "")
     # other weights are but copied
     kind = "export" if target.recipe and target.recipe.export else target.kind
     return (kind, below), (kind,), ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
-from slimbake.plan.model import CHECKS, Plan
+from slimbake.plan.model import CHECKS, Plan, Target
 
 State = Literal["running", "done", "cached", "failed", "cancelled"]
 
@@ -225,6 +225,12 @@ def lost(vertex: Vertex) -> bool:
     return not vertex.log and any(sign in vertex.error for sign in _LOST)
 
 
+def _counted(plan: Plan, target: Target, log: Sequence[str]) -> Target:
+    """The inventory that its own log names: to BuildKit the steps of all inventories are one text."""
+    every = (each for each in plan.targets if each.kind == "inventory")
+    return next((each for each in every if f"inventory of {each.checked}" in log), target)
+
+
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     """The error to report, and the target that is at fault ("" = none: the engine, or buildx
     itself).
@@ -244,6 +250,12 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             f"the parity of {target.service} is too weak: a model that is harmed keeps all"
             f" limits\n{log}".rstrip(),
             "take more texts, or closer limits",
+        )
+    elif target.kind == "inventory" and step.instruction:
+        target = _counted(plan, target, vertex.log)
+        error = CheckError(
+            f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
+            "`slimbake passes` lists the passes; without one: `optimize: {without: [NAME]}`",
         )
     elif target.kind in CHECKS and step.instruction:
         error = CheckError(

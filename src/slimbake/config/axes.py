@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
-from slimbake.config.names import CHECKS, PREFIXES, RESERVED, SMOKE
+from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
 from slimbake.config.naming import INDEX, base_layer, derived
 from slimbake.config.report import ProblemReport, did_you_mean
 
@@ -122,7 +122,8 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> Non
     """Names of variants are groups of the bake file."""
     for entry in entries:
         for name in entry.raw.get("variants", {}):
-            if name in RESERVED or name.startswith(tuple(PREFIXES)) or name.endswith(CHECKS):
+            own = name in RESERVED or name == INVENTORY or name.startswith(tuple(PREFIXES))
+            if own or name.endswith(CHECKS):
                 message = f"'{name}' is a name of slimbake's own, and cannot be that of a variant"
             elif name in raw.get("services", {}):
                 where = report.where(("services", name))

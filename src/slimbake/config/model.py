@@ -127,7 +127,7 @@ class Optimize:
 
     level: Level | None = None  # None: as the fleet says
     without: tuple[str, ...] = ()  # names of passes
-    explain: bool | None = None  # of the fleet: whether images tell what passes removed
+    explain: bool | None = None  # of the fleet: whether a failed import names the pass
 
 
 @dataclass(frozen=True, slots=True)

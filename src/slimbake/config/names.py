@@ -17,6 +17,7 @@ PREFIXES = {
     "reference-": "what parity is measured against",
     "wheel-": "packages in the repository",
 }
+INVENTORY = "inventory"  # of SERVICE: the target SERVICE-inventory
 SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
 # What the plan links, and the stages of the templates: a context of the same name would take their
 # place.
@@ -65,6 +66,8 @@ def _derived(name: str, services: Collection[str], report: ProblemReport) -> Non
             else f"the {_PLURAL[check]} of services"
         )
         message = f"names that end with '{end}' are for {whose}"
+    elif name.endswith(f"-{INVENTORY}") and (owner := name.rpartition("-")[0]) in services:
+        message = f"'{name}' is the inventory of services.{owner}"
     else:
         return
     report.key(("services", name), message, "give it another name")

@@ -51,7 +51,7 @@ def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     """
     last: dict[str, list[str]] = {service.service: [] for service in plan.services}
     for target in plan.targets:
-        if target.kind in CHECKS:
+        if target.kind in CHECKS and target.service:
             last[target.service].append(target.name)
     of = {
         service: [found.get(name, "") for name in names or [service]]

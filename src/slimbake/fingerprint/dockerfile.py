@@ -125,8 +125,11 @@ class _Reader:
         if '"' in value:
             self.unknown.append(f"`{_short(instruction)}` quotes a mount")
         elif source and source.lower() == INSIDE and INSIDE in self._links:
-            path = said.get("source") or said.get("src") or ""
-            self.inside.add(path.strip("/.") and path.removeprefix("/"))
+            path = _VARIABLE.sub(
+                lambda found: self._given.get(found[1] or found[2], found[0]),
+                said.get("source") or said.get("src") or "",
+            )
+            self.inside.add("" if "$" in path else path.strip("/.") and path.removeprefix("/"))
         elif source:
             self._refer(source, instruction)
         elif said.get("type", "bind") == "bind":

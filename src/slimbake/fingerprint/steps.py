@@ -18,6 +18,7 @@ _TEMPLATES: dict[str, tuple[tuple[str, ...], bool]] = {
     "export.Dockerfile.j2": (("build", "export"), False),
     "harmed.Dockerfile.j2": (("export",), False),
     "inside.Dockerfile.j2": ((), True),
+    "inventory.Dockerfile.j2": (("check",), False),
     "parity.Dockerfile.j2": (("check",), True),
     "reference.Dockerfile.j2": (("export",), True),
     "runtime.Dockerfile.j2": (("build",), False),
@@ -38,6 +39,8 @@ def steps_read(target: Target) -> Reads | None:
     if recipe.template in ("weights.Dockerfile.j2", "wheel.Dockerfile.j2"):
         files |= {f"locks/{recipe.lock}", *(("uv",) if target.online else ())}
         context = context or not target.online
+    if recipe.template == "inventory.Dockerfile.j2":
+        files.add(f"locks/{recipe.lock}")
     calibrated = bool(recipe.export and recipe.export.calibration)
     return Reads(context or calibrated, frozenset(files), ())
 

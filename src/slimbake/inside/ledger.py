@@ -29,6 +29,7 @@ class LedgerEntry:
     by: str  # the pass
     package: str
     version: str
+    digest: str = ""  # the SHA-256 of what a changed file is now, in hexadecimal
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,24 +55,26 @@ def left_out(wheels: Iterable[Path], by: Mapping[str, str]) -> Iterator[LedgerEn
 
 
 def ledger_bytes(entries: Iterable[LedgerEntry]) -> bytes:
-    """The ledger as a file: by pass and package, the files with their bytes before and after."""
+    """The ledger as a file: by pass and package, the files with their bytes before and after.
+
+    A file that was changed has its new SHA-256, too.
+    """
     passes: dict[str, dict[str, list[list[object]]]] = {}
     for entry in sorted(entries):
         packages = passes.setdefault(entry.by, {})
         files = packages.setdefault(f"{entry.package} {entry.version}", [])
-        files.append([entry.path, entry.before, entry.after])
+        changed = [entry.digest] if entry.after else []
+        files.append([entry.path, entry.before, entry.after, *changed])
     text = json.dumps(passes, separators=(",", ":"), sort_keys=True).encode()
     return gzip.compress(text, mtime=0)
 
 
 def ledger_entries(content: bytes) -> list[LedgerEntry]:
     """Read what `ledger_bytes` wrote."""
-    passes: Mapping[str, Mapping[str, list[tuple[str, int, int]]]] = json.loads(
-        gzip.decompress(content)
-    )
+    passes: Mapping[str, Mapping[str, list[list[Any]]]] = json.loads(gzip.decompress(content))
     return [
-        LedgerEntry(path, before, after, by, *owner.split(" ", 1))
+        LedgerEntry(path, before, after, by, *owner.split(" ", 1), *digest)
         for by, packages in passes.items()
         for owner, files in packages.items()
-        for path, before, after in files
+        for path, before, after, *digest in files
     ]

@@ -7,7 +7,6 @@ runs on the writable layer of a container of the image without passes. Both leav
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 from .elf import is_elf, strip_elf
 from .globs import LICENCE, matcher
 from .ledger import LedgerEntry, package_key
-from .step import SITE, StepError
+from .step import SITE, StepError, hashed
 
 METADATA = re.compile(r"[^/]+\.dist-info/.+")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
@@ -135,7 +134,6 @@ def apply_passes(
     _remove_empty(touched, layer)
     for each in passes:
         entries += _strip_in_place(layer, each)
-    _trim_records(layer, {entry.path for entry in entries if not entry.after})
     return entries
 
 
@@ -230,23 +228,10 @@ def _strip_in_place(layer: LayerFiles, each: LayerPass) -> Iterator[LedgerEntry]
         path = layer.files[name]
         before = path.stat().st_size
         made.replace(path)
-        yield LedgerEntry(name, before, path.stat().st_size, each.name, *layer.owner(name))
+        after = path.stat().st_size
+        yield LedgerEntry(name, before, after, each.name, *layer.owner(name), hashed(path))
 
 
-def _trim_records(layer: LayerFiles, gone: set[str]) -> None:
-    """Take removed files out of the packages' RECORDs, which then list what is there."""
-    packages = {layer.owner(name)[0] for name in gone}
-    for name, path in layer.files.items():
-        if name.endswith(".dist-info/RECORD") and layer.owner(name)[0] in packages:
-            drop_rows(path, lambda listed: layer.name(layer.site / listed) in gone)
-
-
-def drop_rows(record: Path, drop: Callable[[str], bool]) -> None:
-    """Rewrite a RECORD without the files that `drop` says yes to."""
-    rows = [row for row in csv.reader(record.read_text().splitlines()) if not drop(row[0])]
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    record.write_text(text.getvalue())
 
 
 def packages_left_out(passes: Iterable[LayerPass]) -> dict[str, str]:

@@ -44,6 +44,7 @@ def plan(
     )
     targets = ordered(_carrying(target, fleet, passes, warm) for target in every)
     targets = _with_platforms(targets, fleet.platforms)
+    targets = ordered((*targets, *make.inventories(targets)))
     decided = Plan(
         manifest=fleet.manifest.file.name,
         project=fleet.project,
@@ -86,7 +87,9 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
     chosen |= {
         variant: [s.name for s in fleet.services if s.variant == variant] for variant in variants
     }
-    checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in CHECKS}
+    # No group for inventories: every one is built with what it checks.
+    kinds = (kind for kind in CHECKS if kind != "inventory")
+    checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in kinds}
     below = needed(targets, chosen["default"])
     bases = [
         t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)

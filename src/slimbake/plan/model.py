@@ -25,6 +25,7 @@ Kind = Literal[
     "weights",
     "reference",
     "service",
+    "inventory",
     "smoke",
     "parity",
     "control",
@@ -35,8 +36,8 @@ measured against; `control`: what parity must notice, which nothing stands on an
 does not ask for it.
 """
 
-CHECKS: tuple[Kind, ...] = ("smoke", "parity")
-"""Of a service: what is built after its image, and before it has a name."""
+CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
+"""Of a service, or of a base: what is built after its image, and before it has a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Install:
     # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
     torch: str = ""
     passes: tuple[Applied, ...] = ()  # by name, sorted
-    explain: bool = True  # the layer holds the ledger of what they removed
+    explain: bool = True  # a failed import names the pass that removed the module
     # a list says which modules stay on disk; without one, none goes to the cold store
     warm: bool = False
 
@@ -82,7 +83,8 @@ class Recipe:
     install: Install | None = None
     own_weights: bool = False
     export: ExportStep | None = None
-    lock: str = ""  # of weights, and of what builds a local package: file name under locks/
+    # of weights, of what builds a local package, of an inventory: file name under locks/
+    lock: str = ""
     env: Pairs = ()
     command: tuple[str, ...] = ()
     port: int | None = None
@@ -139,6 +141,11 @@ class Target:
         outside.
         """
         return () if self.kind in ("weights", "wheel", "reference") else self.needs
+
+    @property
+    def checked(self) -> str:
+        """The target that it checks; "" of what is no check."""
+        return dict(self.contexts).get("image", "").removeprefix("target:")
 
     @property
     def shared(self) -> bool:
@@ -223,12 +230,11 @@ class Plan:
         return next((t for t in self.targets if t.name == name), None) or _missing(name)
 
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
-        """These services and all that checks them, as targets."""
+        """These services and all that checks them and the bases below them, as targets."""
         chosen = frozenset(services)
-        return (
-            *services,
-            *(t.name for t in self.targets if t.kind in CHECKS and t.service in chosen),
-        )
+        below = {t.name for t in self.needed(services) if t.kind == "base"}
+        checks = (t for t in self.targets if t.kind in CHECKS)
+        return (*services, *(t.name for t in checks if t.service in chosen or t.checked in below))
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
         """What is shared of all that these services and their checks stand on, each after what it

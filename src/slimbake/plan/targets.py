@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from slimbake.config.model import Pairs, Parity, Precision
+from slimbake.config.names import INVENTORY
 from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, WARM, base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.plan.model import ExportStep, Install, Recipe, Target
@@ -226,6 +227,40 @@ def smoke(service: Service) -> Target:
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
+
+
+def inventories(targets: Sequence[Target]) -> Iterator[Target]:
+    """Of each layer of packages, and of each service on one, the check that no file is lost.
+
+    Each stands on that of the layer below. A Dockerfile of the user's own may do what it likes with
+    files, so such a service has none, but its bases do.
+    """
+    locks: dict[str, str] = {}  # target -> the nearest lock
+    for target in targets:
+        if target.kind not in ("base", "service") or not target.recipe:
+            continue
+        install = target.recipe.install
+        base = dict(target.contexts).get("base", "").removeprefix("target:")
+        if lock := install.lock if install else locks.get(base, ""):
+            locks[target.name] = lock
+            local = (("LOCAL", " ".join(install.wheels)),) if install and install.wheels else ()
+            below = (("below", f"target:{inventory_name(base)}"),) if base in locks else ()
+            yield Target(
+                name=inventory_name(target.name),
+                kind="inventory",
+                service=target.service,
+                context=PROGRAMS,
+                dockerfile=f"{DOCKERFILES}/inventory.Dockerfile",
+                recipe=Recipe(template="inventory.Dockerfile.j2", lock=lock),
+                contexts=(FROM_INSIDE, ("image", f"target:{target.name}"), *below),
+                args=(("CHECKED", target.name), ("LOCK", lock), *local),
+                platforms=target.platforms,
+            )
+
+
+def inventory_name(target: str) -> str:
+    """The target that shows that no file of an image's packages is lost."""
+    return f"{target}-{INVENTORY}"
 
 
 def _install(asker: Base | Service) -> Install | None:

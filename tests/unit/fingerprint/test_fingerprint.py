@@ -50,9 +50,10 @@ BASES = (
 WRITTEN = written(*SERVICES, bases=BASES)
 FLEET = resolve(WRITTEN)
 PINNED = {external.image: f"sha256:{'a' * 64}" for external in FLEET.externals}
-ON_WEB = {"base-web", "base-ml", "api", "api-smoke", "embed", "embed-smoke"}
-ON_ML = {"base-ml", "embed", "embed-smoke"}
-SMOKES = {"api-smoke", "embed-smoke"}
+EMBED = {"embed", "embed-smoke", "embed-inventory"}
+ON_ML = {"base-ml", "base-ml-inventory", *EMBED}
+ON_WEB = {"base-web", "base-web-inventory", "api", "api-smoke", "api-inventory", *ON_ML}
+CHECKED = {name for name in ON_WEB if name.endswith(("-smoke", "-inventory"))}
 
 
 def repository(root: Path, whole: Fleet = FLEET) -> tuple[Plan, Path]:
@@ -155,7 +156,7 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
 def test_a_change_of_a_service_is_its_own(
     changed: Callable[..., set[str]], change: Callable[[Path], object]
 ) -> None:
-    assert changed(change) - {"api-smoke"} == {"api"}
+    assert changed(change) - {"api-smoke"} == {"api", "api-inventory"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_change_of_a_service_is_its_own(
         (edit("bake/dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
         (
             lambda root: (root / "models/small/file.txt").write_text("trained"),
-            {"weights-models-small", "embed", "embed-smoke"},
+            {"weights-models-small", *EMBED},
         ),
         (
             lambda root: (root / "libs/common/file.txt").write_text("edited"),
@@ -172,13 +173,13 @@ def test_a_change_of_a_service_is_its_own(
         ),
         (edit("bake/locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
         (edit("bake/locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
-        (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", "embed", "embed-smoke"}),
+        (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", *EMBED}),
         (
             edit("bake/dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
             {"inside", *ON_ML},
         ),
         (another("bake/programs/build.pyz"), EVERYTHING),
-        (another("bake/programs/check.pyz"), {"inside", *SMOKES}),
+        (another("bake/programs/check.pyz"), {"inside", *CHECKED}),
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
         (edit("bake/locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
     ],

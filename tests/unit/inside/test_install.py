@@ -291,13 +291,14 @@ def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(
     assert not ((inside.parent / "prefix") / "ledger").exists()
 
 
-def test_a_fleet_that_wants_no_ledger_gets_none(inside: Path, unpacking: Path) -> None:
+def test_a_fleet_that_wants_nothing_explained_has_the_ledger_alone(
+    inside: Path, unpacking: Path
+) -> None:
     tell(inside, DATA, explain=False)
     install.install_layer()
     assert not (unpacking / "keep/data.bin").exists()
-    assert not ((inside.parent / "prefix") / "ledger").exists() and not list(
-        unpacking.glob("_slimbake*")
-    )
+    assert (inside.parent / "prefix/ledger/base-web.json.gz").exists(), "the inventory reads it"
+    assert not list(unpacking.glob("_slimbake*"))
 
 
 def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(

@@ -5,6 +5,7 @@ the same.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 import tempfile
@@ -179,7 +180,6 @@ def test_files_outside_of_site_packages_are_named_by_the_prefix_and_owned_too(
     assert [(entry.path, entry.package) for entry in entries] == [
         ("/share/man/man1/thing.1", "thing")
     ]
-    assert recorded(packages, "thing")[-1] == "../../../bin/thing"
     assert not (tmp_path / "share/man").exists() and (tmp_path / "bin/thing").exists()
 
 
@@ -195,25 +195,16 @@ def test_a_link_is_removed_and_what_it_names_is_not(tmp_path: Path) -> None:
     )
 
 
-def test_records_say_what_is_there_afterwards(tmp_path: Path) -> None:
-    packages = prefix(tmp_path, {"thing": THING, "other": OTHER})
-    with (packages.site / "thing-1.dist-info/RECORD").open("a") as record:
-        record.write('"thing/a, b.txt",,\n')
-    before = (packages.site / "other-1.dist-info/RECORD").read_bytes()
-    apply_passes(
+def test_records_stay_the_wheels_own(tmp_path: Path) -> None:
+    packages = prefix(tmp_path, {"thing": THING})
+    before = (packages.site / "thing-1.dist-info/RECORD").read_bytes()
+    entries = apply_passes(
         packages,
-        [LayerPass("x", on("thing", "other"), remove=("thing/data/**", "thing/sub/**"))],
+        [LayerPass("x", on("thing"), remove=("thing/data/**", "thing/sub/**"))],
         compiled=False,
     )
-    assert recorded(packages, "thing") == [
-        "thing/__init__.py",
-        "thing/LICENSE",
-        "thing-1.dist-info/METADATA",
-        "thing-1.dist-info/WHEEL",
-        "thing-1.dist-info/RECORD",
-        "thing/a, b.txt",
-    ]
-    assert (packages.site / "other-1.dist-info/RECORD").read_bytes() == before
+    assert len(entries) == 4
+    assert (packages.site / "thing-1.dist-info/RECORD").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -337,10 +328,11 @@ def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(tmp_path: 
     entries = apply_passes(
         packages, [LayerPass("s", on(), strip="debug", keep=("**/kept.so",))], compiled=False
     )
+    stripped = hashlib.sha256((packages.site / "thing/lib.so").read_bytes()).hexdigest()
     after = (packages.site / "thing/lib.so").stat().st_size
-    assert [(e.path, e.before, e.after, e.by, e.package, e.version) for e in entries] == [
-        ("thing/lib.so", len(ELF), after, "s", "thing", "1"),
-        ("thing/program", len(ELF), after, "s", "thing", "1"),
+    assert [(e.path, e.before, e.after, e.by, e.package, e.version, e.digest) for e in entries] == [
+        ("thing/lib.so", len(ELF), after, "s", "thing", "1", stripped),
+        ("thing/program", len(ELF), after, "s", "thing", "1", stripped),
     ]
     assert 490 < len(ELF) - after <= 500
     assert (packages.site / "thing/program").stat().st_mode & 0o777 == 0o755

@@ -160,7 +160,13 @@ def test_a_variant_says_key_by_key_what_is_otherwise(tmp_path: Path) -> None:
 def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_manifest() -> None:
     found = decided(measured("embed", smoke="smoke.py"))
     names = found.with_checks(("embed",))
-    assert names == ("embed", "embed-smoke", "embed-parity")
+    assert names == (
+        "embed",
+        "embed-smoke",
+        "embed-parity",
+        "base-ml-onnx-inventory",
+        "embed-inventory",
+    )
     words = arguments(found, names, Surroundings(externals={}), BakeOptions())
     assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words
     assert not [word for word in words if word.startswith("embed-smoke.output")]
@@ -206,6 +212,8 @@ def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
         "one",
         "one-smoke",
         "one-parity",
+        "base-ml-onnx-inventory",
+        "one-inventory",
     ]
     made = jobs(
         found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0)
@@ -216,7 +224,7 @@ def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
         "two",
     ], "each after what it and its checks stand on"
     assert all(set(shared[-2:]) <= set(job.needs) for job in made[-2:])
-    assert all(job.private == ("inside",) for job in made[-2:])
+    assert all(job.private == ("inside", "base-ml-onnx-inventory") for job in made[-2:])
 
 
 def test_models_that_are_harmed_are_pushed_nowhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import json
 import os
 import pkgutil
@@ -85,13 +86,13 @@ def install_wheels(lock: str, own: Sequence[Path]) -> None:
 
 def write_ledger(settings: Mapping[str, Any], entries: Sequence[ledger.LedgerEntry]) -> None:
     """Leave the ledger in the layer, and the hook by which a failed import names the pass."""
-    if not entries or not settings["explain"]:
+    if not entries:
         return
     folder = PREFIX / "ledger"
     folder.mkdir(exist_ok=True)
     (folder / f"{settings['layer']}.json.gz").write_bytes(ledger.ledger_bytes(entries))
     module = next(PREFIX.glob(SITE)) / "_slimbake_ledger.py"
-    if not module.exists():  # a layer below may have it
+    if settings["explain"] and not module.exists():  # a layer below may have it
         module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
         module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
         compile_modules([module])
@@ -148,5 +149,11 @@ def remove_debris(root: Path) -> None:
     """Remove uv's lock, and its cache records with their rows in RECORD."""
     (root / ".lock").unlink(missing_ok=True)
     for record in root.glob(f"{SITE}/*.dist-info/uv_cache.json"):
-        passes.drop_rows(record.with_name("RECORD"), lambda path: path.endswith("/uv_cache.json"))
+        listed = record.with_name("RECORD")
+        rows = csv.reader(listed.read_text().splitlines())
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(
+            row for row in rows if not row[0].endswith("/uv_cache.json")
+        )
+        listed.write_text(text.getvalue())
         record.unlink()

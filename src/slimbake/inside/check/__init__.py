@@ -3,6 +3,7 @@
 PROGRAMS = {
     "smoke": ".smoke:run_smoke",
     "parity": ".parity:run_parity",
+    "inventory": ".inventory:take_inventory",
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",

@@ -316,3 +316,115 @@ target "plain" {
   cache-from = cache(CACHE_FROM, "plain")
   cache-to = cache(CACHE_TO, "plain")
 }
+
+target "base-fastapi-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-fastapi"
+  }
+  args = {
+    "CHECKED" = "base-fastapi"
+    "LOCK" = "base-fastapi.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-starlette-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-starlette"
+    "below" = "target:base-fastapi-inventory"
+  }
+  args = {
+    "CHECKED" = "base-starlette"
+    "LOCK" = "base-starlette.txt"
+    "LOCAL" = "our-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-numpy-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-numpy"
+    "below" = "target:base-starlette-inventory"
+  }
+  args = {
+    "CHECKED" = "base-numpy"
+    "LOCK" = "base-numpy.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-weights-models-small-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-weights-models-small"
+    "below" = "target:base-numpy-inventory"
+  }
+  args = {
+    "CHECKED" = "base-weights-models-small"
+    "LOCK" = "base-numpy.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-starlette-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "base-starlette.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embed-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed"
+    "below" = "target:base-weights-models-small-inventory"
+  }
+  args = {
+    "CHECKED" = "embed"
+    "LOCK" = "base-numpy.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "rank-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:rank"
+    "below" = "target:base-weights-models-small-inventory"
+  }
+  args = {
+    "CHECKED" = "rank"
+    "LOCK" = "rank.txt"
+  }
+  output = ["type=cacheonly"]
+}

@@ -182,3 +182,34 @@ target "target-smoke" {
   }
   output = ["type=cacheonly"]
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "target-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:target"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "target"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}

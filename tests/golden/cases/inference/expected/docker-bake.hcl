@@ -644,3 +644,182 @@ target "rank-controls" {
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml"
+    "LOCK" = "base-ml.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml-onnx"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml-onnx"
+    "LOCK" = "base-ml-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-vision-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-vision"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "base-vision"
+    "LOCK" = "base-vision.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-vision-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-vision-onnx"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-vision-onnx"
+    "LOCK" = "base-vision-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embed-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "embed"
+    "LOCK" = "base-ml.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "embed-onnx-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed-onnx"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "embed-onnx"
+    "LOCK" = "base-ml-onnx.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "rank-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:rank"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "rank"
+    "LOCK" = "rank.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "say-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:say"
+    "below" = "target:base-ml-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "say"
+    "LOCK" = "base-ml-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "see-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:see"
+    "below" = "target:base-vision-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "see"
+    "LOCK" = "base-vision-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}

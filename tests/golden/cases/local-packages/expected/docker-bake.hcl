@@ -266,3 +266,86 @@ target "alone" {
   cache-from = cache(CACHE_FROM, "alone")
   cache-to = cache(CACHE_TO, "alone")
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+    "LOCAL" = "our-common"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-store-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-store"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-store"
+    "LOCK" = "base-store.txt"
+    "LOCAL" = "our-disk"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "api.txt"
+    "LOCAL" = "our-auth"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "keeper-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:keeper"
+    "below" = "target:base-store-inventory"
+  }
+  args = {
+    "CHECKED" = "keeper"
+    "LOCK" = "keeper.txt"
+    "LOCAL" = "our-auth"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "alone-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:alone"
+  }
+  args = {
+    "CHECKED" = "alone"
+    "LOCK" = "alone.txt"
+    "LOCAL" = "our-disk"
+  }
+  output = ["type=cacheonly"]
+}

@@ -222,3 +222,51 @@ target "by-hand-smoke" {
   }
   output = ["type=cacheonly"]
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "from-template-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:from-template"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "from-template"
+    "LOCK" = "from-template.txt"
+  }
+  platforms = ["linux/arm64"]
+  output = ["type=cacheonly"]
+}
+
+target "guarded-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:guarded"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "guarded"
+    "LOCK" = "guarded.txt"
+  }
+  output = ["type=cacheonly"]
+}

@@ -160,3 +160,18 @@ target "app-smoke" {
   }
   output = ["type=cacheonly"]
 }
+
+target "app-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:app"
+  }
+  args = {
+    "CHECKED" = "app"
+    "LOCK" = "app.txt"
+  }
+  output = ["type=cacheonly"]
+}

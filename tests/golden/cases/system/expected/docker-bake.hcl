@@ -192,3 +192,49 @@ target "reader" {
   cache-from = cache(CACHE_FROM, "reader")
   cache-to = cache(CACHE_TO, "reader")
 }
+
+target "base-database-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-database"
+  }
+  args = {
+    "CHECKED" = "base-database"
+    "LOCK" = "base-database.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "importer-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:importer"
+    "below" = "target:base-database-inventory"
+  }
+  args = {
+    "CHECKED" = "importer"
+    "LOCK" = "base-database.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "reader-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:reader"
+  }
+  args = {
+    "CHECKED" = "reader"
+    "LOCK" = "reader.txt"
+  }
+  output = ["type=cacheonly"]
+}

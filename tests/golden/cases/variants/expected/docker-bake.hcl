@@ -410,3 +410,151 @@ target "tool-gpu-smoke" {
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "base-web-cuda-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web-cuda"
+  }
+  args = {
+    "CHECKED" = "base-web-cuda"
+    "LOCK" = "base-web-cuda.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml"
+    "LOCK" = "base-ml.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "base-ml-cuda-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml-cuda"
+    "below" = "target:base-web-cuda-inventory"
+  }
+  args = {
+    "CHECKED" = "base-ml-cuda"
+    "LOCK" = "base-ml-cuda.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "tool-gpu-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:tool-gpu"
+  }
+  args = {
+    "CHECKED" = "tool-gpu"
+    "LOCK" = "tool-gpu.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "base-web.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "embed-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "embed"
+    "LOCK" = "embed.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "embed-cuda-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed-cuda"
+    "below" = "target:base-ml-cuda-inventory"
+  }
+  args = {
+    "CHECKED" = "embed-cuda"
+    "LOCK" = "embed-cuda.txt"
+  }
+  platforms = ["linux/amd64"]
+  output = ["type=cacheonly"]
+}
+
+target "tool-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:tool"
+  }
+  args = {
+    "CHECKED" = "tool"
+    "LOCK" = "tool.txt"
+  }
+  output = ["type=cacheonly"]
+}

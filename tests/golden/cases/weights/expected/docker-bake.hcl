@@ -323,3 +323,98 @@ target "answer" {
   cache-from = cache(CACHE_FROM, "answer")
   cache-to = cache(CACHE_TO, "answer")
 }
+
+target "base-ml-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-ml"
+  }
+  args = {
+    "CHECKED" = "base-ml"
+    "LOCK" = "base-ml.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-vision-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-vision"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "base-vision"
+    "LOCK" = "base-vision.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "embed-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:embed"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "embed"
+    "LOCK" = "base-ml.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "rank-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:rank"
+    "below" = "target:base-vision-inventory"
+  }
+  args = {
+    "CHECKED" = "rank"
+    "LOCK" = "rank.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "speak-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:speak"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "speak"
+    "LOCK" = "speak.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "listen-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:listen"
+    "below" = "target:base-ml-inventory"
+  }
+  args = {
+    "CHECKED" = "listen"
+    "LOCK" = "base-ml.txt"
+  }
+  output = ["type=cacheonly"]
+}

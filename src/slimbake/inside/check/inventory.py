@@ -1,0 +1,259 @@
+"""Shows that no file of an installed package is lost. Reads files; runs nothing of the image.
+
+Each row of each RECORD has one fate: the file is on disk or in a cold store with the wheel's hash,
+or a pass changed or removed it and the ledger says so. Anything else is a loss.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..ledger import LedgerEntry, ledger_entries, package_key
+from ..step import INSIDE, PREFIX, SITE
+
+BELOW = INSIDE / "below" / "inventory.json"  # what was found in the layers below
+LOCK = INSIDE / "lock.txt"
+OUT = Path("/inventory.json")
+NAMED = 12  # losses that a build prints; a bake's error shows 20 lines
+
+Fate = Literal["disk", "cold", "changed", "removed", "bytecode", "contested", "lost"]
+Digest = tuple[str, str]  # algorithm and hexadecimal digits
+Stamp = list[int]  # inode, time of the last change of it in ns, bytes
+
+LOST = "it is not in the image, and no pass lists it"
+ALTERED = "its bytes are not the wheel's, and no pass lists it"
+COLD_ALTERED = "its bytes in the cold store are not the wheel's"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a RECORD."""
+
+    name: str  # relative to site-packages, or with a leading `/` to the prefix, as in ledgers
+    digest: Digest | None  # None: the RECORD has none
+    package: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A file that is not what the wheel installed, and that no pass explains."""
+
+    name: str
+    package: str
+    version: str
+    layer: str
+    why: str
+
+    def __str__(self) -> str:
+        package = f"{self.package} {self.version}".rstrip()
+        return f"{self.name} of {package} in {self.layer}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What became of the files of all packages of an image."""
+
+    files: Mapping[str, int]  # by fate
+    passes: Mapping[str, int]  # files that a pass changed or removed, by pass
+    losses: tuple[Loss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What the inventory of the layers below has read: it is not read twice.
+
+    A stamp that is the same means the same file: only the kernel sets the time of an inode's last
+    change. Where an engine copies layers, stamps differ, and files are read again.
+    """
+
+    layers: Mapping[str, str] = field(default_factory=dict)  # package -> layer
+    files: Mapping[str, tuple[Stamp, Digest]] = field(default_factory=dict)
+
+
+def take_inventory(_: Sequence[str]) -> int:
+    """The program `inventory`: fail where a file of the image `CHECKED` is lost.
+
+    The packages of the mounted lock must be there, and those that `LOCAL` names. What was found goes
+    to OUT, for the inventories of the layers above.
+    """
+    layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
+    print(f"inventory of {layer}")  # first, since all inventories are one step's text to BuildKit
+    below = read_below(BELOW)
+    site = next(PREFIX.glob(SITE))
+    rows = list(recorded(site))
+    layers = {row.package: below.layers.get(row.package, layer) for row in rows}
+    entries = {entry.path: entry for entry in ledgers(PREFIX)}
+    disk, stamps = read_files(site, rows, entries, below)
+    found = inventory(rows, disk, {}, entries, layers)
+    wanted = [*locked(LOCK.read_text()), *map(package_key, local)]
+    missing = absent({**dict.fromkeys(wanted, layer), **below.layers}, layers, entries.values())
+    losses = [*missing, *found.losses]
+    receipt = {"layers": layers, "files": stamps, "counts": asdict(found)}
+    OUT.write_text(json.dumps(receipt))
+    print(summary(found))
+    for loss in losses[:NAMED]:
+        print(f"lost: {loss}", file=sys.stderr)
+    if more := losses[NAMED:]:
+        print(f"lost: {len(more)} more", file=sys.stderr)
+    return 1 if losses else 0
+
+
+def summary(found: Inventory) -> str:
+    """An inventory in one line."""
+    words = {
+        "disk": "on disk",
+        "cold": "in the cold store",
+        "changed": "changed by passes",
+        "removed": "removed by passes",
+        "lost": "lost",
+    }
+    counted = {**found.files, "lost": len(found.losses)}
+    parts = (f"{counted[fate]:,} {text}" for fate, text in words.items() if counted.get(fate))
+    return f"inventory: {sum(found.files.values()):,} files: {', '.join(parts)}"
+
+
+def inventory(
+    rows: Sequence[Row],
+    disk: Mapping[tuple[str, str], str],
+    cold: Mapping[str, str],
+    ledger: Mapping[str, LedgerEntry],
+    layers: Mapping[str, str],
+) -> Inventory:
+    """Decide the fate of each row. Pure.
+
+    `disk`: (name, algorithm) -> digest; `cold`: name -> SHA-256 of the bytes that the store gives.
+    """
+    files: Counter[str] = Counter()
+    passes: Counter[str] = Counter()
+    losses = []
+    whole = {row.name for row in rows if row.digest and row.digest[1] == _on_disk(row, disk)}
+    for row in rows:
+        fate, why = _fate(row, disk, cold, ledger.get(row.name), row.name in whole)
+        files[fate] += 1
+        if fate in ("changed", "removed"):
+            passes[ledger[row.name].by] += 1
+        if why:
+            losses.append(Loss(row.name, row.package, row.version, layers[row.package], why))
+    return Inventory(dict(files), dict(sorted(passes.items())), tuple(losses))
+
+
+def _on_disk(row: Row, disk: Mapping[tuple[str, str], str]) -> str | None:
+    return disk.get((row.name, row.digest[0] if row.digest else "sha256"))
+
+
+def _fate(
+    row: Row,
+    disk: Mapping[tuple[str, str], str],
+    cold: Mapping[str, str],
+    entry: LedgerEntry | None,
+    whole: bool,
+) -> tuple[Fate, str]:
+    """The fate of a row, and why it is a loss. `whole`: the file is what some RECORD lists."""
+    there = _on_disk(row, disk)
+    if there is not None:
+        if row.digest is None or there == row.digest[1]:
+            return "disk", ""
+        if entry and entry.after and disk.get((row.name, "sha256")) == entry.digest:
+            return "changed", ""
+        # Two packages have it: the installer kept one, and an image without passes has it so too.
+        return ("contested", "") if whole else ("lost", ALTERED)
+    if row.name in cold:
+        same = row.digest is None or cold[row.name] == row.digest[1]
+        return ("cold", "") if same else ("lost", COLD_ALTERED)
+    if entry and not entry.after:
+        return "removed", ""
+    return ("bytecode", "") if row.name.endswith(".pyc") else ("lost", LOST)
+
+
+def absent(
+    wanted: Mapping[str, str], there: Collection[str], ledger: Iterable[LedgerEntry]
+) -> Iterator[Loss]:
+    """The packages of these, package -> layer, of which neither metadata nor a ledger tells."""
+    explained = {entry.package for entry in ledger}
+    for name in sorted(wanted.keys() - {*there} - explained):
+        yield Loss("METADATA", name, "", wanted[name], LOST)
+
+
+def recorded(site: Path) -> Iterator[Row]:
+    """The rows of all RECORDs of a folder of packages."""
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        package, _, version = record.parent.stem.rpartition("-")
+        for path, digest, *_ in csv.reader(record.read_text("utf-8").splitlines()):
+            algorithm, _, value = digest.partition("=")
+            known = (algorithm, base64.urlsafe_b64decode(f"{value}==").hex()) if value else None
+            yield Row(name_of(path, site), known, package_key(package), version)
+
+
+def name_of(path: str, site: Path) -> str:
+    """How ledgers name a file that a RECORD lists."""
+    if not path.startswith(("../", "/")):
+        return path
+    whole = os.path.normpath(site / path)
+    return whole.removeprefix(str(site.parents[2]))
+
+
+def locked(lock: str) -> Iterator[str]:
+    """The packages that a lock has for every platform."""
+    for line in lock.splitlines():
+        if (found := re.match(r"([A-Za-z0-9][\w.-]*)==", line)) and ";" not in line:
+            yield package_key(found[1])
+
+
+def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
+    """What the ledgers of all layers list."""
+    for file in sorted(prefix.glob("ledger/*.json.gz")):
+        yield from ledger_entries(file.read_bytes())
+
+
+def read_files(
+    site: Path, rows: Sequence[Row], ledger: Mapping[str, LedgerEntry], below: Below
+) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
+    """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
+
+    A file that a pass changed has its SHA-256, whatever the RECORD takes.
+    """
+    wanted = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
+    wanted |= {(name, "sha256") for name, _ in wanted if name in ledger and ledger[name].after}
+    stamps: dict[str, tuple[Stamp, Digest]] = {}
+
+    def read(asked: tuple[str, str]) -> tuple[tuple[str, str], str] | None:
+        name, algorithm = asked
+        path = Path(f"{site.parents[2]}{name}" if name[0] == "/" else f"{site}/{name}")
+        try:
+            with path.open("rb", buffering=0) as file:
+                stat = os.fstat(file.fileno())
+                stamp = [stat.st_ino, stat.st_ctime_ns, stat.st_size]
+                before, digest = below.files.get(name, ([], ("", "")))
+                if before != stamp or digest[0] != algorithm:
+                    digest = algorithm, hashlib.file_digest(file, algorithm).hexdigest()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        stamps[name] = stamp, digest
+        return asked, digest[1]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(filter(None, pool.map(read, sorted(wanted)))), stamps
+
+
+def read_below(file: Path) -> Below:
+    """The inventory of the layers below; an empty one where there is none."""
+    if not file.exists():
+        return Below()
+    told: dict[str, Any] = json.loads(file.read_text())
+    files = {
+        name: (stamp, (digest[0], digest[1])) for name, (stamp, digest) in told["files"].items()
+    }
+    return Below(told["layers"], files)
