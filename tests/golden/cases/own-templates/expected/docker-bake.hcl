@@ -146,3 +146,34 @@ target "api" {
   cache-from = cache(CACHE_FROM, "api")
   cache-to = cache(CACHE_TO, "api")
 }
+
+target "base-web-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-web"
+  }
+  args = {
+    "CHECKED" = "base-web"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "api-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:api"
+    "below" = "target:base-web-inventory"
+  }
+  args = {
+    "CHECKED" = "api"
+    "LOCK" = "base-web.txt"
+  }
+  output = ["type=cacheonly"]
+}
