@@ -225,10 +225,10 @@ def lost(vertex: Vertex) -> bool:
     return not vertex.log and any(sign in vertex.error for sign in _LOST)
 
 
-def _counted(plan: Plan, target: Target, log: Sequence[str]) -> Target:
-    """The inventory that its own log names: to BuildKit the steps of all inventories are one text."""
+def _counted(plan: Plan, log: Sequence[str]) -> Target | None:
+    """The inventory that its log names: buildx may show it under the name of one that stands on it."""
     every = (each for each in plan.targets if each.kind == "inventory")
-    return next((each for each in every if f"inventory of {each.checked}" in log), target)
+    return next((each for each in every if f"inventory of {each.checked}" in log), None)
 
 
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
@@ -251,8 +251,8 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             f" limits\n{log}".rstrip(),
             "take more texts, or closer limits",
         )
-    elif target.kind == "inventory" and step.instruction:
-        target = _counted(plan, target, vertex.log)
+    elif target.kind == "inventory" and (counted := _counted(plan, vertex.log)):
+        target = counted
         error = CheckError(
             f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
             "`slimbake passes` lists the passes; without one: `optimize: {without: [NAME]}`",

@@ -292,6 +292,20 @@ def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: s
     assert found.message == words
 
 
+@pytest.mark.parametrize("shown", ["base-ml-onnx-inventory", "embed-inventory"])
+def test_a_file_that_is_lost_is_the_fault_of_the_image_that_its_inventory_names(shown: str) -> None:
+    log = ["lost: a.py of a 1 in base-ml-onnx: it is not", "inventory of base-ml-onnx"]
+    error = 'process "python" did not complete successfully: exit code: 1'
+    vertex = Vertex(BuildStep(shown, "inventory", ""), "failed", error=error, log=log)
+    found, culprit = failure(MEASURED, vertex, "")
+    assert isinstance(found, CheckError) and culprit == "base-ml-onnx-inventory"
+    assert found.message == (
+        "base-ml-onnx has lost files of packages (exit code: 1); no tag has moved\n"
+        "  lost: a.py of a 1 in base-ml-onnx: it is not\n"
+        "  inventory of base-ml-onnx"
+    )
+
+
 def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
     vertex = Vertex(
         BuildStep("reference-some-model-texts", "parity_reference", "RUN"),

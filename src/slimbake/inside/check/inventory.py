@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +89,7 @@ def take_inventory(_: Sequence[str]) -> int:
     to OUT, for the inventories of the layers above.
     """
     layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
-    print(f"inventory of {layer}")  # first, since all inventories are one step's text to BuildKit
+    print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
     below = read_below(BELOW)
     site = next(PREFIX.glob(SITE))
     rows = list(recorded(site))
@@ -105,9 +104,9 @@ def take_inventory(_: Sequence[str]) -> int:
     OUT.write_text(json.dumps(receipt))
     print(summary(found))
     for loss in losses[:NAMED]:
-        print(f"lost: {loss}", file=sys.stderr)
+        print(f"lost: {loss}")
     if more := losses[NAMED:]:
-        print(f"lost: {len(more)} more", file=sys.stderr)
+        print(f"lost: {len(more)} more")
     return 1 if losses else 0
 
 

@@ -1,0 +1,63 @@
+"""The inventory on real images: what is taken away after the layer was made makes a bake red."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.toys import entry
+
+from slimbake.render.generated import SHIPPED
+
+SITE = "/opt/slimbake/lib/python3.11/site-packages"
+HARM = f"""\
+from pathlib import Path
+site = Path("{SITE}")
+(site / "idna/codec.py").unlink()
+(site / "six-1.17.0.dist-info/METADATA").unlink()
+(site / "idna/py.typed").unlink()
+(site / "six.py").write_bytes((site / "six.py").read_bytes()[:-1] + b"#")
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A service that imports nothing, on packages of which it loses some; and one beside it."""
+    template = (SHIPPED / "templates/service.Dockerfile.j2").read_text("utf-8")
+    harmed = template.replace(
+        "USER 65532:65532", 'COPY harm.py /harm.py\nRUN ["python", "/harm.py"]\nUSER 65532:65532'
+    )
+    assert harmed != template
+    with fleet(tmp_path_factory.mktemp("inventory")) as made:
+        made.write(
+            "bases: {small: {requirements: [idna, six==1.17.0]}}\nservices:\n"
+            + entry("one", "    base: small\n    template: one.Dockerfile.j2\n")
+            + entry("two", "    base: small\n"),
+            {
+                **{f"{name}/app.py": "" for name in ("one", "two")},
+                **{
+                    f"{name}/smoke.py": "def imports():\n    import app\n"
+                    for name in ("one", "two")
+                },
+                "one/harm.py": HARM,
+                "one.Dockerfile.j2": harmed,
+            },
+        )
+        yield made
+
+
+def test_a_bake_is_red_where_a_layer_loses_what_a_lower_one_has(toy: Toy) -> None:
+    done = toy.slimbake("bake", "--keep-going")
+    assert done.code == 6
+    assert "one has lost files of packages" in done.stderr
+    for name, why in {
+        "idna/codec.py of idna": "it is not in the image, and no pass lists it",
+        "idna/py.typed of idna": "it is not in the image, and no pass lists it",
+        "six-1.17.0.dist-info/METADATA of six 1.17.0": "it is not in the image, and no pass lists",
+        "six.py of six 1.17.0": "its bytes are not the wheel's, and no pass lists it",
+    }.items():
+        (line,) = (line for line in done.stderr.splitlines() if f"lost: {name}" in line)
+        assert f"in base-small: {why}" in line
+    assert call("docker", "image", "inspect", toy.image("one")).code, "it has no tag"
+    assert docker("run", "--rm", toy.image("two")) == "", "what lost nothing is tagged"
