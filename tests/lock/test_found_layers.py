@@ -234,6 +234,7 @@ def test_a_base_that_nobody_stands_on_any_more_goes_with_its_services(repo: Repo
         "base-frame",
         "a",
         "b",
+        *(f"{name}-inventory" for name in ("base-frame", "a", "b")),
     ]
     assert repo.run("lock").code == 0
     assert set(found(repo)["bases"]) == {"frame"} and "base-leaf.txt" not in repo.locked()

@@ -85,6 +85,7 @@ def told(root: Path, before: str, after: str | None = None) -> dict[str, tuple[s
 EDITED = {
     "api": ("changed", "context services/api: main.py edited"),
     "api-smoke": ("changed", "context services/api: main.py edited", "api changed"),
+    "api-inventory": ("changed", "api changed"),
 }
 
 
@@ -110,10 +111,13 @@ def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> No
     assert told(root, "HEAD") == {"embed": ("changed", "context services/embed: x.bin added")}
 
 
+API = {"api", "api-smoke", "api-inventory"}
+
+
 def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
     (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
     found = told(root, "HEAD")
-    assert found.keys() == {"inside", "base-web", "api", "api-smoke"}
+    assert found.keys() == {"inside", "base-web", "base-web-inventory", *API}
     assert found["base-web"][:2] == ("changed", "lock bake/locks/base-web.txt changed")
     assert "base-web changed" in found["api"]
 
@@ -241,11 +245,11 @@ def test_the_ends_of_a_range(root: Path) -> None:
     def rebuilt(word: str) -> set[str]:
         return {each.target for each in changed_in(file, word) if each.rebuilt}
 
-    assert rebuilt("feature..main") == {"api", "api-smoke", "embed"}
+    assert rebuilt("feature..main") == {*API, "embed"}
     assert rebuilt("feature...main") == {"embed"}
-    assert rebuilt("feature..") == {"api", "api-smoke", "embed"}
-    assert rebuilt("..feature") == {"api", "api-smoke", "embed"}
-    assert rebuilt("...feature") == {"api", "api-smoke"}
+    assert rebuilt("feature..") == {*API, "embed"}
+    assert rebuilt("..feature") == {*API, "embed"}
+    assert rebuilt("...feature") == API
 
 
 def test_what_is_no_commit(root: Path) -> None:

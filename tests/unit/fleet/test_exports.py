@@ -295,6 +295,9 @@ def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_
         "inside",
         "rank-onnx",
         "rank-onnx-smoke",
+        "base-web-inventory",
+        "base-ml-onnx-inventory",
+        "rank-onnx-inventory",
     ]
     assert (
         dict(given.target("rank-onnx").contexts)["weights"]
@@ -309,7 +312,11 @@ def test_of_shards_one_exports_a_model_and_those_of_its_services_take_it() -> No
     assert by_name[EXPORTED].private == ("inside", "base-ml-export", "weights-a-model")
     for name in ("rank-onnx", "embed-onnx"):
         assert EXPORTED in by_name[name].needs
-        assert by_name[name].private == ("inside",)
+        assert by_name[name].private == (
+            "inside",
+            "base-web-inventory",
+            "base-ml-onnx-inventory",
+        )
 
 
 def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:
@@ -396,7 +403,11 @@ def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
     return compare
 
 
-ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
+ON_EXPORT = {
+    EXPORTED,
+    *("rank-onnx", "rank-onnx-smoke", "rank-onnx-inventory"),
+    *("embed-onnx", "embed-onnx-inventory"),
+}
 
 
 @pytest.mark.parametrize(
@@ -405,7 +416,12 @@ ON_EXPORT = {EXPORTED, "rank-onnx", "rank-onnx-smoke", "embed-onnx"}
         ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
         (f"bake/dockerfiles/{EXPORTED}.Dockerfile", "=weights", "=static", ON_EXPORT),
         ("bake/locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
-        ("bake/locks/base-ml-onnx.txt", "==1", "==2", {"base-ml-onnx", *ON_EXPORT} - {EXPORTED}),
+        (
+            "bake/locks/base-ml-onnx.txt",
+            "==1",
+            "==2",
+            {"base-ml-onnx", "base-ml-onnx-inventory", *ON_EXPORT} - {EXPORTED},
+        ),
     ],
 )
 def test_an_export_depends_on_its_programs_settings_and_base(
