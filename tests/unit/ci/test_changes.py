@@ -100,7 +100,7 @@ def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
         "runtime",
         "base-web",
         "api",
-        "api-smoke",
+        *("api-smoke", "api-inventory", "base-web-inventory"),
         "embed",
     }
 
