@@ -232,8 +232,6 @@ def _strip_in_place(layer: LayerFiles, each: LayerPass) -> Iterator[LedgerEntry]
         yield LedgerEntry(name, before, after, each.name, *layer.owner(name), hashed(path))
 
 
-
-
 def packages_left_out(passes: Iterable[LayerPass]) -> dict[str, str]:
     """The packages of a layer that are not installed, each with the pass that leaves it out."""
     return {name: each.name for each in passes for name in each.drop if name in each.packages}
