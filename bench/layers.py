@@ -16,9 +16,10 @@ import tables
 from layering import compared
 from layering.exact import best
 from layering.fleets import Case, example, synthetic, tiny
+from layering.judged import faults
 from timed import say
 
-from slimbake.layering.cost import Cost, LeastCost, cost, faults, least_cost
+from slimbake.layering.cost import Cost, cost, least_cost
 from slimbake.layering.model import LayerLimits, LayerPlan, Prices
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.space import Space
@@ -124,7 +125,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _least(least: LeastCost, prices: Prices) -> tuple[str, ...]:
+def _least(least: Cost, prices: Prices) -> tuple[str, ...]:
     numbers = (least.value(prices), least.host, least.registry, least.pulled, 0)
     return ("lower bound", *map(tables.megabytes, numbers), "", "")
 

@@ -4,6 +4,7 @@ installed.
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -41,8 +42,9 @@ def _fetched(apt: Path) -> Path:
     they are.
     """
     here = machine()
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     source = next(
-        (s for s in here.apt_sources if here.codename in s.suites and "main" in s.components), None
+        (s for s in here.apt_sources if codename in s.suites and "main" in s.components), None
     )
     if here.system != "debian" or source is None:
         raise Unavailable("this machine has no mirror of Debian")

@@ -23,8 +23,6 @@ SECURITY = replace(
 
 DEBIAN = Machine(
     system="debian",
-    system_version="13",
-    codename="trixie",
     root=True,
     packages=PackageSources(),
     ca_bundle=None,

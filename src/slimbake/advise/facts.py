@@ -5,13 +5,12 @@ it.
 from __future__ import annotations
 
 import ast
-import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slimbake.advise.model import (
     Doubled,
@@ -29,9 +28,10 @@ from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Optimize
 from slimbake.config.naming import EVIDENCE
-from slimbake.errors import SetupError, UsageError
+from slimbake.errors import SetupError
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet.model import Base, Service
+from slimbake.host.files import read_json
 from slimbake.host.workspace import FOLDER, Workspace
 from slimbake.images.measured import MEASURED, remembered
 from slimbake.layering.bases import as_layer_plan, planned_bases
@@ -49,6 +49,8 @@ from slimbake.project import Project
 
 # What was measured of a fleet: committed beside the manifest, or on this machine.
 
+T = TypeVar("T")
+
 SIZES = f"{EVIDENCE}/sizes.json"
 LIMITS = f"{EVIDENCE}/limits.json"
 IMAGES = f"{EVIDENCE}/images.json"
@@ -60,18 +62,19 @@ def weighed_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, We
 
     Raises UsageError for a file that `slimbake sizes --compress --json` did not write.
     """
-    committed = _read(root, SIZES).get("images", {})
-    try:
+
+    def parse(said: Any) -> tuple[dict[str, Any], dict[str, WeighedImage]]:
+        committed = said.get("images", {})
         packed = {part["diff"]: part for image in committed.values() for part in image["layers"]}
-        known = {
+        return packed, {
             service.service: _weighed(
                 plan, service.service, image["digest"], image["layers"], packed, SIZES
             )
             for service in plan.services
             if (image := committed.get(service.service))
         }
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _foreign(SIZES, "slimbake sizes --compress --json", error) from None
+
+    packed, known = _committed(root, SIZES, f"slimbake sizes --compress --json > {SIZES}", parse)
     last = {
         name: image
         for name, image in last_images(workspace).items()
@@ -107,51 +110,37 @@ def _weighed(
 
 def committed_limits(root: Path) -> dict[str, Limits]:
     """What images hold against what is used of it. Raises UsageError for a file of another kind."""
-    names = [field.name for field in fields(Limits)]
-    try:
-        return {
-            name: _limits({key: known[key] for key in names})
-            for name, known in _read(root, LIMITS).items()
-        }
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _foreign(LIMITS, "slimbake limits --json", error) from None
-
-
-def _limits(known: dict[str, Any]) -> Limits:
-    left = known.pop("left")
-    return Limits(
-        **known, left=None if left is None else tuple(Action(**action) for action in left)
+    return _committed(
+        root,
+        LIMITS,
+        f"slimbake limits --json > {LIMITS}",
+        lambda said: {name: _limits(known) for name, known in said.items()},
     )
+
+
+def _limits(said: dict[str, Any]) -> Limits:
+    known = {field.name: said[field.name] for field in fields(Limits)}
+    left = known["left"]
+    return Limits(**{**known, "left": left and tuple(Action(**action) for action in left)})
 
 
 def committed_starts(root: Path) -> dict[str, tuple[float | None, int | None]]:
     """Start-up in seconds and resident bytes of each image with its passes, as `slimbake prove`
     measured them.
     """
-    known = _read(root, IMAGES).get("services", {})
-    try:
-        sides = {name: sides.get("with", {}) for name, sides in known.items()}
+
+    def parse(said: Any) -> dict[str, tuple[float | None, int | None]]:
+        sides = {name: sides.get("with", {}) for name, sides in said.get("services", {}).items()}
         return {name: (side.get("startup"), side.get("rss")) for name, side in sides.items()}
-    except AttributeError as error:
-        raise UsageError(
-            f"{IMAGES} holds no measurement ({error})", "`slimbake prove` writes one"
-        ) from None
+
+    return _committed(root, IMAGES, "slimbake prove", parse)
 
 
-def _read(root: Path, file: str) -> dict[str, Any]:
+def _committed(root: Path, file: str, command: str, parse: Callable[[Any], T]) -> T:
+    """What a file says that is committed; where there is none, what `parse` makes of nothing."""
     if not (root / file).is_file():
-        return {}
-    try:
-        return dict(json.loads((root / file).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{file} cannot be read: {error}", "take it from Git again, or measure anew"
-        ) from None
-
-
-def _foreign(file: str, command: str, error: Exception) -> UsageError:
-    what = f"{type(error).__name__}: {error}"
-    return UsageError(f"{file} holds no measurement ({what})", f"`{command} > {file}` writes one")
+        return parse({})
+    return read_json(root / file, parse, f"`{command}` writes one", file)
 
 
 TORCH = "torch"

@@ -15,8 +15,8 @@ from slimbake.config.naming import base_layer
 from slimbake.config.report import dotted_path
 from slimbake.evidence.model import Finding
 from slimbake.fleet.model import Compression
-from slimbake.lock.closures import Sizes
-from slimbake.lock.model import Pin
+from slimbake.images.sizes import total
+from slimbake.lock.model import Pin, Sizes
 
 Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]
 Bound = Literal["", "at least", "at most", "about"]
@@ -32,9 +32,6 @@ class Saving:
     unit: Unit
     bytes: int | None
     bound: Bound = ""  # "" = measured, as it is; "about" = an estimate
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class Advice:
         return {
             "kind": self.kind,
             "what": self.what,
-            "saves": [each.as_json() for each in self.saves],
+            "saves": [asdict(each) for each in self.saves],
             "source": self.source,
             "steps": [each.as_json() for each in self.steps],
             "costs": list(self.costs),
@@ -125,8 +122,7 @@ class WeighedImage:
 
     @property
     def compressed(self) -> int | None:
-        known = [part.compressed for part in self.parts]
-        return None if None in known else sum(size for size in known if size is not None)
+        return total(part.compressed for part in self.parts)
 
     def of(self, target: str) -> WeighedPart | None:
         """All that a target lays in this image, as one part; None where it lays nothing that is
@@ -135,9 +131,8 @@ class WeighedImage:
         found = [part for part in self.parts if part.target == target]
         if not found:
             return None
-        packed = [part.compressed for part in found]
-        size = None if None in packed else sum(each for each in packed if each is not None)
-        return WeighedPart(target, "", sum(part.uncompressed for part in found), size)
+        size = sum(part.uncompressed for part in found)
+        return WeighedPart(target, "", size, total(part.compressed for part in found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +235,7 @@ class Facts:
 
     def subject(self, service: str) -> ServiceFacts:
         """KeyError where there is none."""
-        return next((each for each in self.subjects if each.service == service), None) or _missing(
-            service
-        )
+        return {each.service: each for each in self.subjects}[service]
 
     def variants(self, subject: ServiceFacts) -> tuple[ServiceFacts, ...]:
         """The other variants of the same entry."""
@@ -254,7 +247,3 @@ class Facts:
 def worth(size: int | None, subject: ServiceFacts) -> bool:
     """Whether bytes are worth naming beside an image; what is unmeasured is."""
     return size is None or subject.image is None or size >= WORTH * subject.image.uncompressed
-
-
-def _missing(name: str) -> ServiceFacts:
-    raise KeyError(name)

@@ -38,7 +38,7 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
         names = ", ".join(layer.unchecked)
         if layer.passes:
             steps = tuple(
-                facts.at(("services", _entry(name, facts)), "smoke: smoke.py")
+                facts.at(("services", facts.subject(name).entry), "smoke: smoke.py")
                 for name in layer.unchecked
             )
             what = f"{layer.name} carries no pass while {names} has no smoke"
@@ -153,10 +153,6 @@ def _of(name: str, subject: ServiceFacts, facts: Facts) -> Iterable[TriedPass]:
         for e in layer.passes
         if e.carries.name == name
     )
-
-
-def _entry(service: str, facts: Facts) -> str:
-    return facts.subject(service).entry
 
 
 def _prove(layer: LayerFacts) -> AdviceStep:

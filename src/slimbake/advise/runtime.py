@@ -143,7 +143,7 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
         packed = None if None in parts else sum(part for part in parts if part is not None)
         told = f"packages of {lock} that onnxruntime does without, bake/evidence/sizes.json"
     else:
-        wheels = [_wheel(pin) for pin in going]
+        wheels = [pin.bytes for pin in going]
         if not going or None in wheels:
             return (
                 Saving("uncompressed", None),
@@ -181,14 +181,8 @@ def _onnx(facts: Facts) -> tuple[int, int | None] | None:
             if pin.name == RUNTIME:
                 if found := facts.packages.get(f"{pin.name}=={pin.version}"):
                     return found
-                wheel = _wheel(pin)
-                return None if wheel is None else (int(wheel * UNPACKED), wheel)
+                return None if pin.bytes is None else (int(pin.bytes * UNPACKED), pin.bytes)
     return None
-
-
-def _wheel(pin: Pin) -> int | None:
-    known = [wheel.bytes for wheel in pin.wheels if wheel.bytes is not None]
-    return max(known, default=None)
 
 
 def _smaller(subject: ServiceFacts, facts: Facts) -> Savings:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slimbake.errors import UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import read_json, write_atomically
 from slimbake.plan.model import Plan
 
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
@@ -24,19 +24,13 @@ def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
     not in the plan.
     """
     found: dict[str, str] = {}
+    hint = "`slimbake bases --push --digests FILE` writes one"
     for file in files:
-        try:
-            said = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{file} cannot be read: {error}",
-                "`slimbake bases --push --digests FILE` writes one",
-            ) from None
+        said = read_json(file, lambda said: said, hint)
         shared = {target.name for target in plan.targets if target.shared}
         if not isinstance(said, dict) or not all(
             isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
         ):
-            hint = "`slimbake bases --push --digests FILE` writes them"
             raise UsageError(f"{file} holds something else than images by their digests", hint)
         if unknown := sorted(set(said) - shared):
             raise UsageError(

@@ -6,22 +6,21 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from slimbake.build.release import Released
 from slimbake.ci import model
 from slimbake.ci.model import Known, Record
-from slimbake.errors import SlimbakeError, UsageError
-from slimbake.host.files import write_atomically
+from slimbake.errors import SlimbakeError
+from slimbake.host.files import read_json, write_atomically
 
-T = TypeVar("T")
+_HINT = "`slimbake bake --report` and `slimbake summary --write` write such files"
 
 
 def read_known(file: Path | None) -> Known:
     """What was known before; nothing where there is no such file. Raises UsageError for one that is
     something else.
     """
-    return _read(file, model.parse_known) if file and file.is_file() else Known()
+    return read_json(file, model.parse_known, _HINT) if file and file.is_file() else Known()
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
@@ -29,7 +28,7 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     files = [
         f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
     ]
-    return tuple(_read(file, model.parse_record) for file in files)
+    return tuple(read_json(file, model.parse_record, _HINT) for file in files)
 
 
 def write_record(file: Path, what: Known | Record) -> None:
@@ -65,11 +64,3 @@ def recorded(
                 images=released.measurement.images if released else (),
             )
             write_record(file, made)
-
-
-def _read(file: Path, read: Callable[[Any], T]) -> T:
-    try:
-        return read(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "`slimbake bake --report` and `slimbake summary --write` write such files"
-        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}", hint) from None

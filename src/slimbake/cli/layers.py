@@ -19,9 +19,10 @@ from slimbake.layering.cost import Cost, cost, least_cost
 from slimbake.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.report import duplicated, what_if
-from slimbake.lock.closures import Sizes, Written, sizes, written
+from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locking import supposed
 from slimbake.lock.locks import locked_pins
+from slimbake.lock.model import Sizes
 from slimbake.project import Project
 
 

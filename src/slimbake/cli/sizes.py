@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -24,7 +22,7 @@ from slimbake.cli.common import (
     select,
     variant_option,
 )
-from slimbake.errors import UsageError
+from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, opened, report, this_platform
 from slimbake.images.measured import remember, stored
@@ -94,7 +92,9 @@ def command(
     engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
 
-    earlier = _earlier(against) if against else None
+    earlier = (
+        read_json(against, dict, "`slimbake sizes --json > FILE` writes one") if against else None
+    )
     # Images that are named by their address need no manifest; where there is one, its folder keeps
     # what was read. An image for several platforms is kept as this machine's.
     kept = file.is_file() and platform == this_platform()
@@ -162,13 +162,3 @@ def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Itera
     engine = Engine(ids, platform)
     with contextlib.closing(engine):
         yield Source(stored(ids, workspace) or engine.images, engine)
-
-
-def _earlier(file: Path) -> Any:
-
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file} cannot be read: {error}", "`slimbake sizes --json > FILE` writes one"
-        ) from None

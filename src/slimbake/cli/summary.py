@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from slimbake.ci import records as files
 from slimbake.ci.summary import summarise, summary_text
 from slimbake.cli.common import manifest_option, read
-from slimbake.errors import UsageError
+from slimbake.host.files import read_json
 
 
 @click.command("summary")
@@ -44,22 +43,15 @@ def command(
     """
 
     plan = read(file).plan
-    selected, unchanged = _jobs(jobs)
+    selected, unchanged = read_json(jobs, _jobs, "`slimbake matrix > FILE` writes one")
     made = summarise(plan, selected, unchanged, files.records(records), files.read_known(known))
     if write:
         files.write_record(write, made.known)
     click.echo(summary_text(made), nl=False)
 
 
-def _jobs(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _jobs(said: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The services that jobs build, and those that need none."""
-
-    try:
-        said: Any = json.loads(file.read_text("utf-8"))
-        jobs = said["services"]["include"]
-        return tuple(name for job in jobs for name in job["services"].split()), tuple(
-            said["unchanged"].split()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "`slimbake matrix > FILE` writes one"
-        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}", hint) from None
+    jobs = said["services"]["include"]
+    built = tuple(name for job in jobs for name in job["services"].split())
+    return built, tuple(said["unchanged"].split())

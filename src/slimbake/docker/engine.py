@@ -24,19 +24,6 @@ Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
 
-# What bake learned after 0.13, which drops unknown keys silently. Source: buildx's release notes.
-_BAKE_SINCE: tuple[tuple[str, Version], ...] = (
-    ("call", (0, 17, 0)),
-    ("description", (0, 17, 0)),
-    ("entitlements", (0, 17, 0)),
-    ("network", (0, 17, 0)),
-    ("variable validation", (0, 19, 0)),
-    ("object forms", (0, 19, 0)),
-    ("variable types", (0, 24, 0)),
-    ("extra-hosts", (0, 25, 0)),
-    ("target globs", (0, 26, 0)),
-)
-
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
 
 
@@ -66,11 +53,6 @@ class DockerEngine:
             and newest is not None
             and int(newest[0]) >= 26
         )
-
-    @property
-    def lacks(self) -> tuple[str, ...]:
-        """What newer versions of bake understand and this buildx does not."""
-        return tuple(feature for feature, since in _BAKE_SINCE if self.buildx < since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,10 +111,7 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
             'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in'
             " daemon.json",
         )
-    lacks = (
-        f"; lacks {', '.join(engine.lacks)}, which slimbake does not use" if engine.lacks else ""
-    )
-    yield DoctorRow("buildx", "ok", f"{version_text(engine.buildx)}{lacks}")
+    yield DoctorRow("buildx", "ok", version_text(engine.buildx))
     if engine.builder == "docker":
         yield DoctorRow("builder", "ok", "docker")
     else:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import platformdirs
 
 from slimbake.console import Console
+from slimbake.errors import UsageError
+
+T = TypeVar("T")
 
 
 def state_folder() -> Path:
@@ -71,3 +76,14 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_json(file: Path, parse: Callable[[Any], T], hint: str, called: str = "") -> T:
+    """What a file of JSON says. Raises UsageError, with `hint`, where it cannot be read or `parse`
+    takes it for something else. `called`: its name for people, where that is another.
+    """
+    try:
+        return parse(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        message = f"{called or file} cannot be read: {type(error).__name__}: {error}"
+        raise UsageError(message, hint) from None

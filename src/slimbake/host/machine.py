@@ -27,8 +27,6 @@ class Machine:
 
     # The distribution's ID as os-release has it (`debian`); empty where it has none.
     system: str
-    system_version: str
-    codename: str
     root: bool
     packages: PackageSources
     # The bundle of certificates that a variable or pip.conf names; None where none does.
@@ -58,8 +56,6 @@ def read_machine(
     release = parse_os_release(_text(top / "etc/os-release") or _text(top / "usr/lib/os-release"))
     return Machine(
         system=release.get("ID", ""),
-        system_version=release.get("VERSION_ID", ""),
-        codename=release.get("VERSION_CODENAME", ""),
         root=root,
         packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),

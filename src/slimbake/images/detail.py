@@ -8,7 +8,7 @@ import csv
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from slimbake.images.sizes import Measurement
@@ -113,12 +113,9 @@ class Contents:
     gzip: int | None = None  # bytes of the whole tar
     zstd: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Contents:
-        """From what `as_json` gave. Raises KeyError and TypeError for anything else."""
+        """From its `asdict`. Raises KeyError and TypeError for anything else."""
         parts = tuple(Part(**{**part, "owner": Owner(**part["owner"])}) for part in found["parts"])
         large = tuple(File(**file) for file in found["large"])
         return cls(

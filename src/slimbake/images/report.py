@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
@@ -88,7 +88,7 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
             found = survey.contents[layer["diff"]]
             layer.update(gzip=found.gzip, zstd=found.zstd, holds=views.described(found))
     for by, view in VIEWS.items():
-        made[_NOUNS[by]] = [row.as_json() for row in view(survey)]
+        made[_NOUNS[by]] = [asdict(row) for row in view(survey)]
     return {**made, "findings": findings(survey).as_json()}
 
 

@@ -62,7 +62,7 @@ def _contents(layer: StoredLayer, blobs: Blobs, workspace: Workspace, compress: 
     if compress and found.gzip is None:
         found = compressed(functools.partial(streams.layer, blobs, layer), found)
     if not complete:
-        workspace.write(key, found.as_json())
+        workspace.write(key, asdict(found))
         workspace.trim(LAYERS, _KEPT)
     return found
 

@@ -39,9 +39,6 @@ class Row:
     on_host: int  # distinct chains count once
     images: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(slots=True)
 class _Sum:

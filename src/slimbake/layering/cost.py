@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slimbake.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
+from slimbake.layering.model import Demand, Group, LayerPlan, Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,6 @@ class Cost:
             + prices.registry * self.registry
             + prices.pulled * self.pulled
             + prices.waste * self.waste
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LeastCost:
-    """No plan without waste takes less: each distinct item once, and what changed pulled alone."""
-
-    host: int
-    registry: int
-    pulled: float
-
-    def value(self, prices: Prices) -> float:
-        return (
-            prices.host * self.host + prices.registry * self.registry + prices.pulled * self.pulled
         )
 
 
@@ -89,57 +75,18 @@ def cost(fleet: Demand, plan: LayerPlan) -> Cost:
     )
 
 
-def least_cost(fleet: Demand) -> LeastCost:
-    """The lower bound of every plan without waste."""
+def least_cost(fleet: Demand) -> Cost:
+    """No plan without waste takes less: each distinct item once, and what changed pulled alone."""
     used = [fleet.by_key[key] for key in _used(fleet)]
     rates = sum(item.rate for item in used) or 1.0
-    return LeastCost(
+    return Cost(
         host=sum(item.host for item in used),
         registry=sum(item.registry for item in used),
         pulled=sum(item.registry * item.rate for item in used) / rates,
+        unpacked=sum(item.host * item.rate for item in used) / rates,
+        waste=0,
+        layers=0,
     )
-
-
-def bytes_moved(fleet: Demand, plan: LayerPlan, previous: LayerPlan) -> int:
-    """Compressed bytes that hosts pull again although nothing in them changed: what the previous
-    plan had too, but lies in a layer that it had not. A layer is the same if its names are: a new
-    version is no move.
-    """
-    items = fleet.by_key
-    before = {item_names(group) for group in previous.groups}
-    known = frozenset[str]().union(*before)
-    return sum(
-        items[key].registry
-        for group in plan.groups
-        if item_names(group) not in before
-        for key in group
-        if item_name(key) in known
-    )
-
-
-def faults(fleet: Demand, plan: LayerPlan, limits: LayerLimits) -> tuple[str, ...]:
-    """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers,
-    mixed weights.
-    """
-    found = []
-    needs = {image.service: image.items for image in fleet.images}
-    for chain in plan.chains:
-        held = [key for group in chain.groups for key in group]
-        if missing := needs[chain.service] - set(held):
-            found.append(f"{chain.service} lacks {', '.join(sorted(missing))}")
-        if twice := {key for key in held if held.count(key) > 1}:
-            found.append(f"{chain.service} has twice {', '.join(sorted(twice))}")
-        if len(chain.groups) > limits.free:
-            found.append(f"{chain.service} has {len(chain.groups)} layers of at most {limits.free}")
-        for group in chain.groups:
-            kinds = [fleet.by_key[key].kind for key in group]
-            if not group:
-                found.append(f"{chain.service} has an empty layer")
-            if "weights" in kinds and len(kinds) > 1:
-                found.append(f"{chain.service} has weights beside others in a layer")
-    if absent := set(needs) - {chain.service for chain in plan.chains}:
-        found.append(f"no layers for {', '.join(sorted(absent))}")
-    return tuple(found)
 
 
 def item_name(key: str) -> str:

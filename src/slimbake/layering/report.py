@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slimbake.layering.cost import Cost, LeastCost, cost, item_name
+from slimbake.layering.cost import Cost, cost, item_name
 from slimbake.layering.model import Demand, Group, LayerPlan, Prices
 
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
@@ -86,7 +86,7 @@ def layout_summary(change: LayoutChange, services: int) -> str:
     )
 
 
-def cost_rows(costs: Mapping[str, Cost], least: LeastCost) -> list[tuple[str, ...]]:
+def cost_rows(costs: Mapping[str, Cost], least: Cost) -> list[tuple[str, ...]]:
     """What each plan costs, beside the lower bound, and how far it is from that."""
     rows = [
         (

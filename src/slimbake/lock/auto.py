@@ -6,7 +6,6 @@ one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -27,8 +26,6 @@ UNPACKED = 4.5
 # bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
 LOCAL = 50_000
 UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
-
-_NAME = re.compile(r"[a-z0-9-]+")
 
 Closures = Mapping[str, tuple[Pin, ...]]  # service -> all that it needs
 

@@ -7,17 +7,18 @@ folder in the repository.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from slimbake.errors import SetupError, UsageError
+from slimbake.errors import SetupError
 from slimbake.fleet.model import Fleet, Layer, Package, Weights
+from slimbake.host.files import read_json
 from slimbake.layering.cost import item_name as name_of
 from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.lock.auto import UNPACKED
-from slimbake.lock.model import Pin
+from slimbake.lock.model import Pin, Sizes
 
 # Bytes on a registry for one of a model's weights: MiniLM, likewise.
 WEIGHTS_PACKED = 0.9
@@ -25,9 +26,6 @@ WEIGHTS_PACKED = 0.9
 # Of a number in an exported model, taken for that of all its bytes: MiniLM's graph is 90 MB in
 # fp32, 23 in int8.
 BITS = {"fp32": 32, "fp16": 16, "int8": 8}
-
-# name==version of a package -> its bytes on a host and, where they were measured, on a registry.
-Sizes = Mapping[str, tuple[int, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +76,18 @@ def sizes(file: Path) -> Sizes:
     """The measured bytes of packages: what `slimbake sizes --json` printed. Raises UsageError where
     it is not that.
     """
-    try:
-        rows = json.loads(file.read_text("utf-8"))["packages"]
-        return {
-            f"{row['name']}=={row['what']}": (
-                int(row["uncompressed"]),
-                row["zstd"] and int(row["zstd"]),
-            )
-            for row in rows
-            if row["kind"] == "python"
-        }
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        hint = "`slimbake sizes --json > FILE` writes one"
-        raise UsageError(f"{file} holds no measurement: {error}", hint) from None
+    return read_json(file, _sizes, "`slimbake sizes --json > FILE` writes one")
+
+
+def _sizes(said: Any) -> Sizes:
+    return {
+        f"{row['name']}=={row['what']}": (
+            int(row["uncompressed"]),
+            row["zstd"] and int(row["zstd"]),
+        )
+        for row in said["packages"]
+        if row["kind"] == "python"
+    }
 
 
 class _Reader:
@@ -132,11 +129,10 @@ class _Reader:
         return Item(pin.name, pin.version, int(wheel * UNPACKED) if host is None else host, wheel)
 
     def _wheel(self, pin: Pin) -> int:
-        """The bytes of a pin's largest wheel: of those for several platforms, each image has one."""
-        known = [wheel.bytes for wheel in pin.wheels if wheel.bytes is not None]
-        if not known:
+        """The bytes of a pin's wheel; where they are unknown, `complain` says so."""
+        if pin.bytes is None:
             self.unknown.add(f"{pin.name}=={pin.version}")
-        return max(known, default=0)
+        return pin.bytes or 0
 
     def _local(self, package: Package) -> Item:
         measured = (

@@ -13,6 +13,10 @@ from slimbake.host.wheels import Wheel
 FORMAT = 2  # of lock files: another one makes every lock stale
 
 
+# name==version of a package -> its bytes on a host and, where they were measured, on a registry.
+Sizes = Mapping[str, tuple[int, int | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A root base and everything that stands on it: resolved together, so that a shared package has
@@ -53,6 +57,13 @@ class Pin:
     @property
     def hashes(self) -> tuple[str, ...]:
         return tuple(f"sha256:{wheel.sha256}" for wheel in self.wheels if wheel.sha256)
+
+    @property
+    def bytes(self) -> int | None:
+        """Of its largest wheel, since of those for several platforms each image has one; None where
+        the index says none.
+        """
+        return max((w.bytes for w in self.wheels if w.bytes is not None), default=None)
 
 
 def families(fleet: Fleet) -> tuple[Family, ...]:

@@ -50,18 +50,13 @@ def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: 
 
 
 @pytest.mark.parametrize(
-    ("version", "lacks"),
-    [
-        ("0.13.1+ds1", ("call", "description", "entitlements", "network", "variable validation")),
-        ("v0.17.0", ("variable validation",)),
-        ("v0.30.1-desktop.1", ()),
-    ],
+    ("version", "read"),
+    [("0.13.1+ds1", (0, 13, 1)), ("v0.17.0", (0, 17, 0)), ("v0.30.1-desktop.1", (0, 30, 1))],
 )
-def test_what_an_older_buildx_lacks_is_named(version: str, lacks: tuple[str, ...]) -> None:
+def test_the_version_of_buildx_is_read(version: str, read: tuple[int, int, int]) -> None:
     found = described(with_buildx(version))
     assert isinstance(found, DockerEngine)
-    assert found.lacks[: len(lacks)] == lacks
-    assert bool(found.lacks) == bool(lacks)
+    assert found.buildx == read
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def read(top: Path, files: Mapping[str, str], environ: Mapping[str, str] | None 
 
 def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
     bare = read(tmp_path, {})
-    assert (bare.system, bare.codename, bare.root) == ("", "", False)
+    assert (bare.system, bare.root) == ("", False)
     assert bare.packages == package_sources({}, {}, HERE)
     assert (bare.ca_bundle, bare.proxies, bare.apt_sources) == (None, (), ())
     assert bare.disk_free > 0

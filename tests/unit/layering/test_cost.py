@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from bench.layering.judged import bytes_moved, faults
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, fleets, plans
 
-from slimbake.layering.cost import bytes_moved, cost, faults, least_cost
+from slimbake.layering.cost import cost, least_cost
 from slimbake.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices, demand
 from slimbake.layering.space import Space
 

@@ -8,10 +8,11 @@ import pytest
 from bench.layering.compared import common_base, largest, one_image_each
 from bench.layering.exact import best
 from bench.layering.fleets import synthetic, tiny
+from bench.layering.judged import bytes_moved, faults
 from hypothesis import given, settings
 from tests.unit.fleets_of_layers import EIGHT, MODEL, NUMPY, TORCH, fleets
 
-from slimbake.layering.cost import bytes_moved, cost, faults, least_cost
+from slimbake.layering.cost import cost, least_cost
 from slimbake.layering.model import Demand, Item, LayerLimits, LayerPlan, Needs, Prices, demand
 from slimbake.layering.planner import layer_plan
 from slimbake.layering.space import Space

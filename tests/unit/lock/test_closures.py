@@ -7,15 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
+from bench.layering.judged import faults
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
 from slimbake.errors import SetupError, UsageError
-from slimbake.layering.cost import faults
 from slimbake.layering.model import LayerLimits
 from slimbake.lock.auto import UNPACKED
-from slimbake.lock.closures import Sizes, Written, sizes, written
+from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locks import locked_pins
+from slimbake.lock.model import Sizes
 from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
@@ -86,7 +87,7 @@ def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "sizes.json"
     for text in ("no json", "[]", '{"packages": [{"kind": "python"}]}'):
         file.write_text(text)
-        with pytest.raises(UsageError, match="holds no measurement"):
+        with pytest.raises(UsageError, match="cannot be read"):
             sizes(file)
 
 
