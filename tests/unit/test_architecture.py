@@ -97,9 +97,7 @@ PURE = (
     "ci.model",
     "ci.summary",
     "advise.advice",
-    "advise.fleet",
     "advise.model",
-    "advise.prune",
     "advise.runtime",
 )
 """Values in, values out. A package stands for its `__init__`, and for all its modules if no module of it is named."""

@@ -2,14 +2,334 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from slimbake.advise.fleet import compression, other_base, share
-from slimbake.advise.model import Advice, AdviceStep, Advised, Facts, Saving, ServiceFacts
-from slimbake.advise.prune import prune_advice
+from slimbake.advise.model import (
+    Advice,
+    AdviceStep,
+    Advised,
+    Bound,
+    Doubled,
+    Facts,
+    LayerFacts,
+    Saving,
+    ServiceFacts,
+    TriedPass,
+    worth,
+)
 from slimbake.advise.runtime import quantise, swap
+from slimbake.checks.limits import WORTH
+from slimbake.config.naming import base_layer
 from slimbake.console.tables import UNMEASURED, megabytes, readable
 from slimbake.render.quoting import comment
+
+# What passes could still take: those that are left out, stale or untried, and what no smoke uses.
+
+STRIP = "strip.unneeded"
+_NAMED = 3
+
+
+def prune_advice(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
+    """What is left to prune of one image: layer by layer, then what its limits tell."""
+    for layer in facts.layers:
+        if layer.name in subject.layers:
+            yield from _layer(layer, subject, facts)
+    yield from _unused(subject, facts)
+
+
+def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
+    proven = [each for each in layer.passes if each.finding and each.finding.verdict == "proven"]
+    # the first ones are named
+    proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))
+    also = tuple(name for name in layer.services if name != subject.service)
+    if layer.unchecked:
+        names = ", ".join(layer.unchecked)
+        if layer.passes:
+            steps = tuple(
+                facts.at(("services", facts.subject(name).entry), "smoke: smoke.py")
+                for name in layer.unchecked
+            )
+            what = f"{layer.name} carries no pass while {names} has no smoke"
+            yield _advice(what, proven, (*steps, _prove(layer)), also, layer)
+    elif layer.off:
+        if layer.passes:
+            steps = (facts.at(layer.off, "optimize: lossless"),)
+            yield _advice(f"{layer.name} carries no pass", proven, steps, also, layer)
+    else:
+        stale = [each for each in proven if each.stale and not each.left_out]
+        if stale:
+            why = ", ".join(dict.fromkeys(each.stale for each in stale))
+            what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
+            yield _advice(what, stale, (AdviceStep(command="slimbake prove --stale"),), also, layer)
+        untried = [each for each in layer.passes if _untried(each)]
+        if untried and not stale:  # the same command tries them
+            steps = (AdviceStep(command="slimbake prove --stale"),)
+            what = f"{_passes(untried)} on {layer.name}, not tried as it is now"
+            yield _advice(what, [], steps, also, layer, untried)
+        for each in proven:
+            if each.left_out and not each.stale:
+                steps = (facts.at(each.left_out, "", f"take {each.carries.name} off this list"),)
+                what = f"{each.carries.name} on {layer.name}, proven and left out"
+                yield _advice(what, [each], steps, also, layer)
+
+
+def _untried(each: TriedPass) -> bool:
+    """Neither carried nor refuted by evidence that answers now."""
+    return not each.left_out and (
+        each.finding is None or bool(each.stale and each.finding.verdict != "proven")
+    )
+
+
+def _advice(
+    what: str,
+    known: Sequence[TriedPass],
+    steps: tuple[AdviceStep, ...],
+    also: tuple[str, ...],
+    layer: LayerFacts,
+    passes: Sequence[TriedPass] = (),
+) -> Advice:
+    """`known`: passes that save what was measured; `passes`: others, for what they cost."""
+    found = [each.finding for each in known if each.finding]
+    # Files that two passes take count in both; the largest pass, or what each takes beside all
+    # others, goes at least.
+    size = max(max((f.bytes for f in found), default=0), sum(f.marginal or 0 for f in found))
+    packed = max((f.zstd for f in found), default=0)
+    bound: Bound = "" if len(found) == 1 and found[0].marginal is None else "at least"
+    costs = dict.fromkeys(each.carries.costs for each in (*known, *passes) if each.carries.costs)
+    return Advice(
+        kind="prune",
+        what=what,
+        saves=(
+            (Saving("uncompressed", size, bound), Saving("compressed", packed, bound))
+            if found
+            else (Saving("uncompressed", None),)
+        ),
+        source=f"bake/evidence/{layer.name}.json"
+        if found
+        else "`slimbake prove` weighs and tries them",
+        steps=steps,
+        costs=tuple(costs),
+        also=also,
+    )
+
+
+def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
+    """What its limits say: bytes above the runtime that no workload uses, and symbols."""
+    if subject.limits is None:
+        return
+    together = _together(subject, facts)
+    for action in subject.limits.left or ():
+        if action.kind == "prune":
+            what, command = (
+                "files that no smoke and no verify opens",
+                f"slimbake search {' '.join(together)}",
+            )
+            costs: tuple[str, ...] = ("every feature that no smoke uses",)
+        elif action.kind == "strip":
+            what, command = (
+                "symbols of shared libraries",
+                f"slimbake prove {subject.service} --pass {STRIP}",
+            )
+            costs = tuple(
+                each.carries.costs for each in _of(STRIP, subject, facts) if each.carries.costs
+            )[:1]
+        else:
+            continue
+        yield Advice(
+            kind="prune",
+            what=what,
+            saves=(Saving("uncompressed", action.bytes, "at most"),),
+            source="bake/evidence/limits.json: a direction, no proof",
+            steps=(AdviceStep(command=command), AdviceStep(command="slimbake prove --stale")),
+            costs=costs,
+            also=tuple(name for name in together if name != subject.service),
+        )
+
+
+def _together(subject: ServiceFacts, facts: Facts) -> tuple[str, ...]:
+    """Who stands on the nearest base of a service, which a search has to name."""
+    if not subject.bases:
+        return (subject.service,)
+    return tuple(each.service for each in facts.subjects if subject.bases[0] in each.bases)
+
+
+def _of(name: str, subject: ServiceFacts, facts: Facts) -> Iterable[TriedPass]:
+    return (
+        e
+        for layer in facts.layers
+        if layer.name in subject.layers
+        for e in layer.passes
+        if e.carries.name == name
+    )
+
+
+def _prove(layer: LayerFacts) -> AdviceStep:
+    return AdviceStep(command=f"slimbake prove {' '.join(layer.services)}")
+
+
+def _passes(found: Sequence[TriedPass]) -> str:
+    names = [each.carries.name for each in found]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (
+        f"{len(names)} {'pass' if len(names) == 1 else 'passes'}"
+        f" ({', '.join(names[:_NAMED])}{more})"
+    )
+
+
+# Another base for a service, layers that are shared better, another compression.
+
+BEST = 9  # BuildKit's zstd does not compress better at any level above
+
+
+def other_base(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
+    """For a service that can do without its nearest base: its code imports none of what the base
+    asks for, and its workload opens less than the image holds beside the base's layer.
+    """
+    path = ("services", subject.entry, "base")
+    if (
+        path not in facts.keys
+        or subject.image is None
+        or subject.limits is None
+        or subject.limits.opened is None
+    ):
+        return
+    base = subject.bases[0]
+    layer = subject.image.of(base_layer(base))
+    asked = facts.asked.get(base, ())
+    if layer is None or not asked or not subject.imports or not worth(layer.uncompressed, subject):
+        return
+    modules = {module.lower().replace("-", "_") for module in subject.imports}
+    used = [name for name in asked if name.lower().replace("-", "_") in modules]
+    if used or subject.limits.opened > subject.image.uncompressed - layer.uncompressed:
+        return
+    parent = facts.parents.get(base, "")
+    yield Advice(
+        kind="other base",
+        what=f"its code imports none of {', '.join(asked)}, which base {base} asks for",
+        saves=(
+            Saving("uncompressed", layer.uncompressed, "at most"),
+            Saving("compressed", layer.compressed, "at most"),
+        ),
+        source=f"the layer {base_layer(base)}, {subject.image.source}",
+        steps=(
+            facts.at(path, f"base: {parent}") if parent else facts.at(path, "", "take it away"),
+            AdviceStep(command="slimbake lock"),
+        ),
+        costs=(
+            (
+                "what it needs of that base after all becomes a layer of its own, which it shares"
+                " with nobody"
+            ),
+        ),
+    )
+
+
+def share(facts: Facts) -> Iterator[Advice]:
+    """What lies in several places, by the base that could hold it once; and what the planner would
+    lay otherwise.
+    """
+    groups: dict[str, list[Doubled]] = {}
+    for each in facts.doubled:
+        groups.setdefault(each.base, []).append(each)
+    most = max((each.image.uncompressed for each in facts.subjects if each.image), default=0)
+    for base, found in groups.items():
+        size = sum(each.host * (each.copies - 1) for each in found)
+        if size < WORTH * most:
+            continue
+        names = [each.key for each in found]
+        step = (
+            facts.at(
+                ("bases", base, "requirements"),
+                "",
+                f"add {', '.join(name.partition('==')[0] for name in names)}",
+            )
+            if ("bases", base) in facts.keys
+            else AdviceStep(command="slimbake layers")
+        )
+        yield Advice(
+            kind="share",
+            what=f"in several places of a host: {', '.join(names)}",
+            saves=(Saving("on a host", size, "about"),),
+            source="locks, and bake/evidence/sizes.json where packages are measured",
+            steps=(step, AdviceStep(command="slimbake lock")),
+            costs=("every image on the base carries it",) if base else (),
+            also=tuple(dict.fromkeys(service for each in found for service in each.services)),
+        )
+    yield from _relaid(facts)
+
+
+def _relaid(facts: Facts) -> Iterator[Advice]:
+    """The planner's layers, where one of its three figures is better by what is worth naming."""
+    relaid = facts.relaid
+    if relaid is None:
+        return
+    changes = (relaid.host, relaid.registry, relaid.pulled)
+    if not any(
+        -change >= WORTH * now for change, now in zip(changes, relaid.before, strict=True) if now
+    ):
+        return
+    yield Advice(
+        kind="share",
+        what="layers as the planner would lay them",
+        saves=(
+            Saving("on a host", -relaid.host, "about"),
+            Saving("on a registry", -relaid.registry, "about"),
+            Saving("pulled by a typical update", -relaid.pulled, "about"),
+        ),
+        source="`slimbake layers`, by wheels in the locks and measured packages",
+        steps=(
+            AdviceStep(command="slimbake layers"),
+            facts.at(
+                ("bases",), "", "without it, and without each `base`, slimbake finds the layers"
+            ),
+        ),
+        costs=(
+            (
+                f"up to {relaid.layers[1]} layers of packages and weights in an image,"
+                f" {relaid.layers[0]} now"
+            ),
+        ),
+    )
+
+
+def compression(facts: Facts) -> Iterator[Advice]:
+    """zstd in place of gzip, and its best level."""
+    now = facts.compression
+    path = ("compression",)
+    key = path if path in facts.keys else ()
+    step = facts.at(key, f"compression: {{type: zstd, level: {BEST}}}")
+    slower = f"a longer export at level {BEST} than at 7: docs/measuring.md#compression"
+    if now.type == "gzip":
+        parts = {
+            p.diff: p for each in facts.subjects if each.image for p in each.image.parts
+        }.values()
+        pairs = [(part.gzip, part.zstd) for part in parts]
+        known = bool(pairs) and all(gzip is not None and zstd is not None for gzip, zstd in pairs)
+        saved = sum((gzip or 0) - (zstd or 0) for gzip, zstd in pairs) if known else None
+        yield Advice(
+            kind="compression",
+            what="zstd in place of gzip",
+            saves=(Saving("on a registry", saved, "at least" if known else ""),),
+            source="gzip 6 less zstd 7, bake/evidence/sizes.json" if known else _MEASURE,
+            steps=(step,),
+            costs=("read by Docker 23, containerd 1.5 and newer alone", slower),
+        )
+    elif now.level < BEST:
+        yield Advice(
+            kind="compression",
+            what=f"zstd {BEST} in place of zstd {now.level}",
+            saves=(Saving("on a registry", None),),
+            source=(
+                f"`COMPRESSION_LEVEL={BEST} slimbake bake --no-cache`, then `slimbake sizes`"
+                " measures it"
+            ),
+            steps=(step,),
+            costs=(slower,),
+        )
+
+
+_MEASURE = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
+
 
 _SIZES = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
 _LIMITS = "`slimbake limits --json > bake/evidence/limits.json`"

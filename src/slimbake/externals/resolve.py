@@ -12,8 +12,7 @@ from slimbake import docker
 from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
-from slimbake.externals.recipe import EPOCH
-from slimbake.externals.standin import LABEL, python_standin, root_digest, uv_standin
+from slimbake.externals.standin import EPOCH, LABEL, python_standin, root_digest, uv_standin
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.uv import uv_version

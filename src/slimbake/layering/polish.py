@@ -49,9 +49,7 @@ def moves(space: Space, paths: list[Path]) -> Iterator[Step]:
     for image, path in enumerate(paths):
         for depth in range(len(path) + 1):
             through[path[:depth]].append(image)
-    yield from _merges(paths, through)
     yield from _swaps(paths, through)
-    yield from _follow(space, paths, through)
     yield from _shares(space, paths, through)
     for prefix, images in through.items():
         if prefix:
@@ -93,36 +91,12 @@ def _parts(space: Space, paths: list[Path], layer: int) -> Iterator[int]:
     return (part for part in found if part and part != layer)
 
 
-def _merges(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
-    """A layer and the next one become one: for all images above, or only for those of the upper
-    layer.
-    """
-    for prefix, images in through.items():
-        if prefix:
-            at = len(prefix) - 1
-            yield {i: with_part_moved(paths[i], at, at + 1, prefix[-1]) for i in images}
-            if at:
-                yield {i: with_part_moved(paths[i], at, at - 1, prefix[-1]) for i in images}
-
-
 def _swaps(paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
     """Two layers change places, for the images of the upper one."""
     for prefix, images in through.items():
         if len(prefix) > 1:
             swapped = (*prefix[:-2], prefix[-1], prefix[-2])
             yield {i: swapped + paths[i][len(prefix) :] for i in images}
-
-
-def _follow(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:
-    """An image stands on the layers of another."""
-    for prefix, images in through.items():
-        held = reduce(or_, prefix, 0)
-        for image, needs in enumerate(space.images):
-            if image not in images and held & needs == held:
-                rest = needs ^ held
-                kept = tuple(layer & rest for layer in paths[image] if layer & rest)
-                yield {image: (*prefix, rest) if rest else prefix}
-                yield {image: _fit(space, (*prefix, *kept))}
 
 
 def _shares(space: Space, paths: list[Path], through: dict[Path, list[int]]) -> Iterator[Step]:

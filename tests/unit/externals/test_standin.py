@@ -17,8 +17,7 @@ from slimbake import docker
 from slimbake.console import QUIET, Console
 from slimbake.errors import SetupError
 from slimbake.externals import standin
-from slimbake.externals.recipe import fetch_options, overlay_tar, recipe
-from slimbake.externals.standin import python_standin
+from slimbake.externals.standin import fetch_options, overlay_tar, python_standin, recipe
 from slimbake.host.apt import AptSource, parse_deb822
 
 REFERENCE = "slimbake-standin/python:3.11-trixie"

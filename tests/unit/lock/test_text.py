@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from slimbake.host.wheels import Wheel, marker
 from slimbake.lock.model import Pin
+from slimbake.lock.resolve import Needed, parse_compiled
 from slimbake.lock.text import HEADER, lock_text, parse_pins
-from slimbake.lock.uv import Needed, parse_compiled
 
 A, B = "a" * 64, "b" * 64
 

@@ -31,8 +31,6 @@ class Wheels:
 
     by_layer: dict[str, tuple[Held, ...]]  # the lock's name -> its wheels
     fetched: int
-    # files that were not what they should have been, and were fetched anew
-    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,6 @@ def fetch(
     return Wheels(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
         fetched,
-        tuple(sorted(held.path.name for held in damaged)),
     )
 
 
@@ -121,7 +118,7 @@ def _locate(
     """
     # Costs time that a full wheelhouse need not spend.
     from slimbake.host.uv import NoSolution
-    from slimbake.lock.uv import Uv
+    from slimbake.lock.resolve import Uv
 
     located: dict[_Wanted, Located] = {}
     together: dict[tuple[str, str], list[_Wanted]] = {}
