@@ -10,8 +10,8 @@ from slimbake.config.naming import base_layer
 from slimbake.fleet.model import Base, Fleet, Layer, Service
 from slimbake.layering.bases import PlannedBases
 from slimbake.lock import auto
-from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, text_digest, weights_text
-from slimbake.lock.model import Family, families, inputs
+from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, weights_text
+from slimbake.lock.model import Family, families, inputs, text_digest
 
 
 @dataclass(frozen=True, slots=True)

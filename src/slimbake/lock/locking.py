@@ -31,10 +31,9 @@ from slimbake.lock.locks import (
     locked_pins,
     parse_layers,
     read_locks,
-    text_digest,
     write_locks,
 )
-from slimbake.lock.model import Family, Pin, families
+from slimbake.lock.model import Family, Pin, families, text_digest
 from slimbake.lock.resolve import resolve_family
 from slimbake.lock.text import lock_text, parse_pins
 

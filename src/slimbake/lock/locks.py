@@ -16,7 +16,7 @@ from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import write_atomically
 from slimbake.inside.debs import Deb, parse_debs
-from slimbake.lock.model import Pin, families
+from slimbake.lock.model import Pin, families, text_digest
 from slimbake.lock.text import HEADER, parse_pins
 
 if TYPE_CHECKING:
@@ -261,11 +261,6 @@ def _records_text(records: Mapping[str, LockRecord]) -> str:
         for name, record in sorted(records.items())
     )
     return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def text_digest(text: str) -> str:
-    """The SHA-256 of a text, as registries write it."""
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def lock_file(name: str) -> str:

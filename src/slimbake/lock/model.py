@@ -104,7 +104,7 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
         python,
         *(["found"] if family.found else []),
     ]
-    stands_on: dict[str, str] = {"": _digest(whole)}
+    stands_on: dict[str, str] = {"": text_digest(json.dumps(whole))}
     for layer in family.layers:  # parents first
         asked: list[object] = [
             sorted(layer.asks.specs),
@@ -112,15 +112,15 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
         ]
         if layer.platforms != family.platforms:
             asked.append(list(layer.platforms))
-        stands_on[layer.name] = _digest(
-            [asked, stands_on[layer.chain[-1].name if layer.chain else ""]]
-        )
+        below = stands_on[layer.chain[-1].name if layer.chain else ""]
+        stands_on[layer.name] = text_digest(json.dumps([asked, below]))
     del stands_on[""]
     return stands_on
 
 
-def _digest(value: object) -> str:
-    return "sha256:" + hashlib.sha256(json.dumps(value).encode()).hexdigest()
+def text_digest(text: str) -> str:
+    """The SHA-256 of a text, as registries write it."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def merged(found: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:

@@ -16,8 +16,8 @@ from slimbake.build.site import Preparation, hold
 from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.lock.asked import asks
-from slimbake.lock.locks import LockRecord, text_digest, write_locks
-from slimbake.lock.model import Pin
+from slimbake.lock.locks import LockRecord, write_locks
+from slimbake.lock.model import Pin, text_digest
 from slimbake.lock.text import lock_text
 from slimbake.project import Project, load, reread
 

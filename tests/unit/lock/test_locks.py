@@ -16,10 +16,9 @@ from slimbake.lock.locks import (
     Stale,
     lock_file,
     read_locks,
-    text_digest,
     write_locks,
 )
-from slimbake.lock.model import families
+from slimbake.lock.model import families, text_digest
 from slimbake.lock.text import HEADER
 
 RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest("text")}"}}}}'
