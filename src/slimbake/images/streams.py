@@ -9,15 +9,13 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import zstandard
 
 from slimbake.errors import SetupError
-
-if TYPE_CHECKING:
-    from slimbake.images.layout import Blobs
-    from slimbake.images.model import StoredLayer
+from slimbake.images.layout import Blobs
+from slimbake.images.model import StoredLayer
 
 CHUNK = 1 << 20
 
