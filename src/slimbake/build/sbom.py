@@ -18,7 +18,6 @@ from slimbake.build.sbom_model import (
 from slimbake.config.naming import LOCKS
 from slimbake.errors import SetupError
 from slimbake.inside import debs, from_stdin, with_check_pyz
-from slimbake.lock.model import Pin
 from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import LOCK, exports, locks
@@ -97,15 +96,7 @@ def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -
             )
         else:
             form = exports.get(name, "")
-            packages += (
-                Locked(pin.name, pin.version, sha256(pin), layer, weights, form)
-                for pin in parse_pins(text)
-            )
+            for pin in parse_pins(text):  # one wheel for each platform of the fleet at most
+                hashes = tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)
+                packages.append(Locked(pin.name, pin.version, hashes, layer, weights, form))
     return SbomLocks(tuple(packages), debian, tuple(folders))
-
-
-def sha256(pin: Pin) -> tuple[str, ...]:
-    """The hashes of the wheels that may be installed for a pin, one for each platform of the fleet
-    at most.
-    """
-    return tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)
