@@ -102,6 +102,7 @@ def _patiently(
 def _build(
     site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
 ) -> _Run:
+    site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     shown = tuple(target.name for target in relinked(plan, site.around.pushed).needed(names))
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +52,7 @@ class Site:
     machine: Machine
     around: Surroundings
     console: Console
+    built: threading.Event = field(default_factory=threading.Event)  # set by the first build
 
     @property
     def plan(self) -> Plan:
@@ -102,11 +104,13 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
         platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
         found = surroundings(plan, engine, here, console, wanted.install, platforms)
         around = replace(found, pushed=wanted.pushed)
+        site = Site(project=project, engine=engine, machine=here, around=around, console=console)
         try:
-            yield Site(project=project, engine=engine, machine=here, around=around, console=console)
+            yield site
         finally:
-            with contextlib.suppress(SetupError):  # an engine that ended has been reported
-                remove_dangling(plan.project)
+            if site.built.is_set():
+                with contextlib.suppress(SetupError):  # an engine that ended has been reported
+                    remove_dangling(plan.project)
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

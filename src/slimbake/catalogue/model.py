@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -117,7 +117,7 @@ class Applied:
 
     def as_json(self) -> dict[str, Any]:
         """Less what it does not have."""
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key in self.__slots__ if (value := getattr(self, key))}
 
 
 @lru_cache(maxsize=4096)

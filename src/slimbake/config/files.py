@@ -15,10 +15,8 @@ from slimbake.errors import ManifestError, Problem
 
 # A file's bytes as text, or in plain words why not.
 
-# Everything but YAML's printable characters; libyaml refuses it too, but without a line and column.
-_CONTROL = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+# What YAML does not count as printable; libyaml refuses it too, but without a line and column.
+_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 
 
 def yaml_text(path: Path) -> str:

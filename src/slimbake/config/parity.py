@@ -5,6 +5,7 @@ opens a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from slimbake.config.document import KeyPath
@@ -63,6 +64,7 @@ def written_limits(said: Raw) -> tuple[tuple[str, float], ...]:
     )
 
 
+@lru_cache(maxsize=4)  # services share a set, and reading a thousand lines takes a millisecond
 def refuse_texts(text: str) -> None:
     """Raise RefusedError for a set that cannot be read, or says too little of every task."""
     try:

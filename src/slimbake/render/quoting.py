@@ -12,22 +12,22 @@ from collections.abc import Iterable
 
 from slimbake.config.model import Secret
 
-_HCL_ESCAPES = {
+_ESCAPES = {
     "\\": "\\\\",
     '"': '\\"',
     "\n": "\\n",
     "\r": "\\r",
     "\t": "\\t",
 }
-_YAML_ESCAPES = {**_HCL_ESCAPES, "\0": "\\0"}
+_HCL_ESCAPES = str.maketrans(
+    {chr(code): f"\\u{code:04x}" for code in (*range(0x20), 0x7F)} | _ESCAPES
+)
+_YAML_ESCAPES = {**_ESCAPES, "\0": "\\0"}
 
 
 def hcl(text: str) -> str:
     """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
-    escaped = "".join(
-        _HCL_ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text
-    )
-    return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
+    return '"' + text.translate(_HCL_ESCAPES).replace("${", "$${").replace("%{", "%%{") + '"'
 
 
 def hcl_list(texts: Iterable[str]) -> str:

@@ -79,3 +79,17 @@ def test_a_frozen_build_refuses_locks_that_nobody_made(
         hold(project, Preparation(targets=("api",), frozen=True), QUIET),
     ):
         pass
+
+
+def test_images_without_a_name_are_looked_for_after_a_build_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(site, "remove_dangling", removed.append)
+    held = lock_all(project, "1")
+    with hold(held, Preparation(targets=("api",)), QUIET):
+        pass
+    assert removed == []
+    with hold(held, Preparation(targets=("api",)), QUIET) as ready:
+        ready.built.set()
+    assert removed == [project.manifest.project]

@@ -59,7 +59,7 @@ def written(root: Path) -> tuple[Generated, ...]:
             "service.Dockerfile.j2:1: there is no template 'nowhere.j2'",
         ),
         ("\n{{ 1 / 0 }}\n", "service.Dockerfile.j2:2: division by zero"),
-        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object is not iterable"),
+        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object has no attribute 'translate'"),
     ],
 )
 def test_a_template_that_is_wrong_is_named_with_its_line(
