@@ -8,6 +8,8 @@ from functools import lru_cache
 from slimbake.config.report import RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_CLAUSE = r"[<>=!~]{1,3}[A-Za-z0-9.*+!_-]+"
+_VERSIONED = re.compile(rf"{_NAME.pattern}({_CLAUSE}(?:,{_CLAUSE})*)")
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 _FORM = "write a name, extras, versions: httpx, httpx[http2], httpx>=0.27,<1"
@@ -48,6 +50,8 @@ def lockable(spec: str) -> str:
         )
     if spec.endswith(_ARCHIVES):
         raise RefusedError(f"'{spec}' is a built package", _BUILT)
+    if (found := _VERSIONED.fullmatch(spec)) and _are_versions(found[1]):
+        return spec  # passes have the packages' versions read anyway; the parser takes 10 ms more
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -55,6 +59,15 @@ def lockable(spec: str) -> str:
     except InvalidRequirement as error:
         raise RefusedError(f"'{spec}' is no requirement", _advice(spec)) from error
     return spec
+
+
+def _are_versions(text: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return bool(SpecifierSet(text))
+    except InvalidSpecifier:
+        return False
 
 
 def _advice(spec: str) -> str:

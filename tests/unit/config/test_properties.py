@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packaging.requirements import InvalidRequirement, Requirement
 
 from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.config.model import Manifest, Pairs, ServiceEntry
+from slimbake.config.report import RefusedError
+from slimbake.config.specs import lockable
 from slimbake.errors import ManifestError
 
 SOUND = """\
@@ -190,3 +193,22 @@ def test_the_order_of_keys_means_nothing(fleet: Path, order: random.Random) -> N
     assert expected is not None
     assert found is not None
     assert canonical(found) == canonical(expected)
+
+
+@given(
+    st.from_regex(r"[a-z](\.?[A-Z0-9])?", fullmatch=True),
+    st.lists(
+        st.from_regex(r"(==|===|~=|!=|<=?|>=?|=|~)v?[0-9]{1,2}(\.[0-9*a+_-]){0,3}", fullmatch=True),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_versions_are_taken_as_packaging_takes_them(name: str, clauses: list[str]) -> None:
+    spec = name + ",".join(clauses)
+    try:
+        Requirement(spec)
+    except InvalidRequirement:
+        with pytest.raises(RefusedError):
+            lockable(spec)
+    else:
+        assert lockable(spec) == spec
