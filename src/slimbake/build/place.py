@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -148,8 +149,10 @@ class OnEngine:
             keep_costs(site.workspace, result.seconds)
             images = built_in_engine(site, result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
-        before = image_fingerprints(site)
-        same = _unchanged(site, targets, before)
+        with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
+            held = pool.submit(docker.project_images, site.plan.project)
+            before = image_fingerprints(site)
+        same = _unchanged(site, targets, before, held.result())
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
@@ -340,10 +343,13 @@ def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) ->
 
 
 def _unchanged(
-    site: Site, targets: tuple[str, ...], fingerprints: Mapping[str, str]
+    site: Site,
+    targets: tuple[str, ...],
+    fingerprints: Mapping[str, str],
+    held: Mapping[str, tuple[str, ...]],
 ) -> tuple[Built, ...]:
-    """The services whose last image still is what would be built."""
-    held, known = docker.project_images(site.plan.project), baked(site.workspace)
+    """The services whose last image still is what would be built. `held`: by the engine."""
+    known = baked(site.workspace)
     found = ((name, *known[name]) for name in targets if name in known)
     return tuple(
         Built(name=name, image=image, names=held[image])

@@ -21,7 +21,6 @@ from slimbake.fleet import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locking import lock
 from slimbake.lock.locks import Locks, locked_pins
 from slimbake.lock.wheelhouse import fetch, fetch_debian
 from slimbake.lock.wheelhouse.store import store
@@ -155,6 +154,8 @@ def locked_anew(project: Project, here: Machine, console: Console, frozen: bool 
         raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
     if not old:
         return project
+    from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
+
     lock(project.asked, here, console)
     return reread(project)
 

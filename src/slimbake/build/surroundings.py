@@ -13,7 +13,7 @@ from slimbake.externals.resolve import resolve_externals
 from slimbake.host.files import state_folder, write_atomically
 from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
-from slimbake.inside.fetch import hashed
+from slimbake.inside.step import hashed
 from slimbake.lock.model import Pin
 from slimbake.lock.wheelhouse.store import Held, store
 from slimbake.plan.model import Plan, Target

@@ -90,8 +90,6 @@ class _Locking:
             if family.found and (layers := kept_layers(self._fleet, self._locks)):
                 self._texts[LAYERS] = layers_text(layers)
             return
-        from slimbake.lock.resolve import resolve_family  # packaging and uv cost time
-
         self._console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
         kept = [pin for name, pin in known.items() if name not in wanted]
         fleet = self._fleet
