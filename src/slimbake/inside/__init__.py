@@ -1,8 +1,8 @@
 """The programs that run in containers, shipped as one zipapp for each kind of step.
 
 `build.pyz` makes layers, `check.pyz` runs in final images, `export.pyz` runs where torch is. A
-folder of this package holds what only that kind of step runs; the modules beside this one are
-shared. They import the standard library and each other, always relatively, and nothing else of
+folder of that name holds what only that kind of step runs; the modules beside this one are
+shared, and those of the cold store lie in `cold`. They import the standard library and each other, always relatively, and nothing else of
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
@@ -23,7 +23,10 @@ Kind = Literal["build", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "build": ("debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
+    "build": (
+        *("cold/__init__", "cold/hook", "cold/layout", "cold/listed", "cold/pack"),
+        *("cold/select", "cold/serve", "debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
+    ),
     "check": ("elf", "globs", "ledger", "passes", "ranking", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }

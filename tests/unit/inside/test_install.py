@@ -324,3 +324,36 @@ def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
     assert capsys.readouterr().err.startswith(
         "slimbake: keep.all would remove metadata or a licence: keep-1.dist-info"
     )
+
+
+# --- the cold store
+
+
+def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
+    inside: Path, unpacking: Path
+) -> None:
+    files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
+    make_wheel(inside / "wheels", "keep", files=files)
+    (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py\n")
+    tell(inside, explain=False)
+    install.install_layer()
+    left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
+    assert {name for name in left if name.startswith("keep")} == {
+        *("keep/__init__.py", "keep/warm.py", "keep/listed/x-y.py")
+    }
+    compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
+    assert compiled == {"__init__", "warm", "layout", "serve"}
+    assert (inside.parent / "prefix/cold/base-web.cold").exists()
+    assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
+
+
+def test_the_same_warm_list_gives_the_same_layer(
+    inside: Path, unpacking: Path, tmp_path: Path
+) -> None:
+    (inside / "warm.txt").write_text("keep/__init__.py\n")
+    install.install_layer()
+    first = laid(inside)
+    (inside.parent / "prefix").rename(tmp_path / "first")
+    unpacking.mkdir(parents=True)
+    install.install_layer()
+    assert laid(inside) == first

@@ -85,8 +85,10 @@ def imported(path: Path) -> Iterator[Path]:
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = (path.parent, path.parent.parent)[node.level - 1]
             for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                yield folder / f"{name}.py"
-    if path.name == "__init__.py":
+                *above, module = name.split(".")
+                yield from (folder.joinpath(*above, "__init__.py"),) if above else ()
+                yield folder.joinpath(*above, f"{module}.py")
+    if path.name == "__init__.py" and path.parent.name in KINDS:
         yield Path("step.py")
         for place in importlib.import_module(f"slimbake.inside.{path.parent}").PROGRAMS.values():
             module = place.partition(":")[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ledger, passes
+from ..cold.pack import go_cold
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .layer import OFFLINE, TMP, LayerError, compile_modules, normalise, run_uv, tree
 
@@ -36,8 +37,9 @@ def install_layer(_: Sequence[str] = ()) -> None:
     """The program `install`: install the wheels of `lock.txt` and `own/*/` without dependencies.
 
     All are read from `wheels`, and uv verifies each by the lock's hash. The passes of `passes.json`
-    are applied before anything is compiled. Raises LayerError, and PassError for a pass that
-    cannot be applied.
+    are applied before anything is compiled. With `warm.txt`, the layer's warm list, other modules
+    go to its cold store, and warm ones alone are compiled. Raises LayerError, and PassError for a
+    pass that cannot be applied.
     """
     settings = json.loads((INSIDE / "passes.json").read_text())
     carried = [passes.parse_pass(each) for each in settings["passes"]]
@@ -56,7 +58,12 @@ def install_layer(_: Sequence[str] = ()) -> None:
     layer = passes.LayerFiles(PREFIX, new)
     entries = passes.apply_passes(layer, carried, compiled=False)
     entries += ledger.left_out(found, unwanted)
-    compile_modules(filter(passes.compiles(layer, carried), layer.files.values()))
+    modules = list(filter(passes.compiles(layer, carried), layer.files.values()))
+    if (INSIDE / "warm.txt").exists():
+        warm = (INSIDE / "warm.txt").read_text().splitlines()
+        hook = go_cold(layer, warm, settings)
+        modules = [*hook, *(path for path in modules if layer.name(path) in {*warm})]
+    compile_modules(modules)
     write_ledger(settings, entries)
     normalise(path for path in tree(PREFIX) if path not in before)
     # uv's lock came and went in the prefix; so did removed files, in folders of layers below.

@@ -1,0 +1,199 @@
+"""Finds cold modules: Python loads it at every start, before the other `.pth` files.
+
+An entry of `sys.path_hooks` takes the folders that own cold modules. What it gives for one is a
+`FileFinder` that asks the disk first, then the stores. A finder behind `PathFinder` would not do:
+`pkgutil` would list the disk alone, and a folder of which only data stays would be a namespace
+package. Everything that a miss does not need is in `serve`, which the first cold module loads.
+"""
+
+import os
+import sys
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+
+from .layout import SUFFIX, Store, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    from .layout import Row
+
+LOADERS = (  # as Python has them
+    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+    (SourceFileLoader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
+
+
+class Stores:
+    """The stores of a prefix, each for the folders that it names."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self.faults: list[StoreError] = []
+        self.owners: dict[str, list[Store]] = {}  # folder -> the stores that have modules of it
+        cold = os.path.join(*(site, *[os.pardir] * 3, "cold"))  # noqa: PTH118
+        for name in sorted(os.listdir(cold)) if os.path.isdir(cold) else ():  # noqa: PTH112, PTH208
+            if name.endswith(SUFFIX):
+                self._open(os.path.normpath(os.path.join(cold, name)))  # noqa: PTH118
+
+    def _open(self, path: str) -> None:
+        try:
+            store = Store(path)
+        except StoreError as fault:
+            # Told when somebody wants what may be in it: Python goes on where a .pth fails.
+            self.faults.append(fault)
+            return
+        for folder in store.folders:
+            whole = f"{self.site}/{folder}" if folder else self.site
+            self.owners.setdefault(whole, []).append(store)
+
+    def owns(self, folder: str) -> bool:
+        """Whether cold modules, or packages, may stand in a folder."""
+        return folder in self.owners or bool(self.faults and folder.startswith(self.site))
+
+    def find(self, folder: str, name: str) -> "tuple[Store, Row] | None":
+        """A module by its folder and name, if its distribution is there. Raises StoreError."""
+        within = folder[len(self.site) + 1 :]
+        for store in self.owners.get(folder, ()):
+            row = store.rows(within).get(name)
+            # Another version may have been installed on top, in a derived image.
+            if row and os.path.isdir(f"{self.site}/{store.dist(row)}"):  # noqa: PTH112
+                return store, row
+        return None
+
+    def names(self, folder: str) -> "Iterator[tuple[str, bool]]":
+        """Each cold module of a folder, and whether it is a package."""
+        within = folder[len(self.site) + 1 :]
+        for store in self.owners.get(folder, ()):
+            for name in store.rows(within):
+                package = name.endswith("/")
+                inner, of = (f"{folder}/{name[:-1]}", "__init__") if package else (folder, name)
+                if name != "__init__" and self.find(inner, of):
+                    yield name.rstrip("/"), package
+
+
+class ColdFinder(FileFinder):
+    """Finds the modules of one folder: on disk first, as another finder does, then in the stores."""
+
+    def __init__(self, stores: Stores, folder: str, path: str) -> None:
+        super().__init__(path, *LOADERS)
+        self._stores, self._folder = stores, folder
+        self._disk = _disk_finder(path) or FileFinder(path, *LOADERS)
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        """The module on disk, else the cold one, else the namespace package on disk."""
+        spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
+        if spec is not None and spec.loader is not None:
+            return spec
+        tail = fullname.rpartition(".")[2]
+        for folder, name in ((f"{self._folder}/{tail}", "__init__"), (self._folder, tail)):
+            if self._stores.find(folder, name):
+                from .serve import cold_spec
+
+                return cold_spec(self._stores, fullname, self.path, tail, name != tail)
+        if spec is None and self._stores.faults:
+            raise self._stores.faults[0]
+        return spec
+
+    def invalidate_caches(self) -> None:
+        """Look at the disk again."""
+        super().invalidate_caches()
+        self._disk.invalidate_caches()
+
+    def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
+        """What `pkgutil` lists: modules on disk and cold ones, in the order of their file names."""
+        import pkgutil
+
+        found = dict(self._stores.names(self._folder))
+        found.update(pkgutil.iter_importer_modules(self._disk))  # type: ignore[attr-defined]
+        for name, package in sorted(found.items(), key=lambda item: item[0] + "." * (not item[1])):
+            yield prefix + name, package
+
+
+def _disk_finder(path: str) -> "Any":
+    """What finds modules of a folder without this hook: another package may have its own."""
+    for each in sys.path_hooks:
+        if not isinstance(each, Hook):
+            try:
+                return each(path)
+            except ImportError:
+                continue
+    return None
+
+
+class Hook:
+    """The entry of `sys.path_hooks`."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+
+    def __call__(self, path: str) -> ColdFinder:
+        folder = path if path in self.stores.owners else os.path.normpath(path)
+        if not self.stores.owns(folder):
+            raise ImportError(f"no cold modules in {path}")
+        return ColdFinder(self.stores, folder, path)
+
+    def place(self) -> None:
+        """Come first among the hooks, and have the known folders found again."""
+        sys.path_hooks[:] = [self, *(each for each in sys.path_hooks if each is not self)]
+        for path in list(sys.path_importer_cache):
+            if self.stores.owns(path):
+                del sys.path_importer_cache[path]
+
+
+class Guard:
+    """An entry of `sys.meta_path` before `PathFinder`: it finds nothing, and keeps the hook there."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+
+    def find_spec(self, fullname: str, *_: object) -> "ModuleSpec | None":
+        """Put the hook back where a package has emptied or changed `sys.path_hooks`."""
+        hooks = sys.path_hooks
+        if not hooks or not isinstance(hooks[0], Hook) or self._hook not in hooks:
+            self._hook.place()
+        return _pkgutil_spec() if fullname == "pkgutil" else None
+
+
+def _pkgutil_spec() -> "ModuleSpec | None":
+    """`pkgutil`, which is told of ColdFinder when it is loaded: to load it at every start is slow."""
+    spec: ModuleSpec | None = PathFinder.find_spec("pkgutil")
+    if spec and spec.loader:
+        run = spec.loader.exec_module
+
+        def exec_module(module: "ModuleType") -> None:
+            run(module)
+            _register(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+def _register(pkgutil: "ModuleType") -> None:
+    pkgutil.iter_importer_modules.register(ColdFinder, ColdFinder.iter_modules)
+
+
+def install() -> None:
+    """Serve the stores of the prefix that this package is installed in, once."""
+    stores = Stores(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
+    if any(isinstance(each, Hook) and each.stores.site == stores.site for each in sys.path_hooks):
+        return
+    if stores.owners or stores.faults:
+        hook = Hook(stores)
+        hook.place()
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), Guard(hook))
+        if "pkgutil" in sys.modules:
+            _register(sys.modules["pkgutil"])

@@ -1,0 +1,147 @@
+"""The format of a cold store, and how it is read.
+
+    head     one line of ASCII: magic, version, size of the file, sizes and CRCs of what follows
+    folders  two lines a folder: its path below site-packages; where its rows are, and their CRC
+    rows     one line a module: name, distribution, block, offset, size; `NAME/` is a package,
+             whose `__init__` stands among the rows of the package's own folder
+    table    the names of `*.dist-info` folders; an empty line; the size of each block
+    hashes   the SHA-256 of each module, 32 bytes each, in the order of the rows
+    blocks   xz streams of concatenated sources, each with a check of its own
+
+Every start of Python imports this module and reads head and folders: nothing is imported here that
+Python has not loaded by then. Rows are read where a module is not on disk, blocks where it is cold.
+"""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import NamedTuple
+
+    class Row(NamedTuple):
+        """Where a module is in its store."""
+
+        dist: int
+        block: int
+        offset: int
+        size: int
+
+
+MAGIC = "slimbake-cold"
+VERSION = "1"
+HEAD = 128  # bytes
+SUFFIX = ".cold"
+FIX = "pull the image again, or rebuild it without cache"
+
+
+class StoreError(ImportError):
+    """A cold store cannot be read; the text names it and says what to do."""
+
+
+class Store:
+    """A cold store, open for reading. It holds no file and no lock: a fork shares nothing."""
+
+    def __init__(self, path: "str", read: "Callable[[int, int], bytes] | None" = None) -> None:
+        """`read`: gives bytes by offset and size; by default it reads the file `path`.
+
+        Raises StoreError.
+        """
+        self.path = path
+        self._read = read or self._pread
+        head = self._read(0, HEAD).decode("ascii", "replace").split()
+        if head[:1] != [MAGIC] or len(head) != 9:
+            self._fault("is not a cold store")
+        if head[1] != VERSION:
+            self._fault(f"has the version {head[1]}, not {VERSION}")
+        try:
+            total, *sizes = map(int, head[2:7])
+        except ValueError:
+            self._fault("is altered in its head")
+        self._crcs = head[7:]
+        self._starts = [HEAD]
+        for size in sizes:
+            self._starts.append(self._starts[-1] + size)
+        if len(self._read(total - 1, 2)) != 1:
+            self._fault("is truncated")
+        lines = self._section(0, head[7]).split("\n")
+        self.folders = dict(zip(lines[::2], lines[1::2]))  # noqa: B905 - both come from one list
+        self._rows: dict[str, dict[str, Row]] = {}
+        self._table: tuple[list[str], list[tuple[int, int]]] | None = None
+
+    def rows(self, folder: str) -> "dict[str, Row]":
+        """The modules of a folder by name, read once. Packages, as `NAME/`, have no size."""
+        if folder not in self._rows:
+            if folder not in self.folders:
+                return {}
+            start, size, crc = self.folders[folder].split()
+            text = self._checked(self._starts[1] + int(start), int(size), crc)
+            fields = [line.split("\t") for line in text.split("\n")]
+            self._rows[folder] = {
+                name: tuple(map(int, numbers))  # type: ignore[misc]
+                for name, *numbers in fields
+            }
+        return self._rows[folder]
+
+    def dist(self, row: "Row") -> str:
+        """The `*.dist-info` folder of the distribution that a module belongs to."""
+        return self._tables()[0][row[0]]
+
+    def block(self, number: int) -> bytes:
+        """A block, decompressed and checked."""
+        import lzma
+
+        start, size = self._tables()[1][number]
+        try:
+            return lzma.decompress(self._read(self._starts[4] + start, size), lzma.FORMAT_XZ)
+        except (lzma.LZMAError, EOFError):
+            raise self._error(f"is altered in block {number}") from None
+
+    def entries(self) -> "Iterator[tuple[str, Row, str]]":
+        """Each module: its path below site-packages, where it is, its SHA-256 in hexadecimal."""
+        hashes = self._read(self._starts[3], self._starts[4] - self._starts[3])
+        number = 0
+        for folder in self.folders:
+            for name, row in self.rows(folder).items():
+                if row:
+                    digest = hashes[32 * number : 32 * number + 32].hex()
+                    number += 1
+                    yield f"{folder}/{name}.py".lstrip("/"), row, digest
+
+    def _tables(self) -> "tuple[list[str], list[tuple[int, int]]]":
+        if self._table is None:
+            dists, _, blocks = self._section(2, self._crcs[1]).partition("\n\n")
+            places, start = [], 0
+            for size in map(int, blocks.split()):
+                places.append((start, size))
+                start += size
+            self._table = dists.split("\n"), places
+        return self._table
+
+    def _section(self, number: int, crc: str) -> str:
+        start, end = self._starts[number : number + 2]
+        return self._checked(start, end - start, crc)
+
+    def _checked(self, start: int, size: int, crc: str) -> str:
+        import zlib
+
+        content = self._read(start, size)
+        if len(content) != size or zlib.crc32(content) != int(crc):
+            self._fault("is altered in its index")
+        return content.decode()
+
+    def _pread(self, start: int, size: int) -> bytes:
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._error(f"cannot be read ({error.strerror})") from None
+        try:
+            return os.pread(file, size, start)
+        finally:
+            os.close(file)
+
+    def _error(self, words: str) -> StoreError:
+        return StoreError(f"the cold store {self.path} {words}: {FIX}", path=self.path)
+
+    def _fault(self, words: str) -> None:
+        raise self._error(words)

@@ -1,0 +1,71 @@
+"""Prefixes with a cold store, as the step `install` leaves them, and a real Python in each."""
+
+from __future__ import annotations
+
+import subprocess
+import venv
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.wheels import make_wheel
+
+from slimbake.inside.cold.pack import go_cold
+from slimbake.inside.passes import LayerFiles
+
+
+@dataclass(frozen=True)
+class Image:
+    """A prefix with packages, of which some modules are cold."""
+
+    root: Path
+
+    @property
+    def site(self) -> Path:
+        return next(self.root.glob("lib/python*/site-packages"))
+
+    @property
+    def store(self) -> Path:
+        return next(self.root.glob("cold/*.cold"))
+
+    def install(self, wheels: Iterable[Path]) -> list[Path]:
+        """Unpack wheels; return the new files."""
+        before = set(self.root.rglob("*"))
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(self.site)
+        return sorted(set(self.root.rglob("*")) - before)
+
+    def layer(self, name: str, wheels: Iterable[Path], warm: Iterable[str] = ()) -> list[Path]:
+        """Install wheels as a layer of that name, all cold that can be but `warm`."""
+        layer = LayerFiles(self.root, self.install(wheels))
+        return go_cold(layer, warm, {"layer": name})
+
+    def start(
+        self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [str(self.root / "bin/python"), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=120
+        )
+
+    def says(self, text: str, *options: str) -> str:
+        """What a Python prints that runs this text."""
+        done = self.start(*options, "-c", text)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr, done.stderr
+        return done.stdout.strip()
+
+
+def image(
+    root: Path, *layers: Mapping[str, Mapping[str, bytes]], warm: Iterable[str] = ()
+) -> Image:
+    """An image of these layers. A layer: distribution -> its files."""
+    made = Image(root / "image")
+    venv.create(made.root, symlinks=True)
+    for number, dists in enumerate(layers):
+        folder = root / f"wheels-{number}"
+        wheels = [make_wheel(folder, name, files=files) for name, files in dists.items()]
+        made.layer(f"layer-{number}", wheels, warm)
+    return made

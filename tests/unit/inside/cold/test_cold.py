@@ -1,0 +1,169 @@
+"""Cold modules are as they were on disk, to everything that a program may ask."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.unit.inside.cold.images import Image, image
+
+BIG = b"".join(b"def f%d(x):\n    return x + %d\n\n\n" % (n, n) for n in range(2000))
+THING = {
+    "thing/__init__.py": b'"""Things."""\nfrom thing import warm\n',
+    "thing/warm.py": b"",
+    "thing/late.py": b"import inspect\n\n\ndef late():\n    raise ValueError('late')\n",
+    "thing/sub/__init__.py": b"def here():\n    return __file__\n",
+    "thing/sub/deep.py": b"class Deep:\n    '''A class.'''\n",
+    "thing/sub/data.txt": b"data",
+    "thing/licensed/__init__.py": b"name = 'licensed'\n",
+    "thing/licensed/LICENSE": b"free",
+    "thing/__main__.py": b"print('main', __name__)\n",
+    "thing/big.py": BIG,
+    "thing/not-a-name.py": b"",
+    "single.py": b"value = 1\n",
+}
+WARM = ("thing/__init__.py", "thing/warm.py")
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return image(tmp_path_factory.mktemp("cold"), {"thing": THING}, warm=WARM)
+
+
+def test_what_no_start_needs_is_not_on_disk(there: Image) -> None:
+    left = {path.relative_to(there.site).as_posix() for path in there.site.rglob("thing/**/*.py")}
+    assert left == {*WARM, "thing/not-a-name.py"}
+    assert not (there.site / "single.py").exists()
+    assert (there.site / "thing/licensed/LICENSE").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("-I",), ("-E",), ("-s",), ("-O",), ("-P",)])
+def test_it_is_imported_as_from_disk(there: Image, options: tuple[str, ...]) -> None:
+    text = """\
+import single, thing.late, thing.sub.deep as deep, thing.licensed
+print(thing.late.__file__, deep.__spec__.origin == deep.__file__, deep.__package__)
+print(thing.sub.__path__ == [thing.sub.__file__.rpartition('/')[0]], thing.licensed.name)
+print(single.value, thing.late.__cached__)
+"""
+    assert there.says(text, *options).splitlines() == [
+        f"{there.site}/thing/late.py True thing.sub",
+        "True licensed",
+        f"1 {there.site}/thing/__pycache__/late.{sys.implementation.cache_tag}"
+        + (".opt-1.pyc" if options == ("-O",) else ".pyc"),
+    ]
+
+
+def test_pkgutil_lists_cold_and_warm_modules_in_the_order_of_their_files(there: Image) -> None:
+    text = """\
+import thing, pkgutil
+print([(m.name, m.ispkg) for m in pkgutil.walk_packages(thing.__path__, 'thing.')])
+print([m.name for m in pkgutil.iter_modules([thing.__path__[0].rpartition('/')[0]])])
+print(pkgutil.get_data('thing.sub', 'data.txt'), pkgutil.get_data('thing.sub', 'deep.py')[:5])
+"""
+    first, second, third = there.says(text).splitlines()
+    assert first == str(
+        [
+            *[("thing.__main__", False), ("thing.big", False), ("thing.late", False)],
+            *[("thing.licensed", True), ("thing.not-a-name", False), ("thing.sub", True)],
+            *[("thing.sub.deep", False), ("thing.warm", False)],
+        ]
+    )
+    assert {"single", "thing"} <= set(eval(second))  # noqa: S307 - a list of names, as printed
+    assert third == "b'data' b'class'"
+
+
+def test_resources_sources_and_tracebacks_are_there(there: Image) -> None:
+    text = """\
+import importlib.resources as r, inspect, linecache, traceback, thing.late, thing.sub.deep as deep
+print(r.files('thing.sub').joinpath('data.txt').read_text())
+print(sorted(each.name for each in r.files('thing.licensed').iterdir() if '__' not in each.name))
+print(inspect.getsource(deep.Deep).splitlines()[1].strip(), inspect.getdoc(thing))
+print(linecache.getline(thing.late.__file__, 5).strip())
+try:
+    thing.late.late()
+except ValueError:
+    print(traceback.format_exc().splitlines()[-2].strip())
+"""
+    assert there.says(text).splitlines() == [
+        "data",
+        "['LICENSE']",
+        "'''A class.''' Things.",
+        "raise ValueError('late')",
+        "raise ValueError('late')",
+    ]
+
+
+def test_an_uncaught_error_shows_the_line_of_a_cold_module(there: Image) -> None:
+    done = there.start("-c", "import thing.late; thing.late.late()")
+    assert (
+        f'File "{there.site}/thing/late.py", line 5, in late\n    raise ValueError' in done.stderr
+    )
+
+
+def test_the_file_of_a_cold_module_is_opened_by_its_path(there: Image) -> None:
+    text = """\
+import os, pathlib, runpy, single, thing.sub.deep as deep, tokenize
+path = pathlib.Path(deep.__file__)
+print(len(path.read_bytes()), open(path).readline().strip(), os.path.getsize(path))
+print(path.exists(), path.is_file(), os.path.isfile(str(path) + 'x'), os.path.exists('/none.py'))
+with open(path, 'rb') as file, tokenize.open(str(path)) as text:
+    print(file.name == str(path), os.fstat(file.fileno()).st_size, text.encoding)
+print(runpy.run_path(single.__file__)['value'])
+for mode in 'w', 'r':
+    try:
+        open('/none/x.py', mode)
+    except FileNotFoundError as error:
+        print(error.filename)
+"""
+    size = len(THING["thing/sub/deep.py"])
+    assert there.says(text).splitlines() == [
+        f"{size} class Deep: {size}",
+        "True True False False",
+        f"True {size} utf-8",
+        "1",
+        "/none/x.py",
+        "/none/x.py",
+    ]
+
+
+def test_a_cold_module_runs_as_a_program(there: Image) -> None:
+    done = there.start("-m", "thing")
+    assert (done.stdout, done.stderr) == ("main __main__\n", "")
+
+
+def test_what_is_nowhere_is_not_found_and_a_namespace_package_stays_one(there: Image) -> None:
+    (there.site / "space").mkdir(exist_ok=True)
+    text = """\
+import importlib.util, space, thing
+print(importlib.util.find_spec('thing.none'), importlib.util.find_spec('none'), space.__path__)
+import thing.none
+"""
+    done = there.start("-c", text)
+    assert done.stdout.startswith("None None _NamespacePath")
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'thing.none'"
+
+
+def test_a_miss_reads_no_block_and_loads_nothing_more(there: Image) -> None:
+    text = """\
+import sys, thing
+try:
+    import thing.none
+except ImportError:
+    print('lzma' in sys.modules, '_slimbake_cold.serve' in sys.modules)
+"""
+    assert there.says(text) == "False False"
+
+
+def test_an_entry_counts_only_while_its_distribution_is_there(tmp_path: Path) -> None:
+    there = image(tmp_path, {"thing": THING}, warm=WARM)
+    (there.site / "thing-1.dist-info").rename(there.site / "thing-2.dist-info")
+    assert there.says("import thing") == ""
+    done = there.start("-c", "import thing.late")
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'thing.late'"
+    assert (
+        there.says("import thing, pkgutil; print([*pkgutil.iter_modules(thing.__path__)])").count(
+            "late"
+        )
+        == 0
+    )
