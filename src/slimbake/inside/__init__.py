@@ -27,7 +27,16 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         *("cold/__init__", "cold/hook", "cold/layout", "cold/listed", "cold/pack"),
         *("cold/select", "cold/serve", "debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
     ),
-    "check": ("elf", "globs", "ledger", "passes", "ranking", "step"),
+    "check": (
+        "cold/__init__",
+        "cold/layout",
+        "elf",
+        "globs",
+        "ledger",
+        "passes",
+        "ranking",
+        "step",
+    ),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""

@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..cold.layout import SUFFIX, Store, StoreError
 from ..ledger import LedgerEntry, ledger_entries, package_key
-from ..step import INSIDE, PREFIX, SITE
+from ..step import INSIDE, PREFIX, SITE, StepError
 
 BELOW = INSIDE / "below" / "inventory.json"  # what was found in the layers below
 LOCK = INSIDE / "lock.txt"
@@ -96,7 +97,7 @@ def take_inventory(_: Sequence[str]) -> int:
     layers = {row.package: below.layers.get(row.package, layer) for row in rows}
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
     disk, stamps = read_files(site, rows, entries, below)
-    found = inventory(rows, disk, {}, entries, layers)
+    found = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
     wanted = [*locked(LOCK.read_text()), *map(package_key, local)]
     missing = absent({**dict.fromkeys(wanted, layer), **below.layers}, layers, entries.values())
     losses = [*missing, *found.losses]
@@ -215,6 +216,18 @@ def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
     """What the ledgers of all layers list."""
     for file in sorted(prefix.glob("ledger/*.json.gz")):
         yield from ledger_entries(file.read_bytes())
+
+
+def cold_digests(prefix: Path) -> dict[str, str]:
+    """The SHA-256 of what the cold stores of all layers give. Raises StepError for a broken one."""
+    try:
+        return {
+            name: hashlib.sha256(content).hexdigest()
+            for file in sorted(prefix.glob(f"cold/*{SUFFIX}"))
+            for name, content in Store(str(file)).contents()
+        }
+    except StoreError as error:
+        raise StepError(str(error)) from None
 
 
 def read_files(

@@ -91,7 +91,7 @@ class ColdFinder(FileFinder):
     def __init__(self, stores: Stores, folder: str, path: str) -> None:
         super().__init__(path, *LOADERS)
         self._stores, self._folder = stores, folder
-        self._disk = _disk_finder(path) or FileFinder(path, *LOADERS)
+        self._disk = _disk_finder(path)
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         """The module on disk, else the cold one, else the namespace package on disk."""
@@ -105,7 +105,8 @@ class ColdFinder(FileFinder):
 
                 return cold_spec(self._stores, fullname, self.path, tail, name != tail)
         if spec is None and self._stores.faults:
-            raise self._stores.faults[0]
+            fault = self._stores.faults[0]
+            raise StoreError(str(fault), name=fullname, path=fault.path)
         return spec
 
     def invalidate_caches(self) -> None:
@@ -148,7 +149,9 @@ class Hook:
 
     def place(self) -> None:
         """Come first among the hooks, and have the known folders found again."""
-        sys.path_hooks[:] = [self, *(each for each in sys.path_hooks if each is not self)]
+        others = [each for each in sys.path_hooks if each is not self]
+        # Without any, nothing that is not loaded yet could be imported, `lzma` neither.
+        sys.path_hooks[:] = [self, *(others or [FileFinder.path_hook(*LOADERS)])]
         for path in list(sys.path_importer_cache):
             if self.stores.owns(path):
                 del sys.path_importer_cache[path]

@@ -108,6 +108,14 @@ class Store:
                     number += 1
                     yield f"{folder}/{name}.py".lstrip("/"), row, digest
 
+    def contents(self) -> "Iterator[tuple[str, bytes]]":
+        """Each module: its path below site-packages, and its source. A block is read once."""
+        number, block = -1, b""
+        for path, row, _ in sorted(self.entries(), key=lambda entry: entry[1][1:3]):
+            if row[1] != number:
+                number, block = row[1], self.block(row[1])
+            yield path, block[row[2] : row[2] + row[3]]
+
     def _tables(self) -> "tuple[list[str], list[tuple[int, int]]]":
         if self._table is None:
             dists, _, blocks = self._section(2, self._crcs[1]).partition("\n\n")

@@ -1,0 +1,195 @@
+"""What goes wrong with a cold store, and programs that change how Python imports."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.unit.inside.cold.images import Image, image
+
+from slimbake.inside.check.inventory import cold_digests
+from slimbake.inside.cold.layout import HEAD, Store, StoreError
+from slimbake.inside.step import StepError
+
+THING = {
+    "thing/__init__.py": b"",
+    "thing/late.py": b"value = 1\n",
+    "thing/sub/__init__.py": b"value = 2\n",
+}
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Image:
+    return image(tmp_path, {"thing": THING}, warm=["thing/__init__.py"])
+
+
+def refused(there: Image, module: str = "thing.late") -> str:
+    done = there.start("-c", f"import thing; import {module}")
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+# --- the store
+
+
+@pytest.mark.parametrize("left", [0, 60, 200, -1])
+def test_a_truncated_store_is_an_import_error_that_names_it(there: Image, left: int) -> None:
+    there.store.write_bytes(there.store.read_bytes()[:left])
+    words = refused(there)
+    assert words.startswith(f"_slimbake_cold.layout.StoreError: the cold store {there.store} ")
+    assert words.endswith("pull the image again, or rebuild it without cache")
+
+
+def test_any_byte_that_is_altered_is_found_and_no_wrong_source_is_ever_run(there: Image) -> None:
+    whole = there.store.read_bytes()
+    before = cold_digests(there.root)
+    assert {"thing/late.py", "thing/sub/__init__.py"} == set(before)
+    for number in range(len(whole)):
+        if not whole[number : number + 1].isspace() or number > HEAD:  # the head ends in blanks
+            altered = bytearray(whole)
+            altered[number] ^= 1
+            there.store.write_bytes(altered)
+            try:
+                found = cold_digests(there.root)
+            except StepError as fault:
+                assert str(there.store) in str(fault)
+            else:
+                # The recorded hashes alone are not read here: they are compared with the sources.
+                assert found == before
+                store = Store(str(there.store))
+                assert {path: digest for path, _, digest in store.entries()} != before
+
+
+def test_an_altered_block_is_an_import_error_that_names_the_store(there: Image) -> None:
+    whole = bytearray(there.store.read_bytes())
+    whole[-40] ^= 1
+    there.store.write_bytes(whole)
+    assert f"the cold store {there.store} is altered in block 0" in refused(there)
+    assert there.says("import thing") == ""
+
+
+def test_what_is_no_store_is_named(there: Image) -> None:
+    there.store.write_bytes(b"x" * 500)
+    assert "is not a cold store" in refused(there)
+    with pytest.raises(StoreError, match=r"none\.cold cannot be read \(No such file"):
+        Store(str(there.root / "none.cold"))
+
+
+def test_a_store_of_another_version_is_named(there: Image) -> None:
+    there.store.write_bytes(
+        there.store.read_bytes().replace(b"slimbake-cold 1", b"slimbake-cold 2")
+    )
+    assert "has the version 2, not 1" in refused(there)
+
+
+def test_a_start_goes_on_where_a_broken_store_is_not_asked(there: Image) -> None:
+    there.store.write_bytes(b"")
+    assert there.says("import thing, json; print('on')") == "on"
+
+
+# --- other finders
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sys.path_hooks.clear()",
+        "sys.path_hooks.clear(); sys.path_importer_cache.clear()",
+        "sys.path_hooks[:] = [FileFinder.path_hook(*LOADERS)]; sys.path_importer_cache.clear()",
+        "sys.path_hooks.insert(0, FileFinder.path_hook(*LOADERS)); sys.path_importer_cache.clear()",
+        "sys.path_hooks.pop(0)",
+        "sys.path_importer_cache.clear()",
+        "importlib.invalidate_caches()",
+    ],
+)
+def test_a_package_that_changes_the_path_hooks_loses_no_cold_module(
+    there: Image, change: str
+) -> None:
+    text = f"""\
+import importlib, sys
+from importlib.machinery import *
+LOADERS = (ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, ['.py'])
+import thing
+{change}
+import thing.late, thing.sub
+print(thing.late.value, thing.sub.value)
+"""
+    assert there.says(text) == "1 2"
+
+
+def test_the_finder_of_another_package_finds_what_is_on_disk(there: Image) -> None:
+    text = """\
+import sys
+from importlib.machinery import *
+LOADERS = ((ExtensionFileLoader, EXTENSION_SUFFIXES),)
+class Loader(SourceFileLoader):
+    pass
+sys.path_hooks.insert(0, FileFinder.path_hook(LOADERS[0], (Loader, ['.py'])))
+sys.path_importer_cache.clear()
+import thing, thing.late
+print(type(thing.__loader__).__name__, thing.late.value)
+"""
+    assert there.says(text) == "Loader 1"
+
+
+def test_a_finder_that_looks_for_files_itself_keeps_its_distribution_on_disk(
+    tmp_path: Path,
+) -> None:
+    finder = b"""\
+import importlib.util, pathlib, sys
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.startswith('alias'):
+            file = pathlib.Path(__file__).parent / 'own' / (name[6:] or '__init__')
+            return importlib.util.spec_from_file_location(name, f'{file}.py')
+sys.meta_path.append(Finder)
+"""
+    files = {
+        "finder.py": finder,
+        "own/__init__.py": b"__path__ = []",
+        "own/impl.py": b"value = 3\n",
+    }
+    there = image(tmp_path, {"own": files, "thing": THING})
+    assert there.says("import finder, alias.impl; print(alias.impl.value)") == "3"
+    assert (there.site / "own/impl.py").exists() and not (there.site / "thing/late.py").exists()
+
+
+def test_modules_that_a_pth_imports_stay_on_disk(tmp_path: Path) -> None:
+    files = {"early.py": b"import thing.late\n", "a.pth": b"import early\n"}
+    there = image(tmp_path, {"early": files, "thing": THING})
+    assert (there.site / "early.py").exists()
+    assert there.says("import sys; print('thing.late' in sys.modules)") == "True"
+
+
+# --- layers
+
+
+def test_two_layers_share_a_namespace_package(tmp_path: Path) -> None:
+    below = {"one": {"space/one/__init__.py": b"value = 1\n", "space/one/late.py": b"value = 2\n"}}
+    above = {"two": {"space/two/__init__.py": b"value = 3\n"}}
+    there = image(tmp_path, below, above)
+    assert len(list(there.root.glob("cold/*.cold"))) == 2
+    text = """\
+import pkgutil, space, space.one.late, space.two
+print(space.one.value, space.one.late.value, space.two.value, type(space.__path__).__name__)
+print([(m.name, m.ispkg) for m in pkgutil.iter_modules(space.__path__)])
+"""
+    assert there.says(text).splitlines() == [
+        "1 2 3 _NamespacePath",
+        "[('one', True), ('two', True)]",
+    ]
+
+
+def test_another_version_on_top_is_mixed_with_no_cold_module(tmp_path: Path) -> None:
+    there = image(tmp_path, {"thing": THING})
+    shutil.rmtree(there.site / "thing-1.dist-info")
+    (there.site / "thing-2.dist-info").mkdir()
+    (there.site / "thing/__init__.py").write_text("version = 2\n")
+    assert there.says("import thing; print(thing.version)") == "2"
+    assert refused(there).endswith("No module named 'thing.late'")
+
+
+def test_a_start_without_site_has_none_of_the_packages(there: Image) -> None:
+    assert "No module named 'thing'" in there.start("-S", "-c", "import thing").stderr
