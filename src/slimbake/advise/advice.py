@@ -62,8 +62,8 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
             what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
             yield _advice(what, stale, (AdviceStep(command="slimbake prove --stale"),), also, layer)
         untried = [each for each in layer.passes if _untried(each)]
-        if untried and not stale:  # the same command tries them
-            steps = (AdviceStep(command="slimbake prove --stale"),)
+        if untried:
+            steps = (AdviceStep(command="slimbake prove --untried"),)
             what = f"{_passes(untried)} on {layer.name}, not tried as it is now"
             yield _advice(what, [], steps, also, layer, untried)
         for each in proven:
@@ -74,10 +74,8 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
 
 
 def _untried(each: TriedPass) -> bool:
-    """Neither carried nor refuted by evidence that answers now."""
-    return not each.left_out and (
-        each.finding is None or bool(each.stale and each.finding.verdict != "proven")
-    )
+    """Whether nothing is known of it."""
+    return not each.left_out and each.finding is None
 
 
 def _advice(

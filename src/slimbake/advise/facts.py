@@ -261,7 +261,10 @@ def _layers(project: Project) -> Iterator[LayerFacts]:
         own: KeyPath = (kind, entry.entry, "optimize")
         passes = []
         for each in project.evidence.catalogue:
-            if each.applied(question.pins):
+            # What needs no evidence is carried; what nobody opted in to is a person's to decide.
+            if each.applied(question.pins) and (
+                answer.none or (answer.allows(each.guarantee) and not answer.default(each))
+            ):
                 finding = answer.evidence.passes.get(each.name) if answer.evidence else None
                 why = answer.stale(each) if finding else ""
                 left_out = _left_out(each.name, entry.optimize, fleet.optimize, own)

@@ -17,6 +17,7 @@ from slimbake.console import Console
 from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
+from slimbake.evidence.selection import losses
 from slimbake.fleet import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine, machine
@@ -28,6 +29,8 @@ from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
 from slimbake.render.generated import drift, generate, mend
+
+RENEW = "`slimbake prove --stale` renews it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,15 +164,18 @@ def locked_anew(project: Project, here: Machine, console: Console, frozen: bool 
 
 
 def generated_anew(project: Project, console: Console, frozen: bool = False) -> Project:
-    """The project, with generated files brought up to date. Raises StaleFiles where `frozen` is set
-    and they, or evidence, are stale.
+    """The project, with generated files brought up to date, and a line for what layers lost.
+
+    Raises StaleFiles where `frozen` is set and files are stale, or evidence with `ci: {stale:
+    fail}`.
     """
-    dropped = project.evidence.dropped
-    if dropped and frozen:
-        words = "\n".join(f"  {each}" for each in dropped)
-        raise StaleFiles(f"evidence is stale\n{words}", "`slimbake prove --stale` renews it")
-    for each in dropped:
-        console.say(f"not carried, its evidence is stale: {each}")
+    lost = losses(project.evidence.dropped)
+    ci = project.manifest.ci
+    if lost and frozen and ci and ci.stale == "fail":
+        words = "\n".join(f"  {each}" for each in lost)
+        raise StaleFiles(f"evidence is stale\n{words}", RENEW)
+    for each in lost:
+        console.say(f"{each}; {RENEW}")
     found = drift(generate(project.plan, project.root), project.root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))

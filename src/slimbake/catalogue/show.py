@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ class Listed:
     layers: tuple[tuple[str, tuple[str, ...]], ...]
     # by layer: proven, refuted, idle; with "stale" behind it where the evidence is
     verdicts: Pairs = ()
+    # by layer: carried, or why not
+    states: Pairs = ()
 
 
 # A column more is a line more.
@@ -25,7 +27,8 @@ COLUMNS: tuple[tuple[str, Callable[[Listed], str]], ...] = (
     ("pass", lambda each: each.carries.name),
     ("guarantee", lambda each: each.carries.guarantee),
     ("layers", lambda each: where(each)),
-    ("evidence", lambda each: verdicts(each)),
+    ("carried", lambda each: said(each.states, each.layers, "-")),
+    ("evidence", lambda each: said(each.verdicts, each.layers, "none yet")),
     ("about", lambda each: each.carries.about),
     ("costs", lambda each: each.carries.costs or "-"),
 )
@@ -33,12 +36,15 @@ HEADINGS = tuple(heading for heading, _ in COLUMNS)
 
 
 def listed(
-    passes: Iterable[Pass], pins: Mapping[str, Pairs], found: Mapping[tuple[str, str], str] = {}
+    passes: Iterable[Pass],
+    pins: Mapping[str, Pairs],
+    found: Mapping[tuple[str, str], str] = {},
+    states: Mapping[tuple[str, str], str] = {},
 ) -> tuple[Listed, ...]:
     """Each pass beside the layers that it applies to.
 
-    `pins`: name and version of each layer's packages; `found`: layer and pass -> the verdict of its
-    evidence.
+    `pins`: name and version of each layer's packages; by layer and pass `found`, the verdict of its
+    evidence, and `states`, whether the layer carries it.
     """
     made = []
     for each in passes:
@@ -47,19 +53,22 @@ def listed(
             for layer, packages in pins.items()
             if (concerns := each.applies(packages))
         )
-        known = (
-            (layer, found[layer, each.name]) for layer, _ in layers if (layer, each.name) in found
+        verdicts, carried = (
+            tuple(
+                (layer, told[layer, each.name]) for layer, _ in layers if (layer, each.name) in told
+            )
+            for told in (found, states if each.carried else {})
         )
-        made.append(Listed(each, layers, tuple(known)))
+        made.append(Listed(each, layers, verdicts, carried))
     return tuple(made)
 
 
-def verdicts(each: Listed) -> str:
-    """What the evidence says, layer by layer; a verdict that all of them share is said once."""
-    said = dict.fromkeys(verdict for _, verdict in each.verdicts)
-    if len(said) == 1 and len(each.verdicts) == len(each.layers):
-        return next(iter(said))
-    return ", ".join(f"{verdict} on {layer}" for layer, verdict in each.verdicts) or "none yet"
+def said(words: Pairs, layers: Sequence[tuple[str, object]], none: str) -> str:
+    """What is said of a pass layer by layer; what all of them share is said once."""
+    each = dict.fromkeys(word for _, word in words)
+    if len(each) == 1 and len(words) == len(layers):
+        return next(iter(each))
+    return ", ".join(f"{word} on {layer}" for layer, word in words) or none
 
 
 def where(each: Listed) -> str:
@@ -97,6 +106,7 @@ def passes_json(passes: Iterable[Listed]) -> list[dict[str, Any]]:
             "env": dict(each.carries.env),
             "setting": each.carries.setting,
             "evidence": dict(each.verdicts),
+            "state": dict(each.states),
             "layers": {layer: list(packages) for layer, packages in each.layers},
         }
         for each in passes

@@ -106,6 +106,14 @@ def read(file: Path) -> Project:
     return load(file, console)
 
 
+def tell_losses(project: Project) -> None:
+    """Say which passes layers lost, and why."""
+    from slimbake.evidence.selection import losses
+
+    for line in losses(project.evidence.dropped):
+        console.say(line)
+
+
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
     """The services named, in the plan's order; where none is, the first variant of each, or all of
     `variant`.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read
+from slimbake.cli.common import manifest_option, read, tell_losses
 from slimbake.errors import StaleFiles
 from slimbake.render.generated import drift, generate, mend, unified
 
@@ -40,4 +40,5 @@ def command(file: Path, check: bool, diff: bool) -> None:
         click.echo(f"{len(files)} files are as generated")
         return
     mend(found, root)
+    tell_losses(project)
     click.echo(f"{len(files)} files: {len(found.write)} written, {len(found.remove)} removed")

@@ -25,14 +25,16 @@ def command(file: Path, as_json: bool) -> None:
     layers = [layer.name for layer in every if layer.kind not in ("weights", "wheel")]
     pins = {name: found for name in layers if (found := project.locks.pins(name))}
     known = project.evidence.catalogue
-    verdicts = {}
+    verdicts, states = {}, {}
     for answer in project.evidence.answers:
         for each in known:
-            if finding := answer.evidence and answer.evidence.passes.get(each.name):
+            at = answer.question.layer, each.name
+            states[at] = answer.why_not(each) or "carried"
+            if finding := answer.found(each):
                 old = " (stale)" if answer.stale(each) else ""
-                verdicts[answer.question.layer, each.name] = f"{finding.verdict}{old}"
+                verdicts[at] = f"{finding.verdict}{old}"
     packages = {layer: tuple((p.name, p.version) for p in each) for layer, each in pins.items()}
-    passes = show.listed(known, packages, verdicts)
+    passes = show.listed(known, packages, verdicts, states)
     if as_json:
         print_json(show.passes_json(passes))
         return

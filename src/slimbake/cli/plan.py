@@ -14,6 +14,7 @@ from slimbake.cli.common import (
     read,
     select,
     services_argument,
+    tell_losses,
     variant_option,
 )
 from slimbake.console.tables import text_table
@@ -29,7 +30,9 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     those named.
     """
 
-    plan = read(file).plan
+    project = read(file)
+    plan = project.plan
+    tell_losses(project)
     targets = plan.needed(plan.with_checks(select(plan, services, variant)))
     if as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})

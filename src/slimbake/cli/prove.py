@@ -19,6 +19,7 @@ from slimbake.cli.common import (
     services_argument,
     variant_option,
 )
+from slimbake.config.model import LEVELS, Level
 
 if TYPE_CHECKING:
     from slimbake.plan.model import Plan
@@ -36,7 +37,13 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Only this pass; may be given several times.",
 )
-@click.option("--stale", is_flag=True, help="Only what has no fresh evidence.")
+@click.option("--stale", is_flag=True, help="Renew what was proven and is stale.")
+@click.option("--untried", is_flag=True, help="Try what was never tried.")
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS[2:]),
+    help="Try passes up to this guarantee.  [default: what the manifest opts in to]",
+)
 @click.option(
     "--control", is_flag=True, help="Break the images instead, and see whether the smokes notice."
 )
@@ -56,6 +63,8 @@ def command(
     as_json: bool,
     names: tuple[str, ...],
     stale: bool,
+    untried: bool,
+    level: Level | None,
     control: bool,
     recheck: bool,
     sample: int,
@@ -69,6 +78,7 @@ def command(
     from slimbake.cli.common import read
     from slimbake.errors import CheckError
     from slimbake.proof import prove as proving
+    from slimbake.proof.layers import Choice
     from slimbake.proof.report import control_fault, control_table, evidence_tables, sample_table
 
     project = read(file)
@@ -106,8 +116,7 @@ def command(
         project,
         chosen,
         console,
-        names=names,
-        only_stale=stale,
+        choice=Choice(names=names, stale=stale, untried=untried, level=level),
         every=not services,
         install=install_engine,
     )

@@ -33,8 +33,8 @@ SHOWN = 20  # files of one pass, before they are counted
 def command(
     path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool
 ) -> None:
-    """Say which pass removed or changed PATH: a file, folder or glob of packages, or a module such
-    as torch.fx.
+    """Say which pass removed or changed PATH: a file, folder or glob of packages, a module such
+    as torch.fx or a name in it, or what a pass itself took.
     """
 
     project = read(file)
@@ -60,8 +60,10 @@ def command(
             by_pass.setdefault((each.entry.by, each.layer), []).append(name)
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     for (by, layer), names in by_pass.items():
-        click.echo(f"{by}, on {layer}, in {', '.join(dict.fromkeys(names))}")
-        if each_pass := known.get(by):
+        each_pass = known.get(by)
+        promise = f" ({each_pass.guarantee})" if each_pass else ""
+        click.echo(f"{by}{promise}, on {layer}, in {', '.join(dict.fromkeys(names))}")
+        if each_pass:
             click.echo(
                 f"  {each_pass.about}: {each_pass.why}"
                 + (f"; costs {each_pass.costs}" if each_pass.costs else "")

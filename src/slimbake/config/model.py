@@ -113,6 +113,7 @@ class Ci:
     provider: Literal["github", "gitlab", "none"] | None = None
     runners: Pairs = ()  # platform -> label of the runners that it is built on
     cache: Literal["registry", "gha", "none"] | None = None
+    stale: Literal["drop", "fail"] | None = None  # what becomes of passes whose evidence is stale
 
 
 # Each allows what those before it do.

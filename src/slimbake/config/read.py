@@ -287,7 +287,12 @@ def precision(said: Raw | str, calibration: str | None) -> Precision:
 
 
 def ci(raw: Raw) -> Ci:
-    return Ci(provider=raw.get("provider"), runners=pairs(raw, "runners"), cache=raw.get("cache"))
+    return Ci(
+        provider=raw.get("provider"),
+        runners=pairs(raw, "runners"),
+        cache=raw.get("cache"),
+        stale=raw.get("stale"),
+    )
 
 
 def pairs(raw: Raw, key: str) -> Pairs:

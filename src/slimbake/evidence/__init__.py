@@ -183,7 +183,11 @@ def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:
 def _question(layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks) -> Question:
     names = (name for each in reversed(layer.closure) for name in (each.lock, each.system_lock))
     texts = (text for name in names if (text := locks.text(name)) is not None)
+    stack = [pin for each in layer.closure for pin in locks.pins(each.lock)]
     return Question(
+        python=fleet.python,
+        stack=tuple((pin.name, pin.version) for pin in stack),
+        needs=tuple((asker, pin.name) for pin in stack for asker in pin.via if asker),
         layer=layer.name,
         pins=tuple((pin.name, pin.version) for pin in locks.pins(layer.lock)),
         inputs=_digest(_LAYER, fleet.python, lock_digest(texts)),

@@ -4,6 +4,7 @@ without it. Pure.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -32,6 +33,7 @@ class Finding:
     service: str = ""  # whose check failed
     # apply, import, load, parity, verify, time, memory; of all passes together: together
     level: str = ""
+    inputs: str = ""  # digest of the packages that it depends on
     error: str = ""  # its last words; of a proven pass: what fails with all others and without it
 
 
@@ -93,22 +95,50 @@ class Question:
     platforms: tuple[str, ...]
     checks: Mapping[str, str]  # of the services on it that have a smoke
     unchecked: tuple[str, ...] = ()  # services on it that have none
+    python: str = ""
+    stack: tuple[tuple[str, str], ...] = ()  # its packages, and those of the layers below
+    needs: tuple[tuple[str, str], ...] = ()  # a package, and one that it requires
+
+    def depends(self, each: Pass) -> str:
+        """Changes with the packages that a pass is about, and with what these require."""
+        if not each.packages:
+            return self.inputs
+        required: dict[str, set[str]] = {}
+        for name, other in self.needs:
+            required.setdefault(name, set()).add(other)
+        found: set[str] = set()
+        waiting = [*each.applies(self.pins)]
+        while waiting:
+            if (name := waiting.pop()) not in found:
+                found.add(name)
+                waiting += required.get(name, ())
+        lines = (f"{name}=={version}" for name, version in sorted(self.stack) if name in found)
+        return "sha256:" + hashlib.sha256("\n".join((self.python, *lines)).encode()).hexdigest()
 
 
 def stale_evidence(question: Question, evidence: Evidence | None, each: Pass) -> str:
     """Why evidence does not answer for a pass any more; "" while it does."""
     if evidence is None or each.name not in evidence.passes:
         return "it was never tried"
-    if evidence.inputs != question.inputs:
-        return "its packages are others now"
-    if evidence.passes[each.name].digest != each.digest:
+    finding = evidence.passes[each.name]
+    if finding.digest != each.digest:
         return "the pass has changed"
+    # Evidence of older versions says only what the whole layer was.
+    before, now = (
+        (finding.inputs, question.depends(each))
+        if finding.inputs
+        else (evidence.inputs, question.inputs)
+    )
+    if before != now:
+        return "its packages are others now"
     if others := [platform for platform in question.platforms if platform != evidence.platform]:
         return f"it was tried for {evidence.platform}, not for {', '.join(others)}"
-    if new := sorted(
-        name for name, digest in question.checks.items() if evidence.checks.get(name) != digest
+    if new := sorted(question.checks.keys() - evidence.checks.keys()):
+        return f"{', '.join(new)} is new, and was not tried with it"
+    if changed := sorted(
+        n for n, digest in question.checks.items() if evidence.checks[n] != digest
     ):
-        return f"the check of {', '.join(new)} has changed"
+        return f"the check of {', '.join(changed)} has changed"
     return ""
 
 

@@ -26,6 +26,18 @@ class Dropped:
         return f"{self.name} on {self.layer}: {self.why}"
 
 
+def losses(dropped: Iterable[Dropped]) -> tuple[str, ...]:
+    """What layers lost, in a line for each layer and reason."""
+    together: dict[tuple[str, str], list[Dropped]] = {}
+    for each in dropped:
+        together.setdefault((each.layer, each.why), []).append(each)
+    return tuple(
+        f"{layer} lost {', '.join(each.name for each in lost)}"
+        f" (up to {sum(each.bytes for each in lost) / 1e6:.1f} MB): {why}"
+        for (layer, why), lost in together.items()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class LayerAnswer:
     """What evidence has to answer for one layer of packages, and what it says."""

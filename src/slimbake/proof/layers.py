@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.config.model import Level
 from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
+from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
@@ -83,34 +84,43 @@ class Work:
         )
 
 
-def work_of(
-    answer: LayerAnswer,
-    passes: Sequence[Pass],
-    names: Collection[str] = (),
-    *,
-    only_stale: bool = False,
-) -> Work:
-    """What is to be tried on a layer: what the manifest opts in to, less what it carries anyway.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which passes are tried: all that the manifest opts in to, or some of them."""
 
-    `names`: only these, whatever they are; `only_stale`: only those without fresh evidence. The
-    others stay as they were found, if that is fresh.
-    """
+    names: Collection[str] = ()  # only these, whatever they are
+    stale: bool = False  # only what was proven, and is stale
+    untried: bool = False  # only what was never tried
+    level: Level | None = None  # in place of what the manifest says
+
+    def wants(self, answer: LayerAnswer, each: Pass) -> bool:
+        """Whether a pass is tried on a layer that it applies to."""
+        if self.names and each.name not in self.names:
+            return False
+        # What needs no evidence is tried only by its name.
+        if not self.names and (answer.default(each) or not answer.allows(each.guarantee)):
+            return False
+        if not self.stale and not self.untried:
+            return True
+        if (found := answer.found(each)) is None:
+            return self.untried
+        return self.stale and found.verdict == "proven" and bool(answer.stale(each))
+
+
+def work_of(answer: LayerAnswer, passes: Sequence[Pass], choice: Choice = Choice()) -> Work:
+    """What is to be tried on a layer; the rest stays as it was found, if that is fresh."""
+    if choice.level:
+        answer = replace(answer, wanted=replace(answer.wanted, level=choice.level))
     question, before = answer.question, answer.evidence
     applying = {
         each.name: (each, applied) for each in passes if (applied := each.applied(question.pins))
     }
-    fresh = {
+    wanted = tuple(n for n, (each, _) in applying.items() if choice.wants(answer, each))
+    known = {
         n: before.passes[n]
         for n, (each, _) in applying.items()
-        if before and not stale_evidence(question, before, each)
+        if before and n not in wanted and not answer.stale(each)
     }
-    wanted = tuple(
-        n
-        for n, (each, _) in applying.items()
-        if (n in names if names else answer.allows(each.guarantee) and not answer.default(each))
-        and not (only_stale and n in fresh)
-    )
-    known = {n: found for n, found in fresh.items() if n not in wanted}
     return Work(question, before, applying, known, wanted)
 
 
@@ -168,6 +178,10 @@ def prove_layer(
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
         console.say(f"{question.layer}: {name} matches nothing{near}")
+    found = {
+        name: replace(finding, inputs=question.depends(applying[name][0]))
+        for name, finding in found.items()
+    }
     evidence = Evidence(
         layer=question.layer,
         platform=this_platform(),

@@ -25,6 +25,7 @@ from slimbake.proof import control, environment, images, sample
 from slimbake.proof.company import all_but_each
 from slimbake.proof.layers import (
     TRIALS,
+    Choice,
     ProvenLayer,
     expect_nothing_lost,
     prove_layer,
@@ -44,8 +45,7 @@ def prove(
     services: Sequence[str],
     console: Console,
     *,
-    names: Collection[str] = (),
-    only_stale: bool = False,
+    choice: Choice,
     every: bool = False,
     install: bool = False,
 ) -> tuple[Evidence, ...]:
@@ -53,18 +53,18 @@ def prove(
     that stand on it.
 
     Each pass alone, all that hold together, and, on the images as they are then built, all but
-    each. `names`: these passes only; `only_stale`: those without fresh evidence; `every`: nobody
-    named the services, so layers that cannot be asked about are left out. What was found lies in
-    `bake/evidence/`, once images that are built with it hold. Raises UsageError for a name that is no
+    each. `every`: nobody named the services, so layers that cannot be asked about are left out. What
+    was found lies in `bake/evidence/`, once images that are built with it hold; where one layer
+    fails, that of the layers before it does too. Raises UsageError for a name that is no
     pass, NothingSelected where no layer is left, CheckError where images that are built with what
     held in every trial do not hold, and as `workbench` does.
     """
     root = project.root
-    passes = _catalogue(project, names)
+    passes = _catalogue(project, choice.names)
     project = locked_anew(project, machine(), console)
     answers = layers_of(project, services, console, every=every)
     wanted = [answer.question for answer in answers]
-    works = [work_of(answer, passes, names, only_stale=only_stale) for answer in answers]
+    works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     with workbench(project, needed, console, install=install) as bench:
@@ -72,14 +72,21 @@ def prove(
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
         layers: list[ProvenLayer] = []
+        failed: SlimbakeError | None = None
         for work in works:
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
-            layers.append(
-                prove_layer(
-                    work, subjects, project.workspace, console, unpruned=unpruned, below=below
+            try:
+                layers.append(
+                    prove_layer(
+                        work, subjects, project.workspace, console, unpruned=unpruned, below=below
+                    )
                 )
-            )
+            except SlimbakeError as error:
+                if not layers:
+                    raise
+                failed = error
+                break
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write_evidence(layer, root)
@@ -99,6 +106,9 @@ def prove(
             images.write_images(
                 images.measured_images(plan, bare, ids, project.workspace, console), root
             )
+    if failed:
+        console.say(f"kept: {', '.join(layer.question.layer for layer in layers)}")
+        raise failed
     return tuple(layer.evidence for layer in layers)
 
 

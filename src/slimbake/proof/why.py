@@ -37,9 +37,12 @@ def ledgers(image: str) -> tuple[Why, ...]:
 
 
 def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
-    """The files that a person means: a path, a folder, a glob, or the name of a module
-    (`torch.fx`).
+    """The files that a person means: a pass by its name, a path, a folder, a glob, or the name of a
+    module or of something in it (`torch.fx`, `transformers.models.gpt2.GPT2Model`).
     """
+    found = tuple(found)
+    if by := tuple(each for each in found if each.entry.by == asked):
+        return by
     path = asked.rpartition(_SITE)[2] if _SITE in asked else asked
     path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
     if "/" not in path and not path.endswith((".py", ".so")) and "*" not in path:
@@ -47,4 +50,8 @@ def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
     path = path.rstrip("/")
     globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
     means = matcher(globs)
-    return tuple(each for each in found if means(each.entry.path))
+    files = tuple(each for each in found if means(each.entry.path))
+    if files or "/" not in path or "*" in path or path == asked:
+        return files
+    # The last word may be a name that a module had.
+    return why(found, path.rpartition("/")[0].replace("/", "."))

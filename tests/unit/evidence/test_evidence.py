@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ from slimbake.evidence.selection import LayerAnswer
 from slimbake.inside import zipapp
 from slimbake.project import Project, load, reread
 from slimbake.proof import prove as proving
-from slimbake.proof.layers import ProvenLayer, Work, expect_nothing_lost, work_of
+from slimbake.proof.layers import Choice, ProvenLayer, Work, expect_nothing_lost, work_of
 from slimbake.proof.prove import layers_of
 
 ROOT = Path(__file__).parents[3]
@@ -139,7 +140,7 @@ def test_only_what_is_proven_saves() -> None:
         ),
         (
             replace(QUESTION, checks={"api": "sha256:3", "new": "x", "embed": "x"}),
-            "the check of embed, new has changed",
+            "new is new, and was not tried with it",
         ),
     ],
 )
@@ -163,6 +164,38 @@ def test_a_pass_that_does_something_else_now_is_stale_and_one_that_says_somethin
     assert (
         stale_evidence(QUESTION, EVIDENCE, replace(HEADERS, name="torch.new"))
         == "it was never tried"
+    )
+
+
+PINNED = replace(
+    QUESTION,
+    python="3.11",
+    pins=(("numpy", "2"), ("torch", "2")),
+    stack=(("anyio", "4"), ("numpy", "2"), ("sympy", "1"), ("torch", "2")),
+    needs=(("torch", "sympy"), ("sympy", "torch")),
+)
+OF_TORCH = replace(HEADERS, packages=(("torch", ""),))
+
+
+@pytest.mark.parametrize(
+    ("stack", "fresh"),
+    [
+        ((("anyio", "5"), ("numpy", "3"), ("sympy", "1"), ("torch", "2")), True),
+        ((("anyio", "4"), ("numpy", "2"), ("sympy", "2"), ("torch", "2")), False),
+        ((("anyio", "4"), ("numpy", "2"), ("sympy", "1"), ("torch", "3")), False),
+    ],
+    ids=["another package", "what it requires", "its own"],
+)
+def test_evidence_of_a_package_asks_about_that_package_and_what_it_requires(
+    stack: tuple[tuple[str, str], ...], fresh: bool
+) -> None:
+    found = replace(FINDING, digest=OF_TORCH.digest, inputs=PINNED.depends(OF_TORCH))
+    evidence = replace(EVIDENCE, passes={"torch.headers": found})
+    now = replace(PINNED, stack=stack, inputs="sha256:9")
+    assert (stale_evidence(now, evidence, OF_TORCH) == "") is fresh
+    of_all = replace(FINDING, inputs=PINNED.depends(HEADERS))
+    assert stale_evidence(now, replace(EVIDENCE, passes={"torch.headers": of_all}), HEADERS) == (
+        "its packages are others now"
     )
 
 
@@ -591,13 +624,13 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
     project = project_in(root)
     said: list[str] = []
     generated_anew(project, Console(said.append))
-    assert [line for line in said if "evidence" in line] == []
+    assert [line for line in said if "lost" in line] == []
     put("job/smoke.py", "load", "imports")(root)
     said.clear()
     decided = generated_anew(reread(project), Console(said.append)).plan
-    assert [line for line in said if "evidence" in line] == [
-        "not carried, its evidence is stale: thing.data on base-web: the check of job has changed",
-        "not carried, its evidence is stale: thing.docs on base-web: the check of job has changed",
+    assert [line for line in said if "lost" in line] == [
+        "base-web lost thing.data, thing.docs (up to 0.0 MB): the check of job has changed;"
+        " `slimbake prove --stale` renews it"
     ]
     assert {
         each["name"]
@@ -608,7 +641,17 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
     assert decided == project_in(root).plan
 
 
-def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
+def test_a_frozen_bake_goes_on_where_passes_are_lost(root: Path) -> None:
+    generated_anew(project_in(root), QUIET)
+    put("job/smoke.py", "load", "imports")(root)
+    generated_anew(project_in(root), QUIET)
+    said: list[str] = []
+    generated_anew(project_in(root), Console(said.append), frozen=True)
+    assert "base-web lost thing.data, thing.docs" in "\n".join(said)
+
+
+def test_a_pipeline_that_wants_it_fails_on_stale_evidence(root: Path) -> None:
+    put("services.yaml", "optimize: observed", "optimize: observed\nci: {stale: fail}")(root)
     project = project_in(root)
     generated_anew(project, QUIET)
     generated = (root / "bake/dockerfiles/passes/base-web.json").read_text()
@@ -618,8 +661,7 @@ def test_a_frozen_bake_refuses_stale_evidence_naming_each(root: Path) -> None:
     assert caught.value.exit_code == 4
     assert caught.value.message.splitlines() == [
         "evidence is stale",
-        "  thing.data on base-web: the check of job has changed",
-        "  thing.docs on base-web: the check of job has changed",
+        "  base-web lost thing.data, thing.docs (up to 0.0 MB): the check of job has changed",
     ]
     assert caught.value.hint == "`slimbake prove --stale` renews it"
     assert (root / "bake/dockerfiles/passes/base-web.json").read_text() == generated
@@ -685,9 +727,9 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
 # --- what is tried
 
 
-def works(root: Path, *names: str, only_stale: bool = False) -> dict[str, Work]:
+def works(root: Path, *names: str, **which: Any) -> dict[str, Work]:
     return {
-        answer.question.layer: work_of(answer, catalogue(root), names, only_stale=only_stale)
+        answer.question.layer: work_of(answer, catalogue(root), Choice(names=names, **which))
         for answer in answers(root)
     }
 
@@ -697,7 +739,8 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
     assert found["base-web"].wanted == ("thing.data",) and "thing.docs" in found["base-web"].known
     assert (found["api"].wanted, found["base-web"].lost) == ((), ())
     other = ("files.locales", "files.stubs", "metadata.all", "metadata.records")
-    assert works(root, only_stale=True)["base-web"].wanted == other
+    assert works(root, stale=True)["base-web"].wanted == ()
+    assert works(root, untried=True)["base-web"].wanted == other
     assert {*works(root)["base-web"].wanted} == {*other, "thing.data", "thing.docs"}
     assert works(root, "strip.debug")["base-web"].wanted == ("strip.debug",), "named, it is tried"
 
@@ -711,7 +754,7 @@ def test_only_what_the_manifest_opts_in_to_is_tried(level: str, root: Path) -> N
 
 def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:
     # no `marginal`
-    assert works(root, only_stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}
+    assert works(root, stale=True)["base-web"].unfinished == {"thing.data", "thing.docs"}
 
 
 def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root: Path) -> None:
@@ -720,7 +763,7 @@ def test_to_try_one_pass_where_others_are_stale_is_refused_with_their_names(root
     assert (found["base-web"].lost, found["api"].lost) == (("thing.docs",), ())
     with pytest.raises(UsageError, match=r"would be gone\nbase-web: thing\.docs"):
         expect_nothing_lost([*found.values()])
-    expect_nothing_lost([*works(root).values(), *works(root, only_stale=True).values()])
+    expect_nothing_lost([*works(root).values(), *works(root, stale=True).values()])
     expect_nothing_lost([*works(root, "thing.data", "thing.docs").values()])
     put("passes.yaml", "thing.docs", "thing.other")(root)
     # what is no pass any more cannot be tried
