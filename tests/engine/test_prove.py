@@ -171,9 +171,9 @@ def test_a_failed_import_names_the_pass(baked: str) -> None:
 
 def test_why_names_the_pass_what_it_costs_and_the_bytes(toy: Toy, baked: str) -> None:
     done = toy.slimbake("why", "idna.uts46data")
-    assert done.code == 0 and done.stdout.startswith("toy.compat, on base-small, in one\n"), (
-        done.stdout
-    )
+    assert done.code == 0 and done.stdout.startswith(
+        "toy.compat (observed), on base-small, in one\n"
+    ), done.stdout
     assert "uts46=True" in done.stdout and re.search(
         r"idna/uts46data\.py  0\.\d MB  idna 3", done.stdout
     )
