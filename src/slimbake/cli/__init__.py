@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "write the bake file and the Dockerfiles",
     "bake": "build, check, then tag the images",
     "prove": "try passes, and keep what is found as evidence",
+    "census": "compare all that images offer with the same without passes",
     "why": "say which pass removed a file of an image",
     "smoke": "run the services' own checks",
     "parity": "compare models' answers with torch's",

@@ -3,6 +3,8 @@
 PROGRAMS = {
     "smoke": ".smoke:run_smoke",
     "parity": ".parity:run_parity",
+    "census": ".census:take_census",
+    "imports": ".imports:import_modules",
     "inventory": ".inventory:take_inventory",
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
