@@ -6,6 +6,7 @@ Two images are compared by it on the host, one with passes and one without.
 from __future__ import annotations
 
 import ast
+import contextlib
 import ctypes.util
 import importlib.metadata
 import json
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..ledger import LedgerEntry, package_key
@@ -74,19 +76,22 @@ class Specs:
 
     def __init__(self) -> None:
         self._found: dict[str, ModuleSpec | None] = {}
+        self._locations: dict[str, list[str]] = {}
 
     def spec(self, name: str) -> ModuleSpec | None:
         if name not in self._found:
             parent = name.rpartition(".")[0]
             path = self.locations(parent) if parent else None
-            there = not parent or path
-            self._found[name] = PathFinder.find_spec(name, path) if there else None
+            with _stub(parent, path or []):  # a namespace package asks for the module above it
+                spec = PathFinder.find_spec(name, path) if path or not parent else None
+                self._locations[name] = list(spec.submodule_search_locations or ()) if spec else []
+            self._found[name] = spec
         return self._found[name]
 
     def locations(self, name: str) -> list[str]:
         """The folders of a package; none of what is no package."""
-        spec = self.spec(name)
-        return list(spec.submodule_search_locations or ()) if spec else []
+        self.spec(name)
+        return self._locations[name]
 
     def kind(self, name: str) -> str:
         """`module`, `package`, `namespace`, or "" where nothing is found."""
@@ -99,6 +104,20 @@ class Specs:
     def listing(self, name: str) -> list[str]:
         """What `pkgutil` lists in a package; subpackages end with a dot."""
         return _listed(self.locations(name))
+
+
+@contextlib.contextmanager
+def _stub(name: str, path: list[str]) -> Iterator[None]:
+    """Put a package into `sys.modules`, unless it is imported already."""
+    if not name or name in sys.modules:
+        yield
+        return
+    sys.modules[name] = stub = ModuleType(name)
+    stub.__path__ = path
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _listed(folders: Iterable[str]) -> list[str]:

@@ -1,0 +1,145 @@
+"""The census: what an image offers, found without running any of it; and imports, each in a fork."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from slimbake.inside.check import imports
+from slimbake.inside.check.census import Specs, module_name, removed_modules, stale_imports
+from slimbake.inside.ledger import LedgerEntry
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages that would fail if one of them were run."""
+    for name in (
+        "thing/__init__.py",
+        "thing/sub/__init__.py",
+        "thing/sub/a.py",
+        "space/inner/b.py",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("raise SystemExit('it was run')\n")
+    (tmp_path / "thing/data").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_modules_are_found_without_running_their_packages(site: Path) -> None:
+    specs = Specs()
+    kinds = {
+        "thing": "package",
+        "thing.sub": "package",
+        "thing.sub.a": "module",
+        "thing.data": "namespace",
+        "space": "namespace",
+        "space.inner": "namespace",
+        "space.inner.b": "module",
+        "thing.gone": "",
+        "gone.at.all": "",
+    }
+    assert {name: specs.kind(name) for name in kinds} == kinds
+    assert specs.listing("thing") == ["sub."] and specs.listing("thing.sub") == ["a"]
+    assert specs.listing("space.inner") == ["b"]
+    assert not {"thing", "space"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a/b.py", "a.b"),
+        ("a/__init__.py", "a"),
+        (f"a/c{EXTENSION_SUFFIXES[0]}", "a.c"),
+        ("a/libc.so.1", ""),
+        ("a/data.json", ""),
+        ("a-1.dist-info/b.py", ""),
+        ("/bin/a.py", ""),
+    ],
+)
+def test_a_file_is_a_module_under_the_name_that_imports_it(file: str, name: str) -> None:
+    assert module_name(file) == name
+
+
+def test_import_statements_that_point_at_what_a_pass_took_are_found() -> None:
+    removed = removed_modules(
+        [
+            LedgerEntry("a/gone.py", 1, 0, "pass", "a", "1"),
+            LedgerEntry("a/lib.so", 2, 1, "strip", "a", "1"),
+            LedgerEntry("b/__init__.py", 1, 0, "other", "b", "1"),
+        ]
+    )
+    assert removed == {"a.gone": "pass", "b": "other"}
+    sources = [
+        ("a.__init__", "from . import gone\n"),
+        ("a.x", "def f():\n    from .gone import y\n"),
+        ("a.y", "try:\n    import a.gone\nexcept ImportError:\n    pass\n"),
+        ("a.sub.z", "from ..gone import y\nimport b\n"),
+        ("a.other", "gone = 1\nimport os\n"),
+        ("a.broken", "import gone ("),
+    ]
+    assert sorted(stale_imports(sources, removed)) == [
+        ("a", "a.gone", "pass", "at import"),
+        ("a.sub.z", "a.gone", "pass", "at import"),
+        ("a.sub.z", "b", "other", "at import"),
+        ("a.x", "a.gone", "pass", "inside a function"),
+        ("a.y", "a.gone", "pass", "optional"),
+    ]
+    assert list(stale_imports(sources, {})) == []
+
+
+# --- imports
+
+
+def crash() -> str:
+    os.abort()
+
+
+def leave() -> str:
+    os._exit(0)
+
+
+def hang() -> str:
+    time.sleep(60)
+    return "never"
+
+
+def hoard() -> str:
+    return str(len(bytearray(2 * imports.MEMORY)))
+
+
+def fail() -> str:
+    raise ValueError(object)
+
+
+def write() -> str:
+    Path("file").write_text("in the scratch folder")
+    return str(sorted(path.name for path in Path().iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [
+        (crash, "signal 6"),
+        (leave, "it exited with 0"),
+        (hang, "no end within 0.5 s"),
+        (hoard, "MemoryError: "),
+        (fail, "ValueError: <class 'object'>"),
+        (write, "['file']"),
+    ],
+    ids=lambda each: each.__name__ if callable(each) else "",
+)
+def test_whatever_a_module_does_is_an_outcome(action: object, outcome: str) -> None:
+    before = sorted(Path().iterdir())
+    assert imports.in_child(action, 0.5 if action is hang else 20) == outcome  # type: ignore[arg-type]
+    assert sorted(Path().iterdir()) == before
+
+
+def test_an_outcome_holds_nothing_that_differs_from_run_to_run() -> None:
+    assert imports.canonical("<object at 0x7f12ab>") == "<object at 0x>"

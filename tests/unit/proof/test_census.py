@@ -1,0 +1,107 @@
+"""Two censuses are compared: what is gone is a loss, unless a pass lists it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slimbake.proof.census import compared_imports, tally
+
+MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
+WHOLE: dict[str, Any] = {
+    "inventory": {"files": {"disk": 9}, "passes": {}, "losses": []},
+    "ledger": [],
+    "modules": {"a": "package", "a.b": "module", "a.random": "package"},
+    "listings": {"a": ["b", "random."]},
+    "entry_points": {"a: console_scripts: run": ["a.b", "module"]},
+    "requires": {"a": ["c>=1", "d; sys_platform == 'win32'", "e; extra == 'more'", "absent"]},
+    "versions": {"a": "1", "c": "1.5"},
+    "markers": MARKERS,
+    "unresolved": {"/lib/x.so": ["libgpu.so.1"]},
+    "find_library": {"z": "libz.so.1", "q": None},
+    "stale_imports": [],
+}
+
+
+def harmed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    after = copy.deepcopy(WHOLE)
+    change(after)
+    return after
+
+
+def test_what_is_the_same_has_lost_nothing() -> None:
+    found = tally(WHOLE, WHOLE)
+    assert (found.modules, found.found, found.losses, found.differences) == (3, 3, (), ())
+
+
+LOSSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a module": (
+        lambda a: a["modules"].update({"a.b": ""}),
+        "module a.b: module before, not there",
+    ),
+    "a package's own code": (
+        lambda a: a["modules"].update({"a.random": "namespace"}),
+        "module a.random: package before, namespace now",
+    ),
+    "a name": (lambda a: a["listings"].update(a=["b"]), "listing a.random: listed before"),
+    "an entry point": (lambda a: a["entry_points"].clear(), "entry point a: console_scripts: run"),
+    "a requirement": (lambda a: a["versions"].pop("c"), "requirement c>=1 of a: met before"),
+    "an older requirement": (lambda a: a["versions"].update(c="0.9"), "requirement c>=1 of a: met"),
+    "a library": (
+        lambda a: a["unresolved"].update({"/lib/x.so": ["libb.so", "libgpu.so.1"]}),
+        "library libb.so of /lib/x.so: found before",
+    ),
+    "a system library": (
+        lambda a: a["find_library"].update(z=None),
+        "find_library z: libz.so.1 before, not there now",
+    ),
+    "a file": (
+        lambda a: a["inventory"]["losses"].append(
+            {"name": "a/data.json", "package": "a", "why": "it is not in the image"}
+        ),
+        "a/data.json of a: it is not in the image",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_whatever_is_taken_away_is_a_loss(what: str) -> None:
+    change, words = LOSSES[what]
+    (loss,) = tally(WHOLE, harmed(change)).losses
+    assert loss.startswith(words)
+
+
+def test_what_a_pass_lists_is_a_difference_and_no_loss() -> None:
+    def take(after: dict[str, Any]) -> None:
+        after["ledger"] = [
+            ["a/random/__init__.py", "numpy.random"],
+            ["c-1.5.dist-info/METADATA", "without.c"],
+            ["a/libb.so", "libraries"],
+        ]
+        after["modules"]["a.random"] = ""
+        after["listings"]["a"] = ["b"]
+        after["versions"].pop("c")
+        after["unresolved"]["/lib/x.so"] = ["libb.so", "libgpu.so.1"]
+        after["stale_imports"] = [["a", "a.random", "numpy.random", "at import"]]
+
+    found = tally(WHOLE, harmed(take))
+    assert found.losses == () and (found.modules, found.found) == (3, 2)
+    assert {(each.kind, each.by) for each in found.differences} == {
+        ("module", "numpy.random"),
+        ("listing", "numpy.random"),
+        ("requirement", "without.c"),
+        ("library", "libraries"),
+    }
+    assert found.stale_imports == {"numpy.random": 1}
+
+
+def test_imports_are_compared_with_what_came_of_them_before() -> None:
+    before = {"a": "imported", "b": "ImportError: no c", "d": "signal 6", "e": "imported"}
+    after = {"a": "imported", "b": "ImportError: no c", "d": "imported"}
+    assert list(compared_imports(before, after)) == [
+        ("d", "signal 6", "imported"),
+        ("e", "imported", "it is not there"),
+    ]
