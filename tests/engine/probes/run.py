@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, "/check.pyz")
-from slimbake.inside.check.imports import canonical, in_child  # noqa: E402
+from slimbake.inside.check.imports import canonical, in_child
 
 WARM = {"web": ("fastapi", "uvicorn"), "stdlib": ()}
-SECONDS = 120.0
+SECONDS = 60.0
 
 
 def outcome(code: str) -> str:

@@ -118,6 +118,11 @@ def fail() -> str:
     raise ValueError(object)
 
 
+def fork() -> str:
+    more = bytearray(10_000_000)
+    return f"{imports.in_child(write, 20)} in a fork with {len(more)} bytes more"
+
+
 def write() -> str:
     Path("file").write_text("in the scratch folder")
     return str(sorted(path.name for path in Path().iterdir()))
@@ -132,6 +137,7 @@ def write() -> str:
         (hoard, "MemoryError: "),
         (fail, "ValueError: <class 'object'>"),
         (write, "['file']"),
+        (fork, "['file'] in a fork with 10000000 bytes more"),
     ],
     ids=lambda each: each.__name__ if callable(each) else "",
 )

@@ -148,7 +148,9 @@ def canonical(text: str) -> str:
 
 def _limit() -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)  # the process that forked may have one
+    least = used + MEMORY if most == resource.RLIM_INFINITY else min(used + MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (least, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - to its end
 

@@ -1,0 +1,88 @@
+"""The census on real images, and probes: calls chosen from documentation, with passes and without."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.conftest import ROOT, Toy, docker, fleet, slimbake
+from tests.engine.toys import entry
+
+PROBES = Path(__file__).parent / "probes"
+PROBED = ("embedding", "nlg", "api", "embedding-onnx")
+RESULTS = ROOT / ".slimbake/probes.json"  # bench/results.py reads it
+
+PASSES = """\
+passes:
+  toy.compat:
+    about: removes the tables of IDNA 2003
+    why: Nobody asks for them.
+    costs: uts46=True
+    packages: {idna: ""}
+    remove: [idna/uts46data.py]
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    with fleet(tmp_path_factory.mktemp("census")) as made:
+        made.write(
+            "bases: {small: {requirements: [idna, six]}}\nservices:\n"
+            + entry("one", "    base: small\n"),
+            {"one/app.py": "", "one/smoke.py": "def imports():\n    import app\n"},
+        )
+        yield made
+
+
+def test_an_image_of_lossless_passes_offers_what_one_without_does(toy: Toy) -> None:
+    done = toy.slimbake("census", "--imports", "--json")
+    assert done.code == 0, done.stderr
+    found: dict[str, Any] = done.json()["one"]
+    assert found["losses"] == [] and found["stale_imports"] == {}
+    assert found["modules"] == found["found"] > 8
+    assert found["files"].get("lost", 0) == 0
+    assert found["imports"]["tried"] > 0 and found["imports"]["differ"] == []
+
+
+def in_image(image: str) -> dict[str, str]:
+    """What came of every probe in an image: read-only, no network, not as root."""
+    said = docker(
+        "run",
+        "--rm",
+        "--network=none",
+        "--read-only",
+        "--user=65532:65532",
+        "--tmpfs=/tmp:mode=1777,exec",
+        f"--volume={ROOT / 'bake/programs/check.pyz'}:/check.pyz:ro",
+        f"--volume={PROBES}:/probes:ro",
+        "--entrypoint=python",
+        image,
+        "-I",
+        "/probes/run.py",
+    )
+    return dict(json.loads(said.splitlines()[-1]))
+
+
+@pytest.mark.slow
+def test_at_least_200_documented_calls_have_the_same_outcome_with_passes_and_without() -> None:
+    done = slimbake("census", "--json", *PROBED)
+    assert done.code == 0, done.stderr
+    project = re.search(r"^project: (\S+)", (ROOT / "services.yaml").read_text(), re.MULTILINE)
+    assert project
+    tried: dict[str, set[str]] = {"tried": set(), "succeeded": set(), "differ": set()}
+    for service in PROBED:
+        name = f"slimbake/{project[1]}/{service}"
+        before, after = (in_image(f"{name}:{tag}") for tag in ("unpruned", "built"))
+        tried["tried"] |= before.keys()
+        tried["succeeded"] |= {probe for probe, said in before.items() if said[:7] == "value: "}
+        for probe, said in before.items():
+            if after.get(probe) != said:
+                tried["differ"].add(f"{service}: {probe}: {said} / {after.get(probe)}")
+    counts = {key: len(names) for key, names in tried.items()}
+    RESULTS.write_text(json.dumps(counts))
+    assert not tried["differ"], "\n".join(sorted(tried["differ"]))
+    assert counts["tried"] >= 220 and counts["succeeded"] >= 200
