@@ -16,16 +16,6 @@ PROBES = Path(__file__).parent / "probes"
 PROBED = ("embedding", "nlg", "api", "embedding-onnx")
 RESULTS = ROOT / ".slimbake/probes.json"  # bench/results.py reads it
 
-PASSES = """\
-passes:
-  toy.compat:
-    about: removes the tables of IDNA 2003
-    why: Nobody asks for them.
-    costs: uts46=True
-    packages: {idna: ""}
-    remove: [idna/uts46data.py]
-"""
-
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
