@@ -138,7 +138,7 @@ def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
             what=what,
             saves=(Saving("uncompressed", action.bytes, "at most"),),
             source="bake/evidence/limits.json: a direction, no proof",
-            steps=(AdviceStep(command=command), AdviceStep(command="slimbake prove --stale")),
+            steps=(AdviceStep(command=command), AdviceStep(command="slimbake prove --untried")),
             costs=costs,
             also=tuple(name for name in together if name != subject.service),
         )

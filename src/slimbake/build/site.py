@@ -30,8 +30,6 @@ from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
 from slimbake.render.generated import drift, generate, mend
 
-RENEW = "`slimbake prove --stale` renews it"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
@@ -173,9 +171,9 @@ def generated_anew(project: Project, console: Console, frozen: bool = False) -> 
     ci = project.manifest.ci
     if lost and frozen and ci and ci.stale == "fail":
         words = "\n".join(f"  {each}" for each in lost)
-        raise StaleFiles(f"evidence is stale\n{words}", RENEW)
+        raise StaleFiles(f"layers lost passes\n{words}", "or say `ci: {stale: drop}`")
     for each in lost:
-        console.say(f"{each}; {RENEW}")
+        console.say(each)
     found = drift(generate(project.plan, project.root), project.root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))

@@ -33,6 +33,7 @@ class Finding:
     service: str = ""  # whose check failed
     # apply, import, load, parity, verify, time, memory; of all passes together: together
     level: str = ""
+    guarantee: str = ""  # of the pass
     inputs: str = ""  # digest of the packages that it depends on
     error: str = ""  # its last words; of a proven pass: what fails with all others and without it
 

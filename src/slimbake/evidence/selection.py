@@ -21,6 +21,7 @@ class Dropped:
     guarantee: Guarantee
     why: str
     bytes: int  # that it saved there, alone, when it was tried
+    stale: bool  # to prove it again may bring it back
 
     def __str__(self) -> str:
         return f"{self.name} on {self.layer}: {self.why}"
@@ -34,6 +35,7 @@ def losses(dropped: Iterable[Dropped]) -> tuple[str, ...]:
     return tuple(
         f"{layer} lost {', '.join(each.name for each in lost)}"
         f" (up to {sum(each.bytes for each in lost) / 1e6:.1f} MB): {why}"
+        + ("; `slimbake prove --stale` renews it" if lost[0].stale else "")
         for (layer, why), lost in together.items()
     )
 
@@ -109,7 +111,8 @@ def selected(
             elif why and expected and each.applies(answer.question.pins):
                 saved = found.bytes if (found := answer.found(each)) else 0
                 layer = answer.question.layer
-                dropped.append(Dropped(layer, each.name, each.guarantee, why, saved))
+                stale = why == answer.stale(each)
+                dropped.append(Dropped(layer, each.name, each.guarantee, why, saved, stale))
     kept = sorted(needed_passes(carries), key=lambda each: each.name)
     return tuple(kept), tuple(dropped)
 

@@ -177,6 +177,7 @@ def _finding(
     return Finding(
         digest=candidate.each.digest,
         verdict=verdict,
+        guarantee=candidate.each.guarantee,
         files=len(candidate.weighed.names),
         bytes=candidate.weighed.bytes,
         zstd=candidate.weighed.zstd,

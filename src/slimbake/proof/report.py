@@ -8,7 +8,16 @@ from slimbake.console.tables import megabytes, text_table
 from slimbake.evidence.model import Evidence, Finding, saves
 from slimbake.proof.model import Caught, Compared
 
-HEADINGS = ("pass", "verdict", "files", "saves", "zstd *", "beside all others", "what failed")
+HEADINGS = (
+    "pass",
+    "guarantee",
+    "verdict",
+    "files",
+    "saves",
+    "zstd *",
+    "beside all others",
+    "what failed",
+)
 NOTE = "* the files that a pass removes or changes, compressed by themselves"
 
 
@@ -35,6 +44,7 @@ def _row(name: str, finding: Finding) -> tuple[str, ...]:
     )
     return (
         name,
+        finding.guarantee or "-",
         finding.verdict,
         str(finding.files),
         megabytes(finding.bytes),

@@ -660,10 +660,11 @@ def test_a_pipeline_that_wants_it_fails_on_stale_evidence(root: Path) -> None:
         generated_anew(reread(project), QUIET, frozen=True)
     assert caught.value.exit_code == 4
     assert caught.value.message.splitlines() == [
-        "evidence is stale",
-        "  base-web lost thing.data, thing.docs (up to 0.0 MB): the check of job has changed",
+        "layers lost passes",
+        "  base-web lost thing.data, thing.docs (up to 0.0 MB): the check of job has changed;"
+        " `slimbake prove --stale` renews it",
     ]
-    assert caught.value.hint == "`slimbake prove --stale` renews it"
+    assert caught.value.hint == "or say `ci: {stale: drop}`"
     assert (root / "bake/dockerfiles/passes/base-web.json").read_text() == generated
 
 
