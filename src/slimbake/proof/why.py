@@ -51,7 +51,16 @@ def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
     globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
     means = matcher(globs)
     files = tuple(each for each in found if means(each.entry.path))
-    if files or "/" not in path or "*" in path or path == asked:
-        return files
-    # The last word may be a name that a module had.
-    return why(found, path.rpartition("/")[0].replace("/", "."))
+    module = path.rpartition("/")[0]
+    # The last word may be a name that a removed module had.
+    if (
+        not files
+        and path != asked
+        and {each.entry.path for each in found}
+        & {
+            f"{module}.py",
+            f"{module}/__init__.py",
+        }
+    ):
+        return why(found, module)
+    return files

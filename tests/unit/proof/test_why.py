@@ -1,0 +1,36 @@
+"""Which pass took what a person names: files, folders, modules, names in modules, passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.inside.ledger import LedgerEntry
+from slimbake.proof.why import Why, why
+
+FOUND = tuple(
+    Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
+    for path, by in (
+        ("idna/uts46data.py", "toy.compat"),
+        ("transformers/models/gpt2/__init__.py", "models.other"),
+        ("transformers/models/gpt2/model.py", "models.other"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "files"),
+    [
+        ("idna.uts46data", (0,)),
+        ("idna.uts46data.table", (0,)),
+        ("idna.core", ()),
+        ("toy.compat", (0,)),
+        ("models.other", (1, 2)),
+        ("transformers.models.gpt2.GPT2Model", (1, 2)),
+        ("transformers/models", (1, 2)),
+        ("transformers.models.bert", ()),
+        ("**/model.py", (2,)),
+        ("nothing", ()),
+    ],
+)
+def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> None:
+    assert why(FOUND, asked) == tuple(FOUND[number] for number in files)
