@@ -28,6 +28,7 @@ COMMANDS = {
     "prove": "try passes, and keep what is found as evidence",
     "census": "compare all that images offer with the same without passes",
     "why": "say which pass removed a file of an image",
+    "cold": "list or extract the code in cold stores",
     "smoke": "run the services' own checks",
     "parity": "compare models' answers with torch's",
     "verify": "call the running images from outside",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import platform
 import py_compile
@@ -14,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,19 +29,51 @@ STDLIB = Path(os.__file__).resolve().parent
 DPKG = Path("/var/lib/dpkg")
 
 # Names of files and folders of the standard library (in the last row: of the time zones) that the
-# runtime does not get.
-LEFT_BEHIND = (
-    *("test", "tests", "idle_test", "_test*", "_ctypes_test*", "_xxtestfuzz*"),  # its own tests
-    "xxlimited*",
-    *("tkinter", "_tkinter*", "idlelib", "turtle.py", "turtledemo"),  # windows: there is no display
-    *("curses", "_curses*", "readline.*"),  # there is no terminal with its terminfo; pdb works
-    *("ensurepip", "venv", "*distutils*", "lib2to3", "config-*"),  # uv installs and builds
-    *("site-packages", "dist-packages", "sitecustomize.py", "EXTERNALLY-MANAGED"),  # the image's
-    *("_pydecimal.py", "_pyio.py", "_pydatetime.py"),  # twins of modules in C
-    *("_dbm.*", "_gdbm.*", "nis.*"),  # Berkeley DB: dbm.dumb remains. Kerberos: 3.13 dropped it
-    *("pydoc_data", "msilib", "windows_*.py"),  # the texts of help(); another system's
-    "__pycache__",  # compiled again
-    *("posix", "right"),  # the same zones again, and once more with leap seconds
+# runtime does not get, by the reason: it is `narrowed` by them.
+LEFT_BEHIND: Mapping[str, tuple[str, ...]] = {
+    "its own tests": ("test", "tests", "idle_test", "_test*", "_ctypes_test*", "_xxtestfuzz*"),
+    "examples of extension modules": ("xxlimited*",),
+    "there is no display": ("tkinter", "_tkinter*", "idlelib", "turtle.py", "turtledemo"),
+    "there is no terminal with its terminfo; pdb works": ("curses", "_curses*", "readline.*"),
+    "uv installs and builds": ("ensurepip", "venv", "*distutils*", "lib2to3", "config-*"),
+    "they belong to the image that it came from": (
+        *("site-packages", "dist-packages", "sitecustomize.py", "EXTERNALLY-MANAGED"),
+    ),
+    "Berkeley DB, where dbm.dumb remains, and NIS, which 3.13 dropped": (
+        *("_dbm.*", "_gdbm.*", "nis.*"),
+    ),
+    "another operating system's": ("msilib", "windows_*.py"),
+    "the style of the web pages that pydoc serves": ("_pydoc.css",),
+    "compiled again": ("__pycache__",),
+    "the same time zones again, and once more with leap seconds": ("posix", "right"),
+}
+
+# Modules and packages of the standard library that lie in the archive that Python looks into before
+# it looks into the folder, with -S too: the same for every fleet. Not codecs: they are parts of a
+# package. COLD are those that no server needs at its start: they have no bytecode. Some of PACKED
+# a start may need, such as torch's.
+PACKED = (
+    *("cProfile", "difflib", "filecmp", "optparse", "pickletools", "profile", "pstats", "smtplib"),
+    *("statistics", "tarfile", "timeit", "tomllib", "unittest", "xml"),
+)
+COLD = (
+    # Formats and protocols of another time; twins of modules in C.
+    *("aifc", "asynchat", "asyncore", "cgi", "cgitb", "chunk", "crypt", "ftplib", "imaplib"),
+    *("imghdr", "mailbox", "mailcap", "nntplib", "pipes", "poplib", "smtpd", "sndhdr", "sunau"),
+    *("telnetlib", "uu", "wave", "wsgiref", "xdrlib", "xmlrpc"),
+    *("_py_abc", "_pydatetime", "_pydecimal", "_pyio", "imp", "sre_compile", "sre_constants"),
+    *("sre_parse", "dbm", "shelve", "sched", "fileinput", "plistlib", "nturl2path"),
+    # Tools that a person starts, and the texts of help().
+    *("__hello__", "__phello__", "antigravity", "bdb", "cmd", "code", "codeop", "compileall"),
+    *("doctest", "modulefinder", "pdb", "pty", "py_compile", "pyclbr", "pydoc", "pydoc_data"),
+    *("rlcompleter", "symtable", "tabnanny", "this", "trace", "tty", "webbrowser", "zipapp"),
+    *("_aix_support", "_bootsubprocess", "_osx_support"),
+)
+# Codecs that get bytecode: Python loads them at its start, or for names of hosts and of files in
+# archives. Of the other hundred, one takes a millisecond to compile.
+CODECS = (
+    *("__init__", "aliases", "ascii", "cp437", "idna", "latin_1", "punycode", "unicode_escape"),
+    *("utf_8", "utf_8_sig", "utf_16", "utf_16_le"),
 )
 
 # Libraries that the loader cannot find from CPython: libgcc_s is opened when a thread is cancelled,
@@ -115,7 +149,8 @@ def kept_below(path: Path) -> Iterator[Path]:
     """The files and links at or below `path` that are not left behind, and what links lead to."""
     if path.is_dir() and not path.is_symlink():
         for entry in path.iterdir():
-            if not any(fnmatch(entry.name, pattern) for pattern in LEFT_BEHIND):
+            patterns = itertools.chain.from_iterable(LEFT_BEHIND.values())
+            if not any(fnmatch(entry.name, pattern) for pattern in patterns):
                 yield from kept_below(entry)
     else:
         yield from links_to(path)
@@ -243,6 +278,36 @@ def runtime_files() -> set[Path]:
     return paths | {path for path in ROOT.iterdir() if path.is_symlink()}  # the usrmerge
 
 
+def compiled(module: Path, path: str) -> Path:
+    """The bytecode of a module that lies at `path` in the image, valid whatever its time becomes."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    made = py_compile.compile(str(module), dfile=path, doraise=True, invalidation_mode=unchecked)
+    return Path(str(made))
+
+
+def archive_library(library: Path, path: str) -> None:
+    """Move modules of the library into the archive before it, which is at `path` in the image."""
+    named = (*COLD, *PACKED)
+    modules = [found for name in named for found in (library / name).rglob("*.py")]
+    modules += [found for name in named if (found := library / f"{name}.py").exists()]
+    with zipfile.ZipFile(library.parent / Path(path).name, "w") as archive:
+        for module in sorted(modules):
+            name = str(module.relative_to(library))
+            contents = {name: module.read_bytes()}
+            if name.partition("/")[0].removesuffix(".py") in PACKED:
+                contents[f"{name}c"] = compiled(module, f"{path}/{name}").read_bytes()
+            for member_name, content in contents.items():
+                member = zipfile.ZipInfo(member_name, (1980, 1, 1, 0, 0, 0))
+                member.external_attr = 0o100644 << 16
+                archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+            module.unlink()
+    shutil.rmtree(library / "__pycache__", ignore_errors=True)
+    for folder in [library / name for name in named if (library / name).is_dir()]:
+        if data := [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".pyc"]:
+            raise RuntimeFault(f"{folder.name} has data, so it cannot be archived: {data[0].name}")
+        shutil.rmtree(folder)
+
+
 def make_runtime(arguments: Sequence[str]) -> None:
     """The program `make-runtime OUT`."""
     out = Path(*arguments)
@@ -253,11 +318,12 @@ def make_runtime(arguments: Sequence[str]) -> None:
         within(out, folder).mkdir(parents=True, exist_ok=True)
         within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)
     os.chown(within(out, "/home/nonroot"), NONROOT, NONROOT)
-    for module in sorted(within(out, STDLIB).rglob("*.py")):
-        # Stays valid whatever becomes of the files' times.
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        path = f"/{module.relative_to(out)}"
-        py_compile.compile(str(module), dfile=path, doraise=True, invalidation_mode=unchecked)
+    library = within(out, STDLIB)
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    archive_library(library, f"{STDLIB.parent}/python{version}.zip")
+    for module in sorted(library.rglob("*.py")):
+        if module.parent.name != "encodings" or module.stem in CODECS:
+            compiled(module, f"/{module.relative_to(out)}")
     subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)
     shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)  # ldconfig's own: inode numbers
     set_times(out)

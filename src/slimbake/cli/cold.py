@@ -1,0 +1,50 @@
+"""`slimbake cold`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.common import json_option, platform_option, print_json
+
+
+@click.group("cold")
+def command() -> None:
+    """Show the Python code that lies compressed in an image's cold stores.
+
+    IMAGE is registry://HOST/NAME:TAG, an OCI layout, or the name or id of an image of the engine.
+    """
+
+
+@command.command("list")
+@click.argument("image")
+@json_option
+@platform_option
+def list_command(image: str, as_json: bool, platform: str) -> None:
+    """List the cold modules of IMAGE: layer, size, SHA-256, path below site-packages."""
+    from slimbake.images.cold import cold_stores
+
+    rows = [
+        {"layer": layer, "path": path, "size": row[3], "sha256": digest}
+        for layer, store in cold_stores(image, platform).items()
+        for path, row, digest in store.entries()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['layer']}  {row['size']:>9,}  {row['sha256']}  {row['path']}")
+    click.echo(f"{len(rows):,} cold modules", err=True)
+
+
+@command.command("extract")
+@click.argument("image")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@platform_option
+def extract_command(image: str, folder: Path, platform: str) -> None:
+    """Write the cold modules of IMAGE into FOLDER, as they stood below site-packages."""
+    from slimbake.images.cold import cold_stores, extract_cold
+
+    number = sum(extract_cold(store, folder) for store in cold_stores(image, platform).values())
+    click.echo(f"{number:,} modules in {folder}", err=True)

@@ -1,0 +1,61 @@
+"""The archive of the runtime's library, as a real Python reads it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from slimbake.inside.build import runtime
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "lib/python3"
+    files = {"aifc.py": "value = 1\n", "xml/__init__.py": "", "xml/dom/__init__.py": "value = 2\n"}
+    for name, text in {**files, "json/__init__.py": "", "os.py": ""}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_what_no_start_needs_is_archived_and_imported_from_there(library: Path) -> None:
+    path = str(library.parent / "python3.zip")
+    runtime.archive_library(library, path)
+    left = {file.relative_to(library).as_posix() for file in library.rglob("*") if file.is_file()}
+    assert left == {"json/__init__.py", "os.py"}
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [
+            *("aifc.py", "xml/__init__.py", "xml/__init__.pyc"),
+            *("xml/dom/__init__.py", "xml/dom/__init__.pyc"),
+        ]
+    text = "import inspect, aifc, xml.dom as d; print(aifc.value, d.value, inspect.getsource(d))"
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {text}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "1 2 value = 2\n\n", done.stderr
+
+
+def test_the_same_library_gives_the_same_archive(library: Path, tmp_path: Path) -> None:
+    (library / "xml").rename(tmp_path / "xml")
+    (library / "aifc.py").touch()
+    archive = library.parent / "python3.zip"
+    runtime.archive_library(library, str(archive))
+    first = archive.read_bytes()
+    (library / "aifc.py").write_text("value = 1\n")
+    runtime.archive_library(library, str(archive))
+    assert archive.read_bytes() == first
+
+
+def test_a_package_with_data_is_refused(library: Path) -> None:
+    (library / "xml/data.txt").touch()
+    with pytest.raises(runtime.RuntimeFault, match=r"xml has data, .*: data\.txt"):
+        runtime.archive_library(library, str(library.parent / "python3.zip"))
+
+
+def test_nothing_is_both_archived_and_left_behind() -> None:
+    left = {pattern for patterns in runtime.LEFT_BEHIND.values() for pattern in patterns}
+    assert not {*runtime.COLD, *runtime.PACKED} & {name.removesuffix(".py") for name in left}
+    assert not {*runtime.COLD} & {*runtime.PACKED}
