@@ -285,6 +285,13 @@ def compiled(module: Path, path: str) -> Path:
     return Path(str(made))
 
 
+def is_archived(path: Path) -> bool:
+    """Whether a file of this image is a module that goes into the archive of the library."""
+    if not path.is_relative_to(STDLIB):
+        return False
+    return path.relative_to(STDLIB).parts[0].removesuffix(".py") in (*COLD, *PACKED)
+
+
 def archive_library(library: Path, path: str) -> None:
     """Move modules of the library into the archive before it, which is at `path` in the image."""
     named = (*COLD, *PACKED)
@@ -313,7 +320,8 @@ def make_runtime(arguments: Sequence[str]) -> None:
     out = Path(*arguments)
     paths = runtime_files()
     paths |= copyrights(paths)
-    lay_out(out, paths, TEXTS | dpkg_records(paths), LINKS)
+    files = {path for path in paths if not is_archived(path)}
+    lay_out(out, paths, TEXTS | dpkg_records(files), LINKS)
     for folder in (*FOLDERS, *SCRATCH):
         within(out, folder).mkdir(parents=True, exist_ok=True)
         within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)
