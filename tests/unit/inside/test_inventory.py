@@ -16,7 +16,9 @@ from tests.wheels import wheel_bytes
 
 from slimbake.inside.check import inventory
 from slimbake.inside.check.inventory import Row, take_inventory
+from slimbake.inside.cold.pack import store_bytes
 from slimbake.inside.ledger import LedgerEntry, ledger_bytes
+from slimbake.inside.step import StepError
 
 THING = {
     "thing/__init__.py": b"",
@@ -129,6 +131,43 @@ def test_what_a_pass_removed_or_changed_is_no_loss(layer: Layer) -> None:
     assert layer.found["passes"] == {"modules": 1, "strip": 1}
     rewritten("thing/lib.so", b"\x7fELF cod")(layer)
     assert take_inventory(()) == 1, "it is not what the pass left"
+
+
+def cold(layer: Layer, content: bytes) -> Path:
+    """Move a module of the layer into its cold store, with this content."""
+    unlinked("thing/module.py")(layer)
+    store = layer.prefix / "cold/base-web.cold"
+    store.parent.mkdir()
+    name = "thing/module.py"
+    store.write_bytes(store_bytes([(name, content)], {name: "thing-1.dist-info"}))
+    return store
+
+
+def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
+    cold(layer, THING["thing/module.py"])
+    assert take_inventory(()) == 0
+    assert layer.found["files"] == {"disk": 6, "cold": 1}
+
+
+def test_another_module_in_the_cold_store_is_a_loss(
+    layer: Layer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cold(layer, b"value = 2\n")
+    assert take_inventory(()) == 1
+    assert "thing/module.py of thing 1 in base-web: its bytes in the cold store are not" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("place", ["begin", "middle", "end"])
+def test_a_byte_of_the_cold_store_that_changed_is_caught(layer: Layer, place: str) -> None:
+    store = cold(layer, THING["thing/module.py"])
+    content = bytearray(store.read_bytes())
+    at = {"begin": 0, "middle": len(content) // 2, "end": len(content) - 1}[place]
+    content[at] ^= 1
+    store.write_bytes(content)
+    with pytest.raises(StepError, match=r"the cold store .*base-web.cold"):
+        take_inventory(())
 
 
 def test_a_package_that_a_pass_leaves_out_is_no_loss(layer: Layer) -> None:

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import ctypes.util
 import importlib.metadata
+import itertools
 import json
 import os
 import pkgutil
@@ -52,8 +53,10 @@ def _offered(site: Path) -> dict[str, Any]:
         package_key(each.name): each for each in importlib.metadata.distributions(path=[str(site)])
     }
     elf = [path for path in _files(PREFIX) if ".so" in path.name]
+    cold = inventory.cold_digests(PREFIX)
+    removed = removed_modules(entries.values())
     return {
-        "inventory": asdict(inventory.inventory(rows, files, {}, entries, layers)),
+        "inventory": asdict(inventory.inventory(rows, files, cold, entries, layers)),
         "ledger": [[entry.path, entry.by] for entry in entries.values() if not entry.after],
         "modules": {name: specs.kind(name) for name in names},
         "listings": {name: specs.listing(name) for name in names if specs.locations(name)},
@@ -67,7 +70,7 @@ def _offered(site: Path) -> dict[str, Any]:
         "markers": _markers(),
         "unresolved": dict(_unresolved(elf)),
         "find_library": {name: ctypes.util.find_library(name) for name in _system_libraries()},
-        "stale_imports": sorted(stale_imports(_sources(site), removed_modules(entries.values()))),
+        "stale_imports": sorted(stale_imports(_sources(site), removed)) if removed else [],
     }
 
 
@@ -194,11 +197,16 @@ def removed_modules(ledger: Iterable[LedgerEntry]) -> dict[str, str]:
 
 
 def _sources(site: Path) -> Iterator[tuple[str, str]]:
-    for path in _files(site):
-        name = module_name(str(path.relative_to(site))) if path.suffix == ".py" else ""
-        if name:
-            dotted = f"{name}.__init__" if path.name == "__init__.py" else name
-            yield dotted, path.read_bytes().decode("utf-8", "replace")
+    """The modules on disk and in cold stores, with their text."""
+    on_disk = (
+        (str(path.relative_to(site)), path.read_bytes())
+        for path in _files(site)
+        if path.suffix == ".py"
+    )
+    for path, content in itertools.chain(on_disk, inventory.cold_files(PREFIX)):
+        if name := module_name(path):
+            dotted = f"{name}.__init__" if path.endswith("/__init__.py") else name
+            yield dotted, content.decode("utf-8", "replace")
 
 
 def stale_imports(
