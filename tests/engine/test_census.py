@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.conftest import ROOT, Toy, docker, fleet, slimbake
 from tests.engine.toys import entry
+
+from slimbake.console import QUIET
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
+from slimbake.inside.build.runtime import LEFT_BEHIND
+from slimbake.proof.counting import offered
 
 PROBES = Path(__file__).parent / "probes"
 PROBED = ("embedding", "nlg", "api", "embedding-onnx")
@@ -76,3 +83,24 @@ def test_at_least_200_documented_calls_have_the_same_outcome_with_passes_and_wit
     RESULTS.write_text(json.dumps(counts))
     assert not tried["differ"], "\n".join(sorted(tried["differ"]))
     assert counts["tried"] >= 220 and counts["succeeded"] >= 200
+
+
+def test_what_distilling_leaves_out_of_the_standard_library_is_named(toy: Toy) -> None:
+    assert toy.slimbake("bake").code == 0
+    whole, runtime = (
+        set(offered(each)["stdlib"])
+        for each in (
+            python_standin("3.11", machine(), QUIET, install=True),
+            toy.image("one"),
+        )
+    )
+    gone = whole - runtime
+    named = {
+        name
+        for name in gone
+        for part in name.split(".")
+        for pattern in LEFT_BEHIND
+        if any(fnmatch(each, pattern) for each in (part, f"{part}.py", f"{part}.any.so"))
+    }
+    assert gone == named and {"venv", "curses"} <= gone
+    assert len(whole) > 500 and runtime < whole
