@@ -37,7 +37,7 @@ _LIBRARY = re.compile(r"lib(.+?)\.so(\.[\d.]+)?")
 def take_census(_: Sequence[str]) -> None:
     """The program `census`: one line of JSON with everything that an image offers."""
     site = next(PREFIX.glob(SITE), None)
-    stdlib = {"stdlib": sorted(_walked([sysconfig.get_path("stdlib"), *_dynload()]))}
+    stdlib = {"stdlib": sorted(_walked(_library()))}
     found = stdlib if site is None else stdlib | _offered(site)
     sys.stdout.write(json.dumps(found) + "\n")
 
@@ -136,8 +136,12 @@ def _walked(folders: Sequence[str], prefix: str = "") -> Iterator[str]:
             yield from _walked(below, f"{prefix}{each.name}.")
 
 
-def _dynload() -> list[str]:
-    return [path for path in sys.path if path.endswith("lib-dynload")]
+def _library() -> list[str]:
+    """Where the standard library is: its archive, its folder, its extension modules."""
+    stdlib = sysconfig.get_path("stdlib")
+    archive = re.compile(r".*/python\d+\.zip")
+    own = (stdlib, f"{stdlib}/lib-dynload")
+    return [path for path in sys.path if path in own or archive.fullmatch(path)]
 
 
 def module_name(file: str) -> str:
