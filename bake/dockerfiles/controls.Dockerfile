@@ -2,8 +2,9 @@
 # Measures parity with harmed models in a service's final image: each must be caught. One file for all services.
 FROM image AS measured
 USER 0:0
-ARG PARITY
-ARG LIMITS
+ARG SLIMBAKE_PARITY
+ARG SLIMBAKE_LIMITS
+ARG SLIMBAKE_VOLUMES=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
     --mount=type=bind,from=reference,target=/inside/reference \

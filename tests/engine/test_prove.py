@@ -332,13 +332,13 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
         context="one",
         dockerfile="",
         recipe=None,
-        args=(("SMOKE", "odd.py"),),
+        args=(("SLIMBAKE_SMOKE", "odd.py"),),
     )
     subject = Subject("one", f"slimbake/{toy.project}/one:unpruned", smoke, toy.root)
     without = Applied(name="toy.compat", packages=("idna",), remove=("idna/uts46data.py",))
     assert trial(subject, ()).held
     outcome = far_enough(
-        lambda limit: trial(subject, (without,), environment={"SMOKE_TIME_LIMIT": str(limit)}),
+        lambda limit: trial(subject, (without,), environment={"SLIMBAKE_LIMIT": str(limit)}),
         lambda outcome: told in outcome.error,
     )
     assert (outcome.held, outcome.level) == (False, level)

@@ -57,7 +57,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         *((f"--platform={platform}",) if platform else ()),
         "--entrypoint=/opt/slimbake/bin/python",
         image,
-        *from_stdin("contents"),
+        *from_stdin("contents", site=True),
         stdin=with_check_pyz(),
     )
     texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}

@@ -23,7 +23,7 @@ LIMIT = 300.0  # seconds for the workload, from a cold page cache
 _GRACE = 120.0  # seconds to look at all files twice
 # To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and
 # to see what is mapped by a process of another user.
-_RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE")
+_RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE", "KILL")
 
 
 def observed(
@@ -56,8 +56,7 @@ def _observed(found: Any) -> Observed:
 
 
 def _digest(image: str, smoke: Target, root: Path, workloads: list[dict[str, Any]]) -> str:
-    arguments, context = dict(smoke.args), root / smoke.context
-    files = [context / arguments["SMOKE"], context / arguments.get("REFERENCE", "reference.json")]
+    files = [root / smoke.context / name for name in smoke.smoke_files]
     whole = hashlib.sha256(json.dumps([image, workloads]).encode())
     contents = [file.read_bytes() if file.is_file() else b"" for file in files]
     for content in (*contents, zipapp("check")):
@@ -69,7 +68,7 @@ def _workloads(image: str, service: Running, root: Path) -> list[dict[str, Any]]
     """What is run in the container, in this order: the smoke, which gives up root itself, and the
     service's verify.
     """
-    command = ["python", "/check.pyz", "smoke", "--as-nonroot"]
+    command = ["python", "-ISB", "/check.pyz", "smoke", "--as-nonroot"]
     smoke = {"words": command, "stdin": "", "nonroot": False}
     if not service.verify:
         return [smoke]
@@ -94,7 +93,7 @@ def _run(
         "--security-opt=no-new-privileges",
         "--tmpfs=/tmp:mode=1777",
         *(f"--tmpfs={path}:mode=1777" for _, path in service.volumes),
-        *(f"--env={key}={value}" for key, value in smoke.args if key in ("SMOKE", "REFERENCE")),
+        *(f"--env={key}={value}" for key, value in smoke.checked_with),
         f"--volume={root / smoke.context}:/inside/context:ro",
         "--entrypoint=python",
     )

@@ -52,9 +52,8 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
             return
         for image in without_passes(site, chosen, checks=False):
             smoke = smokes[image.name]
-            arguments = dict(smoke.args)
-            path = root / smoke.context / arguments.get("REFERENCE", "reference.json")
-            if "def reference(" in (path.parent / arguments["SMOKE"]).read_text("utf-8"):
+            source, path = (root / smoke.context / name for name in smoke.smoke_files)
+            if "def reference(" in source.read_text("utf-8"):
                 text = containers.record_reference(site.plan, image.name, image.image, root)
                 write_atomically(path, text.encode())
                 click.echo(path.relative_to(root))

@@ -20,7 +20,12 @@ DEBUG = "slimbake.debug"
 # seconds for services to listen; a large model takes longer to load, which is no fault
 PATIENCE = 20.0
 LAST_WORDS = 20  # lines
-_TO_BECOME_NONROOT = ("--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=DAC_READ_SEARCH")
+_TO_BECOME_NONROOT = (
+    "--cap-add=SETUID",
+    "--cap-add=SETGID",
+    "--cap-add=DAC_READ_SEARCH",
+    "--cap-add=KILL",
+)
 
 DEBUG_DOCKERFILE = """\
 FROM python AS tools
@@ -157,11 +162,12 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
         *HARDENED,
         "--user=0:0",
         *_TO_BECOME_NONROOT,
-        f"--env=SMOKE={dict(target.args)['SMOKE']}",
+        *(f"--env={key}={value}" for key, value in target.checked_with),
         f"--volume={root / PROGRAMS / 'check.pyz'}:/check.pyz:ro",
         f"--volume={root / target.context}:/inside/context:ro",
         "--entrypoint=python",
         image,
+        "-ISB",
         "/check.pyz",
         "smoke",
         "--as-nonroot",

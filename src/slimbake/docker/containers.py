@@ -24,7 +24,7 @@ HARDENED = (  # how images are meant to run
     "--read-only",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp:mode=1777",
+    "--tmpfs=/tmp:mode=1777,exec",  # as in a step of a build
     "--user=65532:65532",
 )
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed

@@ -90,12 +90,13 @@ def _members(kind: Kind) -> Iterator[tuple[str, bytes]]:
         yield f"slimbake/inside/{path.relative_to(FOLDER).as_posix()}", path.read_bytes()
 
 
-def from_stdin(name: str, *arguments: str) -> tuple[str, ...]:
+def from_stdin(name: str, *arguments: str, site: bool = False) -> tuple[str, ...]:
     """The arguments of a Python that reads `check.pyz` from its standard input and runs a check.
 
-    What to write there is `with_check_pyz(...)`.
+    What to write there is `with_check_pyz(...)`. `site`: it asks where the image's packages are;
+    what judges does not, since they could change it.
     """
-    return ("-IB", "-c", _FROM_STDIN + _MAIN.format("check"), name, *arguments)
+    return ("-IB" if site else "-ISB", "-c", _FROM_STDIN + _MAIN.format("check"), name, *arguments)
 
 
 def with_check_pyz(given: str = "") -> str:

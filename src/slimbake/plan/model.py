@@ -36,6 +36,9 @@ measured against; `control`: what parity must notice, which nothing stands on an
 does not ask for it.
 """
 
+SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
+"""Arguments of a smoke's target: names that no image has for a variable of its own."""
+
 CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
 """Of a service, or of a base: what is built after its image, and before it has a name."""
 
@@ -146,6 +149,17 @@ class Target:
     def checked(self) -> str:
         """The target that it checks; "" of what is no check."""
         return dict(self.contexts).get("image", "").removeprefix("target:")
+
+    @property
+    def smoke_files(self) -> tuple[str, str]:
+        """Of a smoke: its file and that of its reference, relative to the context."""
+        arguments = dict(self.args)
+        return arguments[SMOKE], arguments.get(REFERENCE, "reference.json")
+
+    @property
+    def checked_with(self) -> Pairs:
+        """Of a smoke: the variables that its program reads."""
+        return tuple((key, value) for key, value in self.args if key.startswith("SLIMBAKE_"))
 
     @property
     def shared(self) -> bool:

@@ -14,7 +14,7 @@ from slimbake.config.parity import LIMITS as KEYS
 from slimbake.fleet.model import Fleet, Service
 from slimbake.fleet.resolve import short
 from slimbake.plan.model import Recipe, Target
-from slimbake.plan.targets import FROM_INSIDE, NEVER_BUILT_IN, RUNTIME, labels, literal
+from slimbake.plan.targets import FROM_INSIDE, NEVER_BUILT_IN, RUNTIME, labels, literal, volumes
 
 LIMITS: dict[str, dict[str, float]] = {
     precision: dict(zip(KEYS, bounds, strict=True))
@@ -120,7 +120,11 @@ def _parity(service: Service, reference: str) -> Target:
             ("image", f"target:{service.layer.name}"),
             ("reference", f"target:{reference}"),
         ),
-        args=(("PARITY", parity.check), ("LIMITS", json.dumps(limits))),
+        args=(
+            ("SLIMBAKE_PARITY", parity.check),
+            ("SLIMBAKE_LIMITS", json.dumps(limits)),
+            *volumes(service),
+        ),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )

@@ -10,7 +10,7 @@ from slimbake.config.model import Pairs, Parity, Precision
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, WARM, base_layer
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
-from slimbake.plan.model import ExportStep, Install, Recipe, Target
+from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, Recipe, Target
 
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
@@ -214,7 +214,7 @@ def service(service: Service, fleet: Fleet) -> Target:
 
 
 def smoke(service: Service) -> Target:
-    reference = (("REFERENCE", service.reference),) if service.reference else ()
+    reference = ((REFERENCE, service.reference),) if service.reference else ()
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -223,7 +223,7 @@ def smoke(service: Service) -> Target:
         dockerfile=f"{DOCKERFILES}/smoke.Dockerfile",
         recipe=Recipe(template="smoke.Dockerfile.j2"),
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
-        args=(("SMOKE", service.smoke or ""), *reference),
+        args=((SMOKE, service.smoke or ""), *reference, *volumes(service)),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
@@ -261,6 +261,12 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
 def inventory_name(target: str) -> str:
     """The target that shows that no file of an image's packages is lost."""
     return f"{target}-{INVENTORY}"
+
+
+def volumes(service: Service) -> Pairs:
+    """What a check in a build's step is told of a service's volumes."""
+    paths = ":".join(path for _, path in service.volumes)
+    return (("SLIMBAKE_VOLUMES", paths),) if paths else ()
 
 
 def _install(asker: Base | Service) -> Install | None:

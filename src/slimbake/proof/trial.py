@@ -37,7 +37,8 @@ MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside anoth
 MEMORY = 4_000_000_000
 END = "end"  # the last member of what is weighed
 TRIAL = "slimbake.trial"  # the label of its container
-_RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")  # to remove, then to become nobody
+# To remove, then to judge nobody, and to look at what it has mapped.
+_RIGHTS = ("SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER", "KILL", "SYS_PTRACE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,7 @@ class Subject:
     @property
     def digest(self) -> str:
         """Changes with the image, the smoke, what it is compared with, and check.pyz."""
-        arguments = dict(self.smoke.args)
-        context = self.root / self.smoke.context
-        files = [
-            context / arguments["SMOKE"],
-            context / arguments.get("REFERENCE", "reference.json"),
-        ]
+        files = [self.root / self.smoke.context / name for name in self.smoke.smoke_files]
         files += [self.root / CHECK]
         whole = hashlib.sha256(self.image.encode())
         for file in files:
@@ -175,7 +171,6 @@ def _members(stream: IO[bytes]) -> Members:
 
 def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ...]:
     """The arguments of `docker run` for a program of check.pyz that tries passes on a subject."""
-    arguments = dict(subject.smoke.args)
     return (
         "--network=none",
         "--user=0:0",
@@ -187,11 +182,7 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
         "--pids-limit=1024",
         "--tmpfs=/tmp:mode=1777",
         f"--label={TRIAL}=true",
-        *(
-            f"--env={key}={value}"
-            for key, value in arguments.items()
-            if key in ("SMOKE", "REFERENCE")
-        ),
+        *(f"--env={key}={value}" for key, value in subject.smoke.checked_with),
         f"--volume={subject.root / CHECK}:/check.pyz:ro",
         f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
         "--entrypoint=python",

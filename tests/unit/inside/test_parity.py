@@ -80,9 +80,8 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "context/parity.py").write_text(dedent(text))
         (tmp_path / "reference.json").write_text(json.dumps(reference))
         environment = {
-            "PARITY": "parity.py",
-            "PARITY_CONTEXT": str(tmp_path / "context"),
-            "LIMITS": json.dumps(LIMITS | limits),
+            "SLIMBAKE_PARITY": "parity.py",
+            "SLIMBAKE_LIMITS": json.dumps(LIMITS | limits),
         }
         return subprocess.run(
             [
@@ -92,6 +91,7 @@ def run(tmp_path: Path) -> Run:
                 "parity",
                 tmp_path / "reference.json",
                 tmp_path / "out.json",
+                f"--context={tmp_path / 'context'}",
             ],
             cwd=tmp_path / "app",
             capture_output=True,

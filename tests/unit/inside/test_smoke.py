@@ -41,9 +41,10 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "context/smoke.py").write_text(dedent(text))
         if stored is not None:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
-        environment = {"SMOKE": "smoke.py", "SMOKE_CONTEXT": str(tmp_path / "context"), **variables}
+        environment = {"SLIMBAKE_SMOKE": "smoke.py", **variables}
+        context = f"--context={tmp_path / 'context'}"
         return subprocess.run(
-            [sys.executable, "-S", program, "smoke", *arguments],
+            [sys.executable, "-ISB", program, "smoke", context, *arguments],
             cwd=tmp_path / "app",
             capture_output=True,
             text=True,
@@ -96,7 +97,9 @@ def test_the_first_level_that_fails_ends_the_smoke(
 def test_a_smoke_without_a_level_proves_nothing_and_fails(run: Run) -> None:
     done = run("def imported(): ...")
     assert done.returncode == 1
-    assert done.stderr == "smoke: smoke.py defines none of imports(), load(), parity(reference)\n"
+    assert done.stderr.splitlines()[0] == (
+        "smoke: smoke.py defines none of imports(), load(), parity(reference)"
+    )
 
 
 def test_a_smoke_that_cannot_be_loaded_fails(run: Run) -> None:
@@ -122,7 +125,7 @@ def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:
     (tmp_path / "context/answers.json").write_text("[1, 2]")
     assert (
         run(
-            "def parity(reference): assert reference == [1, 2]", REFERENCE="answers.json"
+            "def parity(reference): assert reference == [1, 2]", SLIMBAKE_REFERENCE="answers.json"
         ).returncode
         == 0
     )
@@ -135,7 +138,7 @@ def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:
             time.sleep(3600)
         """
     done = far_enough(
-        lambda limit: run(hangs, SMOKE_TIME_LIMIT=str(limit)),
+        lambda limit: run(hangs, f"--limit={limit}"),
         lambda done: "in load" in done.stderr,
     )
     assert done.returncode == 1

@@ -42,7 +42,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(trace.__file__).parents[3])!r})
 from slimbake.inside.check import trace
 trace.PREFIX, trace._NOT_FILES = Path(sys.argv[1]), ("/proc/",)
-trace.smoke = types.SimpleNamespace(become_nonroot=lambda: None)
+trace.surroundings = types.SimpleNamespace(become_nonroot=lambda: None)
 trace.run_trace([])
 """
 SERVER = """

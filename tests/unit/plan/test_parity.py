@@ -68,7 +68,7 @@ def test_a_parity_is_measured_in_the_final_image_against_torch_on_the_base_of_ex
     }
     assert (reference.context, reference.ignore) == ("texts", ("*", "!a.jsonl"))
     assert dict(reference.args) == {"TEXTS": "a.jsonl"}
-    assert dict(target.args)["PARITY"] == "parity.py"
+    assert dict(target.args)["SLIMBAKE_PARITY"] == "parity.py"
 
 
 def test_a_reference_is_made_once_for_all_that_are_measured_against_it() -> None:
@@ -110,7 +110,7 @@ def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(
 def test_limits_are_those_of_the_precision_less_what_the_manifest_says(precision: str) -> None:
     limits = (("min-cosine", 0.5),)
     found = decided(measured("embed", Parity("parity.py", "a.jsonl", limits), precision))
-    assert json.loads(dict(found.target("embed-parity").args)["LIMITS"]) == {
+    assert json.loads(dict(found.target("embed-parity").args)["SLIMBAKE_LIMITS"]) == {
         **LIMITS[precision],
         "min-cosine": 0.5,
     }

@@ -411,7 +411,10 @@ def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
     )
     smoke = decided.target("api-smoke")
     assert smoke.needs == ("inside", "api")
-    assert smoke.args == (("SMOKE", "checks/smoke.py"), ("REFERENCE", "checks/answers.json"))
+    assert smoke.args == (
+        ("SLIMBAKE_SMOKE", "checks/smoke.py"),
+        ("SLIMBAKE_REFERENCE", "checks/answers.json"),
+    )
     assert (smoke.repository, smoke.platforms, smoke.context) == (
         "",
         ("linux/arm64",),

@@ -392,12 +392,11 @@ def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
     runner.
     """
     return subprocess.run(
-        [sys.executable, program("check", folder.parent), "smoke"],
+        [sys.executable, "-ISB", program("check", folder.parent), "smoke", f"--context={folder}"],
         cwd=folder,
         env={
             **os.environ,
-            "SMOKE": "smoke.py",
-            "SMOKE_CONTEXT": str(folder),
+            "SLIMBAKE_SMOKE": "smoke.py",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         capture_output=True,

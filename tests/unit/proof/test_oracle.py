@@ -42,7 +42,7 @@ def asked(tmp_path: Path) -> Oracle:
         context="api",
         dockerfile="",
         recipe=None,
-        args=(("SMOKE", "smoke.py"),),
+        args=(("SLIMBAKE_SMOKE", "smoke.py"),),
     )
     kept = Kept(Workspace(tmp_path), "search")
     return Oracle([Subject("api", "sha256:1", smoke, tmp_path)], kept)

@@ -309,7 +309,7 @@ def subject(tmp_path: Path) -> Callable[..., Subject]:
         context="api",
         dockerfile="",
         recipe=None,
-        args=(("SMOKE", "smoke.py"),),
+        args=(("SLIMBAKE_SMOKE", "smoke.py"),),
     )
     return lambda image="sha256:1": Subject("api", image, smoke, tmp_path)
 

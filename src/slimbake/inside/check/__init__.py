@@ -2,6 +2,7 @@
 
 PROGRAMS = {
     "smoke": ".smoke:run_smoke",
+    "levels": ".levels:run_levels",
     "parity": ".parity:run_parity",
     "census": ".census:take_census",
     "imports": ".imports:import_modules",

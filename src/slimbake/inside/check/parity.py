@@ -1,8 +1,8 @@
 """Measures a service's answers against torch's, in its final image.
 
-`PARITY` names the file in the build context that asks the service's own code: `embed(texts)` and
+`SLIMBAKE_PARITY` names the file in the build context that asks the service's own code: `embed(texts)` and
 `ids(texts)` of a model that embeds; `generate(prompt, n)`, `logprobs(ids)` and `ids(texts)` of one
-that generates. `LIMITS` is JSON: the limits of the figures.
+that generates. `SLIMBAKE_LIMITS` is JSON: the limits of the figures.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 
 from ..step import INSIDE
 from .agreement import agreement_of_embeddings, agreement_of_generations, judge, worst_cases
-from .smoke import become_nonroot, load_check
+from .levels import load_check
+from .surroundings import become_nonroot, settle
 
-CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
-# Seconds in all; the stack of a check that hangs is printed.
-TIME_LIMIT = float(os.environ.get("PARITY_TIME_LIMIT", "900"))
+CONTEXT = INSIDE / "context"
+TIME_LIMIT = 900.0  # seconds in all; the stack of a check that hangs is printed
 BATCH = 16  # texts that are embedded at once
 WEIGHTS = Path("/weights")
 WITHOUT = "without"  # in place of a model that a control cannot harm: the reason
@@ -37,7 +37,9 @@ class ParityError(Exception):
 
 
 def run_parity(arguments: Sequence[str]) -> int:
-    """The program `parity REFERENCE OUT [--control HARM] [--as-nonroot]`; OUT gets the figures.
+    """The program `parity REFERENCE OUT [--control HARM] [--as-nonroot] [--context FOLDER]`.
+
+    OUT gets the figures.
 
     `--control`: the model in /weights is harmed in this way, and the program fails where all limits
     are kept. `--as-nonroot`: read the files as root, whatever their modes, and ask as 65532.
@@ -47,15 +49,17 @@ def run_parity(arguments: Sequence[str]) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--control", default="")
     parser.add_argument("--as-nonroot", action="store_true")
+    parser.add_argument("--context", type=Path, default=CONTEXT)
     given = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it
-    name = os.environ["PARITY"]
+    name = os.environ["SLIMBAKE_PARITY"]
     try:
-        code = compile((CONTEXT / name).read_bytes(), str(CONTEXT / name), "exec")
+        source = (given.context / name).read_bytes()
         reference = json.loads(given.reference.read_text(encoding="ascii"))
         with given.out.open("w", encoding="ascii") as out:
             if given.as_nonroot:
+                settle(filter(None, os.environ.get("SLIMBAKE_VOLUMES", "").split(":")))
                 become_nonroot()
             os.dup2(2, 1)  # a build's log mixes up two streams
             without = WEIGHTS / WITHOUT
@@ -63,8 +67,10 @@ def run_parity(arguments: Sequence[str]) -> int:
                 reason = without.read_text(encoding="utf-8").strip()
                 print(f"control: {given.control}: none, {reason}")
                 return 0
-            service = load_check(code, "parity_of_service")
-            figures, holds = measure_answers(service, reference, json.loads(os.environ["LIMITS"]))
+            service = load_check(source, name, "parity_of_service")
+            figures, holds = measure_answers(
+                service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"])
+            )
             json.dump(figures, out, sort_keys=True)
             out.write("\n")
             if given.control:
@@ -89,7 +95,7 @@ def measure_answers(
     task = reference["task"]
     functions = (name for name in FUNCTIONS[task] if not callable(getattr(service, name, None)))
     if missing := [f"{name}()" for name in functions]:
-        raise ParityError(f"{os.environ['PARITY']} defines no {', '.join(missing)}")
+        raise ParityError(f"{os.environ['SLIMBAKE_PARITY']} defines no {', '.join(missing)}")
     strings = reference["strings"]
     ids = [list(map(int, each)) for each in service.ids(list(strings))]
     _must_be_as_many(ids, strings, "ids(texts)", "lists")

@@ -16,15 +16,24 @@ def process_status(pid: int | str) -> dict[str, str]:
     return {}
 
 
+def descendants(pid: int) -> dict[int, dict[str, str]]:
+    """The status of all processes that a process has started, and these in turn."""
+    found = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
+    children: dict[str, list[str]] = {}
+    for each, status in found.items():
+        children.setdefault(status.get("PPid", ""), []).append(each)
+    tree, below = [str(pid)], {}
+    while tree:
+        for each in children.get(tree.pop(), ()):
+            below[int(each)] = found[each]
+            tree.append(each)
+    return below
+
+
 def peak_memory(pid: int) -> int:
     """Resident bytes of a process and all its descendants: the sum of their peaks."""
-    found = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
-    total, tree = 0, [str(pid)]
-    while tree:
-        parent = tree.pop()
-        total += int(found.get(parent, {}).get("VmHWM", "0").split()[0]) * 1024
-        tree += [each for each, status in found.items() if status.get("PPid") == parent]
-    return total
+    tree = (process_status(pid), *descendants(pid).values())
+    return sum(int(status.get("VmHWM", "0").split()[0]) * 1024 for status in tree)
 
 
 def catches_sigterm(pid: int) -> bool:

@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..step import INSIDE, NONROOT
+from ..step import NONROOT
 from .native import native
+from .surroundings import image_folders
 
 LAST_LINES = 12
 EVERY = 0.1  # seconds between two looks at what the workload has mapped
@@ -70,15 +71,6 @@ def run_observation(_: Sequence[str]) -> None:
         if path in opened.paths or any(kinds[path]):
             found.append([path.lstrip("/"), size, path in opened.paths, touched, *kinds[path]])
     print(json.dumps({"code": code, "words": words, "files": found, **sums}))
-
-
-def image_folders(root: str) -> Iterator[str]:
-    """The folders of the image's own file system: without those that are mounted into it."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    mounted = {line.split()[4].replace("\\040", " ") for line in lines} | {str(INSIDE)}
-    for folder, below, _ in os.walk(root):
-        below[:] = [name for name in below if f"{folder.rstrip('/')}/{name}" not in mounted]
-        yield folder
 
 
 def regular_files(folder: str) -> Iterator[tuple[str, int]]:

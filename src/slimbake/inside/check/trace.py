@@ -25,8 +25,8 @@ from typing import Any
 
 from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, NONROOT, PREFIX
-from . import smoke
-from .audit import LISTS, LOG, RUNS, AuditHook, mapped
+from . import smoke, surroundings
+from .audit import LISTS, LOG, RUNS, mapped
 
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
@@ -56,10 +56,6 @@ class Trace:
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
         return {**os.environ, "PYTHONPATH": path}
-
-    def begin(self) -> None:
-        """Have this process report from now on."""
-        AuditHook(str(self._folder)).install()
 
     def maps(self) -> None:
         """Add what processes that this one may look at have mapped now."""
@@ -115,11 +111,17 @@ def run_trace(_: Sequence[str]) -> None:
     traced = Trace()
     command, untraced = asked.get("command"), ""
     if command is None:
-        traced.begin()
-        held = smoke.run_smoke(["--as-nonroot"]) == 0
-        traced.maps()
+        # Its process lives until this has looked at it.
+        judged = smoke.judge_smoke(
+            smoke.asked_smoke(),
+            LIMIT,
+            nonroot=True,
+            environment=traced.environment,
+            hold=lambda *_: traced.maps(),
+        )
+        held = not judged.failed
     else:
-        smoke.become_nonroot()
+        surroundings.become_nonroot()
         held, untraced = trace_command(traced, command, asked.get("port"))
     used = add_sources(traced.result())
     own = {path: how for path, how in used.items() if path.startswith(f"{PREFIX}/")}
@@ -207,7 +209,7 @@ def trace_starts(arguments: Sequence[str]) -> None:
     """The program `starts FILE`: writes what a service's start and checks use of its packages.
 
     It runs as root in a step on the image, each check as the image runs. The variable TRACED holds
-    an object: whether there is a `smoke`, as SMOKE and REFERENCE name it; `verify`, a file of the
+    an object: whether there is a `smoke`, as its variables name it; `verify`, a file of the
     context or ""; `command`, [] where it is not known, and its `port`.
     """
     (into,) = arguments

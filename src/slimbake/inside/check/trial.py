@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import subprocess
 import sys
 import tarfile
@@ -29,12 +28,11 @@ from ..passes import (
     strip_files,
 )
 from ..step import INSIDE, NONROOT, PREFIX
+from .smoke import asked_smoke, judge_smoke, words
 
 OUT = INSIDE / "out"
 LAST_LINES = 12
-TIME_LIMIT = "240"  # seconds; other trials run at the same time
-_LEVEL = re.compile(r"^smoke: (\w+) (holds|failed)(?: \((\d+\.\d+) s\))?$", re.MULTILINE)
-IMPORTED = Path("/tmp/imported.json")  # noqa: S108 - a tmpfs of this container alone
+TIME_LIMIT = 240.0  # seconds; other trials run at the same time
 
 
 def weigh_passes(_: Sequence[str]) -> None:
@@ -114,36 +112,27 @@ def outcome(
         return {"held": False, "level": "apply", "error": str(error), "levels": {}}
     for harm in asked.get("damage", ()):
         damage_files(harm["how"], harm["what"], layer)
-    done = subprocess.run(
-        [sys.executable, sys.argv[0], "smoke", "--as-nonroot"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        env={
-            **os.environ,
-            "SMOKE_IMPORTED": str(IMPORTED),
-            "SMOKE_TIME_LIMIT": TIME_LIMIT,
-            **asked.get("env", {}),
-        },
-    )
+    smoke = asked_smoke()
+    environment = {**os.environ, **asked.get("env", {})}
+    limit = float(asked.get("env", {}).get("SLIMBAKE_LIMIT", TIME_LIMIT))
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        judged = judge_smoke(
+            smoke, limit, nonroot=True, environment=environment, output=said.fileno()
+        )
+        said.seek(0)
+        lines = [*said.read().strip().splitlines(), *words(judged, smoke["name"])]
     figures = {
-        **_imported(layer),
+        **_imported(layer, judged.report),
         "files": len(entries),
         "bytes": sum(entry.before - entry.after for entry in entries),
     }
-    if done.returncode == 0 and asked.get("verify"):
+    if not judged.failed and asked.get("verify"):
         return {**_verify(asked["verify"]), "levels": {}, **figures}
-    said = _LEVEL.findall(done.stdout)
-    failed = [level for level, how, _ in said if how == "failed"]
-    failed += ["time"] if "Timeout (" in done.stdout else []
-    last_lines = "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:])
     return {
-        "held": done.returncode == 0,
-        "level": "" if done.returncode == 0 else (failed or ["run"])[0],
-        "error": "" if done.returncode == 0 else last_lines,
-        "levels": {level: float(seconds or 0) for level, how, seconds in said if how == "holds"},
+        "held": not judged.failed,
+        "level": judged.failed,
+        "error": "\n".join(lines[-LAST_LINES:]) if judged.failed else "",
+        "levels": judged.levels,
         **figures,
     }
 
@@ -183,15 +172,14 @@ def restore_files(layer: LayerFiles) -> None:
             path.chmod(member.mode)
 
 
-def _imported(layer: LayerFiles) -> dict[str, Any]:
-    """What a smoke that held imported.
+def _imported(layer: LayerFiles, report: Any) -> dict[str, Any]:
+    """What a smoke that held imported, by its report.
 
     Bytes by package; bytes of the ELF files among them; the share of sources without bytecode.
     """
-    try:
-        imported = {layer.name(Path(file)) for file in json.loads(IMPORTED.read_text())}
-    except OSError:
+    if not isinstance(report, list):
         return {}
+    imported = {layer.name(Path(file)) for file in report if isinstance(file, str)}
     modules = {name for name in imported & layer.files.keys() if layer.owner(name)[0]}
     packages = dict.fromkeys((layer.owner(name)[0] for name in modules), 0)
     sizes = {}

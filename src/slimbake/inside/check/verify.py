@@ -1,62 +1,79 @@
-"""Runs one service's verify beside the running service, inside its final container."""
+"""Judges one service's verify beside the running service, inside its final container."""
 
 from __future__ import annotations
 
-import faulthandler
 import json
-import linecache
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from .judge import judge
+from .levels import Level, LevelError, described, from_check
 from .service import VerifiedService, VerifyError
 
 LAST_LINES = 24
-GRACE = 15.0  # seconds after the limit: for the service's end, and if this program itself is stuck
+GRACE = 15.0  # seconds after the limit: for the service's end, and if the check itself is stuck
 
 
-def verify_service(_: Sequence[str]) -> None:
+def verify_service(_: Sequence[str]) -> int:
     """The program `verify`: an object on standard input, the verdict on standard output.
 
     The object has `source`, the text of a file that defines `verify(service)`, and its `name`;
     `command`, what the container runs, with the number of words that stay where other arguments
-    follow, `fixed`; `port`, or null for a command; `limit` in seconds. The last line on standard
-    output is the verdict, as JSON; all other output goes to standard error.
+    follow, `fixed`; `port`, or null for a command; `limit` in seconds. The verdict is JSON; all
+    other output goes to standard error.
     """
     given = json.load(sys.stdin)
-    faulthandler.dump_traceback_later(given["limit"] + GRACE, exit=True)
-    verdict = _Verdict(os.dup(1), given)
-    os.dup2(2, 1)  # what the check prints is no part of the verdict
-    # A thread: a signal's handler would wait for the main thread, which hangs.
-    watch = threading.Timer(given["limit"], verdict.late, (threading.get_ident(),))
-    watch.daemon = True
-    watch.start()
+    asked = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
+    judged = judge(asked, given["limit"], grace=GRACE)
+    report = judged.report if isinstance(judged.report, dict) else {}
     error = ""
-    try:
-        _load(given["source"], given["name"]).verify(verdict.service)
-        watch.cancel()  # what follows has a limit of its own
-        verdict.service.finish()
-    except (Exception, SystemExit) as caught:  # a check that exits, even with 0, has not checked
-        error = _describe(caught, given["name"])
-    verdict.end(error)
+    if judged.failed:
+        why = f"it is not believed: {judged.why}" if judged.why else "it failed"
+        error = str(report.get("error") or why)
+    figures = {key: _figure(report.get(key)) for key in ("startup", "rss", "seconds")}
+    print(json.dumps({"holds": not judged.failed, "error": error, **figures}))
+    return int(bool(judged.failed))
 
 
-class _Verdict:
-    """The verdict, printed once: by the check that ends, or when its time is up."""
+def _figure(said: Any) -> float | int | None:
+    return said if type(said) in (int, float) else None
 
-    def __init__(self, result: int, given: dict[str, Any]) -> None:
-        self.service = VerifiedService(given["command"], given["fixed"], given["port"])
-        self._result, self._name, self._limit = result, given["name"], given["limit"]
+
+class Verification:
+    """A verify and its service, in the process that runs it; its report is written once."""
+
+    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
+        self.service = VerifiedService(asked["command"], asked["fixed"], asked["port"])
+        self._report, self._name = report, asked["name"]
+        self._until, self._limit = asked["until"], asked["limit"]
         self._began = time.perf_counter()
         self._once = threading.Lock()
 
+    def levels(self, module: ModuleType) -> list[Level]:
+        """The check, and then what slimbake itself checks. Raises VerifyError."""
+        if not callable(getattr(module, "verify", None)):
+            raise VerifyError(f"{self._name} does not define verify(service)")
+        # A thread: a signal's handler would wait for the main thread, which hangs.
+        watch = threading.Timer(
+            self._until - time.monotonic(), self._late, (threading.get_ident(),)
+        )
+        watch.daemon = True
+        watch.start()
+
+        def finish() -> None:
+            watch.cancel()  # what follows has a limit of its own
+            self.service.finish()
+
+        return [("verify", module.verify, (self.service,)), ("end", finish, ())]
+
     def end(self, error: str) -> None:
-        """Print the verdict, and end the service and this process at once."""
+        """Write the report, and end the service."""
         self._once.acquire()  # never released: the second caller waits for the end
         service = self.service
         if error:
@@ -68,47 +85,23 @@ class _Verdict:
             error = "\n".join(filter(None, parts))
         service.kill()
         found = {
-            "holds": not error,
             "error": error,
             "startup": service.startup,
             "rss": service.peak,
             "seconds": time.perf_counter() - self._began,
         }
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.write(self._result, f"{json.dumps(found)}\n".encode())
-        os._exit(1 if error else 0)
+        os.write(self._report, json.dumps(found).encode())
 
-    def late(self, thread: int) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End with what went wrong, and where in the check."""
+        known = isinstance(error, VerifyError | LevelError)
+        told = str(error) if known else described(error, self._name)
+        self.end("\n".join(told.splitlines()[-LAST_LINES:]))
+
+    def _late(self, thread: int) -> None:
         """The time is up: say where the check hangs."""
         stack = traceback.extract_stack(sys._current_frames()[thread])
         self.service.failed = True  # so that the service's last words are printed
-        where = "".join(traceback.format_list(_from_check(stack, self._name))).rstrip()
+        where = "".join(traceback.format_list(from_check(stack, self._name))).rstrip()
         self.end(f"it has not ended within {self._limit:g} s, and hangs here:\n{where}")
-
-
-def _load(source: str, name: str) -> ModuleType:
-    module = ModuleType("verify")
-    module.__file__ = name
-    # For tracebacks:
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - the service's own check
-    if not callable(getattr(module, "verify", None)):
-        raise VerifyError(f"{name} does not define verify(service)")
-    return module
-
-
-def _describe(error: BaseException, name: str) -> str:
-    """What went wrong, and where in the check."""
-    if isinstance(error, VerifyError):
-        return str(error)
-    told = traceback.TracebackException.from_exception(error)
-    frames = "".join(traceback.format_list(_from_check(told.stack, name)))
-    lines = [*frames.splitlines(), *"".join(told.format_exception_only()).splitlines()]
-    return "\n".join(lines[-LAST_LINES:])
-
-
-def _from_check(stack: traceback.StackSummary, name: str) -> list[traceback.FrameSummary]:
-    """The frames from the check's first one on; all if it has none."""
-    first = next((place for place, frame in enumerate(stack) if frame.filename == name), 0)
-    return list(stack)[first:]
+        os._exit(1)

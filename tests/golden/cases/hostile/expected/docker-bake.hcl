@@ -178,7 +178,8 @@ target "target-smoke" {
     "image" = "target:target"
   }
   args = {
-    "SMOKE" = "!s*m?o[k]e #1.py"
+    "SLIMBAKE_SMOKE" = "!s*m?o[k]e #1.py"
+    "SLIMBAKE_VOLUMES" = "/da ta/\"$x\""
   }
   output = ["type=cacheonly"]
 }

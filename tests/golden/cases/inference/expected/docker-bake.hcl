@@ -518,7 +518,7 @@ target "embed-smoke" {
     "image" = "target:embed"
   }
   args = {
-    "SMOKE" = "embed.py"
+    "SLIMBAKE_SMOKE" = "embed.py"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -533,7 +533,7 @@ target "embed-onnx-smoke" {
     "image" = "target:embed-onnx"
   }
   args = {
-    "SMOKE" = "embed.py"
+    "SLIMBAKE_SMOKE" = "embed.py"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -573,8 +573,8 @@ target "embed-onnx-parity" {
     "reference" = "target:reference-some-model-v2-p-q-c-1"
   }
   args = {
-    "PARITY" = "ask \"it\" $${x}.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -590,8 +590,8 @@ target "rank-parity" {
     "reference" = "target:reference-some-model-v2-p-q-c-1"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -620,8 +620,8 @@ target "embed-onnx-controls" {
     "controls" = "target:weights-some-model-v2-onnx-int8-controls"
   }
   args = {
-    "PARITY" = "ask \"it\" $${x}.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -638,8 +638,8 @@ target "rank-controls" {
     "controls" = "target:weights-some-model-v2-onnx-int8-controls"
   }
   args = {
-    "PARITY" = "parity.py"
-    "LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_PARITY" = "parity.py"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

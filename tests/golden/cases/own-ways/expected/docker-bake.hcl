@@ -217,8 +217,8 @@ target "by-hand-smoke" {
     "image" = "target:by-hand"
   }
   args = {
-    "SMOKE" = "smoke.py"
-    "REFERENCE" = "stored/answers.json"
+    "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_REFERENCE" = "stored/answers.json"
   }
   output = ["type=cacheonly"]
 }

@@ -156,7 +156,7 @@ target "app-smoke" {
     "image" = "target:app"
   }
   args = {
-    "SMOKE" = "checks/smoke.py"
+    "SLIMBAKE_SMOKE" = "checks/smoke.py"
   }
   output = ["type=cacheonly"]
 }

@@ -361,7 +361,7 @@ target "embed-smoke" {
     "image" = "target:embed"
   }
   args = {
-    "SMOKE" = "embed.py"
+    "SLIMBAKE_SMOKE" = "embed.py"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -376,7 +376,7 @@ target "embed-cuda-smoke" {
     "image" = "target:embed-cuda"
   }
   args = {
-    "SMOKE" = "embed.py"
+    "SLIMBAKE_SMOKE" = "embed.py"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -391,7 +391,7 @@ target "tool-smoke" {
     "image" = "target:tool"
   }
   args = {
-    "SMOKE" = "tool.py"
+    "SLIMBAKE_SMOKE" = "tool.py"
   }
   output = ["type=cacheonly"]
 }
@@ -405,7 +405,7 @@ target "tool-gpu-smoke" {
     "image" = "target:tool-gpu"
   }
   args = {
-    "SMOKE" = "tool.py"
+    "SLIMBAKE_SMOKE" = "tool.py"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

@@ -3,8 +3,9 @@
 # The program starts as root, to read the check whatever its file mode is, and asks as 65532.
 FROM image AS measured
 USER 0:0
-ARG PARITY
-ARG LIMITS
+ARG SLIMBAKE_PARITY
+ARG SLIMBAKE_LIMITS
+ARG SLIMBAKE_VOLUMES=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
     --mount=type=bind,from=reference,target=/inside/reference \

@@ -1,0 +1,249 @@
+"""Judges a check from outside: its levels run in a child process, and each has to be answered for.
+
+The child gets a key before it sees the check, and for each level a nonce, which it can read only
+after the level has returned. What it answers is a keyed digest of both, and the kernel says which
+process sent it. So nothing that ends, replaces, forks or silences the child, and nothing that it
+prints, is taken for a level that ran. A judge imports nothing of the service: start it as
+`python -ISB`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..step import NONROOT
+from .processes import descendants
+
+KEY = 32  # bytes of a key, a nonce and a marker
+LIMIT = 120.0  # seconds for all levels together
+GRACE = 1.0  # seconds
+LAST = 5.0  # seconds after the last level, in which the child writes its report
+EVERY = 0.05  # seconds between two looks at a child that says nothing
+FAILED = b"failed"
+ENDED = b"ended"
+_MOST = 1 << 26  # bytes of a report
+_ROUNDS = 500  # of killing, against a check that forks all the time
+_CREDENTIALS = struct.Struct("3i")  # SCM_CREDENTIALS: process, user, group
+_SET_DUMPABLE, _SET_CHILD_SUBREAPER = 4, 36  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a check."""
+
+    failed: str = ""  # the level that failed, `run` if it came to none, or `time`; "" = it held
+    why: str = ""  # in the judge's words; "" where the check itself has said it
+    levels: Mapping[str, float] = field(default_factory=dict)  # that held: seconds
+    defined: tuple[str, ...] = ()
+    report: Any = None  # what the child wrote at its end; it may be anything
+
+
+class RefusedError(Exception):
+    """The child is not believed: the level, or `time`, and why."""
+
+    def __init__(self, why: str, failed: str = "") -> None:
+        super().__init__(why)
+        self.why, self.failed = why, failed
+
+
+def judge(
+    asked: Mapping[str, Any],
+    limit: float = LIMIT,
+    *,
+    grace: float = GRACE,
+    nonroot: bool = False,
+    environment: Mapping[str, str] | None = None,
+    output: int = 2,
+    hold: Callable[[str, float], None] = lambda *_: None,
+) -> Judged:
+    """Run a check's levels in a child, and end all processes that it leaves behind.
+
+    `asked`: what the program `levels` reads; `limit`: seconds, and then `grace`, in which the child
+    itself says where it hangs; `nonroot`: give up root in the child; `output`: gets all that it
+    prints; `hold`: called with each level that holds.
+    """
+    _guard()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    report = os.memfd_create("report")
+    until = time.monotonic() + limit
+    question = _in_memory(json.dumps({**asked, "until": until, "limit": limit}).encode())
+    program, also = _program()
+    flags = ("-IB",) if asked["kind"] == "verify" else ()  # it sees the service from outside
+    user: dict[str, Any] = {"user": NONROOT, "group": NONROOT, "extra_groups": []}
+    process = subprocess.Popen(
+        [sys.executable, *flags, program, "levels", str(theirs.fileno()), str(report)],
+        stdin=question,
+        stdout=output,
+        stderr=output,
+        pass_fds=(theirs.fileno(), report, *also),
+        start_new_session=True,
+        env=environment,
+        **(user if nonroot else {}),
+    )
+    theirs.close()
+    os.close(question)
+    child = _Child(process, ours, until + grace)
+    try:
+        return child.judged(hold, report)
+    finally:
+        ours.close()
+        os.close(report)
+        end_descendants()
+
+
+def end_descendants() -> None:
+    """Kill all that this process and its children have started, whatever session it went into."""
+    for _ in range(_ROUNDS):
+        found = descendants(os.getpid())
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped cannot fork meanwhile
+            for pid in found:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not found:
+            return
+        time.sleep(0.002)
+
+
+class _Child:
+    """The process that runs the levels, and what it has said."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, until: float):
+        self._process, self._channel, self._until = process, channel, until
+        self._key = secrets.token_bytes(KEY)
+
+    def judged(self, hold: Callable[[str, float], None], report: int) -> Judged:
+        held: dict[str, float] = {}
+        defined: tuple[str, ...] = ()
+        level = "run"
+        try:
+            self._tell(self._key)
+            defined = self._levels()
+            for level in defined:
+                nonce = secrets.token_bytes(KEY)
+                self._tell(nonce)
+                began = time.perf_counter()
+                said = self._hear()
+                if said == FAILED:
+                    return Judged(level, "", held, defined, _read(report))
+                if not hmac.compare_digest(said, marker(self._key, level.encode() + nonce)):
+                    raise RefusedError("something other than slimbake answers for it")
+                held[level] = time.perf_counter() - began
+                hold(level, held[level])
+            if defined:
+                self._until = time.monotonic() + LAST
+                with contextlib.suppress(RefusedError):  # all levels have held by now
+                    self._hear()
+            return Judged("", "", held, defined, _read(report))
+        except RefusedError as error:
+            where = f" in {level}" if level != "run" else ""
+            why = f"{error.why}{where}"
+            return Judged(error.failed or level, why, held, defined, _read(report))
+
+    def _levels(self) -> tuple[str, ...]:
+        """What the check defines, once it is loaded."""
+        said = self._hear()
+        if said == FAILED:
+            raise RefusedError("")
+        text, mark = said[KEY:], said[:KEY]
+        if not hmac.compare_digest(mark, marker(self._key, text)):
+            raise RefusedError("something other than slimbake answers for it")
+        return tuple(json.loads(text))
+
+    def _tell(self, words: bytes) -> None:
+        with contextlib.suppress(OSError):  # it has ended, which is noticed when it is heard
+            self._channel.send(words)
+
+    def _hear(self) -> bytes:
+        """The next message of the child itself. Raises RefusedError."""
+        while True:
+            ended = self._ended()
+            self._channel.settimeout(EVERY)
+            try:
+                room = socket.CMSG_SPACE(_CREDENTIALS.size)
+                said, about, _, _ = self._channel.recvmsg(1 << 16, room)
+            except TimeoutError:
+                if ended:
+                    raise RefusedError(ended) from None
+                if time.monotonic() > self._until:
+                    raise RefusedError("its time was up", "time") from None
+                continue
+            except OSError:
+                said, about = b"", []
+            if not said:
+                time.sleep(0 if ended else EVERY)
+                raise RefusedError(self._ended() or "it closed what slimbake hears it by")
+            senders = [_CREDENTIALS.unpack(data)[0] for _, kind, data in about if kind == 2]
+            if senders != [self._process.pid]:
+                raise RefusedError("another process answers for it: it has forked")
+            return said
+
+    def _ended(self) -> str:
+        """How the child has ended, or that it was stopped; "" while it runs."""
+        found = os.waitid(
+            os.P_PID,
+            self._process.pid,
+            os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT,
+        )
+        if found is None:
+            return ""
+        if found.si_code == os.CLD_EXITED:
+            return f"its process ended with exit code {found.si_status}"
+        how = "stopped" if found.si_code == os.CLD_STOPPED else "ended"
+        return f"its process was {how} by signal {found.si_status}"
+
+
+def marker(key: bytes, words: bytes) -> bytes:
+    """What answers for a level, or for a list of levels."""
+    return hashlib.blake2b(words, digest_size=KEY, key=key).digest()
+
+
+def _guard() -> None:
+    """Let no other process read this one, and take in the children that others abandon."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _program() -> tuple[str, tuple[int, ...]]:
+    """The zipapp that this module is from, and the descriptors that a child needs to read it."""
+    archive = Path(__file__).parents[3]
+    held = archive.parent == Path("/proc/self/fd")
+    return str(archive), (int(archive.name),) if held else ()
+
+
+def _in_memory(content: bytes) -> int:
+    file = os.memfd_create("question")
+    with open(file, "wb", closefd=False) as out:
+        out.write(content)
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
+
+
+def _read(file: int) -> Any:
+    """The child's report; None where it wrote none."""
+    try:
+        os.lseek(file, 0, os.SEEK_SET)
+        with open(file, "rb", closefd=False) as report:
+            return json.loads(report.read(_MOST))
+    except (OSError, ValueError, RecursionError):
+        return None

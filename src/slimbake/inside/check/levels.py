@@ -1,0 +1,229 @@
+"""Runs the levels of a check as the judge's child, beside the service's own code.
+
+What answers the judge is bound to local names before any code of the check or the service runs, so
+that neither can replace it; `judge` says what it is worth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import gc
+import hashlib
+import json
+import linecache
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NoReturn
+
+from .judge import ENDED, FAILED, KEY
+
+Level = tuple[str, Callable[..., Any], tuple[Any, ...]]
+_UNCALLED = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
+
+
+class LevelError(Exception):
+    """A level that cannot show anything, though it raises nothing."""
+
+
+def run_levels(arguments: Sequence[str]) -> NoReturn:
+    """The program `levels CHANNEL REPORT`, which only a judge starts: two descriptors.
+
+    Standard input is an object with `kind` (smoke, reference or verify), `source` and `name` of the
+    check, and what its kind needs; CHANNEL is where the judge tells the key and the nonces.
+    """
+    channel, report = map(int, arguments)
+    os.set_inheritable(channel, False)
+    os.set_inheritable(report, False)
+    with open(0, "rb", closefd=False) as question:
+        asked = json.load(question)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    # Of a smoke the service's code, as `python -m` has it; a verify sees a service from outside.
+    sys.path[:1] = () if asked["kind"] == "verify" else (str(Path.cwd()),)
+    # Garbage collection takes a fifth of the time in which torch and transformers are imported.
+    gc.disable()
+    kind = _kind(asked, report)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
+        del sys.modules[name]
+    _answer(channel, kind)
+
+
+def _kind(asked: Mapping[str, Any], report: int) -> Kind:
+    faulthandler.dump_traceback_later(max(asked["until"] - time.monotonic(), 0.1))
+    return KINDS[asked["kind"]](asked, report)
+
+
+def _answer(channel: int, kind: Kind) -> NoReturn:
+    """Load the check, run its levels, and answer for each.
+
+    One frame from before the check is loaded to the end: a check can replace the code of any other
+    function. A marker is one expression, which a debugger's jump cannot enter in the middle.
+    """
+    read, write, leave, blake2b, dumps = os.read, os.write, os._exit, hashlib.blake2b, json.dumps
+    failed, ended, size, error_of, unrun = FAILED, ENDED, KEY, LevelError, object()
+    kind_of, is_a, has, watched = type, isinstance, hasattr, (sys.gettrace, sys.getprofile)
+    uncalled, manager, result = _UNCALLED, contextlib._GeneratorContextManager, unrun
+    # An object of C, which the garbage collector does not list and which does not tell its key.
+    seal = blake2b(digest_size=size, key=read(channel, size))
+    try:
+        levels = kind.load()
+        names = dumps([name for name, _, _ in levels]).encode()
+        (mark := seal.copy()).update(names)
+        write(channel, mark.digest() + names)
+        for name, function, given in levels:
+            if is_a(function, kind_of):
+                raise error_of(f"{name} is a class: a level is a function")
+            result = function(*given)
+            while has(kind_of(result), "__await__"):
+                from asyncio import run
+
+                done: list[Any] = []  # filled by what has really been awaited
+
+                async def awaited(later: Any = result, done: list[Any] = done) -> None:
+                    done.append(await later)
+
+                run(awaited())
+                (result,) = done
+            called = kind_of(result)
+            if has(called, "__next__") or has(called, "__anext__") or called is manager:
+                raise error_of(f"{name} returned a {called.__name__}, of which nothing has run")
+            if is_a(result, uncalled):
+                raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
+            if result is False:
+                raise error_of(f"{name} returned False: a level that does not hold raises")
+            if any(each() is not None for each in watched):
+                raise error_of(f"{name} ran under a trace function, which can skip its lines")
+            ran = b"" if result is not unrun else b"not"
+            # The judge sends the nonce when the level begins; nobody reads it before it has ended.
+            (mark := seal.copy()).update(name.encode() + ran + read(channel, size))
+            write(channel, mark.digest())
+            result = unrun
+        kind.end()
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+        write(channel, ended)
+        read(channel, size)  # until the judge ends this process: it may want to look at it
+    except BaseException as error:  # whatever a check raises, SystemExit too, it has not held
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            kind.fail(error)
+            sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            write(channel, failed)
+        leave(1)
+    leave(0)
+
+
+class Smoke:
+    """`imports()`, `load()` and `parity(reference)`, the cheapest first, of those that there are."""
+
+    FUNCTIONS = (("import", "imports"), ("load", "load"), ("parity", "parity"))
+
+    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
+        self._asked, self._report = asked, report
+
+    def load(self) -> list[Level]:
+        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "smoke")
+        found = [
+            (level, getattr(module, name), ())
+            for level, name in self.FUNCTIONS
+            if getattr(module, name, None) is not None
+        ]
+        if not found:
+            defined = "none of imports(), load(), parity(reference)"
+            raise LevelError(f"{self._asked['name']} defines {defined}")
+        return [self._given(*each) for each in found]
+
+    def _given(self, level: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Level:
+        if level != "parity":
+            return level, function, given
+        if self._asked["reference"] is None:
+            stores = "`slimbake smoke SERVICE --reference` stores it"
+            raise LevelError(f"parity has no {self._asked['stored']}: {stores}")
+        return level, function, (json.loads(self._asked["reference"]),)
+
+    def end(self) -> None:
+        files = {getattr(each, "__file__", None) for each in list(sys.modules.values())}
+        self._tell(sorted(file for file in files if isinstance(file, str)))
+
+    def fail(self, error: BaseException) -> None:
+        known = isinstance(error, LevelError)
+        told = f"Traceback (most recent call last):\n{described(error, self._asked['name'])}"
+        sys.stderr.write(f"smoke: {error}\n" if known else told)
+
+    def _tell(self, report: Any) -> None:
+        with os.fdopen(self._report, "w", encoding="utf-8") as out:
+            json.dump(report, out)
+
+
+class Reference(Smoke):
+    """`reference()`, whose result the judge is told."""
+
+    def load(self) -> list[Level]:
+        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "smoke")
+
+        def reference() -> None:
+            self._computed = module.reference()
+
+        return [("reference", reference, ())]
+
+    def end(self) -> None:
+        self._tell(self._computed)
+
+
+class Verify:
+    """`verify(service)`, and then what every service must do."""
+
+    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
+        from .verify import Verification
+
+        self._verification = Verification(asked, report)
+        self._asked = asked
+
+    def load(self) -> list[Level]:
+        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "verify")
+        return self._verification.levels(module)
+
+    def end(self) -> None:
+        self._verification.end("")
+
+    def fail(self, error: BaseException) -> None:
+        self._verification.fail(error)
+
+
+Kind = Smoke | Verify
+KINDS: dict[str, type[Kind]] = {"smoke": Smoke, "reference": Reference, "verify": Verify}
+
+
+def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
+    """Run the service's own check as a module of this name, asserts and all, and for tracebacks."""
+    module = ModuleType(module_name)
+    module.__file__ = name
+    sys.modules[module_name] = module
+    lines = source.decode("utf-8", "replace").splitlines(keepends=True)
+    linecache.cache[name] = (len(source), None, lines, name)
+    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    exec(code, module.__dict__)  # noqa: S102 - the service's own check
+    return module
+
+
+def described(error: BaseException, name: str) -> str:
+    """A traceback from the check's first line on; all of it if no line of the check is in it."""
+    told = traceback.TracebackException.from_exception(error)
+    frames = traceback.format_list(from_check(told.stack, name))
+    return "".join([*frames, *told.format_exception_only()])
+
+
+def from_check(stack: Iterable[traceback.FrameSummary], name: str) -> list[traceback.FrameSummary]:
+    """The frames from the check's first one on; all if it has none."""
+    frames = list(stack)
+    first = next((place for place, frame in enumerate(frames) if frame.filename == name), 0)
+    return frames[first:]

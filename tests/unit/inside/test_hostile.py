@@ -1,0 +1,456 @@
+"""Smokes that check nothing and want to be believed: none is, and the judge says why.
+
+Each runs as an image runs it: a judge of its own, and the smoke in the judge's child.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from tests.unit.programs import written
+
+Judge = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ENDED = "its process ended with exit code 0"
+# A forger, as one would write it who has read the judge: it looks for what could be a key or a
+# nonce wherever Python and the kernel show it, and sends all it finds to whoever may listen.
+FORGE = """
+import gc, glob, hashlib, hmac, json, os, socket, sys
+
+def looked_for():
+    seen = set()
+    for each in gc.get_objects():
+        for one in (each, *gc.get_referents(each)):
+            if type(one) in (bytes, bytearray) and 16 <= len(one) <= 64:
+                seen.add(bytes(one))
+    frame = sys._getframe()
+    while frame:
+        seen |= {v for v in frame.f_locals.values() if type(v) is bytes}
+        frame = frame.f_back
+    for path in ("environ", "cmdline"):
+        for pid in ("self", os.getppid()):
+            try:
+                with open(f"/proc/{pid}/{path}", "rb") as file:
+                    seen |= set(file.read().split(b"\\0"))
+            except OSError:
+                pass
+    return [each for each in seen if each]
+
+def everywhere(words):
+    for number in range(3, 64):
+        try:
+            os.write(number, words)
+        except OSError:
+            pass
+
+def forge(level=b"load"):
+    nonces = []
+    for number in range(3, 64):
+        try:
+            with socket.socket(fileno=os.dup(number)) as channel:
+                channel.settimeout(0.05)
+                nonces.append(channel.recv(1 << 16))
+        except OSError:
+            pass
+    nonce = nonces[0] if nonces else b""
+    for key in looked_for()[:200]:
+        for words in (level + nonce, json.dumps([level.decode()]).encode()):
+            everywhere(hashlib.blake2b(words, digest_size=32, key=key[:64]).digest())
+            everywhere(hmac.new(key, words, "sha256").digest())
+"""
+
+HOSTILE = {
+    # It ends before its levels have run.
+    "exits at import": ("import os; os._exit(0)", ENDED),
+    "exits in a level": ("import os\ndef load(): os._exit(0)", f"{ENDED} in load"),
+    "exits in a thread": (
+        """
+        import os, threading, time
+        threading.Timer(0.05, os._exit, (0,)).start()
+        def load(): time.sleep(60)
+        """,
+        ENDED,
+    ),
+    "exits in an atexit handler": (
+        "import atexit, os, sys\natexit.register(os._exit, 0)\ndef load(): sys.exit(0)",
+        "load failed",
+    ),
+    "exits after a fork": (
+        "import os\nif os.fork(): os._exit(0)\ndef load(): pass",
+        "could not be run",
+    ),
+    "lets a fork answer": (
+        """
+        import os, time
+        if os.fork():
+            time.sleep(60)
+        def load(): pass
+        """,
+        "another process answers",
+    ),
+    "returns twice from a level that forks": (
+        "import os\ndef load():\n    if os.fork(): import time; time.sleep(60)",
+        "another process answers for it: it has forked in load",
+    ),
+    "leaves with SystemExit": ("raise SystemExit(0)", "could not be run"),
+    "leaves a level with SystemExit": ("def load(): raise SystemExit", "load failed"),
+    "leaves a level with sys.exit": ("import sys\ndef load(): sys.exit(0)", "load failed"),
+    "leaves with a KeyboardInterrupt": ("def load(): raise KeyboardInterrupt", "load failed"),
+    "leaves with an exception of its own": (
+        "class Skipped(BaseException): pass\ndef load(): raise Skipped('not today')",
+        "load failed",
+    ),
+    "kills itself": (
+        "import os, signal\ndef load(): os.kill(os.getpid(), signal.SIGKILL)",
+        "its process was ended by signal 9 in load",
+    ),
+    "stops itself": (
+        "import os, signal\ndef load(): os.kill(os.getpid(), signal.SIGSTOP)",
+        "its process was stopped by signal 19 in load",
+    ),
+    "is aborted": ("import os\ndef load(): os.abort()", "by signal 6 in load"),
+    "becomes /bin/true": ("import os\nos.execv('/bin/true', ['true'])", ENDED),
+    "becomes another Python": (
+        "import os, sys\ndef load(): os.execv(sys.executable, ['python', '-c', 'print(1)'])",
+        "load failed",
+    ),
+    "becomes a Python that says it held": (
+        """
+        import os, sys
+        LIE = "import os\\nfor n in range(1, 99):\\n try: os.write(n, b'smoke: load holds')\\n except OSError: pass"
+        def load(): os.execv(sys.executable, ["python", "-c", LIE])
+        """,
+        "load failed",
+    ),
+    "exits in its excepthook": (
+        "import os, sys\nsys.excepthook = lambda *_: os._exit(0)\ndef load(): assert 0",
+        "load failed",
+    ),
+    "exits when a signal comes": (
+        """
+        import os, signal
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, lambda *_: os._exit(0))
+        def load(): os.kill(os.getpid(), signal.SIGTERM); import time; time.sleep(60)
+        """,
+        f"{ENDED} in load",
+    ),
+    # It returns something that has not run.
+    "is a coroutine that fails": ("async def load(): assert False", "load failed"),
+    "fails after its first await": (
+        "import asyncio\nasync def load():\n    await asyncio.sleep(0)\n    assert False",
+        "load failed",
+    ),
+    "has an asyncio.run that does nothing": (
+        "import asyncio\nasyncio.run = lambda *_: None\nasync def load(): assert False",
+        "load failed",
+    ),
+    "is a generator": ("def load():\n    assert False\n    yield", "returned a generator"),
+    "is an async generator": (
+        "async def load():\n    assert False\n    yield",
+        "returned a async_generator",
+    ),
+    "returns a coroutine in a coroutine": (
+        "async def inner(): assert False\nasync def load(): return inner()",
+        "load failed",
+    ),
+    "returns an awaitable": (
+        """
+        class Later:
+            def __await__(self):
+                assert False
+                yield
+        def load(): return Later()
+        """,
+        "load failed",
+    ),
+    "returns a lazy map": ("def load(): return map(lambda x: 1 / x, [0])", "returned a map"),
+    "is a context manager": (
+        "import contextlib\n@contextlib.contextmanager\ndef load():\n    assert False\n    yield",
+        "returned a _GeneratorContextManager",
+    ),
+    "returns a function": ("load = lambda: lambda: 1 / 0", "returned a function"),
+    "returns a partial": (
+        "import functools\ndef load(): return functools.partial(int, 'x')",
+        "returned a partial",
+    ),
+    "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
+    "is a class": ("class load:\n    def test(self): assert False", "load is a class"),
+    "is a number": ("load = 5", "load failed"),
+    "needs an argument": ("def load(model): pass", "load failed"),
+    "has a hasattr that finds nothing": (
+        "import builtins\nbuiltins.hasattr = lambda *_: False\ndef load():\n    assert 0\n    yield",
+        "returned a generator",
+    ),
+    # It defines nothing.
+    "is empty": ("", "defines none of"),
+    "is all comment": ("# def load(): ...", "defines none of"),
+    "deletes its level": ("def load(): pass\ndel load", "defines none of"),
+    "defines levels of None": ("imports = load = parity = None", "defines none of"),
+    "is no Python": ("def load(: pass", "could not be run"),
+    "recurses without end": ("def load(): load()", "load failed"),
+    "has no memory": ("def load(): raise MemoryError", "load failed"),
+    "changes its level while it runs": (
+        "def imports():\n    global load\n    load = print\ndef load(): assert False",
+        "load failed",
+    ),
+    # It outlives its time.
+    "cancels every timer": (
+        """
+        import faulthandler, signal, time
+        faulthandler.cancel_dump_traceback_later()
+        signal.alarm(0); signal.setitimer(signal.ITIMER_REAL, 0)
+        def load(): time.sleep(60)
+        """,
+        "its time was up in load",
+    ),
+    "blocks every signal": (
+        """
+        import signal, time
+        signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+        def load():
+            while True: pass
+        """,
+        "its time was up in load",
+    ),
+    "never comes back from a thread": (
+        """
+        import threading
+        def load():
+            thread = threading.Thread(target=threading.Event().wait)
+            thread.start()
+            thread.join()
+        """,
+        "its time was up in load",
+    ),
+    "leaves a shell in a session of its own": (
+        """
+        import subprocess, time
+        subprocess.Popen(["sleep", "987654"], start_new_session=True)
+        def load(): time.sleep(60)
+        """,
+        "its time was up in load",
+    ),
+    # It answers in slimbake's place.
+    "prints what slimbake prints": (
+        """
+        import os, sys
+        for stream in (sys.stdout, sys.stderr):
+            print("smoke: import holds (0.1 s)\\nsmoke: load holds (0.1 s)", file=stream, flush=True)
+        os._exit(0)
+        """,
+        ENDED,
+    ),
+    "writes into every descriptor": (
+        """
+        import os
+        def load():
+            for number in range(3, 64):
+                try: os.write(number, b"ended")
+                except OSError: pass
+            os._exit(0)
+        """,
+        "something other than slimbake answers for it in load",
+    ),
+    "closes every descriptor": (
+        "import os\ndef load(): os.closerange(3, 64)",
+        "in load",
+    ),
+    "forges at import": (f"{FORGE}\nforge()\nos._exit(0)", "something other than slimbake"),
+    "forges in a level": (
+        f"{FORGE}\ndef load():\n    forge()\n    os._exit(0)",
+        "something other than slimbake answers for it in load",
+    ),
+    "has an os.write of its own": (
+        """
+        import os
+        real = os.write
+        os.write = lambda number, words: real(number, b"x" * len(words))
+        def load(): assert False
+        """,
+        "load failed",
+    ),
+    "has a json of its own": (
+        "import json\njson.dumps = lambda *_, **__: '[]'\ndef load(): assert False",
+        "load failed",
+    ),
+    "has a traceback of its own": (
+        """
+        import os, sys, traceback
+        traceback.print_exc = traceback.format_list = lambda *_, **__: os._exit(0)
+        def load(): assert False
+        """,
+        ENDED,
+    ),
+    "replaces the main module": (
+        """
+        import sys, types
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        for name in [n for n in sys.modules if "slimbake" in n]: sys.modules[name] = None
+        def load(): assert False
+        """,
+        "load failed",
+    ),
+    "replaces slimbake's own functions": (
+        """
+        import gc, types
+        for each in gc.get_objects():
+            if type(each) is types.FunctionType and "slimbake" in (each.__module__ or ""):
+                if each.__code__.co_freevars == (): each.__code__ = (lambda *_, **__: b"").__code__
+        def load(): assert False
+        """,
+        "could not be run",
+    ),
+    "skips its lines with a trace function": (
+        "import sys\nsys.settrace(lambda *_: None)\ndef load(): pass",
+        "ran under a trace function",
+    ),
+    "jumps over its level": (
+        """
+        import sys
+        frame = sys._getframe()
+        while "levels" not in frame.f_code.co_varnames: frame = frame.f_back
+        lines = [number for _, _, number in frame.f_code.co_lines() if number]
+        def jump(frame, event, _, seen=[]):
+            if event == "line" and "function" in frame.f_locals:
+                for number in range(frame.f_lineno + 1, max(lines)):
+                    try: frame.f_lineno = number
+                    except ValueError: continue
+                    if len(seen) > 20: break
+                sys.settrace(None)
+            return jump
+        frame.f_trace = jump
+        sys.settrace(jump)
+        def load(): assert False
+        """,
+        "",
+    ),
+    "profiles": (
+        "import sys\nsys.setprofile(lambda *_: None)\ndef load(): pass",
+        "ran under a trace function",
+    ),
+    "deletes its own file": (
+        "import os, glob\nfor each in glob.glob('../context/*'): os.unlink(each)\ndef load(): assert 0",
+        "load failed",
+    ),
+    "attaches to its judge": (
+        """
+        import ctypes, os
+        def load():
+            traced = ctypes.CDLL(None).ptrace(0x4206, os.getppid(), None, None)
+            with open(f"/proc/{os.getppid()}/mem", "rb"): pass
+            assert False
+        """,
+        "load failed",
+    ),
+    "kills its judge": (
+        "import os\ndef load():\n    os.kill(os.getppid(), 9)\n    import time; time.sleep(1)",
+        "",
+    ),
+}
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    """Judge a smoke of this text."""
+    for folder in ("app", "context"):
+        (tmp_path / folder).mkdir()
+    program = written("check", tmp_path)
+
+    def call(text: str, limit: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "context/smoke.py").write_text(dedent(text))
+        context = f"--context={tmp_path / 'context'}"
+        return subprocess.run(
+            [sys.executable, "-ISB", str(program), "smoke", context, f"--limit={limit}"],
+            cwd=tmp_path / "app",
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "SLIMBAKE_SMOKE": "smoke.py", **variables},
+        )
+
+    return call
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_smoke_that_checks_nothing_is_not_believed(name: str, judge: Judge) -> None:
+    text, why = HOSTILE[name]
+    done = judge(text, limit=1.5 if "time was up" in why else 60)
+    assert done.returncode != 0, done.stderr
+    assert why in done.stderr, done.stderr
+
+
+def test_there_are_forty_of_them() -> None:
+    assert len(HOSTILE) >= 40
+
+
+def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
+    honest = """
+        import asyncio, multiprocessing, os, subprocess, sys, threading
+        def imports(): import json
+        async def load():
+            await asyncio.sleep(0)
+            if not (child := os.fork()): os._exit(3)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+            assert subprocess.run([sys.executable, "-c", "exit(4)"]).returncode == 4
+            thread = threading.Thread(target=print, args=("in a thread",))
+            thread.start()
+            thread.join()
+            with multiprocessing.Pool(2) as pool: assert pool.map(abs, [-1, 2]) == [1, 2]
+        """
+    done = judge(honest)
+    assert done.returncode == 0, done.stderr
+    assert "smoke: load holds" in done.stderr and "in a thread" in done.stderr
+
+
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_asserts_count_whatever_python_is_told(level: str, judge: Judge) -> None:
+    done = judge("def load(): assert False", PYTHONOPTIMIZE=level)
+    assert done.returncode == 1 and "load failed" in done.stderr
+
+
+def test_variables_lead_to_no_other_file(judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/smoke.py").write_text("def load(): pass")
+    done = judge(
+        "def load(): assert False", SMOKE_CONTEXT=str(tmp_path / "other"), SMOKE="../other/smoke.py"
+    )
+    assert done.returncode == 1 and "load failed" in done.stderr
+
+
+def test_a_link_to_a_file_that_is_not_in_the_context_is_no_smoke(
+    judge: Judge, tmp_path: Path
+) -> None:
+    (tmp_path / "context/smoke.py").symlink_to("nowhere.py")
+    (tmp_path / "context/other.py").symlink_to("smoke.py")
+    done = judge("", SLIMBAKE_SMOKE="other.py")  # the fixture writes through the link
+    assert done.returncode == 1 and "defines none of" in done.stderr
+    (tmp_path / "context/nowhere.py").unlink()
+    done = judge("", SLIMBAKE_SMOKE="missing.py")
+    assert done.returncode == 1 and "missing.py" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "subprocess.Popen(SLEEP, start_new_session=True)",
+        "if not os.fork():\n        os.setsid()\n        if not os.fork(): os.execvp(SLEEP[0], SLEEP)\n        os._exit(0)",
+        "for _ in range(40): subprocess.Popen(SLEEP)",
+    ],
+)
+def test_nothing_that_a_smoke_starts_outlives_it(leave: str, judge: Judge, tmp_path: Path) -> None:
+    seconds = str(10**6 + os.getpid())
+    text = f"import os, subprocess\nSLEEP = ['sleep', '{seconds}']\ndef load():\n    {leave}\n"
+    began = time.monotonic()
+    done = judge(text)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    left = subprocess.run(["pgrep", "-f", f"sleep {seconds}"], capture_output=True, check=False)
+    assert left.stdout == b""
