@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slimbake import docker
+from slimbake.checks.surroundings import HARDENED
 from slimbake.docker.command import call
-from slimbake.docker.containers import HARDENED
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Running
 

@@ -14,7 +14,7 @@ from tests.engine.registries import free_port
 from tests.engine.toys import entry
 
 from slimbake.checks.start import NotStarted, started
-from slimbake.config.model import Budget
+from slimbake.config.model import Budget, StartCheck
 from slimbake.plan.model import Running
 
 pytestmark = pytest.mark.slow
@@ -95,6 +95,7 @@ def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) ->
         volumes=(("data", "/data"),),
         verify="",
         budget=Budget(),
+        start=StartCheck("runs"),
     )
     found = started(image, command, runs=2, environment={"PYTHONDEVMODE": "1"})
     assert found.runs == 2
@@ -108,6 +109,7 @@ def test_an_image_is_started_as_it_is_run_and_nothing_is_left_of_it(one: Toy) ->
         volumes=(),
         verify="",
         budget=Budget(),
+        start=StartCheck("runs"),
     )
     with pytest.raises(
         NotStarted, match="one: its command ended with exit code 0 before it listened on port"

@@ -45,6 +45,7 @@ services:
     requirements: requirements.txt
     command: [python, -m, full]
     port: 8000
+    start: runs
     env: {GREETING: "good day"}
     volumes: {data: /data, deep: /var/lib/deep/er}
     weights: {path: full/weights}

@@ -21,6 +21,7 @@ services:
     context: dies
     command: [python, -m, dies]
     port: {dies}
+    start: none
   speaks:
     context: speaks
     command: [python, -m, speaks]

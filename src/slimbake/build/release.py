@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
@@ -12,6 +12,7 @@ from slimbake.build.on_registry import OnRegistry, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.site import Preparation, Site, hold
+from slimbake.build.starts import checks_of, start_checks
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.measured import measure_images
@@ -34,6 +35,8 @@ class Released:
     spots: Mapping[str, Spot] = field(default_factory=dict)
     failed: tuple[str, ...] = ()  # the targets that got no name
     failures: tuple[SlimbakeError, ...] = ()
+    # service -> the checks that its image has passed, and those that it has not
+    checks: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     def expect_all(self) -> None:
         """Raise BuildError or CheckError with all that failed."""
@@ -93,13 +96,18 @@ def _released(
     plan = site.plan
     ids = {i.name: i.image for i in made.images if plan.target(i.name).kind == "service"}
     measurement = measure_images(ids, site.workspace, made.layouts)
-    over = over_budget(plan, measurement, site.workspace)
+    starts = start_checks(site, ids, request.platform)
+    dead = starts.failed
+    if dead and not request.partly:
+        raise CheckError("\n".join(map(_dead, dead.items())))
+    alive = tuple(each for each in measurement.images if each.name not in dead)
+    over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.partly:
         lines = "\n".join(over.values()).splitlines()
         raise CheckError(
             "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines)
         )
-    good = tuple(image for image in made.images if image.name not in over)
+    good = tuple(image for image in made.images if image.name not in {**dead, **over})
     released = {*(image.name for image in good), *offer.targets}
     names = {
         target.name: reference(target, request.registry, request.tag)
@@ -120,8 +128,24 @@ def _released(
         pushed=pushed,
         spots={image.name: image.spot for image in good if image.spot},
         failed=tuple(name for name in request.targets if name not in names),
-        failures=(*made.failures, *(CheckError(each) for each in over.values())),
+        failures=(
+            *made.failures,
+            *(CheckError(_dead(each)) for each in dead.items()),
+            *(CheckError(each) for each in over.values()),
+        ),
+        checks={
+            name: checks_of(plan, name, name in starts.started) for name in ids if name in names
+        },
     )
+
+
+def _dead(found: tuple[str, str]) -> str:
+    name, why = found
+    return f"the start check of {name} does not hold; its tag stays where it was\n{_indented(why)}"
+
+
+def _indented(words: str) -> str:
+    return "\n".join(f"  {line}" for line in words.splitlines())
 
 
 def _tag(images: tuple[Built, ...], names: Mapping[str, str]) -> None:

@@ -16,12 +16,12 @@ def released_text(released: Released) -> str:
     """A row for each image, also for what was not built, and so not measured; of several nodes
     where each was built.
     """
-    rows = size_rows(released.measurement)
-    columns = len(SIZE_HEADINGS)
+    rows = [(*row, _checks(released, row[0])) for row in size_rows(released.measurement)]
+    headings = (*SIZE_HEADINGS, "checks")
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
-        rows.append((*row, *("" for _ in range(columns - len(row)))))
-    parts = [text_table(SIZE_HEADINGS, rows)]
+        rows.append((*row, *("" for _ in range(len(headings) - len(row)))))
+    parts = [text_table(headings, rows)]
     if released.measurement.images:
         parts.append(size_summary(released.measurement))
     if released.spots:
@@ -38,6 +38,8 @@ def released_json(released: Released) -> dict[str, Any]:
     `on_registry`. Of several nodes, `images` has what services share too, and where each was built.
     """
     found = released.measurement.as_json()
+    for name, (passed, missing) in released.checks.items():
+        found["images"][name] |= {"checks": passed, "unchecked": missing}
     for name, spot in released.spots.items():
         known = found["images"].get(name, {})
         digest = released.pushed[name].rpartition("@")[2]
@@ -45,3 +47,10 @@ def released_json(released: Released) -> dict[str, Any]:
         found["images"][name] = {**known, "name": name, **placed}
     held = {image.target: {"digest": image.digest} for image in released.on_registry}
     return {**found, "on_registry": held}
+
+
+def _checks(released: Released, name: str) -> str:
+    """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`."""
+    passed, missing = released.checks.get(name, ((), ()))
+    lacks = f"({', '.join(f'no {each}' for each in missing)})" if missing else ""
+    return " ".join(filter(None, (*passed, lacks)))

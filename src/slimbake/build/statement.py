@@ -61,7 +61,7 @@ def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str
     is none.
 
     `found`: target -> fingerprint. A service has one of its image, its checks and its budget
-    together. The budget is in it since a pushed image held to one: a tighter one is to be checked,
+    together. Budget and start check are in it since a pushed image held to them: a tighter one is to be checked,
     which needs the image here, though it changes nothing in the image.
     """
     made = {t.name: found[t.name] for t in plan.targets if t.shared and t.name in found}
@@ -69,7 +69,8 @@ def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str
         checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
         names = (service.service, *checks)
         if all(name in found for name in names):
-            words = [*(found[name] for name in names), asdict(service.budget)]
+            held_to = asdict(service.budget), asdict(service.start)
+            words = [*(found[name] for name in names), *held_to]
             made[service.service] = (
                 "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
             )

@@ -7,12 +7,13 @@ from __future__ import annotations
 import json
 import secrets
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from slimbake import docker
-from slimbake.docker.containers import HARDENED, contained
+from slimbake.checks.surroundings import surroundings
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import from_stdin, with_check_pyz
@@ -22,6 +23,8 @@ RUNS = 5
 BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has none
 # seconds for one start: torch alone is twenty times slower on a busy machine
 LIMIT = 300.0
+ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
+EMULATED = 10  # times slower than a processor of the image's own kind
 _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 _KEPT = 1000
 STARTED = "started"  # in the workspace
@@ -89,6 +92,32 @@ def holds(found: Started, service: Running) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
+def starts(image: str, service: Running, platform: str = "") -> str | None:
+    """Why an image does not start as its service's start check has it, or "".
+
+    None where it has no command, and so nothing to start.
+    `platform`: the one of the image to start, where that is not this machine's own. Raises
+    SetupError where the engine cannot run it.
+    """
+    found = docker.engine_image(image)
+    command = [*found.entrypoint, *(service.start.arguments or found.command)]
+    if not command and service.start.how == "runs":
+        return None
+    slower = EMULATED if platform else 1
+    asked = {
+        "command": command,
+        "port": service.port if service.start.how == "listens" else None,
+        "limit": LIMIT * slower,
+        "alive": ALIVE * slower,
+    }
+    options = (f"--platform={platform}",) if platform else ()
+    try:
+        _run(image, service, asked, options)
+    except NotStarted as error:
+        return error.message
+    return ""
+
+
 def _parsed(said: Any) -> dict[str, Started]:
     return {image: Started(**each) for image, each in said.items()}
 
@@ -101,20 +130,25 @@ def _command(image: str) -> list[str]:
 def _once(
     image: str, command: list[str], service: Running, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    asked = {"command": command, "port": service.port, "limit": LIMIT}
+    asked = {"command": command, "port": service.port, "limit": LIMIT, "alive": None}
+    return _run(image, service, asked, [f"--env={k}={v}" for k, v in environment.items()])
+
+
+def _run(
+    image: str, service: Running, asked: Mapping[str, Any], options: Sequence[str]
+) -> dict[str, Any]:
     words = (
         "--network=none",
-        *HARDENED,
-        *(f"--tmpfs={path}:mode=1777" for path in _paths(service)),
-        *(f"--env={key}={value}" for key, value in environment.items()),
+        *surroundings(service),
+        *options,
         "--entrypoint=python",
         image,
         *from_stdin("start", json.dumps(asked)),
     )
-    name = f"slimbake-start-{secrets.token_hex(6)}"
-    done = contained(name, words, with_check_pyz(), LIMIT + _GRACE)
+    name, limit = f"slimbake-start-{secrets.token_hex(6)}", asked["limit"]
+    done = contained(name, words, with_check_pyz(), limit + _GRACE)
     if done.code is None:
-        raise NotStarted(f"{service.service}: its command does not start within {LIMIT:g} s")
+        raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
     try:
         found = dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):
@@ -125,7 +159,3 @@ def _once(
         told = f"{service.service}: its command {found['error']}"
         raise NotStarted("\n".join((told, *(f"  {line}" for line in found["words"].splitlines()))))
     return found
-
-
-def _paths(service: Running) -> Iterable[str]:
-    return (path for _, path in service.volumes)

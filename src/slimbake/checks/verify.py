@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.docker.containers import FLEET, HARDENED, Contained, contained
+from slimbake.checks.surroundings import surroundings
+from slimbake.docker.containers import FLEET, Contained, contained
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
@@ -67,8 +68,7 @@ def verify(
     words = (
         f"--label={FLEET}={plan.project}",
         "--network=none",
-        *HARDENED,
-        *_volumes(running),
+        *surroundings(running),
         f"--memory={limit.memory}",
         f"--memory-swap={limit.memory}",
         *(f"--env={key}={value}" for key, value in environment.items()),
@@ -109,11 +109,6 @@ def _command(image: str) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
     found = docker.engine_image(image)
     return [*found.entrypoint, *found.command], len(found.entrypoint)
-
-
-def _volumes(service: Running) -> list[str]:
-    """Each volume as it is when nothing was ever stored: empty, and the service's own."""
-    return [f"--tmpfs={path}:uid=65532,gid=65532,mode=0755" for _, path in service.volumes]
 
 
 def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:

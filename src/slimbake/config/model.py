@@ -173,6 +173,14 @@ class BaseEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StartCheck:
+    """How a bake checks that an image starts."""
+
+    how: Literal["runs", "listens", "none"]
+    arguments: tuple[str, ...] = ()  # in place of the image's own; () = its own
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceEntry:
     name: str
     context: str
@@ -187,6 +195,7 @@ class ServiceEntry:
     inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
     parity: Parity | None = None
+    start: StartCheck | None = None
     smoke: str | None = None  # relative to the context
     verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with

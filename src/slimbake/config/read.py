@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
@@ -22,6 +22,7 @@ from slimbake.config.model import (
     Requirements,
     Secret,
     ServiceEntry,
+    StartCheck,
     VariantEntry,
     WeightsEntry,
 )
@@ -133,6 +134,7 @@ class Reader:
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
             parity=self._parity(has, (*at, "parity"), folder),
+            start=_start(raw.get("start")),
             smoke=self._within(has, at, "smoke", folder),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
@@ -301,3 +303,9 @@ def pairs(raw: Raw, key: str) -> Pairs:
 
 def _truth(said: Any) -> bool | None:
     return None if said is None else said == TRUTH[0]
+
+
+def _start(said: str | list[str] | None) -> StartCheck | None:
+    if isinstance(said, list):
+        return StartCheck("runs", tuple(said))
+    return StartCheck(cast('Literal["runs", "listens", "none"]', said)) if said else None

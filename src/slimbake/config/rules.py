@@ -72,8 +72,13 @@ def rules(raw: Raw, report: ProblemReport) -> None:
         if "volumes" in service:
             _volumes(service["volumes"], (*at, "volumes"), report)
         _prefixed("labels", "slimbake.", service.get("labels", {}), (*at, "labels"), report)
+        _prefixed("variables", "SLIMBAKE_", service.get("env", {}), (*at, "env"), report)
         _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
         _composed(service, at, report)
+        if service.get("start") == "listens" and "port" not in service:
+            report.value(
+                (*at, "start"), "it listens on no port", "give it a `port`, or `start: runs`"
+            )
         if "contexts" in service:
             _contexts(service, (*at, "contexts"), targets, report)
         if "dockerfile" in service and "template" in service:

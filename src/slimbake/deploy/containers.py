@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.checks.surroundings import surroundings
 from slimbake.config.naming import PROGRAMS
 from slimbake.console import Console
-from slimbake.docker.containers import FLEET, HARDENED
+from slimbake.docker.containers import FLEET
 from slimbake.docker.images import PROJECT
 from slimbake.errors import CheckError, SetupError
 from slimbake.plan.model import Plan, Running
@@ -157,9 +158,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
+    running = _chosen(plan, (service,))[0]
     return docker.container_output(
         "--network=none",
-        *HARDENED,
+        *surroundings(running),
         "--user=0:0",
         *_TO_BECOME_NONROOT,
         *(f"--env={key}={value}" for key, value in target.checked_with),
@@ -181,15 +183,12 @@ def container(plan: Plan, service: str) -> str:
 
 
 def _placed(plan: Plan, service: Running) -> list[str]:
+    volumes = {name: docker.fleet_volume(plan.project, name) for name, _ in service.volumes}
     return [
         f"--network={plan.project}",
         f"--network-alias={service.host}",
         f"--label={FLEET}={plan.project}",
-        *(
-            f"--volume={docker.fleet_volume(plan.project, name)}:{path}"
-            for name, path in service.volumes
-        ),
-        *HARDENED,
+        *surroundings(service, volumes),
     ]
 
 

@@ -20,13 +20,6 @@ FLEET = (
     "slimbake.fleet"  # the label of what `up` and `run` make: that alone is for `down` to remove
 )
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
-HARDENED = (  # how images are meant to run
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp:mode=1777,exec",  # as in a step of a build
-    "--user=65532:65532",
-)
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
@@ -170,7 +163,7 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
 def container_output(*words: str, stdin: str = "") -> str:
     """Run a container to its end, remove it, and return its stdout.
 
-    This and the next two take arguments of `docker run`, such as HARDENED, which python-on-whales
+    This and the next two take arguments of `docker run`, such as --read-only, which python-on-whales
     does not. Raises SetupError with Docker's own words.
     """
     return call("run", "--rm", "--interactive", *words, stdin=stdin)

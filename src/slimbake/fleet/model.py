@@ -23,6 +23,7 @@ from slimbake.config.model import (
     Precision,
     Requirements,
     Secret,
+    StartCheck,
 )
 
 Platforms = tuple[str, ...]
@@ -158,6 +159,7 @@ class Service:
     inference: Literal["torch", "onnx"]
     precision: Precision | None
     parity: Parity | None
+    start: StartCheck
     smoke: str | None  # these three are relative to the context
     verify: str | None
     reference: str | None

@@ -17,6 +17,7 @@ from slimbake.config.model import (
     Manifest,
     Optimize,
     Requirements,
+    StartCheck,
 )
 from slimbake.config.naming import INDEX, ONNX, base_layer, weights_layer, wheel_layer
 from slimbake.fleet.drafts import (
@@ -318,6 +319,7 @@ class _Resolution:
             inference=draft.inference,
             precision=draft.precision,
             parity=draft.parity,
+            start=entry.start or StartCheck("listens" if entry.port else "runs"),
             smoke=entry.smoke,
             verify=entry.verify,
             reference=entry.reference,

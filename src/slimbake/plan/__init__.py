@@ -114,6 +114,7 @@ def _running(service: Service) -> Running:
         port=service.port,
         volumes=service.volumes,
         budget=service.budget,
+        start=service.start,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
     )
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import Budget, Pairs, Precision, Secret
+from slimbake.config.model import Budget, Pairs, Precision, Secret, StartCheck
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -179,6 +179,7 @@ class Running:
     port: int | None
     volumes: Pairs
     budget: Budget
+    start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none
 
 

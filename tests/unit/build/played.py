@@ -20,6 +20,7 @@ from slimbake.build import release as releasing
 from slimbake.build.command import Surroundings
 from slimbake.build.place import BakeRequest, Built, Made
 from slimbake.build.site import Preparation, Site
+from slimbake.build.starts import Starts
 from slimbake.build.statement import (
     mark,
     platform_fingerprint,
@@ -65,6 +66,7 @@ class Played:
     standins: tuple[str, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)  # service -> bytes, else 1 MB
     broken: Mapping[str, SlimbakeError] = field(default_factory=dict)  # what does not build
+    dead: Mapping[str, str] = field(default_factory=dict)  # service -> why it does not start
     edited: Mapping[str, str] = field(default_factory=dict)  # target -> fingerprint, by a build
     unlabelled: tuple[str, ...] = ()  # of which no SBOM can be made
     fetched: set[str] = field(default_factory=set)  # the locks whose wheels were
@@ -202,6 +204,11 @@ def play(
 
     monkeypatch.setattr(releasing, "hold", hold)
     monkeypatch.setattr(releasing, "measure_images", measure)
+    monkeypatch.setattr(
+        releasing,
+        "start_checks",
+        lambda _, ids, __: Starts(made.dead, frozenset(ids) - {*made.dead}),
+    )
     monkeypatch.setattr("slimbake.build.site.fetch", fetch)
     monkeypatch.setattr("slimbake.build.known.fingerprints", fingerprints)
     monkeypatch.setattr("slimbake.build.publish.sbom", sbom)

@@ -171,6 +171,25 @@ def test_with_keep_going_only_what_is_over_its_budget_is_left_out(machine: Playe
         done.expect_all()
 
 
+def test_what_does_not_start_gets_no_tag(machine: Played) -> None:
+    machine.dead = {"two": "two: its command ended with exit code 1"}
+    with pytest.raises(CheckError) as caught:
+        run(machine)
+    assert caught.value.message == (
+        "the start check of two does not hold; its tag stays where it was\n"
+        "  two: its command ended with exit code 1"
+    )
+    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
+
+
+def test_with_keep_going_only_what_does_not_start_is_left_out(machine: Played) -> None:
+    machine.dead = {"two": "it ends"}
+    done = run(machine, keep_going=True)
+    assert machine.tagged("v2") == ["one", "three"]
+    assert done.failed == ("two",)
+    assert {name: held for name, (held, _) in done.checks.items()}.keys() == {"one", "three"}
+
+
 @pytest.mark.parametrize("first", [BuildError, CheckError])
 def test_a_build_that_fails_weighs_more_than_a_check(machine: Played, first: Any) -> None:
     machine.broken = failing("one", kind=first) | failing("two", kind=CheckError)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 from textwrap import dedent
 from typing import Any
@@ -15,12 +16,16 @@ import pytest
 from tests.patience import far_enough
 
 from slimbake.inside import from_stdin, with_check_pyz
-from slimbake.inside.check.start import measure_start
+from slimbake.inside.check import start
+from slimbake.inside.check.start import check_start, measure_start
 
 
-def asked(code: str, port: int | None = None, limit: float = 600) -> Any:
+def asked(
+    code: str, port: int | None = None, limit: float = 600, alive: float | None = None
+) -> Any:
     """What the program says of `python -c CODE`."""
-    given = {"command": [sys.executable, "-c", dedent(code)], "port": port, "limit": limit}
+    command = [sys.executable, "-c", dedent(code)]
+    given = {"command": command, "port": port, "limit": limit, "alive": alive}
     done = subprocess.run(
         [sys.executable, *from_stdin("start", json.dumps(given))],
         input=with_check_pyz(),
@@ -92,3 +97,53 @@ def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(
 ) -> None:
     found = measure_start(command, port, 1)
     assert found["error"].startswith("cannot be run: ") and found["words"] == ""
+
+
+SERVES = "import socket, time; s = socket.create_server(('', {port})); time.sleep(3600)"
+
+
+def test_a_command_that_listens_starts(port: int) -> None:
+    assert asked(SERVES.format(port=port), port, alive=1) == {}
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(3600)", "while True: pass", "exit(0)"])
+def test_a_command_that_lives_or_ends_well_starts(code: str) -> None:
+    assert asked(code, alive=0.5) == {}
+
+
+def test_a_command_that_ends_badly_does_not_start() -> None:
+    found = asked("import sys; print('no DATABASE'); sys.exit(3)", alive=5)
+    assert found == {"error": "ended with exit code 3", "words": "no DATABASE"}
+
+
+def test_a_busy_command_is_watched_for_seconds_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine an import that fails does so late."""
+    began = time.perf_counter()
+    slow = lambda _: 0.06 * (time.perf_counter() - began)  # noqa: E731 - of a processor
+    monkeypatch.setattr(start, "cpu_seconds", slow)
+    late = [sys.executable, "-c", "import time; time.sleep(1.5); raise ImportError"]
+    assert check_start(late, None, 600, 1)["error"] == "ended with exit code 1"
+    monkeypatch.setattr(start, "cpu_seconds", lambda _: 0.0)
+    idle = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    assert check_start(idle, None, 600, 1) == {}
+
+
+def test_a_command_that_ends_before_it_listens_does_not_start(port: int) -> None:
+    found = asked("exit(0)", port, alive=5)
+    assert found["error"] == f"ended with exit code 0 before it listened on port {port}"
+
+
+def test_a_port_on_loopback_is_none(port: int) -> None:
+    found = asked(LISTENS.format(port=port), port, alive=0.5)
+    said = f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
+    assert found["error"] == said
+
+
+def test_another_port_is_named(port: int) -> None:
+    found = asked(SERVES.format(port=port), port + 1, alive=0.5)
+    assert found["error"].startswith(f"does not listen on port {port + 1} but on ")
+    assert str(port) in re.split(r"\D+", found["error"])
+
+
+def test_a_command_that_cannot_be_run_does_not_start() -> None:
+    assert check_start(["/nowhere"], None, 5, 1)["error"].startswith("cannot be run: ")

@@ -128,7 +128,7 @@ def test_a_verify_that_hangs_is_cut_off_and_says_where(run: Run) -> None:
             time.sleep(3600)
         """
     found = far_enough(
-        lambda limit: run(hangs, limit=limit), lambda found: "line 5" in found["error"]
+        lambda limit: run(hangs, limit=limit), lambda found: "line 5, in verify" in found["error"]
     )
     assert re.match("it has not ended within [0-9]+ s, and hangs here:\n", found["error"])
     assert 'File "app/verify.py", line 5, in verify' in found["error"]
@@ -279,3 +279,59 @@ def test_a_verify_that_checks_nothing_fails(check: str, error: str, run: Run) ->
     found = run(check)
     assert found["error"].splitlines()[-1] == error
     assert (found["startup"], found["rss"]) == (None, None)
+
+
+CALLS = "def verify(service):\n    assert service.get('/a').status == 200\n"
+HOSTILE = {
+    "ends at once": ("import os; os._exit(0)", "its process ended with exit code 0"),
+    "ends in its middle": (
+        "import os\ndef verify(service):\n    service.get('/a')\n    os._exit(0)",
+        "its process ended with exit code 0 in verify",
+    ),
+    "says that it holds": (
+        """
+        import json, os
+        def verify(service):
+            verdict = json.dumps({"holds": True, "error": ""}).encode()
+            for number in range(1, 64):
+                try: os.write(number, verdict + b"\\n")
+                except OSError: pass
+            os._exit(0)
+        """,
+        "something other than slimbake answers for it in verify",
+    ),
+    "becomes another program": (
+        "import os\ndef verify(service): os.execv('/bin/true', ['true'])",
+        "in verify",
+    ),
+    "forks": (
+        "import os, time\nif os.fork(): time.sleep(60)\n" + CALLS,
+        "another process answers for it",
+    ),
+    "is a coroutine that fails": ("async def verify(service): assert False", "AssertionError"),
+    "is a generator": (
+        "def verify(service):\n    yield service.get('/a')",
+        "verify returned a generator, of which nothing has run",
+    ),
+    "returns False": (
+        "def verify(service): return service.get('/a').status == 500",
+        "verify returned False",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_verify_that_checks_nothing_is_not_believed(name: str, run: Run) -> None:
+    check, why = HOSTILE[name]
+    found = run(check)
+    assert not found["holds"]
+    assert why in found["error"], found["error"]
+
+
+def test_a_verify_may_be_a_coroutine(run: Run) -> None:
+    assert run("async def verify(service): assert service.get('/a').status == 200")["holds"]
+
+
+def test_asserts_count_whatever_python_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    assert not run("def verify(service): assert service.get('/a').status == 500")["holds"]

@@ -14,6 +14,8 @@ import pytest
 from tests.patience import far_enough
 from tests.unit.programs import written
 
+from slimbake.inside.check.smoke import little_imported
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ALL_HOLD = """
@@ -154,3 +156,17 @@ def test_recording_prints_what_the_smoke_computes_and_runs_no_level(run: Run) ->
 def test_recording_fails_where_the_smoke_has_nothing_to_record(run: Run) -> None:
     done = run("def load(): ...", "--reference")
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_a_smoke_that_imports_next_to_nothing_is_told_so(tmp_path: Path) -> None:
+    site = tmp_path / "lib/python3.11/site-packages/pack"
+    site.mkdir(parents=True)
+    assert little_imported([], tmp_path) == ""  # of nothing
+    files = [site / f"m{number}.py" for number in range(20)]
+    for file in files:
+        file.touch()
+    (site / "data.json").touch()
+    assert little_imported([str(file) for file in files[:2]], tmp_path) == ""
+    told = "imports only 1 of 20 modules of the packages: the bake checks little of what they do"
+    assert little_imported([str(files[0]), 5, "/elsewhere.py"], tmp_path) == told
+    assert little_imported({"no": "list"}, tmp_path) == told.replace("1 of 20", "0 of 20")

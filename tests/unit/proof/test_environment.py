@@ -14,7 +14,7 @@ import pytest
 from slimbake.catalogue.model import Pass
 from slimbake.checks.start import NotStarted, Started
 from slimbake.checks.verify import Verdict
-from slimbake.config.model import Budget
+from slimbake.config.model import Budget, StartCheck
 from slimbake.console import QUIET as SILENT
 from slimbake.console import Console
 from slimbake.errors import CheckError
@@ -81,6 +81,7 @@ def plan_of(*subjects: Subject, verify: str = "v") -> Any:
                 port=8000,
                 volumes=(),
                 budget=Budget(),
+                start=StartCheck("runs"),
                 verify=verify,
             )
             for each in subjects

@@ -10,7 +10,7 @@ import pytest
 
 from slimbake.checks.start import NotStarted, Started
 from slimbake.checks.verify import Verdict
-from slimbake.config.model import Budget
+from slimbake.config.model import Budget, StartCheck
 from slimbake.console import Console
 from slimbake.errors import CheckError
 from slimbake.plan.model import Running
@@ -19,7 +19,14 @@ from slimbake.proof import images
 
 def plan(verify: str = "") -> Any:
     api = Running(
-        service="api", host="api", variant="", port=8000, volumes=(), budget=Budget(), verify=verify
+        service="api",
+        host="api",
+        variant="",
+        port=8000,
+        volumes=(),
+        budget=Budget(),
+        start=StartCheck("runs"),
+        verify=verify,
     )
     return SimpleNamespace(services=[api])
 

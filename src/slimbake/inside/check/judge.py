@@ -187,8 +187,8 @@ class _Child:
                 if time.monotonic() > self._until:
                     raise RefusedError("its time was up", "time") from None
                 continue
-            except OSError:
-                said, about = b"", []
+            except ConnectionResetError:
+                continue  # it ended without reading all: what it has said before is still there
             if not said:
                 time.sleep(0 if ended else EVERY)
                 raise RefusedError(self._ended() or "it closed what slimbake hears it by")

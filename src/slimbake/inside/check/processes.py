@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 from pathlib import Path
+
+_LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
+_LOOPBACK_6 = "0" * 24 + "01000000"
 
 
 def process_status(pid: int | str) -> dict[str, str]:
@@ -46,16 +50,32 @@ def catches_sigterm(pid: int) -> bool:
 def accepts(port: int) -> bool:
     """Whether a process listens at a port and accepts a connection."""
     # To connect blindly may connect a port above 32767 with itself.
-    if _listened(port):
+    if port in listeners():
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return True
     return False
 
 
-def _listened(port: int) -> bool:
+def listeners() -> dict[int, bool]:
+    """The TCP ports on which something in this network namespace listens, and whether any of these
+    sockets can be reached from outside of it.
+    """
+    found: dict[int, bool] = {}
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), Path("/proc/net", name).open() as table:
-            rows = (line.split() for line in table)
-            if any(row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows):
-                return True
-    return False
+            for row in (line.split() for line in table):
+                address, _, port = row[1].partition(":")
+                if row[3] == "0A":
+                    outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
+                    found[int(port, 16)] = found.get(int(port, 16), False) or outside
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process and all its descendants have taken."""
+    ticks = 0
+    for each in (pid, *descendants(pid)):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # its own, and of children that it waited for
+    return ticks / os.sysconf("SC_CLK_TCK")

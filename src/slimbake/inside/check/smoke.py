@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..step import INSIDE
+from ..step import INSIDE, PREFIX, SITE
 from .judge import LIMIT, Judged, judge
 from .surroundings import as_nonroot, settle
 
 CONTEXT = INSIDE / "context"
+MODULES = (".py", ".so")
+LITTLE = 0.1  # of the modules of the packages, below which a smoke is told so
 
 
 def run_smoke(arguments: Sequence[str]) -> int:
@@ -48,7 +50,28 @@ def run_smoke(arguments: Sequence[str]) -> int:
     if given.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
         return int(judged.report is None)
+    if told := little_imported(judged.report, PREFIX):
+        print(f"smoke: {told}", file=sys.stderr)
     return 0
+
+
+def little_imported(report: Any, prefix: Path) -> str:
+    """A warning where a smoke imports next to nothing of the image's packages, else "".
+
+    `report`: the files of the modules that it has imported.
+    """
+    modules = {
+        f"{folder}/{name}"
+        for site in prefix.glob(SITE)
+        for folder, _, names in os.walk(site)
+        for name in names
+        if name.endswith(MODULES)
+    }
+    imported = modules.intersection(each for each in report or () if isinstance(each, str))
+    if len(imported) >= LITTLE * len(modules):
+        return ""
+    counted = f"{len(imported):,} of {len(modules):,} modules"
+    return f"imports only {counted} of the packages: the bake checks little of what they do"
 
 
 def asked_smoke(context: Path = CONTEXT, kind: str = "smoke") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Starts an image's own command once, and prints how long it took and its memory by then."""
+"""Starts an image's own command once: how long it takes, or whether it starts at all."""
 
 from __future__ import annotations
 
@@ -10,29 +10,66 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .processes import accepts, peak_memory
+from .processes import accepts, cpu_seconds, listeners, peak_memory
 
 EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
+DYING = 0.1  # seconds between a connection that a dying process takes and its end
+LOOK = 0.1  # seconds between two looks at a command's processor time
+IDLE = 0.05  # of a processor, below which a command does nothing
 LAST_LINES = 12
 
 
 def start_command(arguments: Sequence[str]) -> None:
     """The program `start JSON`; the last line on standard output is the answer, as JSON.
 
-    The object has `command`; `port`, or null for a command, which is then run to its end with
-    `--help`; and `limit` in seconds.
+    The object has `command`; `port`, or null; `limit` in seconds; and `alive`: null to measure a
+    start, a command without a port being run to its end with `--help`, or the seconds after which
+    the command is to be alive, which is then checked.
     """
     (text,) = arguments
     asked = json.loads(text)
-    print(json.dumps(measure_start(asked["command"], asked["port"], asked["limit"])))
+    command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
+    found = (
+        measure_start(command, port, limit)
+        if alive is None
+        else check_start(command, port, limit, alive)
+    )
+    print(json.dumps(found))
 
 
 def measure_start(command: Sequence[str], port: int | None, limit: float) -> dict[str, Any]:
     """`startup` in seconds and `rss` in bytes, or an `error` and the command's last `words`."""
-    words = [*command, *(() if port else ("--help",))]
+    if port:
+        return _started(command, lambda each, began: _until_it_listens(each, port, began, limit))
+    return _started(
+        [*command, "--help"], lambda process, began: _until_it_ends(process, began, limit)
+    )
+
+
+def check_start(
+    command: Sequence[str], port: int | None, limit: float, alive: float
+) -> dict[str, Any]:
+    """{} where the command starts, or an `error` and its last `words`.
+
+    With a port, it is to listen there, where it can be reached from outside of the container; else
+    to end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
+    since an import that fails on a busy machine fails late.
+    """
+    if port:
+        return _started(
+            command, lambda each, began: _until_it_serves(each, port, began + limit, alive)
+        )
+    return _started(command, lambda each, began: _while_it_lives(each, began, limit, alive))
+
+
+Watch = Callable[["subprocess.Popen[str]", float], dict[str, Any]]
+
+
+def _started(words: Sequence[str], watch: Watch) -> dict[str, Any]:
+    """What comes of watching a command, which is killed then."""
     began = time.perf_counter()
     try:
         process = subprocess.Popen(
@@ -51,15 +88,14 @@ def measure_start(command: Sequence[str], port: int | None, limit: float) -> dic
     reader = threading.Thread(target=lambda: last.extend(process.stdout or ()), daemon=True)
     reader.start()
     try:
-        found = (
-            _until_it_listens(process, port, began, limit)
-            if port
-            else _until_it_ends(process, began, limit)
-        )
+        found = watch(process, began)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     reader.join(1)
+    if process.stdout and not reader.is_alive():  # what left its session may hold the pipe
+        process.stdout.close()
     return found if "error" not in found else {**found, "words": "".join(last).rstrip()}
 
 
@@ -74,6 +110,71 @@ def _until_it_listens(
             return {"error": f"does not listen on port {port} within {limit:g} s"}
         time.sleep(EVERY)
     return {"startup": time.perf_counter() - began, "rss": peak_memory(process.pid)}
+
+
+class _Pace:
+    """Whether a command is busy: a busy machine makes everything slower but this."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._looks = [(time.perf_counter(), 0.0)]
+
+    @property
+    def seconds(self) -> float:
+        """The processor time that it has taken."""
+        now = time.perf_counter()
+        if now - self._looks[-1][0] > LOOK:
+            self._looks.append((now, cpu_seconds(self._pid)))
+        return self._looks[-1][1]
+
+    def idle(self, seconds: float) -> bool:
+        """Whether it has done next to nothing for so long."""
+        used, now = self.seconds, time.perf_counter()
+        before = [taken for at, taken in self._looks if now - at >= seconds]
+        return bool(before) and used - before[-1] < IDLE * seconds
+
+
+def _until_it_serves(
+    process: subprocess.Popen[str], port: int, until: float, alive: float
+) -> dict[str, Any]:
+    pace = _Pace(process.pid)
+    while True:
+        found = listeners()
+        if found.get(port) and accepts(port):
+            try:
+                process.wait(DYING)
+            except subprocess.TimeoutExpired:
+                return {}
+        code = process.poll()
+        if code is not None:
+            return {"error": f"{_how(code)} before it listened on port {port}"}
+        late = time.perf_counter() > until
+        if late or (found and pace.idle(max(2.0, 2 * alive))):
+            return {"error": _elsewhere(port, found)}
+        time.sleep(EVERY)
+
+
+def _elsewhere(port: int, found: Mapping[int, bool]) -> str:
+    """Where a command listens that does not listen where it should."""
+    if port in found:
+        return f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
+    others = " and ".join(map(str, sorted(found)))
+    return f"does not listen on port {port}{f' but on {others}' if others else ''}"
+
+
+def _while_it_lives(
+    process: subprocess.Popen[str], began: float, limit: float, alive: float
+) -> dict[str, Any]:
+    pace = _Pace(process.pid)
+    while True:
+        code = process.poll()
+        if code is not None:
+            return {} if code == 0 else {"error": _how(code)}
+        lived = time.perf_counter() - began
+        settled = pace.seconds >= alive or pace.idle(max(1.0, alive / 5))
+        if lived > limit or (lived >= alive and settled):
+            return {}
+        time.sleep(EVERY)
 
 
 def _until_it_ends(process: subprocess.Popen[str], began: float, limit: float) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""Start checks: each image that was built is started, before anything of it has a name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slimbake.build.site import Site, built_for
+from slimbake.checks.start import starts
+from slimbake.images import this_platform
+from slimbake.inside import zipapp
+from slimbake.plan.model import CHECKS, Plan, Running
+
+HELD = "starts"  # in the workspace: the start checks that held
+START = "start"
+_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What came of the start checks of a bake."""
+
+    failed: Mapping[str, str]  # service -> why it does not start
+    started: frozenset[str]  # the services that do, now or before
+
+
+def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts:
+    """Start the images of these services, each for the platforms that it was built for.
+
+    `images`: service -> the engine's id; `platform`: the only one that was built for, if any. An
+    image that has started here is not started again. Raises SetupError.
+    """
+    plan, workspace = site.plan, site.workspace
+    running = {service.service: service for service in plan.services}
+    known = workspace.read(HELD, _parsed) or ()
+    asked = [
+        (running[name], image, foreign)
+        for name, image in images.items()
+        if running[name].start.how != "none"
+        for foreign in _platforms(site, name, platform)
+    ]
+    new = [each for each in asked if _key(*each) not in known]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = list(pool.map(lambda each: starts(each[1], each[0], each[2]), new))
+    held = [_key(*each) for each, why in zip(new, found, strict=True) if why == ""]
+    if held:
+        workspace.write(HELD, [*known, *held][-_KEPT:])
+    outcomes = [(each[0].service, why) for each, why in zip(new, found, strict=True)]
+    without = {name for name, why in outcomes if why or why is None}
+    started = frozenset(service.service for service, _, _ in asked) - without
+    return Starts({name: why for name, why in outcomes if why}, started)
+
+
+def checks_of(plan: Plan, service: str, started: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The checks that an image of a service has passed when it is tagged, and those that are
+    missing.
+    """
+    kinds = {target.kind for target in plan.targets if target.service == service}
+    held = (*((START,) if started else ()), *(kind for kind in CHECKS if kind in kinds))
+    return held, tuple(kind for kind in (START, "smoke") if kind not in held)
+
+
+def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
+    """Those that an image is started for; "" for this machine's own.
+
+    Where the engine has no containerd store, each platform is another image, of which the release
+    knows one: its own, if there is one.
+    """
+    every = {platform} if platform else built_for(site.plan, (site.plan.target(name),))
+    found = sorted("" if each == this_platform() else each for each in every)
+    return found if site.engine.store == "containerd" else found[:1]
+
+
+def _key(service: Running, image: str, platform: str) -> str:
+    asked = (asdict(service.start), service.port, service.volumes, image, platform)
+    program = hashlib.sha256(zipapp("check")).hexdigest()
+    return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
+
+
+def _parsed(said: Any) -> tuple[str, ...]:
+    return tuple(map(str, said))

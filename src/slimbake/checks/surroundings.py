@@ -1,0 +1,34 @@
+"""The surroundings in which images run: `up`, `run`, start check and verify have the same.
+
+A smoke runs in a step of a build, which has no such options: `inside.check.surroundings` makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from slimbake.inside.step import NONROOT
+from slimbake.plan.model import Running
+
+HARDENED = (
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--tmpfs=/tmp:mode=1777,exec",  # as in a step of a build
+    f"--user={NONROOT}:{NONROOT}",
+)
+
+
+def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str, ...]:
+    """Options of `docker run`: the user, what is writable, and the manifest's volumes.
+
+    `volumes`: the engine's volume for each of the manifest's; one that is not there is new, and
+    goes with its container. Either is made from what the image has at its path.
+    """
+    return (
+        *HARDENED,
+        *(
+            f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
+            for name, path in service.volumes
+        ),
+    )
