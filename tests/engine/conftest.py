@@ -66,8 +66,11 @@ def docker(*words: str, stdin: str | None = None) -> str:
 def slimbake(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> Ended:
-    """The command line, as a user calls it."""
-    return call(sys.executable, "-m", "slimbake", *words, cwd=cwd, env=env, stdin=stdin)
+    """The command line, as a pipeline calls it: a first bake makes no warm lists, which would be
+    new files in this repository. What is about them has an empty CI.
+    """
+    pipeline = {"CI": "true", **(env or {})}
+    return call(sys.executable, "-m", "slimbake", *words, cwd=cwd, env=pipeline, stdin=stdin)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -80,7 +80,7 @@ def test_of_twenty_parts_that_are_opened_the_three_that_are_needed_stay(many: To
 def test_what_is_found_is_written_beside_the_manifest_and_what_is_there_stays(many: Toy) -> None:
     many.file(
         "passes.yaml",
-        "# ours\npasses:\n  mine:\n    about: ours\n    why: w\n    costs: ''\n    drop: [toy]\n",
+        "# ours\npasses:\n  mine:\n    about: ours\n    why: w\n    costs: c\n    drop: [toy]\n",
     )
     for _ in range(2):
         done = many.slimbake(*OPTIONS, "--write")

@@ -12,6 +12,7 @@ from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.render import BAKE_FILE
 
 FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
+TRACES = ".slimbake/traces"  # where `build.warm` finds what services use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class BakeOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
+    file: str = ""  # a bake file with targets that the repository's own does not have
 
 
 def arguments(
@@ -65,7 +67,8 @@ def arguments(
 ) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
-    words = ["--file", BAKE_FILE, *(["--no-cache"] if options.no_cache else [])]
+    words = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
+    words += ["--no-cache"] if options.no_cache else []
     for target in targets:
         overrides = [*_overrides(target, around)]
         if options.platform:
@@ -86,6 +89,8 @@ def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
     """What is said of a target that is asked for by its name."""
     if target.kind == "parity":
         yield f"output=type=local,dest={FIGURES}/{target.service}"
+    if target.kind == "trace":
+        yield f"output=type=local,dest={TRACES}/{target.service}"
     if not target.repository:
         return
     # Checked before it is released: until then it has a name of ours, which also serves

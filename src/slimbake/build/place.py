@@ -149,10 +149,7 @@ class OnEngine:
             keep_costs(site.workspace, result.seconds)
             images = built_in_engine(site, result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
-        with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-            held = pool.submit(docker.project_images, site.plan.project)
-            before = image_fingerprints(site)
-        same = _unchanged(site, targets, before, held.result())
+        same, before = still_built(site, targets)
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
@@ -342,20 +339,19 @@ def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) ->
     return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
 
 
-def _unchanged(
-    site: Site,
-    targets: tuple[str, ...],
-    fingerprints: Mapping[str, str],
-    held: Mapping[str, tuple[str, ...]],
-) -> tuple[Built, ...]:
-    """The services whose last image still is what would be built. `held`: by the engine."""
-    known = baked(site.workspace)
+def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], dict[str, str]]:
+    """The services whose last image still is what would be built, and the fingerprints of all."""
+    with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
+        asked = pool.submit(docker.project_images, site.plan.project)
+        fingerprints = image_fingerprints(site)
+    held, known = asked.result(), baked(site.workspace)
     found = ((name, *known[name]) for name in targets if name in known)
-    return tuple(
+    same = tuple(
         Built(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
+    return same, fingerprints
 
 
 def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:

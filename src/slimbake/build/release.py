@@ -13,6 +13,7 @@ from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of
 from slimbake.build.publish import publish, sboms
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.build.starts import checks_of, start_checks
+from slimbake.build.warm import first_lists, say_cold
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.measured import measure_images
@@ -69,12 +70,16 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
+        before = site.project.evidence.warm.keys()
+        site = first_lists(site, request)
         # what --set changes is in no fingerprint
         offer = _offer(site, request) if request.push and not request.sets else RegistryOffer()
         rest = tuple(name for name in request.targets if name not in offer.targets)
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest, request.packages)
         made = place.make(site, rest, request) if rest else Made()
+        if new := site.project.evidence.warm.keys() - before:
+            say_cold(site, made.images, new)
         return _released(site, place, request, offer, made)
 
 

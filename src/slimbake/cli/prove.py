@@ -55,6 +55,13 @@ if TYPE_CHECKING:
 @click.option("--sample", default=3, show_default=True, help="With --recheck: number of passes.")
 @click.option("--seed", type=int, help="With --recheck: draw the same passes again.")
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
+@click.option("--warm", is_flag=True, help="Refresh the lists of modules that starts need instead.")
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="With --warm: write nothing, and fail (4) if a start imports a cold module.",
+)
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
     services: tuple[str, ...],
@@ -70,13 +77,15 @@ def command(
     sample: int,
     seed: int | None,
     environment: bool,
+    warm: bool,
+    only_check: bool,
     install_engine: bool,
 ) -> None:
     """Try passes on the layers of these services, with every smoke on them; what is found goes to
     bake/evidence/.
     """
     from slimbake.cli.common import read
-    from slimbake.errors import CheckError
+    from slimbake.errors import CheckError, StaleFiles, UsageError
     from slimbake.proof import prove as proving
     from slimbake.proof.layers import Choice
     from slimbake.proof.report import control_fault, control_table, evidence_tables, sample_table
@@ -85,6 +94,19 @@ def command(
     plan = project.plan
     chosen = select(plan, services, variant)
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
+    if only_check and not warm:
+        raise UsageError("--check compares the lists of --warm", "--warm --check")
+    if warm:
+        from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
+
+        lists = refresh(project, chosen, console, write=not only_check, install=install_engine)
+        if as_json:
+            print_json({each.layer: each.as_json() for each in lists})
+        else:
+            click.echo(refreshed_table(lists))
+        if only_check and (words := cold_at_start(lists)):
+            raise StaleFiles(words, "`slimbake prove --warm` has it on disk")
+        return
     if control:
         caught = proving.controls(project, checked, console)
         click.echo(

@@ -31,9 +31,9 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inside"
 
 
-def tell(inside: Path, *passes: dict[str, Any], explain: bool = True) -> None:
+def tell(inside: Path, *passes: dict[str, Any], explain: bool = True, warm: bool = False) -> None:
     """Have the layer carry passes."""
-    told = {"about": "", "layer": "base-web", "explain": explain, "passes": passes}
+    told = {"about": "", "layer": "base-web", "explain": explain, "passes": passes, "warm": warm}
     (inside / "passes.json").write_text(json.dumps(told))
 
 
@@ -335,7 +335,7 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
     files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py\n")
-    tell(inside, explain=False)
+    tell(inside, explain=False, warm=True)
     install.install_layer()
     left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
     assert {name for name in left if name.startswith("keep")} == {
@@ -351,9 +351,19 @@ def test_the_same_warm_list_gives_the_same_layer(
     inside: Path, unpacking: Path, tmp_path: Path
 ) -> None:
     (inside / "warm.txt").write_text("keep/__init__.py\n")
+    tell(inside, warm=True)
     install.install_layer()
+    assert (inside.parent / "prefix/cold").is_dir()
     first = laid(inside)
     (inside.parent / "prefix").rename(tmp_path / "first")
     unpacking.mkdir(parents=True)
     install.install_layer()
     assert laid(inside) == first
+
+
+def test_an_image_without_passes_has_no_cold_store_though_a_list_is_mounted(
+    inside: Path, unpacking: Path
+) -> None:
+    (inside / "warm.txt").write_text("keep/__init__.py\n")
+    install.install_layer()
+    assert not (inside.parent / "prefix/cold").exists()

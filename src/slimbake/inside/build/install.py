@@ -59,10 +59,10 @@ def install_layer(_: Sequence[str] = ()) -> None:
     entries = passes.apply_passes(layer, carried, compiled=False)
     entries += ledger.left_out(found, unwanted)
     modules = list(filter(passes.compiles(layer, carried), layer.files.values()))
-    if (INSIDE / "warm.txt").exists():
-        warm = (INSIDE / "warm.txt").read_text().splitlines()
+    if settings.get("warm"):
+        warm = {*(INSIDE / "warm.txt").read_text().splitlines()}
         hook = go_cold(layer, warm, settings)
-        modules = [*hook, *(path for path in modules if layer.name(path) in {*warm})]
+        modules = [*hook, *(path for path in modules if layer.name(path) in warm)]
     compile_modules(modules)
     write_ledger(settings, entries)
     normalise(path for path in tree(PREFIX) if path not in before)

@@ -31,6 +31,7 @@ from .audit import LISTS, LOG, RUNS, mapped
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
+QUIET = 15  # seconds: what has used nothing new for so long is traced
 LAST_LINES = 12
 _NOBODY = {"user": NONROOT, "group": NONROOT, "extra_groups": []}  # for subprocess.Popen
 # Of no image:
@@ -56,6 +57,11 @@ class Trace:
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
         return {**os.environ, "PYTHONPATH": path}
+
+    @property
+    def size(self) -> int:
+        """Grows with each path that is reported."""
+        return (self._folder / LOG).stat().st_size
 
     def maps(self) -> None:
         """Add what processes that this one may look at have mapped now."""
@@ -138,13 +144,19 @@ def run_trace(_: Sequence[str]) -> None:
 
 
 def trace_command(
-    traced: Trace, command: Sequence[str], port: int | None, **user: Any
+    traced: Trace,
+    command: Sequence[str],
+    port: int | None,
+    *,
+    quiet: float = SECONDS,
+    **user: Any,
 ) -> tuple[bool, str]:
     """Run the service's own command to its end, or ask a server and then end it.
 
     Returns whether the server answers, how it ends does not matter; and why nothing is known of
     what it uses, "" where something is. A smoke calls its service in process: what only a server
-    imports is seen here. `user`: as subprocess.Popen takes it.
+    imports is seen here. `quiet`: seconds after which a command that uses nothing new is ended;
+    `user`: as subprocess.Popen takes it.
     """
     try:
         service = subprocess.Popen(
@@ -166,7 +178,7 @@ def trace_command(
         traced.maps()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(service.pid, number)
-        if _ended(service, seconds, traced):
+        if _ended(service, seconds, traced, quiet):
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(service.pid, signal.SIGKILL)  # what it has left behind
@@ -174,10 +186,17 @@ def trace_command(
     return answered, "" if seen else f"{' '.join(command)} runs no Python that can be traced"
 
 
-def _ended(service: subprocess.Popen[bytes], seconds: float, traced: Trace) -> bool:
-    until = time.monotonic() + seconds
-    while service.poll() is None:
-        if time.monotonic() >= until:
+def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quiet: float) -> bool:
+    """Whether a process ends within so many seconds, and before it has used nothing new for
+    `quiet` seconds.
+    """
+    now = time.monotonic()
+    until, used, last = now + seconds, traced.size, now
+    while process.poll() is None:
+        now = time.monotonic()
+        if traced.size > used:
+            used, last = traced.size, now
+        if now >= until or now - last >= quiet:
             return False
         traced.maps()
         time.sleep(0.05)
@@ -216,9 +235,9 @@ def trace_starts(arguments: Sequence[str]) -> None:
     asked = json.loads(os.environ["TRACED"])
     command, verify = asked["command"], asked["verify"]
     os.environ["HOME"] = pwd.getpwuid(NONROOT).pw_dir
-    faults, traced = [], Trace()
+    fault, traced = "", Trace()
     if asked["smoke"]:
-        faults += _check(traced, ("smoke", "--as-nonroot"))
+        fault = _check(traced, ("smoke", "--as-nonroot"))
     if verify and command:
         question = {
             "source": (INSIDE / "context" / verify).read_text("utf-8"),
@@ -228,36 +247,42 @@ def trace_starts(arguments: Sequence[str]) -> None:
             "port": asked["port"],
             "limit": LIMIT,
         }
-        faults += _check(traced, ("verify",), json.dumps(question), **_NOBODY)
+        # It calls each route more than once: a bake has no time for the last of them.
+        _check(traced, ("verify",), json.dumps(question), quiet=QUIET, **_NOBODY)
     elif command:
-        trace_command(traced, command, asked["port"], **_NOBODY)
+        trace_command(traced, command, asked["port"], quiet=QUIET, **_NOBODY)
     seen = any(how == RUNS for how, _ in traced.paths())
-    found = _of_packages(traced, LayerFiles.of_image(PREFIX))
-    found |= {"seen": seen, "fault": "\n".join(faults)}
+    found = _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
     Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def _check(traced: Trace, words: Sequence[str], given: str = "", **user: Any) -> list[str]:
-    """Run a program of check.pyz; [] where it holds, else what it said last."""
-    with tempfile.TemporaryFile("w+", errors="replace") as said:
+def _check(
+    traced: Trace, words: Sequence[str], given: str = "", *, quiet: float = LIMIT, **user: Any
+) -> str:
+    """Run a program of check.pyz; "" where it holds, else what it said last."""
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as said,
+        tempfile.TemporaryFile("w+") as question,
+    ):
+        question.write(given)
+        question.seek(0)
         check = subprocess.Popen(
-            ["python", "-P", sys.argv[0], *words],
-            stdin=subprocess.PIPE,
+            # a judge is not traced, the child that it starts is
+            ["python", "-ISB", sys.argv[0], *words],
+            stdin=question,
             stdout=said,
             stderr=subprocess.STDOUT,
             env=traced.environment,
-            text=True,
             start_new_session=True,
             **user,
         )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            check.communicate(given, LIMIT + GRACE)
+        _ended(check, LIMIT + GRACE, traced, quiet)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(check.pid, signal.SIGKILL)
         code = check.wait()
         said.seek(0)
         last = said.read().splitlines()[-LAST_LINES:]
-    return ["\n".join((f"its {words[0]} does not hold", *last))] if code else []
+    return "\n".join((f"its {words[0]} does not hold", *last)) if code else ""
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:

@@ -1,0 +1,297 @@
+"""Warm lists: traces what starts need in steps on the images, and keeps what each layer needs.
+
+A step, and not a container: nothing is exported or compressed for it, BuildKit runs as many at once
+as it builds, and one whose image, code and checks are the same comes from its cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import tarfile
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from slimbake.build.bake import bake
+from slimbake.build.command import TRACES, BakeOptions
+from slimbake.build.place import BakeRequest, Built, still_built
+from slimbake.build.site import Site, generated_anew
+from slimbake.config.naming import WARM
+from slimbake.console.tables import megabytes
+from slimbake.docker.containers import copied
+from slimbake.evidence import warmable
+from slimbake.evidence.warm import Traced, warm_lines, warm_text
+from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.host.files import write_atomically
+from slimbake.host.workspace import FOLDER
+from slimbake.images import this_platform
+from slimbake.inside import pyz, zipapp
+from slimbake.inside.cold.layout import Store
+from slimbake.inside.ledger import package_key
+from slimbake.inside.step import PREFIX
+from slimbake.plan.model import Target
+from slimbake.plan.targets import NEVER_BUILT_IN
+from slimbake.project import Project, reread
+
+_NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
+_DOCKERFILE = """\
+# Runs the checks of a service in its final image, and keeps which modules they and its start use.
+FROM image AS traced
+USER 0:0
+{0}
+RUN --network=none \\
+    --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
+    --mount=type=bind,target=/inside/context \\
+    --mount=type=tmpfs,target=/tmp \\
+    ["python", "/check.pyz", "starts", "/traced.json"]
+
+FROM scratch
+COPY --from=traced /traced.json /traced.json
+"""
+
+
+def traces(
+    site: Site, services: Collection[str], *, keep_going: bool = False
+) -> tuple[Traced, ...]:
+    """What the starts and checks of these services use, each in a step on its image.
+
+    Left out: one of which nothing is known to run and, with `keep_going`, one that does not build.
+    Raises as `bake`.
+    """
+    fleet = site.project.fleet
+    chosen = [each for each in fleet.services if each.name in services and _runs(each)]
+    smokes = {each.service: each for each in site.plan.targets if each.kind == "smoke"}
+    targets = tuple(_target(each, smokes.get(each.name)) for each in chosen)
+    names = tuple(target.name for target in targets)
+    again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
+    shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
+    told = sorted({key for target in targets for key, _ in target.args})
+    text = _DOCKERFILE.format("\n".join(f"ARG {key}" for key in told))
+    site.workspace.write_text(f"{_NAME}/Dockerfile", text)
+    site.workspace.write_text(f"{_NAME}/Dockerfile.dockerignore", "\n".join(NEVER_BUILT_IN))
+    site.workspace.write_text(
+        f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
+    )
+    program = site.workspace.path(f"{_NAME}/program/{pyz('check')}")
+    write_atomically(program, zipapp("check"))
+    plan = replace(site.plan, targets=(*site.plan.targets, *targets))
+    here = this_platform()
+    built = {platform for each in chosen for platform in each.layer.platforms}
+    options = BakeOptions(
+        keep_going=keep_going,
+        file=f"{TRACES}/bake.json",
+        # a start needs the same modules on each of several platforms
+        platform=here if here in built else min(built, default=""),
+    )
+    result = bake(site, names, options, checks=False, plan=plan)
+    return tuple(_found(site.root / TRACES, each) for each in chosen if _name(each) in result.left)
+
+
+def _runs(service: Service) -> bool:
+    """Whether anything is known to run in its image, and uses packages there."""
+    layers = (*service.layer.chain, service.layer)
+    return any(each.installs for each in layers) and bool(service.smoke or _command(service))
+
+
+def _command(service: Service) -> tuple[str, ...]:
+    return () if service.dockerfile else service.command
+
+
+def _name(service: Service) -> str:
+    return f"_trace-{service.name}"  # a service's own name begins with a letter or digit
+
+
+def _target(service: Service, smoke: Target | None) -> Target:
+    asked = {
+        "smoke": smoke is not None,
+        "verify": service.verify or "",
+        "command": _command(service),
+        "port": service.port,
+    }
+    return Target(
+        name=_name(service),
+        kind="trace",
+        service=service.name,
+        context=service.context,
+        dockerfile=f"{TRACES}/Dockerfile",
+        recipe=None,
+        contexts=(("program", f"{TRACES}/program"), ("image", f"target:{service.layer.name}")),
+        args=(*(smoke.args if smoke else ()), ("TRACED", json.dumps(asked))),
+        platforms=service.platforms,
+    )
+
+
+def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:
+    """What buildx reads of these targets, beside the bake file of the repository. `again`: services
+    whose trace is not to come from the cache.
+    """
+    return {
+        "target": {
+            target.name: {
+                "inherits": ["_common"],
+                "context": target.context,
+                "dockerfile": os.path.relpath(target.dockerfile, target.context),
+                "contexts": dict(target.contexts),
+                "no-cache": target.service in again,
+                "args": {name: _literal(value) for name, value in target.args},
+                **({"platforms": list(target.platforms)} if target.platforms else {}),
+            }
+            for target in targets
+        }
+    }
+
+
+def _literal(text: str) -> str:
+    """A text in which buildx evaluates nothing: it reads strings of JSON as templates."""
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def _found(folder: Path, service: Service) -> Traced:
+    told = json.loads((folder / service.name / "traced.json").read_text("utf-8"))
+    return Traced(
+        service=service.name,
+        modules=told["modules"],
+        folders={name: tuple(owners) for name, owners in told["folders"].items()},
+        seen=told["seen"],
+        fault=told["fault"],
+    )
+
+
+def _faulty(folder: Path, service: Service) -> bool:
+    """Whether something did not hold in its last trace: a busy machine may have been at fault."""
+    file = folder / service.name / "traced.json"
+    return file.is_file() and bool(json.loads(file.read_text("utf-8"))["fault"])
+
+
+def lists(
+    project: Project, layers: Iterable[Layer], traced: Iterable[Traced]
+) -> dict[str, tuple[str, ...]]:
+    """The list of each of these layers of which a service was traced, by its name."""
+    known = {each.service: each for each in traced}
+    owned = _packages(project.fleet)
+    found = {}
+    for layer in layers:
+        on = [known[name] for name in layer.services if name in known and known[name].seen]
+        pins = {package_key(pin.name) for pin in project.locks.pins(layer.lock)}
+        if on:
+            found[layer.name] = warm_lines(on, pins | owned[layer.name])
+    return found
+
+
+def _packages(fleet: Fleet) -> dict[str, set[str]]:
+    """The packages of the repository that each layer installs."""
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    return {each.layer.name: {package_key(p.name) for p in each.packages} for each in every}
+
+
+def write_lists(root: Path, found: Mapping[str, tuple[str, ...]]) -> None:
+    """Put lists into the repository, each whole or not at all."""
+    for layer, lines in found.items():
+        write_atomically(root / WARM / f"{layer}.txt", warm_text(layer, lines).encode())
+
+
+def first_lists(site: Site, request: BakeRequest) -> Site:
+    """The site, after a trace for those layers of what is baked that have no list yet.
+
+    Only where somebody reviews what a bake writes: not in CI, with `--frozen` or on builders. A
+    layer whose check does not hold gets none: the bake that follows says why. Nothing is traced for
+    images that are there and unchanged.
+    """
+    fleet = site.project.fleet
+    names = {each.name for each in fleet.services} & {*request.targets}
+    new = [
+        layer
+        for layer in warmable(fleet).values()
+        if layer.name not in site.project.evidence.warm and names & {*layer.services}
+    ]
+    if not new:
+        return site
+    if where := _not_here(site, request):
+        _say_missing(site, new, f"and none is made {where}")
+        return site
+    default = {*site.plan.group("default")}  # what a bake of everything builds
+    partly = [layer for layer in new if not _whole(layer, default) <= names]
+    new = [layer for layer in new if layer not in partly]
+    if partly:
+        _say_missing(site, partly, "and not all services on it are baked")
+    services = {name for layer in new for name in layer.services} & names
+    if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
+        return site
+    began = time.monotonic()
+    traced = traces(site.stocked(services, request.packages), services, keep_going=True)
+    good = {each.service for each in traced if not each.fault}
+    whole = [layer for layer in new if {*layer.services} & services <= good]
+    found = lists(site.project, whole, traced)
+    if not found:
+        return site
+    write_lists(site.root, found)
+    for layer, lines in found.items():
+        few = "" if lines else "; no start needs anything of it, so all of its modules go cold"
+        site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules and folders stay warm{few}")
+    seconds = time.monotonic() - began
+    site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
+    return replace(site, project=generated_anew(reread(site.project), site.console))
+
+
+def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> None:
+    """Say how much went to the cold stores of these layers."""
+    found: dict[str, str] = {}
+    for image in images:
+        if found.keys() >= {*layers} or not image.image:
+            continue
+        with copied(image.image, str(PREFIX / "cold")) as stream:
+            for name, content in _files(stream):
+                sizes = [
+                    row[3] for _, row, _ in Store(name, functools.partial(_part, content)).entries()
+                ]
+                size = f"{megabytes(sum(sizes))} of source in {megabytes(len(content))}"
+                found[Path(name).stem] = f"{len(sizes):,} modules, {size}"
+    if every := [f"{name}, {found[name]}" for name in sorted(layers) if name in found]:
+        site.console.say(f"went cold: {'; '.join(every)}")
+
+
+def _part(content: bytes, start: int, size: int) -> bytes:
+    return content[start : start + size]
+
+
+def _files(stream: IO[bytes] | None) -> Iterator[tuple[str, bytes]]:
+    if stream:
+        with tarfile.open(fileobj=stream) as tar:
+            for member in tar:
+                if file := tar.extractfile(member):
+                    yield member.name, file.read()
+
+
+def _whole(layer: Layer, default: Collection[str]) -> set[str]:
+    """The services on a layer that have to be traced for its list: those that a bake of everything
+    builds, or all where these stand on others.
+    """
+    return {*layer.services} & {*default} or {*layer.services}
+
+
+def _not_here(site: Site, request: BakeRequest) -> str:
+    """Where no list is made: nobody there would commit it; "" where it is."""
+    where = {
+        "with --frozen": request.frozen,
+        "in CI": bool(os.environ.get("CI")),
+        "by other builders": bool(request.nodes) or site.engine.builder != "docker",
+        "with --set, --platform or --bases": request.sets or request.platform or request.pushed,
+        "with --missing": request.missing,
+    }
+    return next((words for words, holds in where.items() if holds), "")
+
+
+def _say_missing(site: Site, layers: Iterable[Layer], why: str) -> None:
+    site.console.say(
+        f"nothing goes cold on {_names(layers)}: no warm list, {why};"
+        " `slimbake prove --warm` makes it"
+    )
+
+
+def _names(layers: Iterable[Layer]) -> str:
+    return ", ".join(layer.name for layer in layers)

@@ -1,0 +1,143 @@
+"""The first bake of a fleet lists what its starts need; what nothing needs goes cold, and works."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.toys import entry
+from tests.index import serving
+from tests.wheels import wheel_bytes
+
+FILES = {
+    "toy_lib/__init__.py": b"",
+    "toy_lib/used.py": b"word = 'warm'\n",
+    "toy_lib/served.py": b"word = 'served'\n",
+    "toy_lib/rare.py": b"word = 'cold'\n" + b"# this weighs a little\n" * 1000,
+    "toy_lib/plugins/__init__.py": b"",
+    "toy_lib/plugins/one.py": b"",
+}
+APP = """\
+import os, sys
+import toy_lib.used
+{0}
+if __name__ == "__main__":
+    import toy_lib.served
+    os.listdir(os.path.join(os.path.dirname(toy_lib.__file__), "plugins"))
+    print(toy_lib.served.word)
+"""
+SMOKE = "def imports():\n    import app\n\n    assert app\n"
+VERIFY = "def verify(service):\n    assert service.run().stdout == 'served\\n'\n"
+LIST = "bake/evidence/warm/base-small.txt"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """Two services on a base with one package: one is checked, the other only starts."""
+    with fleet(tmp_path_factory.mktemp("warm")) as made, serving() as index:
+        wheel = wheel_bytes("toy-lib", "1", files=FILES)
+        index.publish("toy-lib", "toy_lib-1-py3-none-any.whl", wheel)
+        made.write(
+            "bases: {small: {requirements: [toy-lib]}}\nservices:\n"
+            + entry("one", "    base: small\n    verify: verify.py\n")
+            + "  two: {context: two, base: small, command: [python, -m, app]}\n",
+            {
+                "one/app.py": APP.format(""),
+                "one/smoke.py": SMOKE,
+                "one/verify.py": VERIFY,
+                "two/app.py": "import toy_lib.plugins.one\nprint('two')\n",
+            },
+        )
+        for command in ("lock", "fetch"):
+            done = made.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+            assert done.code == 0, done.stderr
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(toy: Toy) -> str:
+    """What the first bake says on stderr."""
+    done = toy.slimbake("bake", env={"CI": ""})
+    assert done.code == 0, done.stderr
+    return done.stderr
+
+
+def lines(toy: Toy) -> list[str]:
+    text = (toy.root / LIST).read_text("utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def layers(toy: Toy, service: str) -> list[str]:
+    words = ("image", "inspect", "--format={{json .RootFS.Layers}}", toy.image(service))
+    return list(json.loads(docker(*words)))
+
+
+def in_image(toy: Toy, code: str) -> str:
+    words = ("docker", "run", "--rm", "--entrypoint=python", toy.image("one"), "-c", code)
+    done = call(*words)
+    assert done.code == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_first_bake_lists_what_starts_and_checks_need(toy: Toy, first: str) -> None:
+    assert lines(toy) == [
+        "toy_lib/__init__.py",
+        "toy_lib/plugins/",
+        "toy_lib/plugins/__init__.py",
+        "toy_lib/plugins/one.py",
+        "toy_lib/served.py",
+        "toy_lib/used.py",
+    ]
+    assert f"{LIST}: 6 modules and folders stay warm" in first
+    assert "went cold: base-small" in first
+
+
+def test_a_module_that_went_cold_is_imported_from_the_store(toy: Toy, first: str) -> None:
+    missing = "import os, toy_lib; print(os.path.exists(toy_lib.__path__[0] + '/rare.py'))"
+    assert in_image(toy, missing) == "False"
+    assert in_image(toy, "import toy_lib.rare; print(toy_lib.rare.word)") == "cold"
+    assert in_image(toy, "import toy_lib.used; print(toy_lib.used.word)") == "warm"
+
+
+def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) -> None:
+    before = (toy.root / LIST).stat().st_mtime_ns
+    done = toy.slimbake("bake", env={"CI": ""})
+    assert done.code == 0, done.stderr
+    assert done.stderr == "unchanged: one, two\n"
+    assert (toy.root / LIST).stat().st_mtime_ns == before
+
+
+def test_the_committed_files_alone_give_the_same_layers(toy: Toy, first: str) -> None:
+    before = layers(toy, "one")
+    assert toy.slimbake("generate", "--check").code == 0
+    done = toy.slimbake("bake", "--frozen", "--no-cache", "one")
+    assert done.code == 0, done.stderr
+    assert layers(toy, "one") == before
+
+
+def test_an_edit_of_a_service_leaves_its_base_and_prove_adds_what_it_imports(
+    toy: Toy, first: str
+) -> None:
+    before, base = lines(toy), layers(toy, "one")[:-1]
+    toy.file("one/app.py", APP.format("import toy_lib.rare"))
+    done = toy.slimbake("bake", env={"CI": ""})
+    assert done.code == 0, done.stderr
+    assert (lines(toy), layers(toy, "one")[:-1]) == (before, base)
+
+    checked = toy.slimbake("prove", "--warm", "--check")
+    assert checked.code == 4
+    assert f"{LIST}: a start uses 1: toy_lib/rare.py from the cold store" in checked.stderr
+    assert lines(toy) == before
+    proven = toy.slimbake("prove", "--warm")
+    assert proven.code == 0, proven.stderr
+    assert lines(toy) == sorted([*before, "toy_lib/rare.py"])
+    assert toy.slimbake("prove", "--warm", "--check").code == 0
+
+
+def test_proof_images_have_no_cold_store(toy: Toy, first: str) -> None:
+    done = toy.slimbake("prove", "--control", "one")
+    words = ("docker", "run", "--rm", "--entrypoint=python", f"slimbake/{toy.project}/one:unpruned")
+    shown = call(*words, "-c", "import os; print(os.path.exists('/opt/slimbake/cold'))")
+    assert shown.stdout == "False\n", (done.stderr, shown.stderr)

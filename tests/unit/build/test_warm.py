@@ -1,0 +1,307 @@
+"""The first bake of a repository: what it traces, which lists it writes, and where it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.build.played import site
+from tests.unit.machines import ENGINE
+
+from slimbake.build import warm
+from slimbake.build.bake import BakeResult
+from slimbake.build.command import BakeOptions, arguments
+from slimbake.build.place import BakeRequest, Built
+from slimbake.build.site import Site
+from slimbake.build.warm import first_lists, traces
+from slimbake.errors import CheckError
+from slimbake.plan.model import Plan
+from slimbake.project import load
+from slimbake.proof import warm as proving
+from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
+
+MANIFEST = """\
+project: x
+python: "3.11"
+bases:
+  web: {requirements: [fastapi]}
+services:
+  api: {context: ., base: web, command: [python, -m, api], port: 80, smoke: s.py, verify: v.py}
+  job: {context: ., base: web, requirements: [six], command: [job, "${HOME}"]}
+  bare: {context: ., command: [python, -m, bare]}
+"""
+LOCK = "{0}==1 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+USED: dict[str, dict[str, str]] = {
+    "api": {"fastapi/__init__.py": "fastapi", "fastapi/cli.py": "fastapi"},
+    "job": {"fastapi/__init__.py": "fastapi", "six.py": "six"},
+}
+
+
+@dataclass
+class Bakes:
+    """Stands for buildx: answers as the program `starts` for each trace that is built."""
+
+    root: Path
+    used: dict[str, dict[str, str]] = field(default_factory=lambda: dict(USED))
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)  # service -> more of its answer
+    built: list[str] = field(default_factory=list)
+    words: tuple[str, ...] = ()
+
+    def __call__(
+        self,
+        site: Site,
+        targets: tuple[str, ...],
+        options: BakeOptions,
+        *,
+        checks: bool,
+        plan: Plan,
+    ) -> BakeResult:
+        self.built += targets
+        self.words = arguments(plan, targets, site.around, options)
+        for name in targets:
+            service = plan.target(name).service
+            folder = self.root / ".slimbake/traces" / service
+            folder.mkdir()
+            found = {"modules": self.used[service], "folders": {}, "seen": True, "fault": ""}
+            told = found | self.told.get(service, {})
+            (folder / "traced.json").write_text(json.dumps(told))
+        return BakeResult(left=targets)
+
+
+@dataclass
+class Fresh:
+    """A repository without lists, on an engine."""
+
+    bakes: Bakes
+    said: list[str]
+
+    @property
+    def site(self) -> Site:
+        return site(load(self.bakes.root / "services.yaml"), self.said)
+
+    def first(self, *targets: str, **more: Any) -> Site:
+        asked = BakeRequest(targets=targets or ("api", "job", "bare"), registry="x")
+        return first_lists(self.site, replace(asked, **more))
+
+    @property
+    def lists(self) -> dict[str, list[str]]:
+        files = sorted((self.bakes.root / "bake/evidence/warm").glob("*.txt"))
+        read = {file.stem: file.read_text().splitlines() for file in files}
+        return {name: [x for x in lines if x[0] != "#"] for name, lines in read.items()}
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fresh:
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    for name in ("s.py", "v.py"):
+        (tmp_path / name).touch()
+    locks = tmp_path / "bake/locks"
+    locks.mkdir(parents=True)
+    (locks / "base-web.txt").write_text(LOCK.format("fastapi"))
+    (locks / "job.txt").write_text(LOCK.format("six"))
+    bakes = Bakes(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(warm, "bake", bakes)
+    monkeypatch.setattr(warm, "still_built", lambda *_: ((), {}))
+    monkeypatch.setattr(Site, "stocked", lambda self, *_: self)
+    return Fresh(bakes, [])
+
+
+def test_a_first_bake_lists_what_the_services_of_each_layer_use(fresh: Fresh) -> None:
+    after = fresh.first()
+    assert fresh.lists == {
+        "base-web": ["fastapi/__init__.py", "fastapi/cli.py"],
+        "job": ["six.py"],
+    }
+    assert {*after.project.evidence.warm} == {"base-web", "job"}
+    installs = [t.recipe.install for t in after.plan.targets if t.recipe and t.recipe.install]
+    assert [install.warm for install in installs] == [True, True]
+    assert (
+        "warm/base-web.txt"
+        in (fresh.bakes.root / "bake/dockerfiles/base-web.Dockerfile").read_text()
+    )
+    assert any(said.startswith("traced base-web, job in ") for said in fresh.said)
+
+
+def test_a_second_bake_traces_nothing(fresh: Fresh) -> None:
+    fresh.first()
+    fresh.bakes.built.clear()
+    before = fresh.site
+    assert first_lists(before, BakeRequest(targets=("api", "job"), registry="x")) is before
+    assert fresh.bakes.built == []
+
+
+def test_a_new_service_gets_a_list_of_its_own_and_changes_no_other(fresh: Fresh) -> None:
+    fresh.first()
+    before = fresh.lists
+    (fresh.bakes.root / "services.yaml").write_text(
+        f"{MANIFEST}  new: {{context: ., base: web, requirements: [idna], command: [new]}}\n"
+    )
+    (fresh.bakes.root / "bake/locks/new.txt").write_text(LOCK.format("idna"))
+    fresh.bakes.used["new"] = {"idna/__init__.py": "idna", "fastapi/new.py": "fastapi"}
+    fresh.bakes.built.clear()
+    fresh.first("api", "job", "new")
+    assert fresh.lists == {**before, "new": ["idna/__init__.py"]}
+    assert fresh.bakes.built == ["_trace-new"]
+
+
+def test_a_layer_of_which_not_all_is_baked_gets_no_list(fresh: Fresh) -> None:
+    fresh.first("job")
+    assert fresh.lists == {"job": ["six.py"]}
+    assert fresh.said[0] == (
+        "nothing goes cold on base-web: no warm list, and not all services on it are baked;"
+        " `slimbake prove --warm` makes it"
+    )
+
+
+def test_images_that_are_there_and_unchanged_are_not_traced(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tuple(Built(name=name) for name in ("api", "job"))
+    monkeypatch.setattr(warm, "still_built", lambda *_: (there, {}))
+    fresh.first()
+    assert (fresh.bakes.built, fresh.lists) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"frozen": True}, "with --frozen"),
+        ({"nodes": ("a", "b")}, "by other builders"),
+        ({"sets": ("api.args.A=1",)}, "with --set, --platform or --bases"),
+        ({"platform": "linux/arm64"}, "with --set, --platform or --bases"),
+        ({"missing": True}, "with --missing"),
+    ],
+)
+def test_where_nobody_would_commit_a_list_none_is_made(
+    how: dict[str, Any], said: str, fresh: Fresh
+) -> None:
+    fresh.first(**how)
+    assert (fresh.bakes.built, fresh.lists) == ([], {})
+    assert fresh.said == [
+        f"nothing goes cold on base-web, job: no warm list, and none is made {said};"
+        " `slimbake prove --warm` makes it"
+    ]
+
+
+def test_no_list_is_made_in_ci_and_by_a_builder_of_its_own(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = replace(fresh.site, engine=replace(ENGINE, builder="remote"))
+    first_lists(remote, BakeRequest(targets=("api", "job"), registry="x"))
+    monkeypatch.setenv("CI", "true")
+    fresh.first()
+    assert (fresh.bakes.built, fresh.lists) == ([], {})
+    assert [said.partition("made ")[2].partition(";")[0] for said in fresh.said] == [
+        "by other builders",
+        "in CI",
+    ]
+
+
+def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh) -> None:
+    fresh.bakes.told["api"] = {"fault": "its smoke does not hold"}
+    fresh.first()
+    assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
+
+
+def test_what_did_not_hold_is_traced_anew_and_not_taken_from_the_cache(fresh: Fresh) -> None:
+    def cached() -> dict[str, bool]:
+        told = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
+        return {name: not target["no-cache"] for name, target in told["target"].items()}
+
+    fresh.bakes.told["api"] = {"fault": "its smoke does not hold"}
+    traces(fresh.site, ["api", "job"])
+    assert cached() == {"_trace-api": True, "_trace-job": True}
+    traces(fresh.site, ["api", "job"])
+    assert cached() == {"_trace-api": False, "_trace-job": True}
+
+
+def test_a_layer_whose_services_run_no_python_gets_no_list(fresh: Fresh) -> None:
+    fresh.bakes.told["job"] = {"seen": False, "modules": {}}
+    fresh.first()
+    assert fresh.lists == {"base-web": ["fastapi/__init__.py", "fastapi/cli.py"]}
+
+
+def test_a_layer_that_no_start_needs_goes_cold_and_that_is_said(fresh: Fresh) -> None:
+    fresh.bakes.used["job"] = {"fastapi/__init__.py": "fastapi"}
+    fresh.first()
+    assert fresh.lists["job"] == []
+    assert any("job.txt: 0 modules" in said and "all of its modules" in said for said in fresh.said)
+
+
+def test_a_trace_is_asked_what_the_plan_knows_and_buildx_evaluates_none_of_it(fresh: Fresh) -> None:
+    traces(fresh.site, ["api", "job", "bare"])
+    assert fresh.bakes.built == ["_trace-api", "_trace-job"], "bare has no packages"
+    found = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())["target"]
+    assert json.loads(found["_trace-api"]["args"]["TRACED"]) == {
+        "smoke": True,
+        "verify": "v.py",
+        "command": ["python", "-m", "api"],
+        "port": 80,
+    }
+    assert "$${HOME}" in found["_trace-job"]["args"]["TRACED"]
+    assert found["_trace-api"]["contexts"]["image"] == "target:api"
+    words = " ".join(fresh.bakes.words)
+    assert "--file docker-bake.hcl --file .slimbake/traces/bake.json" in words
+    assert "_trace-api.output=type=local,dest=.slimbake/traces/api" in words
+    assert "api.output=type=cacheonly" in words, "nothing is exported for a trace"
+
+
+@pytest.fixture
+def held(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`prove --warm` on that repository."""
+    import contextlib
+
+    @contextlib.contextmanager
+    def hold(project: Any, *_: Any) -> Any:
+        yield site(project, fresh.said)
+
+    monkeypatch.setattr(proving, "hold", hold)
+
+    def run(*services: str, **more: Any) -> Any:
+        here = fresh.site
+        return refresh(here.project, services or ("api", "job"), here.console, **more)
+
+    return run
+
+
+def test_prove_adds_what_a_start_uses_now_and_drops_what_none_uses(
+    fresh: Fresh, held: Callable[..., Any]
+) -> None:
+    fresh.first()
+    fresh.bakes.used["api"] = {"fastapi/__init__.py": "fastapi", "fastapi/new.py": "fastapi"}
+    checked = held(write=False)
+    assert fresh.lists["base-web"] == ["fastapi/__init__.py", "fastapi/cli.py"]
+    found = held()
+    assert found == checked
+    assert fresh.lists["base-web"] == ["fastapi/__init__.py", "fastapi/new.py"]
+    assert [(each.added, each.gone) for each in found] == [
+        (("fastapi/new.py",), ("fastapi/cli.py",)),
+        ((), ()),
+    ]
+    assert cold_at_start(found) == (
+        "bake/evidence/warm/base-web.txt: a start uses 1: fastapi/new.py from the cold store"
+    )
+    assert "1: fastapi/new.py" in refreshed_table(found)
+    assert cold_at_start(held()) == ""
+
+
+def test_prove_of_one_service_traces_all_on_its_layers(
+    fresh: Fresh, held: Callable[..., Any]
+) -> None:
+    held("api")
+    assert fresh.bakes.built == ["_trace-api", "_trace-job"]
+    assert fresh.lists == {"base-web": ["fastapi/__init__.py", "fastapi/cli.py"]}
+
+
+def test_prove_writes_no_list_where_a_check_does_not_hold(
+    fresh: Fresh, held: Callable[..., Any]
+) -> None:
+    fresh.bakes.told["job"] = {"fault": "its smoke does not hold\nValueError"}
+    with pytest.raises(CheckError, match="job: its smoke does not hold"):
+        held()
+    assert fresh.lists == {}
