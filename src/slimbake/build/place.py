@@ -341,10 +341,11 @@ def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) ->
 
 def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], dict[str, str]]:
     """The services whose last image still is what would be built, and the fingerprints of all."""
+    known = {name: was for name, was in baked(site.workspace).items() if name in targets}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        asked = pool.submit(docker.project_images, site.plan.project)
+        asked = pool.submit(docker.image_names, [image for _, image in known.values()])
         fingerprints = image_fingerprints(site)
-    held, known = asked.result(), baked(site.workspace)
+    held = asked.result()
     found = ((name, *known[name]) for name in targets if name in known)
     same = tuple(
         Built(name=name, image=image, names=held[image])

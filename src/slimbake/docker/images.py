@@ -13,6 +13,7 @@ from typing import IO
 
 from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
+from slimbake.host import process
 
 PROJECT = "slimbake.project"  # label of a project's images, and so of every container from them
 _NO_IMAGE = ("no such image", "invalid reference format")
@@ -95,6 +96,22 @@ def project_images(project: str) -> dict[str, tuple[str, ...]]:
         id_, name = line.split(" ", 1)
         found[id_] = (*found.get(id_, ()), name)
     return found
+
+
+def image_names(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Those of these images that the engine holds: their ids, each with its names.
+
+    `image ls` looks into every image of the engine: half a second where there are many. Raises
+    SetupError where the engine does not answer.
+    """
+    if not ids:
+        return {}
+    form = "--format={{.Id}} {{json .RepoTags}}"
+    done = process.execute(["docker", "image", "inspect", form, *ids], timeout=process.LOOK)
+    if not done.ok and not any(words in done.stderr.lower() for words in _NO_IMAGE):
+        raise SetupError("docker image failed", done.stderr.strip())
+    found = (line.split(" ", 1) for line in done.stdout.splitlines() if line)
+    return {id_: tuple(json.loads(names) or ()) for id_, names in found}
 
 
 def remove_dangling(project: str) -> list[str]:

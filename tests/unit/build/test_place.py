@@ -499,11 +499,10 @@ def built(
         return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
 
     monkeypatch.setattr(places, "bake", bake)
-    monkeypatch.setattr(
-        docker,
-        "project_images",
-        lambda _: {image: (name,) for name, image in engine.images.items()},
-    )
+    for name in ("project_images", "image_names"):
+        monkeypatch.setattr(
+            docker, name, lambda _: {image: (each,) for each, image in engine.images.items()}
+        )
     return calls
 
 

@@ -72,6 +72,20 @@ def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
     }
 
 
+def test_of_the_images_that_are_asked_for_those_are_told_that_the_engine_holds(
+    program: Program,
+) -> None:
+    gone = "Error response from daemon: No such image: sha256:3"
+    lines = 'sha256:1 ["a/x:1","b/x:1"]\nsha256:2 []\n'
+    program.answer("image inspect", lines, stderr=gone, code=1)
+    asked = ("sha256:1", "sha256:2", "sha256:3")
+    assert docker.image_names(asked) == {"sha256:1": ("a/x:1", "b/x:1"), "sha256:2": ()}
+    assert docker.image_names(()) == {}
+    program.answer("image inspect", stderr="Cannot connect to the Docker daemon", code=1)
+    with pytest.raises(SetupError, match="docker image failed"):
+        docker.image_names(asked)
+
+
 def test_what_lost_its_name_is_removed_unless_a_container_uses_it(program: Program) -> None:
     program.answer("image ls", "sha256:1\nsha256:2\nsha256:3\n")
     program.answer("image inspect", "sha256:1 0\nsha256:2 1\nsha256:3 0\n")

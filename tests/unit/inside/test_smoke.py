@@ -162,10 +162,11 @@ def test_a_smoke_that_imports_next_to_nothing_is_told_so(tmp_path: Path) -> None
     site = tmp_path / "lib/python3.11/site-packages/pack"
     site.mkdir(parents=True)
     assert little_imported([], tmp_path) == ""  # of nothing
-    files = [site / f"m{number}.py" for number in range(20)]
-    for file in files:
-        file.touch()
-    (site / "data.json").touch()
+    files = [site / f"m{number}.py" for number in range(20)]  # on disk or in a cold store
+    record = site.parent / "pack-1.0.dist-info/RECORD"
+    record.parent.mkdir()
+    rows = (f"pack/{name},," for name in ("data.json", *(file.name for file in files)))
+    record.write_text("\n".join(rows))
     assert little_imported([str(file) for file in files[:2]], tmp_path) == ""
     told = "imports only 1 of 20 modules of the packages: the bake checks little of what they do"
     assert little_imported([str(files[0]), 5, "/elsewhere.py"], tmp_path) == told

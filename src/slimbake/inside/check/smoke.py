@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..step import INSIDE, PREFIX, SITE
+from .inventory import recorded
 from .judge import LIMIT, Judged, judge
 from .surroundings import as_nonroot, settle
 
@@ -58,14 +59,14 @@ def run_smoke(arguments: Sequence[str]) -> int:
 def little_imported(report: Any, prefix: Path) -> str:
     """A warning where a smoke imports next to nothing of the image's packages, else "".
 
-    `report`: the files of the modules that it has imported.
+    `report`: the files of the modules that it has imported. RECORDs list those that went cold, too;
+    to list folders would look like a need of the service to a trace.
     """
     modules = {
-        f"{folder}/{name}"
+        f"{site}/{row.name}"
         for site in prefix.glob(SITE)
-        for folder, _, names in os.walk(site)
-        for name in names
-        if name.endswith(MODULES)
+        for row in recorded(site)
+        if row.name.endswith(MODULES)
     }
     imported = modules.intersection(each for each in report or () if isinstance(each, str))
     if len(imported) >= LITTLE * len(modules):
