@@ -343,7 +343,7 @@ def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...]
     """The services whose last image still is what would be built, and the fingerprints of all."""
     known = {name: was for name, was in baked(site.workspace).items() if name in targets}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        asked = pool.submit(docker.image_names, [image for _, image in known.values()])
+        asked = pool.submit(docker.held_images, [image for _, image in known.values()])
         fingerprints = image_fingerprints(site)
     held = asked.result()
     found = ((name, *known[name]) for name in targets if name in known)

@@ -98,7 +98,7 @@ def project_images(project: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def image_names(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Those of these images that the engine holds: their ids, each with its names.
 
     `image ls` looks into every image of the engine: half a second where there are many. Raises

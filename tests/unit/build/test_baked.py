@@ -79,7 +79,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine(site, said)
     monkeypatch.setattr(place, "bake", made.bake)
     monkeypatch.setattr(docker, "project_images", lambda _: made.held)
-    monkeypatch.setattr(docker, "image_names", lambda _: made.held)
+    monkeypatch.setattr(docker, "held_images", lambda _: made.held)
     return made
 
 

@@ -499,7 +499,7 @@ def built(
         return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
 
     monkeypatch.setattr(places, "bake", bake)
-    for name in ("project_images", "image_names"):
+    for name in ("project_images", "held_images"):
         monkeypatch.setattr(
             docker, name, lambda _: {image: (each,) for each, image in engine.images.items()}
         )

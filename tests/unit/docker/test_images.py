@@ -79,11 +79,11 @@ def test_of_the_images_that_are_asked_for_those_are_told_that_the_engine_holds(
     lines = 'sha256:1 ["a/x:1","b/x:1"]\nsha256:2 []\n'
     program.answer("image inspect", lines, stderr=gone, code=1)
     asked = ("sha256:1", "sha256:2", "sha256:3")
-    assert docker.image_names(asked) == {"sha256:1": ("a/x:1", "b/x:1"), "sha256:2": ()}
-    assert docker.image_names(()) == {}
+    assert docker.held_images(asked) == {"sha256:1": ("a/x:1", "b/x:1"), "sha256:2": ()}
+    assert docker.held_images(()) == {}
     program.answer("image inspect", stderr="Cannot connect to the Docker daemon", code=1)
     with pytest.raises(SetupError, match="docker image failed"):
-        docker.image_names(asked)
+        docker.held_images(asked)
 
 
 def test_what_lost_its_name_is_removed_unless_a_container_uses_it(program: Program) -> None:
