@@ -99,6 +99,7 @@ target "inside" {
   contexts = {
     "locks" = "bake/locks"
     "passes" = "bake/dockerfiles/passes"
+    "warm" = "bake/evidence/warm"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {

@@ -5,3 +5,4 @@ COPY --from=uv /uv /uv
 COPY . /
 COPY --from=locks . /locks/
 COPY --from=passes . /passes/
+COPY --from=warm . /warm/
