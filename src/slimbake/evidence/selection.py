@@ -106,7 +106,10 @@ def selected(
         if not answer.none and each.name not in answer.wanted.without:
             why, default = answer.why_not(each), answer.default(each)
             expected = default or (answer.allows(each.guarantee) and answer.proven(each))
-            if not why and (applied := each.applied(answer.question.pins, unusable=default)):
+            # Fresh evidence and an opt-in take the whole pass, not what the conditions allow alone.
+            whole = answer.allows(each.guarantee) and answer.proven(each) and not answer.stale(each)
+            within = default and not (whole and not answer.question.unchecked)
+            if not why and (applied := each.applied(answer.question.pins, unusable=within)):
                 carries.append(applied)
             elif why and expected and each.applies(answer.question.pins):
                 saved = found.bytes if (found := answer.found(each)) else 0

@@ -60,6 +60,7 @@ class Work:
     applying: Mapping[str, tuple[Pass, Applied]]
     known: Mapping[str, Finding]  # what is fresh, and not tried again
     wanted: tuple[str, ...]  # the passes that are tried
+    free: frozenset[str] = frozenset()  # the passes that need no evidence
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -78,7 +79,7 @@ class Work:
         tried now.
         """
         before = self.before.passes if self.before and self.wanted else {}
-        left = self.applying.keys() - self.known.keys() - {*self.wanted}
+        left = self.applying.keys() - self.known.keys() - self.free - {*self.wanted}
         return tuple(
             sorted(name for name in left if name in before and before[name].verdict == "proven")
         )
@@ -97,8 +98,8 @@ class Choice:
         """Whether a pass is tried on a layer that it applies to."""
         if self.names and each.name not in self.names:
             return False
-        # What needs no evidence is tried only by its name.
-        if not self.names and (answer.default(each) or not answer.allows(each.guarantee)):
+        # What loses nothing is tried only by its name; others beyond what their conditions allow.
+        if not self.names and (each.guarantee == "lossless" or not answer.allows(each.guarantee)):
             return False
         if not self.stale and not self.untried:
             return True
@@ -121,7 +122,8 @@ def work_of(answer: LayerAnswer, passes: Sequence[Pass], choice: Choice = Choice
         for n, (each, _) in applying.items()
         if before and n not in wanted and not answer.stale(each)
     }
-    return Work(question, before, applying, known, wanted)
+    free = frozenset(n for n, (each, _) in applying.items() if answer.default(each))
+    return Work(question, before, applying, known, wanted, free)
 
 
 def expect_nothing_lost(works: Sequence[Work]) -> None:

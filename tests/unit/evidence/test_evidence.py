@@ -28,7 +28,7 @@ from slimbake.evidence.model import (
     saves,
     stale_evidence,
 )
-from slimbake.evidence.selection import LayerAnswer
+from slimbake.evidence.selection import LayerAnswer, selected
 from slimbake.inside import zipapp
 from slimbake.project import Project, load, reread
 from slimbake.proof import prove as proving
@@ -728,6 +728,18 @@ def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
 # --- what is tried
 
 
+NARROWED = (  # what loses a feature, of passes for every package
+    "files.cmake",
+    "files.documentation",
+    "files.locales",
+    "files.sources",
+    "files.static-libraries",
+    "files.stubs",
+    "files.test-data",
+    "files.windows",
+)
+
+
 def works(root: Path, *names: str, **which: Any) -> dict[str, Work]:
     return {
         answer.question.layer: work_of(answer, catalogue(root), Choice(names=names, **which))
@@ -739,7 +751,7 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
     found = works(root, "thing.data")
     assert found["base-web"].wanted == ("thing.data",) and "thing.docs" in found["base-web"].known
     assert (found["api"].wanted, found["base-web"].lost) == ((), ())
-    other = ("files.locales", "files.stubs", "metadata.all", "metadata.records")
+    other = (*NARROWED, "metadata.all", "metadata.records")
     assert works(root, stale=True)["base-web"].wanted == ()
     assert works(root, untried=True)["base-web"].wanted == other
     assert {*works(root)["base-web"].wanted} == {*other, "thing.data", "thing.docs"}
@@ -749,8 +761,21 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
 @pytest.mark.parametrize("level", ["lossless", "narrowed"])
 def test_only_what_the_manifest_opts_in_to_is_tried(level: str, root: Path) -> None:
     put("services.yaml", "optimize: observed", f"optimize: {level}")(root)
-    narrowed = ("files.locales", "files.stubs")
-    assert works(root)["base-web"].wanted == (narrowed if level == "narrowed" else ())
+    assert works(root)["base-web"].wanted == (NARROWED if level == "narrowed" else ())
+
+
+def test_fresh_evidence_and_an_opt_in_take_more_than_the_conditions_allow(root: Path) -> None:
+    """Without evidence `unread` keeps what code names; proven, the whole pass applies."""
+    put("services.yaml", "optimize: observed", "optimize: narrowed")(root)
+    answer, each = answers(root)[0], next(p for p in catalogue(root) if p.name == "files.sources")
+    assert selected(answer, [each])[0][0].unusable == each.unusable
+    question = answer.question
+    inputs = question.depends(each)
+    found = Finding(digest=each.digest, verdict="proven", files=1, bytes=1, zstd=1, inputs=inputs)
+    proven = replace(answer, evidence=replace(answer.evidence, passes={each.name: found}))
+    assert selected(proven, [each])[0][0].unusable == ()
+    strict = replace(proven, wanted=replace(proven.wanted, level="lossless"))
+    assert selected(strict, [each])[0][0].unusable == each.unusable
 
 
 def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:
