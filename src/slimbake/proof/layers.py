@@ -167,7 +167,9 @@ def prove_layer(
         else {}
     )
     if not wanted and work.before:
-        return ProvenLayer(question, work.before, weighed, new)
+        # less what was found out of passes that the catalogue has no more
+        left = {name: found for name, found in work.before.passes.items() if name in applying}
+        return ProvenLayer(question, replace(work.before, passes=left), weighed, new)
     trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
