@@ -770,6 +770,7 @@ def test_fresh_evidence_and_an_opt_in_take_more_than_the_conditions_allow(root: 
     answer, each = answers(root)[0], next(p for p in catalogue(root) if p.name == "files.sources")
     assert selected(answer, [each])[0][0].unusable == each.unusable
     question = answer.question
+    assert answer.evidence
     inputs = question.depends(each)
     found = Finding(digest=each.digest, verdict="proven", files=1, bytes=1, zstd=1, inputs=inputs)
     proven = replace(answer, evidence=replace(answer.evidence, passes={each.name: found}))
