@@ -25,5 +25,6 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/base-ml-onnx.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=warm/base-ml-onnx.txt,target=/inside/warm.txt \
     ["python", "/build.pyz", "install"]
 USER 65532:65532

@@ -26,6 +26,7 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/hybrid-onnx.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=warm/hybrid-onnx.txt,target=/inside/warm.txt \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     --mount=type=bind,from=wheel-atlas-minilm,target=/inside/own/atlas-minilm \
     ["python", "/build.pyz", "install"]

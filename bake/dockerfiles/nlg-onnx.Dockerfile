@@ -25,6 +25,7 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/nlg-onnx.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=warm/nlg-onnx.txt,target=/inside/warm.txt \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     ["python", "/build.pyz", "install"]
 COPY --from=weights /weights /weights
