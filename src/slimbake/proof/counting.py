@@ -66,7 +66,7 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         f"--memory-swap={MEMORY}",
         "--entrypoint=python",
         image,
-        *from_stdin(program),
+        *from_stdin(program, site=True),
     )
     name = f"slimbake-{program}-{secrets.token_hex(6)}"
     done = contained(name, words, with_check_pyz(json.dumps(asked)), SECONDS)
