@@ -107,8 +107,8 @@ def selected(
             why, default = answer.why_not(each), answer.default(each)
             expected = default or (answer.allows(each.guarantee) and answer.proven(each))
             # Fresh evidence and an opt-in take the whole pass, not what the conditions allow alone.
-            whole = answer.allows(each.guarantee) and answer.proven(each) and not answer.stale(each)
-            within = default and not (whole and not answer.question.unchecked)
+            fresh = answer.proven(each) and not answer.stale(each) and not answer.question.unchecked
+            within = default and not (fresh and answer.allows(each.guarantee))
             if not why and (applied := each.applied(answer.question.pins, unusable=within)):
                 carries.append(applied)
             elif why and expected and each.applies(answer.question.pins):
