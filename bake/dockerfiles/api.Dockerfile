@@ -34,4 +34,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "copy-code", "/app"]
 EXPOSE 8000
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "api"]
+HEALTHCHECK --interval=10s --timeout=5s \
+    --start-period=5m --start-interval=1s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import socket; socket.create_connection(('localhost', 8000), 4)"]
+CMD ["python", "-m", "api"]

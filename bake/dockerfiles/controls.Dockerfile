@@ -5,6 +5,8 @@ USER 0:0
 ARG SLIMBAKE_PARITY
 ARG SLIMBAKE_LIMITS
 ARG SLIMBAKE_VOLUMES=""
+ARG SLIMBAKE_TMPFS=""
+ARG SLIMBAKE_USER=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
     --mount=type=bind,from=reference,target=/inside/reference \

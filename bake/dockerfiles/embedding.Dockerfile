@@ -38,4 +38,7 @@ ARG ENV_OMP_NUM_THREADS
 ENV OMP_NUM_THREADS="${ENV_OMP_NUM_THREADS}"
 EXPOSE 8001
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "embedding"]
+HEALTHCHECK --interval=10s --timeout=5s \
+    --start-period=5m --start-interval=1s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import socket; socket.create_connection(('localhost', 8001), 4)"]
+CMD ["python", "-m", "embedding"]

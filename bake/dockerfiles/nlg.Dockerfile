@@ -37,4 +37,7 @@ ARG ENV_OMP_NUM_THREADS
 ENV OMP_NUM_THREADS="${ENV_OMP_NUM_THREADS}"
 EXPOSE 8003
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "nlg"]
+HEALTHCHECK --interval=10s --timeout=5s \
+    --start-period=5m --start-interval=1s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import socket; socket.create_connection(('localhost', 8003), 4)"]
+CMD ["python", "-m", "nlg"]

@@ -32,9 +32,12 @@ RUN --network=none \
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
     ["python", "/build.pyz", "copy-code", "/app"]
-# Mount points of volumes, owned by the service's user.
+# Mount points of volumes and the working directory, owned by the service's user.
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    ["python", "/build.pyz", "make-volumes", "/data"]
+    ["python", "/build.pyz", "make-folders", "65532:65532", "/data"]
 EXPOSE 8002
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "storage"]
+HEALTHCHECK --interval=10s --timeout=5s \
+    --start-period=5m --start-interval=1s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import socket; socket.create_connection(('localhost', 8002), 4)"]
+CMD ["python", "-m", "storage"]

@@ -77,7 +77,7 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
 
 
 def _key(service: Running, image: str, platform: str) -> str:
-    asked = (asdict(service.start), service.port, service.volumes, image, platform)
+    asked = (asdict(service), image, platform)
     program = hashlib.sha256(zipapp("check")).hexdigest()
     return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
 

@@ -35,7 +35,7 @@ from slimbake.inside.cold.layout import Store
 from slimbake.inside.ledger import package_key
 from slimbake.inside.step import PREFIX
 from slimbake.plan.model import Target
-from slimbake.plan.targets import NEVER_BUILT_IN
+from slimbake.plan.targets import NEVER_BUILT_IN, surroundings
 from slimbake.project import Project, reread
 
 _NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
@@ -99,7 +99,7 @@ def _runs(service: Service) -> bool:
 
 
 def _command(service: Service) -> tuple[str, ...]:
-    return () if service.dockerfile else service.command
+    return () if service.dockerfile else (*service.entrypoint, *service.command)
 
 
 def _name(service: Service) -> str:
@@ -111,6 +111,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         "smoke": smoke is not None,
         "verify": service.verify or "",
         "command": _command(service),
+        "fixed": len(service.entrypoint),
         "port": service.port,
     }
     return Target(
@@ -121,7 +122,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         dockerfile=f"{TRACES}/Dockerfile",
         recipe=None,
         contexts=(("program", f"{TRACES}/program"), ("image", f"target:{service.layer.name}")),
-        args=(*(smoke.args if smoke else ()), ("TRACED", json.dumps(asked))),
+        args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
         platforms=service.platforms,
     )
 

@@ -92,7 +92,7 @@ def _run(
         *(f"--cap-add={each}" for each in _RIGHTS),
         "--security-opt=no-new-privileges",
         "--tmpfs=/tmp:mode=1777",
-        *(f"--tmpfs={path}:mode=1777" for _, path in service.volumes),
+        *(f"--tmpfs={path}:mode=1777" for path in service.writable),
         *(f"--env={key}={value}" for key, value in smoke.checked_with),
         f"--volume={root / smoke.context}:/inside/context:ro",
         "--entrypoint=python",

@@ -107,6 +107,7 @@ def starts(image: str, service: Running, platform: str = "") -> str | None:
     asked = {
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
+        "health": service.healthcheck.test[0] if service.healthcheck else "",
         "limit": LIMIT * slower,
         "alive": ALIVE * slower,
     }
@@ -156,6 +157,6 @@ def _run(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
     if "error" in found:
-        told = f"{service.service}: its command {found['error']}"
+        told = f"{service.service}: its {found.get('what', 'command')} {found['error']}"
         raise NotStarted("\n".join((told, *(f"  {line}" for line in found["words"].splitlines()))))
     return found

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from slimbake.inside.step import NONROOT
 from slimbake.plan.model import Running
 
 HARDENED = (
     "--read-only",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
-    "--tmpfs=/tmp:mode=1777,exec",  # as in a step of a build
-    f"--user={NONROOT}:{NONROOT}",
 )
+
+
+WRITABLE = "mode=1777,exec"  # as /tmp is in a step of a build
 
 
 def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str, ...]:
@@ -27,6 +27,8 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     """
     return (
         *HARDENED,
+        f"--user={service.user}",
+        *(f"--tmpfs={path}:{WRITABLE}" for path in ("/tmp", *service.tmpfs)),  # noqa: S108
         *(
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
             for name, path in service.volumes

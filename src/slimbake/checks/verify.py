@@ -85,13 +85,18 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
     image.
     """
     command, fixed = _command(image)
-    return question(
-        root / running.verify, running.verify, command, fixed, running.port, limit.seconds
-    )
+    file, stop = root / running.verify, running.stop_signal
+    return question(file, running.verify, command, fixed, running.port, limit.seconds, stop)
 
 
 def question(
-    file: Path, name: str, command: list[str], fixed: int, port: int | None, limit: float
+    file: Path,
+    name: str,
+    command: list[str],
+    fixed: int,
+    port: int | None,
+    limit: float,
+    stop: str = "",
 ) -> str:
     """What the container gets on standard input: check.pyz, the check, and how the service is run."""
     asked = {
@@ -101,6 +106,7 @@ def question(
         "fixed": fixed,
         "port": port,
         "limit": limit,
+        "stop": stop,
     }
     return with_check_pyz(json.dumps(asked))
 

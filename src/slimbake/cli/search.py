@@ -95,7 +95,8 @@ def command(
     root = project.root
     recipes = {name: plan.target(name).recipe for name in chosen}
     starts = {
-        name: Start(r.command, r.port) if r else Start((), None) for name, r in recipes.items()
+        name: Start((*r.entrypoint, *r.command), r.port) if r else Start((), None)
+        for name, r in recipes.items()
     }
     options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
     with subjects(project, chosen, console, install_engine) as found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from slimbake.config.model import Manifest
@@ -23,4 +24,4 @@ def manifest(path: Path) -> Manifest:
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
-    return result
+    return replace(result, warnings=tuple(report.warnings))

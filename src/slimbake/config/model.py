@@ -7,9 +7,11 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from slimbake.errors import Problem
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -181,16 +183,58 @@ class StartCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceEntry:
+class Healthcheck:
+    """How an engine asks a container whether it is well; durations as Compose writes them."""
+
+    test: tuple[str, ...] = ()  # without a shell; of an entry: () = a connection to its port
+    interval: str = ""
+    timeout: str = ""
+    start_period: str = ""
+    retries: int = 0
+    off: bool = False  # `healthcheck: false`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """How a service's container runs."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    publish: int | None = None  # the host's port for it; of a fleet, 0: a free one
+    expose: tuple[int, ...] = ()  # further ports
+    volumes: Pairs = ()  # volume name -> absolute path in the container
+    tmpfs: tuple[str, ...] = ()
+    user: str = ""  # "1000:1000"
+    workdir: str = ""
+    stop_signal: str = ""
+    healthcheck: Healthcheck | None = None
+    env_files: tuple[str, ...] = ()  # relative to the root
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All that it listens on."""
+        return (*((self.port,) if self.port else ()), *self.expose)
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """The paths that it may write to, beside /tmp."""
+        return (*(path for _, path in self.volumes), *self.tmpfs)
+
+
+def container(of: Container) -> dict[str, Any]:
+    """What is said of a container, for another value that says it too."""
+    return {each.name: getattr(of, each.name) for each in fields(Container)}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry(Container):
     name: str
     context: str
     base: str | None = None
     requirements: Requirements = Requirements()
-    command: tuple[str, ...] = ()
-    port: int | None = None
     env: Pairs = ()
     secrets: tuple[Secret, ...] = ()
-    volumes: Pairs = ()  # volume name -> absolute path in the container
     weights: WeightsEntry | None = None
     inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
@@ -230,3 +274,4 @@ class Manifest:
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()
+    warnings: tuple[Problem, ...] = ()  # what is allowed, and likely no one's intention

@@ -14,6 +14,7 @@ from slimbake.config.model import (
     Ci,
     CompressionEntry,
     ExternalEntry,
+    Healthcheck,
     Manifest,
     Optimize,
     Pairs,
@@ -121,15 +122,14 @@ class Reader:
                 (*at, "requirements"),
                 folder,
             ),
-            command=tuple(raw.get("command", ())),
-            port=raw.get("port"),
+            **container(raw),
+            env_files=self._env_files(raw.get("env_file", ()), (*at, "env_file")),
             env=pairs(raw, "env"),
             secrets=tuple(
                 self._secret(id_, secret, (*at, "secrets", id_))
                 for id_, secret in raw.get("secrets", {}).items()
                 if secret
             ),
-            volumes=pairs(raw, "volumes"),
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
@@ -199,6 +199,16 @@ class Reader:
         except RefusedError as error:
             self._report.value((*at, "file"), error.message, error.hint)
         return Secret(id_, "file", name)
+
+    def _env_files(self, raw: list[str], at: KeyPath) -> tuple[str, ...]:
+        """Inside the repository; whether they are there is for those to ask who start containers."""
+        found = []
+        for index, written in enumerate(raw):
+            try:
+                found.append(self._repository.inside(written))
+            except RefusedError as error:
+                self._report.value((*at, index), error.message, error.hint)
+        return tuple(found)
 
     def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
         if not raw:
@@ -295,6 +305,27 @@ def ci(raw: Raw) -> Ci:
         cache=raw.get("cache"),
         stale=raw.get("stale"),
     )
+
+
+def container(raw: Raw) -> dict[str, Any]:
+    """How a service's container runs, but for files."""
+    user, health = raw.get("user", ""), raw.get("healthcheck")
+    return {
+        **{key: tuple(raw.get(key, ())) for key in ("entrypoint", "command", "expose", "tmpfs")},
+        **{key: raw.get(key, "") for key in ("workdir", "stop_signal")},
+        **{key: raw.get(key) for key in ("port", "publish")},
+        "volumes": pairs(raw, "volumes"),
+        "user": f"{user}:{user}" if user and ":" not in user else user,
+        "healthcheck": None if health is None else healthcheck(health),
+    }
+
+
+def healthcheck(said: Any) -> Healthcheck:
+    if isinstance(said, list):
+        return Healthcheck(tuple(said))
+    if not isinstance(said, dict):
+        return Healthcheck(off=not _truth(said))
+    return Healthcheck(**{**said, "test": tuple(said.get("test", ()))})
 
 
 def pairs(raw: Raw, key: str) -> Pairs:

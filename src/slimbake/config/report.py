@@ -33,6 +33,7 @@ class ProblemReport:
         self.file = file
         self._places = places
         self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
+        self.warnings: list[Problem] = []
         self._known: set[tuple[Position, str]] = set()
 
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
@@ -50,6 +51,11 @@ class ProblemReport:
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
         return (self._places.value(path), dotted_path(path)) in self._known
+
+    def warning(self, path: KeyPath, message: str, hint: str) -> None:
+        """What is allowed at `path`, and likely not what is meant."""
+        place, subject = self._places.value(path), _shown(dotted_path(path))
+        self.warnings.append(Problem(self.file, *place, subject, _shown(message), hint))
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from slimbake.config.axes import axes, copies
+from slimbake.config.containers import containers
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
@@ -27,23 +27,6 @@ _MOST_CYCLES = 100  # each is found in a graph without the one before
 _NO_BASES = "there are no bases: add it under `bases:`"
 _PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
-# What a mount would hide or break; a path above one of them is as bad as one below.
-_OCCUPIED = (
-    "/app",
-    "/weights",
-    "/opt/slimbake",
-    "/usr",
-    "/etc",
-    "/lib",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run",
-    "/tmp",  # noqa: S108
-)
 
 
 def rules(raw: Raw, report: ProblemReport) -> None:
@@ -58,7 +41,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     _images(raw.get("externals", {}), report)
     _compression(raw.get("compression", {}), report)
     _ci(raw, report)
-    _ports(services, report)
+    containers(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
@@ -69,8 +52,6 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     }
     for name, service in services.items():
         at: KeyPath = ("services", name)
-        if "volumes" in service:
-            _volumes(service["volumes"], (*at, "volumes"), report)
         _prefixed("labels", "slimbake.", service.get("labels", {}), (*at, "labels"), report)
         _prefixed("variables", "SLIMBAKE_", service.get("env", {}), (*at, "env"), report)
         _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
@@ -208,58 +189,6 @@ def _ci(raw: Raw, report: ProblemReport) -> None:
                 f"nothing is built for {platform}",
                 "add it to `platforms`",
             )
-
-
-def _ports(services: Raw, report: ProblemReport) -> None:
-    owners: dict[int, str] = {}
-    for name, service in services.items():
-        port = service.get("port")
-        if port is None:
-            continue
-        owner = owners.setdefault(port, name)
-        if owner != name:
-            where = report.where(("services", owner, "port"))
-            message = f"port {port} is that of services.{owner} already ({where})"
-            report.value(
-                ("services", name, "port"),
-                message,
-                "all services are published on one host: each needs its own",
-            )
-
-
-def _volumes(volumes: Raw, at: KeyPath, report: ProblemReport) -> None:
-    owners: dict[str, str] = {}
-    for name, path in volumes.items():
-        if not path.startswith("/"):
-            report.value(
-                (*at, name), f"'{path}' is not absolute", f"such as /{path.lstrip('./') or 'data'}"
-            )
-            continue
-        clean = posixpath.normpath("/" + path.lstrip("/"))
-        occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
-        if ":" in path or "," in path:
-            report.value(
-                (*at, name),
-                f"'{path}' holds ':' or ','",
-                "Docker separates a mount's parts with them",
-            )
-        elif occupied:
-            report.value(
-                (*at, name),
-                f"a volume at '{path}' would hide {occupied} of the image",
-                "such as /data",
-            )
-        elif clean in owners:
-            report.value(
-                (*at, name),
-                f"volume '{owners[clean]}' is mounted at '{path}' already",
-                "choose another path",
-            )
-        owners.setdefault(clean, name)
-
-
-def _overlap(one: str, other: str) -> bool:
-    return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: ProblemReport) -> None:

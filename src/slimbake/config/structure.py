@@ -194,7 +194,9 @@ _MEANT = {  # what other tools call it
     "environment": "env",
     "ports": "port",
     "cmd": "command",
-    "entrypoint": "command",
+    "working_dir": "workdir",
+    "stopsignal": "stop_signal",
+    "env_files": "env_file",
     "build": "context",
     "path": "context",
     "folder": "context",
@@ -350,11 +352,11 @@ def _unquoted(path: KeyPath, found: str, types: list[str], schema: dict[str, Any
     whole = types == ["integer"] and re.fullmatch(r"[1-9][0-9]*", found)
     if whole or (types == ["number"] and re.fullmatch(r"[0-9]+(\.[0-9]+)?", found)):
         return f"write it without quotes: {found}"
-    if types == ["array"]:
+    if "array" in types:
         try:
             words = (
                 shlex.split(found)
-                if path[-1:] == ("command",)
+                if path[-1:] in (("command",), ("entrypoint",), ("healthcheck",), ("test",))
                 else re.split(r"[\s,]+", found.strip())
             )
         except ValueError:  # an unclosed quote

@@ -15,6 +15,7 @@ from slimbake.config.model import (
     DEFAULT_OPTIMIZE,
     LEVELS,
     Budget,
+    Container,
     Level,
     Manifest,
     Optimize,
@@ -139,7 +140,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Container):
     """One image."""
 
     name: str
@@ -150,11 +151,8 @@ class Service:
     bases: tuple[Base, ...]  # bottom first
     packages: tuple[Package, ...]
     context: str
-    command: tuple[str, ...]
-    port: int | None
     env: Pairs
     secrets: tuple[Secret, ...]
-    volumes: Pairs  # volume name -> absolute path in the container
     weights: Weights | None
     inference: Literal["torch", "onnx"]
     precision: Precision | None

@@ -6,20 +6,23 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimbake.config.model import (
     DEFAULT_OPTIMIZE,
     LEVELS,
+    Healthcheck,
     LocalPackage,
     Manifest,
     Optimize,
     Requirements,
+    ServiceEntry,
     StartCheck,
+    container,
 )
-from slimbake.config.naming import INDEX, ONNX, base_layer, weights_layer, wheel_layer
+from slimbake.config.naming import INDEX, ONNX, USER, base_layer, weights_layer, wheel_layer
 from slimbake.fleet.drafts import (
     BaseDraft,
     Drafts,
@@ -92,6 +95,7 @@ class _Resolution:
         self._family = self._families()
         self._torch = self._builds()
         self._on = self._built_for()
+        self._published = _published(manifest.services)
 
     def fleet(self) -> Fleet:
         packages = self._packages()
@@ -310,11 +314,14 @@ class _Resolution:
             bases=tuple(bases[below.name] for below in layer.chain),
             packages=self._installed(draft.requirements, layer.chain, packages),
             context=entry.context,
-            command=entry.command,
-            port=entry.port,
+            **container(entry)
+            | {
+                "user": entry.user or USER,
+                "healthcheck": _health(entry),
+                "publish": self._published[entry.name],
+            },
             env=draft.env,
             secrets=entry.secrets,
-            volumes=entry.volumes,
             weights=weights[draft.weights] if draft.weights else None,
             inference=draft.inference,
             precision=draft.precision,
@@ -339,6 +346,40 @@ class _Resolution:
 def _compression(manifest: Manifest) -> Compression:
     type_ = manifest.compression.type or DEFAULT_COMPRESSION
     return Compression(type_, manifest.compression.level or DEFAULT_LEVELS[type_])
+
+
+def _health(entry: ServiceEntry) -> Healthcheck | None:
+    """What is asked of a container; a Dockerfile of the user's own says that itself."""
+    said = entry.healthcheck or Healthcheck()
+    test = said.test or (_connects(entry.port) if entry.port else ())
+    if said.off or not test or entry.dockerfile:
+        return None
+    return Healthcheck(
+        test=test,
+        interval=said.interval or "10s",
+        timeout=said.timeout or "5s",
+        start_period=said.start_period or "5m",
+        retries=said.retries or 3,
+    )
+
+
+def _connects(port: int) -> tuple[str, ...]:
+    """A probe that no package of the image can disturb: Python without site-packages."""
+    code = f"import socket; socket.create_connection(('localhost', {port}), 4)"
+    return ("python", "-I", "-S", "-c", code)
+
+
+def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
+    """The port of the host for each service: as it is written, else that of the container, else,
+    where another service has that, a free one.
+    """
+    found = {each.name: each.publish for each in services}
+    taken = {each.publish for each in services}
+    for each in services:
+        if each.port and not each.publish:
+            found[each.name] = 0 if each.port in taken else each.port
+            taken.add(each.port)
+    return found
 
 
 def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:

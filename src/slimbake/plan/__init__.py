@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from slimbake.catalogue.model import Applied
+from slimbake.config.model import container
 from slimbake.fleet.model import Fleet, Service
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered, standing
@@ -111,8 +112,7 @@ def _running(service: Service) -> Running:
         service=service.name,
         host=service.entry,
         variant=service.variant,
-        port=service.port,
-        volumes=service.volumes,
+        **container(service),
         budget=service.budget,
         start=service.start,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",

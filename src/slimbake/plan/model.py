@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import Budget, Pairs, Precision, Secret, StartCheck
+from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, StartCheck
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -74,7 +74,7 @@ class ExportStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Container):
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
     # file name under templates/; a service's own: "./" and its path, relative to the root
@@ -89,10 +89,12 @@ class Recipe:
     # of weights, of what builds a local package, of an inventory: file name under locks/
     lock: str = ""
     env: Pairs = ()
-    command: tuple[str, ...] = ()
-    port: int | None = None
-    volumes: tuple[str, ...] = ()  # absolute paths, owned by 65532
     secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What its image has to have beside its code, owned by its user."""
+        return (*(path for _, path in self.volumes), *((self.workdir,) if self.workdir else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,14 +172,12 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class Running(Container):
     """How a service's container is run."""
 
     service: str
     host: str  # its name for the others: variants of one service stand in for each other
     variant: str  # "" = of a service that has none
-    port: int | None
-    volumes: Pairs
     budget: Budget
     start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none

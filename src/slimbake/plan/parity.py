@@ -14,7 +14,14 @@ from slimbake.config.parity import LIMITS as KEYS
 from slimbake.fleet.model import Fleet, Service
 from slimbake.fleet.resolve import short
 from slimbake.plan.model import Recipe, Target
-from slimbake.plan.targets import FROM_INSIDE, NEVER_BUILT_IN, RUNTIME, labels, literal, volumes
+from slimbake.plan.targets import (
+    FROM_INSIDE,
+    NEVER_BUILT_IN,
+    RUNTIME,
+    labels,
+    literal,
+    surroundings,
+)
 
 LIMITS: dict[str, dict[str, float]] = {
     precision: dict(zip(KEYS, bounds, strict=True))
@@ -123,7 +130,7 @@ def _parity(service: Service, reference: str) -> Target:
         args=(
             ("SLIMBAKE_PARITY", parity.check),
             ("SLIMBAKE_LIMITS", json.dumps(limits)),
-            *volumes(service),
+            *surroundings(service),
         ),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,

@@ -6,9 +6,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from slimbake.config.model import Pairs, Parity, Precision
+from slimbake.config.model import Pairs, Parity, Precision, container
 from slimbake.config.names import INVENTORY
-from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PASSES, PROGRAMS, WARM, base_layer
+from slimbake.config.naming import (
+    BAKE,
+    DOCKERFILES,
+    LOCKS,
+    PASSES,
+    PROGRAMS,
+    USER,
+    WARM,
+    base_layer,
+)
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, Recipe, Target
 
@@ -179,9 +188,7 @@ def service(service: Service, fleet: Fleet) -> Target:
         install=_install(service),
         own_weights=bool(own and not own.shared),
         env=service.env,
-        command=service.command,
-        port=service.port,
-        volumes=tuple(path for _, path in service.volumes),
+        **container(service),
         secrets=tuple(secret.id for secret in service.secrets),
     )
     return Target(
@@ -223,7 +230,7 @@ def smoke(service: Service) -> Target:
         dockerfile=f"{DOCKERFILES}/smoke.Dockerfile",
         recipe=Recipe(template="smoke.Dockerfile.j2"),
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
-        args=((SMOKE, service.smoke or ""), *reference, *volumes(service)),
+        args=((SMOKE, service.smoke or ""), *reference, *surroundings(service)),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
@@ -263,10 +270,14 @@ def inventory_name(target: str) -> str:
     return f"{target}-{INVENTORY}"
 
 
-def volumes(service: Service) -> Pairs:
-    """What a check in a build's step is told of a service's volumes."""
-    paths = ":".join(path for _, path in service.volumes)
-    return (("SLIMBAKE_VOLUMES", paths),) if paths else ()
+def surroundings(service: Service) -> Pairs:
+    """What a check in a build's step is told of how a service's container runs."""
+    said = {
+        "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
+        "SLIMBAKE_TMPFS": ":".join(service.tmpfs),
+        "SLIMBAKE_USER": "" if service.user == USER else service.user,
+    }
+    return tuple((key, value) for key, value in said.items() if value)
 
 
 def _install(asker: Base | Service) -> Install | None:
@@ -330,7 +341,8 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     context, weights = PurePosixPath(service.context), service.weights
     parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []
-    named = (PurePosixPath(p) for p in (*service.layer.asks.files, *folders, parity.texts) if p)
+    files = (*service.layer.asks.files, *service.env_files, *folders, parity.texts)
+    named = (PurePosixPath(p) for p in files if p)
     within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)
     beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]

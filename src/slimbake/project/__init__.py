@@ -55,11 +55,14 @@ class Project:
 
 
 def load(file: Path, console: Console = QUIET) -> Project:
-    """Read a manifest, and what belongs to it; `console` is told what is odd about the workspace.
+    """Read a manifest, and what belongs to it; `console` is told what is odd about it and the workspace.
 
     Raises ManifestError with every problem, UsageError for evidence that cannot be read.
     """
-    asked = resolve(manifest(file))
+    written = manifest(file)
+    for warning in written.warnings:
+        console.say(f"warning: {warning}")
+    asked = resolve(written)
     return _project(asked, Workspace(asked.root, console))
 
 

@@ -7,7 +7,7 @@ PROGRAMS = {
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",
-    "make-volumes": ".layer:make_volumes",
+    "make-folders": ".layer:make_folders",
     "make-runtime": ".runtime:make_runtime",
     "lock-debs": "..debs:lock_debs",
     "fetch-debs": "..debs:fetch_locked_debs",

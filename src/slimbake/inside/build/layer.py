@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-from ..step import EPOCH, INSIDE, NONROOT, StepError, hashed
+from ..step import EPOCH, INSIDE, StepError, hashed
 
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 TESTS = frozenset(("test", "tests"))
@@ -120,12 +120,16 @@ def build_wheel(arguments: Sequence[str]) -> None:
     normalise(tree(target))
 
 
-def make_volumes(arguments: Sequence[str]) -> None:
-    """The program `make-volumes PATH ...`: mount points whose owner a new volume takes over."""
-    for path in map(Path, arguments):
+def make_folders(arguments: Sequence[str]) -> None:
+    """The program `make-folders USER:GROUP PATH ...`: mount points, whose owner a new volume takes
+    over, and the working directory.
+    """
+    owner, *paths = arguments
+    user, group = map(int, owner.split(":"))
+    for path in map(Path, paths):
         made = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        os.chown(path, NONROOT, NONROOT)
+        os.chown(path, user, group)
         for folder in {path, *made, *(folder.parent for folder in made)}:
             os.utime(folder, (EPOCH, EPOCH))
 

@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..step import NONROOT
 from .processes import descendants
+from .surroundings import as_service
 
 KEY = 32  # bytes of a key, a nonce and a marker
 LIMIT = 120.0  # seconds for all levels together
@@ -86,7 +86,6 @@ def judge(
     question = _in_memory(json.dumps({**asked, "until": until, "limit": limit}).encode())
     program, also = _program()
     flags = ("-IB",) if asked["kind"] == "verify" else ()  # it sees the service from outside
-    user: dict[str, Any] = {"user": NONROOT, "group": NONROOT, "extra_groups": []}
     process = subprocess.Popen(
         [sys.executable, *flags, program, "levels", str(theirs.fileno()), str(report)],
         stdin=question,
@@ -95,7 +94,7 @@ def judge(
         pass_fds=(theirs.fileno(), report, *also),
         start_new_session=True,
         env=environment,
-        **(user if nonroot else {}),
+        **(as_service() if nonroot else {}),
     )
     theirs.close()
     os.close(question)

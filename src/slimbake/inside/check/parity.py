@@ -59,7 +59,7 @@ def run_parity(arguments: Sequence[str]) -> int:
         reference = json.loads(given.reference.read_text(encoding="ascii"))
         with given.out.open("w", encoding="ascii") as out:
             if given.as_nonroot:
-                settle(filter(None, os.environ.get("SLIMBAKE_VOLUMES", "").split(":")))
+                settle(os.environ)
                 become_nonroot()
             os.dup2(2, 1)  # a build's log mixes up two streams
             without = WEIGHTS / WITHOUT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -40,11 +39,11 @@ def peak_memory(pid: int) -> int:
     return sum(int(status.get("VmHWM", "0").split()[0]) * 1024 for status in tree)
 
 
-def catches_sigterm(pid: int) -> bool:
-    """Whether a process handles SIGTERM, or blocks it to wait for it."""
+def catches(pid: int, number: int) -> bool:
+    """Whether a process handles a signal, or blocks it to wait for it."""
     status = process_status(pid)
     handled = int(status.get("SigCgt", "0"), 16) | int(status.get("SigBlk", "0"), 16)
-    return bool(handled >> (signal.SIGTERM - 1) & 1)
+    return bool(handled >> (number - 1) & 1)
 
 
 def accepts(port: int) -> bool:

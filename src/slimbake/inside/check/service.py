@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from json import dumps, loads
 from typing import IO, Any
 
-from .processes import accepts, catches_sigterm, peak_memory
+from .processes import accepts, catches, peak_memory
 
-ENDS_WITHIN = 5.0  # seconds after SIGTERM
+ENDS_WITHIN = 5.0  # seconds after the signal that stops it
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
 DYING = 0.1  # seconds between a connection that a dying process closes and its end
 LAST_WORDS = 8  # lines
@@ -133,7 +133,9 @@ class Upstream:
 class VerifiedService:
     """The service as its users see it: started at the first request, or run as a command."""
 
-    def __init__(self, command: list[str], fixed: int, port: int | None) -> None:
+    def __init__(
+        self, command: list[str], fixed: int, port: int | None, stop: str | None = None
+    ) -> None:
         self.env: dict[str, str] = {}  # added to the image's own variables at the next start
         self.port = port
         self.startup: float | None = None  # seconds
@@ -141,6 +143,7 @@ class VerifiedService:
         self.words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
         self.failed = False  # whether its last answer was an error of its own, or none came
         self._command, self._fixed = command, fixed
+        self._stop = signal.Signals[stop or "SIGTERM"]
         self._process: subprocess.Popen[str] | None = None
         self._upstreams: list[Upstream] = []
         self._lock = threading.Lock()
@@ -249,20 +252,21 @@ class VerifiedService:
         self.start()
 
     def stop(self) -> None:
-        """End the service with SIGTERM. Raises VerifyError where it ended before, or does not."""
+        """End the service as Docker would. Raises VerifyError where it ended before, or does not."""
         process = self._process
         if process is None:
             return
         if ended := self.ended():
             raise VerifyError(ended)
         self.measure()
-        if not catches_sigterm(process.pid):
-            raise VerifyError("it has no handler for SIGTERM: process 1 of a container ignores it")
-        process.send_signal(signal.SIGTERM)
+        name = self._stop.name
+        if not catches(process.pid, self._stop):
+            raise VerifyError(f"it has no handler for {name}: process 1 of a container ignores it")
+        process.send_signal(self._stop)
         try:
             process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
-            raise VerifyError(f"it did not end within {ENDS_WITHIN:g} s of SIGTERM") from None
+            raise VerifyError(f"it did not end within {ENDS_WITHIN:g} s of {name}") from None
         self._process = None
 
     def kill(self) -> None:

@@ -2,7 +2,7 @@
 
 `SLIMBAKE_SMOKE` names the file in the build context that defines any of `imports()`, `load()` and
 `parity(reference)`; each raises when its subject is broken. `SLIMBAKE_REFERENCE` names the JSON file
-that parity is compared with. `SLIMBAKE_VOLUMES` are the paths of volumes, each after a colon.
+that parity is compared with. What else begins with `SLIMBAKE_` says how its container runs (`surroundings`).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def judge_smoke(
     """Judge a smoke in the surroundings in which the image runs."""
     variables = os.environ if environment is None else environment
     if nonroot:
-        settle(filter(None, variables.get("SLIMBAKE_VOLUMES", "").split(":")))
+        settle(variables)
         variables = as_nonroot(variables)
     clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
     return judge(asked, limit, nonroot=nonroot, environment=clean, output=output, hold=hold)

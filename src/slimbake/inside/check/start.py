@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -27,16 +28,22 @@ def start_command(arguments: Sequence[str]) -> None:
 
     The object has `command`; `port`, or null; `limit` in seconds; and `alive`: null to measure a
     start, a command without a port being run to its end with `--help`, or the seconds after which
-    the command is to be alive, which is then checked.
+    the command is to be alive, which is then checked; `health`: the program of its healthcheck, or
+    "".
     """
     (text,) = arguments
     asked = json.loads(text)
     command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
-    found = (
-        measure_start(command, port, limit)
-        if alive is None
-        else check_start(command, port, limit, alive)
-    )
+    if alive is None:
+        found = measure_start(command, port, limit)
+    elif (probe := asked["health"]) and not shutil.which(probe):
+        found = {
+            "what": "healthcheck",
+            "error": f"cannot be run: the image has no {probe}",
+            "words": "",
+        }
+    else:
+        found = check_start(command, port, limit, alive)
     print(json.dumps(found))
 
 

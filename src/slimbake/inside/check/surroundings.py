@@ -8,24 +8,47 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..step import INSIDE, NONROOT
 
 _WRITE = 0o222
 
 
-def settle(volumes: Iterable[str], root: str = "/") -> None:
-    """As root: leave nothing writable for the service's user but /tmp and its volumes.
+def service_user() -> tuple[int, int]:
+    """User and group of the service: those of SLIMBAKE_USER, where the manifest names some."""
+    user, _, group = os.environ.get("SLIMBAKE_USER", "").partition(":")
+    return int(user or NONROOT), int(group or NONROOT)
+
+
+def as_service() -> dict[str, Any]:
+    """The same, as subprocess.Popen takes it."""
+    user, group = service_user()
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def settle(variables: Mapping[str, str], root: str = "/") -> None:
+    """As root: leave nothing writable for the service's user but /tmp, its volumes and tmpfs, the
+    paths of SLIMBAKE_VOLUMES and SLIMBAKE_TMPFS, each after a colon.
 
     A step's root file system is writable, and a container's is not: there a home that the user owns
     is no place to write to either.
     """
-    kept = {path.rstrip("/") for path in volumes}
+    volumes, memory = (
+        {path.rstrip("/") for path in variables.get(key, "").split(":") if path}
+        for key in ("SLIMBAKE_VOLUMES", "SLIMBAKE_TMPFS")
+    )
+    kept = volumes | memory
     for path in kept:
         with contextlib.suppress(OSError):  # of a container that is read-only itself
+            if path in memory:  # what a mount would hide
+                shutil.rmtree(path, ignore_errors=True)
             Path(path).mkdir(parents=True, exist_ok=True)  # as Docker does for a volume
+            if path in memory:
+                Path(path).chmod(0o1777)
     for folder in image_folders(root, kept):
         _protect(folder, Path(folder).lstat())
         with os.scandir(folder) as entries:
@@ -35,9 +58,10 @@ def settle(volumes: Iterable[str], root: str = "/") -> None:
 
 
 def _protect(path: str, found: os.stat_result) -> None:
+    user, group = service_user()
     mine = {
-        0o200: found.st_uid == NONROOT,
-        0o020: found.st_gid == NONROOT,
+        0o200: found.st_uid == user,
+        0o020: found.st_gid == group,
         0o002: True,
     }
     if any(owns and found.st_mode & bit for bit, owns in mine.items()):
@@ -59,15 +83,21 @@ def as_nonroot(environment: Mapping[str, str]) -> dict[str, str]:
     """A step's variables as a container of the image has them: root's home is not the service's."""
     if environment.get("HOME") not in (None, _home(0)):
         return dict(environment)  # the image's own
-    return {**environment, "HOME": _home(NONROOT)}
+    return {**environment, "HOME": home()}
 
 
 def become_nonroot() -> None:
     """Give up root for good: with the user go the capabilities."""
     os.setgroups([])
-    os.setgid(NONROOT)
-    os.setuid(NONROOT)
+    user, group = service_user()
+    os.setgid(group)
+    os.setuid(user)
     os.environ |= as_nonroot(os.environ)
+
+
+def home() -> str:
+    """That of the service's user."""
+    return _home(service_user()[0])
 
 
 def _home(user: int) -> str:

@@ -22,9 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..step import NONROOT
 from .native import native
-from .surroundings import image_folders
+from .surroundings import as_service, image_folders
 
 LAST_LINES = 12
 EVERY = 0.1  # seconds between two looks at what the workload has mapped
@@ -180,9 +179,7 @@ def run_workloads(
     mapped: dict[str, Mapped] = {}
     code, words = 0, ""
     for each in workloads:
-        user: dict[str, Any] = (
-            {"user": NONROOT, "group": NONROOT, "extra_groups": []} if each["nonroot"] else {}
-        )
+        user = as_service() if each["nonroot"] else {}
         with (
             tempfile.TemporaryFile("w+", errors="replace") as said,
             tempfile.TemporaryFile("w+") as given,

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import pkgutil
-import pwd
 import signal
 import socket
 import subprocess
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..passes import LayerFiles, apply_passes, module_of, parse_pass
-from ..step import INSIDE, NONROOT, PREFIX
+from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
 from .audit import LISTS, LOG, RUNS, mapped
 
@@ -33,7 +32,6 @@ GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 15  # seconds: what has used nothing new for so long is traced
 LAST_LINES = 12
-_NOBODY = {"user": NONROOT, "group": NONROOT, "extra_groups": []}  # for subprocess.Popen
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
 
@@ -229,12 +227,13 @@ def trace_starts(arguments: Sequence[str]) -> None:
 
     It runs as root in a step on the image, each check as the image runs. The variable TRACED holds
     an object: whether there is a `smoke`, as its variables name it; `verify`, a file of the
-    context or ""; `command`, [] where it is not known, and its `port`.
+    context or ""; `command`, [] where it is not known, how many words of it are `fixed`, and its
+    `port`.
     """
     (into,) = arguments
     asked = json.loads(os.environ["TRACED"])
     command, verify = asked["command"], asked["verify"]
-    os.environ["HOME"] = pwd.getpwuid(NONROOT).pw_dir
+    os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
     if asked["smoke"]:
         fault = _check(traced, ("smoke", "--as-nonroot"))
@@ -243,14 +242,14 @@ def trace_starts(arguments: Sequence[str]) -> None:
             "source": (INSIDE / "context" / verify).read_text("utf-8"),
             "name": verify,
             "command": command,
-            "fixed": len(command),
+            "fixed": asked["fixed"],
             "port": asked["port"],
             "limit": LIMIT,
         }
         # It calls each route more than once: a bake has no time for the last of them.
-        _check(traced, ("verify",), json.dumps(question), quiet=QUIET, **_NOBODY)
+        _check(traced, ("verify",), json.dumps(question), quiet=QUIET, **surroundings.as_service())
     elif command:
-        trace_command(traced, command, asked["port"], quiet=QUIET, **_NOBODY)
+        trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
     seen = any(how == RUNS for how, _ in traced.paths())
     found = _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
     Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")

@@ -27,8 +27,9 @@ from ..passes import (
     parse_pass,
     strip_files,
 )
-from ..step import INSIDE, NONROOT, PREFIX
+from ..step import INSIDE, PREFIX
 from .smoke import asked_smoke, judge_smoke, words
+from .surroundings import as_service
 
 OUT = INSIDE / "out"
 LAST_LINES = 12
@@ -138,7 +139,7 @@ def outcome(
 
 
 def _verify(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the service's verify as 65532, as a final container runs it."""
+    """Run the service's verify as its user, as a final container runs it."""
     done = subprocess.run(
         [sys.executable, *asked["arguments"]],
         input=asked["stdin"],
@@ -146,9 +147,7 @@ def _verify(asked: Mapping[str, Any]) -> dict[str, Any]:
         text=True,
         errors="replace",
         check=False,
-        user=NONROOT,
-        group=NONROOT,
-        extra_groups=(),
+        **as_service(),
     )
     try:
         said = json.loads(done.stdout.splitlines()[-1])

@@ -25,7 +25,8 @@ def verify_service(_: Sequence[str]) -> int:
 
     The object has `source`, the text of a file that defines `verify(service)`, and its `name`;
     `command`, what the container runs, with the number of words that stay where other arguments
-    follow, `fixed`; `port`, or null for a command; `limit` in seconds. The verdict is JSON; all
+    follow, `fixed`; `port`, or null for a command; `stop`, the name of the signal that ends it, or "";
+    `limit` in seconds. The verdict is JSON; all
     other output goes to standard error.
     """
     given = json.load(sys.stdin)
@@ -49,7 +50,9 @@ class Verification:
     """A verify and its service, in the process that runs it; its report is written once."""
 
     def __init__(self, asked: Mapping[str, Any], report: int) -> None:
-        self.service = VerifiedService(asked["command"], asked["fixed"], asked["port"])
+        self.service = VerifiedService(
+            asked["command"], asked["fixed"], asked["port"], asked.get("stop")
+        )
         self._report, self._name = report, asked["name"]
         self._until, self._limit = asked["until"], asked["limit"]
         self._began = time.perf_counter()

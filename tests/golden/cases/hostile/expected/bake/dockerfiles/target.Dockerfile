@@ -6,9 +6,9 @@ USER 0:0
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
     ["python", "/build.pyz", "copy-code", "/app"]
-# Mount points of volumes, owned by the service's user.
+# Mount points of volumes and the working directory, owned by the service's user.
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    ["python", "/build.pyz", "make-volumes", "/da ta/\"$x\""]
+    ["python", "/build.pyz", "make-folders", "65532:65532", "/da ta/\"$x\""]
 ARG ENV_QUOTES
 ENV QUOTES="${ENV_QUOTES}"
 ARG ENV_TEMPLATES
@@ -34,4 +34,4 @@ ENV HEREDOC="${ENV_HEREDOC}"
 ARG ENV_JSON
 ENV JSON="${ENV_JSON}"
 USER 65532:65532
-ENTRYPOINT ["python", "-c", "print(\"a\\n$HOME ${HOME} `id`\")\n", "%{ for x in y }", "", "\u00fc \u2603 \ud834\udd1e", "\u0001\u007f", "trailing\\"]
+CMD ["python", "-c", "print(\"a\\n$HOME ${HOME} `id`\")\n", "%{ for x in y }", "", "\u00fc \u2603 \ud834\udd1e", "\u0001\u007f", "trailing\\"]

@@ -32,4 +32,4 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
     ["python", "/build.pyz", "copy-code", "/app"]
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "rank"]
+CMD ["python", "-m", "rank"]

@@ -32,12 +32,12 @@ RUN --network=none \
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
     ["python", "/build.pyz", "copy-code", "/app"]
-# Mount points of volumes, owned by the service's user.
+# Mount points of volumes and the working directory, owned by the service's user.
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    ["python", "/build.pyz", "make-volumes", "/data", "/srv/more"]
+    ["python", "/build.pyz", "make-folders", "65532:65532", "/data", "/srv/more"]
 ARG ENV_MODE
 ENV MODE="${ENV_MODE}"
 ARG ENV_LEVEL
 ENV LEVEL="${ENV_LEVEL}"
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "guarded"]
+CMD ["python", "-m", "guarded"]

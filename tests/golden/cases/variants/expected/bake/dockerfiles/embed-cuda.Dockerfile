@@ -37,4 +37,4 @@ ENV MODE="${ENV_MODE}"
 ARG ENV_DEVICE
 ENV DEVICE="${ENV_DEVICE}"
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "embed"]
+CMD ["python", "-m", "embed"]

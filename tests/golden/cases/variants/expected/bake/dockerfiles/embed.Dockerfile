@@ -35,4 +35,4 @@ ENV OMP_NUM_THREADS="${ENV_OMP_NUM_THREADS}"
 ARG ENV_MODE
 ENV MODE="${ENV_MODE}"
 USER 65532:65532
-ENTRYPOINT ["python", "-m", "embed"]
+CMD ["python", "-m", "embed"]
