@@ -20,7 +20,7 @@ services:
   tidy:
     context: tidy
     requirements: requirements.txt
-    command: [python, -m, tidy]
+    entrypoint: [python, -m, tidy]
     env: {STARTED: "yes"}
     smoke: smoke.py
     volumes: {data: /data}

@@ -160,11 +160,11 @@ def test_an_image_lacks_what_passes_remove_and_holds_nothing_twice(baked: str) -
 
 
 def test_a_failed_import_names_the_pass(baked: str) -> None:
-    old = call("docker", "run", "--rm", baked, "old")
+    old = call("docker", "run", "--rm", baked, "python", "-m", "app", "old")
     assert "No module named 'idna.uts46data': the pass toy.compat removed it" in old.stderr
     assert (
         "No module named 'six': the pass toy.six removed it"
-        in call("docker", "run", "--rm", baked, "six").stderr
+        in call("docker", "run", "--rm", baked, "python", "-m", "app", "six").stderr
     )
     assert in_image(baked, "import importlib.util as u; print(u.find_spec('six'))") == "None"
 

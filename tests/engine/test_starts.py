@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, fleet
+from tests.engine.conftest import Toy, call, docker, fleet
 from tests.engine.toys import held
+from tests.patience import wait_for
 
 MANIFEST = """
 services:
@@ -17,7 +19,7 @@ services:
     context: app
     command: [python, -m, stores]
     volumes: {PROJECT-kept: /kept}
-  asks: {context: app, command: [python, -m, asks], start: [--help]}
+  asks: {context: app, entrypoint: [python, -m, asks], start: [--help]}
   own: {context: own, dockerfile: own/Dockerfile, port: 8001}
   skipped: {context: app, command: [python, -m, dies], start: none}
   dies: {context: app, command: [python, -m, dies]}
@@ -25,6 +27,41 @@ services:
   other: {context: app, command: [python, -m, http.server, "8004"], port: 8003}
   writes: {context: app, command: [python, -m, writes]}
   gone: {context: app, command: [nowhere]}
+  placed:
+    context: app
+    command: [python, -m, placed]
+    port: 8005
+    expose: [9000]
+    user: "1000:0"
+    workdir: /app/below
+    tmpfs: [/var/cache/placed]
+    volumes: {PROJECT-owned: /owned}
+    stop_signal: SIGINT
+    healthcheck: {test: [python, -m, well], interval: 1m, retries: 2}
+    smoke: smoke.py
+  unwell:
+    context: app
+    command: [python, -m, http.server, "8006"]
+    port: 8006
+    healthcheck: [curl, -f, "http://localhost:8006/"]
+"""
+PLACED = """
+import os, pathlib
+def check():
+    assert (os.getuid(), os.getgid(), os.getcwd()) == (1000, 0, "/app/below")
+    for path in ("/var/cache/placed/a", "/owned/a", "/tmp/a"):
+        pathlib.Path(path).write_text("kept")
+    for path in ("/app/below/a", "/var/cache/a"):
+        try:
+            pathlib.Path(path).write_text("lost")
+        except OSError:
+            continue
+        raise AssertionError(f"{path} can be written")
+"""
+SERVES = """
+import http.server, placing
+placing.check()
+http.server.ThreadingHTTPServer(("", 8005), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 FILES = {
     "app/asks.py": "import sys; sys.exit(sys.argv[1:] != ['--help'])",
@@ -32,16 +69,21 @@ FILES = {
     "app/stores.py": "import pathlib\nfor each in ('/kept/a', '/tmp/a'):\n"
     "    pathlib.Path(each).write_text('kept')\n",
     "app/writes.py": "import pathlib; (pathlib.Path.home() / '.cache').mkdir()",
+    "app/below/placing.py": PLACED,
+    "app/below/placed.py": SERVES,
+    "app/below/well.py": "",
+    "app/smoke.py": "def load():\n    import placing\n    placing.check()\n",
     "own/Dockerfile": "FROM base\nUSER 65532:65532\n"
     'ENTRYPOINT ["python", "-m", "http.server"]\nCMD ["8001"]\n',
 }
-GOOD = ("serves", "ends", "stores", "asks", "own", "skipped")
+GOOD = ("serves", "ends", "stores", "asks", "own", "skipped", "placed")
 BAD = {
     "dies": "its command ended with exit code 1",
     "near": "listens on port 8002 of the container's loopback only: bind it to 0.0.0.0",
     "other": "does not listen on port 8003 but on 8004",
     "writes": "Read-only file system",
     "gone": "cannot be run",
+    "unwell": "unwell: its healthcheck cannot be run: the image has no curl",
 }
 
 
@@ -73,6 +115,36 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
     assert found["skipped"]["unchecked"] == ["start", "smoke"]
     text = toy.slimbake("bake", "serves").stdout
     assert "start (no smoke)" in text
+
+
+def test_an_image_says_how_its_containers_run(toy: Toy) -> None:
+    said = json.loads(docker("image", "inspect", "--format={{json .Config}}", toy.image("placed")))
+    assert (said["User"], said["WorkingDir"], said["StopSignal"]) == (
+        "1000:0",
+        "/app/below",
+        "SIGINT",
+    )
+    assert (said["Entrypoint"], said["Cmd"]) == (None, ["python", "-m", "placed"])
+    assert sorted(said["ExposedPorts"]) == ["8005/tcp", "9000/tcp"]
+    second = 10**9
+    assert said["Healthcheck"] == {
+        "Test": ["CMD", "python", "-m", "well"],
+        "Interval": 60 * second,
+        "Timeout": 5 * second,
+        "StartPeriod": 300 * second,
+        "StartInterval": second,
+        "Retries": 2,
+    }
+
+
+def test_an_engine_finds_a_service_with_a_port_healthy(toy: Toy) -> None:
+    name = f"{toy.project}-healthy"
+    docker("run", "--detach", f"--name={name}", toy.image("serves"))
+    try:
+        found = ("docker", "inspect", "--format={{.State.Health.Status}}", name)
+        wait_for(lambda: call(*found).stdout.strip() == "healthy", "a healthy container")
+    finally:
+        docker("rm", "--force", name)
 
 
 def test_an_image_that_does_not_start_fails_its_bake(toy: Toy) -> None:

@@ -87,4 +87,4 @@ def test_values_of_variables_labels_and_commands_are_in_the_image_as_the_manifes
     variables = dict(entry.split("=", 1) for entry in image["Env"])
     assert {name: variables[name] for name, _ in said.env} == dict(said.env)
     assert {name: image["Labels"][name] for name, _ in said.labels} == dict(said.labels)
-    assert image["Entrypoint"] == list(said.command)
+    assert (image["Entrypoint"], image["Cmd"]) == (None, list(said.command))

@@ -50,6 +50,7 @@ COMMANDS = {
     "down": "end what `up` started",
     "run": "run one service's command on that network",
     "debug": "open a shell in a service's image",
+    "probes": "print healthchecks as Kubernetes probes",
     "prune": "remove what slimbake left in the engine",
     "setup": "find or install the engine",
     "doctor": "report what a bake needs and lacks",

@@ -209,7 +209,7 @@ class Container:
     workdir: str = ""
     stop_signal: str = ""
     healthcheck: Healthcheck | None = None
-    env_files: tuple[str, ...] = ()  # relative to the root
+    env_file: tuple[str, ...] = ()  # relative to the root
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -113,6 +113,8 @@ class Reader:
         context = self._folder(raw, at, "context")
         has = raw if context is not None else {}
         folder = context or ""
+        if context is not None:
+            self._workdir(raw.get("workdir", ""), (*at, "workdir"), folder)
         return ServiceEntry(
             name=name,
             context=folder,
@@ -123,7 +125,7 @@ class Reader:
                 folder,
             ),
             **container(raw),
-            env_files=self._env_files(raw.get("env_file", ()), (*at, "env_file")),
+            env_file=self._env_files(raw.get("env_file", ()), (*at, "env_file")),
             env=pairs(raw, "env"),
             secrets=tuple(
                 self._secret(id_, secret, (*at, "secrets", id_))
@@ -199,6 +201,13 @@ class Reader:
         except RefusedError as error:
             self._report.value((*at, "file"), error.message, error.hint)
         return Secret(id_, "file", name)
+
+    def _workdir(self, path: str, at: KeyPath, context: str) -> None:
+        """Report one below /app that is not in the context: it would be there, and empty."""
+        below = path.removeprefix("/app/")
+        if below != path and not self._repository.exists(f"{context}/{below}"):
+            message = f"the context '{context}' has no '{below}', and /app is a copy of it"
+            self._report.value(at, message, "name a folder of the context below /app")
 
     def _env_files(self, raw: list[str], at: KeyPath) -> tuple[str, ...]:
         """Inside the repository; whether they are there is for those to ask who start containers."""

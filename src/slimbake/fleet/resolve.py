@@ -351,7 +351,7 @@ def _compression(manifest: Manifest) -> Compression:
 def _health(entry: ServiceEntry) -> Healthcheck | None:
     """What is asked of a container; a Dockerfile of the user's own says that itself."""
     said = entry.healthcheck or Healthcheck()
-    test = said.test or (_connects(entry.port) if entry.port else ())
+    test = said.test or (connects(entry.port) if entry.port else ())
     if said.off or not test or entry.dockerfile:
         return None
     return Healthcheck(
@@ -363,7 +363,7 @@ def _health(entry: ServiceEntry) -> Healthcheck | None:
     )
 
 
-def _connects(port: int) -> tuple[str, ...]:
+def connects(port: int) -> tuple[str, ...]:
     """A probe that no package of the image can disturb: Python without site-packages."""
     code = f"import socket; socket.create_connection(('localhost', {port}), 4)"
     return ("python", "-I", "-S", "-c", code)

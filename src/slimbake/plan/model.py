@@ -94,7 +94,8 @@ class Recipe(Container):
     @property
     def folders(self) -> tuple[str, ...]:
         """What its image has to have beside its code, owned by its user."""
-        return (*(path for _, path in self.volumes), *((self.workdir,) if self.workdir else ()))
+        own = self.workdir and not f"{self.workdir}/".startswith("/app/")
+        return (*(path for _, path in self.volumes), *((self.workdir,) if own else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

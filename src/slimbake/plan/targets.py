@@ -341,7 +341,7 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     context, weights = PurePosixPath(service.context), service.weights
     parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []
-    files = (*service.layer.asks.files, *service.env_files, *folders, parity.texts)
+    files = (*service.layer.asks.files, *service.env_file, *folders, parity.texts)
     named = (PurePosixPath(p) for p in files if p)
     within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
     reference = service.reference or ("reference.json" if service.smoke else None)

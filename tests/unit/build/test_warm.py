@@ -241,6 +241,7 @@ def test_a_trace_is_asked_what_the_plan_knows_and_buildx_evaluates_none_of_it(fr
         "smoke": True,
         "verify": "v.py",
         "command": ["python", "-m", "api"],
+        "fixed": 0,
         "port": 80,
     }
     assert "$${HOME}" in found["_trace-job"]["args"]["TRACED"]

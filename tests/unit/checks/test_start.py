@@ -21,11 +21,15 @@ from slimbake.inside.check.start import check_start, measure_start
 
 
 def asked(
-    code: str, port: int | None = None, limit: float = 600, alive: float | None = None
+    code: str,
+    port: int | None = None,
+    limit: float = 600,
+    alive: float | None = None,
+    health: str = "",
 ) -> Any:
     """What the program says of `python -c CODE`."""
     command = [sys.executable, "-c", dedent(code)]
-    given = {"command": command, "port": port, "limit": limit, "alive": alive}
+    given = {"command": command, "port": port, "limit": limit, "alive": alive, "health": health}
     done = subprocess.run(
         [sys.executable, *from_stdin("start", json.dumps(given))],
         input=with_check_pyz(),
@@ -147,3 +151,10 @@ def test_another_port_is_named(port: int) -> None:
 
 def test_a_command_that_cannot_be_run_does_not_start() -> None:
     assert check_start(["/nowhere"], None, 5, 1)["error"].startswith("cannot be run: ")
+
+
+def test_a_healthcheck_whose_program_is_not_there_fails_before_anything_starts() -> None:
+    assert asked("exit(0)", alive=1, health=sys.executable) == {}
+    found = asked("exit(0)", alive=1, health="curl-of-no-image")
+    assert found["what"] == "healthcheck"
+    assert found["error"] == "cannot be run: the image has no curl-of-no-image"

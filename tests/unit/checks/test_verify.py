@@ -60,14 +60,20 @@ def run(tmp_path: Path) -> Run:
     """
 
     def call(
-        check: str, serves: str = SERVES, *, listens: bool = True, limit: float = 600.0
+        check: str,
+        serves: str = SERVES,
+        *,
+        listens: bool = True,
+        limit: float = 600.0,
+        stop: str = "",
     ) -> dict[str, Any]:
         port = free_port()
         (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
         (tmp_path / "verify.py").write_text(dedent(check))
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
+        port_or_none = port if listens else None
         given = question(
-            tmp_path / "verify.py", "app/verify.py", command, 3, port if listens else None, limit
+            tmp_path / "verify.py", "app/verify.py", command, 3, port_or_none, limit, stop
         )
         done = subprocess.run(
             [sys.executable, *ARGUMENTS],
@@ -195,6 +201,13 @@ def test_a_service_that_would_not_end_with_its_container_is_found_out(
 ) -> None:
     serves = SERVES.replace("lambda *_: os._exit(0)", handler)
     assert run("def verify(service): service.get('/')", serves)["error"] == error
+
+
+def test_a_service_ends_on_the_signal_that_the_manifest_names(run: Run) -> None:
+    check = "def verify(service): service.get('/')"
+    assert run(check, SERVES.replace("SIGTERM", "SIGINT"), stop="SIGINT")["error"] == ""
+    error = "it has no handler for SIGQUIT: process 1 of a container ignores it"
+    assert run(check, stop="SIGQUIT")["error"] == error
 
 
 def test_a_service_finds_its_upstreams_and_the_check_what_they_were_asked(run: Run) -> None:

@@ -12,6 +12,7 @@ from slimbake.config.model import (
     BaseEntry,
     Budget,
     ExternalEntry,
+    Healthcheck,
     Manifest,
     Optimize,
     Precision,
@@ -93,7 +94,7 @@ services:
     base: ml
     context: ./services/api/
     requirements: [httpx]
-    command: [python, -m, api]
+    command: [-m, api]
     port: 8000
     env: {B: "1", A: ""}
     secrets: {token: {env: TOKEN}, key: {file: ./keys/key}}
@@ -102,7 +103,16 @@ services:
     smoke: smoke.py
     reference: checks/reference.json
     budget: {uncompressed: 1.2GB, compressed: 1000}
-    dockerfile: own.Dockerfile
+    template: templates/hub.j2
+    entrypoint: [python]
+    publish: 8080
+    expose: [9000, 9001]
+    tmpfs: [/var/cache]
+    user: "1000"
+    workdir: /app/src
+    stop_signal: SIGINT
+    healthcheck: {test: [python, health.py], interval: 1m30s, retries: 2}
+    env_file: [api.env, ./more/api.env]
     contexts: {docs: docs, debian: "docker-image://debian:13", hub: "target:hub"}
     args: {X: y}
     labels: {org.example/team: atlas}
@@ -110,11 +120,16 @@ services:
     system: [libpq5]
   hub:
     context: services/hub
-    template: templates/hub.j2
+    dockerfile: own.Dockerfile
+    user: "1000:0"
     weights: {path: models/mini}
+  job:
+    context: services/hub
+    healthcheck: false
 """
     files = {
         "services/api/smoke.py": "",
+        "services/api/src/app.py": "",
         "services/api/checks/reference.json": "",
         "services/api/.dockerignore": "# notes\n\n*.md\n  !README.md \n",
         "services/hub/app.py": "",
@@ -140,8 +155,17 @@ services:
                 context="services/api",
                 base="ml",
                 requirements=Requirements(specs=("httpx",)),
-                command=("python", "-m", "api"),
+                entrypoint=("python",),
+                command=("-m", "api"),
                 port=8000,
+                publish=8080,
+                expose=(9000, 9001),
+                tmpfs=("/var/cache",),
+                user="1000:1000",
+                workdir="/app/src",
+                stop_signal="SIGINT",
+                healthcheck=Healthcheck(("python", "health.py"), interval="1m30s", retries=2),
+                env_file=("api.env", "more/api.env"),
                 env=(("B", "1"), ("A", "")),
                 secrets=(Secret("token", "env", "TOKEN"), Secret("key", "file", "keys/key")),
                 volumes=(("data-1", "/data"),),
@@ -149,7 +173,7 @@ services:
                 smoke="smoke.py",
                 reference="checks/reference.json",
                 budget=Budget(1_200_000_000, 1000),
-                dockerfile="own.Dockerfile",
+                template="templates/hub.j2",
                 contexts=(
                     ("docs", "docs"),
                     ("debian", "docker-image://debian:13"),
@@ -164,9 +188,11 @@ services:
             ServiceEntry(
                 name="hub",
                 context="services/hub",
-                template="templates/hub.j2",
+                dockerfile="own.Dockerfile",
+                user="1000:0",
                 weights=WeightsEntry("path", "models/mini"),
             ),
+            ServiceEntry(name="job", context="services/hub", healthcheck=Healthcheck(off=True)),
         ),
     )
 
@@ -350,3 +376,38 @@ def test_a_value_that_may_be_the_secret_itself_is_not_repeated(tmp_path: Path) -
     )
     assert len(found) == 4
     assert not any("s3cret" in each for each in found)
+
+
+def test_what_only_a_shell_would_read_is_a_warning(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+python: "3.13"
+services:
+  api:
+    context: .
+    command: [gunicorn, "--bind=0.0.0.0:${PORT:-8000}", -c, $CONF, "&&", "2>&1", "a & b", "x|y", "5$", "$"]
+    healthcheck: {test: [curl, "http://$(hostname)/", ">/dev/null", "||", exit]}
+  code:
+    context: .
+    entrypoint: [python, -c, "import os; print('$HOME', 1 > 0)", ">", "<tag>"]
+    healthcheck: [python, -c, "print(`$X`)", "`id`"]
+"""
+    found = [(each.path, each.message) for each in read(tmp_path, text, {}).warnings]
+    words = "no shell replaces '{}' here: the program gets it as it stands"
+    operator = "no shell reads '{}' here: the program gets it as an argument"
+    assert found == [
+        ("services.api.command[1]", words.format("${PORT:-8000}")),
+        ("services.api.command[3]", words.format("$CONF")),
+        ("services.api.command[4]", operator.format("&&")),
+        ("services.api.command[5]", operator.format("2>&1")),
+        ("services.api.healthcheck.test[1]", words.format("$(hostname)")),
+        ("services.api.healthcheck.test[2]", operator.format(">/dev/null")),
+        ("services.api.healthcheck.test[3]", operator.format("||")),
+        ("services.code.entrypoint[3]", operator.format(">")),
+        ("services.code.healthcheck[3]", words.format("`id`")),
+    ]
+    first = read(tmp_path, text, {}).warnings[0]
+    assert str(first) == (
+        "services.yaml:6:25: services.api.command[1]: no shell replaces '${PORT:-8000}' here: the"
+        " program gets it as it stands\n  write the value, or let the program read the variable"
+    )

@@ -45,9 +45,10 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "also"),
     [
-        (SCHEMA, model.Manifest, {"file", "layer_limit"}),
+        (SCHEMA, model.Manifest, {"file", "layer_limit", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
         (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore"}),
+        (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
         (SCHEMA["$defs"]["service-variant"], model.VariantEntry, {"name"}),
         (SCHEMA["$defs"]["precision"], model.Precision, set()),
         (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name"}),

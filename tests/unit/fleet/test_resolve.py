@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service, written
 
-from slimbake.config.model import BaseEntry, Precision, VariantEntry, WeightsEntry
+from slimbake.config.model import BaseEntry, Healthcheck, Precision, VariantEntry, WeightsEntry
 from slimbake.fleet import Fleet, resolve
 from slimbake.fleet.model import Base, Service
 from slimbake.fleet.resolve import keeps
+from slimbake.inside.step import NONROOT
 from slimbake.layering.bases import PlannedBase, PlannedBases, Stand
 
 MODEL = WeightsEntry("package", "a-model")
@@ -271,3 +272,54 @@ def test_what_is_made_of_a_variant_says_which_entry_it_is_of() -> None:
         "ml-cuda-onnx": ("ml-onnx", "cuda", True, "base"),
         "ml-cuda-export": ("ml-export", "cuda", True, "export"),
     }
+
+
+def test_two_services_may_have_one_port_and_the_host_has_another_for_the_second() -> None:
+    services = (
+        service("first", port=8000),
+        service("second", port=8000),
+        service("third", port=9000),
+        service("fourth", port=8001, publish=9000),
+        service("job"),
+        service("two", port=5000, variants=(VariantEntry("cpu"), VariantEntry("gpu"))),
+    )
+    found = {each.name: each.publish for each in fleet(*services).services}
+    assert found == {
+        "first": 8000,
+        "second": 0,
+        "third": 0,  # the one that says so has it, wherever it stands
+        "fourth": 9000,
+        "job": None,
+        "two": 5000,
+        "two-gpu": 5000,  # variants stand in for each other
+    }
+
+
+def test_a_service_with_a_port_is_well_while_it_takes_connections() -> None:
+    said = Healthcheck(interval="1m", retries=1)
+    found = {
+        each.name: each.healthcheck
+        for each in fleet(
+            service("serves", port=8000),
+            service("slowly", port=8000, healthcheck=said),
+            service("own", healthcheck=Healthcheck(("python", "-m", "well"))),
+            service("silent", port=8000, healthcheck=Healthcheck(off=True)),
+            service("job"),
+            service("theirs", port=8000, dockerfile="Dockerfile"),
+        ).services
+    }
+    code = "import socket; socket.create_connection(('localhost', 8000), 4)"
+    test = ("python", "-I", "-S", "-c", code)
+    assert found == {
+        "serves": Healthcheck(test, "10s", "5s", "5m", 3),
+        "slowly": Healthcheck(test, "1m", "5s", "5m", 1),
+        "own": Healthcheck(("python", "-m", "well"), "10s", "5s", "5m", 3),
+        "silent": None,
+        "job": None,
+        "theirs": None,
+    }
+
+
+def test_services_run_as_the_user_that_the_manifest_names() -> None:
+    found = [each.user for each in fleet(service("api"), service("own", user="1000:0")).services]
+    assert found == [f"{NONROOT}:{NONROOT}", "1000:0"]

@@ -197,8 +197,8 @@ def test_a_volume_s_folder_belongs_to_the_user_of_the_image(
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
     (tmp_path / "there").mkdir()
     before = tmp_path.stat().st_mtime
-    layer.make_volumes([str(tmp_path / "there/data/deep")])
-    assert owners == {tmp_path / "there/data/deep": (65532, 65532)}
+    layer.make_folders(["65532:0", str(tmp_path / "there/data/deep")])
+    assert owners == {tmp_path / "there/data/deep": (65532, 0)}
     assert {time for _, time, _ in state(tmp_path / "there").values()} == {EPOCH}, (
         "new folders, and what got one"
     )

@@ -104,6 +104,8 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
         "install",
         "export",
         "port",
+        "publish",
+        "healthcheck",
         "uncompressed",
         "compressed",
         "startup",

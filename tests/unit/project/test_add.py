@@ -305,13 +305,6 @@ REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
         "give it another name",
     ),
     ("worker", "wbe", None, "services.worker.base: unknown base 'wbe'", "did you mean 'web'?"),
-    (
-        "worker",
-        None,
-        8000,
-        "services.worker.port: port 8000 is that of services.api already (services.yaml:11:5)",
-        "",
-    ),
 ]
 
 

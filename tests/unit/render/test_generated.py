@@ -239,7 +239,7 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
         '     ["python", "/build.pyz", "copy-code", "/app"]\n'
         "-USER 0:0\n"
         "+USER 65532:65532\n"
-        ' ENTRYPOINT ["python", "-m", "api"]\n'
+        ' CMD ["python", "-m", "api"]\n'
         "--- a/bake/dockerfiles/gone.Dockerfile\n"
         "+++ b/bake/dockerfiles/gone.Dockerfile\n"
         "@@ -1 +0,0 @@\n"

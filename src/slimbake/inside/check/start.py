@@ -36,7 +36,7 @@ def start_command(arguments: Sequence[str]) -> None:
     command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
     if alive is None:
         found = measure_start(command, port, limit)
-    elif (probe := asked["health"]) and not shutil.which(probe):
+    elif (probe := asked.get("health")) and not shutil.which(probe):
         found = {
             "what": "healthcheck",
             "error": f"cannot be run: the image has no {probe}",
