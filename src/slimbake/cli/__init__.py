@@ -20,6 +20,7 @@ from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
 # Each command lies in a module of its own, loaded only when it is called: start-up is part of every
 # command's time.
 COMMANDS = {
+    "init": "write a manifest from what a repository has",
     "validate": "read and check the manifest",
     "lock": "resolve the exact packages of each layer",
     "fetch": "bring every file of the locks to this machine",

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from slimbake.fingerprint.instructions import Instruction, directives, instructions
 
 INSIDE = "inside"  # the context of what steps mount and no image holds
 
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
-_FLAG = re.compile(r"\s*--([a-z.-]+)(?:=(\S+))?")
-_HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _PINNED = re.compile(r"[^$]*@sha256:[0-9a-f]{64}")
 _REMOTE = re.compile(r"(?:https?://|git@|git://|ssh://|github\.com/)\S*")
@@ -31,43 +30,12 @@ class Reads:
 def reads(text: str, links: Collection[str], arguments: Mapping[str, str]) -> Reads:
     """Read a Dockerfile. `links`: the names of its contexts; `arguments`: its build arguments."""
     reader = _Reader({link.lower() for link in links}, dict(arguments))
-    escape = "\\"
-    for line in text.splitlines():
-        found = _DIRECTIVE.fullmatch(line.strip())
-        if not found:
-            break
-        if found[1].lower() == "escape":
-            escape = found[2]
-        elif found[1].lower() == "syntax" and not _PINNED.fullmatch(found[2]):
-            reader.unknown.append(f"`{line.strip()}` names no digest")
-    for instruction in _instructions(text, escape):
+    syntax, line = directives(text).get("syntax", ("", ""))
+    if syntax and not _PINNED.fullmatch(syntax):
+        reader.unknown.append(f"`{line}` names no digest")
+    for instruction in instructions(text):
         reader.take(instruction)
     return Reads(reader.context, frozenset(reader.inside), tuple(reader.unknown))
-
-
-def _instructions(text: str, escape: str) -> Iterator[str]:
-    """Instructions as one line each, without comments and without the bodies of here-documents."""
-    lines = iter(text.splitlines())
-    whole = ""
-    for line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if line.rstrip().endswith(escape):
-            whole += line.rstrip()[:-1] + " "
-            continue
-        whole += line
-        yield whole.strip()
-        for end in (
-            _HEREDOC.findall(whole)
-            if re.match(r"\s*(RUN|COPY|ADD)\b", whole, re.IGNORECASE)
-            else ()
-        ):
-            for body in lines:
-                if body.strip() == end:
-                    break
-        whole = ""
-    if whole:
-        yield whole.strip()
 
 
 class _Reader:
@@ -81,43 +49,42 @@ class _Reader:
         self.inside: set[str] = set()
         self.unknown: list[str] = []
 
-    def take(self, instruction: str) -> None:
-        word, _, rest = instruction.partition(" ")
-        match word.upper():
+    def take(self, instruction: Instruction) -> None:
+        match instruction.word:
             case "ARG" if not self._stages:
-                name, _, default = rest.strip().partition("=")
+                name, _, default = instruction.rest.partition("=")
                 self._values[name] = self._given.get(name, default.strip("\"'"))
             case "FROM":
-                self._from(instruction, rest)
+                self._from(instruction)
             case "COPY" | "ADD":
-                self._copy(instruction, rest)
+                self._copy(instruction)
             case "RUN":
-                for flag, value in _flags(rest)[0]:
+                for flag, value in instruction.flags:
                     if flag == "mount":
-                        self._mount(instruction, value)
+                        self._mount(instruction.source, value)
             case "ONBUILD":
                 self.context = True  # whatever it does, it does it in what stands on this one
 
-    def _from(self, instruction: str, rest: str) -> None:
-        words = _flags(rest)[1].split()
+    def _from(self, instruction: Instruction) -> None:
+        words = instruction.rest.split()
         image = _VARIABLE.sub(
             lambda found: self._values.get(found[1] or found[2], found[0]),
             words[0] if words else "",
         )
-        self._refer(image, instruction)
+        self._refer(image, instruction.source)
         self._stages += 1
         if len(words) > 2:  # FROM image AS name
             self._known.add(words[2].lower())
 
-    def _copy(self, instruction: str, rest: str) -> None:
-        flags, sources = _flags(rest)
-        given = dict(flags)
+    def _copy(self, instruction: Instruction) -> None:
+        given = dict(instruction.flags)
         if source := given.get("from"):
-            self._refer(source, instruction)
+            self._refer(source, instruction.source)
             return
         self.context = True
-        if instruction[:3].upper() == "ADD" and _REMOTE.search(sources) and "checksum" not in given:
-            self.unknown.append(f"`{instruction}` reads an address, and names no checksum")
+        remote = instruction.word == "ADD" and _REMOTE.search(instruction.rest)
+        if remote and "checksum" not in given:
+            self.unknown.append(f"`{instruction.source}` reads an address, and names no checksum")
 
     def _mount(self, instruction: str, value: str) -> None:
         said = _said(value)
@@ -149,15 +116,6 @@ def _said(mount: str) -> Mapping[str, str]:
     return {
         key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))
     }
-
-
-def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
-    """The flags before an instruction's own words, and these words."""
-    found, at = [], 0
-    while flag := _FLAG.match(rest, at):
-        found.append((flag[1], flag[2] or ""))
-        at = flag.end()
-    return found, rest[at:]
 
 
 def _short(instruction: str) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from tests.unit.programs import written as program
 
+from slimbake.adopt.add import add
 from slimbake.config import manifest
 from slimbake.console import QUIET, Console
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fleet import resolve
 from slimbake.plan import plan
-from slimbake.project.add import add
 
 HEAD = 'project: toy\npython: "3.11"\n'
 WEB = (
@@ -66,7 +66,8 @@ def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_pat
         tmp_path, f"{HEAD}{WEB}services:\n  api:\n    context: services/api\n    port: 8000\n"
     )
     text = added(file, base="big")
-    assert text == "\n" + entry(port=8001).replace("    context", "    base: big\n    context", 1)
+    on_big = entry(port=8001).replace("    context", "    base: big\n    context", 1)
+    assert text == "\n" + on_big.replace("-m, worker", "-m, worker_service")
     checked = manifest(file)
     assert [service.name for service in checked.services] == ["api", "worker"]
     decided = plan(resolve(checked))
@@ -257,9 +258,9 @@ def test_what_was_written_and_what_to_do_next_are_told(tmp_path: Path) -> None:
     assert told == [
         "wrote services.yaml",
         "wrote services/worker/smoke.py",
-        "wrote services/worker/worker/__init__.py",
-        "wrote services/worker/worker/__main__.py",
-        "wrote services/worker/worker/app.py",
+        "wrote services/worker/worker_service/__init__.py",
+        "wrote services/worker/worker_service/__main__.py",
+        "wrote services/worker/worker_service/app.py",
     ]
     assert following[0] == "services.worker: a FastAPI app, port 8000, on base web"
     assert "  slimbake bake worker   builds it and runs its smoke" in following
@@ -334,11 +335,8 @@ def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "services/worker").symlink_to("nowhere")
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, QUIET)
-    assert raised.value.message == "services/worker exists already"
-    assert (
-        raised.value.hint
-        == "move it away, or write the entry by hand with `context: services/worker`"
-    )
+    assert raised.value.message == "services/worker is no folder"
+    assert raised.value.hint == "move it away, or choose another name"
     assert "worker" not in file.read_text()
 
 
@@ -417,7 +415,7 @@ def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
     assert held.returncode == 0, held.stderr
     assert re.findall(r"smoke: (\w+) holds", held.stderr) == ["import", "load"]
     for what, (name, good, bad) in BREAKS.items():
-        path = folder / "my_worker" / name
+        path = folder / ("my_worker_service" if base else "my_worker") / name
         sound = path.read_text()
         path.write_text(sound.replace(good, bad, 1))
         assert path.read_text() != sound, what

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
+from slimbake.adopt.init import in_folder
+from slimbake.adopt.insertion import Entry, insert, write_text
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
@@ -22,7 +24,6 @@ from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
 from slimbake.host.files import write_atomically
-from slimbake.project.insertion import Entry, insert
 from slimbake.render.generated import SHIPPED
 
 # The files of a new service: a small app that works, and a smoke that fails when it does not.
@@ -74,12 +75,12 @@ class Skeleton:
 
 def skeleton(manifest: Manifest, service: str, base: str | None) -> Skeleton:
     """Choose the kind that needs nothing beyond the base, and a package name that hides no other
-    module.
+    module: a base brings modules of any name, which only its wheels say.
     """
     required = _required(manifest, base)
     package = service.replace("-", "_")
     hides = package in sys.stdlib_module_names | _LEFT_OUT or keyword.iskeyword(package)
-    if hides or service in required:
+    if hides or required:
         package += "_service"
     return Skeleton(service, package, "fastapi" if {"fastapi", "uvicorn"} <= required else "stdlib")
 
@@ -98,18 +99,17 @@ def _required(manifest: Manifest, base: str | None) -> set[str]:
 
 
 FIRST_PORT, LAST_PORT = 8000, 65535
-_BOM = b"\xef\xbb\xbf"
 
 
 def add(
     manifest_file: Path, name: str, base: str | None, port: int | None, console: Console
 ) -> tuple[str, ...]:
-    """Put a service at the end of the manifest and lay its folder; the lines that say what to do
-    next.
+    """Put a service at the end of the manifest; the lines that say what to do next.
 
-    Everything is checked before anything is written; all text that stood in the manifest stays as
-    it was. Raises ManifestError where the manifest is wrong already, UsageError where this service
-    cannot be added.
+    Its folder is laid where there is none. One that is there is taken as it is: its Dockerfile, its
+    requirements and its program say what the entry is. Everything is checked before anything is
+    written; all text that stood in the manifest stays as it was. Raises ManifestError where the
+    manifest is wrong already, UsageError where this service cannot be added.
     """
     file = manifest_file.resolve()
     old = manifest(file)
@@ -123,23 +123,29 @@ def add(
     entry: Entry = {
         **({"base": base} if base else {}),
         "context": folder,
-        "command": ("python", "-m", new.package),
+        "command": ["python", "-m", new.package],
         "port": _port(old) if port is None else port,
         "smoke": "smoke.py",
     }
+    files = new.files(file.parent, entry["port"])
+    target = file.parent / folder
+    if (target.exists() or target.is_symlink()) and not _laid_before(target, files):
+        return _found(file, text, name, folder, base, port, console)
     extended = insert(text, name, entry, file.name)
     # The folder is not there yet; all else that can be wrong shows with another in its place.
     elsewhere = {
         key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
     }
     _check(file, name, insert(text, name, elsewhere, file.name))
-    files = new.files(file.parent, entry["port"])
-    _lay(file.parent / folder, folder, files)
+    lays = not target.exists()
+    if lays:
+        _lay(target, files)
     try:
         _check(file, name, extended)
-        _write(file, extended)
+        write_text(file, extended)
     except BaseException:
-        shutil.rmtree(file.parent / folder)
+        if lays:
+            shutil.rmtree(target)
         raise
     for path in (file.name, *(f"{folder}/{path}" for path in files)):
         console.say(f"wrote {path}")
@@ -155,6 +161,56 @@ def add(
             f"  {folder}/smoke.py   says what must hold in its image: change it together with the"
             " routes"
         ),
+    )
+
+
+def _laid_before(target: Path, files: Mapping[str, str]) -> bool:
+    """Whether an interrupted call laid this folder, and nobody has touched it since."""
+    try:
+        there = {
+            path.relative_to(target).as_posix(): path.read_text("utf-8")
+            for path in sorted(target.rglob("*"))
+            if path.is_file()
+        }
+    except (OSError, UnicodeDecodeError):
+        return False
+    return there == dict(files)
+
+
+def _found(
+    file: Path,
+    text: str,
+    name: str,
+    folder: str,
+    base: str | None,
+    port: int | None,
+    console: Console,
+) -> tuple[str, ...]:
+    """Add the service that lies in a folder already."""
+    if not (file.parent / folder).is_dir():
+        raise UsageError(f"{folder} is no folder", "move it away, or choose another name")
+    draft, files = in_folder(file.parent, folder, name, port or 0)
+    if draft is None:
+        raise UsageError(
+            f"{folder} exists already, and nothing in it says how the service starts",
+            "add a Dockerfile, a package with a __main__.py, or a main.py; or write the entry by"
+            f" hand with `context: {folder}`",
+        )
+    entry = {**({"base": base} if base else {}), **draft.entry}
+    without = {key: value for key, value in entry.items() if key != "smoke"}
+    _check(file, name, insert(text, name, without, file.name))
+    for path, content in files.items():
+        write_atomically(file.parent / path, content.encode())
+        console.say(f"wrote {path}")
+    extended = insert(text, name, entry, file.name)
+    _check(file, name, extended)
+    write_text(file, extended)
+    console.say(f"wrote {file.name}")
+    return (
+        f"services.{name}: from {', '.join(map(str, draft.origin))}",
+        *(line for note in draft.notes for line in str(note).split("\n")),
+        "next:",
+        f"  slimbake bake {name}   builds and checks it",
     )
 
 
@@ -194,15 +250,10 @@ def _check(file: Path, name: str, text: str) -> None:
             raise UsageError(f"the service '{name}' cannot be added: {message}", hint) from None
 
 
-def _lay(target: Path, shown: str, files: Mapping[str, str]) -> None:
+def _lay(target: Path, files: Mapping[str, str]) -> None:
     """Make the folder whole or not at all: it is laid beside its place, and moves there in one
     step.
     """
-    if target.exists() or target.is_symlink():
-        raise UsageError(
-            f"{shown} exists already",
-            f"move it away, or write the entry by hand with `context: {shown}`",
-        )
     near = next(folder for folder in target.parents if folder.is_dir())
     with tempfile.TemporaryDirectory(dir=near, prefix=".slimbake-add-") as workshop:
         laid = Path(workshop, "service")
@@ -211,9 +262,3 @@ def _lay(target: Path, shown: str, files: Mapping[str, str]) -> None:
             (laid / path).write_text(content, "utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         laid.rename(target)
-
-
-def _write(file: Path, text: str) -> None:
-    before = file.read_bytes()
-    content = (_BOM if before.startswith(_BOM) else b"") + text.encode()
-    write_atomically(file, content, file.stat().st_mode & 0o777)

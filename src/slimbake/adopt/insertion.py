@@ -11,21 +11,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import FlowEntryToken, FlowMappingStartToken
 
+from slimbake.adopt.layout import flowing, scalar
 from slimbake.config.document import read_yaml
-from slimbake.config.words import unquoted
+from slimbake.config.words import Word
 from slimbake.errors import UsageError
-from slimbake.render.quoting import yaml
+from slimbake.host.files import write_atomically
 
-Value = str | int | tuple[str, ...]
-Entry = Mapping[str, Value]
+Entry = Mapping[str, Any]
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -128,23 +129,13 @@ def _style(text: str, services: Any) -> _Style:
 
 def _block(name: str, entry: Entry, style: _Style, newline: str) -> list[str]:
     inner = " " * (style.indent + style.step)
-    lines = (f"{inner}{key}: {_value(value)}{newline}" for key, value in entry.items())
-    return [f"{' ' * style.indent}{_scalar(name)}:{newline}", *lines]
+    lines = (f"{inner}{key}: {flowing(value)}{newline}" for key, value in entry.items())
+    return [f"{' ' * style.indent}{scalar(name)}:{newline}", *lines]
 
 
 def _flow(name: str, entry: Entry) -> str:
-    inner = ", ".join(f"{key}: {_value(value)}" for key, value in entry.items())
-    return f"{_scalar(name)}: {{{inner}}}"
-
-
-def _value(value: Value) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_scalar, value))}]"
-    return str(value) if isinstance(value, int) else _scalar(value)
-
-
-def _scalar(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) and unquoted(text) == text else yaml(text)
+    inner = ", ".join(f"{key}: {flowing(value)}" for key, value in entry.items())
+    return f"{scalar(name)}: {{{inner}}}"
 
 
 def _newline(text: str) -> str:
@@ -154,9 +145,23 @@ def _newline(text: str) -> str:
 def _holds(old: str, new: str, name: str, entry: Entry) -> bool:
     """Whether the new text says what the old one says, and this entry last."""
     before, after = read_yaml(old).value, read_yaml(new)
-    plainly = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()
-    }
+    plainly = {key: _plainly(value) for key, value in entry.items()}
     expected = {**before, "services": {**before["services"], name: plainly}}
     same = after.complete and not after.faults and after.value == expected
     return bool(same and list(after.value["services"]) == list(expected["services"]))
+
+
+def _plainly(value: Any) -> Any:
+    """A value as the manifest's reader gives it."""
+    if isinstance(value, dict):
+        return {key: _plainly(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plainly(each) for each in value]
+    return Word("false") if value is False else value
+
+
+def write_text(file: Path, text: str) -> None:
+    """Put a manifest's new text in its place, with the byte order mark and mode that it had."""
+    before = file.read_bytes()
+    content = (_BOM if before.startswith(_BOM) else b"") + text.encode()
+    write_atomically(file, content, file.stat().st_mode & 0o777)

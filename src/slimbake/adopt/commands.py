@@ -1,0 +1,281 @@
+"""A command of a Dockerfile or compose file as words that need no shell. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from slimbake.adopt.code import Code, Unreadable
+from slimbake.adopt.model import Command, Note, Place
+from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
+
+_SHELLS = frozenset({"sh", "bash", "dash", "ash"})
+_PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
+# What only starts another command, and which of its options take a word.
+_STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
+    ("tini",): frozenset({"-p", "-e"}),
+    ("dumb-init",): frozenset({"-r", "--rewrite"}),
+    ("poetry", "run"): frozenset({"-C", "--directory", "-P", "--project"}),
+    ("uv", "run"): frozenset(
+        {"--package", "--extra", "--group", "--project", "--directory", "--python", "-p", "--with"}
+    ),
+    ("pipenv", "run"): frozenset(),
+    ("pdm", "run"): frozenset({"-p", "--project"}),
+    ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
+}
+_ARGUMENTS = ("$@", "${@}", "$*")
+_SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
+_RUN_BEFORE = (
+    "it ran before the service, in its container: run it as a job of its own before, such as"
+    " `docker run IMAGE {}`"
+)
+_SHELL_BEFORE = (
+    "a shell did it before the service, and images have none: do it in the service's own code, or"
+    " in a job before it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plainly:
+    """A command without a shell."""
+
+    words: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    workdir: str = ""  # "": as it was
+    passes: bool = False  # whether it only starts what comes behind it
+    notes: tuple[Note, ...] = ()
+    filled: tuple[str, ...] = ()  # variables whose values were filled in
+
+
+@dataclass(slots=True)
+class _Found:
+    env: dict[str, str] = field(default_factory=dict)
+    workdir: str = ""
+    notes: list[Note] = field(default_factory=list)
+    filled: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shellless:
+    """Takes the shell out of commands. `script`: the text of a file of the image, and its place."""
+
+    code: Code
+    values: Mapping[str, str]
+    script: Callable[[str], tuple[str, Place] | None]
+    service: str
+
+    def plainly(self, command: Command) -> Plainly:
+        """The words of a command. Raises Unreadable where it needs a shell."""
+        found = _Found()
+        if command.shell:
+            words, passes = self._shell(command.text, command.place, found, 0)
+        else:
+            words, passes = self._words(command.words, command.place, found, 0)
+        return Plainly(
+            words,
+            tuple(found.env.items()),
+            found.workdir,
+            passes,
+            tuple(found.notes),
+            tuple(found.filled),
+        )
+
+    def _words(
+        self, words: tuple[str, ...], place: Place, found: _Found, depth: int
+    ) -> tuple[tuple[str, ...], bool]:
+        words = self._without_starters(words)
+        if not words:
+            return (), True
+        name = posixpath.basename(words[0])
+        if name in _SHELLS and len(words) > 1:
+            option, *rest = words[1:]
+            if re.fullmatch(r"-\w*c", option) and rest:
+                return self._shell(rest[0], place, found, depth + 1)
+            return self._script(tuple(words[1:]), place, found, depth)
+        if (read := self.script(words[0])) and (
+            _SHEBANG.match(read[0]) or words[0].endswith(".sh")
+        ):
+            return self._script(words, place, found, depth)
+        if words[0].endswith(".py") and not words[0].startswith("-"):
+            words = ("python", *words)
+        elif _PYTHON.fullmatch(name):
+            words = ("python", *words[1:])
+        elif posixpath.dirname(words[0]).endswith("/bin") or posixpath.dirname(words[0]) == "bin":
+            words = (name, *words[1:])
+        return tuple(self.code.moved(word) for word in words), False
+
+    def _without_starters(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        while words:
+            first = (posixpath.basename(words[0]), *words[1:])
+            starter = next((s for s in _STARTERS if first[: len(s)] == s), None)
+            if starter is None:
+                return words
+            rest = list(words[len(starter) :])
+            while rest and rest[0].startswith("-"):
+                option = rest.pop(0)
+                if option == "--":
+                    break
+                if option in _STARTERS[starter] and rest:
+                    rest.pop(0)
+            words = tuple(rest)
+        return words
+
+    def _script(
+        self, words: tuple[str, ...], place: Place, found: _Found, depth: int
+    ) -> tuple[tuple[str, ...], bool]:
+        read = self.script(words[0])
+        if read is None or depth > 3:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"{words[0]} is a shell script that is not in the build context",
+                    "write its last command as `command`; until then the service keeps its"
+                    " Dockerfile",
+                    self.service,
+                )
+            )
+        text, begin = read
+        inner, passes = self._shell(text, begin, found, depth + 1, words[1:])
+        return inner, passes
+
+    def _shell(
+        self,
+        text: str,
+        place: Place,
+        found: _Found,
+        depth: int,
+        arguments: tuple[str, ...] = (),
+    ) -> tuple[tuple[str, ...], bool]:
+        """The last command of a shell's text; what ran before it becomes notes."""
+        commands = simple_commands(text)
+
+        def line(command: SimpleCommand) -> Place:
+            more = text.count("\n", 0, command.offset) if "\n" in text else 0
+            return Place(place.file, place.line + more)
+
+        if not commands:
+            raise Unreadable(self._needs_shell(text, place))
+        *before, last = commands
+        for command in before:
+            self._before(command, text, line(command), found)
+        words = last.words[1:] if last.words[:1] == ("exec",) else last.words
+        if words and words[-1] in _ARGUMENTS and last.plain:
+            if not words[:-1] and not arguments:
+                return (), True
+            words = (*words[:-1], *arguments)
+            passing = not arguments
+        else:
+            passing = False
+        found.env.update(dict(last.assignments))
+        if not last.plain or not words or last.before == "||":
+            raise Unreadable(
+                self._needs_shell(text if "\n" not in text else " ".join(last.words), line(last))
+            )
+        filled = tuple(self._filled(word, line(last), found) for word in words)
+        inner, passes = self._words(filled, line(last), found, depth + 1)
+        return inner, passes or passing
+
+    def _before(self, command: SimpleCommand, text: str, place: Place, found: _Found) -> None:
+        words = command.words
+        if not words:
+            found.env.update(
+                {name: self._filled(v, place, found) for name, v in command.assignments}
+            )
+        elif words[0] == "set" or words[0].startswith("#!") or words[0] in {":", "true"}:
+            return
+        elif words[0] == "cd" and len(words) == 2 and "$" not in words[1]:
+            found.workdir = words[1]
+        elif words[0] == "export" and all("=" in word for word in words[1:]):
+            for word in words[1:]:
+                name, _, value = word.partition("=")
+                found.env[name] = self._filled(value, place, found)
+        elif words[0] not in {"echo", "printf", "done", "fi", "esac"}:
+            shown = " ".join(words).replace(LITERAL, "$")
+            advice = _RUN_BEFORE.format(shown)
+            if not command.plain:
+                shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
+                advice = _SHELL_BEFORE
+            note = Note(place, f"`{shown}`", advice, self.service)
+            if note not in found.notes:
+                found.notes.append(note)
+
+    def _filled(self, word: str, place: Place, found: _Found) -> str:
+        text, missing = expand(word, {**self.values, **found.env})
+        if missing or ("$" in text):
+            name = missing[0] if missing else word
+            raise Unreadable(
+                Note(
+                    place,
+                    f"a shell fills in ${name.lstrip('$')} of `{word.replace(LITERAL, '$')}`",
+                    "read the variable in the service's own code, or write its value; until then"
+                    " the service keeps its Dockerfile",
+                    self.service,
+                )
+            )
+        if text != word:
+            found.filled[word] = None
+        return text.replace(LITERAL, "$")
+
+    def _needs_shell(self, text: str, place: Place) -> Note:
+        shown = " ".join(text.replace(LITERAL, "$").split())
+        shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
+        return Note(
+            place,
+            f"`{shown}` needs a shell",
+            "write `command` as a list, without a shell's syntax; until then the service keeps its"
+            " Dockerfile",
+            self.service,
+        )
+
+
+_PORT_OPTIONS = frozenset({"--port", "-p", "--server.port", "--server-port", "--http-port"})
+_BIND_OPTIONS = frozenset({"-b", "--bind", "--listen", "--address", "--host"})
+
+
+def port_of(words: tuple[str, ...]) -> int | None:
+    """The port that a command names."""
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        following = value if equals else (words[number + 1] if number + 1 < len(words) else "")
+        if option in _PORT_OPTIONS and following.isdigit():
+            return int(following)
+        if option in _BIND_OPTIONS and (found := re.search(r":(\d+)$", following)):
+            return int(found[1])
+        if found := re.fullmatch(r"(?:\d+\.\d+\.\d+\.\d+|\[::\]|localhost):(\d+)", word):
+            return int(found[1])
+        if word in {"runserver", "http.server"} and following.isdigit():
+            return int(following)
+    return None
+
+
+_SERVED = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)(?:\(\))?")
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+
+def served(words: tuple[str, ...], known: Callable[[str], bool]) -> tuple[tuple[str, str], ...]:
+    """The modules of the service that a command names, each with the name of what is served or "".
+
+    `known`: whether the service's code has a module.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for number, word in enumerate(words):
+        before = words[number - 1] if number else ""
+        value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        if (match := _SERVED.fullmatch(value)) and known(match[1]):
+            found[match[1], match[2]] = None
+        elif (before in {"-m", "-A", "--app"} and known(value)) or (
+            word.startswith("--app=") and known(value)
+        ):
+            found[value, ""] = None
+        elif number and _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi")):
+            if known(word):
+                found[word, "application"] = None
+        elif word.endswith(".py") and known(module := _module(word)):
+            found[module, ""] = None
+    return tuple(found)
+
+
+def _module(path: str) -> str:
+    return posixpath.normpath(path.removeprefix("/app/")).removesuffix(".py").replace("/", ".")

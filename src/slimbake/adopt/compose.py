@@ -1,0 +1,537 @@
+"""What compose files say: services with what they extend, variables filled in. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from slimbake.adopt.model import (
+    BuildFacts,
+    Command,
+    ComposeFacts,
+    ComposeService,
+    Healthcheck,
+    Note,
+    Place,
+    Repository,
+    Said,
+)
+from slimbake.adopt.shell import LITERAL, expand
+from slimbake.config.document import KeyPath, YamlDocument, read_yaml
+from slimbake.config.words import Word
+
+# As Docker Compose looks for them: the first that is there, and the first beside it that overrides.
+NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
+_READ = frozenset(
+    [
+        "build",
+        "image",
+        "entrypoint",
+        "command",
+        "environment",
+        "env_file",
+        "ports",
+        "expose",
+        "volumes",
+        "tmpfs",
+        "user",
+        "working_dir",
+        "stop_signal",
+        "healthcheck",
+        "depends_on",
+        "extends",
+        "profiles",
+        "deploy",
+        "gpus",
+        "runtime",
+    ]
+)
+_BUILD = frozenset({"context", "dockerfile", "target", "args"})
+_ENDED = "service_completed_successfully"
+_MOST = 20  # files that extend or include one another
+
+Raw = Mapping[str, Any]
+
+
+def compose_files(repository: Repository) -> tuple[str, ...]:
+    """The compose files that Docker Compose would read at the root, or in the one folder that has
+    some.
+    """
+    folders = sorted(
+        {posixpath.dirname(each) for each in repository.files if posixpath.basename(each) in NAMES},
+        key=lambda folder: (folder.count("/") + bool(folder), folder),
+    )
+    if not folders:
+        return ()
+    prefix = f"{folders[0]}/" if folders[0] else ""
+    found = [
+        next((f"{prefix}{name}" for name in names if f"{prefix}{name}" in repository.files), "")
+        for names in (NAMES, OVERRIDES)
+    ]
+    return tuple(filter(None, found))
+
+
+def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFacts:
+    """What compose files come to, the later over the earlier."""
+    if not files:
+        return ComposeFacts()
+    folder = posixpath.dirname(files[0])
+    reader = _Reader(repository, folder)
+    services: dict[str, ComposeService] = {}
+    name = ""
+    for file in files:
+        found = reader.file(file, folder)
+        name = name or found.name
+        for key, service in found.services.items():
+            services[key] = _over(services[key], service) if key in services else service
+    others = sorted(
+        each
+        for each in repository.files
+        if each not in reader.read
+        and posixpath.dirname(each) == folder
+        and re.fullmatch(r"(?:docker-)?compose[.\w-]*\.ya?ml", posixpath.basename(each))
+    )
+    for each in others:
+        reader.notes[
+            Note(
+                Place(each),
+                "this compose file was not read",
+                f"`slimbake init --compose {files[0]} --compose {each}` reads both",
+            )
+        ] = None
+    return ComposeFacts(
+        tuple(reader.read),
+        name,
+        tuple(services.values()),
+        frozenset(reader.jobs),
+        tuple(reader.notes),
+    )
+
+
+@dataclass(slots=True)
+class _File:
+    name: str = ""
+    services: dict[str, ComposeService] = field(default_factory=dict)
+
+
+class _Reader:
+    def __init__(self, repository: Repository, folder: str) -> None:
+        self._repository = repository
+        self._documents: dict[str, YamlDocument] = {}
+        self.values = dotenv(repository.texts.get(posixpath.join(folder, ".env"), ""))
+        self.read: dict[str, None] = {}
+        self.notes: dict[Note, None] = {}
+        self.jobs: set[str] = set()
+
+    def file(self, file: str, folder: str, depth: int = 0) -> _File:
+        """The services of a file, and of those that it includes; paths are relative to `folder`."""
+        document = self._document(file)
+        made = _File()
+        if document is None or depth > _MOST:
+            return made
+        raw = document.value if isinstance(document.value, dict) else {}
+        made.name = self._text(raw.get("name"))
+        for each in _list(raw.get("include")):
+            paths = each.get("path") if isinstance(each, dict) else each
+            for path in _list(paths):
+                inner = posixpath.normpath(posixpath.join(folder, self._text(path)))
+                made.services |= self.file(inner, posixpath.dirname(inner), depth + 1).services
+        services = raw.get("services")
+        for name, said in (services if isinstance(services, dict) else {}).items():
+            if isinstance(said, dict):
+                made.services[name] = self._service(name, said, file, folder, depth)
+        return made
+
+    def _document(self, file: str) -> YamlDocument | None:
+        if file not in self._documents:
+            text = self._repository.texts.get(file)
+            if text is None:
+                self._note(Place(file), "this file cannot be read", "name one that is there")
+                return None
+            document = read_yaml(text)
+            self._documents[file] = document
+            self.read[file] = None
+            for fault in document.faults:
+                if "tag !" not in fault.message:  # `!reset`, `!override`: values of Compose
+                    self._note(Place(file, fault.place.line), fault.message, fault.hint or "fix it")
+        return self._documents[file]
+
+    def _note(self, place: Place, what: str, advice: str, service: str = "") -> None:
+        self.notes[Note(place, what, advice, service)] = None
+
+    def _service(self, name: str, raw: Raw, file: str, folder: str, depth: int) -> ComposeService:
+        own = _ServiceReader(self, name, raw, file, folder).service()
+        extends = raw.get("extends")
+        if not extends or depth > _MOST:
+            return own
+        at = extends if isinstance(extends, dict) else {"service": extends}
+        other = self._text(at.get("service"))
+        where, below = file, folder
+        if at.get("file"):
+            where = posixpath.normpath(posixpath.join(folder, self._text(at["file"])))
+            below = posixpath.dirname(where)
+        document = self._document(where)
+        services = (document.value or {}).get("services") if document else None
+        said = services.get(other) if isinstance(services, dict) else None
+        if not isinstance(said, dict):
+            place = self.place(file, ("services", name, "extends"))
+            self._note(place, f"'{other}' of {where} is not there", "fix `extends`", name)
+            return own
+        return _over(self._service(other, said, where, below, depth + 1), own)
+
+    def place(self, file: str, path: KeyPath) -> Place:
+        """Where a key stands; what came by `<<` stands where the anchor is."""
+        document = self._documents[file]
+        exact = document.places.key(path)
+        if exact == document.places.key(path[:-1]) and len(path) > 2:
+            value = _at(document.value, path)
+            for name, other in document.value.items():
+                inner = path[2:]
+                if isinstance(other, dict) and value is not None and _at(other, inner) is value:
+                    return Place(file, document.places.key((name, *inner)).line)
+        return Place(file, exact.line)
+
+    def _text(self, value: Any) -> str:
+        return self.interpolated(plain(value))[0]
+
+    def interpolated(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """A text with its variables filled in, and those that nothing sets."""
+        value, missing = expand(text.replace("$$", LITERAL), self.values)
+        return value.replace(LITERAL, "$"), missing
+
+
+class _ServiceReader:
+    """Reads one service of one file."""
+
+    def __init__(self, files: _Reader, name: str, raw: Raw, file: str, folder: str) -> None:
+        self._files, self._name, self._raw = files, name, raw
+        self._file, self._folder = file, folder
+        self._notes: dict[Note, None] = {}
+        self._unset: dict[str, None] = {}
+
+    def service(self) -> ComposeService:
+        raw, at = self._raw, self._place()
+        build = self._build()
+        made = ComposeService(
+            name=self._name,
+            place=at,
+            build=build,
+            image=self._value("image"),
+            entrypoint=self._command("entrypoint"),
+            command=self._command("command"),
+            env=self._environment(),
+            unset=tuple(self._unset),
+            env_files=self._env_files(),
+            ports=tuple(self._ports()),
+            expose=tuple(
+                Said(self._fill(plain(each), "expose"), self._place("expose"))
+                for each in _list(raw.get("expose"))
+            ),
+            volumes=tuple(self._volumes()),
+            tmpfs=tuple(
+                Said(self._fill(plain(each), "tmpfs").partition(":")[0], self._place("tmpfs"))
+                for each in _list(raw.get("tmpfs"))
+            ),
+            user=self._said("user"),
+            workdir=self._said("working_dir"),
+            stop_signal=self._said("stop_signal"),
+            healthcheck=self._healthcheck(),
+            beside=self._beside(),
+            gpu=self._gpu(),
+        )
+        stay = [key for key in raw if key not in _READ and not key.startswith("x-")]
+        if "profiles" in raw:
+            self._note(
+                self._place("profiles"),
+                "`profiles` say when Compose starts a service",
+                "slimbake builds its image like the others'; the key stays in the compose file",
+            )
+        if stay and (build or made.image):
+            self._note(
+                self._place(stay[0]),
+                f"{', '.join(stay)}",
+                f"{'these stay' if len(stay) > 1 else 'this stays'} in the compose file: it is"
+                " about running, and an image does not hold it",
+            )
+        return replace(made, notes=tuple(self._notes))
+
+    def _place(self, *path: str | int) -> Place:
+        return self._files.place(self._file, ("services", self._name, *path))
+
+    def _note(self, place: Place, what: str, advice: str) -> None:
+        self._notes[Note(place, what, advice, self._name)] = None
+
+    def _fill(self, text: str, *path: str | int) -> str:
+        value, missing = self._files.interpolated(text)
+        if missing:
+            self._note(
+                self._place(*path),
+                f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set, in `{text}`",
+                "set it in .env and run `slimbake init` again, or write the value into the"
+                " manifest",
+            )
+        return value
+
+    def _value(self, key: str) -> str:
+        return self._fill(plain(self._raw.get(key)), key)
+
+    def _said(self, key: str) -> Said | None:
+        return Said(value, self._place(key)) if (value := self._value(key)) else None
+
+    def _command(self, key: str) -> Command | None:
+        said = self._raw.get(key)
+        if said is None:
+            return None
+        place = self._place(key)
+        if isinstance(said, list):
+            return Command(tuple(self._fill(plain(each), key) for each in said), False, place)
+        try:
+            words = tuple(shlex.split(self._fill(plain(said), key)))
+        except ValueError as error:
+            self._note(place, f"`{plain(said)}` cannot be split: {error}", "write it as a list")
+            return None
+        return Command(words, False, place)
+
+    def _build(self) -> BuildFacts | None:
+        said = self._raw.get("build")
+        if said is None:
+            return None
+        raw: Raw = said if isinstance(said, dict) else {"context": said}
+        written = self._fill(plain(raw.get("context")) or ".", "build")
+        if "://" in written or written.startswith("git@"):
+            self._note(
+                self._place("build"),
+                f"its context is {written}",
+                "slimbake builds what is in this repository: clone it into a folder",
+            )
+            return None
+        context = posixpath.normpath(posixpath.join(self._folder, written))
+        args = raw.get("args")
+        pairs = (
+            args.items()
+            if isinstance(args, dict)
+            else (plain(each).partition("=")[::2] for each in _list(args))
+        )
+        if left := [key for key in raw if key not in _BUILD]:
+            self._note(
+                self._place("build", left[0]),
+                f"build: {', '.join(left)}",
+                "slimbake builds otherwise; for a Dockerfile of your own there are `contexts` and"
+                " `secrets`",
+            )
+        if "dockerfile_inline" in raw:
+            return None
+        file = posixpath.join(
+            context, self._fill(plain(raw.get("dockerfile")), "build") or "Dockerfile"
+        )
+        return BuildFacts(
+            context=context,
+            dockerfile=posixpath.normpath(file),
+            target=self._fill(plain(raw.get("target")), "build"),
+            args={key: self._fill(plain(value), "build", "args") for key, value in pairs},
+        )
+
+    def _environment(self) -> dict[str, Said]:
+        said = self._raw.get("environment")
+        pairs: list[tuple[str | int, str, Any]] = (
+            [(name, name, value) for name, value in said.items()]
+            if isinstance(said, dict)
+            else [(number, *_pair(plain(each))) for number, each in enumerate(_list(said))]
+        )
+        found: dict[str, Said] = {}
+        for at, name, value in pairs:
+            place = self._place("environment", at)
+            if value is None:
+                self._unset[name] = None
+                self._note(place, f"{name} has its value from the shell", _STAYS)
+                continue
+            text, missing = self._files.interpolated(plain(value))
+            used = {key for key in self._files.values if re.search(rf"\$\{{?{key}\b", plain(value))}
+            if missing:
+                self._unset[name] = None
+                self._note(place, f"{name}: nothing sets {', '.join(missing)}", _STAYS)
+            elif used:
+                self._unset[name] = None
+                self._note(place, f"{name} has its value from .env", _STAYS)
+            else:
+                found[name] = Said(text, place)
+        return found
+
+    def _env_files(self) -> tuple[Said, ...]:
+        paths = (
+            each.get("path") if isinstance(each, dict) else each
+            for each in _list(self._raw.get("env_file"))
+        )
+        return tuple(
+            Said(
+                posixpath.normpath(posixpath.join(self._folder, self._fill(plain(p), "env_file"))),
+                self._place("env_file"),
+            )
+            for p in paths
+        )
+
+    def _ports(self) -> Iterable[tuple[str, Said]]:
+        for number, each in enumerate(_list(self._raw.get("ports"))):
+            place = self._place("ports", number)
+            if isinstance(each, dict):
+                published, target = plain(each.get("published")), plain(each.get("target"))
+            else:
+                text = self._fill(plain(each), "ports", number).partition("/")[0]
+                *before, target = text.rsplit(":", 2) if ":" in text else [text]
+                published = before[-1] if before else ""
+            target, published = self._fill(target, "ports"), self._fill(published, "ports")
+            if target.isdigit():
+                yield (published if published.isdigit() else "", Said(target, place))
+            else:
+                self._note(place, f"the port {target}", "slimbake takes one number a port")
+
+    def _volumes(self) -> Iterable[tuple[str, Said]]:
+        for number, each in enumerate(_list(self._raw.get("volumes"))):
+            place = self._place("volumes", number)
+            if isinstance(each, dict):
+                source, target = plain(each.get("source")), plain(each.get("target"))
+            else:
+                parts = self._fill(plain(each), "volumes", number).split(":")
+                source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+            yield source, Said(target, place)
+
+    def _healthcheck(self) -> Healthcheck | None:
+        said = self._raw.get("healthcheck")
+        if not isinstance(said, dict):
+            return None
+        place, test = self._place("healthcheck"), said.get("test")
+        settings = tuple(
+            (key, self._fill(plain(said[key]), "healthcheck"))
+            for key in ("interval", "timeout", "start_period", "retries")
+            if key in said
+        )
+        if plain(said.get("disable")) == "true":
+            return Healthcheck(None, (), place)
+        if test is None:
+            return None
+        if not isinstance(test, list):
+            return Healthcheck(
+                Command((self._fill(plain(test), "healthcheck"),), True, place), settings, place
+            )
+        how, *words = [self._fill(plain(word), "healthcheck") for word in test] or ["NONE"]
+        if how == "NONE":
+            return Healthcheck(None, (), place)
+        return Healthcheck(Command(tuple(words), how == "CMD-SHELL", place), settings, place)
+
+    def _beside(self) -> tuple[str, ...]:
+        said = self._raw.get("depends_on")
+        if isinstance(said, dict):
+            self._files.jobs |= {
+                name
+                for name, how in said.items()
+                if isinstance(how, dict) and how.get("condition") == _ENDED
+            }
+            return tuple(said)
+        return tuple(plain(each) for each in _list(said))
+
+    def _gpu(self) -> bool:
+        raw = self._raw
+        if raw.get("gpus") or plain(raw.get("runtime")) == "nvidia":
+            return True
+        deploy = raw.get("deploy")
+        found = deploy
+        for key in ("resources", "reservations", "devices"):
+            found = found.get(key) if isinstance(found, dict) else None
+        gpu = any(
+            "gpu" in map(plain, _list(each.get("capabilities")))
+            for each in _list(found)
+            if isinstance(each, dict)
+        )
+        if deploy:
+            self._note(
+                self._place("deploy"),
+                "deploy",
+                "this stays in the compose file: it is about running",
+            )
+        return gpu
+
+
+_STAYS = "it stays in the compose file; `slimbake up` takes it from .env or `--env`"
+
+
+def _at(value: Any, path: KeyPath) -> Any:
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def _pair(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    return name, value if equals else None
+
+
+def _over(below: ComposeService, over: ComposeService) -> ComposeService:
+    """One service over another, as Compose merges them."""
+    ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
+    volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}
+    build = over.build or below.build
+    if build and below.build and over.build:
+        build = replace(
+            over.build,
+            args={**below.build.args, **over.build.args},
+            target=over.build.target or below.build.target,
+        )
+    return ComposeService(
+        name=over.name,
+        place=over.place,
+        build=build,
+        image=over.image or below.image,
+        entrypoint=over.entrypoint or below.entrypoint,
+        command=over.command or below.command,
+        env={**below.env, **over.env},
+        unset=tuple(dict.fromkeys((*below.unset, *over.unset))),
+        env_files=tuple(dict.fromkeys((*below.env_files, *over.env_files))),
+        ports=tuple(ports.values()),
+        expose=tuple(dict.fromkeys((*below.expose, *over.expose))),
+        volumes=tuple(volumes.values()),
+        tmpfs=tuple(dict.fromkeys((*below.tmpfs, *over.tmpfs))),
+        user=over.user or below.user,
+        workdir=over.workdir or below.workdir,
+        stop_signal=over.stop_signal or below.stop_signal,
+        healthcheck=over.healthcheck or below.healthcheck,
+        beside=tuple(dict.fromkeys((*below.beside, *over.beside))),
+        gpu=below.gpu or over.gpu,
+        notes=tuple(
+            dict.fromkeys(replace(n, service=over.name) for n in (*below.notes, *over.notes))
+        ),
+    )
+
+
+def plain(value: Any) -> str:
+    """A scalar as it is written; "" for nothing and for what is none."""
+    if isinstance(value, Word):
+        return value.text
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def dotenv(text: str) -> dict[str, str]:
+    """The variables of a `.env` file."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            found[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
+    return found

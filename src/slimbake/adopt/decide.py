@@ -1,0 +1,204 @@
+"""Which services a repository has, and what each becomes. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from slimbake.adopt.compose import compose_facts, compose_files
+from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.draft import Candidate, draft
+from slimbake.adopt.folder import folder_draft, service_folders
+from slimbake.adopt.model import (
+    Adoption,
+    BuildFacts,
+    ComposeFacts,
+    ComposeService,
+    Draft,
+    Note,
+    Place,
+    Repository,
+)
+from slimbake.config.names import CHECKS, PREFIXES, RESERVED
+
+_DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
+_DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
+_NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|ci|local|debug)\b")
+# As `docker buildx bake` looks for files: it merges the first of each kind.
+_MERGED_BY_BAKE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+
+
+def adoption(
+    repository: Repository, files: tuple[str, ...], keys: frozenset[str], only: str = ""
+) -> Adoption:
+    """What becomes of a repository. `files`: the compose files, () to look for them; `only`: the
+    one service that is wanted.
+    """
+    compose = compose_facts(repository, files or compose_files(repository))
+    candidates, left = _candidates(repository, compose)
+    used = {candidate.build.dockerfile for candidate in candidates}
+    notes = list(compose.notes)
+    for file in _dockerfiles(repository):
+        if file in used:
+            continue
+        name = _file_name(file, repository)
+        deployed = not _NOT_DEPLOYED.search(file) and _DEFAULT.fullmatch(posixpath.basename(file))
+        if candidates and compose.files and not deployed:
+            notes.append(
+                Note(
+                    Place(file),
+                    "no compose file names this Dockerfile",
+                    f"if it is a service: `slimbake init --service {name}`",
+                )
+            )
+            if only != name:
+                continue
+        candidates.append(_alone(file, name, repository))
+    drafts = [draft(each, repository, keys) for each in _named(candidates)]
+    if not drafts or (only and only not in {each.name for each in drafts}):
+        taken = {each.name for each in drafts}
+        folders = (folder_draft(f, repository) for f in service_folders(repository))
+        drafts += [each for each in folders if each is not None and each.name not in taken]
+    elif not only:
+        notes += _further(drafts, repository)
+    if only:
+        drafts = [each for each in drafts if each.name == only]
+    notes += _merged(compose, drafts)
+    return Adoption(
+        project=_name(compose.name or repository.name, "fleet"),
+        drafts=tuple(drafts),
+        left=() if only else tuple(left),
+        compose=compose.files,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _candidates(
+    repository: Repository, compose: ComposeFacts
+) -> tuple[list[Candidate], list[tuple[str, str]]]:
+    """The services that compose files build, and those that they have ready-made."""
+    built = {
+        service.image: service.build
+        for service in compose.services
+        if service.image and service.build
+    }
+    found, left = [], []
+    for service in compose.services:
+        build = service.build or built.get(service.image)
+        if build is None:
+            left.append((service.name, service.image or "built elsewhere"))
+        elif build.dockerfile.startswith("../") or build.context.startswith(".."):
+            left.append((service.name, "its context lies outside this repository"))
+        else:
+            found.append(_from_compose(service, build, repository, compose))
+    return found, left
+
+
+def _from_compose(
+    service: ComposeService, build: BuildFacts, repository: Repository, compose: ComposeFacts
+) -> Candidate:
+    text = repository.texts.get(build.dockerfile)
+    facts = (
+        None if text is None else dockerfile_facts(text, build.dockerfile, build.target, build.args)
+    )
+    origin = (service.place, Place(build.dockerfile))
+    return Candidate(service.name, origin, build, facts, service, job=service.name in compose.jobs)
+
+
+def _dockerfiles(repository: Repository) -> Iterator[str]:
+    for file in sorted(repository.texts):
+        name = posixpath.basename(file)
+        is_one = _DOCKERFILE.fullmatch(name) and not name.endswith(".dockerignore")
+        if is_one and not re.search(r"(?:^|/)(?:tests?|docs?|examples?|bake)/", file):
+            yield file
+
+
+def _alone(file: str, name: str, repository: Repository) -> Candidate:
+    """A Dockerfile that nothing else names: its context is the folder in which its sources lie."""
+    text = repository.texts[file]
+    folder = posixpath.dirname(file) or "."
+    facts = dockerfile_facts(text, file)
+    context = folder
+    if facts is not None and folder != ".":
+
+        def there(at: str) -> int:
+            return sum(
+                posixpath.normpath(posixpath.join(at, source))
+                in repository.files | repository.folders
+                for copied in facts.copies
+                for source in copied.sources
+            )
+
+        above = [folder]
+        while above[-1] not in {"", "."}:
+            above.append(posixpath.dirname(above[-1]) or ".")
+        context = max(above, key=lambda at: (there(at), -above.index(at)))
+    return Candidate(name, (Place(file),), BuildFacts(context=context, dockerfile=file), facts)
+
+
+def _file_name(file: str, repository: Repository) -> str:
+    """What a service is called whose Dockerfile is all that names it."""
+    base = posixpath.basename(file)
+    folder = posixpath.basename(posixpath.dirname(file)) or repository.name
+    suffix = re.sub(r"^(?:Dockerfile|Containerfile)\.?|\.[dD]ockerfile$", "", base)
+    parent = posixpath.basename(posixpath.dirname(posixpath.dirname(file)))
+    if folder in {"docker", "build", "deploy"} and parent and not suffix:
+        folder = parent
+    return _name(suffix or folder, "service")
+
+
+def _further(drafts: list[Draft], repository: Repository) -> Iterator[Note]:
+    """Folders that look like services, and that neither a Dockerfile nor a compose file names."""
+    contexts = {draft.entry["context"] for draft in drafts}
+    for folder in service_folders(repository):
+        inside = any(f"{folder}/".startswith(f"{each}/") for each in contexts)
+        if inside or folder == "." or any(each.startswith(f"{folder}/") for each in contexts):
+            continue
+        found = folder_draft(folder, repository)
+        if found is not None:
+            yield Note(
+                Place(folder),
+                "this looks like a service, and has no Dockerfile",
+                f"`slimbake init --service {found.name}` adds it",
+            )
+
+
+def _named(candidates: list[Candidate]) -> Iterator[Candidate]:
+    """The same with names that the manifest takes, each once."""
+    from dataclasses import replace
+
+    count = Counter(_name(each.name, "service") for each in candidates)
+    taken: set[str] = set()
+    for each in candidates:
+        name = _name(each.name, "service")
+        if count[name] > 1 and each.compose is None:
+            parent = posixpath.basename(posixpath.dirname(posixpath.dirname(each.build.dockerfile)))
+            name = _name(f"{parent}-{name}", "service") if parent else name
+        number = 2
+        wanted = name
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        taken.add(name)
+        yield replace(each, name=name)
+
+
+def _name(text: str, default: str) -> str:
+    """A name that the manifest takes."""
+    clean = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    clean = re.sub(r"^[0-9-]+", "", clean)[:50].strip("-") or default
+    taken = clean in RESERVED or clean.startswith(tuple(PREFIXES)) or clean.endswith(CHECKS)
+    return f"{clean}-service" if taken else clean
+
+
+def _merged(compose: ComposeFacts, drafts: list[Draft]) -> Iterator[Note]:
+    """What plain `docker buildx bake` does with a compose file at the root."""
+    names = {draft.name for draft in drafts}
+    for file in compose.files:
+        if file in _MERGED_BY_BAKE and names & {service.name for service in compose.services}:
+            yield Note(
+                Place(file),
+                "plain `docker buildx bake` merges this file into targets of the same name",
+                "use `slimbake bake`, or `docker buildx bake -f docker-bake.hcl`",
+            )

@@ -1,0 +1,386 @@
+"""What a Dockerfile makes: the facts of its last stage, and of those that this one takes from. Pure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from slimbake.adopt.model import (
+    Command,
+    Copy,
+    Healthcheck,
+    ImageFacts,
+    Note,
+    Place,
+    Said,
+    Step,
+)
+from slimbake.adopt.shell import LITERAL, expand, simple_commands
+from slimbake.fingerprint.instructions import Instruction, instructions
+
+_WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
+_QUOTED = re.compile(r"\\(.)|\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
+_INSTALLERS = frozenset(
+    ["pip", "pip3", "uv", "poetry", "pipenv", "pdm", "conda", "mamba", "python", "python3"]
+)
+_UV_IMAGE = re.compile(r"(?:^|/)uv(?:[:@]|$)")
+_HEALTH_FLAGS = {
+    "interval": "interval",
+    "timeout": "timeout",
+    "start-period": "start_period",
+    "retries": "retries",
+}
+# What means nothing for another image, or says nothing that a build depends on.
+_NEEDLESS = frozenset({"LABEL", "MAINTAINER", "SHELL"})
+
+
+@dataclass(slots=True)
+class _Stage:
+    """A stage as far as it is read; what it stands on is in it already."""
+
+    image: Said
+    name: str
+    outside: Said  # the image from outside at the bottom
+    values: dict[str, str] = field(default_factory=dict)  # ARG and ENV
+    env: dict[str, Said] = field(default_factory=dict)
+    workdir: str = "/"
+    copies: list[Copy] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    ports: list[Said] = field(default_factory=list)
+    volumes: list[Said] = field(default_factory=list)
+    user: Said | None = None
+    stop_signal: Said | None = None
+    healthcheck: Healthcheck | None = None
+    entrypoint: Command | None = None
+    command: Command | None = None
+    inherited: bool = False  # whether the command is that of the stage below
+    scripts: dict[str, tuple[str, Place]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    takes: dict[str, Said] = field(default_factory=dict)  # stages and images that it copies from
+
+    @property
+    def python(self) -> bool:
+        """Whether Python is in it: by the image's name, or by what its steps call."""
+        named = "python" in self.outside.value.rpartition("/")[2] or bool(
+            re.search(r"(?:^|/)(?:mini|micro)?(?:conda|mamba|forge)", self.outside.value)
+        )
+        return named or any(
+            posixpath.basename(step.words[0]) in _INSTALLERS for step in self.steps if step.words
+        )
+
+
+def dockerfile_facts(
+    text: str, file: str, target: str = "", arguments: Mapping[str, str] = {}
+) -> ImageFacts | None:
+    """The facts of a Dockerfile's stage `target`, by default its last; None where it has none.
+
+    `arguments`: what its build is given.
+    """
+    reader = _Reader(file, dict(arguments))
+    for instruction in instructions(text):
+        reader.take(instruction)
+    stages = reader.stages
+    chosen = next((s for s in stages if s.name == target.lower()), None) if target else None
+    if chosen is None:
+        if not stages or target:
+            return None
+        chosen = stages[-1]
+    return _facts(chosen, stages, file)
+
+
+def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
+    by_name = {stage.name: stage for stage in stages if stage.name} | {
+        str(number): stage for number, stage in enumerate(stages)
+    }
+    steps, copies, notes = list(chosen.steps), list(chosen.copies), list(chosen.notes)
+    python = chosen.python
+    seen = {id(chosen)}
+    waiting = [(name, said) for name, said in chosen.takes.items()]
+    while waiting:
+        name, said = waiting.pop(0)
+        stage = by_name.get(name.lower())
+        if stage is None:
+            if not _UV_IMAGE.search(name):
+                notes.append(
+                    Note(
+                        said.place,
+                        f"files of the image {name} are copied",
+                        "slimbake carries Python packages and Debian packages: name the package"
+                        " that has them in `requirements` or `system`, or use `dockerfile:`",
+                    )
+                )
+        elif id(stage) not in seen:
+            seen.add(id(stage))
+            if stage.python:
+                older = [
+                    Step(each.words, each.plain, each.workdir, each.place, last=False)
+                    for each in stage.steps
+                ]
+                steps = older + steps
+                copies = [*stage.copies, *copies]
+                notes += stage.notes
+                waiting += stage.takes.items()
+            else:
+                notes.append(
+                    Note(
+                        said.place,
+                        f"the stage '{name}', on {stage.outside.value}, builds files that are"
+                        " copied",
+                        "build them before the bake and commit or ignore them in the context, or"
+                        " use `dockerfile:`",
+                    )
+                )
+    return ImageFacts(
+        place=Place(file, chosen.image.place.line),
+        parent=chosen.outside,
+        python=python,
+        workdir=chosen.workdir,
+        env=chosen.env,
+        copies=tuple(dict.fromkeys(copies)),
+        steps=tuple(dict.fromkeys(steps)),
+        ports=tuple(chosen.ports),
+        volumes=tuple(chosen.volumes),
+        user=chosen.user,
+        stop_signal=chosen.stop_signal,
+        healthcheck=chosen.healthcheck,
+        entrypoint=chosen.entrypoint,
+        command=chosen.command,
+        scripts=chosen.scripts,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+class _Reader:
+    def __init__(self, file: str, given: dict[str, str]) -> None:
+        self._file = file
+        self._given = given
+        self._before: dict[str, str] = {}  # arguments before the first FROM
+        self.stages: list[_Stage] = []
+
+    def take(self, instruction: Instruction) -> None:
+        if instruction.word == "FROM":
+            self._from(instruction)
+        elif not self.stages:
+            if instruction.word == "ARG":
+                for name, default in _pairs(instruction.rest):
+                    self._before[name] = self._given.get(name, expand(default, self._before)[0])
+        else:
+            self._within(instruction, self.stages[-1])
+
+    def _from(self, instruction: Instruction) -> None:
+        words = instruction.rest.split()
+        place = Place(self._file, instruction.line)
+        image = Said(expand(words[0] if words else "", self._before)[0], place)
+        name = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""
+        below = next((s for s in reversed(self.stages) if s.name == image.value.lower()), None)
+        if below is None:
+            self.stages.append(_Stage(image, name, image))
+            return
+        stage = copy.deepcopy(below)
+        stage.image, stage.name, stage.inherited = image, name, True
+        stage.values |= {key: said.value for key, said in below.env.items()}
+        self.stages.append(stage)
+
+    def _within(self, instruction: Instruction, stage: _Stage) -> None:
+        place = Place(self._file, instruction.line)
+        read = _READERS.get(instruction.word)
+        if read is not None:
+            read(self, instruction, stage, place)
+        elif instruction.word == "ONBUILD":
+            advice = "it is for images that stand on this one"
+            stage.notes.append(Note(place, instruction.source, advice))
+        elif instruction.word not in _NEEDLESS:
+            what = f"the unknown instruction {instruction.word}"
+            stage.notes.append(Note(place, what, "slimbake does not read it"))
+
+    def _arg(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        for name, default in _pairs(instruction.rest):
+            value = self._given.get(name, self._before.get(name, default))
+            stage.values[name] = expand(value, stage.values)[0]
+
+    def _env(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        for name, text in _settings(instruction.rest):
+            value = expand(text, stage.values)[0].replace(LITERAL, "$")
+            stage.values[name] = value
+            stage.env[name] = Said(value, place)
+
+    def _workdir(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        folder = expand(_unquoted(instruction.rest), stage.values)[0]
+        stage.workdir = posixpath.normpath(posixpath.join(stage.workdir, folder))
+
+    def _user(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.user = Said(expand(instruction.rest, stage.values)[0], place)
+
+    def _stop_signal(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.stop_signal = Said(expand(instruction.rest, stage.values)[0], place)
+
+    def _expose(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        ports = expand(instruction.rest, stage.values)[0].split()
+        stage.ports += [Said(port, place) for port in ports]
+
+    def _volume(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        for path in _words(instruction.rest):
+            stage.volumes.append(Said(expand(path, stage.values)[0], place))
+
+    def _cmd(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.command, stage.inherited = _command(instruction.rest, place), False
+
+    def _entrypoint(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.entrypoint = _command(instruction.rest, place)
+        if stage.inherited:  # Docker clears the command of the image below
+            stage.command = None
+
+    def _healthcheck(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.healthcheck = _healthcheck(instruction, place)
+
+    def _run(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        for flag, value in instruction.flags:
+            if flag == "mount":
+                self._mount(value, instruction, stage)
+        if words := _exec(instruction.rest):
+            stage.steps.append(Step(words, True, stage.workdir, place, last=True))
+            return
+        if instruction.documents:
+            document = instruction.documents[0]
+            program = instruction.rest.partition("<<")[0].split()
+            if program and program[0] not in {"sh", "bash", "/bin/sh", "/bin/bash"}:
+                stage.steps.append(Step(tuple(program), False, stage.workdir, place, last=True))
+                return
+            self._shell(document.body, stage, [document.line])
+            return
+        self._shell(instruction.rest, stage, instruction)
+
+    def _shell(self, text: str, stage: _Stage, where: Instruction | list[int]) -> None:
+        workdir = stage.workdir
+        for command in simple_commands(text):
+            if not command.words:
+                continue
+            if isinstance(where, list):
+                line = where[0] + text.count("\n", 0, command.offset)
+            else:
+                line = where.line_at(command.offset)
+            words = tuple(
+                expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words
+            )
+            if words[0] == "cd" and len(words) == 2:
+                workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
+                continue
+            stage.steps.append(
+                Step(words, command.plain, workdir, Place(self._file, line), last=True)
+            )
+
+    def _mount(self, value: str, instruction: Instruction, stage: _Stage) -> None:
+        said = {key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))}
+        target = said.get("target") or said.get("dst") or said.get("destination") or ""
+        source = said.get("source") or said.get("src") or "."
+        if said.get("type", "bind") == "bind" and "from" not in said and target:
+            place = Place(self._file, instruction.line)
+            where = posixpath.normpath(posixpath.join(stage.workdir, target))
+            stage.copies.append(Copy((source,), where, False, place))
+
+    def _copy(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        given = dict(instruction.flags)
+        *sources, target = [expand(word, stage.values)[0] for word in _words(instruction.rest)] or [
+            ""
+        ]
+        where = posixpath.normpath(posixpath.join(stage.workdir, target))
+        if "from" in given:
+            name = expand(given["from"], stage.values | self._before)[0]
+            stage.takes.setdefault(name, Said(name, place))
+            return
+        if instruction.documents:
+            document = instruction.documents[0]
+            stage.scripts[where] = document.body, Place(self._file, document.line)
+            return
+        if any(re.match(r"(?:https?|git|ssh)(?:://|@)", source) for source in sources):
+            stage.notes.append(
+                Note(
+                    place,
+                    instruction.source,
+                    "slimbake downloads nothing into an image: put the files into the repository, a"
+                    " package, or `weights`",
+                )
+            )
+            return
+        folder = target.endswith(("/", "/.")) or target in {".", ""} or len(sources) > 1
+        stage.copies.append(Copy(tuple(sources), where, folder, place))
+
+
+_READERS: Mapping[str, Callable[[_Reader, Instruction, _Stage, Place], None]] = {
+    "ARG": _Reader._arg,
+    "ENV": _Reader._env,
+    "WORKDIR": _Reader._workdir,
+    "USER": _Reader._user,
+    "STOPSIGNAL": _Reader._stop_signal,
+    "EXPOSE": _Reader._expose,
+    "VOLUME": _Reader._volume,
+    "CMD": _Reader._cmd,
+    "ENTRYPOINT": _Reader._entrypoint,
+    "HEALTHCHECK": _Reader._healthcheck,
+    "RUN": _Reader._run,
+    "COPY": _Reader._copy,
+    "ADD": _Reader._copy,
+}
+
+
+def _pairs(rest: str) -> Iterator[tuple[str, str]]:
+    for word in _shell_words(rest):
+        name, _, value = word.partition("=")
+        yield name, value
+
+
+def _settings(rest: str) -> Iterator[tuple[str, str]]:
+    """Of ENV: `A=b C="d e"`, or the old `A b c`."""
+    if re.match(r"[^\s=]+\s", rest) and "=" not in rest.split(maxsplit=1)[0]:
+        name, _, value = rest.partition(" ")
+        yield name, value.strip()
+        return
+    yield from _pairs(rest)
+
+
+def _shell_words(rest: str) -> list[str]:
+    return [
+        _QUOTED.sub(lambda part: part[1] or part[2] or (part[3] or "").replace("$", LITERAL), word)
+        for word in _WORD.findall(rest)
+    ]
+
+
+def _exec(rest: str) -> tuple[str, ...]:
+    """The words of exec form; () where it is none."""
+    if not rest.startswith("["):
+        return ()
+    try:
+        words = json.loads(rest)
+    except ValueError:
+        return ()
+    good = isinstance(words, list) and all(isinstance(word, str) for word in words)
+    return tuple(words) if good else ()
+
+
+def _words(rest: str) -> tuple[str, ...]:
+    return _exec(rest) or tuple(_unquoted(word) for word in rest.split())
+
+
+def _unquoted(text: str) -> str:
+    same = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if same else text
+
+
+def _command(rest: str, place: Place) -> Command | None:
+    if rest.startswith("[") and rest.replace(" ", "") == "[]":
+        return None
+    words = _exec(rest)
+    return Command(words, False, place) if words else Command((rest,), True, place)
+
+
+def _healthcheck(instruction: Instruction, place: Place) -> Healthcheck:
+    word, _, rest = instruction.rest.partition(" ")
+    settings = tuple(
+        (_HEALTH_FLAGS[name], value) for name, value in instruction.flags if name in _HEALTH_FLAGS
+    )
+    command = _command(rest.strip(), place) if word.upper() == "CMD" else None
+    return Healthcheck(command, settings, place)

@@ -1,0 +1,657 @@
+"""One service's facts as an entry of the manifest, and notes on what did not come along. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slimbake.adopt.code import APP, Code, Unreadable, code_of
+from slimbake.adopt.commands import Plainly, Shellless, port_of, served
+from slimbake.adopt.model import (
+    BuildFacts,
+    Command,
+    ComposeService,
+    Draft,
+    Entry,
+    Healthcheck,
+    ImageFacts,
+    Note,
+    Place,
+    Repository,
+    Said,
+)
+from slimbake.adopt.needs import Needs, needs_of
+from slimbake.config.specs import name_of
+
+# As Docker's own check SecretsUsedInArgOrEnv has them.
+_SECRET = re.compile(
+    r"(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.I
+)
+_WITH_PASSWORD = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
+# Settings of what builds, or of what slimbake's images set themselves.
+_BUILD_ENV = re.compile(
+    r"(?:PIP|POETRY|UV|PIPENV|PDM|CONDA|DEBIAN|APT|LANG|LC)_\w+|LANG|PATH|VIRTUAL_ENV|HOME"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
+    r"|TZ|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
+)
+_VERSION = re.compile(r"python:?(3\.\d+)")
+_FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
+# A volume there would hide what the image has.
+_TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A service that may be one of slimbake's, and all that is said about it."""
+
+    name: str
+    origin: tuple[Place, ...]
+    build: BuildFacts
+    facts: ImageFacts | None  # None: the Dockerfile is not there
+    compose: ComposeService | None = None
+    job: bool = False
+    shared_context: bool = False
+
+
+def draft(candidate: Candidate, repository: Repository, keys: frozenset[str]) -> Draft:
+    """A service's entry; one that cannot be read keeps its Dockerfile. `keys`: what the manifest
+    has.
+    """
+    drafter = _Drafter(candidate, repository, keys)
+    try:
+        return drafter.own()
+    except Unreadable as why:
+        return _Drafter(candidate, repository, keys).kept(replace(why.note, service=candidate.name))
+
+
+class _Drafter:
+    def __init__(self, of: Candidate, repository: Repository, keys: frozenset[str]) -> None:
+        self._of, self._repository, self._keys = of, repository, keys
+        self._notes: list[Note] = []
+        self._entry: Entry = {}
+        self._comments: dict[str, str] = {}
+        self._left_env: dict[str, str] = {}
+
+    def own(self) -> Draft:
+        """The entry of a service that slimbake builds itself."""
+        of, facts = self._of, self._of.facts
+        if facts is None:
+            raise Unreadable(
+                Note(
+                    of.origin[0], f"{of.build.dockerfile} cannot be read", "name one that is there"
+                )
+            )
+        if not facts.python:
+            raise Unreadable(
+                Note(
+                    facts.parent.place,
+                    f"its image stands on {facts.parent.value}, without Python",
+                    "slimbake bakes it from its Dockerfile, beside the others",
+                )
+            )
+        needs = needs_of(facts.steps, of.name)
+        code = code_of(
+            facts,
+            of.build.context,
+            self._repository,
+            frozenset((*needs.folders, *needs.projects)) - {facts.workdir},
+        )
+        env = self._env(facts, code)
+        plain, takes_arguments = self._command(facts, code, env)
+        env |= dict(plain.env)
+        words = self._program(plain.words)
+        self._entry["context"] = code.context
+        requirements, system = self._requirements(needs, code, words)
+        if requirements:
+            self._entry["requirements"] = requirements
+        if system:
+            self._entry["system"] = system
+        self._start(facts, words, takes_arguments)
+        self._put("workdir", self._workdir(facts, code, plain), facts.place)
+        if env:
+            self._entry["env"] = env
+        self._volumes(facts, code)
+        self._rest(facts, needs)
+        self._notes += [replace(each, service=of.name) for each in (*facts.notes, *needs.notes)]
+        self._notes += plain.notes
+        modules = served(words, lambda module: self._known(code.context, module))
+        return self._draft(
+            modules=tuple(module for module, _ in modules),
+            objects=tuple((module, name) for module, name in modules if name),
+            python=_python(facts),
+            torch=needs.torch or self._torch(needs, code),
+        )
+
+    def kept(self, why: Note) -> Draft:
+        """The entry of a service that keeps its Dockerfile."""
+        of, facts = self._of, self._of.facts
+        self._notes.append(why)
+        self._entry["context"] = of.build.context
+        self._entry["dockerfile"] = of.build.dockerfile
+        self._comments["dockerfile"] = f"{why.place}: {why.what}"
+        if of.build.args:
+            self._entry["args"] = dict(of.build.args)
+        if of.build.target:
+            self._notes.append(
+                Note(
+                    of.origin[0],
+                    f"the target '{of.build.target}'",
+                    "slimbake builds the last stage: put this one last, or into a file of its own",
+                    of.name,
+                )
+            )
+        ports = self._ports(facts, ())
+        if ports:
+            self._entry["port"] = ports[0]
+        env = self._env(None, None)
+        if env:
+            self._entry["env"] = env
+        if facts is not None and not facts.python:
+            self._entry["start"] = "none"
+            self._comments["start"] = "the start check needs Python in the image"
+        return self._draft()
+
+    def _draft(self, **more: Any) -> Draft:
+        of = self._of
+        compose = of.compose.notes if of.compose else ()
+        return Draft(
+            name=of.name,
+            origin=of.origin,
+            entry=self._entry,
+            comments=self._comments,
+            left_env=tuple(self._left_env.items()),
+            build_context=of.build.context,
+            image=of.compose.image if of.compose else "",
+            notes=tuple(dict.fromkeys((*self._notes, *compose))),
+            **more,
+        )
+
+    def _note(self, place: Place, what: str, advice: str) -> None:
+        self._notes.append(Note(place, what, advice, self._of.name))
+
+    def _put(self, key: str, value: Any, place: Place) -> None:
+        """Set a key; where the manifest does not have it, say so."""
+        if not value:
+            return
+        if key in self._keys:
+            self._entry[key] = value
+        else:
+            self._note(place, f"{key}: {value}", "the manifest has no key for it")
+
+    def _command(
+        self, facts: ImageFacts, code: Code, env: Mapping[str, str]
+    ) -> tuple[Plainly, bool]:
+        """The command, and whether it stands in an entrypoint alone, to which arguments come."""
+        compose = self._of.compose
+        entrypoint = (compose and compose.entrypoint) or facts.entrypoint
+        overridden = bool(compose and (compose.entrypoint or compose.command))
+        command = (compose and compose.command) or (
+            None if compose and compose.entrypoint else facts.command
+        )
+        if entrypoint is None and command is None:
+            raise Unreadable(
+                Note(
+                    facts.place,
+                    "there is neither CMD nor ENTRYPOINT",
+                    "write `command` in its entry; until then the service keeps its Dockerfile",
+                )
+            )
+        reader = Shellless(code, env, lambda path: self._script(path, facts, code), self._of.name)
+        first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
+        if first.passes and command is None:
+            raise Unreadable(
+                Note(
+                    (entrypoint or facts.command or Command((), False, facts.place)).place,
+                    "the entrypoint starts what CMD names, and there is no CMD",
+                    "write `command` in its entry; until then the service keeps its Dockerfile",
+                )
+            )
+        if command is None:
+            return first, not overridden
+        if entrypoint and entrypoint.shell:  # Docker drops CMD then
+            return first, False
+        last = reader.plainly(command) if first.passes else _as_is(command)
+        both = Plainly(
+            (*first.words, *last.words),
+            (*first.env, *last.env),
+            last.workdir or first.workdir,
+            False,
+            (*first.notes, *last.notes),
+            (*first.filled, *last.filled),
+        )
+        if both.filled:
+            values = ", ".join(each.replace("\0", "$") for each in both.filled)
+            self._comments["command"] = f"init filled in {values}"
+        return both, False
+
+    def _script(self, path: str, facts: ImageFacts, code: Code) -> tuple[str, Place] | None:
+        where = posixpath.normpath(posixpath.join(facts.workdir, path))
+        for each, document in facts.scripts.items():
+            if each == where or posixpath.basename(each) == path:
+                return document
+        source = code.source(where, self._repository)
+        if not source and "/" not in path:  # found on PATH
+            for folder in ("/usr/local/bin", "/usr/bin", "/bin"):
+                source = source or code.source(f"{folder}/{path}", self._repository)
+        if not source:
+            inside = posixpath.relpath(where, code.root)
+            guess = posixpath.normpath(posixpath.join(code.context, inside))
+            source = guess if guess in self._repository.texts else ""
+        found = self._repository.texts.get(source)
+        return (found, Place(source, 1)) if found is not None else None
+
+    def _program(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words, less what cannot be in an image that nobody edits and writes to."""
+        place = self._of.origin[0]
+        if "--reload" in words:
+            self._note(place, "--reload", "an image's code does not change: it is left out")
+            words = tuple(word for word in words if word != "--reload")
+        beat = words[:1] == ("celery",) and "beat" in words
+        if beat and not any(w.startswith(("-s", "--schedule", "-S", "--scheduler")) for w in words):
+            words = (*words, "-s", "/tmp/celerybeat-schedule")  # noqa: S108 - in the container
+            self._comments["command"] = (
+                "init added -s: beat writes its schedule, and /app is read-only"
+            )
+        return words
+
+    def _start(self, facts: ImageFacts, words: tuple[str, ...], takes_arguments: bool) -> None:
+        key = "entrypoint" if takes_arguments and "entrypoint" in self._keys else "command"
+        self._entry[key] = list(words)
+        if key != "command" and "command" in self._comments:
+            self._comments[key] = self._comments.pop("command")
+        ports = self._ports(facts, words)
+        if ports:
+            self._entry["port"], *others = ports
+            if others:
+                self._put("expose", others, facts.place)
+        if self._of.job:
+            self._entry["start"] = "none"
+            self._comments["start"] = "a job: it ends, and may need what runs beside it"
+        elif takes_arguments and not ports:
+            self._entry["start"] = ["--help"]
+            self._comments["start"] = "an entrypoint that waits for arguments"
+
+    def _ports(self, facts: ImageFacts | None, words: tuple[str, ...]) -> list[int]:
+        compose = self._of.compose
+        own = port_of(words)
+        published = [said.value for _, said in compose.ports] if compose else []
+        exposed = [said.value for said in compose.expose] if compose else []
+        overridden = bool(compose and (compose.command or compose.entrypoint))
+        image = [] if facts is None or (overridden and not published) else list(facts.ports)
+        found = [str(own)] if own else []
+        found += published + exposed
+        numbers = []
+        for port in found:
+            number = port.partition("/")[0]
+            if number.isdigit():
+                numbers.append(int(number))
+        for said in image:
+            number, _, protocol = said.value.partition("/")
+            if number.isdigit() and protocol in {"", "tcp"}:
+                numbers.append(int(number))
+            else:
+                self._note(said.place, f"EXPOSE {said.value}", "slimbake takes TCP ports by number")
+        if compose and numbers and "publish" in self._keys:
+            for host, said in compose.ports:
+                if said.value == str(numbers[0]) and host and int(host) != numbers[0]:
+                    self._entry["publish"] = int(host)
+        return list(dict.fromkeys(numbers))
+
+    def _env(self, facts: ImageFacts | None, code: Code | None) -> dict[str, str]:
+        said = {
+            **(facts.env if facts else {}),
+            **(self._of.compose.env if self._of.compose else {}),
+        }
+        found = {}
+        for name in self._of.compose.unset if self._of.compose else ():
+            if _SECRET.search(name):
+                self._left_env[name] = "smoke"
+        for name, each in said.items():
+            if _BUILD_ENV.fullmatch(name):
+                continue
+            value = code.moved(each.value) if code else each.value
+            if _SECRET.search(name) or _WITH_PASSWORD.search(value):
+                self._left_env[name] = (
+                    _PASSWORD.sub(r"\1:smoke@", value)
+                    if (_WITH_PASSWORD.search(value))
+                    else "smoke"
+                )
+                self._note(
+                    each.place,
+                    f"{name} looks like a secret",
+                    "whoever has an image can read its variables: it stays where it is; `slimbake"
+                    f" up` takes it from .env or `--env {name}`",
+                )
+            elif name == "PYTHONPATH":
+                parts = [part for part in value.split(":") if part and "$" not in part]
+                if rest := [part for part in parts if part.rstrip("/") != APP]:
+                    found[name] = ":".join((APP, *rest))
+                else:
+                    found[name] = APP
+            else:
+                found[name] = value
+        return found
+
+    def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
+        here = posixpath.join(facts.workdir, plain.workdir) if plain.workdir else facts.workdir
+        moved = posixpath.normpath(code.moved(here))
+        inside = moved == APP or not moved.startswith(f"{APP}/")
+        return "" if inside else moved
+
+    def _requirements(
+        self, needs: Needs, code: Code, words: tuple[str, ...]
+    ) -> tuple[Any, list[str]]:
+        files: dict[str, None] = {}
+        context = code.context
+        for path, place in needs.files.items():
+            source = code.source(path, self._repository) or self._beside(path, context)
+            if source:
+                files[source] = None
+            elif not (needs.projects or needs.pipfile):
+                self._note(
+                    place, f"{path} is not in the repository", "add it, or list what it requires"
+                )
+        if needs.pipfile:
+            found = code.source(posixpath.join(needs.pipfile, "Pipfile.lock"), self._repository)
+            files[found or posixpath.join(context, "Pipfile.lock")] = None
+        if needs.environment:
+            found = code.source(needs.environment, self._repository)
+            files[found or posixpath.join(context, posixpath.basename(needs.environment))] = None
+        folders: dict[str, None] = {}
+        projects: dict[str, None] = {}
+        for path, place in {**needs.projects, **needs.folders}.items():
+            folder = code.source(path, self._repository) or (
+                code.context if path == code.root else ""
+            )
+            if needs.member and path in needs.projects:
+                folder = self._member(needs.member, folder) or folder
+            if not folder:
+                self._note(
+                    place, f"{path} is not in the repository", "require its package by its name"
+                )
+            elif self._installs_itself(folder, words, path in needs.folders, context):
+                folders[folder] = None
+            elif f"{_in(folder)}pyproject.toml" in self._repository.files:
+                projects[f"{_in(folder)}pyproject.toml"] = None
+        if not files and not folders and not projects and not needs.specs:
+            files |= self._found(context)
+        return self._written(files, projects, folders, list(needs.specs), context), list(
+            needs.system
+        )
+
+    def _written(
+        self,
+        files: Mapping[str, None],
+        projects: Mapping[str, None],
+        folders: Mapping[str, None],
+        specs: list[str],
+        context: str,
+    ) -> Any:
+        """The value of `requirements`: one file by its name where it says all, else a list."""
+        sources = [*files, *projects]
+        if len(sources) == 1 and not folders and not specs:
+            return posixpath.relpath(sources[0], context)
+        listed = [*specs]
+        for file in files:
+            lines = _plain_lines(self._repository.texts.get(file, ""))
+            if lines is None:
+                self._note(
+                    Place(file),
+                    "this file has options, and is one of several",
+                    "write one requirements file with `-r` lines for all, and name it",
+                )
+            else:
+                listed += lines
+        for project in projects:
+            listed += _dependencies(self._repository.texts.get(project, ""))
+        listed += [f"./{folder}" if folder != "." else "." for folder in folders]
+        return list(dict.fromkeys(listed))
+
+    def _beside(self, path: str, context: str) -> str:
+        name = posixpath.basename(path)
+        for folder in dict.fromkeys((context, self._of.build.context)):
+            if f"{_in(folder)}{name}" in self._repository.files:
+                return f"{_in(folder)}{name}"
+        return ""
+
+    def _found(self, context: str) -> dict[str, None]:
+        for name in ("requirements.txt", "pyproject.toml", "Pipfile.lock"):
+            if f"{_in(context)}{name}" in self._repository.files:
+                return {f"{_in(context)}{name}": None}
+        return {}
+
+    def _member(self, name: str, folder: str) -> str:
+        for file in sorted(self._repository.texts):
+            if posixpath.basename(file) == "pyproject.toml" and _name(
+                self._repository.texts[file]
+            ) == name.lower().replace("_", "-"):
+                return posixpath.dirname(file) or "."
+        return folder
+
+    def _installs_itself(
+        self, folder: str, words: tuple[str, ...], installed: bool, context: str
+    ) -> bool:
+        """Whether a project is needed as a package: for its scripts, or for modules that are not
+        in the context itself.
+        """
+        text = self._repository.texts.get(f"{_in(folder)}pyproject.toml")
+        if text is None or not _name(text):
+            return False
+        project = _toml(text).get("project", {})
+        scripts = project.get("scripts", {}) if isinstance(project, dict) else {}
+        if words and words[0] in scripts:
+            return True
+        if folder != context:
+            return installed
+        return any(each.startswith("src/") for each in self._repository.below(folder)) and not any(
+            each.count("/") == 1 and each.endswith("/__init__.py")
+            for each in self._repository.below(folder)
+        )
+
+    def _torch(self, needs: Needs, code: Code) -> str:
+        """The build of torch that requirements name the index of."""
+        for path in (*needs.files, *needs.projects):
+            source = code.source(path, self._repository)
+            for name in (source, f"{_in(source)}pyproject.toml" if source else ""):
+                found = re.search(r"/whl/(cpu|cu\d+)\b", self._repository.texts.get(name, ""))
+                if found:
+                    return found[1]
+        facts = self._of.facts
+        gpu = self._of.compose and self._of.compose.gpu
+        cuda = facts and ("cuda" in facts.parent.value or "nvidia" in facts.parent.value)
+        return "pypi" if gpu or cuda else ""
+
+    def _volumes(self, facts: ImageFacts, code: Code) -> None:
+        found: dict[str, str] = {}
+        compose = self._of.compose
+        mounted = {said.value for _, said in compose.volumes} if compose else set()
+        wanted = [
+            (f"{self._of.name}{said.value.replace('/', '-')}", said)
+            for said in facts.volumes
+            if said.value not in mounted
+        ]
+        for source, said in compose.volumes if compose else ():
+            if source.startswith((".", "/", "~")):
+                self._note(
+                    said.place,
+                    f"the mount of {source} at {said.value}",
+                    "it stays in the compose file: an image holds the code, and `slimbake bake"
+                    " --watch` rebuilds it",
+                )
+            else:
+                wanted.append((source or f"{self._of.name}{said.value.replace('/', '-')}", said))
+        for name, said in wanted:
+            path = code.moved(said.value)
+            if any(f"{path}/".startswith(f"{taken}/") for taken in _TAKEN):
+                self._note(
+                    said.place,
+                    f"the volume at {said.value}",
+                    "a volume there would hide what the image has: let the service write to /data,"
+                    " and name that under `volumes`",
+                )
+            else:
+                clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+                found[clean] = path
+        if found:
+            self._entry["volumes"] = found
+
+    def _rest(self, facts: ImageFacts, needs: Needs) -> None:
+        compose = self._of.compose
+        signal = (compose and compose.stop_signal) or facts.stop_signal
+        if signal and signal.value not in {"SIGTERM", "15"}:
+            self._put("stop_signal", signal.value, signal.place)
+        user = (compose and compose.user) or facts.user
+        if (
+            user
+            and re.fullmatch(r"\d+(?::\d+)?", user.value)
+            and not re.match("0(:|$)", user.value)
+        ):
+            self._put("user", user.value, user.place)
+        elif user and user.value.partition(":")[0] in {"root", "0"}:
+            self._note(
+                user.place, f"USER {user.value}", "slimbake's images run as 65532, without root"
+            )
+        if compose:
+            if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
+                self._put("tmpfs", tmpfs, compose.tmpfs[0].place)
+            files = [said for said in compose.env_files if said.value in self._repository.files]
+            for said in compose.env_files:
+                if said not in files:
+                    self._note(
+                        said.place, f"{said.value} is not there", "it stays in the compose file"
+                    )
+            if files:
+                self._put("env_file", [said.value for said in files], files[0].place)
+        self._healthcheck((compose and compose.healthcheck) or facts.healthcheck, needs)
+
+    def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
+        used = False
+        if check is not None:
+            value: Any = False
+            if check.command is not None:
+                words, used = self._check_words(check.command)
+                if not words:
+                    self._note(
+                        check.place,
+                        f"HEALTHCHECK {check.command.text}",
+                        "it needs a shell: the default check connects to the port; write"
+                        " `healthcheck` as a list of words",
+                    )
+                    check = None
+                else:
+                    value = {"test": words, **_settings(check)} if check.settings else words
+            if check is not None:
+                if "healthcheck" in self._keys:
+                    self._entry["healthcheck"] = value
+                else:
+                    self._note(check.place, "HEALTHCHECK", "the manifest has no key for it")
+        for name, place in needs.fetchers.items():
+            if not used:
+                self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
+
+    def _check_words(self, command: Command) -> tuple[list[str], bool]:
+        """A health check without a shell, and whether it was a fetch that Python does as well."""
+        if found := _FETCH_URL.search(command.text):
+            call = f"import urllib.request as r; r.urlopen({found[1]!r}, timeout=5)"
+            return ["python", "-c", call], True
+        if not command.shell:
+            return [
+                (
+                    "python"
+                    if re.fullmatch(r"(?:/\S*/)?python3?(?:\.\d+)?", word) and not number
+                    else word
+                )
+                for number, word in enumerate(command.words)
+            ], False
+        from slimbake.adopt.shell import simple_commands
+
+        commands = simple_commands(command.text)
+        meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
+        if len(meaningful) == 1 and meaningful[0].plain and "$" not in command.text:
+            return list(meaningful[0].words), False
+        return [], False
+
+    def _known(self, context: str, module: str) -> bool:
+        path = f"{_in(context)}{module.replace('.', '/')}"
+        sources = (path, f"{_in(context)}src/{module.replace('.', '/')}")
+        return any(
+            f"{each}{end}" in self._repository.files
+            for each in sources
+            for end in (".py", "/__init__.py")
+        ) or any(path == each for each in self._repository.folders)
+
+
+def _as_is(command: Command) -> Plainly:
+    return Plainly(command.words if not command.shell else ("sh", "-c", command.text))
+
+
+def _settings(check: Healthcheck) -> dict[str, Any]:
+    return {
+        key: int(value) if key == "retries" and value.isdigit() else value
+        for key, value in check.settings
+    }
+
+
+def _python(facts: ImageFacts) -> Said | None:
+    found = _VERSION.search(facts.parent.value)
+    return Said(found[1], facts.parent.place) if found else None
+
+
+def _in(folder: str) -> str:
+    return "" if folder in {".", ""} else f"{folder}/"
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}  # whoever reads the requirements reports it
+
+
+def _name(text: str) -> str:
+    data = _toml(text)
+    project = data.get("project")
+    poetry = data.get("tool", {}).get("poetry")
+    name = (project or {}).get("name") or (poetry or {}).get("name") or ""
+    return str(name).lower().replace("_", "-")
+
+
+def _dependencies(text: str) -> list[str]:
+    project = _toml(text).get("project")
+    listed = project.get("dependencies", []) if isinstance(project, dict) else []
+    return [str(each) for each in listed]
+
+
+def _plain_lines(text: str) -> list[str] | None:
+    """The requirements of a file of nothing else; None where it has options."""
+    lines = [re.sub(r"(?:^|\s)#.*$", "", line).strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    return None if any(line.startswith("-") or line.endswith("\\") for line in lines) else lines
+
+
+def closure(folder: str, repository: Repository) -> list[str]:
+    """What a package of the repository requires of others, with what those that it needs there do."""
+    by_name = {
+        _name(text): posixpath.dirname(path) or "."
+        for path, text in repository.texts.items()
+        if posixpath.basename(path) == "pyproject.toml"
+    }
+    found: dict[str, None] = {}
+    waiting, seen = [folder], set()
+    while waiting:
+        at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        for spec in _dependencies(repository.texts.get(f"{_in(at)}pyproject.toml", "")):
+            local = by_name.get(name_of(spec), "")
+            if local:
+                waiting.append(local)
+            else:
+                found[spec] = None
+    return list(found)

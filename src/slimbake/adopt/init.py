@@ -1,0 +1,529 @@
+"""`slimbake init`: from a repository as it is to a manifest that bakes.
+
+Smokes are written first and the manifest last, each whole or not at all: whoever is interrupted
+calls `init` again.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from slimbake import docker
+from slimbake.adopt.decide import adoption
+from slimbake.adopt.draft import closure
+from slimbake.adopt.folder import folder_draft
+from slimbake.adopt.insertion import insert, write_text
+from slimbake.adopt.layout import SCHEMA_FILE, manifest_text, service_lines
+from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
+from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared
+from slimbake.adopt.smokes import is_smoke, smoke_text
+from slimbake.adopt.survey import survey
+from slimbake.config import MANIFEST_SCHEMA, manifest
+from slimbake.config.files import yaml_text
+from slimbake.config.model import Manifest
+from slimbake.config.specs import name_of
+from slimbake.console import Console
+from slimbake.console.tables import readable, text_table
+from slimbake.errors import ManifestError, Problem, UsageError
+from slimbake.host.files import write_atomically
+from slimbake.host.workspace import Workspace
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+_NEWEST = "3.13"  # where nothing says which; wheels of the newest may still be missing
+_ALONE = Sharing((), {}, ())
+_SERVICE = re.compile(r'services\.(?:"([^"]+)"|([\w-]+))')
+
+
+@dataclass(frozen=True, slots=True)
+class InitRequest:
+    """What `slimbake init` is asked for."""
+
+    compose: tuple[str, ...] = ()  # in place of those that it finds
+    service: str = ""  # the only one that is wanted
+    dry_run: bool = False  # the manifest is printed, and nothing written
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `init` decided: the files that are still to be written, and what to tell."""
+
+    text: str  # of the manifest
+    files: Mapping[str, str]  # further files, path -> text
+    drafts: tuple[Draft, ...]
+    sharing: Sharing
+    adoption: Adoption
+    notes: tuple[Note, ...] = field(default=())
+
+
+def init(file: Path, request: InitRequest, console: Console) -> list[str]:
+    """Write the manifest of a repository, or one more service into the one that is there; the lines
+    that say what became of it.
+
+    Raises UsageError where there is nothing to adopt, ManifestError where the manifest that is
+    there is wrong.
+    """
+    file = file.resolve()
+    decided = start(file, request)
+    if file.exists():
+        return _further(file, decided, request, console)
+    if request.dry_run:
+        return [*decided.text.splitlines(), "", *report(decided, sizes_today(decided))]
+    write(file, decided, console)
+    lines = report(decided, sizes_today(decided))
+    return [
+        *lines,
+        "",
+        "next:",
+        f"  slimbake bake   builds, checks and tags them; then commit {file.name} and bake/",
+    ]
+
+
+def in_folder(root: Path, folder: str, name: str, port: int) -> tuple[Draft | None, dict[str, str]]:
+    """The service that lies in a folder, with the smoke that it lacks; None where nothing says how
+    it starts.
+    """
+    repository = survey(root)
+    keys = service_keys()
+    found = adoption(repository, (), keys, name).drafts
+    drafts = [
+        each
+        for each in found
+        if f"{each.entry['context']}/".startswith(f"{folder}/")
+        or any(place.file.startswith(f"{folder}/") for place in each.origin)
+    ]
+    draft = drafts[0] if drafts else folder_draft(folder, repository, name, port)
+    if draft is None:
+        return None, {}
+    if port:
+        draft = replace(draft, entry={**draft.entry, "port": port})
+    files, [made] = _smokes(repository, [draft])
+    return made, files
+
+
+def _further(file: Path, decided: Started, request: InitRequest, console: Console) -> list[str]:
+    """With a manifest that is there: what it lacks, or the one service that is wanted."""
+    old = manifest(file)
+    known = {each.name for each in old.services}
+    lacking = [each for each in decided.drafts if each.name not in known]
+    if request.service and lacking:
+        [draft] = lacking
+        entry = {key: value for key, value in draft.entry.items() if key != "base"}
+        text = insert(yaml_text(file), draft.name, entry, file.name)
+        if request.dry_run:
+            return service_lines(replace(draft, entry=entry))
+        for path, content in decided.files.items():
+            write_atomically(file.parent / path, content.encode())
+            console.say(f"wrote {path}")
+        if problems := _problems(file, text):
+            hint = "\n".join(map(str, problems))
+            raise UsageError(f"the service '{draft.name}' cannot be added", hint)
+        write_text(file, text)
+        console.say(f"wrote {file.name}")
+        return [
+            f"services.{draft.name} is in {file.name}",
+            *(line for note in draft.notes for line in str(note).split("\n")),
+        ]
+    lines = [f"{file.name} is there, and stays as it is"]
+    if lacking and not request.service:
+        lines += [
+            f"it lacks {each.name} ({each.origin[0]}): `slimbake init --service {each.name}`"
+            for each in lacking
+        ]
+    return [*lines, *size_lines(sizes_today(decided))]
+
+
+def start(file: Path, request: InitRequest) -> Started:
+    """Decide the manifest of a repository that has none. Nothing is written.
+
+    Raises UsageError where nothing in it can become a service.
+    """
+    root = file.resolve().parent
+    repository = survey(root)
+    for each in request.compose:
+        if each not in repository.texts:
+            raise UsageError(f"{each} is not there", "name a compose file, relative to this folder")
+    found = adoption(repository, request.compose, service_keys(), request.service)
+    if not found.drafts:
+        raise UsageError(*_nothing(request))
+    return _decided(file, repository, found)
+
+
+def _nothing(request: InitRequest) -> tuple[str, str]:
+    if request.service:
+        return (
+            f"there is no service '{request.service}' here",
+            "`slimbake init --dry-run` lists those that it finds",
+        )
+    return (
+        "nothing here says how a service is built or started: no compose file that builds one, no"
+        " Dockerfile, no folder with requirements and a program",
+        "`slimbake add NAME` begins with a service that works",
+    )
+
+
+def service_keys() -> frozenset[str]:
+    """The keys that a service of the manifest can have."""
+    import json
+
+    schema = json.loads(MANIFEST_SCHEMA.read_text("utf-8"))
+    return frozenset(schema["$defs"]["service"]["properties"])
+
+
+def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
+    python, python_notes = _python(repository, found.drafts)
+    ci, ci_notes = _ci(repository)
+
+    def text(drafts: Sequence[Draft], sharing: Sharing, layers: str = "") -> str:
+        return manifest_text(found.project, python, drafts, sharing, ci=ci, layers=layers)
+
+    drafts, dropped = _readable(
+        file, list(found.drafts), lambda each: text(each, _ALONE), repository
+    )
+    parsed = _checked(file, text(drafts, _ALONE))
+    sharing = shared(_wants(parsed, drafts, repository)) if isinstance(parsed, Manifest) else _ALONE
+    layers = "" if sharing.bases or not sharing.apart else "none"
+    sharing, based = _on_bases(drafts, sharing)
+    if sharing.bases and _problems(file, text(based, sharing, layers)):
+        based, sharing, layers = list(drafts), _ALONE, "none"
+    smokes, based = _smokes(repository, based)
+    notes = [*found.notes, *python_notes, *ci_notes, *dropped]
+    for one, other, package in sharing.apart:
+        notes.append(
+            Note(
+                Place(file.name),
+                f"{one} and {other} share no base: no version of {package} meets both",
+                "let both require the same versions, and put them on one base",
+            )
+        )
+    return Started(
+        text(based, sharing, layers),
+        smokes,
+        tuple(based),
+        sharing,
+        found,
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _readable(
+    file: Path,
+    drafts: list[Draft],
+    text: Callable[[Sequence[Draft]], str],
+    repository: Repository,
+) -> tuple[list[Draft], list[Note]]:
+    """The drafts that the manifest's reader takes; one that it refuses keeps its Dockerfile."""
+    dropped: list[Note] = []
+    for _ in range(len(drafts) + 1):
+        faulty: dict[str, list[Problem]] = {}
+        for problem in _problems(file, text(drafts)):
+            for name in _whose(problem, drafts):
+                faulty.setdefault(name, []).append(problem)
+        if not faulty:
+            break
+        kept = []
+        for each in drafts:
+            if each.name not in faulty:
+                kept.append(each)
+                continue
+            notes = tuple(_refusal(problem, each, file) for problem in faulty[each.name])
+            fallen = _fallen(each, notes, repository)
+            if fallen is None:
+                dropped += notes
+            else:
+                kept.append(fallen)
+        drafts = kept
+    return drafts, dropped
+
+
+def _refusal(problem: Problem, draft: Draft, file: Path) -> Note:
+    at = draft.origin[-1] if problem.file == file.name else Place(problem.file, problem.line)
+    subject = f"{problem.path}: " if problem.path else ""
+    advice = " ".join(problem.hint.split("\n")) or "mend it, and run `slimbake init` again"
+    return Note(at, f"{subject}{problem.message}", advice, draft.name)
+
+
+def _fallen(draft: Draft, notes: tuple[Note, ...], repository: Repository) -> Draft | None:
+    """The same service with its own Dockerfile; None where it has none, or that is refused too."""
+    dockerfile = next(
+        (
+            place.file
+            for place in draft.origin
+            if place.file in repository.texts and "ockerfile" in posixpath.basename(place.file)
+        ),
+        "",
+    )
+    if not dockerfile or "dockerfile" in draft.entry:
+        return None
+    context = draft.build_context or draft.entry["context"]
+    entry = {
+        key: value
+        for key, value in draft.entry.items()
+        if key in {"port", "env", "start", "publish", "env_file"}
+    }
+    return replace(
+        draft,
+        entry={"context": context, "dockerfile": dockerfile, **entry},
+        comments={"dockerfile": f"{notes[0].place}: {notes[0].what}"},
+        modules=(),
+        objects=(),
+        notes=(*draft.notes, *notes),
+    )
+
+
+def _whose(problem: Problem, drafts: Sequence[Draft]) -> list[str]:
+    """The services that a problem is about."""
+    if match := _SERVICE.match(problem.path):
+        return [match[1] or match[2]]
+    names = []
+    for each in drafts:
+        context = str(each.entry["context"])
+        written = each.entry.get("requirements")
+        if isinstance(written, str):
+            if posixpath.normpath(posixpath.join(context, written)) == problem.file:
+                names.append(each.name)
+        elif written and any(
+            problem.file.startswith(f"{posixpath.normpath(item)}/")
+            for item in written
+            if item.startswith(".")
+        ):
+            names.append(each.name)
+    if not names:  # a file that a requirements file includes
+        folder = posixpath.dirname(problem.file)
+        names = [each.name for each in drafts if each.entry["context"] == (folder or ".")]
+    return names
+
+
+def _problems(file: Path, text: str) -> tuple[Problem, ...]:
+    """What the manifest's reader would say of a text in the file's place."""
+    found = _checked(file, text)
+    return found if isinstance(found, tuple) else ()
+
+
+def _checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
+    with tempfile.NamedTemporaryFile(dir=file.resolve().parent, prefix=f".{file.name}.") as copy:
+        copy.write(text.encode())
+        copy.flush()
+        try:
+            return manifest(Path(copy.name))
+        except ManifestError as error:
+            name = Path(copy.name).name
+            return tuple(
+                replace(
+                    each,
+                    file=file.name if each.file == name else each.file,
+                    message=each.message.replace(name, file.name),
+                )
+                for each in error.problems
+            )
+
+
+def _wants(parsed: Manifest, drafts: Sequence[Draft], repository: Repository) -> list[Wants]:
+    by_name = {each.name: each for each in drafts}
+    found = []
+    for service in parsed.services:
+        if service.dockerfile:
+            continue
+        specs = list(service.requirements.specs)
+        for package in service.requirements.packages:
+            specs += closure(package.path, repository)
+        torch = by_name[service.name].torch
+        if torch and TORCH not in map(name_of, specs):
+            specs.append(TORCH)  # somebody's dependency, of which a build was chosen
+        found.append(Wants(service.name, tuple(specs), torch))
+    return found
+
+
+def _on_bases(drafts: Sequence[Draft], sharing: Sharing) -> tuple[Sharing, list[Draft]]:
+    """The drafts on their bases; Debian packages that all services of a base need are the base's."""
+    by_name = {each.name: each for each in drafts}
+    bases = []
+    given: dict[str, set[str]] = {}  # service -> what its bases bring
+    for base in sharing.bases:
+        lists = [by_name[name].entry.get("system", []) for name in base.services]
+        common = [
+            package
+            for package in lists[0]
+            if all(package in each for each in lists)
+            and not any(package in given.get(name, ()) for name in base.services)
+        ]
+        for name in base.services:
+            given.setdefault(name, set()).update(common)
+        bases.append(replace(base, system=tuple(common)))
+    made = []
+    for draft in drafts:
+        entry = dict(draft.entry)
+        if base_name := sharing.base_of.get(draft.name):
+            entry["base"] = base_name
+        if rest := [p for p in entry.pop("system", []) if p not in given.get(draft.name, ())]:
+            entry["system"] = rest
+        made.append(replace(draft, entry=entry))
+    return replace(sharing, bases=tuple(bases)), made
+
+
+def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, str], list[Draft]]:
+    """The smokes that are to be written, and the drafts that name them or those that are there."""
+    files: dict[str, str] = {}
+    contexts = Counter(each.entry["context"] for each in drafts)
+    made = []
+    for draft in drafts:
+        context = draft.entry["context"]
+        if "dockerfile" in draft.entry:
+            made.append(draft)
+            continue
+        shared_context = contexts[context] > 1
+        name = f"smoke_{draft.name.replace('-', '_')}.py" if shared_context else "smoke.py"
+        text = smoke_text(draft, _sources(draft, repository))
+        there = repository.texts.get(_path(context, name))
+        if there is not None and there != text and not is_smoke(there):
+            name = f"slimbake_{name}"
+            there = repository.texts.get(_path(context, name))
+        if there is None:
+            files[_path(context, name)] = text
+        made.append(replace(draft, entry={**draft.entry, "smoke": name}))
+    return files, made
+
+
+def _sources(draft: Draft, repository: Repository) -> dict[str, str]:
+    context = draft.entry["context"]
+    found = {}
+    for module in draft.modules:
+        path = module.replace(".", "/")
+        for name in (f"{path}.py", f"{path}/__init__.py", f"src/{path}.py"):
+            if text := repository.texts.get(_path(context, name)):
+                found[module] = text
+                break
+        else:
+            found[module] = "pass"  # a package that is empty, or lies deeper than was read
+    return found
+
+
+def _python(repository: Repository, drafts: Sequence[Draft]) -> tuple[str, list[Note]]:
+    """The version that most services have, and a note for each that has another."""
+    said = Counter(each.python.value for each in drafts if each.python)
+    if not said:
+        pinned = repository.texts.get(".python-version", "").strip()
+        found = ".".join(pinned.split(".")[:2])
+        required = [
+            match[1]
+            for path, text in sorted(repository.texts.items())
+            if path.endswith("pyproject.toml")
+            for match in re.finditer(
+                r'(?m)^(?:requires-python|python)\s*=\s*"[^"\d]*(3\.\d+)', text
+            )
+        ]
+        if found in PYTHONS:
+            return found, []
+        newest = max(required, key=lambda v: int(v.split(".")[1]), default="")
+        return (newest if newest in PYTHONS else _NEWEST if not newest else PYTHONS[0]), []
+    version = said.most_common(1)[0][0]
+    chosen = version if version in PYTHONS else PYTHONS[0]
+    notes = [
+        Note(
+            each.python.place,
+            f"Python {each.python.value}, where the fleet has {chosen}",
+            "all images have one version, which slimbake supports from"
+            f" {PYTHONS[0]} on: check that the service works with it",
+            each.name,
+        )
+        for each in drafts
+        if each.python and each.python.value != chosen
+    ]
+    return chosen, notes
+
+
+def _ci(repository: Repository) -> tuple[str, list[Note]]:
+    """The provider of the pipelines that are there. GitLab has one file, which is not slimbake's."""
+    if repository.ci != "gitlab":
+        return repository.ci, []
+    advice = (
+        "`slimbake matrix --gitlab FILE` writes a child pipeline that this one can include; or move"
+        " it away, and add `ci: {provider: gitlab}`"
+    )
+    return "", [Note(Place(".gitlab-ci.yml"), "there is a pipeline, and it stays", advice)]
+
+
+def _path(folder: Any, name: str) -> str:
+    return name if folder in {".", ""} else f"{folder}/{name}"
+
+
+def write(file: Path, decided: Started, console: Console) -> None:
+    """Write what `start` decided: the smokes, then the manifest. No file that is there is changed."""
+    root = file.resolve().parent
+    Workspace(root, console).write_text(
+        posixpath.basename(SCHEMA_FILE), MANIFEST_SCHEMA.read_text("utf-8")
+    )
+    for path, text in decided.files.items():
+        if not (root / path).exists():
+            write_atomically(root / path, text.encode())
+            console.say(f"wrote {path}")
+    write_atomically(file, decided.text.encode())
+    console.say(f"wrote {file.name}")
+
+
+def sizes_today(decided: Started) -> list[tuple[str, int | None, int | None]]:
+    """Of each service: the size of today's image and of slimbake's, where the engine has them."""
+    project = decided.adoption.project
+    today = {
+        each.name: tuple(
+            filter(None, (each.image, f"{project}-{each.name}", f"{project}_{each.name}"))
+        )
+        for each in decided.drafts
+    }
+    ours = {each.name: f"{project}/{each.name}" for each in decided.drafts}
+    held = docker.image_sizes(
+        [*(name for names in today.values() for name in names), *ours.values()]
+    )
+    return [
+        (
+            each.name,
+            next((held[name] for name in today[each.name] if name in held), None),
+            held.get(ours[each.name]),
+        )
+        for each in decided.drafts
+    ]
+
+
+def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]) -> list[str]:
+    """What to tell after `init`."""
+    lines = []
+    for base in decided.sharing.bases:
+        asked = ", ".join(base.requirements)
+        lines.append(f"base {base.name}: {asked}, for {', '.join(base.services)}")
+    own = [each.name for each in decided.drafts if "dockerfile" in each.entry]
+    if own:
+        lines.append(f"with their own Dockerfile: {', '.join(own)}")
+    if decided.adoption.left:
+        left = ", ".join(f"{name} ({image})" for name, image in decided.adoption.left)
+        lines.append(f"left in {decided.adoption.compose[0]}: {left}")
+    lines += size_lines(sizes)
+    notes = all_notes(decided)
+    if notes:
+        lines += ["", f"not carried over ({len(notes)}):"]
+        lines += [line for note in notes for line in f"  {note}".replace("\n", "\n  ").split("\n")]
+    return lines
+
+
+def size_lines(sizes: Sequence[tuple[str, int | None, int | None]]) -> list[str]:
+    """Today's images beside slimbake's."""
+    rows = [(name, readable(today), readable(new)) for name, today, new in sizes]
+    return [
+        "",
+        *text_table(("service", "today's image", "slimbake's"), rows, 1).splitlines(),
+        "(uncompressed, as the engine has them)",
+    ]
+
+
+def all_notes(decided: Started) -> list[Note]:
+    """Every note once, by file and line."""
+    found = (*decided.notes, *(note for each in decided.drafts for note in each.notes))
+    once: dict[tuple[Place, str], Note] = {}
+    for note in found:
+        once.setdefault((note.place, note.what), note)
+    return sorted(once.values(), key=lambda note: (note.place, note.what))

@@ -1,0 +1,117 @@
+"""The manifest that `slimbake init` writes, as text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from slimbake.adopt.model import Draft
+from slimbake.adopt.sharing import SharedBase, Sharing
+from slimbake.config.words import unquoted
+from slimbake.render.quoting import yaml
+
+SCHEMA_FILE = ".slimbake/services.schema.json"
+SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
+_HEAD = (
+    "Written by `slimbake init`. Edit it: slimbake does not write it again.",
+    "`slimbake validate` checks it, and README.md of slimbake lists all keys.",
+)
+_WIDTH = 96
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+# In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
+_ORDER = (
+    *("base", "context", "dockerfile", "args", "requirements", "system", "entrypoint", "command"),
+    *("workdir", "port", "publish", "expose", "env", "env_file", "volumes", "tmpfs", "user"),
+    *("stop_signal", "healthcheck", "start", "smoke"),
+)
+
+
+def manifest_text(
+    project: str,
+    python: str,
+    drafts: Sequence[Draft],
+    sharing: Sharing,
+    *,
+    ci: str = "",
+    layers: str = "",
+) -> str:
+    """The text of a manifest."""
+    lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
+    lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
+    if ci:
+        lines.append(f"ci: {{provider: {ci}}}")
+    if layers:
+        lines.append(f"layers: {layers}  # services need different versions of what they share")
+    if sharing.bases:
+        lines += ["", "bases:"]
+        for base in sharing.bases:
+            lines += _base(base)
+    lines += ["", "services:" if drafts else "services: {}"]
+    for number, draft in enumerate(drafts):
+        lines += [""] if number else []
+        lines += service_lines(draft)
+    return "\n".join(lines) + "\n"
+
+
+def _base(base: SharedBase) -> Iterator[str]:
+    yield f"  {scalar(base.name)}:  # {', '.join(base.services)}"
+    if base.extends:
+        yield f"    extends: {scalar(base.extends)}"
+    yield from _lines("requirements", list(base.requirements), 4)
+    if base.system:
+        yield from _lines("system", list(base.system), 4)
+    if base.torch:
+        why = "its own index; `pypi` has CUDA" if base.torch == "cpu" else ""
+        yield _commented(f"    torch: {base.torch}", why)
+
+
+def service_lines(draft: Draft) -> list[str]:
+    """One service: its entry, and below it what did not come along."""
+    origin = ", ".join(map(str, draft.origin))
+    lines = [f"  {scalar(draft.name)}:  # {origin}"]
+    for key in sorted(draft.entry, key=lambda k: _ORDER.index(k) if k in _ORDER else 99):
+        comment = draft.comments.get(key, "")
+        if comment and len(comment) > 40:
+            lines.append(f"    # {comment}")
+            comment = ""
+        lines += _lines(key, draft.entry[key], 4, comment)
+    if draft.notes:
+        lines.append("    # Not carried over:")
+        lines += [f"    # {note.place}: {' '.join(note.what.split())}" for note in draft.notes]
+    return lines
+
+
+def _lines(key: str, value: Any, indent: int, comment: str = "") -> Iterator[str]:
+    margin = " " * indent
+    flow = f"{margin}{key}: {flowing(value)}"
+    if len(flow) <= _WIDTH or not isinstance(value, dict | list):
+        yield _commented(flow, comment)
+        return
+    yield _commented(f"{margin}{key}:", comment)
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _lines(scalar(name), each, indent + 2)
+    else:
+        yield from (f"{margin}  - {flowing(each)}" for each in value)
+
+
+def flowing(value: Any) -> str:
+    """A value on one line."""
+    if value is False:
+        return "false"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{scalar(key)}: {flowing(each)}" for key, each in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flowing, value))}]"
+    return str(value) if isinstance(value, int) else scalar(str(value))
+
+
+def scalar(text: str) -> str:
+    """A text, in quotes where YAML would take it for something else."""
+    return text if _PLAIN.fullmatch(text) and unquoted(text) == text else yaml(text)
+
+
+def _commented(line: str, comment: str) -> str:
+    return f"{line}  # {comment}" if comment else line

@@ -1,0 +1,201 @@
+"""What slimbake finds in a repository that was not written for it: facts, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file; line 0 is the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that did not come along, and what to do about it."""
+
+    place: Place
+    what: str
+    advice: str
+    service: str = ""  # "": the repository as a whole
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}\n  {self.advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository's files, read once. Paths are POSIX and relative to its root."""
+
+    name: str
+    files: frozenset[str]
+    folders: frozenset[str]  # "." among them
+    texts: Mapping[str, str]  # of the files that say how services are built
+    ci: str = ""  # whose pipelines are there: github, gitlab
+
+    def below(self, folder: str) -> list[str]:
+        """The files of a folder and its subfolders, relative to the folder."""
+        prefix = "" if folder == "." else f"{folder}/"
+        return sorted(each[len(prefix) :] for each in self.files if each.startswith(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value, and where it stands."""
+
+    value: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as Docker has it: words, or one text for a shell."""
+
+    words: tuple[str, ...]
+    shell: bool  # then there is one word
+    place: Place
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Files of the build context, and where in the image they go."""
+
+    sources: tuple[str, ...]
+    target: str  # absolute
+    folder: bool  # whether the target is written as a folder
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One simple command of a RUN."""
+
+    words: tuple[str, ...]
+    plain: bool  # nothing that only a shell understands
+    workdir: str
+    place: Place
+    last: bool  # whether it is a step of the stage that becomes the image, or of one below it
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    command: Command | None  # None: NONE
+    settings: tuple[tuple[str, str], ...]  # interval, timeout, start_period, retries
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What a Dockerfile makes of its last stage, and of those that this one takes from."""
+
+    place: Place
+    parent: Said  # the image from outside on which the last stage stands
+    python: bool
+    workdir: str = "/"
+    env: Mapping[str, Said] = field(default_factory=dict)
+    copies: tuple[Copy, ...] = ()
+    steps: tuple[Step, ...] = ()
+    ports: tuple[Said, ...] = ()
+    volumes: tuple[Said, ...] = ()
+    user: Said | None = None
+    stop_signal: Said | None = None
+    healthcheck: Healthcheck | None = None
+    entrypoint: Command | None = None
+    command: Command | None = None
+    # written by a here-document: path -> text, and the line of its first line
+    scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFacts:
+    """`build:` of a compose service."""
+
+    context: str  # relative to the root
+    dockerfile: str  # the same
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeService:
+    """One service of the compose files, with what it extends."""
+
+    name: str
+    place: Place
+    build: BuildFacts | None
+    image: str = ""
+    entrypoint: Command | None = None
+    command: Command | None = None
+    env: Mapping[str, Said] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()  # variables whose values are elsewhere
+    env_files: tuple[Said, ...] = ()
+    # (host's port or "", container's)
+    ports: tuple[tuple[str, Said], ...] = ()
+    expose: tuple[Said, ...] = ()
+    volumes: tuple[tuple[str, Said], ...] = ()  # (source or "", path in the container)
+    tmpfs: tuple[Said, ...] = ()
+    user: Said | None = None
+    workdir: Said | None = None
+    stop_signal: Said | None = None
+    healthcheck: Healthcheck | None = None
+    beside: tuple[str, ...] = ()  # the services that it depends on
+    gpu: bool = False
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeFacts:
+    """What the compose files say."""
+
+    files: tuple[str, ...] = ()
+    name: str = ""
+    services: tuple[ComposeService, ...] = ()
+    jobs: frozenset[str] = frozenset()  # services that others wait for until they have ended
+    notes: tuple[Note, ...] = ()
+
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A service as the manifest will have it."""
+
+    name: str
+    origin: tuple[Place, ...]
+    entry: Entry
+    comments: Mapping[str, str] = field(default_factory=dict)  # key -> why init chose its value
+    modules: tuple[str, ...] = ()  # what its smoke imports
+    objects: tuple[tuple[str, str], ...] = ()  # module and name of what a server serves
+    left_env: tuple[
+        tuple[str, str], ...
+    ] = ()  # what an image does not hold, and a value for a smoke
+    python: Said | None = None
+    torch: str = ""  # the build that its Dockerfile or compose file asks for
+    image: str = ""  # today's image
+    build_context: str = ""  # of its Dockerfile
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """What becomes of a repository."""
+
+    project: str
+    drafts: tuple[Draft, ...]
+    left: tuple[tuple[str, str], ...]  # services that stay in the compose file, and their image
+    compose: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()

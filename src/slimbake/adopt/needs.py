@@ -1,0 +1,303 @@
+"""What the steps of a Dockerfile install: Python packages, Debian packages, a build of torch. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from slimbake.adopt.model import Note, Place, Step
+
+_PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
+_WITH_VALUE = frozenset(
+    {
+        *("-t", "--target", "--prefix", "--root", "--python", "-p", "--trusted-host", "--timeout"),
+        *("--retries", "--cache-dir", "--platform", "--python-version", "--implementation"),
+        *("--abi", "--only-binary", "--no-binary", "--progress-bar", "--src", "--index-strategy"),
+        *("--upgrade-strategy", "--log", "--proxy", "--cert", "--client-cert", "--report"),
+        *("-w", "--wheel-dir", "-d", "--dest", "--link-mode", "--keyring-provider", "-o"),
+        *("--output", "--output-file", "--format", "-f", "--without", "--with", "--only"),
+        *("--no-install-package", "--directory", "--config-settings"),
+    }
+)
+# What installs the rest, and is no part of a service.
+_TOOLS = frozenset(
+    {
+        *("pip", "setuptools", "wheel", "uv", "poetry", "poetry-core", "poetry-plugin-export"),
+        *("pipenv", "pdm", "virtualenv", "build", "hatch", "hatchling", "flit", "pip-tools"),
+    }
+)
+_TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
+_NAMED = frozenset(
+    {
+        *("-r", "--requirement", "-e", "--editable", "-c", "--constraint", "--find-links"),
+        "--torch-backend",
+    }
+)
+_INDEXES = frozenset({"-i", "--index-url", "--extra-index-url", "--index", "--default-index"})
+# Programs that compile and fetch. A Debian section would say it, and none is known offline.
+_BUILD_TOOLS = frozenset(
+    {
+        *("gcc", "g++", "build-essential", "make", "cmake", "ninja-build", "pkg-config"),
+        *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
+        *("gnupg", "git", "git-lfs", "gnupg2", "dirmngr", "software-properties-common"),
+        *("apt-transport-https", "apt-utils", "lsb-release", "unzip", "xz-utils"),
+    }
+)
+# In every image of slimbake, or what it does in their place.
+_THERE = frozenset(
+    {
+        *("ca-certificates", "tzdata", "tini", "dumb-init", "gosu", "python3", "python3-pip"),
+        *("python3-venv", "python3-dev", "python-is-python3", "libc6", "locales"),
+    }
+)
+_FETCHERS = frozenset({"curl", "wget", "netcat-openbsd", "netcat-traditional", "netcat"})
+# Steps that prepare what slimbake's images have anyway, or clean what they never had.
+_NEEDLESS = frozenset(
+    {
+        *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
+        *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
+        *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
+        *("apk", "cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
+    }
+)
+_QUIET_OF = {
+    "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
+    "apt": {"update", "clean", "upgrade", "autoremove", "purge", "autoclean"},
+    "poetry": {"config", "cache", "self", "check", "lock", "--version"},
+    "uv": {"venv", "cache", "python", "--version", "lock", "build", "self", "tool"},
+    "pip": {"cache", "config", "check", "list", "freeze", "--version"},
+    "conda": {"clean", "config", "init"},
+    "pipenv": {"--version", "lock", "--clear"},
+}
+_STEP_ADVICE = (
+    "slimbake does not run it: do it before the bake, so that what it makes lies in the context, or"
+    " keep the Dockerfile with `dockerfile:`"
+)
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a service's Dockerfile installs. Paths are those of the image."""
+
+    files: dict[str, Place] = field(default_factory=dict)  # requirements files
+    specs: dict[str, Place] = field(default_factory=dict)
+    folders: dict[str, Place] = field(default_factory=dict)  # packages from the repository
+    projects: dict[str, Place] = field(default_factory=dict)  # folders with a pyproject.toml
+    member: str = ""  # of a uv workspace
+    extras: tuple[str, ...] = ()
+    pipfile: str = ""  # a folder
+    environment: str = ""  # a file of conda
+    system: dict[str, Place] = field(default_factory=dict)
+    fetchers: dict[str, Place] = field(default_factory=dict)  # curl and the like
+    torch: str = ""
+    notes: list[Note] = field(default_factory=list)
+
+
+def needs_of(steps: tuple[Step, ...], service: str) -> Needs:
+    """What steps install; steps that install nothing and matter become notes."""
+    reader = _Reader(service)
+    for step in steps:
+        reader.take(step)
+    return reader.needs
+
+
+class _Reader:
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self.needs = Needs()
+
+    def take(self, step: Step) -> None:
+        words = _program(step.words)
+        if not words:
+            return
+        program, rest = words[0], list(words[1:])
+        match program:
+            case "pip" | "uv-pip":
+                self._pip(rest, step)
+            case "apt-get" | "apt" | "aptitude":
+                self._apt(rest, step)
+            case "uv" if rest[:1] in (["sync"], ["export"]):
+                self._uv(rest, step)
+            case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
+                self.needs.projects.setdefault(self._folder(rest, step), step.place)
+                self.needs.extras = _values(rest, {"--extras", "-E"})
+            case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
+                self.needs.projects.setdefault(step.workdir, step.place)
+            case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
+                self.needs.pipfile = step.workdir
+            case "conda" | "mamba" | "micromamba" if "-f" in rest or "--file" in rest:
+                at = (_values(rest, {"-f", "--file"}) or ("environment.yml",))[0]
+                self.needs.environment = posixpath.join(step.workdir, at)
+            case _:
+                self._other(program, rest, step)
+
+    def _pip(self, rest: list[str], step: Step) -> None:
+        if rest[:1] and rest[0] in _QUIET_OF["pip"]:
+            return
+        if rest[:1] not in (["install"], ["wheel"], ["download"], ["sync"]):
+            self._other("pip", rest, step)
+            return
+        sync = rest.pop(0) == "sync"
+        for option, value in _options(rest):
+            if not option:
+                self._wanted(value, step, sync)
+            elif option in {"-r", "--requirement"}:
+                self._wanted(value, step, True)
+            elif option in {"-e", "--editable"}:
+                self._wanted(value, step, False)
+            elif option in {"-c", "--constraint"}:
+                self._note(
+                    step,
+                    f"the constraints of {value}",
+                    f"put `-c {value}` into the requirements file",
+                )
+            elif option == "--torch-backend":
+                self.needs.torch = value
+            elif option in _INDEXES and (found := _TORCH.search(value)):
+                self.needs.torch = found[1]
+            elif option in _INDEXES:
+                self._note(
+                    step,
+                    f"the index {value}",
+                    "indexes are settings of the machine: set UV_INDEX_URL or pip.conf there",
+                )
+
+    def _note(self, step: Step, what: str, advice: str) -> None:
+        self.needs.notes.append(Note(step.place, what, advice, self._service))
+
+    def _wanted(self, word: str, step: Step, file: bool) -> None:
+        path, bracket, _ = word.partition("[")
+        absolute = posixpath.normpath(posixpath.join(step.workdir, path))
+        local = (
+            path in {".", "..", ""}
+            or path.startswith(("./", "../", "/"))
+            or ("/" in path and "@" not in word and ":" not in word)
+        )
+        if file and word.endswith("pyproject.toml"):
+            self.needs.projects.setdefault(posixpath.dirname(absolute), step.place)
+        elif file or (local and path.endswith((".txt", ".in"))):
+            self.needs.files.setdefault(absolute, step.place)
+        elif "*" in word or word.endswith(".whl"):
+            pass  # wheels that a step before it made, of what is listed there
+        elif local:
+            self.needs.folders.setdefault(absolute, step.place)
+            if bracket:
+                self.needs.extras += tuple(word.partition("[")[2].rstrip("]").split(","))
+        elif re.match(r"[A-Za-z0-9][\w.-]*", word):
+            found = re.match(r"[A-Za-z0-9][\w.-]*", word)
+            if found and found[0].lower() not in _TOOLS:
+                self.needs.specs.setdefault(word, step.place)
+
+    def _apt(self, rest: list[str], step: Step) -> None:
+        verb = next((word for word in rest if not word.startswith("-")), "")
+        if verb != "install":
+            if verb not in _QUIET_OF["apt-get"]:
+                self._other("apt-get", rest, step)
+            return
+        names, build = [], []
+        skip = False
+        for word in rest[rest.index("install") + 1 :]:
+            if skip or word.startswith("-"):
+                skip = word in {"-o", "-t", "--target-release"}
+                continue
+            name = re.split(r"[=/]", word)[0].lower()
+            if name.endswith("-dev") or name in _BUILD_TOOLS:
+                build.append(name)
+            elif re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name) and name not in _THERE:
+                names.append(name)
+        if build:
+            self.needs.notes.append(
+                Note(
+                    step.place,
+                    f"{', '.join(build)}",
+                    "slimbake installs wheels, so nothing is compiled in an image. If `slimbake"
+                    " lock` names a package without a wheel, it says what to do",
+                    self._service,
+                )
+            )
+        if not step.last:
+            return
+        for name in names:
+            where = self.needs.fetchers if name in _FETCHERS else self.needs.system
+            where.setdefault(name, step.place)
+
+    def _uv(self, rest: list[str], step: Step) -> None:
+        self.needs.projects.setdefault(self._folder(rest, step), step.place)
+        self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
+        self.needs.extras += _values(rest, {"--extra"})
+
+    def _folder(self, rest: list[str], step: Step) -> str:
+        named = _values(rest, {"--project", "--directory", "-C"})
+        return posixpath.normpath(posixpath.join(step.workdir, named[0] if named else "."))
+
+    def _other(self, program: str, rest: list[str], step: Step) -> None:
+        if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
+            return
+        if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
+            return
+        if program.startswith("uv") and rest[:1] == ["venv"]:
+            return
+        if program in {"curl", "wget"} and any("poetry" in w or "/uv/" in w for w in rest):
+            return
+        if (program in {"sh", "bash"} and not rest) or (
+            program in {"python", "python3"}
+            and (rest in ([], ["-"]))
+            and not step.plain
+            and step.words[1:] == ("-",)
+            and any("poetry" in note.what for note in self.needs.notes)
+        ):
+            return
+        if not step.last:
+            return  # what is only in a stage before it is about what that stage hands on
+        shown = " ".join(step.words)
+        shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
+        self.needs.notes.append(Note(step.place, f"RUN {shown}", _STEP_ADVICE, self._service))
+
+
+def _options(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Of pip's words, each option with its value, and each other word with no option."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if not option.startswith("-"):
+            yield "", word
+            continue
+        if re.match(r"-[rcei]\S", word):
+            option, value, equals = word[:2], word[2:], "="
+        if not equals and (option in _WITH_VALUE or option in _INDEXES or option in _NAMED):
+            value = rest.pop(0) if rest else ""
+        yield option, value
+
+
+def _program(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A command's words, whatever it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
+    while words and (words[0] in {"sudo", "env", "exec", "time"} or "=" in words[0]):
+        words = words[1:]
+    if not words:
+        return ()
+    name = posixpath.basename(words[0])
+    if _PYTHON.fullmatch(name) and words[1:2] == ("-m",) and len(words) > 2:
+        inner = words[2]
+        if inner in {"pip", "uv", "poetry", "pipenv", "pdm"}:
+            return _program(words[2:])
+        return ("python", *words[1:])
+    if re.fullmatch(r"pip3?(?:\.\d+)?", name):
+        return ("pip", *words[1:])
+    if name == "uv" and words[1:2] == ("pip",):
+        return ("uv-pip", *words[2:])
+    if name in {"poetry", "uv", "pipenv"} and words[1:2] == ("run",):
+        return _program(words[2:])
+    return ("python" if _PYTHON.fullmatch(name) else name, *words[1:])
+
+
+def _values(words: list[str], options: set[str]) -> tuple[str, ...]:
+    found: list[str] = []
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in options:
+            following = value if equals else (words[number + 1 : number + 2] or [""])[0]
+            found += [each for each in re.split(r"[ ,]+", following) if each]
+    return tuple(found)

@@ -1,0 +1,215 @@
+"""Bases that services can share, found in what they require. Pure.
+
+Services on one base have one resolution. So only those share a base whose requirements, and the
+pins of whose locks, some version meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+TORCH = "torch"
+_MOST_PAIRS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What one service requires."""
+
+    service: str
+    specs: tuple[str, ...]
+    torch: str = ""  # the build
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBase:
+    name: str
+    extends: str  # "": none
+    requirements: tuple[str, ...]
+    services: tuple[str, ...]  # which stand on it, or on a base that extends it
+    torch: str = ""
+    system: tuple[str, ...] = ()  # Debian packages that all of them need
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    bases: tuple[SharedBase, ...]
+    base_of: Mapping[str, str]  # service -> the base on which it stands
+    # two services that have something in common and cannot share it, and which package is why
+    apart: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    service: str
+    torch: str
+    extras: Mapping[str, frozenset[str]]  # name -> extras, in the order of the service
+    versions: Mapping[str, SpecifierSet]
+
+
+def shared(wants: Sequence[Wants]) -> Sharing:
+    """The bases that services share: greedily, what saves most installations first."""
+    parsed = [_parsed(each) for each in wants]
+    clashes = _clashes(parsed)
+    made: list[SharedBase] = []
+    base_of: dict[str, str] = {}
+    _share(parsed, frozenset(), "", clashes, made, base_of)
+    for each in parsed:
+        below = _chain(base_of.get(each.service, ""), made)
+        has = {name for base in below for name in base.requirements}
+        build = each.torch or ("cpu" if TORCH in each.extras else "")
+        if TORCH in each.extras and TORCH not in has and build != "pypi":
+            parent = base_of.get(each.service, "")
+            name = _free(TORCH if len(parsed) == 1 else f"{each.service}-torch", made)
+            made.append(SharedBase(name, parent, (TORCH,), (each.service,), build))
+            base_of[each.service] = name
+    apart = tuple(
+        (one, other, name)
+        for (one, other), name in clashes.items()
+        if len(_of(parsed, one).extras.keys() & _of(parsed, other).extras.keys()) > 1
+    )
+    return Sharing(tuple(made), base_of, apart)
+
+
+def _share(
+    services: list[_Parsed],
+    below: frozenset[str],
+    parent: str,
+    clashes: Mapping[tuple[str, str], str],
+    made: list[SharedBase],
+    base_of: dict[str, str],
+) -> None:
+    rest = list(services)
+    while len(rest) > 1:
+        best = _best(rest, below, clashes)
+        if best is None:
+            break
+        names, members = best
+        ordered = [name for name in members[0].extras if name in names]
+        requirements = []
+        for name in ordered:
+            extras = frozenset.intersection(*(each.extras[name] for each in members))
+            requirements.append(f"{name}[{','.join(sorted(extras))}]" if extras else name)
+        build = ""
+        if TORCH in names:
+            build = next((each.torch for each in members if each.torch), "cpu")
+            build = "" if build == "pypi" else build
+        base = SharedBase(
+            _free(TORCH if TORCH in names else ordered[0], made),
+            parent,
+            tuple(requirements),
+            tuple(each.service for each in members),
+            build,
+        )
+        made.append(base)
+        base_of.update(dict.fromkeys(base.services, base.name))
+        _share(members, below | names, base.name, clashes, made, base_of)
+        rest = [each for each in rest if each not in members]
+
+
+def _best(
+    services: list[_Parsed], below: frozenset[str], clashes: Mapping[tuple[str, str], str]
+) -> tuple[frozenset[str], list[_Parsed]] | None:
+    """The set of requirements, and the services that have all of it, that saves most."""
+    sets = {each.service: frozenset(each.extras) - below for each in services}
+    candidates: dict[frozenset[str], None] = {}
+    for number, (one, other) in enumerate(combinations(services, 2)):
+        if number > _MOST_PAIRS:
+            break
+        if common := sets[one.service] & sets[other.service]:
+            candidates[common] = None
+    best, most = None, 0
+    for names in sorted(candidates, key=lambda n: (-len(n), sorted(n))):
+        members: list[_Parsed] = []
+        for each in services:
+            if names <= sets[each.service] and not any(
+                (each.service, m.service) in clashes or (m.service, each.service) in clashes
+                for m in members
+            ):
+                members.append(each)
+        saves = (len(members) - 1) * len(names)
+        if len(members) > 1 and saves > most:
+            best, most = (names, members), saves
+    return best
+
+
+def _clashes(parsed: list[_Parsed]) -> dict[tuple[str, str], str]:
+    found = {}
+    known: dict[tuple[str, str], bool] = {}
+    for one, other in combinations(parsed, 2):
+        if one.torch and other.torch and one.torch != other.torch:
+            found[one.service, other.service] = TORCH
+            continue
+        for name in one.versions.keys() & other.versions.keys():
+            key = (str(one.versions[name]), str(other.versions[name]))
+            if key not in known:
+                known[key] = _meet(one.versions[name], other.versions[name])
+            if not known[key]:
+                found[one.service, other.service] = name
+                break
+    return found
+
+
+def _meet(one: SpecifierSet, other: SpecifierSet) -> bool:
+    """Whether some version meets both: one that they name, or one just above it."""
+    both = one & other
+    if not both:
+        return True
+    tried: list[Version] = []
+    for each in both:
+        text = each.version.removesuffix(".*")
+        try:
+            version = Version(text)
+        except InvalidVersion:
+            return True
+        release = [*version.release, 0, 0][:3]
+        above = Version(".".join(map(str, (*release[:2], release[2] + 1))))
+        under = Version(".".join(map(str, (max(0, release[0] - 1), 999, 0))))
+        tried += [version, above, under]
+    return any(both.contains(version, prereleases=True) for version in tried)
+
+
+def _parsed(wants: Wants) -> _Parsed:
+    extras: dict[str, frozenset[str]] = {}
+    versions: dict[str, SpecifierSet] = {}
+    for spec in wants.specs:
+        try:
+            requirement = Requirement(spec)
+        except InvalidRequirement:
+            continue
+        name = canonicalize_name(requirement.name)
+        if requirement.specifier:
+            versions[name] = versions.get(name, SpecifierSet()) & requirement.specifier
+        if requirement.marker is None:  # else not every image would have it
+            extras[name] = extras.get(name, frozenset()) | frozenset(requirement.extras)
+    return _Parsed(wants.service, wants.torch, extras, versions)
+
+
+def _of(parsed: list[_Parsed], service: str) -> _Parsed:
+    return next(each for each in parsed if each.service == service)
+
+
+def _chain(name: str, made: list[SharedBase]) -> list[SharedBase]:
+    by_name = {base.name: base for base in made}
+    found = []
+    while name:
+        found.append(by_name[name])
+        name = by_name[name].extends
+    return found
+
+
+def _free(name: str, made: list[SharedBase]) -> str:
+    """A base's name: that of its first requirement, where no other has it."""
+    clean = name.replace("_", "-").replace(".", "-")
+    taken = {base.name for base in made}
+    number, found = 2, clean
+    while found in taken:
+        found, number = f"{clean}-{number}", number + 1
+    return found

@@ -1,0 +1,213 @@
+"""Just enough of a shell's language to see simple commands, and to know what is more than one. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+LITERAL = "\0"  # stands for a `$` that a shell leaves alone
+
+_OPERATOR = re.compile(r"&&|\|\||;;|;|\|&|\||&|\n|\(|\)")
+_REDIRECTION = re.compile(r"\d*(?:>>|>\||>&|<<<|<&|<>|>|<)(?:&?\d*-?)")
+_WORD = re.compile(r"[^\s'\"\\|&;()<>`$]+")
+_VARIABLE = re.compile(
+    r"\$(?:(?P<bare>[A-Za-z_]\w*)"
+    r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-+?])(?P<other>[^{}]*))?\})"
+)
+_NESTED = 5  # `${A:-${B:-c}}`: the innermost come first
+_KEYWORDS = frozenset(
+    [
+        "if",
+        "then",
+        "else",
+        "elif",
+        "fi",
+        "for",
+        "while",
+        "until",
+        "do",
+        "done",
+        "case",
+        "esac",
+        "select",
+        "function",
+        "{",
+        "}",
+        "!",
+        "[",
+        "[[",
+    ]
+)
+# What a shell does itself.
+_BUILTINS = frozenset(
+    [
+        "cd",
+        "set",
+        "export",
+        "source",
+        ".",
+        "eval",
+        "trap",
+        "ulimit",
+        "umask",
+        "unset",
+        "shift",
+        "read",
+        "local",
+        "return",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleCommand:
+    """One command between operators. Variables stand in its words as they are written."""
+
+    words: tuple[str, ...]
+    offset: int
+    before: str  # the operator that it follows; "" for the first
+    plain: bool  # whether it is nothing but words: no redirection, substitution, pattern, keyword
+    assignments: tuple[tuple[str, str], ...] = ()
+
+
+def simple_commands(text: str) -> list[SimpleCommand]:
+    """The simple commands of a shell's text, in their order."""
+    return list(_Reader(text).commands())
+
+
+def expand(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """A text with its variables filled in, and the names of those that have no value."""
+    missing: dict[str, None] = {}
+
+    def value(found: re.Match[str]) -> str:
+        name = found["bare"] or found["name"]
+        how, other = found["how"] or "", found["other"] or ""
+        known = values.get(name)
+        is_set = known is not None and (bool(known) or not how.startswith(":"))
+        if how.endswith("+"):
+            return other if is_set else ""
+        if is_set and known is not None:
+            return known
+        if how.endswith("-"):
+            inner, lost = expand(other, values)
+            missing.update(dict.fromkeys(lost))
+            return inner
+        missing[name] = None
+        return found[0] if how.endswith("?") else ""
+
+    done = text
+    for _ in range(_NESTED):
+        before, done = done, _VARIABLE.sub(value, done)
+        if done == before:
+            break
+    return done, tuple(missing)
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def commands(self) -> Iterator[SimpleCommand]:
+        before = ""
+        while self._at < len(self._text):
+            command, operator = self._command(before)
+            if command.words or command.assignments:
+                yield command
+            before = operator
+
+    def _command(self, before: str) -> tuple[SimpleCommand, str]:
+        text, words, plain = self._text, [], True
+        offset: int | None = None
+        operator = ""
+        while self._at < len(text):
+            if text.startswith("\\\n", self._at):
+                self._at += 2
+            elif text[self._at].isspace() and text[self._at] != "\n":
+                self._at += 1
+            elif text[self._at] == "#":
+                end = text.find("\n", self._at)
+                self._at = len(text) if end < 0 else end
+            elif found := _REDIRECTION.match(text, self._at):
+                plain = False
+                self._at = found.end()
+            elif found := _OPERATOR.match(text, self._at):
+                self._at = found.end()
+                operator = found[0]
+                break
+            else:
+                offset = self._at if offset is None else offset
+                word, simple = self._word()
+                plain = plain and simple
+                words.append(word)
+        assignments = []
+        while words and (assigned := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
+            assignments.append((assigned[1], assigned[2]))
+            words.pop(0)
+        plain = plain and operator not in {"(", ")", "|", "|&", "&"} and before not in {"|", "|&"}
+        if words and (words[0] in _KEYWORDS or words[0] in _BUILTINS):
+            plain = False
+        return (
+            SimpleCommand(tuple(words), offset or 0, before, plain, tuple(assignments)),
+            operator,
+        )
+
+    def _word(self) -> tuple[str, bool]:
+        """One word without its quotes, and whether a shell would leave it one word as it is."""
+        text, made, simple = self._text, "", True
+        while self._at < len(text):
+            char = text[self._at]
+            if found := _WORD.match(text, self._at):
+                made += found[0]
+                simple = simple and not re.search(r"[*?\[~]|\{.*,.*\}", found[0])
+                self._at = found.end()
+            elif char == "\\":
+                following = text[self._at + 1 : self._at + 2]
+                made += "" if following == "\n" else following.replace("$", LITERAL)
+                self._at += 2
+            elif char == "'":
+                end = text.find("'", self._at + 1)
+                end = len(text) if end < 0 else end
+                made += text[self._at + 1 : end].replace("$", LITERAL)
+                self._at = end + 1
+            elif char == '"':
+                inner, plain = self._quoted()
+                made, simple = made + inner, simple and plain
+            elif found := _VARIABLE.match(text, self._at):
+                made += found[0]
+                self._at = found.end()
+            elif char == "$" or char == "`":
+                made += char
+                simple = False
+                self._at += 1
+            elif char == "(" and made.endswith("$"):
+                made += self._balanced()
+            else:
+                break
+        return made, simple
+
+    def _quoted(self) -> tuple[str, bool]:
+        text, made, plain = self._text, "", True
+        self._at += 1
+        while self._at < len(text) and text[self._at] != '"':
+            char = text[self._at]
+            if char == "\\" and text[self._at + 1 : self._at + 2] in set('"\\$`\n'):
+                following = text[self._at + 1]
+                made += "" if following == "\n" else following.replace("$", LITERAL)
+                self._at += 2
+                continue
+            plain = plain and char != "`" and not text.startswith("$(", self._at)
+            made += char
+            self._at += 1
+        self._at += 1
+        return made, plain
+
+    def _balanced(self) -> str:
+        depth, start = 0, self._at
+        while self._at < len(self._text):
+            depth += {"(": 1, ")": -1}.get(self._text[self._at], 0)
+            self._at += 1
+            if not depth:
+                break
+        return self._text[start : self._at]

@@ -1,0 +1,118 @@
+"""Smokes for services that have none: what their commands name is imported, and is there. Pure."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+
+from slimbake.adopt.model import Draft
+
+_LEVELS = frozenset({"imports", "load", "parity"})
+
+
+def is_smoke(text: str) -> bool:
+    """Whether a Python file is a smoke already."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return False
+    return any(
+        isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name in _LEVELS
+        for each in tree.body
+    )
+
+
+def smoke_text(draft: Draft, sources: dict[str, str]) -> str:
+    """The smoke of a service. `sources`: module -> its text, of those that its command names."""
+    objects = dict(draft.objects)
+    modules = [each for each in draft.modules if not runs_on_import(sources.get(each, ""))]
+    scripts = [each for each in draft.modules if each not in modules]
+    others = dict.fromkeys(name for each in scripts for name in _imported(sources.get(each, "")))
+    lines = [
+        f'"""What has to hold in the image of `{draft.name}` before it gets its tag.',
+        "",
+        "`slimbake init` wrote it. Let `load` do what the service is for, such as answer a request:",
+        "only then it fails when the service is broken.",
+        '"""',
+        "",
+    ]
+    if draft.left_env:
+        lines += ["import os", ""]
+        lines += [
+            "# Not in the image, and read at import:",
+            *(
+                f"os.environ.setdefault({json.dumps(name)}, {json.dumps(value)})"
+                for name, value in draft.left_env
+            ),
+            "",
+        ]
+    lines += ["", "def imports():"]
+    named = [*modules, *others]
+    if named:
+        lines += [f"    import {name}" for name in named]
+    else:
+        lines += _entry_point(draft)
+    served = [(module, name) for module, name in objects.items() if module in modules]
+    if served:
+        lines += ["", "", "def load():"]
+        for module, name in served:
+            first, _, rest = name.partition(".")
+            lines += [f"    from {module} import {first}", ""]
+            lines.append(f"    assert callable({first}{rest and f'.{rest}'})")
+    return "\n".join(lines) + "\n"
+
+
+def _entry_point(draft: Draft) -> list[str]:
+    """What imports the program that a command names: it is a script of some package."""
+    words = draft.entry.get("command") or draft.entry.get("entrypoint") or []
+    if words[:2] == ["python", "-m"] and len(words) > 2:
+        return [
+            "    import importlib.util",
+            "",
+            f'    assert importlib.util.find_spec("{words[2]}")',
+        ]
+    if not words or words[0] == "python":
+        return ["    import sys", "", "    assert sys.version_info"]
+    return [
+        "    from importlib.metadata import entry_points",
+        "",
+        f'    [script] = entry_points(group="console_scripts", name="{words[0]}")',
+        "    script.load()",
+    ]
+
+
+def runs_on_import(text: str) -> bool:
+    """Whether a script does its work when it is imported, and not only when it is run."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return True
+    return any(isinstance(each, ast.While | ast.For) or _calls(each) for each in tree.body)
+
+
+def _calls(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(call, ast.Call):
+        return False
+    # `app.include_router(...)` declares; `main()`, `app.run()`, `uvicorn.run()`, `time.sleep()` do.
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in {"main", "run", "start", "serve", "serve_forever", "sleep", "run_forever"} or (
+        isinstance(function, ast.Name) and not name.startswith("setup")
+    )
+
+
+def _imported(text: str) -> list[str]:
+    """The modules of others that a script imports at its top."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return []
+    names: dict[str, None] = {}
+    for each in tree.body:
+        if isinstance(each, ast.Import):
+            names.update(dict.fromkeys(alias.name for alias in each.names))
+        elif isinstance(each, ast.ImportFrom) and each.module and not each.level:
+            names[each.module] = None
+    return [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]

@@ -1,0 +1,75 @@
+"""Reads a repository once: which files it has, and the texts of those that say how it is built."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from slimbake.adopt.model import Repository
+
+# What a checkout has beside its sources.
+_SKIPPED = frozenset(
+    {
+        *(
+            "node_modules",
+            "__pycache__",
+            "venv",
+            "env",
+            "dist",
+            "site-packages",
+            "bower_components",
+        ),
+        *("vendor", "target", "htmlcov"),
+    }
+)
+_READ = re.compile(
+    r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.[dD]ockerfile|[\w.-]+\.ya?ml"
+    r"|pyproject\.toml|[\w.-]*requirements[\w.-]*\.(?:txt|in)|[\w.-]+\.(?:sh|bash)|Pipfile"
+    r"|[\w.-]*entry-?point[\w.-]*|\.env|\.python-version|[\w.-]+\.(?:txt|in)"
+)
+_LARGEST = 256 * 1024
+_PYTHON_DEPTH = (
+    4  # folders deep, at most, that a service's own modules are read for what they serve
+)
+
+
+def survey(root: Path) -> Repository:
+    """A repository's files. What Git ignores in folders of the usual names is left out."""
+    files: set[str] = set()
+    folders: set[str] = {"."}
+    texts: dict[str, str] = {}
+    for where, inner, names in os.walk(root):
+        relative = os.path.relpath(where, root).replace(os.sep, "/")
+        inner[:] = sorted(
+            name
+            for name in inner
+            if name not in _SKIPPED
+            and not name.startswith(".")
+            and not name.endswith((".egg-info", ".dist-info"))
+            and not Path(where, name, "pyvenv.cfg").is_file()
+        )
+        prefix = "" if relative == "." else f"{relative}/"
+        folders.update(f"{prefix}{name}" for name in inner)
+        for name in names:
+            path = f"{prefix}{name}"
+            if name.startswith(".") and not name.startswith((".env", ".python-version")):
+                continue
+            files.add(path)
+            python = name.endswith(".py") and prefix.count("/") < _PYTHON_DEPTH
+            if _READ.fullmatch(name) or python or "." not in name:
+                text = _text(Path(where, name))
+                if text is not None:
+                    texts[path] = text
+    ci = "github" if (root / ".github").is_dir() else ""
+    ci = ci or ("gitlab" if (root / ".gitlab-ci.yml").is_file() else "")
+    return Repository(root.resolve().name, frozenset(files), frozenset(folders), texts, ci)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return None
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
