@@ -456,7 +456,7 @@ class _ServiceReader:
         return gpu
 
 
-_STAYS = "it stays in the compose file; `slimbake up` takes it from .env or `--env`"
+_STAYS = "it stays in the compose file. `slimbake up` takes it from .env or `--env`"
 
 
 def _at(value: Any, path: KeyPath) -> Any:

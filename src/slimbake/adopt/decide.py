@@ -30,9 +30,7 @@ _NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|
 _MERGED_BY_BAKE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
 
-def adoption(
-    repository: Repository, files: tuple[str, ...], keys: frozenset[str], only: str = ""
-) -> Adoption:
+def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> Adoption:
     """What becomes of a repository. `files`: the compose files, () to look for them; `only`: the
     one service that is wanted.
     """
@@ -56,7 +54,7 @@ def adoption(
             if only != name:
                 continue
         candidates.append(_alone(file, name, repository))
-    drafts = [draft(each, repository, keys) for each in _named(candidates)]
+    drafts = [draft(each, repository) for each in _named(candidates)]
     if not drafts or (only and only not in {each.name for each in drafts}):
         taken = {each.name for each in drafts}
         folders = (folder_draft(f, repository) for f in service_folders(repository))

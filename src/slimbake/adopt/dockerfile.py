@@ -203,8 +203,9 @@ class _Reader:
             stage.values[name] = expand(value, stage.values)[0]
 
     def _env(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        known = dict(stage.values)  # one instruction sees what those before it set
         for name, text in _settings(instruction.rest):
-            value = expand(text, stage.values)[0].replace(LITERAL, "$")
+            value = expand(text, known)[0].replace(LITERAL, "$")
             stage.values[name] = value
             stage.env[name] = Said(value, place)
 

@@ -58,20 +58,17 @@ class Candidate:
     shared_context: bool = False
 
 
-def draft(candidate: Candidate, repository: Repository, keys: frozenset[str]) -> Draft:
-    """A service's entry; one that cannot be read keeps its Dockerfile. `keys`: what the manifest
-    has.
-    """
-    drafter = _Drafter(candidate, repository, keys)
+def draft(candidate: Candidate, repository: Repository) -> Draft:
+    """A service's entry; one that cannot be read keeps its Dockerfile."""
     try:
-        return drafter.own()
+        return _Drafter(candidate, repository).own()
     except Unreadable as why:
-        return _Drafter(candidate, repository, keys).kept(replace(why.note, service=candidate.name))
+        return _Drafter(candidate, repository).kept(replace(why.note, service=candidate.name))
 
 
 class _Drafter:
-    def __init__(self, of: Candidate, repository: Repository, keys: frozenset[str]) -> None:
-        self._of, self._repository, self._keys = of, repository, keys
+    def __init__(self, of: Candidate, repository: Repository) -> None:
+        self._of, self._repository = of, repository
         self._notes: list[Note] = []
         self._entry: Entry = {}
         self._comments: dict[str, str] = {}
@@ -104,7 +101,9 @@ class _Drafter:
         env = self._env(facts, code)
         plain, takes_arguments = self._command(facts, code, env)
         env |= dict(plain.env)
-        words = self._program(plain.words)
+        compose = of.compose
+        said = (compose and (compose.command or compose.entrypoint)) or facts.command
+        words = self._program(plain.words, said.place if said else facts.place)
         self._entry["context"] = code.context
         requirements, system = self._requirements(needs, code, words)
         if requirements:
@@ -112,7 +111,8 @@ class _Drafter:
         if system:
             self._entry["system"] = system
         self._start(facts, words, takes_arguments)
-        self._put("workdir", self._workdir(facts, code, plain), facts.place)
+        if workdir := self._workdir(facts, code, plain):
+            self._entry["workdir"] = workdir
         if env:
             self._entry["env"] = env
         self._volumes(facts, code)
@@ -145,6 +145,14 @@ class _Drafter:
                     of.name,
                 )
             )
+        for said in (of.compose.entrypoint, of.compose.command) if of.compose else ():
+            if said is not None:
+                self._note(
+                    said.place,
+                    f"the command `{said.text}`",
+                    "an image of a Dockerfile has the command that stands there; this one stays in"
+                    " the compose file",
+                )
         ports = self._ports(facts, ())
         if ports:
             self._entry["port"] = ports[0]
@@ -173,15 +181,6 @@ class _Drafter:
 
     def _note(self, place: Place, what: str, advice: str) -> None:
         self._notes.append(Note(place, what, advice, self._of.name))
-
-    def _put(self, key: str, value: Any, place: Place) -> None:
-        """Set a key; where the manifest does not have it, say so."""
-        if not value:
-            return
-        if key in self._keys:
-            self._entry[key] = value
-        else:
-            self._note(place, f"{key}: {value}", "the manifest has no key for it")
 
     def _command(
         self, facts: ImageFacts, code: Code, env: Mapping[str, str]
@@ -245,9 +244,8 @@ class _Drafter:
         found = self._repository.texts.get(source)
         return (found, Place(source, 1)) if found is not None else None
 
-    def _program(self, words: tuple[str, ...]) -> tuple[str, ...]:
+    def _program(self, words: tuple[str, ...], place: Place) -> tuple[str, ...]:
         """The words, less what cannot be in an image that nobody edits and writes to."""
-        place = self._of.origin[0]
         if "--reload" in words:
             self._note(place, "--reload", "an image's code does not change: it is left out")
             words = tuple(word for word in words if word != "--reload")
@@ -260,7 +258,7 @@ class _Drafter:
         return words
 
     def _start(self, facts: ImageFacts, words: tuple[str, ...], takes_arguments: bool) -> None:
-        key = "entrypoint" if takes_arguments and "entrypoint" in self._keys else "command"
+        key = "entrypoint" if takes_arguments else "command"
         self._entry[key] = list(words)
         if key != "command" and "command" in self._comments:
             self._comments[key] = self._comments.pop("command")
@@ -268,7 +266,7 @@ class _Drafter:
         if ports:
             self._entry["port"], *others = ports
             if others:
-                self._put("expose", others, facts.place)
+                self._entry["expose"] = others
         if self._of.job:
             self._entry["start"] = "none"
             self._comments["start"] = "a job: it ends, and may need what runs beside it"
@@ -296,7 +294,7 @@ class _Drafter:
                 numbers.append(int(number))
             else:
                 self._note(said.place, f"EXPOSE {said.value}", "slimbake takes TCP ports by number")
-        if compose and numbers and "publish" in self._keys:
+        if compose and numbers:
             for host, said in compose.ports:
                 if said.value == str(numbers[0]) and host and int(host) != numbers[0]:
                     self._entry["publish"] = int(host)
@@ -324,8 +322,8 @@ class _Drafter:
                 self._note(
                     each.place,
                     f"{name} looks like a secret",
-                    "whoever has an image can read its variables: it stays where it is; `slimbake"
-                    f" up` takes it from .env or `--env {name}`",
+                    "whoever has an image can read its variables, so it stays where it is. For"
+                    " `slimbake up`, put it into .env or into a file that `env_file` names",
                 )
             elif name == "PYTHONPATH":
                 parts = [part for part in value.split(":") if part and "$" not in part]
@@ -504,21 +502,21 @@ class _Drafter:
         compose = self._of.compose
         signal = (compose and compose.stop_signal) or facts.stop_signal
         if signal and signal.value not in {"SIGTERM", "15"}:
-            self._put("stop_signal", signal.value, signal.place)
+            self._entry["stop_signal"] = signal.value
         user = (compose and compose.user) or facts.user
         if (
             user
             and re.fullmatch(r"\d+(?::\d+)?", user.value)
             and not re.match("0(:|$)", user.value)
         ):
-            self._put("user", user.value, user.place)
+            self._entry["user"] = user.value
         elif user and user.value.partition(":")[0] in {"root", "0"}:
             self._note(
                 user.place, f"USER {user.value}", "slimbake's images run as 65532, without root"
             )
         if compose:
             if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
-                self._put("tmpfs", tmpfs, compose.tmpfs[0].place)
+                self._entry["tmpfs"] = tmpfs
             files = [said for said in compose.env_files if said.value in self._repository.files]
             for said in compose.env_files:
                 if said not in files:
@@ -526,8 +524,20 @@ class _Drafter:
                         said.place, f"{said.value} is not there", "it stays in the compose file"
                     )
             if files:
-                self._put("env_file", [said.value for said in files], files[0].place)
-        self._healthcheck((compose and compose.healthcheck) or facts.healthcheck, needs)
+                self._entry["env_file"] = [said.value for said in files]
+        check = compose and compose.healthcheck
+        if facts.healthcheck and not check:
+            overridden = bool(compose and (compose.command or compose.entrypoint))
+            if overridden and "port" not in self._entry:
+                self._note(
+                    facts.healthcheck.place,
+                    "HEALTHCHECK",
+                    f"it asks what CMD starts, and {self._of.name} has another command: write"
+                    " `healthcheck` where it can be asked, too",
+                )
+            else:
+                check = facts.healthcheck
+        self._healthcheck(check or None, needs)
 
     def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
         used = False
@@ -546,10 +556,7 @@ class _Drafter:
                 else:
                     value = {"test": words, **_settings(check)} if check.settings else words
             if check is not None:
-                if "healthcheck" in self._keys:
-                    self._entry["healthcheck"] = value
-                else:
-                    self._note(check.place, "HEALTHCHECK", "the manifest has no key for it")
+                self._entry["healthcheck"] = value
         for name, place in needs.fetchers.items():
             if not used:
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")

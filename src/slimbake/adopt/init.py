@@ -90,8 +90,7 @@ def in_folder(root: Path, folder: str, name: str, port: int) -> tuple[Draft | No
     it starts.
     """
     repository = survey(root)
-    keys = service_keys()
-    found = adoption(repository, (), keys, name).drafts
+    found = adoption(repository, (), name).drafts
     drafts = [
         each
         for each in found
@@ -149,7 +148,7 @@ def start(file: Path, request: InitRequest) -> Started:
     for each in request.compose:
         if each not in repository.texts:
             raise UsageError(f"{each} is not there", "name a compose file, relative to this folder")
-    found = adoption(repository, request.compose, service_keys(), request.service)
+    found = adoption(repository, request.compose, request.service)
     if not found.drafts:
         raise UsageError(*_nothing(request))
     return _decided(file, repository, found)
@@ -166,14 +165,6 @@ def _nothing(request: InitRequest) -> tuple[str, str]:
         " Dockerfile, no folder with requirements and a program",
         "`slimbake add NAME` begins with a service that works",
     )
-
-
-def service_keys() -> frozenset[str]:
-    """The keys that a service of the manifest can have."""
-    import json
-
-    schema = json.loads(MANIFEST_SCHEMA.read_text("utf-8"))
-    return frozenset(schema["$defs"]["service"]["properties"])
 
 
 def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
@@ -194,12 +185,14 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         based, sharing, layers = list(drafts), _ALONE, "none"
     smokes, based = _smokes(repository, based)
     notes = [*found.notes, *python_notes, *ci_notes, *dropped]
-    for one, other, package in sharing.apart:
+    for package in dict.fromkeys(package for *_, package in sharing.apart):
+        pairs = [(one, other) for one, other, why in sharing.apart if why == package]
+        names = ", ".join(dict.fromkeys(name for pair in pairs for name in pair))
         notes.append(
             Note(
                 Place(file.name),
-                f"{one} and {other} share no base: no version of {package} meets both",
-                "let both require the same versions, and put them on one base",
+                f"{names} do not all share a base: no version of {package} meets all of them",
+                "let them require the same versions, and put them on one base",
             )
         )
     return Started(
@@ -380,6 +373,10 @@ def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, 
         shared_context = contexts[context] > 1
         name = f"smoke_{draft.name.replace('-', '_')}.py" if shared_context else "smoke.py"
         text = smoke_text(draft, _sources(draft, repository))
+        if text is None:
+            why = "no smoke: the start check alone starts what runs when it is imported"
+            made.append(replace(draft, comments={**draft.comments, "context": why}))
+            continue
         there = repository.texts.get(_path(context, name))
         if there is not None and there != text and not is_smoke(there):
             name = f"slimbake_{name}"

@@ -72,23 +72,25 @@ def service_lines(draft: Draft) -> list[str]:
     lines = [f"  {scalar(draft.name)}:  # {origin}"]
     for key in sorted(draft.entry, key=lambda k: _ORDER.index(k) if k in _ORDER else 99):
         comment = draft.comments.get(key, "")
-        if comment and len(comment) > 40:
+        found = list(_lines(key, draft.entry[key], 4))
+        if comment and len(found[0]) + len(comment) < _WIDTH:
+            found[0] = _commented(found[0], comment)
+        elif comment:
             lines.append(f"    # {comment}")
-            comment = ""
-        lines += _lines(key, draft.entry[key], 4, comment)
+        lines += found
     if draft.notes:
         lines.append("    # Not carried over:")
         lines += [f"    # {note.place}: {' '.join(note.what.split())}" for note in draft.notes]
     return lines
 
 
-def _lines(key: str, value: Any, indent: int, comment: str = "") -> Iterator[str]:
+def _lines(key: str, value: Any, indent: int) -> Iterator[str]:
     margin = " " * indent
     flow = f"{margin}{key}: {flowing(value)}"
     if len(flow) <= _WIDTH or not isinstance(value, dict | list):
-        yield _commented(flow, comment)
+        yield flow
         return
-    yield _commented(f"{margin}{key}:", comment)
+    yield f"{margin}{key}:"
     if isinstance(value, dict):
         for name, each in value.items():
             yield from _lines(scalar(name), each, indent + 2)

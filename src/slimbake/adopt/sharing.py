@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 TORCH = "torch"
 _MOST_PAIRS = 20_000
+_LOOKED_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +115,63 @@ def _share(
         rest = [each for each in rest if each not in members]
 
 
+_Choice = tuple[frozenset[str], list[_Parsed]]
+
+
 def _best(
     services: list[_Parsed], below: frozenset[str], clashes: Mapping[tuple[str, str], str]
-) -> tuple[frozenset[str], list[_Parsed]] | None:
-    """The set of requirements, and the services that have all of it, that saves most."""
-    sets = {each.service: frozenset(each.extras) - below for each in services}
-    candidates: dict[frozenset[str], None] = {}
-    for number, (one, other) in enumerate(combinations(services, 2)):
-        if number > _MOST_PAIRS:
-            break
-        if common := sets[one.service] & sets[other.service]:
-            candidates[common] = None
+) -> _Choice | None:
+    """The set of requirements, and the services that have all of it, that saves most: itself, and
+    with the best base that could extend it.
+    """
+    first = _choices(services, below, clashes)[:_LOOKED_AHEAD]
     best, most = None, 0
-    for names in sorted(candidates, key=lambda n: (-len(n), sorted(n))):
-        members: list[_Parsed] = []
-        for each in services:
-            if names <= sets[each.service] and not any(
-                (each.service, m.service) in clashes or (m.service, each.service) in clashes
-                for m in members
-            ):
-                members.append(each)
-        saves = (len(members) - 1) * len(names)
-        if len(members) > 1 and saves > most:
+    for names, members in first:
+        nested = _choices(members, below | names, clashes)[:1]
+        saves = _saved((names, members)) + sum(map(_saved, nested))
+        if saves > most:
             best, most = (names, members), saves
     return best
+
+
+def _choices(
+    services: list[_Parsed], below: frozenset[str], clashes: Mapping[tuple[str, str], str]
+) -> list[_Choice]:
+    """What pairs of services have in common, and who else has it; what saves most first."""
+    sets = {each.service: frozenset(each.extras) - below for each in services}
+    candidates: dict[frozenset[str], None] = {}
+    for one, other in islice(combinations(services, 2), _MOST_PAIRS):
+        if common := sets[one.service] & sets[other.service]:
+            candidates[common] = None
+    found = []
+    for names in candidates:
+        members = _together([s for s in services if names <= sets[s.service]], clashes)
+        if len(members) > 1:
+            found.append((names, members))
+    return sorted(found, key=lambda choice: (-_saved(choice), sorted(choice[0])))
+
+
+def _saved(choice: _Choice) -> int:
+    names, members = choice
+    return (len(members) - 1) * len(names)
+
+
+def _together(services: list[_Parsed], clashes: Mapping[tuple[str, str], str]) -> list[_Parsed]:
+    """The largest part of services, as far as adding one by one finds it, of which no two clash."""
+    best: list[_Parsed] = []
+    for first in services:
+        members = [first]
+        for each in services:
+            pairs = ((each.service, m.service) for m in members)
+            if each is not first and not any(
+                (one, other) in clashes or (other, one) in clashes for one, other in pairs
+            ):
+                members.append(each)
+        if len(members) > len(best):
+            best = members
+        if len(best) == len(services):
+            break
+    return [each for each in services if each in best]
 
 
 def _clashes(parsed: list[_Parsed]) -> dict[tuple[str, str], str]:

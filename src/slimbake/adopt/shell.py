@@ -145,7 +145,9 @@ class _Reader:
         while words and (assigned := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
             assignments.append((assigned[1], assigned[2]))
             words.pop(0)
-        plain = plain and operator not in {"(", ")", "|", "|&", "&"} and before not in {"|", "|&"}
+        plain = (
+            plain and operator not in {"(", ")", "|", "|&", "&"} and before not in {"|", "|&", "&"}
+        )
         if words and (words[0] in _KEYWORDS or words[0] in _BUILTINS):
             plain = False
         return (

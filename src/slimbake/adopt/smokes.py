@@ -23,8 +23,11 @@ def is_smoke(text: str) -> bool:
     )
 
 
-def smoke_text(draft: Draft, sources: dict[str, str]) -> str:
-    """The smoke of a service. `sources`: module -> its text, of those that its command names."""
+def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
+    """The smoke of a service; None where it could not fail.
+
+    `sources`: module -> its text, of those that its command names.
+    """
     objects = dict(draft.objects)
     modules = [each for each in draft.modules if not runs_on_import(sources.get(each, ""))]
     scripts = [each for each in draft.modules if each not in modules]
@@ -49,10 +52,10 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str:
         ]
     lines += ["", "def imports():"]
     named = [*modules, *others]
-    if named:
-        lines += [f"    import {name}" for name in named]
-    else:
-        lines += _entry_point(draft)
+    asked = [f"    import {name}" for name in named] or _entry_point(draft)
+    if not asked:
+        return None
+    lines += asked
     served = [(module, name) for module, name in objects.items() if module in modules]
     if served:
         lines += ["", "", "def load():"]
@@ -73,7 +76,7 @@ def _entry_point(draft: Draft) -> list[str]:
             f'    assert importlib.util.find_spec("{words[2]}")',
         ]
     if not words or words[0] == "python":
-        return ["    import sys", "", "    assert sys.version_info"]
+        return []
     return [
         "    from importlib.metadata import entry_points",
         "",

@@ -1,0 +1,116 @@
+"""Commands without a shell: what can be said in words, and what cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.adopt.code import Code, Unreadable
+from slimbake.adopt.commands import Plainly, Shellless, port_of
+from slimbake.adopt.model import Command, Place
+from slimbake.adopt.shell import expand, simple_commands
+
+AT = Place("Dockerfile", 9)
+SCRIPTS = {
+    "./docker-entrypoint.sh": '#!/bin/bash\nset -e\npython manage.py migrate\nexec "$@"\n',
+    "start.sh": "#!/bin/sh\nexport A=1\ncd src\nexec gunicorn app:app -b 0.0.0.0:${PORT:-8000}\n",
+    "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
+}
+
+
+def plainly(*words: str, text: bool = False, **values: str) -> Plainly:
+    def script(path: str) -> tuple[str, Place] | None:
+        return (SCRIPTS[path], Place(path, 1)) if path in SCRIPTS else None
+
+    reader = Shellless(Code(".", "/code", ()), values, script, "web")
+    return reader.plainly(Command(words, text, AT))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gunicorn app:app --bind 0.0.0.0:8000", "gunicorn app:app --bind 0.0.0.0:8000"),
+        ("exec python3 -m app", "python -m app"),
+        ("python /code/main.py", "python /app/main.py"),
+        ("/code/.venv/bin/uvicorn 'a:b'", "uvicorn a:b"),
+        ("uvicorn a:b --port ${PORT:-80}", "uvicorn a:b --port 80"),
+        ("uvicorn a:b --port $N", "uvicorn a:b --port 7"),
+        ("tini -- poetry run celery -A x worker", "celery -A x worker"),
+        ("uv run --no-sync --package p p-cli", "p-cli"),
+        ("./main.py --x", "python ./main.py --x"),
+        ("bash -lc 'exec app'", "app"),
+    ],
+)
+def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
+    assert plainly(text, text=True, N="7").words == tuple(words.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("app | tee log", "`app | tee log` needs a shell"),
+        ("app > log 2>&1", "`app > log 2>&1` needs a shell"),
+        ("app & other", "`app & other` needs a shell"),
+        ("a || b", "`a || b` needs a shell"),
+        ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
+        ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
+        ("choose.sh", "`fi` needs a shell"),
+    ],
+)
+def test_what_needs_a_shell_is_refused_with_the_reason(text: str, why: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        plainly(text, text=True)
+    assert refused.value.note.what == why
+    assert refused.value.note.advice.endswith("the service keeps its Dockerfile")
+
+
+def test_what_ran_before_the_service_is_told() -> None:
+    found = plainly("python manage.py migrate && exec gunicorn a.wsgi", text=True)
+    assert found.words == ("gunicorn", "a.wsgi")
+    assert [note.what for note in found.notes] == ["`python manage.py migrate`"]
+
+
+def test_exec_form_is_taken_as_it_stands() -> None:
+    assert plainly("app", "--x", "$HOME").words == ("app", "--x", "$HOME")
+    assert plainly("sh", "-c", "exec app $N", N="1").words == ("app", "1")
+
+
+def test_a_script_that_starts_what_follows_it_gives_way_to_that() -> None:
+    found = plainly("./docker-entrypoint.sh")
+    assert found.passes
+    assert [(note.place, note.what) for note in found.notes] == [
+        (Place("./docker-entrypoint.sh", 3), "`python manage.py migrate`")
+    ]
+
+
+def test_the_last_line_of_a_script_is_the_command() -> None:
+    found = plainly("start.sh")
+    assert found.words == ("gunicorn", "app:app", "-b", "0.0.0.0:8000")
+    assert found.env == (("A", "1"),)
+    assert found.workdir == "src"
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "port"),
+    [
+        ("uvicorn a:b --port 80", 80),
+        ("gunicorn a:b -b :81", 81),
+        ("gunicorn a:b --bind=0.0.0.0:82", 82),
+        ("python manage.py runserver 0.0.0.0:83", 83),
+        ("streamlit run a.py --server.port=84", 84),
+        ("celery -A a worker", None),
+    ],
+)
+def test_the_port_is_what_the_command_names(words: str, port: int | None) -> None:
+    assert port_of(tuple(words.split())) == port
+
+
+def test_quotes_operators_and_nested_defaults() -> None:
+    found = simple_commands("A='x y' cmd \"a $B\" '$C' d\\ e # no\nnext;last\x0bword")
+    assert [each.words for each in found] == [
+        ("cmd", "a $B", "\0C", "d e"),
+        ("next",),
+        ("last", "word"),
+    ]
+    assert found[0].assignments == (("A", "x y"),)
+    assert expand("${A:-${B:-c}}/$D${E:+f}", {"E": "1", "D": ""}) == ("c/f", ())

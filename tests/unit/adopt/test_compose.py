@@ -1,0 +1,133 @@
+"""Compose files as people write them."""
+
+from __future__ import annotations
+
+from slimbake.adopt.compose import compose_facts, compose_files
+from slimbake.adopt.model import ComposeFacts, ComposeService, Place, Repository
+
+
+def repository(**files: str) -> Repository:
+    texts = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    return Repository("repo", frozenset(texts), frozenset({"."}), texts)
+
+
+def read(text: str, **others: str) -> ComposeFacts:
+    found = repository(compose_yaml=text, **others)
+    return compose_facts(found, compose_files(found))
+
+
+def only(text: str, **others: str) -> ComposeService:
+    [service] = read(text, **others).services
+    return service
+
+
+def test_anchors_and_merges_keep_the_line_where_they_are_written() -> None:
+    service = only(
+        "x-base: &base\n  environment: {A: one}\n  restart: always\n"
+        "services:\n  web:\n    <<: *base\n    build: .\n"
+    )
+    assert service.env["A"].place == Place("compose.yaml", 2)
+    assert [(note.place.line, note.what) for note in service.notes] == [(3, "restart")]
+
+
+def test_a_service_has_what_it_extends_in_another_file() -> None:
+    service = only(
+        "services:\n  web:\n    extends: {file: common/base.yml, service: app}\n"
+        "    environment: {B: two}\n",
+        common__base_yml="services:\n  app:\n    build: ../code\n    command: run it\n"
+        "    environment: [A=one, B=one]\n",
+    )
+    assert service.build is not None
+    assert (service.build.context, service.build.dockerfile) == ("code", "code/Dockerfile")
+    assert {name: said.value for name, said in service.env.items()} == {"A": "one", "B": "two"}
+    assert service.command is not None
+    assert service.command.words == ("run", "it")
+    assert not service.command.shell
+
+
+def test_the_override_beside_it_wins_and_other_files_are_named() -> None:
+    found = read(
+        "services:\n  web: {build: ., command: a, ports: ['1:80']}\n",
+        compose_override_yaml="services:\n  web: {command: b, ports: ['2:80']}\n",
+        compose_prod_yaml="services: {}\n",
+    )
+    [web] = found.services
+    assert web.command is not None
+    assert web.command.words == ("b",)
+    assert [(host, said.value) for host, said in web.ports] == [("2", "80")]
+    assert [note.place.file for note in found.notes] == ["compose.prod.yaml"]
+
+
+def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> None:
+    service = only(
+        "services:\n  web:\n    build: .\n    command: 'run ${MODE:-fast} $$HOME'\n"
+        "    environment:\n      A: ${A:-x}\n      B: ${B}\n      C:\n      D: $SET\n",
+        _env="SET=from the machine\n",
+    )
+    assert service.command is not None
+    assert service.command.words == ("run", "fast", "$HOME")
+    assert {name: said.value for name, said in service.env.items()} == {"A": "x"}
+    assert service.unset == ("B", "C", "D")
+    assert [(note.place.line, note.what) for note in service.notes] == [
+        (7, "B: nothing sets B"),
+        (8, "C has its value from the shell"),
+        (9, "D has its value from .env"),
+    ]
+
+
+def test_ports_volumes_and_health_checks_in_both_forms() -> None:
+    service = only(
+        "services:\n  web:\n    build: .\n"
+        "    ports: [80, '127.0.0.1:8081:81/tcp', {target: 82, published: '8082'}, '90-92:90-92']\n"
+        "    volumes: ['data:/data', './x:/y:ro', {type: volume, source: v, target: /v}, /anonymous]\n"
+        "    tmpfs: /run/x:size=1m\n"
+        "    healthcheck: {test: [CMD, check, it], interval: 5s, retries: 3}\n"
+    )
+    assert [(host, said.value) for host, said in service.ports] == [
+        ("", "80"),
+        ("8081", "81"),
+        ("8082", "82"),
+    ]
+    assert [(source, said.value) for source, said in service.volumes] == [
+        ("data", "/data"),
+        ("./x", "/y"),
+        ("v", "/v"),
+        ("", "/anonymous"),
+    ]
+    assert [said.value for said in service.tmpfs] == ["/run/x"]
+    assert service.healthcheck is not None
+    assert service.healthcheck.command is not None
+    assert service.healthcheck.command.words == ("check", "it")
+    assert service.healthcheck.settings == (("interval", "5s"), ("retries", "3"))
+    assert [note.what for note in service.notes] == ["the port 90-92"]
+
+
+def test_jobs_gpus_and_profiles() -> None:
+    found = read(
+        "services:\n  init: {build: .}\n  web:\n    build: .\n    profiles: [all]\n"
+        "    depends_on: {init: {condition: service_completed_successfully}}\n"
+        "    deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}\n"
+    )
+    assert found.jobs == {"init"}
+    web = found.services[1]
+    assert web.gpu
+    assert web.beside == ("init",)
+    assert any(note.what.startswith("`profiles`") for note in web.notes)
+
+
+def test_tags_of_compose_are_read_and_broken_yaml_is_told_with_its_line() -> None:
+    assert read("services:\n  web: {build: ., ports: !reset []}\n").notes == ()
+    broken = read("services:\n  web: {build: .\n")
+    assert [note.place.line for note in broken.notes] == [2]
+
+
+def test_a_service_that_extends_itself_ends() -> None:
+    assert only("services:\n  web: {build: ., extends: web}\n").name == "web"
+
+
+def test_included_files_count() -> None:
+    found = read(
+        "include: [db/compose.yaml]\nservices:\n  web: {build: .}\n",
+        db__compose_yaml="services:\n  db: {image: 'postgres:16'}\n",
+    )
+    assert {service.name for service in found.services} == {"db", "web"}

@@ -1,0 +1,159 @@
+"""Dockerfiles as people write them: what slimbake takes from each line, and where it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.model import Command, ImageFacts, Place
+from slimbake.adopt.needs import needs_of
+from slimbake.fingerprint.instructions import instructions
+
+
+def facts(text: str, target: str = "", **arguments: str) -> ImageFacts:
+    found = dockerfile_facts(text, "Dockerfile", target, arguments)
+    assert found is not None
+    return found
+
+
+def test_a_byte_order_mark_crlf_and_comments_within_an_instruction_mean_nothing() -> None:
+    text = (
+        "\ufeffFROM python:3.11\r\nRUN apt-get update && \\\r\n  # why\r\n\r\n  pip install x\r\n"
+    )
+    found = facts(text)
+    assert [(step.words, step.place.line) for step in found.steps] == [
+        (("apt-get", "update"), 2),
+        (("pip", "install", "x"), 5),
+    ]
+
+
+def test_another_escape_character_continues_lines() -> None:
+    found = list(instructions("# escape=`\nFROM x\nRUN a `\n  b\nUSER c\\\n"))
+    assert [(each.word, each.rest) for each in found] == [
+        ("FROM", "x"),
+        ("RUN", "a    b"),
+        ("USER", "c\\"),
+    ]
+
+
+def test_here_documents_are_no_instructions_and_their_commands_are_read() -> None:
+    text = (
+        "FROM python:3.11\n"
+        "RUN <<EOF\napt-get install -y libpq5\nUSER root\nEOF\n"
+        "COPY <<-'A' <<B /etc/\n\tone\n\tA\ntwo\nB\n"
+        "RUN python - <<PY\nimport os\nPY\n"
+        "CMD x\n"
+    )
+    found = facts(text)
+    assert found.user is None
+    assert found.scripts["/etc"] == ("one\n", Place("Dockerfile", 7))
+    assert needs_of(found.steps, "s").system == {"libpq5": Place("Dockerfile", 3)}
+    assert found.command == Command(("x",), True, Place("Dockerfile", 14))
+
+
+def test_arguments_and_variables_are_filled_in() -> None:
+    text = (
+        "ARG VERSION=3.11\nFROM python:${VERSION}-slim AS base\n"
+        "ARG PORT\nENV A=1 B=\"two ${A} 3\" C='$A' D=${PORT:-80}\nENV old some words\n"
+        "FROM base\nEXPOSE $D/tcp\nWORKDIR /srv\nWORKDIR app\n"
+    )
+    found = facts(text, VERSION="3.12")
+    assert found.parent.value == "python:3.12-slim"
+    assert {name: said.value for name, said in found.env.items()} == {
+        "A": "1",
+        "B": "two  3",
+        "C": "$A",
+        "D": "80",
+        "old": "some words",
+    }
+    assert [said.value for said in found.ports] == ["80/tcp"]
+    assert found.workdir == "/srv/app"
+
+
+def test_an_entrypoint_clears_the_command_of_the_stage_below_and_not_its_own() -> None:
+    below = 'FROM python:3.11 AS one\nCMD ["a"]\nFROM one\nENTRYPOINT ["b"]\n'
+    assert facts(below).command is None
+    own = 'FROM python:3.11\nCMD ["a"]\nENTRYPOINT ["b"]\n'
+    assert facts(own).command == Command(("a",), False, Place("Dockerfile", 2))
+
+
+def test_what_a_stage_of_python_installed_counts_and_what_another_builds_is_told() -> None:
+    text = (
+        "FROM node:22 AS web\nRUN npm run build\n"
+        "FROM python:3.11 AS wheels\nRUN pip wheel -r requirements.txt && make\n"
+        "FROM python:3.11\nCOPY --from=web /dist /static\nCOPY --from=wheels /w /w\n"
+        "COPY --from=ghcr.io/astral-sh/uv:latest /uv /bin/\n"
+        "COPY --from=acme/data:1 /data /data\n"
+    )
+    found = facts(text)
+    needs = needs_of(found.steps, "s")
+    assert needs.files == {"/requirements.txt": Place("Dockerfile", 4)}
+    assert needs.notes == []
+    assert [(note.place.line, note.what) for note in found.notes] == [
+        (6, "the stage 'web', on node:22, builds files that are copied"),
+        (9, "files of the image acme/data:1 are copied"),
+    ]
+
+
+def test_a_target_is_taken_in_place_of_the_last_stage() -> None:
+    text = "FROM python:3.11 AS prod\nCMD a\nFROM prod AS dev\nCMD b\n"
+    assert facts(text, "prod").command == Command(("a",), True, Place("Dockerfile", 2))
+    assert dockerfile_facts(text, "Dockerfile", "gone") is None
+
+
+@pytest.mark.parametrize(
+    ("step", "files", "specs"),
+    [
+        ("pip install -r requirements.txt", ["/srv/requirements.txt"], []),
+        ("pip3 install --no-cache-dir -rreq.txt", ["/srv/req.txt"], []),
+        ("python -m pip install --requirement=/r.txt x==1", ["/r.txt"], ["x==1"]),
+        ("/opt/venv/bin/pip install --upgrade pip setuptools", [], []),
+        ("uv pip install --system -r a.txt -r b.txt", ["/srv/a.txt", "/srv/b.txt"], []),
+        ("uv pip sync a.txt", ["/srv/a.txt"], []),
+        ('pip install -t /x "uvicorn[standard]>=0.30"', [], ["uvicorn[standard]>=0.30"]),
+        ("pip install --no-index /wheels/*", [], []),
+    ],
+)
+def test_requirements_are_found_however_pip_is_called(
+    step: str, files: list[str], specs: list[str]
+) -> None:
+    needs = needs_of(facts(f"FROM python:3.11\nWORKDIR /srv\nRUN {step}\n").steps, "s")
+    assert list(needs.files) == files
+    assert list(needs.specs) == specs
+    assert needs.notes == []
+
+
+@pytest.mark.parametrize(
+    ("step", "folder", "member"),
+    [
+        ("uv sync --frozen --no-dev", "/srv", ""),
+        ("uv sync --package api", "/srv", "api"),
+        ("cd api && uv sync", "/srv/api", ""),
+        ("poetry install --only main", "/srv", ""),
+        ("poetry export -f requirements.txt -o r.txt", "/srv", ""),
+        ("pdm install --prod", "/srv", ""),
+    ],
+)
+def test_projects_are_found_whoever_installs_them(step: str, folder: str, member: str) -> None:
+    needs = needs_of(facts(f"FROM python:3.11\nWORKDIR /srv\nRUN {step}\n").steps, "s")
+    assert list(needs.projects) == [folder]
+    assert needs.member == member
+
+
+def test_a_step_that_is_not_understood_is_told_with_its_line() -> None:
+    text = "FROM python:3.11\nRUN useradd a && \\\n    python manage.py collectstatic --noinput\n"
+    notes = needs_of(facts(text).steps, "s").notes
+    assert [(note.place, note.what) for note in notes] == [
+        (Place("Dockerfile", 3), "RUN python manage.py collectstatic --noinput")
+    ]
+
+
+def test_the_index_of_torch_says_which_build_and_another_index_is_told() -> None:
+    text = (
+        "FROM python:3.11\n"
+        "RUN pip install torch --index-url https://download.pytorch.org/whl/cu121\n"
+        "RUN pip install -i https://pypi.example.com/simple x\n"
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert needs.torch == "cu121"
+    assert [note.what for note in needs.notes] == ["the index https://pypi.example.com/simple"]

@@ -1,0 +1,215 @@
+"""`slimbake init`: what it writes, what it leaves alone, and that it goes on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from slimbake.adopt.add import add
+from slimbake.adopt.init import InitRequest, init
+from slimbake.cli import slimbake
+from slimbake.config import manifest
+from slimbake.console import QUIET
+from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
+
+FIXTURES = Path(__file__).parents[2] / "fixtures/repositories"
+DOCKERFILE = (
+    "FROM python:3.11-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requirements.txt\n"
+    'CMD ["python", "-m", "{}"]\n'
+)
+
+
+def repository(root: Path, *services: str) -> Path:
+    for name in services:
+        folder = root / "services" / name
+        (folder / name).mkdir(parents=True)
+        (folder / "Dockerfile").write_text(DOCKERFILE.format(name))
+        (folder / "requirements.txt").write_text("httpx\n")
+        (folder / name / "__init__.py").touch()
+        (folder / name / "__main__.py").write_text("print(1)\n")
+    return root / "services.yaml"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and ".slimbake" not in path.parts
+    }
+
+
+def test_a_dry_run_prints_the_manifest_and_writes_nothing(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    before = files(tmp_path)
+    done = CliRunner().invoke(slimbake, ["init", "--dry-run", "-f", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "services:\n  one:  # services/one/Dockerfile\n" in done.output
+    assert files(tmp_path) == before
+
+
+def test_a_second_call_changes_nothing_and_names_what_is_new(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    file.write_text(file.read_text() + "# mine\n")
+    repository(tmp_path, "two")
+    before = files(tmp_path)
+    lines = init(file, InitRequest(), QUIET)
+    assert lines[:2] == [
+        "services.yaml is there, and stays as it is",
+        "it lacks two (services/two/Dockerfile): `slimbake init --service two`",
+    ]
+    assert files(tmp_path) == before
+
+
+def test_one_service_is_added_to_the_manifest_that_is_there(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    before = file.read_text() + "# mine\n"
+    file.write_text(before)
+    repository(tmp_path, "two")
+    init(file, InitRequest(service="two"), QUIET)
+    assert file.read_text().replace("# mine\n", "").startswith(before.replace("# mine\n", ""))
+    [_, two] = manifest(file).services
+    assert (two.context, two.command, two.smoke) == (
+        "services/two",
+        ("python", "-m", "two"),
+        "smoke.py",
+    )
+
+
+def test_only_the_service_that_is_wanted_is_written(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    init(file, InitRequest(service="two"), QUIET)
+    assert [service.name for service in manifest(file).services] == ["two"]
+    assert not (tmp_path / "services/one/smoke.py").exists()
+    with pytest.raises(UsageError, match="there is no service 'three' here"):
+        init(file, InitRequest(service="three"), QUIET)
+
+
+def test_it_goes_on_after_an_interruption_before_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, whole = repository(tmp_path / "a", "one", "two"), repository(tmp_path / "b", "one", "two")
+    init(whole, InitRequest(), QUIET)
+
+    def interrupted(path: Path, content: bytes, mode: int = 0o644) -> None:
+        if path.name == "services.yaml":
+            raise KeyboardInterrupt
+        write_atomically(path, content, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("slimbake.adopt.init.write_atomically", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            init(file, InitRequest(), QUIET)
+    assert (tmp_path / "a/services/two/smoke.py").exists()
+    assert not file.exists()
+    init(file, InitRequest(), QUIET)
+    assert files(tmp_path / "a") == {
+        name: text.replace(b"project: b", b"project: a")
+        for name, text in files(tmp_path / "b").items()
+    }
+
+
+def test_a_smoke_that_is_there_is_named_and_a_file_of_that_name_that_is_none_stays(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/one/smoke.py").write_text("def load():\n    import one\n")
+    (tmp_path / "services/two/smoke.py").write_text("print('mine')\n")
+    before = files(tmp_path)
+    init(file, InitRequest(), QUIET)
+    assert [service.smoke for service in manifest(file).services] == [
+        "smoke.py",
+        "slimbake_smoke.py",
+    ]
+    assert before.items() <= files(tmp_path).items()
+
+
+def test_requirements_that_are_refused_leave_the_service_its_dockerfile_with_the_line(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/two/requirements.txt").write_text("httpx\nnot a requirement\n")
+    told = init(file, InitRequest(), QUIET)
+    [one, two] = manifest(file).services
+    assert one.dockerfile is None
+    assert two.dockerfile == "services/two/Dockerfile"
+    assert any("services/two/requirements.txt:2: " in line for line in told)
+
+
+def test_nothing_to_adopt_is_an_error_that_says_what_it_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    assert raised.value.message.startswith("nothing here says how a service is built or started")
+    with pytest.raises(UsageError, match=r"gone\.yaml is not there"):
+        init(tmp_path / "services.yaml", InitRequest(compose=("gone.yaml",)), QUIET)
+
+
+def test_a_dockerfile_of_nonsense_and_one_without_a_stage(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/one/Dockerfile").write_text("FORM python\nWHATEVER\n")
+    (tmp_path / "services/two/Dockerfile").write_text(
+        "FROM python:3.11\nWHATEVER x\nCMD python -V\n"
+    )
+    told = init(file, InitRequest(), QUIET)
+    assert "  services/two/Dockerfile:2: the unknown instruction WHATEVER" in told
+    assert any("services/one/Dockerfile: services/one/Dockerfile cannot be read" in t for t in told)
+    assert [service.dockerfile for service in manifest(file).services] == [
+        "services/one/Dockerfile",
+        None,
+    ]
+
+
+def test_add_takes_a_folder_that_is_there_as_it_is(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    folder = tmp_path / "services/web"
+    folder.mkdir()
+    (folder / "main.py").write_text("from fastapi import FastAPI\n\napi = FastAPI()\n")
+    (folder / "requirements.txt").write_text("fastapi\nuvicorn\n")
+    before = files(folder)
+    add(file, "web", None, None, QUIET)
+    [_, web] = manifest(file).services
+    assert web.context == "services/web"
+    assert web.requirements.specs == ("fastapi", "uvicorn")
+    assert web.command == ("uvicorn", "main:api", "--host", "0.0.0.0", "--port", "8000")  # noqa: S104
+    assert (web.port, web.smoke) == (8000, "smoke.py")
+    assert before.items() <= files(folder).items()
+
+
+def test_add_goes_on_where_it_was_interrupted_between_folder_and_manifest(tmp_path: Path) -> None:
+    file = tmp_path / "services.yaml"
+    text = 'project: toy\npython: "3.11"\nservices: {}\n'
+    file.write_text(text)
+    add(file, "worker", None, None, QUIET)
+    whole = file.read_text()
+    file.write_text(text)
+    add(file, "worker", None, None, QUIET)
+    assert file.read_text() == whole
+
+
+def test_add_says_what_a_folder_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "services.yaml"
+    file.write_text('project: toy\npython: "3.11"\nservices: {}\n')
+    (tmp_path / "services/notes").mkdir(parents=True)
+    (tmp_path / "services/notes/README.md").write_text("nothing\n")
+    with pytest.raises(UsageError, match="nothing in it says how the service starts"):
+        add(file, "notes", None, None, QUIET)
+    assert "notes" not in file.read_text()
+
+
+def test_a_found_service_keeps_its_port_and_health_check_in_a_manifest_that_is_there(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(FIXTURES / "django-shop", tmp_path / "shop")
+    file = tmp_path / "shop/services.yaml"
+    init(file, InitRequest(service="worker"), QUIET)
+    init(file, InitRequest(service="web"), QUIET)
+    [_, web] = manifest(file).services
+    assert web.port == 8000
+    assert web.healthcheck is not None
+    assert dict(web.env)["DJANGO_SETTINGS_MODULE"] == "shop.settings"

@@ -1,0 +1,62 @@
+"""Bases that are found in what services require."""
+
+from __future__ import annotations
+
+from slimbake.adopt.sharing import Wants, shared
+
+
+def wants(**services: str) -> list[Wants]:
+    return [Wants(name, tuple(text.split())) for name, text in services.items()]
+
+
+def test_what_all_require_is_one_base_and_what_some_share_extends_it() -> None:
+    found = shared(
+        wants(
+            a="fastapi uvicorn httpx",
+            b="fastapi uvicorn numpy scipy",
+            c="numpy fastapi scipy uvicorn",
+        )
+    )
+    assert [(b.name, b.extends, b.requirements, b.services) for b in found.bases] == [
+        ("fastapi", "", ("fastapi", "uvicorn"), ("a", "b", "c")),
+        ("numpy", "fastapi", ("numpy", "scipy"), ("b", "c")),
+    ]
+    assert found.base_of == {"a": "fastapi", "b": "numpy", "c": "numpy"}
+
+
+def test_a_base_has_the_extras_that_all_ask_for() -> None:
+    found = shared(wants(a="uvicorn[standard] x[a,b]", b="uvicorn x[b,c]"))
+    assert found.bases[0].requirements == ("uvicorn", "x[b]")
+
+
+def test_services_whose_versions_no_version_meets_stay_apart() -> None:
+    found = shared(wants(a="pydantic<2 x", b="pydantic>=2 x", c="pydantic~=2.5 x"))
+    assert found.base_of == {"b": "pydantic", "c": "pydantic"}
+    assert set(found.apart) == {("a", "b", "pydantic"), ("a", "c", "pydantic")}
+
+
+def test_ranges_that_meet_between_the_versions_that_they_name_share() -> None:
+    assert shared(wants(a="x>1,<3 y", b="x>2 y")).base_of == {"a": "x", "b": "x"}
+    assert shared(wants(a="x==1.2.3 y", b="x>=1,<2 y")).base_of == {"a": "x", "b": "x"}
+
+
+def test_a_requirement_with_a_marker_is_nobodys_base() -> None:
+    specs = ("x ; sys_platform == 'win32'", "y")
+    found = shared([Wants("a", specs), Wants("b", specs)])
+    assert found.bases[0].requirements == ("y",)
+
+
+def test_torch_stands_in_a_base_that_says_which_build() -> None:
+    alone = shared([Wants("a", ("torch", "x"), "cu128"), Wants("b", ("x",))])
+    assert [(b.name, b.extends, b.torch) for b in alone.bases] == [
+        ("x", "", ""),
+        ("a-torch", "x", "cu128"),
+    ]
+    both = shared(wants(a="torch x", b="torch x"))
+    assert [(b.requirements, b.torch) for b in both.bases] == [(("torch", "x"), "cpu")]
+    differ = shared([Wants("a", ("torch", "x"), "cpu"), Wants("b", ("torch", "x"), "cu128")])
+    assert {b.torch for b in differ.bases} == {"cpu", "cu128"}
+
+
+def test_nothing_in_common_is_no_base() -> None:
+    assert shared(wants(a="x", b="y")).bases == ()
