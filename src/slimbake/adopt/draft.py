@@ -517,14 +517,8 @@ class _Drafter:
         if compose:
             if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
                 self._entry["tmpfs"] = tmpfs
-            files = [said for said in compose.env_files if said.value in self._repository.files]
-            for said in compose.env_files:
-                if said not in files:
-                    self._note(
-                        said.place, f"{said.value} is not there", "it stays in the compose file"
-                    )
-            if files:
-                self._entry["env_file"] = [said.value for said in files]
+            if compose.env_files:
+                self._entry["env_file"] = [said.value for said in compose.env_files]
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))

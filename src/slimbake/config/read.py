@@ -209,10 +209,12 @@ class Reader:
             message = f"the context '{context}' has no '{below}', and /app is a copy of it"
             self._report.value(at, message, "name a folder of the context below /app")
 
-    def _env_files(self, raw: list[str], at: KeyPath) -> tuple[str, ...]:
+    def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:
         """Inside the repository; whether they are there is for those to ask who start containers."""
         found = []
         for index, written in enumerate(raw):
+            if written is None:  # reported by the schema
+                continue
             try:
                 found.append(self._repository.inside(written))
             except RefusedError as error:
