@@ -70,7 +70,7 @@ def serving(
         f"--network-alias={service.host}",
         f"--publish=127.0.0.1:{port}:{service.port}",
     )
-    call("create", f"--name={name}", *words, *volumes, *HARDENED, image)
+    call("create", f"--name={name}", *words, *volumes, *_hardened(service), image)
     try:
         began = time.perf_counter()
         call("start", name)
@@ -79,6 +79,10 @@ def serving(
     finally:
         with contextlib.suppress(SetupError):
             call("rm", "--force", "--volumes", name)
+
+
+def _hardened(service: Running) -> tuple[str, ...]:
+    return (*HARDENED, f"--user={service.user}", *(f"--tmpfs={each}" for each in service.in_memory))
 
 
 def _free() -> int:
@@ -93,7 +97,7 @@ def _until_answered(name: str, port: int, first: Workload | None) -> None:
         now = time.perf_counter()
         if now - looked > 1:  # a question to the engine takes its time, too
             looked = now
-            if docker.exit_code(name) is not None:
+            if call("inspect", "--format={{.State.Running}}", name).strip() == "false":
                 raise CheckError(f"{name} ended before it answered\n{docker.last_words(name, 12)}")
         if now - began > LIMIT:
             raise CheckError(f"{name} does not answer within {LIMIT:g} s")

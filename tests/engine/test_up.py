@@ -1,13 +1,20 @@
-"""`slimbake up` where something is wrong, with a toy fleet."""
+"""`slimbake up`, `run`, `logs` and `down` with a toy fleet, through Docker Compose."""
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, docker, fetch, fleet
+import yaml
+from tests.engine.conftest import Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
+from tests.golden.fleets import FLEETS, Fleet
+
+from slimbake.render.compose import COMPOSE_FILE, compose
 
 pytestmark = pytest.mark.slow
 
@@ -15,80 +22,144 @@ MANIFEST = """
 services:
   serves:
     context: serves
-    command: [python, -m, http.server, "{serves}"]
-    port: {serves}
-  dies:
-    context: dies
-    command: [python, -m, dies]
-    port: {dies}
-    start: none
-  speaks:
-    context: speaks
-    command: [python, -m, speaks]
+    command: [python, serves.py]
+    port: 8000
+    publish: {port}
+    volumes: {{data: /data}}
+    tmpfs: [/var/cache/serves]
+    user: "1000"
+    stop_signal: SIGINT
+    env_file: [serves.env]
+  also:
+    context: serves
+    command: [python, -m, http.server, "8000"]
+    port: 8000
+  third:
+    context: serves
+    command: [python, -m, http.server, "8000"]
+    port: 8000
+  works: {{context: works, command: [python, -m, works]}}
+  ends: {{context: works, command: [python, -c, "print('migrated')"]}}
+  dies: {{context: works, command: [python, -m, dies], start: none}}
+  ails:
+    context: works
+    command: [python, -m, works]
+    healthcheck: {{test: [python, -c, "exit(1)"], interval: 1s, start_period: 1s, retries: 1}}
+  asks: {{context: works, entrypoint: [python, -m, asks], start: [--help]}}
 """
-DIES = """
-import sys
-sys.exit("DATABASE: is not set")
+SERVES = """
+import http.server, json, os, pathlib
+def written(path):
+    try:
+        pathlib.Path(path, "a").write_text("")
+        return True
+    except OSError:
+        return False
+STATE = {
+    "user": [os.getuid(), os.getgid()],
+    "env": {key: os.environ.get(key) for key in ("FROM_FILE", "FROM_DOTENV", "GIVEN")},
+    "written": [path for path in ("/data", "/var/cache/serves", "/tmp", "/app", "/") if written(path)],
+    "capabilities": [l.split()[1] for l in open("/proc/self/status") if l.startswith("CapBnd")][0],
+}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(STATE).encode())
+print("serving", flush=True)
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
+FILES = {
+    "serves/serves.py": SERVES,
+    "serves/index.html": "here",
+    "works/works.py": "import time\nprint('working', flush=True)\ntime.sleep(3600)\n",
+    "works/dies.py": "import sys\nsys.exit('DATABASE: is not set')\n",
+    "works/asks.py": "import sys\nprint(sys.argv[1:], sys.stdin.read())\nsys.exit(len(sys.argv) - 2)\n",
+    "serves.env": "FROM_FILE=file\nGIVEN=file\n",
+    ".env": "FROM_DOTENV='a $b'\n",
+}
 
 
 @pytest.fixture(scope="module")
-def ports() -> dict[str, int]:
-    return {"serves": free_port(), "dies": free_port()}
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[Toy]:
+def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
     with fleet(tmp_path_factory.mktemp("up")) as made:
-        files = {
-            "serves/index.html": "here",
-            "dies/dies.py": DIES,
-            "speaks/speaks.py": "print('spoken')",
-        }
-        made.write(MANIFEST.format(**ports), files)
+        made.write(MANIFEST.format(port=port), FILES)
         baked = made.slimbake("bake")
         assert baked.code == 0, baked.stderr
         yield made
         made.slimbake("down", "--volumes")
 
 
-def test_up_returns_once_a_service_listens(toys: Toy, ports: dict[str, int]) -> None:
-    started = toys.slimbake("up", "serves")
+def names(toys: Toy) -> list[str]:
+    label = f"--filter=label=com.docker.compose.project={toys.project}"
+    return docker("ps", "--all", "--format={{.Names}}", label).split()
+
+
+def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, port: int) -> None:
+    started = toys.slimbake("up", "serves", "works", "ends", "--env=GIVEN=a ${b}")
     assert started.code == 0, started.stderr
-    assert started.stderr == f"serves: http://127.0.0.1:{ports['serves']}\n"
-    assert fetch(f"http://127.0.0.1:{ports['serves']}/index.html") == (200, "here")
-
-
-def test_up_reports_a_service_that_ends_at_once_with_its_last_words(toys: Toy) -> None:
-    started = toys.slimbake("up")
-    assert (started.code, started.stdout) == (6, "")
-    name = f"{toys.project}-dies"
-    words = [
-        "slimbake: dies ended at once, with exit code 1",
-        "DATABASE: is not set",
-        f"  `docker logs {name}` tells all; `slimbake down` ends the others",
-    ]
-    assert started.stderr.splitlines()[-3:] == words
-    assert name in docker("ps", "--all", "--format={{.Names}}").split(), (
-        "its log is there to be read"
+    assert started.stdout.startswith("up: serves, works, ends; ")
+    assert f"serves: http://127.0.0.1:{port}\n" in started.stderr
+    assert "ends: has ended\n" in started.stderr
+    status, body = fetch(f"http://127.0.0.1:{port}/")
+    assert (status, json.loads(body)) == (
+        200,
+        {
+            "user": [1000, 1000],
+            "env": {"FROM_FILE": "file", "FROM_DOTENV": "a $b", "GIVEN": "a ${b}"},
+            "written": ["/data", "/var/cache/serves", "/tmp"],  # noqa: S108
+            "capabilities": "0000000000000000",
+        },
     )
+    assert toys.slimbake("logs", "works").stdout.endswith("working\n")
 
 
-def test_up_names_a_service_whose_port_is_taken(toys: Toy, ports: dict[str, int]) -> None:
+def test_services_with_one_port_get_others_of_the_host(toys: Toy) -> None:
+    started = toys.slimbake("up", "also", "third")
+    assert started.code == 0, started.stderr
+    lines = [line for line in started.stderr.splitlines() if ": http://" in line]
+    urls = dict(line.split(": ", 1) for line in lines)
+    assert urls["also"] == "http://127.0.0.1:8000" != urls["third"]
+    assert fetch(f"{urls['third']}/index.html") == (200, "here")
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("dies", ["slimbake: dies ended with exit code 1", "DATABASE: is not set"]),
+        ("ails", ["slimbake: ails is unhealthy", "working"]),
+    ],
+)
+def test_up_fails_for_what_dies_or_ails_with_its_last_words(
+    toys: Toy, service: str, words: list[str]
+) -> None:
+    started = toys.slimbake("up", service)
+    assert (started.code, started.stdout) == (6, "")
+    hint = f"  `slimbake logs {service}` shows all; `slimbake down` ends the others"
+    assert started.stderr.splitlines()[-len(words) - 1 :] == [*words, hint]
+
+
+def test_up_of_a_port_that_is_taken_says_so(toys: Toy, port: int) -> None:
     toys.slimbake("down")
-    with socket.create_server(("127.0.0.1", ports["serves"])):
+    with socket.create_server(("127.0.0.1", port)):
         started = toys.slimbake("up", "serves")
     assert started.code == 7
-    first, *rest = started.stderr.splitlines()
-    assert first == f"slimbake: serves could not be started on port {ports['serves']}"
-    assert "in use" in " ".join(rest)
-    assert toys.project not in docker("ps", "--all", "--format={{.Names}}")
+    assert f"127.0.0.1:{port}" in started.stderr and "in use" in started.stderr
+    assert "slimbake: docker compose failed\n" in started.stderr
 
 
-def test_up_of_a_command_alone_starts_nothing(toys: Toy) -> None:
-    started = toys.slimbake("up", "speaks")
-    assert (started.code, started.stderr) == (0, "")
-    assert toys.slimbake("run", "speaks").stdout == "spoken\n"
+def test_run_gives_arguments_variables_and_stdin_and_takes_the_exit_code(toys: Toy) -> None:
+    started = toys.slimbake("up", "asks")
+    assert started.code == 0 and started.stdout.startswith("up: nothing; ")
+    done = toys.slimbake("run", "asks", "--a b", "$HOME", stdin="given")
+    assert (done.code, done.stdout, done.stderr) == (1, "['--a b', '$HOME'] given\n", "")
+    assert toys.slimbake("run", "--env=GIVEN", "serves").code == 2, "it is not set here"
+    code = "import os; print(os.environ['GIVEN'])"
+    done = toys.slimbake("run", "-e", "GIVEN=a$b", "serves", "python", "-c", code)
+    assert done.stdout == "a$b\n"
 
 
 def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy) -> None:
@@ -98,4 +169,80 @@ def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy
     assert started.stderr.startswith(
         f"slimbake: the engine has no image {toys.image('serves', 'none')}\n"
     )
-    assert toys.project not in docker("ps", "--all", "--format={{.Names}}")
+    assert names(toys) == []
+
+
+def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:
+    assert toys.slimbake("up", "serves").code == 0
+    assert names(toys) == [f"{toys.project}-serves-1"]
+    assert toys.slimbake("down").code == 0
+    volumes = ("volume", "ls", "--format={{.Name}}", f"--filter=name={toys.project}")
+    assert (names(toys), docker(*volumes).split()) == ([], [f"{toys.project}_data"])
+    assert toys.slimbake("down", "--volumes").code == 0
+    assert docker(*volumes) == ""
+
+
+# --- in a compose file of the user's own
+
+
+def configured(toys: Toy, text: str) -> Any:
+    """What Compose makes of a file in the repository's root."""
+    toys.file("compose.yaml", text)
+    done = call("docker", "compose", "config", cwd=toys.root)
+    assert done.code == 0, done.stderr
+    return yaml.safe_load(done.stdout)["services"]
+
+
+INCLUDED = """
+include: [bake/compose.yaml]
+services:
+  db: {image: postgres}
+"""
+EXTENDED = """
+services:
+  serves:
+    extends: {file: bake/compose.yaml, service: serves}
+    environment: {DATABASE: db}
+    depends_on: [db]
+  db: {image: postgres}
+volumes: {data: {}}
+"""
+
+
+@pytest.mark.parametrize("text", [INCLUDED, EXTENDED])
+def test_the_file_serves_one_of_the_user_s_own(toys: Toy, text: str, port: int) -> None:
+    made = toys.slimbake("compose")
+    assert made.code == 0, made.stderr
+    found = configured(toys, text)
+    serves = found["serves"]
+    assert serves["image"] == toys.image("serves", "latest")
+    assert (serves["user"], serves["read_only"], serves["cap_drop"]) == ("1000:1000", True, ["ALL"])
+    assert serves["environment"].items() >= {"FROM_FILE": "file", "FROM_DOTENV": "a $$b"}.items()
+    assert serves["stop_signal"] == "SIGINT"
+    assert [each["published"] for each in serves["ports"]] == [str(port)]
+    assert serves["healthcheck"]["start_interval"] == "1s"
+    assert "db" in found and "asks" not in found
+
+
+@pytest.mark.parametrize("fleet", FLEETS, ids=str)
+def test_compose_reads_the_file_of_every_fleet_and_replaces_nothing_in_it(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    path = tmp_path / COMPOSE_FILE
+    path.parent.mkdir()
+    path.write_text(compose(fleet.plan))
+    services = fleet.plan.services
+    for service in services:
+        for name in service.env_file:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+    words = ("docker", "compose", "--file", str(path), "--profile", "*", "config", "--format=json")
+    done = call(*words, env={"x": "replaced"})
+    assert (done.code, done.stderr) == (0, "")
+    found = json.loads(done.stdout)["services"]
+    for service in services:
+        said = found[service.service]
+        volumes = [(each["source"], each["target"]) for each in said.get("volumes", ())]
+        assert volumes == [(n, p.replace("$", "$$")) for n, p in service.volumes]
+        if health := service.healthcheck:
+            assert said["healthcheck"]["test"][1:] == [w.replace("$", "$$") for w in health.test]

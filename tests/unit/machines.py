@@ -48,6 +48,7 @@ ENGINE = DockerEngine(
     builder="docker",
     endpoint="default",
     started=False,
+    compose=(2, 26, 1),
 )
 CONTAINER = DockerEngine(
     version="28.0",

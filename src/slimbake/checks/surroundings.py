@@ -16,9 +16,6 @@ HARDENED = (
 )
 
 
-WRITABLE = "mode=1777,exec"  # as /tmp is in a step of a build
-
-
 def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str, ...]:
     """Options of `docker run`: the user, what is writable, and the manifest's volumes.
 
@@ -28,7 +25,7 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     return (
         *HARDENED,
         f"--user={service.user}",
-        *(f"--tmpfs={path}:{WRITABLE}" for path in ("/tmp", *service.tmpfs)),  # noqa: S108
+        *(f"--tmpfs={each}" for each in service.in_memory),
         *(
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
             for name, path in service.volumes

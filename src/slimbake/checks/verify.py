@@ -13,7 +13,7 @@ from typing import Any
 
 from slimbake import docker
 from slimbake.checks.surroundings import surroundings
-from slimbake.docker.containers import FLEET, Contained, contained
+from slimbake.docker.containers import Contained, contained
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
@@ -66,7 +66,6 @@ def verify(
     running = next(each for each in plan.services if each.service == service)
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     words = (
-        f"--label={FLEET}={plan.project}",
         "--network=none",
         *surroundings(running),
         f"--memory={limit.memory}",

@@ -49,6 +49,8 @@ COMMANDS = {
     "add": "add a service to the manifest",
     "up": "run the services on one network",
     "down": "end what `up` started",
+    "compose": "write the services for a compose file of your own",
+    "logs": "show what services have written",
     "run": "run one service's command on that network",
     "debug": "open a shell in a service's image",
     "probes": "print healthchecks as Kubernetes probes",

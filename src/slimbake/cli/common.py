@@ -76,6 +76,18 @@ def image_options(command: F) -> F:
     )(command)
 
 
+def env_option(command: F) -> F:
+    """`--env`: variables of containers."""
+    return click.option(
+        "-e",
+        "--env",
+        "environment",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="Set a variable of the containers; without a value, pass on this shell's.",
+    )(command)
+
+
 def platform_option(command: F) -> F:
     """`--platform`: which image of an index that lists several."""
 

@@ -11,7 +11,8 @@ import click
 from slimbake.cli.common import json_option, manifest_option, print_json, read
 from slimbake.console.tables import text_table
 from slimbake.errors import SETUP
-from slimbake.externals.doctor import doctor
+from slimbake.externals.doctor import doctor, merged
+from slimbake.fleet.model import External
 
 
 @click.command("doctor")
@@ -22,7 +23,13 @@ def command(file: Path, as_json: bool) -> None:
     bake cannot work.
     """
 
-    report = doctor(read(file).plan.externals if file.is_file() else ())
+    externals: tuple[External, ...] = ()
+    changed: tuple[str, ...] = ()
+    if file.is_file():
+        project = read(file)
+        externals = project.plan.externals
+        changed = merged(project.root, (target.name for target in project.plan.targets))
+    report = doctor(externals, changed)
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.common import manifest_option, read
-from slimbake.deploy import containers
+from slimbake.deploy import compose
 from slimbake.deploy.containers import prune
+from slimbake.docker.compose import FLOOR, compose_version
 from slimbake.lock.wheelhouse.store import store
 
 
@@ -28,11 +29,10 @@ from slimbake.lock.wheelhouse.store import store
 def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     """Remove what slimbake left in the engine for this project, and never what is another's."""
 
-    plan = read(file).plan
-    if everything:
-        for name in containers.down(plan, volumes=False):
-            click.echo(f"removed {name}")
-    for name in prune(plan.project, everything):
+    project = read(file)
+    if everything and compose_version() >= FLOOR:  # without it, nothing was started
+        compose.prepared(project).down(volumes=False)
+    for name in prune(project.plan.project, everything):
         click.echo(f"removed {name}")
     if wheelhouse:
         click.echo(f"removed {store().clear() / 1e6:,.1f} MB of the wheelhouse")

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import image_names, image_options, manifest_option, read, select
-from slimbake.deploy import containers
+from slimbake.cli.common import (
+    env_option,
+    image_names,
+    image_options,
+    manifest_option,
+    read,
+    select,
+)
+from slimbake.deploy import compose
 
 
 @click.command(
@@ -18,9 +25,19 @@ from slimbake.deploy import containers
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option
 @image_options
-def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Run one service's command on the fleet's network, with these arguments and this stdin."""
+@env_option
+def command(
+    service: str,
+    arguments: tuple[str, ...],
+    file: Path,
+    tag: str,
+    registry: str,
+    environment: tuple[str, ...],
+) -> None:
+    """Run one service on the fleet's network, with these arguments and this stdin."""
 
-    plan = read(file).plan
-    select(plan, (service,))
-    sys.exit(containers.run(plan, service, image_names(plan, registry, tag)[service], arguments))
+    project = read(file)
+    select(project.plan, (service,))
+    image = image_names(project.plan, registry, tag)[service]
+    given = compose.variables(environment)
+    sys.exit(compose.run(project, service, image, given, arguments))

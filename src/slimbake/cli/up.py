@@ -8,6 +8,7 @@ import click
 
 from slimbake.cli.common import (
     console,
+    env_option,
     image_names,
     image_options,
     manifest_option,
@@ -15,22 +16,26 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-from slimbake.deploy import containers
+from slimbake.deploy import compose
 
 
 @click.command("up")
 @services_argument
 @manifest_option
 @image_options
-def command(services: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Run the services that listen on a port: one network, no root, read-only roots, no
-    capabilities.
+@env_option
+def command(
+    services: tuple[str, ...], file: Path, tag: str, registry: str, environment: tuple[str, ...]
+) -> None:
+    """Start the services with Docker Compose, and wait until they are healthy: one network, no
+    root, read-only roots, no capabilities.
     """
 
-    plan = read(file).plan
-    started = containers.up(plan, select(plan, services), image_names(plan, registry, tag), console)
-    commands = [service.service for service in plan.services if service.port is None]
+    project = read(file)
+    plan, given = project.plan, compose.variables(environment)
+    images = image_names(plan, registry, tag)
+    started = compose.up(project, select(plan, services), images, given, console)
     running = ", ".join(service.service for service in started) or "nothing"
-    click.echo(f"on the network {plan.project}: {running}; `slimbake down` ends it all")
-    if commands:
-        click.echo(f"commands, for `slimbake run NAME [ARGUMENT]...`: {', '.join(commands)}")
+    click.echo(f"up: {running}; `slimbake down` ends it all")
+    if tools := [service.service for service in plan.services if service.takes_arguments]:
+        click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

@@ -10,15 +10,9 @@ from slimbake.docker.builds import (
 )
 from slimbake.docker.containers import (
     container_output,
-    exit_code,
-    fleet_network,
-    fleet_volume,
     last_words,
-    remove_container,
-    remove_fleet,
     run_foreground,
     running_containers,
-    start_container,
 )
 from slimbake.docker.images import (
     engine_image,
@@ -47,10 +41,7 @@ __all__ = [
     "cancel_builds",
     "container_output",
     "engine_image",
-    "exit_code",
     "find_image",
-    "fleet_network",
-    "fleet_volume",
     "held_images",
     "image_history",
     "image_ids",
@@ -61,15 +52,12 @@ __all__ = [
     "pull_image",
     "push_image",
     "registry_digest",
-    "remove_container",
     "remove_dangling",
-    "remove_fleet",
     "remove_image",
     "run_foreground",
     "running_containers",
     "same_image",
     "saved",
-    "start_container",
     "tag_image",
     "use_builder",
 ]

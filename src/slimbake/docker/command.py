@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slimbake.errors import SetupError
 from slimbake.host import process
@@ -29,7 +29,7 @@ def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
 
 
 @contextlib.contextmanager
-def client() -> Iterator[DockerClient]:
+def client(**settings: Any) -> Iterator[DockerClient]:
     """python-on-whales' client for the engine that Docker's own settings choose.
 
     Turns its exceptions into a SetupError with Docker's own words, as `call` raises it.
@@ -37,7 +37,7 @@ def client() -> Iterator[DockerClient]:
     from python_on_whales import ClientNotFoundError, DockerClient, DockerException
 
     try:
-        yield DockerClient()
+        yield DockerClient(**settings)
     except DockerException as error:
         command = error.docker_command[1]
         raise SetupError(f"docker {command} failed", (error.stderr or "").strip()) from None

@@ -1,4 +1,4 @@
-"""Containers: run to their end or in the background, a fleet's, and files copied out of images."""
+"""Containers: run to their end, and files copied out of images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
 
-FLEET = (
-    "slimbake.fleet"  # the label of what `up` and `run` make: that alone is for `down` to remove
-)
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
@@ -176,31 +173,6 @@ def run_foreground(*words: str) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def start_container(name: str, *words: str) -> None:
-    """Start a container in the background.
-
-    Raises SetupError with Docker's own words where it does not start, and leaves none behind.
-    """
-    try:
-        call("run", "--detach", f"--name={name}", *words)
-    except SetupError:
-        remove_container(name)  # Docker leaves it behind, made but never started
-        raise
-
-
-def remove_container(name: str) -> None:
-    """Remove a container, running or not. A name that no container has is no error."""
-    with contextlib.suppress(SetupError), client() as docker:
-        docker.container.remove(name, force=True)
-
-
-def exit_code(name: str) -> int | None:
-    """The exit code of a container; None while it runs."""
-    with client() as docker:
-        state = docker.container.inspect(name).state
-    return None if state.running else state.exit_code
-
-
 def last_words(name: str, lines: int) -> str:
     """The last lines that a container wrote."""
     with client() as docker:
@@ -211,37 +183,3 @@ def running_containers() -> list[str]:
     """The ids of all running containers."""
     with client() as docker:
         return [container.id for container in docker.container.list()]
-
-
-def fleet_network(fleet: str) -> str:
-    """Create the network of a fleet if it is missing; its name."""
-    with client() as docker:
-        if not docker.network.exists(fleet):
-            docker.network.create(fleet, labels={FLEET: fleet})
-    return fleet
-
-
-def fleet_volume(fleet: str, name: str) -> str:
-    """Create a volume of a fleet if it is missing; its name."""
-    volume = f"{fleet}-{name}"
-    with client() as docker:
-        if not docker.volume.exists(volume):
-            docker.volume.create(volume, labels={FLEET: fleet})
-    return volume
-
-
-def remove_fleet(fleet: str, volumes: bool) -> tuple[str, ...]:
-    """Remove the containers and networks of a fleet, and its volumes if asked; their names."""
-    gone = []
-    label: tuple[Literal["label"], str] = ("label", f"{FLEET}={fleet}")
-    with client() as docker:
-        for container in docker.container.list(all=True, filters=[label]):
-            gone.append(container.name)
-            container.remove(force=True)
-        for network in docker.network.list(filters=[label]):
-            gone.append(network.name)
-            network.remove()
-        for volume in docker.volume.list(filters=[label]) if volumes else ():
-            gone.append(volume.name)
-            volume.remove()
-    return tuple(gone)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from slimbake.console import Console
 from slimbake.docker import daemon as dockerd
+from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
+from slimbake.docker.compose import version_of
 from slimbake.errors import SetupError
 from slimbake.host import apt as aptget
 from slimbake.host import process
@@ -24,6 +26,7 @@ Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
 
+_COMPOSE = ("docker-compose-plugin", "docker-compose-v2", "docker-compose")
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
 
 
@@ -40,6 +43,7 @@ class DockerEngine:
     endpoint: str
     # Whether slimbake started it, and so may stop it.
     started: bool
+    compose: Version | None = None
 
     @property
     def two_outputs(self) -> bool:
@@ -71,9 +75,11 @@ def setup(install: bool, console: Console) -> DockerEngine:
     is never changed. Raises SetupError, which says what to do, when there is none in the end.
     """
     found = find()
-    if isinstance(found, DockerEngine):
-        return found
     here = machine()
+    if isinstance(found, DockerEngine):
+        if install and (found.compose or ()) < COMPOSE_FLOOR and aptget.may_install(here.root):
+            _install_compose(console)
+        return found
     with exclusively("engine", console):
         found = find()
         if (
@@ -125,7 +131,7 @@ def describe(
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
-    buildx = _buildx(info)
+    buildx = _plugin(info, "buildx")
     if not info.get("ServerVersion"):
         return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
     if buildx is None:
@@ -144,6 +150,7 @@ def describe(
         builder=builder,
         endpoint=endpoint or info.get("ClientInfo", {}).get("Context", "default"),
         started=started and not endpoint,
+        compose=_plugin(info, "compose"),
     )
 
 
@@ -175,6 +182,7 @@ def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
             "docker-ce-cli",
             "containerd.io",
             "docker-buildx-plugin",
+            *compose_for(apt_has),
             "iptables",
             "ca-certificates",
         )
@@ -187,7 +195,12 @@ def packages_for(apt_has: frozenset[str]) -> tuple[str, ...]:
             f"install {_NEEDED}: https://docs.docker.com/engine/install/",
         )
     client = ("docker-cli",) if "docker-cli" in apt_has else ()
-    return ("docker.io", *client, buildx, "iptables", "ca-certificates")
+    return ("docker.io", *client, buildx, *compose_for(apt_has), "iptables", "ca-certificates")
+
+
+def compose_for(apt_has: frozenset[str]) -> tuple[str, ...]:
+    """The package of apt that is Docker Compose: Docker's, else Ubuntu's, else Debian's."""
+    return tuple(name for name in _COMPOSE if name in apt_has)[:1]
 
 
 def _install(found: Absent, here: Machine, console: Console) -> None:
@@ -196,7 +209,10 @@ def _install(found: Absent, here: Machine, console: Console) -> None:
     aptget.update(console)
     wanted = packages_for(
         aptget.available(
-            ("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin")
+            (
+                *("docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin"),
+                *_COMPOSE,
+            )
         )
     )
     if found.what != "client":
@@ -204,6 +220,17 @@ def _install(found: Absent, here: Machine, console: Console) -> None:
     elif systemd_runs():
         dockerd.configure_system()
     aptget.install_packages(wanted, console)
+
+
+def _install_compose(console: Console) -> None:
+    """Install Docker Compose beside an engine, which bakes without it."""
+    try:
+        aptget.update(console)
+        if not (packages := compose_for(aptget.available(_COMPOSE))):
+            raise SetupError("apt on this machine has none")
+        aptget.install_packages(packages, console)
+    except SetupError as error:
+        console.say(f"Docker Compose could not be installed: {error}; `up` and `run` need it")
 
 
 def _may_start(here: Machine) -> bool:
@@ -220,13 +247,11 @@ def _answers() -> bool:
     ).ok
 
 
-def _buildx(info: Mapping[str, Any]) -> Version | None:
+def _plugin(info: Mapping[str, Any], name: str) -> Version | None:
+    """The version of a plugin of the client."""
     plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = next(
-        (plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == "buildx"), ""
-    )
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", shown)
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    shown = (each.get("Version", "") for each in plugins if each.get("Name") == name)
+    return version_of(next(shown, ""))
 
 
 def _builder_driver() -> str:

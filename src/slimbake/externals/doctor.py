@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from slimbake.config.compose import own_compose
+from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
+from slimbake.docker.compose import INSTALL
 from slimbake.docker.engine import Absent, DockerEngine, find, remedy, version_text
 from slimbake.externals.resolve import STANDINS, available_images
 from slimbake.fleet.model import External
@@ -55,10 +59,22 @@ class DoctorFacts:
     missing_folders: tuple[str, ...]
     mmdebstrap: bool
     uv: str
+    # Of the repository's own compose file: its name, and the bake targets that it would change.
+    merged: tuple[str, ...] = ()
 
 
-def doctor(externals: Iterable[External]) -> Diagnosis:
-    """Look at everything that a bake of these externals needs, and change nothing."""
+def merged(root: Path, targets: Iterable[str]) -> tuple[str, ...]:
+    """The name of the repository's own compose file and the bake targets that it would change."""
+    own = own_compose(root)
+    same = sorted(own.built & {*targets})
+    return (own.name, *same) if same else ()
+
+
+def doctor(externals: Iterable[External], merged: tuple[str, ...] = ()) -> Diagnosis:
+    """Look at everything that a bake of these externals needs, and change nothing.
+
+    `merged`: as the function of that name gives it.
+    """
     engine = find()
     wanted = tuple(externals)
     found = (
@@ -76,6 +92,7 @@ def doctor(externals: Iterable[External]) -> Diagnosis:
             missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
             mmdebstrap=shutil.which("mmdebstrap") is not None,
             uv=uv_version(),
+            merged=merged,
         )
     )
 
@@ -85,6 +102,7 @@ def report(facts: DoctorFacts) -> Diagnosis:
     return Diagnosis(
         (
             *_engine(facts.engine, facts.here),
+            *_merged(facts.merged),
             *_externals(facts),
             DoctorRow("uv", "ok", facts.uv),
             _disk(facts.here.disk_free),
@@ -112,6 +130,12 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
             " daemon.json",
         )
     yield DoctorRow("buildx", "ok", version_text(engine.buildx))
+    found = version_text(engine.compose) if engine.compose else "not installed"
+    if (engine.compose or ()) < COMPOSE_FLOOR:
+        needs = f"{found}: `up`, `run` and `logs` need {version_text(COMPOSE_FLOOR)} or newer"
+        yield DoctorRow("compose", "warn", needs, INSTALL)
+    else:
+        yield DoctorRow("compose", "ok", found)
     if engine.builder == "docker":
         yield DoctorRow("builder", "ok", "docker")
     else:
@@ -120,6 +144,18 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
             "warn",
             f"{engine.builder}: sees none of the engine's images, so no stand-in for Python",
             "use the engine's own where no registry can be reached: --builder default",
+        )
+
+
+def _merged(merged: tuple[str, ...]) -> Iterator[DoctorRow]:
+    if merged:
+        file, *names = merged
+        yield DoctorRow(
+            "compose file",
+            "warn",
+            f"{file} builds services that are bake targets, too: {', '.join(names)}",
+            f"plain `docker buildx bake` merges {file} into them: name the file, with `docker buildx"
+            " bake --file docker-bake.hcl`, as slimbake does; or remove their `build:`",
         )
 
 

@@ -112,6 +112,7 @@ def _running(service: Service) -> Running:
         service=service.name,
         host=service.entry,
         variant=service.variant,
+        copied=service.copied,
         **container(service),
         budget=service.budget,
         start=service.start,

@@ -179,9 +179,20 @@ class Running(Container):
     service: str
     host: str  # its name for the others: variants of one service stand in for each other
     variant: str  # "" = of a service that has none
+    copied: bool = False  # it is not the first variant
     budget: Budget
     start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none
+
+    @property
+    def takes_arguments(self) -> bool:
+        """Whether it is a program for people, which does nothing without arguments."""
+        return bool(self.entrypoint) and not self.command and not self.port
+
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """What it may write to beside its volumes, as Docker and Compose take it: as in a build."""
+        return tuple(f"{path}:mode=1777,exec" for path in ("/tmp", *self.tmpfs))  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import jinja2
 from slimbake.config.naming import PASSES, PROGRAMS
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.render import quoting
+from slimbake.render.compose import COMPOSE_FILE, compose
 from slimbake.render.workflow import TEMPLATES, workflow
 
 # in the first line of every generated file: what carries it is ours to replace
@@ -47,7 +48,7 @@ def render(
     """
     environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
-    files = {BAKE_FILE: bake_template.render(plan=plan)}
+    files = {BAKE_FILE: bake_template.render(plan=plan), COMPOSE_FILE: compose(plan)}
     for target in plan.targets:
         if target.recipe and target.dockerfile not in files:
             files[target.dockerfile] = environment.get_template(target.recipe.template).render(

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.machines import debian
 from tests.unit.processes import Processes, faked, programs
 
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.docker import daemon as dockerd
 from slimbake.docker import engine
 from slimbake.docker.daemon import StartedDaemon, configured
@@ -20,11 +20,15 @@ from slimbake.docker.engine import Absent, DockerEngine, describe, packages_for,
 from slimbake.errors import SetupError
 from slimbake.host import process
 
-CONTAINERD = {
+PLUGINS = [
+    {"Name": "buildx", "Version": "0.13.1+ds1"},
+    {"Name": "compose", "Version": "2.26.1-4"},
+]
+CONTAINERD: dict[str, Any] = {
     "ServerVersion": "26.1.5",
     "Driver": "overlayfs",
     "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-    "ClientInfo": {"Context": "default", "Plugins": [{"Name": "buildx", "Version": "0.13.1+ds1"}]},
+    "ClientInfo": {"Context": "default", "Plugins": PLUGINS},
 }
 GRAPH = {**CONTAINERD, "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}
 NO_DAEMON = {
@@ -47,6 +51,7 @@ def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: 
     found = described(info)
     assert isinstance(found, DockerEngine)
     assert (found.version, found.store, found.buildx) == ("26.1.5", store, (0, 13, 1))
+    assert found.compose == (2, 26, 1)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +94,18 @@ def test_an_engine_elsewhere_was_not_started_by_us() -> None:
     ("apt_has", "packages"),
     [
         (
-            {"docker.io", "docker-cli", "docker-buildx"},
-            "docker.io docker-cli docker-buildx iptables ca-certificates",
+            {"docker.io", "docker-cli", "docker-buildx", "docker-compose"},
+            "docker.io docker-cli docker-buildx docker-compose iptables ca-certificates",
         ),
         ({"docker.io", "docker-buildx"}, "docker.io docker-buildx iptables ca-certificates"),
         (
-            {"docker.io", "docker-cli", "docker-buildx", "docker-ce", "docker-buildx-plugin"},
-            "docker-ce docker-ce-cli containerd.io docker-buildx-plugin iptables ca-certificates",
+            {"docker.io", "docker-buildx", "docker-compose", "docker-compose-v2"},
+            "docker.io docker-buildx docker-compose-v2 iptables ca-certificates",
+        ),
+        (
+            {"docker.io", "docker-ce", "docker-buildx-plugin", "docker-compose-plugin"},
+            "docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin"
+            " iptables ca-certificates",
         ),
     ],
 )
@@ -165,7 +175,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setattr("slimbake.host.apt.may_install", lambda root: root)
     programs(monkeypatch, installed=True)
     processes = faked(monkeypatch)
-    has = ("docker.io", "docker-cli", "docker-buildx")
+    has = ("docker.io", "docker-cli", "docker-buildx", "docker-compose")
     processes.answer("apt-cache policy", "".join(f"{name}:\n  Candidate: 1\n" for name in has))
     processes.answer("apt-get")
     return Machine(monkeypatch, processes)
@@ -177,11 +187,29 @@ def test_an_engine_that_answers_is_left_alone(bare: Machine) -> None:
     assert (bare.did, bare.processes.started) == ([], [])
 
 
+def test_compose_is_installed_beside_an_engine_that_answers(bare: Machine) -> None:
+    bare.infos = [with_buildx("0.13.1")]
+    assert setup(True, QUIET).compose is None
+    (installed,) = [line for line in bare.processes.started if " install " in line]
+    assert installed.endswith(" docker-compose")
+    assert bare.did == [], "the engine is left alone"
+
+
+def test_an_engine_bakes_without_compose(bare: Machine) -> None:
+    said: list[str] = []
+    bare.processes.answer("apt-get", stderr="no network", code=100)
+    bare.infos = [with_buildx("0.13.1")]
+    assert setup(True, Console(said.append)).buildx == (0, 13, 1)
+    assert said[-1].startswith("Docker Compose could not be installed: ")
+
+
 def test_on_a_bare_machine_the_engine_is_installed_and_started(bare: Machine) -> None:
     bare.infos = [None, None, NO_DAEMON, CONTAINERD]
     assert setup(True, QUIET).store == "containerd"
     (installed,) = [line for line in bare.processes.started if " install " in line]
-    assert installed.endswith("docker.io docker-cli docker-buildx iptables ca-certificates")
+    assert installed.endswith(
+        "docker.io docker-cli docker-buildx docker-compose iptables ca-certificates"
+    )
     assert bare.did == ["start"]
 
 

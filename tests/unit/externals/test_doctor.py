@@ -10,7 +10,7 @@ import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, debian
 
 from slimbake.docker.engine import Absent
-from slimbake.externals.doctor import DoctorFacts, DoctorRow, report
+from slimbake.externals.doctor import DoctorFacts, DoctorRow, merged, report
 from slimbake.fleet.model import External
 from slimbake.host.pip import PackageSources
 
@@ -41,6 +41,7 @@ def test_all_that_a_bake_needs_is_looked_at() -> None:
         "engine",
         "image store",
         "buildx",
+        "compose",
         "builder",
         "external python",
         "external uv",
@@ -132,3 +133,29 @@ def test_root_matters_only_while_there_is_no_engine() -> None:
     user = debian(root=False)
     assert row(replace(FACTS, here=user), "root").state == "ok"
     assert row(replace(FACTS, here=user, engine=Absent("daemon", "down")), "root").state == "warn"
+
+
+def test_compose_is_missing_too_old_or_there() -> None:
+    needs = "`up`, `run` and `logs` need 2.26.0 or newer"
+    for compose, state, found in (
+        (None, "warn", f"not installed: {needs}"),
+        ((2, 25, 9), "warn", f"2.25.9: {needs}"),
+        ((2, 26, 1), "ok", "2.26.1"),
+    ):
+        shown = row(replace(FACTS, engine=replace(ENGINE, compose=compose)), "compose")
+        assert (shown.state, shown.found) == (state, found)
+
+
+def test_a_compose_file_that_bake_would_merge_is_named(tmp_path: Path) -> None:
+    targets = ("api", "runtime", "job")
+    assert merged(tmp_path, targets) == ()
+    text = "services:\n  db: {image: postgres}\n  job: {image: job}\n  api: {build: .}\n  web: {build: .}\n"
+    (tmp_path / "docker-compose.yml").write_text(text)
+    found = merged(tmp_path, targets)
+    assert found == ("docker-compose.yml", "api"), "bake makes targets of what is built alone"
+    shown = row(replace(FACTS, merged=found), "compose file")
+    assert shown.state == "warn" and shown.found.endswith("are bake targets, too: api")
+    assert "--file docker-bake.hcl" in shown.advice
+    for broken in ("services: [", "[]", "x: y", "services:", "\0", "services: {api: build}"):
+        (tmp_path / "docker-compose.yml").write_text(broken)
+        assert merged(tmp_path, targets) == (), broken

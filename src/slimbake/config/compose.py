@@ -1,0 +1,35 @@
+"""The compose file that a repository has of its own, in its root."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+# In the order in which Compose looks for them.
+OWN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCompose:
+    """A compose file, and its services: of those that it builds, bake makes targets."""
+
+    name: str = ""
+    services: frozenset[str] = frozenset()
+    built: frozenset[str] = frozenset()
+
+
+def own_compose(root: Path) -> OwnCompose:
+    """What a repository's own compose file defines; nothing of one that cannot be read."""
+    for name in OWN:
+        with contextlib.suppress(OSError, *_UNREADABLE):
+            services = yaml.safe_load((root / name).read_text("utf-8"))["services"]
+            built = (
+                k for k, each in services.items() if isinstance(each, dict) and "build" in each
+            )
+            return OwnCompose(name, frozenset(services), frozenset(built))
+    return OwnCompose()

@@ -1,0 +1,145 @@
+"""The fleet in containers, through Docker Compose: started, awaited, run, read and removed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from slimbake import docker
+from slimbake.checks.start import ALIVE
+from slimbake.config.compose import OWN, own_compose
+from slimbake.console import Console
+from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
+from slimbake.errors import CheckError, SetupError, UsageError
+from slimbake.plan.model import Running
+from slimbake.project import Project
+from slimbake.render import Generated
+from slimbake.render.compose import COMPOSE_FILE, compose
+from slimbake.render.documents import document
+from slimbake.render.generated import Drift, drift, mend
+
+OVERRIDE = "compose.yaml"  # in the workspace: images and variables of this call
+LAST_WORDS = 20  # lines
+EVERY = 0.5  # seconds between two looks
+
+
+def up(
+    project: Project,
+    services: Sequence[str],
+    images: Mapping[str, str],
+    environment: Mapping[str, str],
+    console: Console,
+) -> tuple[Running, ...]:
+    """Start these services, and wait until each is well: healthy, alive, or ended without a fault.
+
+    Left out: programs that take arguments, which are for `run`. Raises SetupError for an image that
+    is missing or what Compose cannot start, CheckError for what dies or gets unhealthy.
+    """
+    chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
+    together = prepared(project, chosen, images, environment)
+    if chosen:
+        together.up([each.service for each in chosen])
+        for service, state in _awaited(together, chosen).items():
+            if state.published:
+                console.say(f"{service}: http://127.0.0.1:{state.published}")
+            elif state.code is not None:
+                console.say(f"{service}: has ended")
+    return chosen
+
+
+def run(
+    project: Project,
+    service: str,
+    image: str,
+    environment: Mapping[str, str],
+    arguments: Sequence[str],
+) -> int:
+    """Run one service in the foreground, beside what is up; its exit code."""
+    chosen = _chosen(project, (service,))
+    return prepared(project, chosen, {service: image}, environment).run(service, arguments)
+
+
+def prepared(
+    project: Project,
+    services: Iterable[Running] = (),
+    images: Mapping[str, str] = {},
+    environment: Mapping[str, str] = {},
+) -> ComposeProject:
+    """The fleet for Compose, its file written; on top, the images and variables of this call."""
+    require_compose()
+    for each in services:
+        if not docker.find_image(images[each.service]):
+            name = images[each.service]
+            raise SetupError(f"the engine has no image {name}", "`slimbake bake` builds it")
+    written(project)
+    file = project.root / COMPOSE_FILE
+    on_top = {
+        each.service: {
+            "image": images[each.service].replace("$", "$$"),
+            "environment": {key: text.replace("$", "$$") for key, text in environment.items()},
+        }
+        for each in services
+    }
+    if on_top:
+        project.workspace.write_text(OVERRIDE, document({"services": on_top}))
+    files = (file, project.workspace.path(OVERRIDE)) if on_top else (file,)
+    return ComposeProject(project.plan.project, files)
+
+
+def written(project: Project) -> None:
+    """Write the compose file, where it is missing or stale."""
+    file = Generated(COMPOSE_FILE, compose(project.plan).encode())
+    mend(Drift(drift((file,), project.root).write, ()), project.root)
+
+
+def variables(given: Iterable[str]) -> dict[str, str]:
+    """What `--env` names: NAME=VALUE, or NAME alone for this process's own."""
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals and name not in os.environ:
+            raise UsageError(f"--env {name}: there is no such variable here", "--env NAME=VALUE")
+        found[name] = value if equals else os.environ[name]
+    return found
+
+
+def _awaited(together: ComposeProject, services: Sequence[Running]) -> dict[str, ContainerState]:
+    """Wait until all are well. Raises CheckError, with the last words of one that is not."""
+    alive = time.monotonic() + ALIVE
+    while True:
+        found = together.states()
+        states = {each.service: found[each.service] for each in services}
+        for service, state in states.items():
+            if state.code or state.health == "unhealthy":
+                how = f"ended with exit code {state.code}" if state.code else "is unhealthy"
+                words = together.last_words(service, LAST_WORDS)
+                raise CheckError(
+                    f"{service} {how}\n{words}".rstrip(),
+                    f"`slimbake logs {service}` shows all; `slimbake down` ends the others",
+                )
+        late = time.monotonic() > alive
+        if all(
+            s.code == 0 or s.health == "healthy" or (late and not s.health) for s in states.values()
+        ):
+            return states
+        time.sleep(EVERY)
+
+
+def _chosen(project: Project, services: Sequence[str]) -> tuple[Running, ...]:
+    return tuple(each for each in project.plan.services if each.service in services)
+
+
+def joining(project: Project) -> tuple[str, ...]:
+    """What to write into a compose file of one's own for the fleet to be part of it."""
+    own = own_compose(project.root)
+    both = [each for each in project.plan.services if each.service in own.services]
+    if not both:
+        return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
+    lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
+    for each in both:
+        extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
+        lines += [f"  {each.service}:", f"    extends: {extends}"]
+    if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
+        lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
+    return (*lines, "", "with your own keys below each `extends`, and without its `build`")

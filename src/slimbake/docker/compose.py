@@ -1,0 +1,117 @@
+"""Docker Compose: the containers of one project, started, looked at and removed together."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slimbake.docker.command import call, client
+from slimbake.errors import SetupError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+FLOOR = (2, 26, 0)
+_SERVICE = "com.docker.compose.service"  # the label that Compose gives
+INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeProject:
+    """What Compose works on."""
+
+    name: str
+    files: tuple[Path, ...]  # each on top of those before
+
+    def up(self, services: Sequence[str]) -> None:
+        """Start these services in the background; what runs as it should already, stays."""
+        with self._client() as docker:
+            docker.compose.up(list(services), detach=True, pull="never")
+
+    def down(self, volumes: bool) -> None:
+        """Remove all containers and the network, and the volumes if asked to."""
+        with self._client() as docker:
+            docker.compose.down(volumes=volumes, remove_orphans=True)
+
+    def states(self) -> dict[str, ContainerState]:
+        """How the container of each service does."""
+        found = {}
+        with self._client() as docker:
+            for each in docker.compose.ps(all=True):
+                state = each.state
+                ports = (each.network_settings.ports or {}).values()
+                found[(each.config.labels or {}).get(_SERVICE, "")] = ContainerState(
+                    name=each.name,
+                    code=None if state.running else state.exit_code,
+                    health=(state.health.status or "") if state.health else "",
+                    published=next((int(on[0]["HostPort"]) for on in ports if on), None),
+                )
+        return found
+
+    def last_words(self, service: str, lines: int) -> str:
+        """The last lines that a service wrote."""
+        with self._client() as docker:
+            found = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
+        return str(found).strip()
+
+    def logs(self, services: Sequence[str], follow: bool) -> int:
+        """Show what services wrote, on this process's own stdout; the exit code."""
+        return self._foreground("logs", *(("--follow",) if follow else ()), *services)
+
+    def run(self, service: str, arguments: Sequence[str]) -> int:
+        """Run a service on this process's own stdin, stdout and stderr; its exit code."""
+        # Not python-on-whales: it gives no stdin, and raises on an exit code.
+        terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
+        return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
+
+    def _foreground(self, *words: str, quiet: bool = False) -> int:
+        with self._client() as docker:
+            command = [str(word) for word in docker.client_config.docker_compose_cmd]
+        progress = ("--progress=quiet",) if quiet else ()
+        return subprocess.run([*command, *progress, *words], check=False).returncode
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[DockerClient]:
+        # Of every profile: what was started by its name is to be seen and removed, too.
+        with client(
+            compose_files=list(self.files),
+            compose_project_name=self.name,
+            compose_profiles=["*"],
+        ) as docker:
+            yield docker
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """How a container does."""
+
+    name: str
+    code: int | None  # None while it runs
+    health: str  # "" where nothing asks; else starting, healthy, unhealthy
+    published: int | None  # the host's port
+
+
+def compose_version() -> tuple[int, ...]:
+    """The version of Docker Compose; () where there is none."""
+    with contextlib.suppress(SetupError):
+        return version_of(call("compose", "version", "--short")) or ()
+    return ()
+
+
+def version_of(text: str) -> tuple[int, int, int] | None:
+    """The version that a text names; None where it names none."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def require_compose() -> None:
+    """Raise SetupError where there is no Docker Compose, or an old one."""
+    if (version := compose_version()) < FLOOR:
+        found = f"{version[0]}.{version[1]} is too old" if version else "is not installed"
+        raise SetupError(f"Docker Compose {found}: 2.26 is the oldest that serves", INSTALL)

@@ -1,0 +1,157 @@
+"""The fleet for Docker Compose: its file, and how it gets into one of the user's own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.fleets import fleet, service
+
+from slimbake.checks.start import ALIVE
+from slimbake.checks.surroundings import surroundings
+from slimbake.config.model import VariantEntry
+from slimbake.deploy import compose
+from slimbake.docker.compose import ContainerState
+from slimbake.errors import CheckError, UsageError
+from slimbake.plan import plan
+from slimbake.render.compose import compose as text
+
+SERVICES = (
+    service(
+        "api",
+        port=8000,
+        user="1000:0",
+        volumes=(("data", "/da$ta"),),
+        tmpfs=("/cache",),
+        variants=(VariantEntry("cpu"), VariantEntry("gpu")),
+    ),
+    service("web", port=8000),
+    service("worker", command=("python", "-m", "worker")),
+    service("tool", entrypoint=("python", "-m", "tool")),
+)
+PLAN = plan(fleet(*SERVICES))
+WRITTEN: dict[str, Any] = yaml.safe_load(text(PLAN))["services"]
+
+
+@pytest.mark.parametrize("running", PLAN.services, ids=lambda each: each.service)
+def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
+    said = WRITTEN[running.service]
+    options = [
+        *(("--read-only",) if said["read_only"] else ()),
+        *(f"--cap-drop={each}" for each in said["cap_drop"]),
+        *(f"--security-opt={each.removesuffix(':true')}" for each in said["security_opt"]),
+        f"--user={said['user']}",
+        *(f"--tmpfs={each}" for each in said["tmpfs"]),
+        *(f"--volume={each.replace('$$', '$')}" for each in said.get("volumes", ())),
+    ]
+    assert options == list(surroundings(running, {name: name for name, _ in running.volumes}))
+
+
+def test_variants_and_tools_start_only_where_they_are_named() -> None:
+    assert {name: said.get("profiles") for name, said in WRITTEN.items()} == {
+        "api": None,
+        "api-gpu": ["gpu"],
+        "web": None,
+        "worker": None,
+        "tool": ["tools"],
+    }
+    assert WRITTEN["api-gpu"]["networks"] == {"default": {"aliases": ["api"]}}, "it stands in"
+    assert WRITTEN["api-gpu"]["image"].endswith("/api:${TAG:-latest}-gpu")
+
+
+def test_the_host_s_port_of_what_has_another_s_is_docker_s_to_choose() -> None:
+    assert WRITTEN["api"]["ports"] == WRITTEN["api-gpu"]["ports"] == ["127.0.0.1:8000:8000"]
+    assert WRITTEN["web"]["ports"] == ["127.0.0.1::8000"]
+
+
+def test_variables_are_given_or_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "here")
+    assert compose.variables(("A=b=c", "HERE", "EMPTY=")) == {
+        "A": "b=c",
+        "HERE": "here",
+        "EMPTY": "",
+    }
+    with pytest.raises(UsageError, match="--env GONE: there is no such variable here"):
+        compose.variables(("GONE",))
+
+
+def joined(root: Path, own: str = "", name: str = "compose.yaml") -> str:
+    if own:
+        (root / name).write_text(own)
+    return "\n".join(compose.joining(SimpleNamespace(root=root, plan=PLAN)))  # type: ignore[arg-type]
+
+
+def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> None:
+    included = "in compose.yaml:\n\ninclude: [bake/compose.yaml]"
+    assert joined(tmp_path) == included
+    assert joined(tmp_path, "services: {db: {image: postgres}}") == included
+
+
+def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path) -> None:
+    own = "services: {db: {image: postgres}, api: {build: .}}"
+    assert joined(tmp_path, own, "docker-compose.yml").splitlines() == [
+        "in docker-compose.yml, which defines some of them itself:",
+        "",
+        "services:",
+        "  api:",
+        "    extends: {file: bake/compose.yaml, service: api}",
+        "volumes:",
+        "  data: {}",
+        "",
+        "with your own keys below each `extends`, and without its `build`",
+    ]
+
+
+class Together:
+    """A fleet whose containers go through these states, one after the other."""
+
+    def __init__(self, *looks: dict[str, ContainerState]) -> None:
+        self.looks = list(looks)
+
+    def states(self) -> dict[str, ContainerState]:
+        return self.looks.pop(0)
+
+    def last_words(self, service: str, lines: int) -> str:
+        return f"{service} said"
+
+
+def state(code: int | None = None, health: str = "") -> ContainerState:
+    return ContainerState("x", code, health, None)
+
+
+@pytest.fixture
+def awaited(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What `up` waits for, on a clock of its own."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(time, "sleep", lambda s: setattr(clock, "now", clock.now + s))
+    services = [SimpleNamespace(service=name) for name in ("api", "job")]
+
+    def wait(*looks: dict[str, ContainerState]) -> tuple[dict[str, ContainerState], float]:
+        return compose._awaited(Together(*looks), services), clock.now  # type: ignore[arg-type]
+
+    return wait
+
+
+def test_up_waits_for_health_and_for_the_end_of_what_ends(awaited: Any) -> None:
+    starting = {"api": state(health="starting"), "job": state(0)}
+    well = {"api": state(health="healthy"), "job": state(0)}
+    assert awaited(starting, starting, well) == (well, 2 * compose.EVERY)
+
+
+def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
+    well = {"api": state(health="healthy"), "job": state()}
+    _, seconds = awaited(*[well] * 50)
+    assert seconds > ALIVE
+    dead = {**well, "job": state(1)}
+    with pytest.raises(CheckError, match="job ended with exit code 1\njob said"):
+        awaited(well, dead)
+
+
+def test_what_is_unhealthy_fails(awaited: Any) -> None:
+    with pytest.raises(CheckError, match="api is unhealthy\napi said"):
+        awaited({"api": state(health="unhealthy"), "job": state()})

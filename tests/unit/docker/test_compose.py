@@ -1,0 +1,85 @@
+"""Docker Compose, as it is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.docker.conftest import Program
+
+from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
+from slimbake.errors import SetupError
+
+FLEET = ComposeProject("atlas", (Path("/bake/compose.yaml"), Path("/on-top.yaml")))
+COMPOSE = "compose --file /bake/compose.yaml --file /on-top.yaml --profile * --project-name atlas"
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("2.25.0", "Docker Compose 2.25 is too old: 2.26 is the oldest that serves"),
+        ("1.29.2", "Docker Compose 1.29 is too old: 2.26 is the oldest that serves"),
+        ("", "Docker Compose is not installed: 2.26 is the oldest that serves"),
+    ],
+)
+def test_a_compose_that_does_not_serve_is_named(
+    program: Program, version: str, message: str
+) -> None:
+    program.answer("compose version", f"{version}\n", code=0 if version else 1)
+    with pytest.raises(SetupError) as caught:
+        require_compose()
+    assert caught.value.message == message
+    assert "slimbake setup --install-engine" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", ["2.26.1-4", "v2.26.0", "5.0.1"])
+def test_a_compose_that_serves_is_taken(program: Program, version: str) -> None:
+    program.answer("compose version", version)
+    require_compose()
+
+
+def test_what_is_up_is_known_by_its_service(program: Program) -> None:
+    def container(number: int, service: str, state: dict[str, Any], ports: Any) -> str:
+        return json.dumps(
+            [
+                {
+                    "Id": str(number),
+                    "Name": f"/atlas-{service}-1",
+                    "Config": {"Labels": {"com.docker.compose.service": service}},
+                    "State": state,
+                    "NetworkSettings": {"Ports": ports},
+                }
+            ]
+        )
+
+    healthy = {"Running": True, "ExitCode": 0, "Health": {"Status": "healthy"}}
+    published = {"9090/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}
+    program.answer(f"{COMPOSE} ps --quiet --all", "1\n2\n")
+    program.answer("container inspect 1", container(1, "api", healthy, published))
+    ended = {"Running": False, "ExitCode": 3}
+    program.answer("container inspect 2", container(2, "job", ended, {}))
+    assert FLEET.states() == {
+        "api": ContainerState("atlas-api-1", None, "healthy", 8000),
+        "job": ContainerState("atlas-job-1", 3, "", None),
+    }
+
+
+def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_left(
+    program: Program,
+) -> None:
+    program.answer(COMPOSE)
+    FLEET.up(["api", "job"])
+    FLEET.down(volumes=True)
+    assert program.asked == [
+        f"{COMPOSE} up --detach --pull never api job",
+        f"{COMPOSE} down --remove-orphans --volumes",
+    ]
+
+
+def test_arguments_and_exit_codes_of_a_run_pass_through(program: Program) -> None:
+    program.answer(COMPOSE, code=3)
+    assert FLEET.run("client", ["search", "--json"]) == 3
+    (asked,) = program.asked
+    assert asked == f"{COMPOSE} --progress=quiet run --rm --no-TTY client search --json"
