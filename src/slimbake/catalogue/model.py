@@ -7,8 +7,10 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
+from slimbake import inside
 from slimbake.config.model import Pairs
 
 Strip = Literal["", "debug", "unneeded"]
@@ -21,6 +23,12 @@ Guarantee = Literal["lossless", "narrowed", "observed"]
 # in it names the file. The step that installs decides over the first and the last again, by what
 # lies in the layer: `slimbake.inside.passes`.
 Condition = Literal["no-compiler", "on-linux", "unread"]
+
+
+@lru_cache
+def _stripping() -> str:
+    """The digest of what strips: in another release, a pass may take another part of a library."""
+    return hashlib.sha256((Path(inside.__file__).parent / "elf.py").read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class Pass:
             self.remove,
             self.keep,
             self.drop,
-            self.strip,
+            [self.strip, _stripping()] if self.strip else "",
             self.uncompiled,
             self.env,
         ]

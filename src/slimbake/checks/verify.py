@@ -118,11 +118,13 @@ def _command(image: str) -> tuple[list[str], int]:
 
 def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
     lines = done.stdout.splitlines()
+    last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
     try:
         found = dict(json.loads(lines[-1]))
+        if not found.pop("explained"):
+            found["error"] = f"{found['error']}\n{last}".rstrip()
         verdict = Verdict(service=service, **found)
-    except (IndexError, ValueError, TypeError):
-        last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
+    except (IndexError, KeyError, ValueError, TypeError):
         said = (
             f"it has not ended within {limit.seconds:g} s"
             if done.code is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from slimbake.layering.cost import item_name, item_names
 from slimbake.layering.model import Chain, Demand, LayerLimits, LayerPlan, Needs, Prices
@@ -58,15 +58,34 @@ def layer_plan(
 
 def draft_plans(space: Space) -> Iterator[list[Path]]:
     """Plans to start from: trees from the leaves up and from the root down, each fitted into the
-    limit and cut.
+    limit and cut, and what a person would do by a rule, which no plan shall be worse than.
     """
     yield from _trees(space)
+    yield from (paths for paths in _by_rules(space) if space.value(paths) < IMPOSSIBLE)
     if len(space.images) <= _SMALL:
         ground = Ground(space, 1.0)
         for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[
             :_CLASSES
         ]:
             yield from _without(space, members)
+
+
+def _by_rules(space: Space) -> Iterator[list[Path]]:
+    """All of an image in one layer; what all share below it; the largest items each alone."""
+    yield [_filled(space, (), image) for image in space.images]
+    common = reduce(and_, space.images)
+    base = _filled(space, (), common)
+    yield [_filled(space, base, image & ~common) for image in space.images]
+    order = sorted(range(len(space.keys)), key=lambda item: (-space.host[item], item))
+    for count in (space.limits.free, space.limits.free - 1):
+        alone = [
+            tuple(1 << item for item in order if image >> item & 1)[:count]
+            for image in space.images
+        ]
+        yield [
+            _filled(space, path, image ^ sum(path))
+            for path, image in zip(alone, space.images, strict=True)
+        ]
 
 
 def _trees(space: Space) -> Iterator[list[Path]]:

@@ -25,20 +25,21 @@ def verify_service(_: Sequence[str]) -> int:
 
     The object has `source`, the text of a file that defines `verify(service)`, and its `name`;
     `command`, what the container runs, with the number of words that stay where other arguments
-    follow, `fixed`; `port`, or null for a command; `stop`, the name of the signal that ends it, or "";
-    `limit` in seconds. The verdict is JSON; all
-    other output goes to standard error.
+    follow, `fixed`; `port`, or null for a command; `stop`, the name of the signal that ends it, or
+    ""; `limit` in seconds. The verdict is JSON, and says whether the check itself has `explained`
+    what failed; all other output goes to standard error.
     """
     given = json.load(sys.stdin)
     asked = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
     judged = judge(asked, given["limit"], grace=GRACE)
     report = judged.report if isinstance(judged.report, dict) else {}
-    error = ""
-    if judged.failed:
-        why = f"it is not believed: {judged.why}" if judged.why else "it failed"
-        error = str(report.get("error") or why)
+    error = str(report.get("error") or "") if judged.failed else ""
+    explained = bool(error) or not judged.failed
+    if not explained:
+        error = f"it is not believed: {judged.why}" if judged.why else "it failed"
     figures = {key: _figure(report.get(key)) for key in ("startup", "rss", "seconds")}
-    print(json.dumps({"holds": not judged.failed, "error": error, **figures}))
+    found = {"holds": not judged.failed, "error": error, "explained": explained}
+    print(json.dumps({**found, **figures}))
     return int(bool(judged.failed))
 
 
