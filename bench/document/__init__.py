@@ -4,7 +4,7 @@ wrote.
 
 from __future__ import annotations
 
-from . import claims, measurements, parity, passes, serving
+from . import claims, lost, measurements, parity, passes, serving
 from .inputs import Inputs
 
 _HEAD = """\
@@ -20,6 +20,7 @@ def text(inputs: Inputs) -> str:
     """The whole document: the same inputs give the same text."""
     sections = (
         ("Images", claims.images(inputs)),
+        ("Nothing lost", lost.figures(inputs)),
         ("The write-up's techniques", claims.techniques(inputs)),
         ("Passes by return", passes.returns(inputs)),
         ("Start-up and memory", measurements.starts(inputs)),

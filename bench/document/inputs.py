@@ -62,6 +62,8 @@ class Inputs:
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
+    levels: Json = field(default_factory=dict)  # bench/results/levels.json: bench/levels.py
+    cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
 
 
 def read(root: Path) -> Inputs:
@@ -88,6 +90,8 @@ def read(root: Path) -> Inputs:
         bake=_json(root / RESULTS / "bake.json"),
         prune=_json(root / RESULTS / "prune.json"),
         serving=_json(root / RESULTS / "serving.json"),
+        levels=_json(root / RESULTS / "levels.json"),
+        cold=_json(root / RESULTS / "cold.json"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,13 @@ OWN = "passes.yaml"
     metavar="BYTES",
     help="Of what is opened, lighter folders and files are not tried on their own.",
 )
+@click.option(
+    "--time",
+    "minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Then propose what has held so far.  [default: no limit]",
+)
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
     services: tuple[str, ...],
@@ -81,6 +89,7 @@ def command(
     by: str,
     small: int,
     least: int,
+    minutes: float | None,
     install_engine: bool,
 ) -> None:
     """Find what else can go from the layers of these services, with their smokes as the oracle.
@@ -98,12 +107,15 @@ def command(
         name: Start((*r.entrypoint, *r.command), r.port) if r else Start((), None)
         for name, r in recipes.items()
     }
-    options = Options(by=by, small=small, least=least, packages=packages, keep=keep)
+    seconds = math.inf if minutes is None else minutes * 60
+    options = Options(
+        by=by, small=small, least=least, packages=packages, keep=keep, seconds=seconds
+    )
     with subjects(project, chosen, console, install_engine) as found:
         oracle = Oracle(found, Kept(project.workspace, "search"))
         with _shown(oracle) as tell:
             result = search(oracle, layers, starts, options, tell, console.say)
-    if len(chosen) == 1:
+    if len(chosen) == 1 and result.whole:
         keep_smallest(project, chosen[0], result.after)
     if write:
         own = root / OWN
@@ -210,6 +222,7 @@ def _json(found: Found) -> dict[str, object]:
             "guarded": found.guarded,
         },
         "passes": passes,
+        "whole": found.whole,
     }
 
 
@@ -218,7 +231,9 @@ def _summarise(found: Found, oracle: Oracle) -> None:
         what = each.proposed
         lines = len(what.remove) + len(what.keep) + len(what.uncompiled) + len(what.drop)
         console.say(f"{what.name}: {each.bytes / 1e6:.1f} MB in {each.files} files, {lines} lines")
-    if not found.proposals:
+    if not found.whole:
+        console.say("time is up: what was not asked stays; the same command goes on from here")
+    elif not found.proposals:
         console.say("nothing else can go")
     least = found.used + found.guarded
     console.say(

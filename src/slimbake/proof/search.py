@@ -4,6 +4,8 @@ docs/search.md.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +33,7 @@ class Options:
     least: int = 500_000  # bytes; what weighs less is not taken away on its own
     packages: tuple[str, ...] = ()  # only these; () = all of the layers
     keep: tuple[str, ...] = ()  # globs of what is never in question
+    seconds: float = math.inf  # then what was not asked stays, and what has held is proposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Found:
     after: int
     used: int  # bytes that are opened, loaded or mapped in the end
     guarded: int  # bytes of licences and metadata that are not opened
+    whole: bool = True  # all was asked; else time ran out
 
 
 def search(
@@ -99,6 +103,8 @@ class _Search:
         # files that cannot go, and from which weight on that was asked
         self.decided: dict[frozenset[str], float] = {}
         self.answering: frozenset[str] = frozenset()
+        self.until = time.monotonic() + options.seconds
+        self.late = False  # something was not asked
 
     def run(self) -> Found:
         self.fleet = self._look(())
@@ -160,7 +166,7 @@ class _Search:
         by themselves.
         """
         found: frozenset[str] = frozenset()
-        for _ in range(HINTS if candidates else 0):
+        for _ in range(HINTS if candidates and not self._out_of_time() else 0):
             passes = self._passes(self.gone | (candidates - found))
             if all(self.oracle.holds([passes])):
                 break
@@ -233,6 +239,8 @@ class _Search:
 
             def ask(questions: Sequence[tuple[Unit, ...]]) -> list[bool]:
                 nonlocal missed
+                if self._out_of_time():
+                    return [False] * len(questions)
                 each = [without((*always, *kept)) for kept in questions]
                 answers = self.oracle.holds([self._passes(gone) for gone in each], subjects)
                 missed += answers.count(False)
@@ -253,11 +261,22 @@ class _Search:
             rest = [unit for unit in found if unit not in kept] if kept else found
             kept += ddmin(rest, asking([subject], kept), weight=by, least=least)
             self.gone = self.so_far = without(kept)
+        if self._out_of_time():
+            self.gone = self.so_far = self._held(before)
+            return
         if len(self.order) > 1 and not all(self.oracle.holds([self._passes(self.gone)])):
             # more did harm: so all at once
             kept = ddmin(found, asking(self.order, ()), weight=by, least=least)
         self.gone = without(kept)
         self.decided |= {unit.files: 0 if unit.bytes >= least else least for unit in kept}
+
+    def _held(self, before: frozenset[str]) -> frozenset[str]:
+        """What can go where no time is left: all that was not kept, if every service bears it."""
+        return self.gone if all(self.oracle.holds([self._passes(self.gone)])) else before
+
+    def _out_of_time(self) -> bool:
+        self.late = self.late or time.monotonic() > self.until
+        return self.late
 
     def _tell(self, doing: str, at_most: int) -> None:
         self.tell(SearchStep(doing, self.fleet.bytes(self.so_far), at_most))
@@ -294,4 +313,6 @@ class _Search:
             module.bytes for module in modules if module.guarded and module.name not in opened
         )
         after = before - sum(each.bytes for each in made)
-        return Found(made, self.services, before, after, self.fleet.weight, guarded)
+        return Found(
+            made, self.services, before, after, self.fleet.weight, guarded, whole=not self.late
+        )

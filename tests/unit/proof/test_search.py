@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -218,6 +220,23 @@ def test_globs_of_the_caller_are_never_in_question() -> None:
     )
     (found_pass,) = found(images, Options(least=1, keep=("many/b/**",))).values()
     assert found_pass.remove == ("many/d.py",)
+
+
+@pytest.mark.parametrize("limit", [1, 9, 1000])
+def test_when_time_is_up_what_has_held_is_proposed(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    needed = frozenset({"many/a.py", PARTS[3], PARTS[7]})
+    images = Images(files("many/a.py", *PARTS), needed, frozenset({"many/a.py", *PARTS}))
+    oracle: Any = images
+    options = Options(least=1, seconds=limit)
+    made = search(oracle, (LAYER,), STARTS, options, lambda _: None, images.warned.append)
+    left = images.left([applied(each.proposed) for each in made.proposals])
+    assert needed <= left
+    assert made.whole == (limit == 1000) == (left == needed)
+    assert (len(left) == len(images.files)) == (limit == 1)
 
 
 def test_a_smoke_that_fails_as_it_is_ends_the_search() -> None:
