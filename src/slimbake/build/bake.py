@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 
-RETRIES = 2  # of a build that the engine itself gave up; all that was built is cached
+# Seconds before the next tries of a build that the engine itself gave up; all that was built is
+# cached. The machine is busy then, often with this very build.
+RETRIES = (2.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,10 @@ def _patiently(
     site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
 ) -> _Run:
     run = _build(site, plan, names, options, steps)
-    for _ in range(RETRIES):
+    for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
             break
+        time.sleep(pause)
         run = _build(site, plan, names, options, steps)
     return run
 

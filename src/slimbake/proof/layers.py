@@ -60,7 +60,8 @@ class Work:
     applying: Mapping[str, tuple[Pass, Applied]]
     known: Mapping[str, Finding]  # what is fresh, and not tried again
     wanted: tuple[str, ...]  # the passes that are tried
-    free: frozenset[str] = frozenset()  # the passes that need no evidence
+    # the passes that need no evidence, or that no evidence turns on
+    free: frozenset[str] = frozenset()
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -122,7 +123,11 @@ def work_of(answer: LayerAnswer, passes: Sequence[Pass], choice: Choice = Choice
         for n, (each, _) in applying.items()
         if before and n not in wanted and not answer.stale(each)
     }
-    free = frozenset(n for n, (each, _) in applying.items() if answer.default(each))
+    free = frozenset(
+        n
+        for n, (each, _) in applying.items()
+        if answer.default(each) or not answer.allows(each.guarantee)
+    )
     return Work(question, before, applying, known, wanted, free)
 
 
