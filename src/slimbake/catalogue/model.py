@@ -7,10 +7,8 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
-from slimbake import inside
 from slimbake.config.model import Pairs
 
 Strip = Literal["", "debug", "unneeded"]
@@ -23,12 +21,6 @@ Guarantee = Literal["lossless", "narrowed", "observed"]
 # in it names the file. The step that installs decides over the first and the last again, by what
 # lies in the layer: `slimbake.inside.passes`.
 Condition = Literal["no-compiler", "on-linux", "unread"]
-
-
-@lru_cache
-def _stripping() -> str:
-    """The digest of what strips: in another release, a pass may take another part of a library."""
-    return hashlib.sha256((Path(inside.__file__).parent / "elf.py").read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +45,7 @@ class Pass:
     keep: tuple[str, ...] = ()  # globs: exceptions from `remove`, `strip` and `uncompiled`
     drop: tuple[str, ...] = ()  # packages that are not installed at all
     strip: Strip = ""  # of every ELF file: --strip-debug or --strip-unneeded
+    stripper: str = ""  # the digest of what strips: another one may take another part of a library
     uncompiled: tuple[str, ...] = ()  # globs: modules that get no bytecode
     env: Pairs = ()  # the run-time environment: measured, and the manifest's to set; never carried
     setting: str = ""  # a key of the manifest does it: measured, never carried
@@ -70,7 +63,7 @@ class Pass:
             self.remove,
             self.keep,
             self.drop,
-            [self.strip, _stripping()] if self.strip else "",
+            [self.strip, self.stripper] if self.strip else "",
             self.uncompiled,
             self.env,
         ]

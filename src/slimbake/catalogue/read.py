@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from slimbake import inside
 from slimbake.catalogue.model import Pass
 from slimbake.config.document import read_yaml
 from slimbake.config.model import Pairs
@@ -16,6 +18,7 @@ Raw = dict[str, Any]
 
 OWN = "passes.yaml"
 SHIPPED = Path(__file__).with_name("catalogue.yaml")
+STRIPPER = Path(inside.__file__).with_name("elf.py")
 PASSES_SCHEMA = Path(__file__).with_name("catalogue.schema.json")
 
 
@@ -68,10 +71,16 @@ def _pass(name: str, raw: Raw) -> Pass:
         keep=tuple(raw.get("keep", ())),
         drop=tuple(map(normalised, raw.get("drop", ()))),
         strip=raw.get("strip", ""),
+        stripper=_stripper() if "strip" in raw else "",
         uncompiled=tuple(raw.get("uncompiled", ())),
         env=_ordered(raw.get("env", {}).items()),
         setting=raw.get("setting", ""),
     )
+
+
+@cache
+def _stripper() -> str:
+    return hashlib.sha256(STRIPPER.read_bytes()).hexdigest()
 
 
 def _ordered(pairs: Any) -> Pairs:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.catalogue import globs, rules, show
+from slimbake.catalogue import globs, read, rules, show
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import PASSES_SCHEMA, SHIPPED, catalogue, checked, shipped
 from slimbake.config.document import read_yaml
@@ -66,9 +66,25 @@ def test_the_shipped_file_holds_no_figures_and_no_verdicts() -> None:
     )
 
 
+def test_what_strips_is_part_of_what_a_pass_that_strips_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {each.name: each.digest for each in shipped()}
+    (tmp_path / "elf.py").write_text("another\n")
+    monkeypatch.setattr(read, "STRIPPER", tmp_path / "elf.py")
+    read._stripper.cache_clear()
+    try:
+        after = {each.name: each.digest for each in read.shipped.__wrapped__()}
+    finally:
+        read._stripper.cache_clear()
+    changed = {name for name, digest in before.items() if after[name] != digest}
+    assert changed == {each.name for each in shipped() if each.strip} != set()
+
+
 def test_the_schema_and_the_model_have_the_same_keys() -> None:
     entry = SCHEMA["$defs"]["pass"]
-    assert set(entry["properties"]) == {field.name for field in dataclasses.fields(Pass)} - {"name"}
+    fields = {field.name for field in dataclasses.fields(Pass)}
+    assert set(entry["properties"]) == fields - {"name", "stripper"}
     assert entry["additionalProperties"] is False
     assert set(rules.KINDS) <= set(entry["properties"])
 
