@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
-from tests.wheels import metadata, module, wheel_bytes
+from tests.wheels import metadata, module, sdist_bytes, wheel_bytes
 
 NONE: Mapping[str, str] = MappingProxyType({})
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -56,6 +56,11 @@ class Index:
             "yanked": yanked or False,
         }
         return self.publish(name, file, wheel_bytes(name, version, requires, tag=tag), **about)
+
+    def add_sources(self, name: str, version: str, requires: Sequence[str] = ()) -> str:
+        """Publish sources without a wheel; their SHA-256."""
+        file = f"{module(name)}-{version}.tar.gz"
+        return self.publish(name, file, sdist_bytes(name, version, requires))
 
     def publish(self, name: str, file: str, content: bytes, **about: object) -> str:
         """Publish any file of a project; its SHA-256."""

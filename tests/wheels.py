@@ -5,8 +5,10 @@ them.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +56,30 @@ def wheel_bytes(
     with zipfile.ZipFile(packed, "w") as archive:
         for path, data in content.items():
             archive.writestr(zipfile.ZipInfo(path, LONG_AGO), data)
+    return packed.getvalue()
+
+
+def sdist_bytes(name: str, version: str, requires: Sequence[str] = ()) -> bytes:
+    """Sources as a .tar.gz that setuptools builds, with metadata that need no build."""
+    listed = "".join(f'"{spec}", ' for spec in requires)
+    files = {
+        "PKG-INFO": metadata(name, version, requires).replace(b"2.1", b"2.2", 1),
+        "pyproject.toml": (
+            '[build-system]\nrequires = ["setuptools>=61"]\n'
+            'build-backend = "setuptools.build_meta"\n'
+            f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{listed}]\n'
+        ).encode(),
+        f"{module(name)}/__init__.py": f"version = {version!r}\n".encode(),
+    }
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for path, data in files.items():
+            member = tarfile.TarInfo(f"{module(name)}-{version}/{path}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     return packed.getvalue()
 
 

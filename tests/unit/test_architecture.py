@@ -47,7 +47,9 @@ ORDER = (
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
 
 PURE = (
+    "host.sources",
     "host.wheels",
+    "config.collected",
     "config.model",
     "config.naming",
     "config.parity",

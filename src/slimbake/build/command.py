@@ -20,6 +20,8 @@ class Surroundings:
     """What a machine brings to a build; nothing of it stays in a layer."""
 
     externals: Mapping[str, str]  # python, uv -> context value
+    # in place of python where something is compiled; "" = that very image
+    headers: str = ""
     # python, uv -> changes when what it stands for does
     digests: Mapping[str, str] = field(default_factory=dict)
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
@@ -114,6 +116,16 @@ def staged(plan: Plan, target: str) -> str:
     return f"slimbake/{plan.project}/{target}:built"
 
 
+def compiled(target: Target) -> bool:
+    """Whether it builds a wheel with packages of Debian, such as a compiler."""
+    return target.kind == "wheel" and bool(target.recipe and target.recipe.system)
+
+
+def is_git(target: Target) -> bool:
+    """Whether a stage of its Dockerfile gets a commit from Git."""
+    return bool(target.recipe and "#" in target.recipe.source)
+
+
 def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
     """The variables of the bake file and of buildx that this machine sets."""
     variables = {
@@ -133,11 +145,15 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         f"contexts.{name}={value}"
         for name, value in around.externals.items()
         if name in used and used[name] != value
+        if not (name == "python" and around.headers and compiled(target))
     ]
+    if around.headers and compiled(target):
+        found.append(f"contexts.python={around.headers}")
     given = {f"{IMAGE}{image}" for image in around.pushed.values()}
     found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
     for name, folders in (
         ("wheels", around.wheels),
+        ("sources", around.wheels if is_git(target) else {}),
         ("debs", around.debs),
         ("find-links", around.find_links),
     ):

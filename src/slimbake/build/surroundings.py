@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from slimbake.build.command import Surroundings
+from slimbake.build.command import Surroundings, compiled
 from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
-from slimbake.externals.resolve import resolve_externals
+from slimbake.externals.resolve import headers_standin, resolve_externals
 from slimbake.host.files import state_folder, write_atomically
 from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
@@ -36,7 +36,10 @@ def surroundings(
     externals = resolve_externals(
         plan.externals, plan.python, engine, here, console, install, platforms
     )
+    python = next((each for each in externals.resolved if each.name == "python"), None)
+    compiles = any(map(compiled, plan.targets)) and python and python.standin
     return Surroundings(
+        headers=headers_standin(plan.python, here, console, install, platforms) if compiles else "",
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},
         standins=externals.standins,

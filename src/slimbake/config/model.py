@@ -26,13 +26,44 @@ class LocalPackage:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """A version that a package has wherever it comes from: of a lock, or of a file of constraints."""
+
+    spec: str  # PEP 508
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The hashes that a requirements file allows a package to have."""
+
+    name: str  # normalised
+    file: str  # with the line
+    sha256: tuple[str, ...]  # hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLine:
+    """What a file says of where packages come from, which each machine's settings decide."""
+
+    where: str  # file and line
+    said: str  # the option, or the key
+    address: str  # without credentials; "" where it says no address
+
+
+@dataclass(frozen=True, slots=True)
 class Requirements:
     """What a base or service asks for, whichever way it was written (list, file, pyproject.toml)."""
 
     specs: tuple[str, ...] = ()  # PEP 508 strings
-    packages: tuple[LocalPackage, ...] = ()
+    packages: tuple[LocalPackage, ...] = ()  # each after those that it needs itself
     # the files that they were read from: for messages, and to keep them out of images
     files: tuple[str, ...] = ()
+    extras: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of packages, by name
+    constraints: tuple[Constraint, ...] = ()
+    hashes: tuple[Hashed, ...] = ()
+    indexes: tuple[IndexLine, ...] = ()
+    prereleases: tuple[str, ...] = ()  # the files that allow them
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +203,7 @@ class BaseEntry:
     torch: str | None = None
     variants: tuple[VariantEntry, ...] = ()
     optimize: Optimize = Optimize()
+    wheels: tuple[str, ...] = ()  # Debian packages that build wheels
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +283,7 @@ class ServiceEntry(Container):
     labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
+    wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: Optimize = Optimize()
     variants: tuple[VariantEntry, ...] = ()
     ignore: tuple[str, ...] = ()  # the context's own .dockerignore

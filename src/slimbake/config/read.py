@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -34,6 +35,7 @@ from slimbake.config.report import RefusedError
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
 from slimbake.config.sizes import duration, size
+from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
@@ -52,6 +54,7 @@ class Reader:
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
+        self._requirements.python = raw.get("python", "")
         made = Manifest(
             file=self._file,
             project=raw.get("project", ""),
@@ -75,10 +78,40 @@ class Reader:
                 self._service(name, service) for name, service in raw.get("services", {}).items()
             ),
         )
+        for service in made.services:
+            self._unread(service, raw["services"][service.name], made)
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
             without_torch(made, self._report)
             without_export(made, self._report)
         return made
+
+    def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:
+        """Report a service that says nothing of requirements beside a file that lists some: its image
+        would be built without them.
+        """
+        variants = any("requirements" in each for each in raw.get("variants", {}).values())
+        if "requirements" in raw or variants or service.dockerfile or not service.context:
+            return
+        bases = {base.name: base for base in made.bases}
+        there: set[str] = set()
+        base, seen = bases.get(service.base or ""), set[str]()
+        while base and base.name not in seen:
+            seen.add(base.name)
+            for asked in (base.requirements, *(each.requirements for each in base.variants)):
+                there |= {*map(name_of, asked.specs), *(each.name for each in asked.packages)}
+            base = bases.get(base.extends or "")
+        for file, asked in self._requirements.lying(service.context):
+            names = [*map(name_of, asked.specs), *(each.name for each in asked.packages)]
+            lacking = [name for name in dict.fromkeys(names) if name not in there]
+            if lacking:
+                shown = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
+                own = posixpath.relpath(file, service.context)
+                self._report.key(
+                    ("services", service.name),
+                    f"'{file}' is not read, and asks for {shown}",
+                    f"`requirements: {own}`, or `requirements: []` where the image needs none of it",
+                )
+                return
 
     def _base(self, name: str, raw: Raw) -> BaseEntry:
         return BaseEntry(
@@ -86,6 +119,7 @@ class Reader:
             extends=raw.get("extends"),
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
+            wheels=tuple(raw.get("wheels", {}).get("system", ())),
             torch=raw.get("torch"),
             optimize=optimize(raw),
             variants=self._variants(raw, ("bases", name, "variants"), ""),
@@ -148,6 +182,7 @@ class Reader:
             labels=pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
+            wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=self._ignore(context),

@@ -31,26 +31,26 @@ class ProblemReport:
 
     def __init__(self, file: str, places: Places) -> None:
         self.file = file
-        self._places = places
+        self.places = places
         self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
         self.warnings: list[Problem] = []
         self._known: set[tuple[Position, str]] = set()
 
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the value at `path`."""
-        self.place(self._places.value(path), path, message, hint)
+        self.place(self.places.value(path), path, message, hint)
 
     def key(self, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault of the key at `path`, or of what is missing below it."""
-        self.place(self._places.key(path), path, message, hint)
+        self.place(self.places.key(path), path, message, hint)
 
     def has_key(self, path: KeyPath) -> bool:
         """Whether a fault of the key at `path` is known."""
-        return (self._places.key(path), dotted_path(path)) in self._known
+        return (self.places.key(path), dotted_path(path)) in self._known
 
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
-        return (self._places.value(path), dotted_path(path)) in self._known
+        return (self.places.value(path), dotted_path(path)) in self._known
 
     def warning(self, path: KeyPath, message: str, hint: str) -> None:
         """What is allowed at `path`, and likely not what is meant."""
@@ -79,7 +79,7 @@ class ProblemReport:
 
     def where(self, path: KeyPath) -> str:
         """The place of a key, for the message about another one."""
-        line, column = self._places.key(path)
+        line, column = self.places.key(path)
         return f"{self.file}:{line}:{column}"
 
     def stop(self) -> None:

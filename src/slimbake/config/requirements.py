@@ -1,5 +1,5 @@
-"""What a base or service requires, from a list in the manifest, a requirements file or a
-pyproject.toml.
+"""What a base or service requires, from a list in the manifest or from a file in one of the forms
+that people have.
 """
 
 from __future__ import annotations
@@ -7,58 +7,67 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import Any
 
-from slimbake.config.document import KeyPath, Position
+from slimbake.config.collected import Collected
+from slimbake.config.document import KeyPath, Position, read_yaml
 from slimbake.config.files import ManifestFolder
-from slimbake.config.model import LocalPackage, Requirements
-from slimbake.config.pyproject import PYPROJECT, UV_LOCK, Pyprojects, locked_requirements
+from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements
+from slimbake.config.pinned import (
+    PDM_LOCK,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    UV_LOCK,
+    is_pylock,
+    pipfile_pins,
+    pylock_pins,
+)
+from slimbake.config.pyproject import (
+    PIPFILE,
+    PYPROJECT,
+    SETUP_CFG,
+    SETUP_PY,
+    Pyprojects,
+    locked_requirements,
+)
 from slimbake.config.report import ProblemReport, RefusedError
-from slimbake.config.specs import is_path, lockable
+from slimbake.config.specs import is_path, lockable, name_of
+from slimbake.config.words import Word
+from slimbake.host.pip import without_credentials
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:[\s=]\s*(.*)|(?<=-[a-zA-Z])(.+))?$", re.DOTALL)
 _INCLUDE = ("-r", "--requirement")
 _EDITABLE = ("-e", "--editable")
+_CONSTRAINT = ("-c", "--constraint")
+# The machine's business: where packages come from.
 _INDEX = (
     *("-i", "--index-url", "--extra-index-url", "-f", "--find-links"),
     *("--trusted-host", "--no-index", "--pypi-url"),
 )
-_SETTINGS = "addresses of indexes are the machine's: set them in the environment, as for pip or uv"
-_CONSTRAINT = ("is not supported", "give the version where the package is required")
-# Options of pip that a file may not hold here: what is wrong, and a hint.
-_REFUSED = {
-    **dict.fromkeys(_INDEX, ("does not belong here", _SETTINGS)),
-    "--hash": ("does not belong here", "the lock holds the hashes: remove it"),
-    "-c": _CONSTRAINT,
-    "--constraint": _CONSTRAINT,
-}
-
-
-@dataclass(slots=True)
-class _Found:
-    """Collects requirements in the order in which they are read, each once."""
-
-    specs: dict[str, None] = field(default_factory=dict)
-    packages: dict[LocalPackage, None] = field(default_factory=dict)
-    files: dict[str, None] = field(default_factory=dict)
-
-    def add(self, other: Requirements) -> None:
-        self.specs.update(dict.fromkeys(other.specs))
-        self.packages.update(dict.fromkeys(other.packages))
-        self.files.update(dict.fromkeys(other.files))
-
-    def value(self) -> Requirements:
-        return Requirements(tuple(self.specs), tuple(self.packages), tuple(self.files))
+# What holds of every lock of ours anyway.
+_GRANTED = ("--require-hashes", "--prefer-binary", "--only-binary", "--use-feature")
+_PROJECT = re.compile(
+    r"(?P<file>(?:.*/)?pyproject\.toml)(?:\[(?P<extras>[^]]*)\])?(?::(?P<group>[\w.-]+))?"
+)
+_HASH = re.compile(r"--hash[=\s]\s*([a-z0-9]+):([0-9A-Fa-f]+)")
+# What a service's dependencies are listed in, where nobody says otherwise.
+_USUAL = ("requirements.txt", PYPROJECT, PIPFILE, "environment.yml", SETUP_CFG)
+_FILES = (".txt", ".toml", ".lock", ".yml", ".yaml", ".in", ".cfg", "Pipfile")
+_READ = (
+    "slimbake reads requirements files, pyproject.toml, setup.cfg, Pipfile, environment.yml, and the"
+    " locks uv.lock, poetry.lock, pdm.lock, Pipfile.lock and pylock.toml"
+)
 
 
 class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
     def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
+        self.python = ""  # the manifest's
         self._repository = repository
         self._report = report
-        self._pyprojects = Pyprojects(repository, report)
+        self._pyprojects = Pyprojects(repository, report, self._file)
         self._files: dict[str, Requirements | None] = {}  # None: being read
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
@@ -68,14 +77,26 @@ class RequirementsReader:
         if isinstance(written, list):
             return self._list(written, path)
         try:
-            file = self._repository.file(written, folder)
+            return self._named(written, folder)
         except RefusedError as error:
             self._report.value(path, f"requirements file {error.message}", error.hint)
             return Requirements()
-        return self._file(file)
+
+    def lying(self, folder: str) -> Iterator[tuple[str, Requirements]]:
+        """The files that list dependencies in a folder, with what they ask for; those that hold no
+        dependencies, such as the settings of tools, are left out. Reports nothing.
+        """
+        for name in _USUAL:
+            file = posixpath.normpath(posixpath.join(folder, name))
+            if not self._repository.exists(file):
+                continue
+            aside = ProblemReport(file, self._report.places)
+            asked = RequirementsReader(self._repository, aside)._file(file)
+            if asked.specs or asked.packages:
+                yield file, asked
 
     def _list(self, items: list[str | None], path: KeyPath) -> Requirements:
-        found = _Found()
+        found = Collected()
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
                 continue
@@ -85,58 +106,126 @@ class RequirementsReader:
                 self._report.value((*path, index), error.message, error.hint)
         return found.value()
 
+    def _named(self, written: str, folder: str) -> Requirements:
+        """A file by its name; of a pyproject.toml, with extras or a group."""
+        if (project := _PROJECT.fullmatch(written)) and (project["extras"] or project["group"]):
+            file = self._repository.file(project["file"], folder)
+            extras = [each.strip() for each in (project["extras"] or "").split(",")]
+            found = Collected(files={file: None})
+            found.add(
+                self._pyprojects.dependencies(file, [*filter(None, extras)], project["group"] or "")
+            )
+            return found.value()
+        file = self._repository.file(written, folder)
+        if posixpath.basename(file) == UV_LOCK:
+            return self._uv_lock(file, folder)
+        return self._file(file)
+
     def _file(self, file: str) -> Requirements:
         done = self._files.get(file)
         if done is not None:
             return done
         self._files[file] = None
-        found = _Found(files={file: None})
-        if posixpath.basename(file) == PYPROJECT:
-            specs, packages = self._pyprojects.dependencies(file)
-            found.add(Requirements(tuple(specs), tuple(packages)))
-        elif posixpath.basename(file) == UV_LOCK:
-            self._uv_lock(file, found)
-        else:
-            self._lines(file, found)
+        found = Collected(files={file: None})
+        try:
+            found.add(self._by_form(file))
+        except RefusedError as error:
+            self._report.elsewhere(file, error.place, error.message, error.hint)
         self._files[file] = found.value()
         return found.value()
 
-    def _uv_lock(self, file: str, found: _Found) -> None:
+    def _by_form(self, file: str) -> Requirements:
+        name = posixpath.basename(file)
+        beside = posixpath.dirname(file)
+        if name == PYPROJECT:
+            return self._pyprojects.dependencies(file)
+        if name == UV_LOCK:
+            return self._uv_lock(file, beside)
+        if name in (POETRY_LOCK, PDM_LOCK):
+            project = posixpath.join(beside, PYPROJECT)
+            if not self._repository.exists(project):
+                raise RefusedError(
+                    "it pins versions, and no pyproject.toml beside it says what is required",
+                    f"put '{project}' there",
+                )
+            return self._file(project)
+        if name == PIPFILE_LOCK:
+            if self._repository.exists(posixpath.join(beside, PIPFILE)):
+                return self._pyprojects.pipfile(posixpath.join(beside, PIPFILE))
+            data = self._pyprojects.table(file) or {}
+            return Requirements(tuple(map(lockable, pipfile_pins(data))))
+        if name == PIPFILE:
+            return self._pyprojects.pipfile(file)
+        if is_pylock(file):
+            data = self._pyprojects.table(file) or {}
+            return Requirements(tuple(map(lockable, pylock_pins(data))))
+        if name == SETUP_CFG:
+            return self._pyprojects.setup_cfg(file)
+        if name.endswith((".yml", ".yaml")):
+            return self._conda(file)
+        if name == SETUP_PY or name.endswith((".toml", ".lock", ".json", ".py", ".lockb")):
+            hint = "uv pip compile setup.py -o requirements.txt" if name == SETUP_PY else _READ
+            raise RefusedError("requirements are not read from this kind of file", hint)
+        return self._lines(file)
+
+    def _uv_lock(self, file: str, folder: str) -> Requirements:
+        """The pins of a uv.lock: those of the member in `folder`, else of the project beside it."""
+        found = Collected(files={file: None})
         data = self._pyprojects.table(file)
         if data is None:
-            return
+            return found.value()
+        beside = posixpath.dirname(file)
         try:
-            specs, folders = locked_requirements(data)
-            found.specs.update(dict.fromkeys(specs))
-            for folder in folders:
-                found.packages.update(
-                    dict.fromkeys(self._package(f"./{folder}", posixpath.dirname(file)))
-                )
+            member = posixpath.relpath(folder or ".", beside or ".")
+            specs, folders = locked_requirements(data, member)
+            found.add(Requirements(tuple(map(lockable, specs))))
+            for each in folders:
+                found.add(self._pyprojects.package(f"./{each}", beside))
         except RefusedError as error:
             self._report.elsewhere(file, None, error.message, error.hint)
+        return found.value()
 
-    def _lines(self, file: str, found: _Found) -> None:
-        folder = posixpath.dirname(file)
-        try:
-            text = self._repository.read(file)
-        except RefusedError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
-            return
-        for place, line in _logical_lines(text):
+    def _lines(self, file: str) -> Requirements:
+        found = Collected()
+        for place, line in _logical_lines(self._repository.read(file)):
             try:
                 if line.startswith("-"):
-                    self._option(line, folder, found)
+                    self._option(line, file, place, found)
                 else:
-                    self._take(line, folder, found)
+                    self._required(line, file, place, found)
             except RefusedError as error:
                 self._report.elsewhere(file, place, error.message, error.hint)
+        return found.value()
 
-    def _take(self, item: str, folder: str, found: _Found) -> None:
+    def _required(self, line: str, file: str, place: Position, found: Collected) -> None:
+        """A line that requires something, with the options that hold of it alone."""
+        hashes = _HASH.findall(line)
+        spec, *options = re.split(r"\s--(?=[a-z])", line)
+        if unknown := [each for each in options if not each.startswith("hash")]:
+            raise RefusedError(
+                f"the option --{unknown[0].split()[0].partition('=')[0]} of a requirement is not"
+                " supported",
+                "remove it: wheels are built as their sources say",
+            )
+        self._take(spec.strip(), posixpath.dirname(file), found)
+        if options:
+            allowed = tuple(digest.lower() for kind, digest in hashes if kind == "sha256")
+            if not allowed or any(len(each) != 64 for each in allowed):
+                raise RefusedError(
+                    f"the hashes of '{spec.strip()}' are no SHA-256",
+                    "write --hash=sha256: and 64 hexadecimal digits, or remove it: the lock holds"
+                    " hashes",
+                )
+            found.hashes[
+                Hashed(name_of(lockable(spec.strip())), f"{file}:{place.line}", allowed)
+            ] = None
+
+    def _take(self, item: str, folder: str, found: Collected) -> None:
         if "\0" in item:
             raise RefusedError("a NUL character")
         if is_path(item):
-            found.packages.update(dict.fromkeys(self._package(item, folder)))
-        elif item.endswith((".txt", ".toml", ".lock")):
+            found.add(self._package(item, folder))
+        elif item.endswith(_FILES) and "://" not in item:
             hint = (
                 f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
             )
@@ -144,37 +233,135 @@ class RequirementsReader:
         else:
             found.specs[lockable(" ".join(item.split()))] = None
 
-    def _package(self, text: str, folder: str) -> list[LocalPackage]:
-        if mend := re.fullmatch(r"([^\[;]*[^\[;\s])\s*(\[[^]]*\]|;.*)", text):
-            raise RefusedError(
-                f"'{text}': a folder takes neither extras nor markers", f"write '{mend[1]}'"
-            )
-        package = self._pyprojects.package(text, folder)
-        return [package] if package else []
+    def _package(self, text: str, folder: str) -> Requirements:
+        if mend := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
+            raise RefusedError(f"'{text}': a folder takes no markers", f"write '{mend[1]}'")
+        extras = re.fullmatch(r"([^\[]*[^\[\s])\s*\[([^]]*)\]", text)
+        if not extras:
+            return self._pyprojects.package(text, folder)
+        names = [each.strip() for each in extras[2].split(",") if each.strip()]
+        return self._pyprojects.package(extras[1], folder, names)
 
-    def _option(self, line: str, folder: str, found: _Found) -> None:
+    def _option(self, line: str, file: str, place: Position, found: Collected) -> None:
         match = _OPTION.match(line)
         name = match[1] if match else line.split()[0]
         value = ((match[2] or match[3] or "") if match else "").strip()
+        folder = posixpath.dirname(file)
         if name in _INCLUDE and value:
-            file = self._repository.file(value, folder)
-            if self._files.get(file, Requirements()) is None:
-                raise RefusedError(f"'{value}' includes itself", "remove one of the '-r' lines")
-            found.add(self._file(file))
+            self._included(value, folder, found)
+        elif name in _CONSTRAINT and value:
+            found.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
-            if not is_path(value):
+            if is_path(value):
+                found.add(self._package(value, folder))
+            elif "://" in value:
+                found.specs[lockable(value)] = None
+            else:
                 raise RefusedError(
                     f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
                 )
-            found.packages.update(dict.fromkeys(self._package(value, folder)))
-        elif name in _REFUSED:
-            message, hint = _REFUSED[name]
-            raise RefusedError(f"the option {name} {message}", hint)
+        elif name in _INDEX:
+            address = without_credentials(value) if "://" in value else value
+            found.indexes[IndexLine(f"{file}:{place.line}", name, address)] = None
+        elif name == "--pre":
+            found.prereleases[file] = None
+        elif name in _GRANTED:
+            pass
         else:
-            known = "-r and -e are the options that a requirements file may hold here"
+            known = "known here: -r, -e, -c, --hash, --pre; lines of indexes are told by `slimbake lock`"
             raise RefusedError(
                 f"the option {name} is not supported" if not value or match else f"'{line}'", known
             )
+
+    def _included(self, value: str, folder: str, found: Collected) -> None:
+        name = _PROJECT.fullmatch(value)
+        file = self._repository.file(name["file"] if name else value, folder)
+        if self._files.get(file, Requirements()) is None:
+            raise RefusedError(f"'{value}' includes itself", "remove one of the '-r' lines")
+        found.add(self._named(value, folder))
+
+    def _constraints(self, value: str, folder: str) -> Requirements:
+        """A file of constraints: what it names is not required, but has these versions."""
+        file = self._repository.file(value, folder)
+        found = Collected(files={file: None})
+        for place, line in _logical_lines(self._repository.read(file)):
+            try:
+                if line.startswith("-"):
+                    self._option(line, file, place, found)
+                    continue
+                spec = lockable(re.split(r"\s--hash", line)[0].strip())
+                if " @ " in spec:
+                    raise RefusedError(
+                        f"'{spec}' is an address, and a constraint is one of versions",
+                        "require it by this address",
+                    )
+                found.constraints[Constraint(spec, file)] = None
+            except RefusedError as error:
+                self._report.elsewhere(file, place, error.message, error.hint)
+        # What a constraint file includes constrains, too.
+        wanted = tuple(Constraint(spec, file) for spec in found.specs)
+        return Requirements(
+            files=tuple(found.files),
+            constraints=(*found.constraints, *wanted),
+            indexes=tuple(found.indexes),
+        )
+
+    def _conda(self, file: str) -> Requirements:
+        """The pip part of a conda environment; its own packages are no wheels, and refused."""
+        read = read_yaml(self._repository.read(file))
+        for fault in read.faults:
+            self._report.elsewhere(file, fault.place, fault.message, fault.hint)
+        whole: Any = read.value
+        listed = whole.get("dependencies") if isinstance(whole, dict) else None
+        if not isinstance(listed, list):
+            raise RefusedError(
+                "it is no environment of conda: it has no list `dependencies`", _READ
+            )
+        found = Collected()
+        for index, item in enumerate(listed):
+            place = read.places.value(("dependencies", index))
+            if isinstance(item, dict):
+                for number, line in enumerate(item.get("pip") or ()):
+                    at = read.places.value(("dependencies", index, "pip", number))
+                    self._pip_line(str(getattr(line, "text", line)), file, at, found)
+                continue
+            try:
+                self._conda_package(str(item.text if isinstance(item, Word) else item))
+            except RefusedError as error:
+                self._report.elsewhere(file, place, error.message, error.hint)
+        return found.value()
+
+    def _pip_line(self, line: str, file: str, place: Position, found: Collected) -> None:
+        try:
+            if line.startswith("-"):
+                self._option(line, file, place, found)
+            else:
+                self._required(line, file, place, found)
+        except RefusedError as error:
+            self._report.elsewhere(file, place, error.message, error.hint)
+
+    def _conda_package(self, text: str) -> None:
+        """Refuse what conda alone installs, and a Python that is not the manifest's."""
+        bare = text.rpartition("::")[2].strip()
+        name, version = (*re.split(r"[\s=<>!~]+", bare, maxsplit=1), "")[:2]
+        if name in ("pip", "setuptools", "wheel"):
+            return
+        if name == "python":
+            wanted = re.match(r"\d+\.\d+", version)
+            exact = re.search(r"(?<![<>!~])==?\s*\d", bare)
+            if wanted and exact and self.python and wanted[0] != self.python:
+                raise RefusedError(
+                    f"it is for Python {wanted[0]}, and the manifest says {self.python}",
+                    f'`python: "{wanted[0]}"` in the manifest, or another version here',
+                )
+            return
+        found = re.match(r"(\d[\w.]*)", version)
+        spec = f"{name}=={found[1]}" if found and "*" not in version else name
+        raise RefusedError(
+            f"'{text}' is a package of conda, and slimbake installs packages of PyPI",
+            f"move it under `- pip:`, by the name that it has on PyPI: - {spec}\n"
+            "a library that is no Python package: `system: [NAME]` in the manifest",
+        )
 
 
 def _logical_lines(text: str) -> Iterator[tuple[Position, str]]:
@@ -191,8 +378,6 @@ def _logical_lines(text: str) -> Iterator[tuple[Position, str]]:
             continue
         line = (joined + line).strip()
         joined = ""
-        if " --hash" in line:
-            line = "--hash" + line.split(" --hash", 1)[1]
         if line:
             yield start, line
     if joined.strip():

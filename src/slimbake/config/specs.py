@@ -12,6 +12,13 @@ _CLAUSE = r"[<>=!~]{1,3}[A-Za-z0-9.*+!_-]+"
 _VERSIONED = re.compile(rf"{_NAME.pattern}({_CLAUSE}(?:,{_CLAUSE})*)")
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
+# An address, with a name before it or without; a space ends it where a marker follows.
+_ADDRESS = re.compile(
+    rf"(?:(?P<name>{_NAME.pattern})\s*(?P<extras>\[[^]]*\])?\s*@\s*)?"
+    r"(?P<url>(?:[a-z][a-z0-9+.-]*://|file:|git@)\S*)(?:\s+;\s*(?P<marker>.+))?$"
+)
+_SOURCES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_SCHEMES = ("https://", "http://", "git+https://", "git+http://", "git+ssh://", "git+file://")
 _FORM = "write a name, extras, versions: httpx, httpx[http2], httpx>=0.27,<1"
 _BUILT = (
     "put the package into the repository as a folder (./libs/name), or on the package index that"
@@ -32,7 +39,8 @@ def name_of(spec: str) -> str:
 
 def is_path(text: str) -> bool:
     """Whether a requirement is written as a path and not as a package's name."""
-    return text.startswith((".", "/", "~")) or ("/" in text and "@" not in text and ":" not in text)
+    bare = text.partition("[")[0].partition(";")[0]
+    return text.startswith((".", "/", "~")) or ("/" in bare and "@" not in bare and ":" not in bare)
 
 
 @lru_cache(maxsize=4096)
@@ -40,14 +48,8 @@ def lockable(spec: str) -> str:
     """The requirement itself, when it is one that a lock can hold; otherwise RefusedError."""
     if _NAME.fullmatch(spec) and not spec.endswith(_ARCHIVES):
         return spec  # the most frequent form; the parser below costs 30 ms to import
-    if (
-        "://" in spec
-        or re.search(r"\s@|^[\w.-]+(\[[^]]*\])?@", spec)
-        or spec.startswith(("git+", "file:"))
-    ):
-        raise RefusedError(
-            f"'{spec}' is an address, and only names and folders can be locked", _BUILT
-        )
+    if address := _ADDRESS.match(spec):
+        return _addressed(address)
     if spec.endswith(_ARCHIVES):
         raise RefusedError(f"'{spec}' is a built package", _BUILT)
     if (found := _VERSIONED.fullmatch(spec)) and _are_versions(found[1]):
@@ -59,6 +61,50 @@ def lockable(spec: str) -> str:
     except InvalidRequirement as error:
         raise RefusedError(f"'{spec}' is no requirement", _advice(spec)) from error
     return spec
+
+
+def _addressed(found: re.Match[str]) -> str:
+    """An address of a Git repository or of a file, as `name @ address`; RefusedError for others."""
+    address, fragment = (*found["url"].split("#", 1), "")[:2]
+    shown = re.sub(r"(://)[^/@]+@", r"\1", found["url"])
+    if re.search(r"://[^/@]*:[^/@]*@|://[^/@]+@", address) and not address.startswith("git+ssh://"):
+        raise RefusedError(
+            f"'{shown}' carries a user or a password",
+            "write it without: Git asks your credential helper, other downloads your .netrc",
+        )
+    if not address.startswith(_SCHEMES):
+        kinds = "git+https://, git+ssh:// and https:// can be locked"
+        raise RefusedError(f"'{shown}' is an address of another kind", f"{kinds}\n{_BUILT}")
+    git, parts = address.startswith("git+"), dict(re.findall(r"([a-z]+)=([^&]+)", fragment))
+    if not git and not address.endswith((".whl", *_SOURCES)):
+        raise RefusedError(
+            f"'{shown}' is the address of no package",
+            "name a wheel (.whl), sources (.tar.gz, .zip), or a repository: git+https://...",
+        )
+    name = found["name"] or parts.get("egg", "").partition("[")[0] or _guessed(address, parts, git)
+    extras = (found["extras"] or "").replace(" ", "")
+    below = f"#subdirectory={parts['subdirectory']}" if "subdirectory" in parts else ""
+    hashed = f"#sha256={parts['sha256']}" if "sha256" in parts else ""
+    made = f"{name}{extras} @ {address}{below or hashed}"
+    return f"{made} ; {found['marker']}" if found["marker"] else made
+
+
+def _guessed(address: str, parts: dict[str, str], git: bool) -> str:
+    """The name of a package that an address does not name: uv refuses one that its package has not."""
+    if below := parts.get("subdirectory"):
+        return below.rpartition("/")[2]
+    path = address.rstrip("/").partition("://")[2]
+    if git:
+        repository = re.sub(r"@[^/@]+(/[^@]*)?$", "", path.partition("/")[2])
+        return repository.rpartition("/")[2].removesuffix(".git")
+    if archive := re.search(r"/([^/]+)/archive/", path):  # of GitHub: its file is called by a tag
+        return archive[1]
+    return re.split(r"-v?\d", path.rpartition("/")[2], maxsplit=1)[0].removesuffix(".zip")
+
+
+def is_address(spec: str) -> bool:
+    """Whether a checked requirement names where its package is, and not only what it is called."""
+    return " @ " in spec
 
 
 def _are_versions(text: str) -> bool:

@@ -185,6 +185,33 @@ def _stand_in(
     )
 
 
+def headers_standin(
+    python: str,
+    here: Machine,
+    console: Console,
+    install: bool = False,
+    platforms: Iterable[str] = (),
+) -> str:
+    """The context that stands in for Python where something is compiled: with headers, as its
+    official image has them. Raises SetupError.
+    """
+    made = {
+        platform: python_standin(
+            python,
+            here,
+            console,
+            install,
+            "" if platform == this_platform() else platform,
+            headers=True,
+        )
+        for platform in tuple(sorted(platforms)) or (this_platform(),)
+    }
+    contexts = {platform: f"docker-image://{reference}" for platform, reference in made.items()}
+    if len(contexts) == 1:
+        return next(iter(contexts.values()))
+    return f"docker-image://{multi_platform_standin(f'python:{python}-headers', contexts)}"
+
+
 def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
     """One image for several platforms out of a stand-in for each; its reference. `contexts`:
     platform -> context value.

@@ -87,6 +87,8 @@ class StandinRecipe:
     apt_options: tuple[str, ...]
     # As Debian names it; empty: this machine's.
     architecture: str = field(default="", repr=False)
+    # With Python's headers, as the official image has them: for what compiles.
+    headers: bool = field(default=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -102,15 +104,18 @@ class StandinRecipe:
 
     @property
     def reference(self) -> str:
-        return f"slimbake-standin/python:{self.version}-{ROOT}" + (
+        headers = "-headers" if self.headers else ""
+        return f"slimbake-standin/python:{self.version}-{ROOT}{headers}" + (
             self.architecture and f"-{self.architecture}"
         )
 
 
-def recipe(version: str, here: Machine, apt_options: str, architecture: str = "") -> StandinRecipe:
+def recipe(
+    version: str, here: Machine, apt_options: str, architecture: str = "", headers: bool = False
+) -> StandinRecipe:
     """The recipe of a stand-in on this machine; `apt_options` is what `apt-config dump` prints.
 
-    `architecture`: of another machine than this one, as Debian names it.
+    `architecture`: of another machine than this one, as Debian names it; `headers`: with Python's.
 
     Raises SetupError for a version that apt lacks and where no Debian mirror is set up.
     """
@@ -129,6 +134,7 @@ def recipe(version: str, here: Machine, apt_options: str, architecture: str = ""
             "ca-certificates",
             "netbase",
             "tzdata",
+            *([f"libpython{version}-dev"] if headers else []),
         ),
         build_sources=_sources(main, security, suites),
         image_sources=_sources(main, security, (ROOT,)),
@@ -137,6 +143,7 @@ def recipe(version: str, here: Machine, apt_options: str, architecture: str = ""
         ),
         apt_options=_options(apt_options, _KEPT),
         architecture=architecture,
+        headers=headers,
     )
 
 
@@ -221,18 +228,23 @@ LABEL = "slimbake.standin"
 
 
 def python_standin(
-    version: str, here: Machine, console: Console, install: bool = False, platform: str = ""
+    version: str,
+    here: Machine,
+    console: Console,
+    install: bool = False,
+    platform: str = "",
+    headers: bool = False,
 ) -> str:
     """Have the engine hold a stand-in for Python of that version (`3.11`), and give its reference.
 
     It is made once, in about half a minute, and again when its recipe changes. `install` lets
     mmdebstrap be installed where it is missing and we may. `platform`: another than this machine's,
-    which is emulated, for some minutes. Raises SetupError for a version that apt lacks, on a
+    which is emulated, for some minutes; `headers`: with Python's, for what compiles. Raises SetupError for a version that apt lacks, on a
     machine without a mirror of Debian or without an emulator, and when mmdebstrap or the engine
     fails.
     """
     options = aptget.options("Acquire") if here.apt_sources else ""
-    wanted = recipe(version, here, options, platform.rpartition("/")[2])
+    wanted = recipe(version, here, options, platform.rpartition("/")[2], headers)
     if _holds(wanted):
         return wanted.reference
     with exclusively("standin", console):
@@ -371,7 +383,11 @@ def _fetch(platform: str, here: Machine, target: Path) -> None:
     version = uv_version()
     with tempfile.TemporaryDirectory(prefix="slimbake-uv-") as name:
         folder = Path(name)
-        found = PipCompile(here, "3.11", platform, folder).locate([("uv", version)], "uv")["uv"][0]
+        found = (
+            PipCompile(here, "3.11", platform, folder)
+            .locate([("uv", version)], "uv")
+            .wheels["uv"][0]
+        )
         wheel = folder / found.wheel.file
         packages = here.packages
         try:

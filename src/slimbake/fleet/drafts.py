@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from slimbake.config.collected import Collected
 from slimbake.config.model import (
     BaseEntry,
     Budget,
@@ -46,6 +47,7 @@ class BaseDraft:
     extends: str | None = None
     requirements: Requirements
     system: tuple[str, ...] = ()
+    wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     torch: str | None = None
     variant: str = ""
     copied: bool = False
@@ -86,6 +88,11 @@ class ServiceDraft:
     variant: str
     copied: bool
     weights: WeightsDraft | None
+
+    @property
+    def wheels(self) -> tuple[str, ...]:
+        """Debian packages that build wheels."""
+        return self.entry.wheels
 
     @property
     def installs(self) -> bool:
@@ -224,6 +231,7 @@ def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
         extends=base.extends,
         requirements=_added(base.requirements, own.requirements),
         system=base.system,
+        wheels=base.wheels,
         torch=own.torch or base.torch,
         variant=own.name,
         optimize=base.optimize,
@@ -231,11 +239,10 @@ def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
 
 
 def _added(asked: Requirements, more: Requirements) -> Requirements:
-    return Requirements(
-        specs=tuple(dict.fromkeys((*asked.specs, *more.specs))),
-        packages=tuple(dict.fromkeys((*asked.packages, *more.packages))),
-        files=tuple(dict.fromkeys((*asked.files, *more.files))),
-    )
+    found = Collected()
+    found.add(asked)
+    found.add(more)
+    return found.value()
 
 
 def _limits(budget: Budget, own: Budget) -> Budget:

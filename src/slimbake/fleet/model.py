@@ -26,6 +26,7 @@ from slimbake.config.model import (
     Secret,
     StartCheck,
 )
+from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
 Kind = Literal["base", "export", "service", "weights", "wheel"]
@@ -84,11 +85,13 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Python package inside the repository, built as a wheel once."""
+    """A Python package that is built as a wheel once: of the repository, or one that has no wheel."""
 
     name: str
-    path: str
+    path: str  # in the repository; "" = it has `source`
     layer: Layer  # it asks for what builds the wheel
+    source: Source | None = None  # of what no index has as a wheel
+    system: tuple[str, ...] = ()  # Debian packages that build it: a compiler, headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,12 @@ from slimbake.fleet.model import (
     Service,
     Weights,
 )
+from slimbake.host.sources import Source
 
 if TYPE_CHECKING:
     from slimbake.layering.bases import PlannedBases
+
+Draft = BaseDraft | ServiceDraft
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
@@ -58,13 +61,15 @@ def resolve(
     manifest: Manifest,
     found: PlannedBases | None = None,
     digests: Mapping[str, str] = {},
+    sources: Mapping[str, tuple[Source, ...]] = {},
 ) -> Fleet:
     """Decide all that a manifest leaves open but what only locks and evidence know.
 
     `found`: the layers that slimbake found for a fleet without bases, as its locks have them;
-    `digests`: image -> digest, of the externals whose locks pin one.
+    `digests`: image -> digest, of the externals whose locks pin one; `sources`: lock -> what its
+    packages are built from that have no wheel.
     """
-    return _Resolution(manifest, found, digests).fleet()
+    return _Resolution(manifest, found, digests, sources).fleet()
 
 
 def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
@@ -80,11 +85,16 @@ def _kept(asking: set[str], found: PlannedBases) -> PlannedBases:
 
 class _Resolution:
     def __init__(
-        self, manifest: Manifest, found: PlannedBases | None, digests: Mapping[str, str]
+        self,
+        manifest: Manifest,
+        found: PlannedBases | None,
+        digests: Mapping[str, str],
+        sources: Mapping[str, tuple[Source, ...]],
     ) -> None:
         self._manifest = manifest
         self._auto = not manifest.bases and manifest.layers != "none"
         self._digests = digests
+        self._sources = sources
         self._platforms: Platforms = manifest.platforms or DEFAULT_PLATFORMS
         asked = drafts(manifest)
         self._names = _names(asked.weights)
@@ -99,6 +109,7 @@ class _Resolution:
 
     def fleet(self) -> Fleet:
         packages = self._packages()
+        self._built = self._from_sources(packages)
         standing = self._standing()
         for base in self._bases:
             self._layers[base.name] = self._base_layer(base, standing)
@@ -121,7 +132,7 @@ class _Resolution:
             optimize=manifest.optimize,
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
-            packages=tuple(packages.values()),
+            packages=(*packages.values(), *self._built.values()),
             services=tuple(services),
         )
 
@@ -226,12 +237,59 @@ class _Resolution:
         for service in self._services:
             for package in service.requirements.packages:
                 asking.setdefault(package, []).append(self._own_platforms(service))
+        drafts: tuple[Draft, ...] = (*self._bases, *self._services)
         return {
-            package: self._package(package, asking[package])
+            package: self._package(
+                package,
+                asking[package],
+                _wanted(each for each in drafts if package in each.requirements.packages),
+            )
             for package in sorted(asking, key=lambda package: package.name)
         }
 
-    def _package(self, package: LocalPackage, built_for: list[Platforms]) -> Package:
+    def _from_sources(self, packages: Iterable[LocalPackage]) -> dict[str, Package]:
+        """Every package that has no wheel, by name; one of the repository takes its place.
+
+        What builds it is what the layers say that hold it or stand on it.
+        """
+        local = {package.name for package in packages}
+        asking: dict[Source, list[Draft]] = {}
+        every: tuple[Draft, ...] = (*self._bases, *self._services)
+        below = {base.name: base.extends for base in self._bases}
+        for lock, sources in sorted(self._sources.items()):
+            holders = [each for each in every if self._lock(each) == lock]
+            names = {each.name for each in holders if isinstance(each, BaseDraft)}
+            # In layers that slimbake finds, any service may be the one whose package it is.
+            above = (
+                [each for each in every if names & _chain_of(each, below)]
+                if holders and not self._auto
+                else self._services
+            )
+            for source in sources:
+                if source.name not in local:
+                    asking.setdefault(source, []).extend((*holders, *above))
+        return {
+            source.name: self._sourced(source, _wanted(asking[source])) for source in sorted(asking)
+        }
+
+    def _lock(self, draft: Draft) -> str:
+        return base_layer(draft.name) if isinstance(draft, BaseDraft) else draft.name
+
+    def _sourced(self, source: Source, system: tuple[str, ...]) -> Package:
+        name = wheel_layer(source.name)
+        layer = Layer(
+            name=name,
+            kind="wheel",
+            lock=name,
+            platforms=self._together([self._platforms, *map(self._own_platforms, self._services)]),
+            family=name,
+            asks=Requirements(source.requires),
+        )
+        return Package(source.name, "", layer, source, () if source.wheel else system)
+
+    def _package(
+        self, package: LocalPackage, built_for: list[Platforms], system: tuple[str, ...]
+    ) -> Package:
         name = wheel_layer(package.name)
         layer = Layer(
             name=name,
@@ -241,7 +299,7 @@ class _Resolution:
             family=name,
             asks=Requirements(package.build),
         )
-        return Package(package.name, package.path, layer)
+        return Package(package.name, package.path, layer, system=system)
 
     def _weights(self) -> dict[WeightsDraft, Weights]:
         found: dict[WeightsDraft, Weights] = {}
@@ -272,11 +330,15 @@ class _Resolution:
         return found
 
     def _installed(
-        self, asked: Requirements, below: Iterable[Layer], packages: Mapping[LocalPackage, Package]
+        self, layer: Layer, asked: Requirements, packages: Mapping[LocalPackage, Package]
     ) -> tuple[Package, ...]:
-        """What a layer installs of the repository: what a layer below has is not installed again."""
-        there = {package for layer in below for package in layer.asks.packages}
-        return tuple(packages[each] for each in asked.packages if each not in there)
+        """What a layer installs that is built here: what a layer below has is not installed again."""
+        there = {package for below in layer.chain for package in below.asks.packages}
+        sources = self._sources.get(layer.lock, ())
+        return (
+            *(packages[each] for each in asked.packages if each not in there),
+            *(self._built[each.name] for each in sources if each.name in self._built),
+        )
 
     def _base(
         self,
@@ -291,7 +353,7 @@ class _Resolution:
             entry=draft.entry,
             variant=draft.variant,
             copied=draft.copied,
-            packages=self._installed(draft.requirements, layer.chain, packages),
+            packages=self._installed(layer, draft.requirements, packages),
             system=draft.system,
             weights=weights[draft.weights] if draft.weights else None,
             optimize=draft.optimize,
@@ -312,7 +374,7 @@ class _Resolution:
             variant=draft.variant,
             copied=draft.copied,
             bases=tuple(bases[below.name] for below in layer.chain),
-            packages=self._installed(draft.requirements, layer.chain, packages),
+            packages=self._installed(layer, draft.requirements, packages),
             context=entry.context,
             **container(entry)
             | {
@@ -341,6 +403,24 @@ class _Resolution:
             optimize=entry.optimize,
             ignore=entry.ignore,
         )
+
+
+def _chain_of(draft: Draft, below: Mapping[str, str | None]) -> set[str]:
+    """The bases that a draft stands on, by name."""
+    name = draft.extends if isinstance(draft, BaseDraft) else draft.base
+    found: set[str] = set()
+    while name:
+        found.add(name)
+        name = below.get(name)
+    return found
+
+
+def _wanted(asking: Iterable[Draft]) -> tuple[str, ...]:
+    """The Debian packages that build the wheels of these, sorted; a compiler comes with the headers
+    of the C library, without which it compiles nothing.
+    """
+    said = {name for each in asking for name in each.wheels}
+    return tuple(sorted(said | {"libc6-dev"})) if said else ()
 
 
 def _compression(manifest: Manifest) -> Compression:

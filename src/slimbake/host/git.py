@@ -42,6 +42,55 @@ def revision(folder: Path) -> str:
     return ""
 
 
+def export(address: str, commit: str, below: str, target: Path) -> None:
+    """Write the files of one commit of a repository elsewhere, with its submodules, as a .tar.gz.
+
+    `below`: a folder of it, "" for all. The same commit gives the same bytes. Raises SetupError where
+    it cannot be had.
+    """
+    import gzip
+    import tarfile
+
+    with tempfile.TemporaryDirectory(prefix="slimbake-git-") as scratch:
+        _fetch(address, commit, Path(scratch))
+        root = Path(scratch, below)
+        with (
+            target.open("wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for path in sorted(root.rglob("*")):
+                inside = path.relative_to(root)
+                if ".git" not in inside.parts and (path.is_symlink() or not path.is_dir()):
+                    entry = archive.gettarinfo(path, f"source/{inside.as_posix()}")
+                    entry.mtime = entry.uid = entry.gid = 0
+                    entry.uname = entry.gname = ""
+                    entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+                    with contextlib.ExitStack() as stack:
+                        content = stack.enter_context(path.open("rb")) if entry.isreg() else None
+                        archive.addfile(entry, content)
+
+
+def _fetch(address: str, commit: str, into: Path) -> None:
+    """Check out a commit in an empty folder. A server may give branches and tags alone."""
+    run = [*("git", "-C", str(into)), *_QUIET, "-c", "protocol.file.allow=always"]
+    process.execute([*run, "init", "--quiet"])
+    one = process.execute([*run, "fetch", "--quiet", "--depth=1", "--", address, commit])
+    every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+    got = one if one.ok else process.execute([*run, "fetch", "--quiet", "--", address, *every])
+    for words in (
+        ("checkout", "--quiet", "--detach", commit),
+        ("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"),
+    ):
+        got = process.execute([*run, *words]) if got.ok else got
+    if not got.ok:
+        raise SetupError(
+            f"Git cannot get the commit {commit} of {address}\n{got.last_lines(3)}",
+            f"`git ls-remote {address}` shows whether this machine reaches it; of a branch that was"
+            " rewritten, `slimbake lock --upgrade PACKAGE` takes the newest commit",
+        )
+
+
 class GitRepository:
     """The Git repository around a folder."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
@@ -15,11 +16,24 @@ from uv import find_uv_bin
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host import process
 from slimbake.host.machine import Machine
+from slimbake.host.sources import Source, parse_sources
 from slimbake.host.wheels import Located, fit, parse_pylock, uv_platform
 
 
 class NoSolution(SlimbakeError):
     """uv found that requirements contradict each other; the message is its own explanation."""
+
+
+class Found(NamedTuple):
+    """What there is of some packages, by name."""
+
+    wheels: dict[str, tuple[Located, ...]]
+    sources: dict[str, Source]
+
+
+# What uv says of a package that it may not build, and which has no wheel that serves.
+_LACKING = r"Wheels are (?:required|available) for `([a-z0-9-]+)`"
+_GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 
 class PipCompile:
@@ -33,26 +47,60 @@ class PipCompile:
         work: Path,
         *,
         constraints: Sequence[str] = (),
+        sources: Collection[str] = (),
+        prereleases: bool = False,
         indexes: Sequence[str] = (),
         torch: str = "",
     ) -> None:
-        """`work`: a folder for what uv reads and writes; `indexes`: asked before the machine's own;
+        """`work`: a folder for what uv reads and writes; `sources`: packages that are built from
+        theirs, to which those that have no wheel are added; `prereleases`: any package may be one;
+        `indexes`: asked before the machine's own;
         `torch`: the build that PyTorch's own index is asked for, "" to leave it out.
         """
         self._machine, self._python, self._platform = machine, python, platform
         self._work, self._constraints, self._indexes = work, constraints, indexes
         self._torch = torch
+        self._prereleases = prereleases
+        self.sources = {*sources}
         self.warnings: set[str] = set()
 
-    def compile(self, asked: Sequence[Path], output: Path, words: Sequence[str]) -> None:
+    def compile(
+        self,
+        asked: Sequence[Path],
+        output: Path,
+        words: Sequence[str],
+        constraints: Sequence[str] = (),
+    ) -> None:
         """Resolve the requirements files into `output`; `words` are further arguments.
 
-        Adds uv's warnings of yanked packages to `warnings`. Raises NoSolution and SetupError.
+        Adds uv's warnings of yanked packages to `warnings`, and to `sources` what has no wheel where
+        its sources serve. Raises NoSolution and SetupError.
         """
-        if self._constraints:
-            constraints = self._work / "constraints.txt"
-            constraints.write_text("".join(f"{line}\n" for line in self._constraints))
+        try:
+            self._compile(asked, output, words, constraints)
+        except NoSolution as error:
+            lacking = {*re.findall(_LACKING, str(error))} - self.sources
+            if not lacking:
+                raise
+            self.sources |= lacking
+            try:
+                self.compile(asked, output, words, constraints)
+            except SlimbakeError as other:
+                if isinstance(other, NoSolution) and "no wheels" not in str(error):
+                    raise
+                self.sources -= lacking
+                raise error from None
+
+    def _compile(
+        self, asked: Sequence[Path], output: Path, words: Sequence[str], more: Sequence[str]
+    ) -> None:
+        if lines := (*self._constraints, *more):
+            constraints = output.with_suffix(".constraints")
+            constraints.write_text("".join(f"{line}\n" for line in lines))
             words = [*words, "--constraints", str(constraints)]
+        words = [*words, *(word for each in sorted(self.sources) for word in ("--no-binary", each))]
+        if self._prereleases:
+            words = [*words, "--prerelease", "allow"]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
         done = process.execute(
@@ -71,6 +119,7 @@ class PipCompile:
                 uv_platform(self._platform),
                 "--only-binary",
                 ":all:",
+                "--no-sources",  # what a project says of them, the manifest's reader has read
                 "--no-header",
                 "--no-emit-index-url",
                 "--no-emit-find-links",
@@ -83,23 +132,31 @@ class PipCompile:
         if not done.ok:
             raise _failure(done.stderr.strip(), self._torch)
 
-    def locate(self, pins: Iterable[tuple[str, str]], name: str) -> dict[str, tuple[Located, ...]]:
+    def locate(self, pins: Iterable[tuple[str, str]], name: str) -> Found:
         """The wheels of each of these packages (name, version) for the platform, by the package's
-        name; best first.
+        name; best first. In place of a version there may be an address. Of what has no wheel, the
+        sources.
 
         `name`: of the files in the work folder. Raises NoSolution and SetupError.
         """
         asked, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
-        asked.write_text("".join(f"{package}=={version}\n" for package, version in pins))
+        asked.write_text("".join(f"{exactly(*pin)}\n" for pin in pins))
         self.compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
-        return {
+        text = output.read_text()
+        wheels = {
             package: tuple(map(_weighed, sorted(wheels, key=self._fit)))
-            for package, wheels in parse_pylock(output.read_text()).items()
+            for package, wheels in parse_pylock(text).items()
         }
+        return Found(wheels, parse_sources(text))
 
     def _fit(self, found: Located) -> tuple[int, str]:
         place = fit(found.wheel.file, self._python, self._platform)
         return (sys.maxsize if place is None else place, found.wheel.file)
+
+
+def exactly(package: str, version: str) -> str:
+    """A requirement of one version, or of what is at an address."""
+    return f"{package} @ {version}" if "://" in version else f"{package}=={version}"
 
 
 def uv_program() -> Path:
@@ -116,7 +173,7 @@ def _failure(text: str, torch: str) -> SlimbakeError:
     """`torch`: the build that PyTorch's own index was asked for."""
     if "No solution found" in text:
         return NoSolution(text)
-    return SetupError(
+    return _unbuilt(text) or SetupError(
         f"uv could not resolve the requirements\n{text}",
         (
             f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a"
@@ -125,6 +182,38 @@ def _failure(text: str, torch: str) -> SlimbakeError:
             else "`slimbake doctor` shows the indexes that this machine uses"
         ),
     )
+
+
+def _unbuilt(text: str) -> SetupError | None:
+    """The error for sources of which uv could not learn what they depend on; None for others."""
+    flat = " ".join(text.split())
+    named = re.search(r"Failed to \w+(?: and \w+)? `([^`]+)`", flat)
+    asked = named[1] if named else "a package"
+    if _GIT.search(flat):
+        address, at, revision = asked.partition(" @ git+")[2].partition("#")[0].rpartition("@")
+        if not at or "/" not in address.partition("://")[2]:  # the `@` of a user, or none
+            address, revision = f"{address}{at}{revision}", ""
+        reason = [line.strip() for line in text.splitlines() if "fatal:" in line]
+        return SetupError(
+            f"the Git source of {asked} cannot be had\n" + "\n".join(reason[:2]),
+            f"`git ls-remote {' '.join(filter(None, (address, revision)))}` shows whether this"
+            " machine reaches it, and whether it has the revision",
+        )
+    if wrong := re.search(
+        r"Package metadata name `([^`]+)` does not match given name `([^`]+)`", flat
+    ):
+        return SetupError(
+            f"the package at the address of '{wrong[2]}' is called '{wrong[1]}'",
+            f"write its name before the address: {wrong[1]} @ ...",
+        )
+    if named and re.search(r"build backend|Failed to build|build dependencies", flat):
+        return SetupError(
+            f"the sources of {asked} do not say what they depend on, and their build failed here\n"
+            + "\n".join(text.splitlines()[-12:]),
+            "they have to build on this machine once, for their metadata: install what the log"
+            " names, or require a version that has a wheel",
+        )
+    return None
 
 
 def _weighed(found: Located) -> Located:

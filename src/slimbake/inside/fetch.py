@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import errno
+import json
 import netrc
 import os
 import re
@@ -79,6 +80,31 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     with ThreadPoolExecutor(PARALLEL) as pool:
         for done in [pool.submit(bring, wheels) for wheels in locate_wheels(lock, torch)]:
             done.result()
+    said = source_line(lock)
+    if said and not said.get("address", "").startswith("git+"):  # another stage has a commit
+        url = said.get("address") or locate_sources(said)
+        if url.startswith("file:"):
+            shutil.copyfile(unquote(urlsplit(url).path), target / said["file"])
+        else:
+            download(url, target / said["file"], said["sha256"], open_)
+
+
+def source_line(lock: str) -> dict[str, Any]:
+    """What a lock says that a wheel is built from; nothing where it says nothing of the kind."""
+    found = re.search(r"^# source (\{.*\})$", lock, re.MULTILINE)
+    return dict(json.loads(found[1])) if found else {}
+
+
+def locate_sources(said: dict[str, Any]) -> str:
+    """Where the index has the sources of a lock. Raises FetchError."""
+    done = _ask(f"{said['name']}=={said['version']}\n", ("--no-binary", said["name"]))
+    packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
+    for each in (package["sdist"] for package in packages if "sdist" in package):
+        if each.get("hashes", {}).get("sha256") == said["sha256"]:
+            return str(each.get("url") or f"file://{quote(each['path'])}")
+    raise FetchError(
+        f"the index does not have {said['file']} with sha256 {said['sha256']}\n{done.stderr}"
+    )
 
 
 def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
@@ -119,6 +145,18 @@ def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
     asked = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
     if not asked:
         return []
+    # Wheels that the machine's indexes lack may be on PyTorch's own index.
+    elsewhere = torch and f"+{torch}" in asked
+    for more in ((), ("--torch-backend", torch))[: 2 if elsewhere else 1]:
+        done = _ask(asked, more)
+        if not done.returncode:
+            packages = tomllib.loads(done.stdout).get("packages", [])
+            return [[_located(package, each) for each in package["wheels"]] for package in packages]
+    raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
+
+
+def _ask(asked: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Where uv finds these requirements, as a pylock.toml."""
     command = [
         *(str(INSIDE / "uv"), "pip", "compile", "-", "--format", "pylock.toml", "--no-deps"),
         *("--only-binary", ":all:", "--python", sys.executable),
@@ -136,21 +174,14 @@ def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
         "HOME": "/tmp",  # noqa: S108
         "UV_PYTHON_DOWNLOADS": "never",
     }
-    # Wheels that the machine's indexes lack may be on PyTorch's own index.
-    elsewhere = torch and f"+{torch}" in asked
-    for more in ([], ["--torch-backend", torch])[: 2 if elsewhere else 1]:
-        done = subprocess.run(
-            [*command, *more],
-            check=False,
-            env=environment,
-            input=asked,
-            capture_output=True,
-            text=True,
-        )
-        if not done.returncode:
-            packages = tomllib.loads(done.stdout).get("packages", [])
-            return [[_located(package, each) for each in package["wheels"]] for package in packages]
-    raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
+    return subprocess.run(
+        [*command, *more],
+        check=False,
+        env=environment,
+        input=asked,
+        capture_output=True,
+        text=True,
+    )
 
 
 def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config.naming import base_layer
-from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
 from slimbake.layering.bases import PlannedBases
 from slimbake.lock import auto
 from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, weights_text
@@ -39,6 +39,10 @@ def asks(fleet: Fleet, found: PlannedBases | None) -> dict[str, str]:
         bases = auto.installing(fleet, found)
         asked |= dict.fromkeys((base_layer(base.name) for base in bases), _asked_layers(fleet))
         asked[LAYERS] = _asked_layers(fleet)
+    for package in fleet.packages:
+        if package.source:
+            name = package.layer.name
+            asked[name] = text_digest(f"{asked[name]} {package.source.text()}")
     asked |= {name: text_digest(text) for name, text in weights_texts(fleet).items()}
     asked |= {each.layer.system_lock: _asked_system(each, fleet) for each in systems(fleet)}
     images = (f"{external.name} {external.image}" for external in fleet.externals)
@@ -65,7 +69,11 @@ def weights_texts(fleet: Fleet) -> dict[str, str]:
 
 def systems(fleet: Fleet) -> Iterator[System]:
     """What is asked for of Debian."""
-    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    every: tuple[Base | Service | Package, ...] = (
+        *fleet.bases,
+        *fleet.services,
+        *fleet.packages,
+    )
     return (System(each.layer, each.system) for each in every if each.system)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from slimbake.config.specs import name_of, normalised
 from slimbake.errors import MANIFEST, SlimbakeError
 from slimbake.fleet.model import Layer
+from slimbake.host.sources import Source
 from slimbake.lock.model import Family, Pin
 
 _SHOWN = 6  # chains of one package
@@ -166,6 +167,31 @@ def refuse_torch(family: Family, locked: Locked) -> None:
         )
 
 
+def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source]) -> None:
+    """Raise ResolutionError where a package is none of those whose hashes a requirements file
+    allows.
+    """
+    lines = []
+    for layer in family.layers:
+        for allowed in layer.asks.hashes:
+            for owner in holders(allowed.name, family, locked):
+                source = sources.get(allowed.name)
+                files = {wheel.file: wheel.sha256 for wheel in owner.pin.wheels}
+                files |= {source.file: source.sha256} if source else {}
+                lines += [
+                    f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
+                    for file, sha256 in files.items()
+                    if sha256 and sha256 not in allowed.sha256
+                ]
+    if lines:
+        raise ResolutionError(
+            "the index has other files than the requirements allow\n"
+            + "\n".join(f"  {line}" for line in dict.fromkeys(lines)),
+            "if you trust the index: write the file's hashes anew, or remove them: the lock holds"
+            " hashes",
+        )
+
+
 # Explains in one screen why the layers of a family cannot be resolved together, and the ways out.
 
 _LINES = 12  # of uv's own words: the rest of a long derivation helps nobody
@@ -191,6 +217,12 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         for spec in layer.asks.specs
         if name_of(spec) in mentioned
     ]
+    asked += [
+        f"  {layer.name} has to have {each.spec}   (pinned in {each.file})"
+        for layer in culprits
+        for each in layer.asks.constraints
+        if name_of(each.spec) in mentioned
+    ]
     if more := asked[_ASKED:]:
         asked[_ASKED:] = [f"  and {len(more)} more"]
     names = ", ".join(layer.name for layer in culprits)
@@ -199,12 +231,20 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         if len(culprits) > 1
         else "these requirements have no solution"
     )
+    pinning = dict.fromkeys(
+        each.file
+        for layer in culprits
+        for each in layer.asks.constraints
+        if name_of(each.spec) in mentioned
+    )
     lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
     ways = (
         []
         if len(culprits) == 1 and _NO_WHEEL.search(words)
         else [_ways_out(alone, culprits, family.found)]
     )
+    if pinning:
+        ways.insert(0, f"update what {' and '.join(pinning)} pins, with its own tool")
     if _NO_WHEEL.search(words):
         ways.insert(0, "ask for a version that has a wheel for this Python and platform")
         ways.insert(

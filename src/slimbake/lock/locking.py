@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from slimbake.config.naming import LOCKS, base_layer
 from slimbake.config.specs import lockable, name_of
@@ -13,6 +15,8 @@ from slimbake.fleet import resolve
 from slimbake.fleet.model import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
+from slimbake.host.pip import without_credentials
+from slimbake.host.sources import Source
 from slimbake.layering.bases import PlannedBases
 from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
@@ -35,7 +39,9 @@ from slimbake.lock.locks import (
 )
 from slimbake.lock.model import Family, Pin, families, text_digest
 from slimbake.lock.resolve import resolve_family
-from slimbake.lock.text import lock_text, parse_pins
+from slimbake.lock.text import lock_text, parse_pins, source_of
+from slimbake.lock.wheelhouse.sources import described
+from slimbake.lock.wheelhouse.store import store
 
 ALL = ("*",)  # packages to upgrade
 
@@ -58,16 +64,22 @@ class _Locking:
     def __init__(
         self, fleet: Fleet, machine: Machine, console: Console, upgrade: Collection[str]
     ) -> None:
-        self._fleet, self._machine, self._console = fleet, machine, console
+        self._machine, self._console = machine, console
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
         self._texts: dict[str, str] = {}  # of what is new
+        self._sources = dict(self._locks.sources)  # a lock -> what its packages are built from
+        # What has no wheel is known when the rest is resolved.
+        self._fleet = resolve(fleet.manifest)
 
     def run(self) -> tuple[str, ...]:
+        for line in index_lines(self._fleet, self._machine):
+            self._console.say(line)
         # Weights first: the layers that are found depend on their bytes.
         for family in reversed(families(self._fleet)):
             self._resolve(family)
+        self._build()
         self._texts |= weights_texts(self._fleet)
         for system in systems(self._fleet):
             self._resolve_system(system)
@@ -78,22 +90,50 @@ class _Locking:
         records = {name: self._record(name, value) for name, value in asked.items()}
         return write_locks(self._fleet.root, self._texts, records)
 
+    def _build(self) -> None:
+        """Resolve what builds the wheels of packages that have none."""
+        live = {name for name in self._sources if name in self._texts or self._locks.text(name)}
+        found = (
+            self._locks.layers if LAYERS not in self._texts else parse_layers(self._texts[LAYERS])
+        )
+        asking = {layer.lock for family in families(self._fleet) for layer in family.layers}
+        asking |= {base_layer(base.name) for base in auto.installing(self._fleet, found)}
+        sources = {name: self._sources[name] for name in live & asking}
+        if not sources:
+            return
+        self._fleet = resolve(self._fleet.manifest, sources=sources)
+        for package in self._fleet.packages:
+            if package.source:
+                self._resolve(Family((package.layer,), ""), package.source)
+
     def _record(self, name: str, asked: str) -> LockRecord:
         if name in self._texts:
             return LockRecord(asked, text_digest(self._texts[name]))
         return self._locks.records[name]
 
-    def _resolve(self, family: Family) -> None:
+    def _resolve(self, family: Family, source: Source | None = None) -> None:
+        """A family; `source`: what a wheel is built from, with the packages of this family."""
         known = pinned(family, self._fleet, self._locks)
         wanted = known.keys() if self._all else known.keys() & self._upgrade
-        if not wanted and self._answering(family).isdisjoint(self._old):
+        answering = self._answering(family)
+        fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
+        if source:
+            text = self._locks.text(family.layers[0].lock) or ""
+            fresh = fresh and source_of(text) == source
+        if not wanted and fresh:
             if family.found and (layers := kept_layers(self._fleet, self._locks)):
                 self._texts[LAYERS] = layers_text(layers)
             return
         self._console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
         kept = [pin for name, pin in known.items() if name not in wanted]
         fleet = self._fleet
-        found = resolve_family(family, fleet.root, fleet.python, self._machine, kept, self._console)
+        at = {each.name: each for sources in self._locks.sources.values() for each in sources}
+        at = {name: each for name, each in at.items() if name not in wanted}
+        resolved = resolve_family(
+            family, fleet.root, fleet.python, self._machine, kept, self._console, at
+        )
+        found = resolved.pins
+        built = self._described(resolved.sources, family)
         if family.found:
             if self._locks.text(LAYERS) and not self._locks.layers:
                 self._console.say(
@@ -102,7 +142,23 @@ class _Locking:
             layers = arranged(fleet, self._locks, found, self._texts)
             self._texts[LAYERS] = layers_text(layers)
             found = auto.cut(fleet, layers, found)
-        self._texts |= {name: lock_text(pins) for name, pins in found.items()}
+        self._texts |= {name: lock_text(pins, source) for name, pins in found.items()}
+        for name, pins in found.items():
+            self._sources[name] = tuple(built[pin.name] for pin in pins if pin.built)
+
+    def _described(self, sources: Mapping[str, Source], family: Family) -> dict[str, Source]:
+        """Sources with what builds them."""
+        if family.layers[0].kind == "wheel" and sources:
+            names = ", ".join(sorted(sources))
+            raise ResolutionError(
+                f"{family.layers[0].name} is built with packages that have no wheel: {names}",
+                "ask for versions of [build-system] requires that have wheels",
+            )
+        for each in sources.values():
+            if not each.wheel:
+                line = f"{each.name} {each.version} is built from {each.origin.partition('#')[0]}"
+                self._console.say(f"{line}, in a stage of its own")
+        return described(sources, self._machine, store(), self._console)
 
     def _answering(self, family: Family) -> frozenset[str]:
         """The locks that answer a family."""
@@ -118,7 +174,8 @@ class _Locking:
 
         name = system.layer.system_lock
         held = {deb.name for deb in self._locks.debs(name)}
-        if name in self._old or self._all or held & self._upgrade:
+        new = name not in self._locks.records  # of what builds sources that were found just now
+        if new or name in self._old or self._all or held & self._upgrade:
             self._console.say(f"locking {name}: {', '.join(system.packages)}")
             apt = Apt(self._fleet, self._machine, self._console)
             lines = apt.lock(system.packages, system.layer.platforms)
@@ -130,6 +187,28 @@ class _Locking:
 
         found = ((external, in_registry(external.image)) for external in self._fleet.externals)
         return externals_text((each, image.digest if image else "") for each, image in found)
+
+
+def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
+    """What requirements say of indexes that this machine does not use, and what to do about it."""
+    packages = machine.packages
+    known = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
+    there = {without_credentials(each).rstrip("/") for each in known}
+    layers = [*(base.layer for base in fleet.bases), *(each.layer for each in fleet.services)]
+    for line in dict.fromkeys(line for layer in layers for line in layer.asks.indexes):
+        shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
+        if torch := re.search(
+            r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address
+        ):
+            yield f"{shown} chooses a build of torch: say `torch: {torch[1]}` in the manifest"
+        elif line.address.rstrip("/") not in there and "://" in line.address:
+            variable = "UV_FIND_LINKS" if "f" in line.said.strip("-")[:2] else "UV_INDEX"
+            main = line.said in ("-i", "--index-url", "--pypi-url")
+            variable = "UV_DEFAULT_INDEX" if main else variable
+            setting = f"{variable}={line.address}"
+            yield f"{shown} is left to each machine that locks and bakes: {setting}"
+        elif line.said in ("-f", "--find-links"):
+            yield f"{shown} is left to each machine that locks and bakes: UV_FIND_LINKS={line.address}"
 
 
 def pinned(family: Family, fleet: Fleet, locks: Locks) -> dict[str, Pin]:
@@ -201,10 +280,11 @@ def supposed(
         touched = True
         kept = [pin for pin in known.values() if pin.name != name]
         wanted = replace(family, constraints=(*family.constraints, requirement))
-        found = resolve_family(wanted, asked.root, asked.python, machine, kept, console)
+        at = {each.name: each for each in chain.from_iterable(locks.sources.values())}
+        found = resolve_family(wanted, asked.root, asked.python, machine, kept, console, at).pins
         if family.found:
             layers = arranged(asked, locks, found, {})
-            fleet = resolve(asked.manifest, layers, locks.digests)
+            fleet = resolve(asked.manifest, layers, locks.digests, locks.sources)
             found = auto.cut(asked, layers, found)
         pins |= found
     if not touched:

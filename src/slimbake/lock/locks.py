@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimbake.config.naming import LOCKS
+from slimbake.config.naming import LOCKS, wheel_layer
 from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import write_atomically
+from slimbake.host.sources import Source
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, families, text_digest
-from slimbake.lock.text import HEADER, parse_pins
+from slimbake.lock.text import HEADER, parse_pins, source_of
 
 if TYPE_CHECKING:
     from slimbake.layering.bases import PlannedBases
@@ -174,6 +175,25 @@ class Locks:
             self._pins[name] = parse_pins(self.text(name) or "")
         return self._pins[name]
 
+    @cached_property
+    def sources(self) -> dict[str, tuple[Source, ...]]:
+        """What the packages of each lock are built from that have no wheel, by the lock's name."""
+        found: dict[str, tuple[Source, ...]] = {}
+        for name in sorted(self.packages):
+            built = {pin.name: pin for pin in self.pins(name) if pin.built}
+            known = (source_of(self.text(wheel_layer(each)) or "") for each in sorted(built))
+            there = (each for each in known if each and built[each.name].built == each.origin)
+            if sources := tuple(there):
+                found[name] = sources
+        return found
+
+    def lacks_sources(self, name: str) -> str:
+        """A package of this lock that is built from sources of which no lock says anything; "" where
+        there is none.
+        """
+        known = {each.name for each in self.sources.get(name, ())}
+        return next((p.name for p in self.pins(name) if p.built and p.name not in known), "")
+
     def debs(self, name: str) -> tuple[Deb, ...]:
         """The Debian packages of a lock of those; none where there is no lock."""
         return tuple(parse_debs(self.text(name) or ""))
@@ -213,6 +233,8 @@ class Locks:
             return Stale(name, "what it answers has changed")
         if record.lock != text_digest(text):
             return Stale(name, "its file was edited")
+        if lacking := self.lacks_sources(name):
+            return Stale(name, f"no lock says what {lacking} is built from")
         return None
 
 

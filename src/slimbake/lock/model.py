@@ -53,6 +53,7 @@ class Pin:
     # the packages of the layer's closure that need it; "" = asked for there
     via: tuple[str, ...] = ()
     marker: str = ""  # PEP 508, where a platform alone needs it
+    built: str = ""  # the origin of the sources that its wheel is built from here; "" = of an index
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -110,6 +111,13 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
             sorted(layer.asks.specs),
             sorted((p.name, projects[p.path]) for p in layer.asks.packages),
         ]
+        more = (
+            sorted((name, sorted(extras)) for name, extras in layer.asks.extras),
+            sorted(each.spec for each in layer.asks.constraints),
+            sorted((each.name, sorted(each.sha256)) for each in layer.asks.hashes),
+            bool(layer.asks.prereleases),
+        )
+        asked += [more] if any(more) else []
         if layer.platforms != family.platforms:
             asked.append(list(layer.platforms))
         below = stands_on[layer.chain[-1].name if layer.chain else ""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,14 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
-from slimbake.host.uv import NoSolution, PipCompile
+from slimbake.host.sources import Source
+from slimbake.host.uv import Found, NoSolution, PipCompile
 from slimbake.host.wheels import Located, Wheel, marker
-from slimbake.lock.explain import explained, refuse_cuda, refuse_torch
+from slimbake.lock.explain import explained, refuse_cuda, refuse_hashes, refuse_torch
 from slimbake.lock.model import Family, Pin, merged
 from slimbake.lock.offers import chosen, offers
 
@@ -32,18 +34,24 @@ _LINE = re.compile(
 )
 
 
+_ADDRESSED = re.compile(
+    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*?"
+    r"(?:\s+;[^#]*)?(?:\s# via (?P<via>.*))?$"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Needed:
     """One package of a resolution, and what needs it there."""
 
     name: str
-    version: str
+    version: str  # or its address
     via: tuple[str, ...]  # names of packages; "" = a requirement of ours
 
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
     """`uv pip compile --annotation-style line`: `anyio==4.16.0  # via httpx, -r api.in`."""
-    found = (_LINE.match(line) for line in text.splitlines())
+    found = (_LINE.match(line) or _ADDRESSED.match(line) for line in text.splitlines())
     return tuple(
         Needed(line["name"], line["version"], _via(line["via"] or "")) for line in found if line
     )
@@ -64,11 +72,8 @@ class Uv(PipCompile):
         self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path
     ) -> None:
         self._root, self._family = root, family
-        names = {
-            canonicalize_name(Requirement(spec).name)
-            for layer in family.layers
-            for spec in layer.asks.specs
-        }
+        requirements = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
+        names = {canonicalize_name(each.name) for each in requirements}
         torch = chosen(offers(machine, names), python, platform, family)
         super().__init__(
             machine,
@@ -76,6 +81,12 @@ class Uv(PipCompile):
             platform,
             work,
             constraints=(*torch.constraints, *family.constraints),
+            sources=[
+                canonicalize_name(each.name)
+                for each in requirements
+                if each.url and not each.url.partition("#")[0].endswith(".whl")
+            ],
+            prereleases=any(layer.asks.prereleases for layer in family.layers),
             indexes=torch.indexes,
             torch="" if torch.found else family.torch,
         )
@@ -88,15 +99,20 @@ class Uv(PipCompile):
         Raises NoSolution and SetupError.
         """
         output = self._work / f"{name}.txt"
-        output.write_text("".join(f"{package}=={version}\n" for package, version in known.items()))
+        kept = (f"{each}=={version}\n" for each, version in known.items() if "://" not in version)
+        output.write_text("".join(kept))
         asked = []
         for layer in layers:
             asked.append(self._work / f"{name}.{layer.name}.in")
+            extras = {each: f"[{','.join(more)}]" for each, more in layer.asks.extras}
             local = (
-                f"{package.name} @ {(self._root / package.path).as_uri()}"
+                f"{package.name}{extras.get(package.name, '')} @"
+                f" {(self._root / package.path).as_uri()}"
                 for package in layer.asks.packages
             )
-            asked[-1].write_text("".join(f"{line}\n" for line in (*layer.asks.specs, *local)))
+            specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
+            asked[-1].write_text("".join(f"{line}\n" for line in (*specs, *local)))
+        constraints = [each.spec for layer in layers for each in layer.asks.constraints]
         own = {package.name for layer in layers for package in layer.asks.packages}
         words = [
             word
@@ -104,13 +120,38 @@ class Uv(PipCompile):
             for word in ("--no-binary", each, "--no-emit-package", each)
         ]
         words += [] if self._family.dependencies else ["--no-deps"]
-        self.compile(asked, output, ["--annotation-style", "line", *words])
+        words += ["--annotation-style", "line"]
+        self.compile(asked, output, words, [*dict.fromkeys(constraints)])
         return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
 
+    def _at_commit(self, spec: str, known: Mapping[str, str]) -> str:
+        """A requirement of a Git source with the commit that it has by now, so that a branch which
+        moves meanwhile is one commit.
+        """
+        name, at, address = spec.partition(" @ ")
+        commit = known.get(name_of(spec), "")
+        return f"{name} @ {commit}{_marker(address)}" if at and "git+" in commit else spec
 
-def exact(pins: Iterable[Pin]) -> dict[str, str]:
-    """Name -> version."""
-    return {pin.name: pin.version for pin in pins}
+
+def _marker(address: str) -> str:
+    _, found, marker = address.partition(" ; ")
+    return f" ; {marker}" if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a family needs."""
+
+    pins: dict[str, tuple[Pin, ...]]  # the name of each layer -> what it adds
+    sources: dict[str, Source]  # of what has no wheel, by the package's name
+
+
+def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
+    """Name -> version; of Git sources, the address with its commit."""
+    return {
+        pin.name: at.address if (at := sources.get(pin.name)) and at.address else pin.version
+        for pin in pins
+    }
 
 
 def resolve_family(
@@ -120,22 +161,27 @@ def resolve_family(
     machine: Machine,
     known: Sequence[Pin],
     console: Console,
-) -> dict[str, tuple[Pin, ...]]:
-    """The name of each layer -> the pins that it adds to what it stands on.
+    sources: Mapping[str, Source] = {},
+) -> Resolved:
+    """The pins that each layer adds to what it stands on, and the sources of what has no wheel.
 
-    `known`: pins of an earlier lock, kept where they still fit. Raises ResolutionError where
+    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs. Raises ResolutionError where
     requirements contradict each other, a family for CPUs would hold CUDA, or a service on ONNX
     Runtime torch; SetupError where uv or an index fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
+    built: dict[str, Source] = {}
+    at = still_asked(family, sources)
     for platform in family.platforms:
         here = family.on(platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             uv = Uv(here, root, python, platform, machine, Path(scratch))
             try:
-                found[marker(platform)] = _resolved(here, uv, exact(known))
+                resolved = _resolved(here, uv, exact(known, at))
             except NoSolution as error:
                 raise explained(here, str(error), uv.resolve) from None
+            found[marker(platform)] = resolved.pins
+            built |= resolved.sources
             for warning in sorted(uv.warnings):
                 console.say(warning)
     locked = {
@@ -146,7 +192,27 @@ def resolve_family(
     }
     refuse_cuda(family, locked)
     refuse_torch(family, locked)
-    return locked
+    refuse_hashes(family, locked, built)
+    return Resolved(locked, with_asked(family, built))
+
+
+def still_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Of these sources, those whose address is asked for as it was: they stay at their commit."""
+    asked = {address for _, address in _addresses(family)}
+    return {name: each for name, each in sources.items() if each.asked in asked}
+
+
+def with_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Sources, with the address by which the family asks for each."""
+    asked = dict(_addresses(family))
+    return {name: replace(each, asked=asked.get(name, "")) for name, each in sources.items()}
+
+
+def _addresses(family: Family) -> Iterator[tuple[str, str]]:
+    for layer in family.layers:
+        for spec in layer.asks.specs:
+            if " @ " in spec:
+                yield name_of(spec), spec.partition(" @ ")[2].partition(" ; ")[0]
 
 
 def _pinned(found: Located) -> Wheel:
@@ -154,7 +220,7 @@ def _pinned(found: Located) -> Wheel:
     return replace(found.wheel, sha256="") if found.local else found.wheel
 
 
-def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[Pin, ...]]:
+def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> Resolved:
     versions = {
         needed.name: needed.version for needed in uv.resolve(family.layers, known, "family")
     }
@@ -171,15 +237,19 @@ def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> dict[str, tuple[
                 strict=True,
             )
         )
-        wheels = uv.locate(versions.items(), "wheels") if versions else {}
+        there = uv.locate(versions.items(), "wheels") if versions else Found({}, {})
+
+    def pinned(name: str, via: tuple[str, ...]) -> Pin:
+        if source := there.sources.get(name):
+            return Pin(name, source.version, (), via, built=source.origin)
+        return Pin(name, versions[name], (_pinned(there.wheels[name][0]),), via)
+
     owned: dict[str, tuple[Pin, ...]] = {}
     for layer in family.layers:
         below = frozenset().union(*(closures[parent.name] for parent in layer.closure[:-1]))
         owned[layer.name] = tuple(
             sorted(
-                Pin(name, versions[name], (_pinned(wheels[name][0]),), via)
-                for name, via in closures[layer.name].items()
-                if name not in below
+                pinned(name, via) for name, via in closures[layer.name].items() if name not in below
             )
         )
-    return owned
+    return Resolved(owned, there.sources)

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from slimbake.host.sources import Source, parse_source
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin
 
@@ -20,14 +21,26 @@ _PIN = re.compile(
 )
 _WHEEL = re.compile(r"^# (?P<file>\S+\.whl) (?P<bytes>\d+|-)(?P<unresolved> unresolved)?$")
 _HASH = re.compile(r"^    --hash=sha256:([0-9a-f]{64})(?: \\)?$")
+_BUILT = re.compile(
+    r"^# built from (?P<origin>\S+): (?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;]+)"
+    r"(?: ; (?P<marker>.+))?$"
+)
+_SOURCE = "# source "
 _ASKED = "asked for"
 
 
-def lock_text(pins: Iterable[Pin]) -> str:
+def lock_text(pins: Iterable[Pin], source: Source | None = None) -> str:
     """The lock file of one layer: only what is pinned, so that its digest changes with that and
-    with nothing else.
+    with nothing else. `source`: what the layer builds a wheel from.
     """
-    return HEADER + "".join(_text(pin) for pin in sorted(pins, key=_order))
+    first = f"{_SOURCE}{source.text()}\n" if source else ""
+    return HEADER + first + "".join(_text(pin) for pin in sorted(pins, key=_order))
+
+
+def source_of(text: str) -> Source | None:
+    """What a lock says that a wheel is built from; None where it says nothing of the kind."""
+    lines = (line for line in text.splitlines() if line.startswith(_SOURCE))
+    return parse_source(next(lines, _SOURCE).removeprefix(_SOURCE))
 
 
 def _order(pin: Pin) -> tuple[object, ...]:
@@ -45,6 +58,11 @@ def _text(pin: Pin) -> str:
         lines.append(
             "# " + ", ".join([_ASKED] * ("" in pin.via) + [f"via {needed}"] * bool(needed))
         )
+    if pin.built:
+        # A comment: no index has the wheel, and the layer's build gets it from a stage of its own.
+        marked = f" ; {pin.marker}" if pin.marker else ""
+        lines.append(f"# built from {pin.built}: {pin.name}=={pin.version}{marked}")
+        return "".join(f"{line}\n" for line in lines)
     for wheel in pin.wheels:
         size = "-" if wheel.bytes is None else str(wheel.bytes)
         lines.append(f"# {wheel.file} {size}" + ("" if wheel.sha256 else f" {UNRESOLVED}"))
@@ -56,7 +74,7 @@ def _text(pin: Pin) -> str:
 def lock_digest(texts: Iterable[str]) -> str:
     """The SHA-256 of locks one after the other, without their comments."""
     lines = (line for text in texts for line in text.splitlines(keepends=True))
-    plain = "".join(line for line in lines if line[0] != "#")
+    plain = "".join(line for line in lines if line[0] != "#" or _BUILT.match(line.rstrip()))
     return "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -88,6 +106,10 @@ def parse_pins(text: str) -> tuple[Pin, ...]:
             wheels.append((found["file"], size, bool(found["unresolved"])))
         elif line.startswith(("# asked for", "# via ")):
             via = _needed(line)
+        elif found := _BUILT.match(line):
+            made = (found["name"], found["version"], (), via, found["marker"] or "")
+            pins.append(Pin(*made, built=found["origin"]))
+            via = ()
         else:
             exact = _PIN.match(line)
     end()

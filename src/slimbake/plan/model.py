@@ -88,6 +88,8 @@ class Recipe(Container):
     export: ExportStep | None = None
     # of weights, of what builds a local package, of an inventory: file name under locks/
     lock: str = ""
+    # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
+    source: str = ""
     env: Pairs = ()
     secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
 

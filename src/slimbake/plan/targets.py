@@ -19,6 +19,7 @@ from slimbake.config.naming import (
     base_layer,
 )
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
+from slimbake.host.sources import Source
 from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, Recipe, Target
 
 _CONTEXT = "/inside/context"  # where a step has its context
@@ -71,19 +72,32 @@ def runtime(fleet: Fleet) -> Target:
 
 
 def wheel(package: Package, fleet: Fleet) -> Target:
-    name = package.layer.name
+    name, source = package.layer.name, package.source
     return Target(
         name=name,
         kind="wheel",
         service="",
-        context=package.path,
+        context=PROGRAMS if source else package.path,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
-        recipe=Recipe(template="wheel.Dockerfile.j2", lock=f"{package.layer.lock}.txt"),
-        contexts=(FROM_INSIDE, RUNTIME),
+        recipe=Recipe(
+            template="wheel.Dockerfile.j2",
+            lock=f"{package.layer.lock}.txt",
+            system=package.system,
+            system_lock=f"{package.layer.system_lock}.txt" if package.system else "",
+            source="" if not source else _checkout(source) if source.git else source.file,
+        ),
+        contexts=(FROM_INSIDE, RUNTIME, *((external(fleet, "python"),) if package.system else ())),
         labels=labels(fleet, name),
         online=True,
-        ignore=(*NEVER_BUILT_IN, "tests"),
+        ignore=() if source else (*NEVER_BUILT_IN, "tests"),
     )
+
+
+def _checkout(source: Source) -> str:
+    """A commit as BuildKit's ADD takes it."""
+    address, commit, below = source.repository
+    plain = address.removesuffix(".git") + ".git" if address.startswith("http") else address
+    return f"{plain}#{commit}{f':{below}' if below else ''}"
 
 
 def base(base: Base, fleet: Fleet) -> Target:

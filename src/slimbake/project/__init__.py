@@ -76,8 +76,10 @@ def reread(project: Project) -> Project:
 def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -> Project:
     locks = read_locks(asked.root)
     found = locks.layers if asked.auto else None
+    if locks.sources or any(package.source for package in asked.packages):
+        asked = resolve(asked.manifest, sources=locks.sources)
     settles = found or locks.digests
-    fleet = resolve(asked.manifest, found, locks.digests) if settles else asked
+    fleet = resolve(asked.manifest, found, locks.digests, locks.sources) if settles else asked
     evidence = FleetEvidence(fleet, locks, known)
     decided = plan(fleet, locks.texts, evidence.passes, evidence.warm)
     return Project(asked, fleet, locks, evidence, decided, workspace)

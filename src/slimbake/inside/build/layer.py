@@ -12,13 +12,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from typing import Any
 
+from ..fetch import source_line
 from ..step import EPOCH, INSIDE, StepError, hashed
 
+# The version of a package, for setuptools-scm, hatch-vcs, PDM and Poetry's plug-in.
+VERSIONS = (
+    "SETUPTOOLS_SCM_PRETEND_VERSION",
+    "PDM_BUILD_SCM_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
+)
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 TESTS = frozenset(("test", "tests"))
 TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
@@ -107,17 +117,68 @@ def unpack_weights(arguments: Sequence[str]) -> None:
 
 
 def build_wheel(arguments: Sequence[str]) -> None:
-    """The program `build-wheel TARGET`: build the wheel of the package in the build context."""
+    """The program `build-wheel TARGET`: build the wheel of the package in the build context, or of
+    the sources that the lock names.
+    """
     target, source = Path(*arguments), TMP / "source"  # build backends write beside the sources
-    shutil.copytree(INSIDE / "context", source, symlinks=True)
+    said = source_line((INSIDE / "lock.txt").read_text())
+    if said and said["file"].endswith(".whl"):
+        target.mkdir(parents=True)
+        shutil.copyfile(sources_file(said), target / said["file"])
+        normalise(tree(target))
+        return
+    if said:
+        root = unpack_sources(said, source)
+    else:
+        root = Path(shutil.copytree(INSIDE / "context", source, symlinks=True))
     normalise(tree(source))
-    run_uv(
-        *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
-        *("--build-constraints", str(INSIDE / "lock.txt"), str(source)),
-        SOURCE_DATE_EPOCH=str(EPOCH),
-    )
+    # Without Git's history, what asks it for a version is told.
+    version = said.get("version", "")
+    settings = dict.fromkeys(VERSIONS, version) if version else {}
+    try:
+        run_uv(
+            *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
+            *("--build-constraints", str(INSIDE / "lock.txt"), str(root)),
+            SOURCE_DATE_EPOCH=str(EPOCH),
+            **settings,
+        )
+    except LayerError as error:
+        raise LayerError(
+            f"{error}: the wheel of {said.get('name', 'this package')} did not build. If it needs a"
+            " compiler or headers, name their Debian packages where it is required, in the manifest:"
+            " wheels: {system: [gcc]}"
+        ) from None
     (target / ".gitignore").unlink(missing_ok=True)
     normalise(tree(target))
+
+
+def sources_file(said: Mapping[str, Any]) -> Path:
+    """The file of sources that a lock names. Raises LayerError where it is another."""
+    path = INSIDE / "wheels" / str(said["file"])
+    if not path.is_file():
+        raise LayerError(f"{said['file']} is missing among the files of the lock")
+    if hashed(path) != said["sha256"]:
+        raise LayerError(f"{said['file']} is not what the lock names: sha256 {hashed(path)}")
+    return path
+
+
+def unpack_sources(said: Mapping[str, Any], into: Path) -> Path:
+    """Unpack the sources that a lock names; the folder that the package lies in."""
+    git = said.get("address", "").startswith("git+")
+    archive = INSIDE / "context" / said["file"] if git else sources_file(said)
+    if git and not archive.is_file():  # a stage has the commit from its repository
+        return Path(shutil.copytree(INSIDE / "context", into, symlinks=True))
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(into)  # noqa: S202 - hashes are verified, and zipfile writes below `into`
+    else:
+        with tarfile.open(archive) as opened:
+            # Python 3.11.3 and older have no filters; hashes are verified.
+            safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            opened.extractall(into, **safe)  # noqa: S202
+    (root,) = into.iterdir() if len(list(into.iterdir())) == 1 else (into,)
+    below = said.get("address", "").partition("subdirectory=")[2].partition("&")[0]
+    return root / below if below and not git else root
 
 
 def make_folders(arguments: Sequence[str]) -> None:

@@ -87,6 +87,11 @@ def has_same(runtime: Path, path: Path) -> bool:
     return there.is_file() and filecmp.cmp(path, there, shallow=False)
 
 
+def install_locked(_: Sequence[str] = ()) -> None:
+    """The program `install-debs`: install the packages of the lock here, for what builds a wheel."""
+    install_debs(debs_of(LOCK), INSIDE / "debs")
+
+
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
     out, runtime, packages = Path(arguments[0]), INSIDE / "base", arguments[1:]

@@ -16,12 +16,14 @@ from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
+from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, fit
 from slimbake.inside.debs import Deb
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Family, Pin, families
+from slimbake.lock.wheelhouse import sources as kept
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store, Unresolved
 
 
@@ -81,6 +83,8 @@ def fetch(
                 each: _held(each, store, unresolved) for each, held in found.items() if not held
             }
     by_layer: dict[str, list[Held]] = {}
+    for name, source in _sources(fleet, machine, store, console, only).items():
+        by_layer.setdefault(name, []).append(source)
     for each, file in found.items():
         assert file is not None  # noqa: S101 - it was just put there
         by_layer.setdefault(each.layer, []).append(file)
@@ -89,6 +93,46 @@ def fetch(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
         fetched,
     )
+
+
+def _sources(
+    fleet: Fleet, machine: Machine, store: Store, console: Console, only: Collection[str] | None
+) -> dict[str, Held]:
+    """The sources of packages that have no wheel, by the lock of what builds them; what is missing
+    is brought.
+    """
+    wanted = {
+        package.layer.name: package.source
+        for package in fleet.packages
+        if package.source and (only is None or package.layer.name in only)
+    }
+    there = {name: kept.held(source, store) for name, source in wanted.items()}
+    missing = {name: wanted[name] for name, file in there.items() if not file}
+    if missing:
+        console.say(f"fetching sources: {', '.join(each.file for each in missing.values())}")
+        with store.exclusively(console):
+            indexed = [each for each in missing.values() if not each.address]
+            found = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else []
+            placed = {each.name: each for each in found}
+            for name, source in missing.items():
+                there[name] = kept.bring(placed.get(source.name, source), machine, store)
+    return {name: file for name, file in there.items() if file}
+
+
+def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str, Source]:
+    from slimbake.host.uv import NoSolution, PipCompile
+
+    names = [each.name for each in sources]
+    with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
+        platform = fleet.every_platform[0]
+        uv = PipCompile(machine, fleet.python, platform, Path(scratch), sources=names)
+        try:
+            return uv.locate([(each.name, each.version) for each in sources], "sources").sources
+        except NoSolution as error:
+            raise SetupError(
+                f"no index has the sources that the locks name\n{error}",
+                "`slimbake doctor` shows the indexes of this machine",
+            ) from None
 
 
 def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
@@ -140,7 +184,7 @@ def _locate(
             for warning in sorted(uv.warnings):
                 console.say(warning)
         for each in here:
-            located[each] = _chosen(each, found[each.pin.name])
+            located[each] = _chosen(each, found.wheels[each.pin.name])
     return located
 
 

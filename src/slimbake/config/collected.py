@@ -1,0 +1,51 @@
+"""Collects requirements in the order in which they are read, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from slimbake.config.model import Constraint, Hashed, IndexLine, LocalPackage, Requirements
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was read so far."""
+
+    specs: dict[str, None] = field(default_factory=dict)
+    packages: dict[LocalPackage, None] = field(default_factory=dict)
+    files: dict[str, None] = field(default_factory=dict)
+    extras: dict[str, dict[str, None]] = field(default_factory=dict)
+    constraints: dict[Constraint, None] = field(default_factory=dict)
+    hashes: dict[Hashed, None] = field(default_factory=dict)
+    indexes: dict[IndexLine, None] = field(default_factory=dict)
+    prereleases: dict[str, None] = field(default_factory=dict)
+
+    def add(self, other: Requirements) -> None:
+        """Everything of another list, after what is there."""
+        self.specs.update(dict.fromkeys(other.specs))
+        self.packages.update(dict.fromkeys(other.packages))
+        self.files.update(dict.fromkeys(other.files))
+        for name, extras in other.extras:
+            self.extras.setdefault(name, {}).update(dict.fromkeys(extras))
+        self.constrain(other.constraints)
+        self.hashes.update(dict.fromkeys(other.hashes))
+        self.indexes.update(dict.fromkeys(other.indexes))
+        self.prereleases.update(dict.fromkeys(other.prereleases))
+
+    def constrain(self, constraints: Iterable[Constraint]) -> None:
+        """Versions that packages have, wherever they come from."""
+        self.constraints.update(dict.fromkeys(constraints))
+
+    def value(self) -> Requirements:
+        """All of it."""
+        return Requirements(
+            tuple(self.specs),
+            tuple(self.packages),
+            tuple(self.files),
+            tuple((name, tuple(extras)) for name, extras in self.extras.items()),
+            tuple(self.constraints),
+            tuple(self.hashes),
+            tuple(self.indexes),
+            tuple(self.prereleases),
+        )

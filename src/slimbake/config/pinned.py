@@ -1,0 +1,134 @@
+"""What the lock files of other tools pin: versions, as constraints. Each is read by its own form."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from slimbake.config.report import RefusedError
+from slimbake.config.specs import normalised
+
+UV_LOCK = "uv.lock"
+POETRY_LOCK = "poetry.lock"
+PDM_LOCK = "pdm.lock"
+PIPFILE_LOCK = "Pipfile.lock"
+
+Entry = Mapping[str, Any]
+Pins = Callable[[Entry], Iterator[str]]
+
+
+def is_pylock(file: str) -> bool:
+    """Whether a file is called as PEP 751 has it."""
+    name = posixpath.basename(file)
+    return name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
+
+
+def pin(name: str, version: str, marker: str = "") -> str:
+    """`name==version`, with a marker where it has one. A local version (`+cu121`) is left out: which
+    build of torch it is, the manifest says.
+    """
+    exact = f"{normalised(name)}=={version.partition('+')[0]}"
+    return f"{exact} ; {marker}" if marker else exact
+
+
+def uv_pins(lock: Entry) -> Iterator[str]:
+    """Of a `uv.lock`: what it takes from an index; where versions fork, each with its markers."""
+    for package in _packages(lock):
+        if "registry" in package.get("source", {}) and "version" in package:
+            markers = [str(each) for each in package.get("resolution-markers", ())]
+            both = " or ".join(f"({each})" for each in markers) if len(markers) > 1 else ""
+            yield pin(package["name"], package["version"], both or "".join(markers))
+
+
+def poetry_pins(lock: Entry) -> Iterator[str]:
+    """Of a `poetry.lock`: what it takes from an index."""
+    packages = [
+        each for each in _packages(lock) if each.get("source", {}).get("type", "legacy") == "legacy"
+    ]
+    yield from _forked(packages, "markers")
+
+
+def pdm_pins(lock: Entry) -> Iterator[str]:
+    """Of a `pdm.lock`, likewise."""
+    elsewhere = ("url", "git", "path")
+    packages = [each for each in _packages(lock) if not any(key in each for key in elsewhere)]
+    yield from _forked(packages, "marker")
+
+
+def pipfile_pins(lock: Entry) -> Iterator[str]:
+    """Of a `Pipfile.lock`: its packages for production."""
+    for name, entry in lock.get("default", {}).items():
+        version = entry.get("version", "") if isinstance(entry, dict) else ""
+        if version.startswith("=="):
+            yield pin(name, version.removeprefix("=="), entry.get("markers", ""))
+
+
+def pylock_pins(lock: Entry) -> Iterator[str]:
+    """Of a `pylock.toml`. RefusedError where it is one for several groups or extras, or holds what
+    no index has.
+    """
+    for package in lock.get("packages", ()):
+        marker = str(package.get("marker", ""))
+        if "dependency_groups" in marker or "extras" in marker:
+            raise RefusedError(
+                f"'{package.get('name')}' is only there for some groups or extras ({marker})",
+                "export what this service needs alone: uv export --no-default-groups"
+                " --format pylock.toml -o pylock.toml",
+            )
+        name, version = str(package.get("name", "")), package.get("version")
+        if commit := package.get("vcs", {}).get("commit-id"):
+            vcs = package["vcs"]
+            below = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
+            spec = f"{name} @ git+{vcs.get('url', '')}@{commit}{below}"
+        elif url := package.get("archive", {}).get("url"):
+            spec = f"{name} @ {url}"
+        elif version:
+            yield pin(name, str(version), marker)
+            continue
+        else:
+            kind = "directory" if "directory" in package else "nothing that has a version"
+            raise RefusedError(
+                f"'{name}' comes from {kind}",
+                "require the folder itself (./libs/name), or name the pyproject.toml",
+            )
+        yield f"{spec} ; {marker}" if marker else spec
+
+
+PINS: Mapping[str, Pins] = {
+    UV_LOCK: uv_pins,
+    POETRY_LOCK: poetry_pins,
+    PDM_LOCK: pdm_pins,
+    PIPFILE_LOCK: pipfile_pins,
+}
+"""Lock files that lie beside what they pin, by name."""
+
+
+def json_table(text: str) -> dict[str, Any]:
+    """A JSON object. RefusedError where a text is none."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RefusedError(f"not JSON: {str(error).lower()}") from None
+    if not isinstance(found, dict):
+        raise RefusedError("not a JSON object")
+    return found
+
+
+def _packages(lock: Entry) -> list[dict[str, Any]]:
+    found = lock.get("package", [])
+    every = found if isinstance(found, list) else []
+    return [each for each in every if isinstance(each, dict) and isinstance(each.get("name"), str)]
+
+
+def _forked(packages: list[dict[str, Any]], key: str) -> Iterator[str]:
+    """Pins of packages. Of one with several versions, those that say by a marker where they hold."""
+    versions: dict[str, set[str]] = {}
+    for each in packages:
+        versions.setdefault(normalised(each["name"]), set()).add(str(each.get("version", "")))
+    for each in packages:
+        marker = each.get(key, "")
+        alone = len(versions[normalised(each["name"])]) == 1
+        if each.get("version") and (alone or (isinstance(marker, str) and marker)):
+            yield pin(each["name"], str(each["version"]), "" if alone else marker)

@@ -1,0 +1,134 @@
+"""Brings the sources of packages that have no wheel to this machine, and reads what builds them."""
+
+from __future__ import annotations
+
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from slimbake.config.report import RefusedError
+from slimbake.config.specs import lockable
+from slimbake.console import Console
+from slimbake.errors import SetupError
+from slimbake.host import git
+from slimbake.host.machine import Machine
+from slimbake.host.sources import Source
+from slimbake.inside.fetch import FetchError, download, opener
+from slimbake.lock.wheelhouse.store import Held, Store, half_of
+
+DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
+
+
+def described(
+    sources: Mapping[str, Source], machine: Machine, store: Store, console: Console
+) -> dict[str, Source]:
+    """These sources with what builds them; each is brought into the store. Raises SetupError."""
+    if not sources:
+        return {}
+    with store.exclusively(console):
+        return {name: _described(each, machine, store) for name, each in sources.items()}
+
+
+def _described(source: Source, machine: Machine, store: Store) -> Source:
+    held = bring(source, machine, store)
+    size = None if source.git else held.path.stat().st_size
+    if source.wheel:
+        return replace(source, bytes=size)
+    below = source.address.partition("subdirectory=")[2].partition("&")[0]
+    return replace(source, bytes=size, requires=requires(held.path, "" if source.git else below))
+
+
+def held(source: Source, store: Store) -> Held | None:
+    """The file of a source, where the store has it."""
+    key = source.sha256 or f"git-{source.repository[1]}"
+    return store.held(key, source.file, source.bytes)
+
+
+def bring(source: Source, machine: Machine, store: Store) -> Held:
+    """The file of a source, which is fetched where the store lacks it.
+
+    `source.found` says where the file of an index is. Raises SetupError.
+    """
+    if there := held(source, store):
+        return there
+    if source.git:
+        address, commit, below = source.repository
+        target = store.path(f"git-{commit}", source.file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with half_of(target) as half:
+            git.export(address, commit, below, half)
+        return Held(f"git-{commit}", target)
+    packages = machine.packages
+    url = source.found or source.address
+    try:
+        if url.startswith("file:"):
+            path = Path(unquote(urlsplit(url).path))
+            return Held(source.sha256, store.take(path, source.sha256, source.file))
+        target = store.path(source.sha256, source.file)
+        open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
+        download(url, target, source.sha256, open_)
+        return Held(source.sha256, target)
+    except (FetchError, OSError) as error:
+        raise SetupError(
+            f"the sources of {source.name} {source.version} cannot be had: {error}",
+            "once that is mended, the same command goes on from here",
+        ) from None
+
+
+def requires(archive: Path, below: str = "") -> tuple[str, ...]:
+    """What builds the sources in an archive, as its pyproject.toml says (PEP 518).
+
+    `below`: a folder in it. Raises SetupError where that is no list of requirements.
+    """
+    name = f"{below}/pyproject.toml" if below else "pyproject.toml"
+    text = _member(archive, name)
+    if text is None:
+        return DEFAULT
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+        said = table.get("build-system", {}).get("requires", list(DEFAULT))
+        return tuple(lockable(str(each)) for each in said)
+    except (tomllib.TOMLDecodeError, RefusedError, AttributeError, TypeError) as error:
+        raise SetupError(
+            f"{archive.name}: its pyproject.toml does not say what builds it: {error}",
+            "take another version of the package",
+        ) from None
+
+
+def _member(archive: Path, name: str) -> str | None:
+    """The text of a file below the one folder of an archive; None where it has none."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                found = [each for each in opened.namelist() if each.partition("/")[2] == name]
+                return opened.read(found[0]).decode() if found else None
+        with tarfile.open(archive) as packed:
+            for member in packed:
+                if member.name.removeprefix("./").partition("/")[2] == name and member.isfile():
+                    file = packed.extractfile(member)
+                    return file.read().decode() if file else None
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise SetupError(
+            f"{archive.name} is no archive of sources: {error}", "take another version"
+        ) from None
+    return None
+
+
+def locate(sources: list[Source], found: Mapping[str, Source]) -> list[Source]:
+    """Sources with where they are now. Raises SetupError where an index has other files."""
+    placed = []
+    for each in sources:
+        there = found.get(each.name)
+        if there is None or there.sha256 != each.sha256:
+            has = f"{there.file} with sha256 {there.sha256}" if there else "no sources of it"
+            raise SetupError(
+                f"{each.file}: the index now has {has}, the lock {each.sha256}",
+                f"if you trust the index: `slimbake lock --upgrade {each.name}`",
+            )
+        placed.append(replace(each, found=there.found))
+    return placed

@@ -1,0 +1,380 @@
+"""Packages that no index has as a wheel, and versions that other files pin: from the manifest to
+locks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.index import Index
+from tests.lock.conftest import Repo
+from tests.wheels import sdist_bytes, wheel_bytes
+
+from slimbake.host.uv import _failure
+from slimbake.project import load
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run Git, as somebody."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    command = ["git", "-C", str(folder), *who, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path, files: Mapping[str, str]) -> str:
+    """Commit files to a repository, which is made where there is none; the commit."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    if not (folder / ".git").exists():
+        git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", "x")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def project(name: str, version: str, *requires: str) -> str:
+    return (
+        '[build-system]\nrequires = ["setuptools>=61"]\n'
+        f'[project]\nname = "{name}"\nversion = "{version}"\n'
+        f"dependencies = {json.dumps(requires)}\n"
+    )
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    """A repository elsewhere, with a package `tool` that needs `idna`."""
+    folder = tmp_path / "upstream"
+    commit(folder, {"pyproject.toml": project("tool", "1.2", "idna"), "tool.py": "v = 1\n"})
+    return folder
+
+
+@pytest.fixture
+def plain(index: Index) -> Index:
+    index.add("idna", "3.10")
+    index.add("setuptools", "80")
+    return index
+
+
+# Git
+
+
+def test_a_git_source_is_pinned_to_its_commit_and_built_in_a_target_of_its_own(
+    repo: Repo, plain: Index, upstream: Path
+) -> None:
+    at = git(upstream, "rev-parse", "HEAD")
+    repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main']")
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-tool") == ["setuptools==80"]
+    lock = repo.locked()["api.txt"]
+    assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in lock and "via tool" in lock
+    made = load(repo.root / "services.yaml").plan
+    recipe = made.target("api").recipe
+    assert recipe and recipe.install and recipe.install.wheels == ("tool",)
+    assert "wheel-tool" in made.target("api").needs
+    assert repo.run("lock", "--check").code == 0
+
+
+def test_a_branch_that_moves_changes_nothing_until_it_is_asked_for(
+    repo: Repo, plain: Index, upstream: Path
+) -> None:
+    repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main']")
+    repo.run("lock")
+    before = repo.locked()
+    newer = commit(upstream, {"pyproject.toml": project("tool", "1.3")})
+    assert repo.run("lock").code == 0 and repo.locked() == before
+    # Another requirement makes the lock stale, and leaves the commit where it is.
+    plain.add("rich", "1")
+    repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main', rich]")
+    assert repo.run("lock").code == 0 and newer not in repo.locked()["api.txt"]
+    assert repo.run("lock", "--upgrade", "tool").code == 0
+    assert newer in repo.locked()["api.txt"] and "tool==1.3" in repo.locked()["api.txt"]
+
+
+def test_a_git_source_that_is_gone_is_named_with_the_command_that_shows_it(
+    repo: Repo, plain: Index, tmp_path: Path
+) -> None:
+    repo.fleet("[]", api=f"['tool @ git+file://{tmp_path}/gone@v1']")
+    done = repo.run("lock")
+    assert done.code == 7
+    assert f"the Git source of tool @ git+file://{tmp_path}/gone@v1 cannot be had" in done.stderr
+    assert f"`git ls-remote file://{tmp_path}/gone v1` shows" in done.stderr
+
+
+def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
+    repo: Repo, plain: Index, upstream: Path
+) -> None:
+    repo.fleet("[]", api=f"['tool @ git+file://{upstream}']")
+    repo.run("lock")
+    at = git(upstream, "rev-parse", "HEAD")
+    subprocess.run(["rm", "-rf", repo.wheelhouse, upstream], check=True)
+    done = repo.run("fetch")
+    assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
+
+
+def test_a_package_that_is_called_otherwise_than_its_address_says_is_told() -> None:
+    said = (
+        "error: Failed to download and build `upstream @\n       git+file:///x/upstream`\n"
+        "  cause: Package metadata name `tool` does not match given name `upstream`\n"
+    )
+    error = _failure(said, "")
+    assert str(error) == "the package at the address of 'upstream' is called 'tool'"
+    assert error.hint == "write its name before the address: tool @ ..."
+
+
+def test_a_commit_is_kept_in_the_wheelhouse_by_itself(
+    repo: Repo, plain: Index, upstream: Path
+) -> None:
+    commit(upstream, {"packages/part/pyproject.toml": project("part", "2")})
+    address = f"git+file://{upstream}#subdirectory=packages/part"
+    repo.fleet("[]", api=f"['part @ {address}']")
+    repo.run("lock")
+    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    assert repo.run("fetch").code == 0
+    (held,) = repo.wheelhouse.glob("sha256/git-*/part-*.tar.gz")
+    listed = subprocess.run(["tar", "tzf", held], check=True, capture_output=True, text=True)
+    assert listed.stdout.split() == ["source/pyproject.toml"]
+    first = held.read_bytes()
+    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    repo.run("fetch")
+    assert held.read_bytes() == first
+
+
+# sdists
+
+
+def test_what_has_sources_only_is_built_from_them_whoever_needs_it(
+    repo: Repo, plain: Index
+) -> None:
+    sha256 = plain.add_sources("old", "0.6", ["idna"])
+    plain.add("needs", "1", ["old"])
+    repo.fleet("[needs]", api="[]")
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert "old 0.6 is built from old-0.6.tar.gz, in a stage of its own" in done.stderr
+    assert (
+        f"# via needs\n# built from old-0.6.tar.gz#sha256={sha256}: old==0.6\n"
+        in (repo.locked()["base-web.txt"])
+    )
+    assert repo.pins("base-web") == ["idna==3.10", "needs==1"]
+    assert repo.run("lock", "--check").code == 0
+    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    assert repo.run("fetch").code == 0
+    assert "old-0.6.tar.gz" in repo.held()
+
+
+def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None:
+    plain.add("both", "1")
+    plain.add_sources("both", "2")
+    repo.fleet("[both]")
+    assert repo.run("lock").code == 0
+    assert repo.pins("base-web") == ["both==1"]
+
+
+def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> None:
+    plain.add_sources("old", "0.6")
+    for name in ("a", "b"):
+        (repo.root / name).mkdir()
+    rows = "".join(f"  {n}: {{context: {n}, requirements: [old, idna]}}\n" for n in ("a", "b"))
+    repo.write(f"services:\n{rows}")
+    assert repo.run("lock").code == 0
+    assert repo.run("lock", "--check").code == 0
+    made = load(repo.root / "services.yaml")
+    assert [each.name for each in made.fleet.packages] == ["old"]
+    held = [base.name for base in made.fleet.bases for package in base.packages]
+    assert len(held) == 1  # in the one base that has it
+
+
+def test_a_lock_of_sources_that_is_lost_is_stale_and_made_anew(repo: Repo, plain: Index) -> None:
+    plain.add_sources("old", "0.6")
+    repo.fleet("[old]")
+    repo.run("lock")
+    before = repo.locked()
+    (repo.root / "bake/locks/wheel-old.txt").unlink()
+    done = repo.run("lock", "--check")
+    assert done.code == 4 and "no lock says what old is built from" in done.stderr
+    assert repo.run("lock").code == 0
+    assert repo.locked() == before
+
+
+def test_sources_go_when_nothing_needs_them_any_more(repo: Repo, plain: Index) -> None:
+    plain.add_sources("old", "0.6")
+    repo.fleet("[old]")
+    repo.run("lock")
+    assert "wheel-old.txt" in repo.locked()
+    repo.fleet("[idna]")
+    repo.run("lock")
+    assert "wheel-old.txt" not in repo.locked()
+
+
+def test_what_builds_sources_is_installed_where_they_are_built_and_in_no_image(
+    repo: Repo, plain: Index
+) -> None:
+    plain.add_sources("old", "0.6")
+    repo.write(
+        "bases: {web: {requirements: [old]}}\n"
+        "services: {api: {base: web, context: api, wheels: {system: [gcc]}}}\n",
+        {"api/app.py": ""},
+    )
+    (repo.root / "bake/locks").mkdir(parents=True)
+    done = repo.run("lock")
+    assert "locking wheel-old.system: gcc, libc6-dev" in done.stderr  # which needs an engine here
+    repo.write("bases: {web: {requirements: [old]}}\nservices: {api: {base: web, context: api}}\n")
+    assert repo.run("lock").code == 0
+    repo.write(
+        "bases: {web: {requirements: [old]}}\n"
+        "services: {api: {base: web, context: api, wheels: {system: [gcc]}}}\n"
+    )
+    made = load(repo.root / "services.yaml").plan
+    wheel, api = made.target("wheel-old").recipe, made.target("api").recipe
+    assert wheel and api
+    assert (wheel.system, api.system) == (("gcc", "libc6-dev"), ())
+
+
+# addresses
+
+
+def test_a_wheel_at_an_address_is_locked_by_its_hash(repo: Repo, plain: Index) -> None:
+    plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5", ["idna"])
+    address = f"{plain.url.removesuffix('/simple')}/files/far-1.5-py3-none-any.whl"
+    repo.fleet("[]", api=f"['{address}']")
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert f"# built from {address}#sha256=" in repo.locked()["api.txt"]
+    assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-far") == []
+    plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5")
+    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    done = repo.run("fetch")
+    assert done.code == 7 and "the sources of far 1.5 cannot be had" in done.stderr
+
+
+def test_sources_at_an_address_are_built(repo: Repo, plain: Index) -> None:
+    plain.files["v2.tar.gz"] = sdist_bytes("near", "2")
+    address = f"{plain.url.removesuffix('/simple')}/files/v2.tar.gz"
+    repo.fleet("[]", api=f"['near @ {address}']")
+    assert repo.run("lock").code == 0
+    assert ": near==2\n" in repo.locked()["api.txt"]
+    assert repo.pins("wheel-near") == ["setuptools==80"]
+
+
+# what files pin
+
+
+def test_constraints_hold_whoever_needs_the_package_and_require_nothing(
+    repo: Repo, plain: Index
+) -> None:
+    for version in ("1", "2"):
+        plain.add("deep", version)
+    plain.add("top", "1", ["deep"])
+    repo.fleet("[]", api="requirements.txt")
+    files = {"requirements.txt": "-c limits.txt\ntop\n", "limits.txt": "deep<2\nunused==5\n"}
+    for name, text in files.items():
+        (repo.root / "api" / name).write_text(text)
+    assert repo.run("lock").code == 0
+    assert repo.pins("api") == ["deep==1", "top==1"]
+    (repo.root / "api/limits.txt").write_text("deep\n")
+    assert repo.run("lock", "--check").code == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("poetry.lock", '[[package]]\nname = "httpx"\nversion = "0.27"\n'),
+        ("pdm.lock", '[[package]]\nname = "httpx"\nversion = "0.27"\n'),
+        (
+            "uv.lock",
+            '[[package]]\nname = "httpx"\nversion = "0.27"\nsource = { registry = "x" }\n',
+        ),
+    ],
+)
+def test_a_base_that_breaks_what_a_lock_pins_is_told_with_both(
+    name: str, lock: str, repo: Repo, plain: Index
+) -> None:
+    for version in ("0.27", "0.28"):
+        plain.add("httpx", version)
+    repo.fleet('["httpx>=0.28"]', api="pyproject.toml")
+    (repo.root / "api/pyproject.toml").write_text(project("api", "1", "httpx"))
+    (repo.root / "api" / name).write_text(lock)
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "these have no solution together: base-web, api\n" in done.stderr
+    assert "base-web asks for httpx>=0.28   (in the manifest)\n" in done.stderr
+    assert f"api has to have httpx==0.27   (pinned in api/{name})\n" in done.stderr
+    assert f"update what api/{name} pins, with its own tool" in done.stderr
+    repo.fleet("[]", api="pyproject.toml")
+    assert repo.run("lock").code == 0 and repo.pins("api") == ["httpx==0.27"]
+
+
+def test_a_file_that_the_requirements_allow_by_no_hash_is_refused(repo: Repo, plain: Index) -> None:
+    good = plain.add("httpx", "1")
+    repo.fleet("[]", api="requirements.txt")
+    file = repo.root / "api/requirements.txt"
+    file.write_text(f"httpx==1 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{good}\n")
+    assert repo.run("lock").code == 0
+    file.write_text(f"httpx==1 --hash=sha256:{'0' * 64}\n")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "httpx-1-py3-none-any.whl has sha256" in done.stderr
+    assert "none of the hashes in api/requirements.txt:1" in done.stderr
+
+
+def test_pre_allows_what_is_no_release_yet(repo: Repo, plain: Index) -> None:
+    for version in ("1", "2rc1"):
+        plain.add("httpx", version)
+    repo.fleet("[]", api="requirements.txt")
+    (repo.root / "api/requirements.txt").write_text("httpx\n")
+    repo.run("lock")
+    assert repo.pins("api") == ["httpx==1"]
+    (repo.root / "api/requirements.txt").write_text("--pre\nhttpx\n")
+    assert repo.run("lock", "--upgrade").code == 0
+    assert repo.pins("api") == ["httpx==2rc1"]
+
+
+def test_lines_of_indexes_are_the_machine_s_business_and_are_told(repo: Repo, plain: Index) -> None:
+    repo.fleet("[]", api="requirements.txt")
+    (repo.root / "api/requirements.txt").write_text(
+        f"--index-url {plain.url}\n"
+        "--extra-index-url https://user:secret@packages.example.com/simple\n"
+        "--extra-index-url https://download.pytorch.org/whl/cpu\n"
+        "--trusted-host x\nidna\n"
+    )
+    done = repo.run("lock")
+    assert done.code == 0 and "secret" not in done.stderr
+    assert (
+        "api/requirements.txt:2: --extra-index-url https://packages.example.com/simple is left to"
+        " each machine that locks and bakes: UV_INDEX=https://packages.example.com/simple\n"
+        "api/requirements.txt:3: --extra-index-url https://download.pytorch.org/whl/cpu chooses a"
+        " build of torch: say `torch: cpu` in the manifest\n"
+    ) in done.stderr
+    assert "requirements.txt:1:" not in done.stderr  # this machine has it
+
+
+# local packages
+
+
+def test_a_local_package_that_needs_others_is_locked_and_built_with_them(
+    repo: Repo, plain: Index
+) -> None:
+    plain.add("rich", "1")
+    sources = "[tool.uv.sources]\n{0} = {{ path = '../{0}', editable = true }}\n"
+    files = {
+        "libs/top/pyproject.toml": project("top", "1", "mid[fast]") + sources.format("mid"),
+        "libs/mid/pyproject.toml": project("mid", "1", "idna")
+        + "[project.optional-dependencies]\nfast = ['low']\n"
+        + sources.format("low"),
+        "libs/low/pyproject.toml": project("low", "1", "rich"),
+    }
+    repo.fleet("[]", api="[libs/top]")
+    for name, text in files.items():
+        (repo.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (repo.root / name).write_text(text)
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert repo.pins("api") == ["idna==3.10", "rich==1"]
+    install = load(repo.root / "services.yaml").plan.target("api").recipe
+    assert install and install.install and install.install.wheels == ("low", "mid", "top")

@@ -1,0 +1,378 @@
+"""Requirements in the forms that people have them: each as the same few values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.unit.config.test_requirements import PACKAGE, problem, read
+
+from slimbake.config.model import Requirements
+
+API = "services/api/"
+
+
+def found(folder: Path, requirements: str, files: Mapping[str, str]) -> Requirements:
+    """What is read; files without a folder lie in the service's."""
+    placed = {name if "/" in name else API + name: text for name, text in files.items()}
+    return read(folder, requirements, placed)
+
+
+def told(folder: Path, requirements: str, files: Mapping[str, str]) -> str:
+    placed = {name if "/" in name else API + name: text for name, text in files.items()}
+    return problem(folder, requirements, placed)
+
+
+def pins(asked: Requirements) -> list[str]:
+    return [each.spec for each in asked.constraints]
+
+
+HASH = "0" * 64
+
+
+def test_a_requirements_file_as_pip_compile_and_people_write_it(tmp_path: Path) -> None:
+    lines = f"""
+        -i https://user:word@index.example/simple
+        --extra-index-url https://more.example/simple
+        -f https://wheels.example/
+        --trusted-host index.example
+        -c limits.txt
+        --pre
+        --require-hashes
+        httpx==0.27 ; python_version >= "3.9" --hash=sha256:{HASH}
+        tool @ git+https://git.example/team/tool.git@v1.2#subdirectory=python
+        git+https://git.example/team/other@main
+        git+https://git.example/x.git@abc#egg=named
+        -e git+ssh://git@git.example/team/ssh.git#egg=by-ssh
+        https://files.example/far-1.5-py3-none-any.whl
+        https://git.example/team/arch/archive/refs/tags/v2.tar.gz
+        ../../libs/common[fast]
+    """
+    files = {
+        "requirements.txt": "\n".join(line.strip() for line in lines.splitlines()),
+        "limits.txt": "# why\nidna<4\n",
+        "libs/common/pyproject.toml": (
+            '[project]\nname = "Atlas_Common"\nversion = "1"\n'
+            '[project.optional-dependencies]\nfast = ["uvloop"]\n'
+        ),
+    }
+    asked = found(tmp_path, "requirements.txt", files)
+    assert asked.specs == (
+        'httpx==0.27 ; python_version >= "3.9"',
+        "tool @ git+https://git.example/team/tool.git@v1.2#subdirectory=python",
+        "other @ git+https://git.example/team/other@main",
+        "named @ git+https://git.example/x.git@abc",
+        "by-ssh @ git+ssh://git@git.example/team/ssh.git",
+        "far @ https://files.example/far-1.5-py3-none-any.whl",
+        "arch @ https://git.example/team/arch/archive/refs/tags/v2.tar.gz",
+    )
+    assert (asked.packages, asked.extras) == ((PACKAGE,), (("atlas-common", ("fast",)),))
+    assert pins(asked) == ["idna<4"]
+    assert asked.prereleases == (f"{API}requirements.txt",)
+    assert [(h.name, h.file, h.sha256) for h in asked.hashes] == [
+        ("httpx", f"{API}requirements.txt:9", (HASH,))
+    ]
+    assert [
+        f"{line.where.rpartition(':')[2]} {line.said} {line.address}" for line in asked.indexes
+    ] == [
+        "2 -i https://index.example/simple",
+        "3 --extra-index-url https://more.example/simple",
+        "4 -f https://wheels.example/",
+        "5 --trusted-host index.example",
+    ]
+
+
+def test_setuptools_takes_dependencies_from_files(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "api"\ndynamic = ["dependencies"]\n'
+        '[tool.setuptools.dynamic]\ndependencies = { file = ["base.txt"] }\n'
+    )
+    files = {"pyproject.toml": text, "base.txt": "httpx\n"}
+    assert found(tmp_path, "pyproject.toml", files).specs == ("httpx",)
+
+
+def test_setup_cfg_lists_install_requires(tmp_path: Path) -> None:
+    text = "[metadata]\nname = api\n[options]\ninstall_requires =\n    httpx>=0.27\n    rich\n"
+    assert found(tmp_path, "setup.cfg", {"setup.cfg": text}).specs == ("httpx>=0.27", "rich")
+    dynamic = '[project]\nname = "api"\ndynamic = ["dependencies"]\n'
+    both = {"setup.cfg": text, "pyproject.toml": dynamic}
+    assert found(tmp_path, "pyproject.toml", both).specs == ("httpx>=0.27", "rich")
+
+
+GROUPS = """
+[project]
+name = "api"
+dependencies = ["httpx"]
+[project.optional-dependencies]
+gpu = ["torch"]
+all = ["api[gpu]", "rich"]
+[dependency-groups]
+base = ["idna"]
+Serve = [{ include-group = "base" }, "uvicorn"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "specs"),
+    [
+        ("pyproject.toml", ("httpx",)),
+        ("pyproject.toml[gpu]", ("httpx", "torch")),
+        ("pyproject.toml[all]", ("httpx", "rich", "torch")),
+        ("pyproject.toml:serve", ("idna", "uvicorn")),
+    ],
+)
+def test_extras_and_groups_are_named_after_the_file(
+    tmp_path: Path, written: str, specs: tuple[str, ...]
+) -> None:
+    assert found(tmp_path, written, {"pyproject.toml": GROUPS}).specs == specs
+
+
+def test_a_requirements_file_may_name_several_groups(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": GROUPS,
+        "requirements.txt": "-r pyproject.toml\n-r pyproject.toml:base\n",
+    }
+    assert found(tmp_path, "requirements.txt", files).specs == ("httpx", "idna")
+
+
+POETRY = """
+[tool.poetry]
+name = "api"
+version = "1"
+[tool.poetry.dependencies]
+python = "^3.11"
+httpx = { version = "^0.27", extras = ["http2"] }
+rich = "~13.2"
+win = { version = "*", markers = "sys_platform == 'win32'" }
+old = [{ version = "<2", python = "<3.12" }, { version = ">=2", python = ">=3.12" }]
+tool = { git = "https://git.example/tool.git", tag = "v1" }
+atlas-common = { path = "../../libs/common", develop = true }
+redis = { version = "^5", optional = true }
+[tool.poetry.extras]
+cache = ["redis"]
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+"""
+POETRY_SPECS = (
+    "httpx[http2]>=0.27,<0.28",
+    "rich>=13.2,<13.3",
+    'win ; sys_platform == "win32"',
+    'old<2 ; python_version < "3.12"',
+    'old>=2 ; python_version >= "3.12"',
+    "tool @ git+https://git.example/tool.git@v1",
+)
+POETRY_LOCK = """
+[[package]]
+name = "httpx"
+version = "0.27.2"
+[[package]]
+name = "forked"
+version = "1"
+markers = "python_version < '3.12'"
+[[package]]
+name = "forked"
+version = "2"
+markers = "python_version >= '3.12'"
+[[package]]
+name = "tool"
+version = "1"
+[package.source]
+type = "git"
+url = "https://git.example/tool.git"
+"""
+
+
+def test_poetry_s_own_table_is_read_with_its_extras_and_groups(tmp_path: Path) -> None:
+    files = {"pyproject.toml": POETRY}
+    asked = found(tmp_path, "pyproject.toml", files)
+    assert (asked.specs, asked.packages) == (POETRY_SPECS, (PACKAGE,))
+    assert found(tmp_path, "pyproject.toml[cache]", files).specs[-1] == "redis>=5,<6"
+    assert found(tmp_path, "pyproject.toml:dev", files).specs == ("pytest",)
+
+
+@pytest.mark.parametrize("named", ["pyproject.toml", "poetry.lock"])
+def test_a_poetry_lock_pins_what_the_table_asks_for(tmp_path: Path, named: str) -> None:
+    asked = found(tmp_path, named, {"pyproject.toml": POETRY, "poetry.lock": POETRY_LOCK})
+    assert asked.specs == POETRY_SPECS
+    assert pins(asked) == [
+        "httpx==0.27.2",
+        "forked==1 ; python_version < '3.12'",
+        "forked==2 ; python_version >= '3.12'",
+    ]
+    assert f"{API}poetry.lock" in asked.files
+
+
+def test_a_pdm_lock_pins_what_the_project_asks_for(tmp_path: Path) -> None:
+    lock = (
+        '[[package]]\nname = "httpx"\nversion = "0.27"\n'
+        '[[package]]\nname = "torch"\nversion = "2.13.0+cu128"\n'
+        '[[package]]\nname = "x"\nversion = "1"\ngit = "https://git.example/x"\n'
+    )
+    asked = found(tmp_path, "pyproject.toml", {"pyproject.toml": GROUPS, "pdm.lock": lock})
+    assert (asked.specs, pins(asked)) == (("httpx",), ["httpx==0.27", "torch==2.13.0"])
+
+
+PIPFILE = """
+[[source]]
+url = "https://pypi.example/simple"
+[packages]
+httpx = "*"
+rich = {version = ">=13", extras = ["jupyter"], markers = "os_name == 'posix'"}
+tool = {git = "https://git.example/tool.git", ref = "v1"}
+[dev-packages]
+pytest = "*"
+"""
+PIPFILE_LOCK = json.dumps(
+    {
+        "default": {
+            "httpx": {"version": "==0.27"},
+            "rich": {"version": "==13.9", "markers": "os_name == 'posix'"},
+            "tool": {"git": "https://git.example/tool.git", "ref": "abc"},
+        },
+        "develop": {"pytest": {"version": "==8"}},
+    }
+)
+
+
+@pytest.mark.parametrize("named", ["Pipfile", "Pipfile.lock"])
+def test_a_pipfile_is_read_with_its_lock(tmp_path: Path, named: str) -> None:
+    asked = found(tmp_path, named, {"Pipfile": PIPFILE, "Pipfile.lock": PIPFILE_LOCK})
+    assert asked.specs == (
+        "httpx",
+        "rich[jupyter]>=13 ; (os_name == 'posix')",
+        "tool @ git+https://git.example/tool.git@v1",
+    )
+    assert pins(asked) == ["httpx==0.27", "rich==13.9 ; os_name == 'posix'"]
+
+
+def test_a_pipfile_lock_alone_is_what_it_pins(tmp_path: Path) -> None:
+    lock = json.dumps({"default": {"httpx": {"version": "==0.27"}}})
+    assert found(tmp_path, "Pipfile.lock", {"Pipfile.lock": lock}).specs == ("httpx==0.27",)
+
+
+def test_a_pylock_is_what_it_pins(tmp_path: Path) -> None:
+    text = (
+        '[[packages]]\nname = "httpx"\nversion = "0.27"\nmarker = "os_name == \'posix\'"\n'
+        '[[packages]]\nname = "tool"\nvcs = { type = "git", url = "https://git.example/t.git",'
+        ' commit-id = "abc" }\n'
+    )
+    assert found(tmp_path, "pylock.toml", {"pylock.toml": text}).specs == (
+        "httpx==0.27 ; os_name == 'posix'",
+        "tool @ git+https://git.example/t.git@abc",
+    )
+
+
+def test_the_pip_part_of_a_conda_environment_is_read(tmp_path: Path) -> None:
+    text = (
+        "name: api\nchannels: [conda-forge]\n"
+        "dependencies:\n- python=3.11\n- pip\n- pip:\n  - httpx>=0.27\n  - -r more.txt\n"
+    )
+    files = {"environment.yml": text, "more.txt": "rich\n"}
+    assert found(tmp_path, "environment.yml", files).specs == ("httpx>=0.27", "rich")
+
+
+# uv workspaces
+
+WORKSPACE = """
+[project]
+name = "whole"
+dependencies = ["rich"]
+[tool.uv.workspace]
+members = ["services/*", "libs/*"]
+[tool.uv.sources]
+torch = { index = "pytorch" }
+[[tool.uv.index]]
+name = "pytorch"
+url = "https://download.pytorch.org/whl/cpu"
+explicit = true
+"""
+MEMBER = """
+[project]
+name = "api"
+dependencies = ["torch", "atlas-common", "tool[x]", "far; os_name == 'posix'"]
+[tool.uv.sources]
+atlas-common = { workspace = true }
+tool = { git = "https://git.example/tool.git", rev = "abc", subdirectory = "py" }
+far = { url = "https://files.example/far-1-py3-none-any.whl" }
+"""
+UV_LOCK = """
+version = 1
+[manifest]
+members = ["api", "whole"]
+[[package]]
+name = "torch"
+version = "2.13.0+cpu"
+source = { registry = "https://download.pytorch.org/whl/cpu" }
+[[package]]
+name = "forked"
+version = "1"
+source = { registry = "https://pypi.example/simple" }
+resolution-markers = ["python_full_version < '3.12'", "os_name == 'nt'"]
+[[package]]
+name = "rich"
+version = "13.9"
+source = { registry = "https://pypi.example/simple" }
+[[package]]
+name = "tool"
+version = "1"
+source = { git = "https://git.example/tool.git?subdirectory=py&rev=abc#0123" }
+[[package]]
+name = "whole"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "rich" }]
+[[package]]
+name = "api"
+version = "0"
+source = { virtual = "services/api" }
+dependencies = [{ name = "torch" }, { name = "tool" }]
+"""
+
+
+def test_a_member_of_a_workspace_is_read_with_its_sources_and_the_lock_s_pins(
+    tmp_path: Path,
+) -> None:
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
+    asked = found(tmp_path, "pyproject.toml", files)
+    assert asked.specs == (
+        "torch",
+        "tool[x] @ git+https://git.example/tool.git@abc#subdirectory=py",
+        "far @ https://files.example/far-1-py3-none-any.whl ; os_name == 'posix'",
+    )
+    assert asked.packages == (PACKAGE,)
+    assert pins(asked) == [
+        "torch==2.13.0",
+        "forked==1 ; (python_full_version < '3.12') or (os_name == 'nt')",
+        "rich==13.9",
+    ]
+    (line,) = asked.indexes
+    assert line.address == "https://download.pytorch.org/whl/cpu"
+
+
+def test_the_lock_of_a_workspace_gives_a_member_what_is_the_member_s(tmp_path: Path) -> None:
+    files = {"./pyproject.toml": WORKSPACE, "./uv.lock": UV_LOCK}
+    assert found(tmp_path, "../../uv.lock", files).specs == (
+        "torch==2.13.0+cpu",
+        "tool @ git+https://git.example/tool.git@0123#subdirectory=py",
+    )
+    root = found(tmp_path, "../../pyproject.toml", files)
+    assert root.specs == ("rich",)
+
+
+# refused
+
+PROJECT = '[project]\nname = "{0}"\nversion = "1"\ndependencies = ["{1}"]\n'
+
+
+def test_packages_that_need_each_other_are_refused_with_the_circle(tmp_path: Path) -> None:
+    source = "[tool.uv.sources]\n{0} = {{ path = '../{0}' }}\n"
+    files = {
+        "libs/one/pyproject.toml": PROJECT.format("one", "two") + source.format("two"),
+        "libs/two/pyproject.toml": PROJECT.format("two", "one") + source.format("one"),
+    }
+    assert told(tmp_path, "[libs/one]", files) == (
+        "libs/two/pyproject.toml:4:18: '../one' needs itself: libs/one -> libs/two -> libs/one\n"
+        "  each local package is built after those that it needs: move what both use into a third"
+    )
