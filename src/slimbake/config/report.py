@@ -54,7 +54,7 @@ class ProblemReport:
 
     def warning(self, path: KeyPath, message: str, hint: str) -> None:
         """What is allowed at `path`, and likely not what is meant."""
-        place, subject = self._places.value(path), _shown(dotted_path(path))
+        place, subject = self.places.value(path), _shown(dotted_path(path))
         self.warnings.append(Problem(self.file, *place, subject, _shown(message), hint))
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
