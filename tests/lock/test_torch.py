@@ -111,8 +111,16 @@ def test_mirrors_of_pytorch_s_indexes_are_settings_of_the_machine(
         assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==2.0+cu128"]
         assert repo.run("fetch").code == 0
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
-        assert {path for path, _ in third.asked if "/simple/" in path} == {"/simple/torch/"} | {
-            f"/simple/{name}/" for name in ("frame", "nvidia-cudnn-cu12", "scores")
+        assert {path for path, _ in third.asked if "/simple/" in path} == {
+            f"/simple/{name}/"
+            for name in (
+                "frame",
+                "nvidia-cudnn-cu12",
+                "scores",
+                "torch",
+                "torchaudio",
+                "torchvision",
+            )
         }
 
 
@@ -244,3 +252,42 @@ def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_o
         == "  PyTorch's own index was asked for +cu128, of which no index of this machine has a"
         " wheel; a mirror is named as any index is: UV_INDEX=https://HOST/cu128"
     )
+
+
+ALONG = "bases: {ml: {requirements: [scores], torch: cpu}}\nservices: {}\n"
+
+
+def test_torch_that_only_comes_with_another_package_takes_its_build_too(
+    repo: Repo, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for local in ("", "cpu", "cu128"):
+        build(index, "2.0", local)
+    build(index, "2.1")  # newer, on PyPI's side only
+    locked(repo, ALONG)
+    assert repo.pins("base-ml") == ["scores==1", "torch==2.0+cpu"]
+    # A folder of wheels serves as well as an index.
+    make_wheel(tmp_path / "wheels", "torch", "2.0.5+cpu", tag=AMD64)
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    done = repo.run("lock", "--upgrade")
+    assert done.code == 0, done.stderr
+    assert repo.pins("base-ml") == ["scores==1", "torch==2.0.5+cpu"]
+
+
+def test_of_builds_that_come_with_others_the_newest_is_taken_that_they_bear(
+    repo: Repo, index: Index
+) -> None:
+    for version in ("2.0", "2.1", "2.2"):
+        build(index, version, "cpu")
+    index.add("scores", "1", ["torch<2.1"])
+    locked(repo, ALONG)
+    assert repo.pins("base-ml") == ["scores==1", "torch==2.0+cpu"]
+
+
+def test_a_build_of_torch_that_nothing_needs_is_refused(repo: Repo) -> None:
+    repo.write("bases: {ml: {requirements: [frame], torch: cpu}}\nservices: {}\n")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert (
+        "`torch: cpu` chooses a build of torch, and no package of base-ml needs torch\n"
+        "  add torch to the requirements, or remove this key\n"
+    ) in done.stderr

@@ -154,7 +154,8 @@ def _precision(said: Raw, at: KeyPath, runs: bool, report: ProblemReport) -> Non
 
 
 def without_torch(manifest: Manifest, report: ProblemReport) -> None:
-    """Report a base, service or variant that chooses a build of torch and does not ask for torch.
+    """Report a base, service or variant that chooses a build of torch and asks for nothing that could
+    need torch. What does need it is known when it is locked.
 
     A variant may leave it to what it stands on.
     """
@@ -166,12 +167,12 @@ def without_torch(manifest: Manifest, report: ProblemReport) -> None:
         )
         path = (f"{kind}s", entry.name)
         own = entry.torch if isinstance(entry, BaseEntry) else None
-        if own and not _requires_torch(entry.requirements):
+        if own and not _requires_something(entry.requirements):
             _no_torch((*path, "torch"), own, kind, report)
         below = [base.requirements for base in _chain(parent, bases)]
         for variant in entry.variants:
             needs = (*below, entry.requirements, variant.requirements)
-            if variant.torch and not _requires_torch(*needs):
+            if variant.torch and not _requires_something(*needs):
                 _no_torch((*path, "variants", variant.name, "torch"), variant.torch, kind, report)
 
 
@@ -215,6 +216,10 @@ def _chain(name: str | None, bases: Mapping[str, BaseEntry]) -> Iterator[BaseEnt
 
 def _exports(base: BaseEntry) -> bool:
     return _requires_torch(base.requirements, *(each.requirements for each in base.variants))
+
+
+def _requires_something(*requirements: Requirements) -> bool:
+    return any(each.specs or each.packages for each in requirements)
 
 
 def _requires_torch(*requirements: Requirements) -> bool:

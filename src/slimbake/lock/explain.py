@@ -167,6 +167,18 @@ def refuse_torch(family: Family, locked: Locked) -> None:
         )
 
 
+def refuse_no_torch(family: Family, locked: Locked) -> None:
+    """Raise ResolutionError where a build of torch is chosen and nothing of the family needs torch."""
+    layers = [layer for layer in family.layers if layer.torch]
+    held = (pin.name.startswith("torch") for pins in locked.values() for pin in pins)
+    if layers and not family.found and not any(held):
+        raise ResolutionError(
+            f"`torch: {layers[0].torch}` chooses a build of torch, and no package of"
+            f" {', '.join(layer.name for layer in layers)} needs torch",
+            "add torch to the requirements, or remove this key",
+        )
+
+
 def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows.

@@ -69,6 +69,7 @@ class _Locking:
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
         self._texts: dict[str, str] = {}  # of what is new
+        self._held: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}  # as LockRecord has it
         self._sources = dict(self._locks.sources)  # a lock -> what its packages are built from
         # What has no wheel is known when the rest is resolved.
         self._fleet = resolve(fleet.manifest)
@@ -108,13 +109,14 @@ class _Locking:
 
     def _record(self, name: str, asked: str) -> LockRecord:
         if name in self._texts:
-            return LockRecord(asked, text_digest(self._texts[name]))
+            return LockRecord(asked, text_digest(self._texts[name]), self._held.get(name, {}))
         return self._locks.records[name]
 
     def _resolve(self, family: Family, source: Source | None = None) -> None:
         """A family; `source`: what a wheel is built from, with the packages of this family."""
         known = pinned(family, self._fleet, self._locks)
-        wanted = known.keys() if self._all else known.keys() & self._upgrade
+        freed = self._freed(family)
+        wanted = known.keys() if self._all else known.keys() & {*self._upgrade, *freed}
         answering = self._answering(family)
         fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
         if source:
@@ -130,8 +132,12 @@ class _Locking:
         at = {each.name: each for sources in self._locks.sources.values() for each in sources}
         at = {name: each for name, each in at.items() if name not in wanted}
         resolved = resolve_family(
-            family, fleet.root, fleet.python, self._machine, kept, self._console, at
+            family, fleet.root, fleet.python, self._machine, kept, self._console, at, compare=True
         )
+        for held in resolved.held:
+            said = {"by": held.by, "moves": held.moves}
+            self._held.setdefault(held.layer, {})[held.package] = said
+            self._console.say(str(held))
         found = resolved.pins
         built = self._described(resolved.sources, family)
         if family.found:
@@ -145,6 +151,18 @@ class _Locking:
         self._texts |= {name: lock_text(pins, source) for name, pins in found.items()}
         for name, pins in found.items():
             self._sources[name] = tuple(built[pin.name] for pin in pins if pin.built)
+
+    def _freed(self, family: Family) -> set[str]:
+        """What others held back that have left the family, or ask for something else by now."""
+        here = {layer.name for layer in family.layers} - self._old
+        return {
+            package
+            for layer in family.layers
+            if (record := self._locks.records.get(layer.lock))
+            for held in record.held.values()
+            if not {*held["by"]} <= here
+            for package in held["moves"]
+        }
 
     def _described(self, sources: Mapping[str, Source], family: Family) -> dict[str, Source]:
         """Sources with what builds them."""

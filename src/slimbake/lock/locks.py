@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +139,9 @@ class LockRecord:
 
     asked: str
     lock: str
+    # Package -> `by`: the layers of its family that hold its version back; `moves`: the packages
+    # that have other versions without them.
+    held: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +282,9 @@ def _text(path: Path) -> str | None:
 def _records_text(records: Mapping[str, LockRecord]) -> str:
     """A line for each lock, so that a change of one is a change of one line."""
     lines = (
-        f' {json.dumps(name)}: {{"asked": "{record.asked}", "lock": "{record.lock}"}}'
+        f' {json.dumps(name)}: {{"asked": "{record.asked}", "lock": "{record.lock}"'
+        + (f', "held": {json.dumps(record.held, sort_keys=True)}' if record.held else "")
+        + "}"
         for name, record in sorted(records.items())
     )
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -9,7 +9,7 @@ by any setting of pip or uv that leads to wheels with the build's local version,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
 from http.client import HTTPException
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from slimbake.lock.model import Family
 
 # What PyTorch's indexes are asked for; they hold old copies of other packages too.
 _ECOSYSTEM = ("torch", "pytorch-")
+BUILDS = ("torch", "torchaudio", "torchvision")  # that may come with other packages
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
@@ -45,6 +46,8 @@ class Choice(NamedTuple):
     constraints: tuple[str, ...]
     indexes: tuple[str, ...]
     found: bool  # torch itself is among them
+    # Name -> version, of those that nobody asks for: other packages may need them, or not.
+    along: dict[str, str]
 
 
 def offers(machine: Machine, names: Iterable[str]) -> tuple[Offer, ...]:
@@ -71,19 +74,28 @@ def offers(machine: Machine, names: Iterable[str]) -> tuple[Offer, ...]:
     )
 
 
-def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -> Choice:
+def chosen(
+    found: Iterable[Offer],
+    python: str,
+    platform: str,
+    family: Family,
+    below: Mapping[str, str] = {},
+) -> Choice:
     """Of what is offered, the newest wheels that are built for the family's kind of torch and fit
     its requirements.
 
     Without a constraint the resolver would take the CUDA build from PyPI, or whichever build sorts
     highest. A family that has torch as the index has it wants no such wheel, unless a requirement
-    names its version.
+    names its version. `below`: of what nobody asks for, the version that turned out to be too new.
     """
     wanted = {
         canonicalize_name(r.name): r
         for layer in family.layers
         for r in map(Requirement, layer.asks.specs)
     }
+    others_need = map(canonicalize_name, BUILDS if family.torch else ())
+    along = {name: Requirement(name) for name in others_need if name not in wanted}
+    wanted |= along
     newest: dict[str, tuple[Version, str]] = {}
     others: dict[str, None] = {}
     for offer in found:
@@ -95,6 +107,7 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
             continue
         if version.local == family.torch:
             fits = fit(offer.file, python, platform) is not None
+            fits = fits and (name not in below or version < Version(below[name]))
             if fits and wanted[name].specifier.contains(version, prereleases=True):
                 newest[name] = max(
                     (version, offer.source), newest.get(name, (version, offer.source))
@@ -103,7 +116,8 @@ def chosen(found: Iterable[Offer], python: str, platform: str, family: Family) -
             others[f"{name}!={version}"] = None
     exact = tuple(f"{name}=={version}" for name, (version, _) in newest.items())
     indexes = tuple(dict.fromkeys(index for _, index in newest.values() if index))
-    return Choice((*exact, *others), indexes, "torch" in newest)
+    with_others = {str(name): str(newest[name][0]) for name in along if name in newest}
+    return Choice((*exact, *others), indexes, "torch" in newest, with_others)
 
 
 def _linked(page: str, open_: Open) -> list[str]:

@@ -20,9 +20,16 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile
 from slimbake.host.wheels import Located, Wheel, marker
-from slimbake.lock.explain import explained, refuse_cuda, refuse_hashes, refuse_torch
+from slimbake.lock.explain import (
+    explained,
+    refuse_cuda,
+    refuse_hashes,
+    refuse_no_torch,
+    refuse_torch,
+)
+from slimbake.lock.held import Held, Needed, held_back
 from slimbake.lock.model import Family, Pin, merged
-from slimbake.lock.offers import chosen, offers
+from slimbake.lock.offers import BUILDS, chosen, offers
 
 # Asks uv for what the layers of a family need, with wheels of the torch that the family is for.
 
@@ -38,15 +45,6 @@ _ADDRESSED = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*?"
     r"(?:\s+;[^#]*)?(?:\s# via (?P<via>.*))?$"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """One package of a resolution, and what needs it there."""
-
-    name: str
-    version: str  # or its address
-    via: tuple[str, ...]  # names of packages; "" = a requirement of ours
 
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
@@ -69,12 +67,22 @@ class Uv(PipCompile):
     """`uv pip compile` for one family on one platform."""
 
     def __init__(
-        self, family: Family, root: Path, python: str, platform: str, machine: Machine, work: Path
+        self,
+        family: Family,
+        root: Path,
+        python: str,
+        platform: str,
+        machine: Machine,
+        work: Path,
+        below: Mapping[str, str] = {},
     ) -> None:
+        """`below`: of packages that come with others, the version that is too new."""
         self._root, self._family = root, family
         requirements = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
         names = {canonicalize_name(each.name) for each in requirements}
-        torch = chosen(offers(machine, names), python, platform, family)
+        names |= {*map(canonicalize_name, BUILDS)} if family.torch else set()
+        torch = chosen(offers(machine, names), python, platform, family, below)
+        self.along = torch.along
         super().__init__(
             machine,
             python,
@@ -92,9 +100,15 @@ class Uv(PipCompile):
         )
 
     def resolve(
-        self, layers: Sequence[Layer], known: Mapping[str, str], name: str
+        self,
+        layers: Sequence[Layer],
+        known: Mapping[str, str],
+        name: str,
+        more: Sequence[str] = (),
+        words: Sequence[str] = (),
     ) -> tuple[Needed, ...]:
-        """What these layers need together; `known`: versions that are kept where they still fit.
+        """What these layers need together; `known`: versions that are kept where they still fit;
+        `more`: further constraints; `words`: further ones for uv.
 
         Raises NoSolution and SetupError.
         """
@@ -115,13 +129,16 @@ class Uv(PipCompile):
         constraints = [each.spec for layer in layers for each in layer.asks.constraints]
         own = {package.name for layer in layers for package in layer.asks.packages}
         words = [
-            word
-            for each in sorted(own)
-            for word in ("--no-binary", each, "--no-emit-package", each)
+            *words,
+            *(
+                word
+                for each in sorted(own)
+                for word in ("--no-binary", each, "--no-emit-package", each)
+            ),
         ]
         words += [] if self._family.dependencies else ["--no-deps"]
         words += ["--annotation-style", "line"]
-        self.compile(asked, output, words, [*dict.fromkeys(constraints)])
+        self.compile(asked, output, words, [*dict.fromkeys(constraints), *more])
         return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
 
     def _at_commit(self, spec: str, known: Mapping[str, str]) -> str:
@@ -144,6 +161,7 @@ class Resolved:
 
     pins: dict[str, tuple[Pin, ...]]  # the name of each layer -> what it adds
     sources: dict[str, Source]  # of what has no wheel, by the package's name
+    held: tuple[Held, ...] = ()  # where sharing costs a version
 
 
 def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
@@ -162,24 +180,27 @@ def resolve_family(
     known: Sequence[Pin],
     console: Console,
     sources: Mapping[str, Source] = {},
+    compare: bool = False,
 ) -> Resolved:
     """The pins that each layer adds to what it stands on, and the sources of what has no wheel.
 
-    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs. Raises ResolutionError where
+    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `compare`: find what layers would have newer alone. Raises ResolutionError where
     requirements contradict each other, a family for CPUs would hold CUDA, or a service on ONNX
     Runtime torch; SetupError where uv or an index fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     built: dict[str, Source] = {}
     at = still_asked(family, sources)
+    held: tuple[Held, ...] = ()
     for platform in family.platforms:
         here = family.on(platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            uv = Uv(here, root, python, platform, machine, Path(scratch))
-            try:
-                resolved = _resolved(here, uv, exact(known, at))
-            except NoSolution as error:
-                raise explained(here, str(error), uv.resolve) from None
+            uv, resolved = _solved(
+                here, (root, python, platform, machine), Path(scratch), exact(known, at)
+            )
+            if compare and platform == family.platforms[0]:
+                versions = {p.name: p.version for pins in resolved.pins.values() for p in pins}
+                held = held_back(here, uv, versions)
             found[marker(platform)] = resolved.pins
             built |= resolved.sources
             for warning in sorted(uv.warnings):
@@ -193,7 +214,37 @@ def resolve_family(
     refuse_cuda(family, locked)
     refuse_torch(family, locked)
     refuse_hashes(family, locked, built)
-    return Resolved(locked, with_asked(family, built))
+    refuse_no_torch(family, locked)
+    return Resolved(locked, with_asked(family, built), held)
+
+
+def _solved(
+    family: Family,
+    around: tuple[Path, str, str, Machine],
+    work: Path,
+    known: dict[str, str],
+) -> tuple[Uv, Resolved]:
+    """A family resolved for one platform, and what did it.
+
+    A build of torch that only comes with other packages is the newest of those that they take.
+    Raises ResolutionError where there is none.
+    """
+    below: dict[str, str] = {}
+    first: tuple[Uv, NoSolution] | None = None
+    while True:
+        uv = Uv(family, *around, work, below)
+        try:
+            return uv, _resolved(family, uv, known)
+        except NoSolution as error:
+            first = first or (uv, error)
+            words = " ".join(str(error).split())
+            tried = {
+                name: version for name, version in uv.along.items() if f"{name}=={version}" in words
+            }
+            if not tried:
+                uv, error = first
+                raise explained(family, str(error), uv.resolve) from None
+            below |= tried
 
 
 def still_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:
