@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -150,19 +152,21 @@ def test_a_service_that_contradicts_itself_is_alone(repo: Repo, index: Index) ->
 NO_WHEEL = "a stage of its own builds the wheel"
 
 
-def test_a_package_without_any_wheel_is_named_with_who_asks_and_the_way_to_build_it(
+def test_sources_that_do_not_build_are_named_with_what_their_build_says(
     repo: Repo, index: Index
 ) -> None:
-    index.publish("source", "source-1.tar.gz", b"no archive")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("source-1/setup.py")
+        member.size = len(b"broken(")
+        archive.addfile(member, io.BytesIO(b"broken("))
+    index.publish("source", "source-1.tar.gz", packed.getvalue())
     index.add("needs", "1", ["source"])
     repo.fleet("[]", a="[needs]", b="[]")
     done = repo.run("lock")
-    assert done.code == 2
-    assert (
-        "slimbake: these requirements have no solution: a\n  a asks for needs   (in the manifest)\n"
-        in done.stderr
-    )
-    assert "source==1 has no usable wheels" in done.stderr and NO_WHEEL in done.stderr
+    assert done.code == 7
+    assert "the sources of source==1 do not say what they depend on" in done.stderr
+    assert "require a version that has a wheel" in done.stderr
 
 
 OTHERS = (

@@ -85,9 +85,7 @@ class PipCompile:
             self.sources |= lacking
             try:
                 self.compile(asked, output, words, constraints)
-            except SlimbakeError as other:
-                if isinstance(other, NoSolution) and "no wheels" not in str(error):
-                    raise
+            except NoSolution:  # there are no sources either, or none that help
                 self.sources -= lacking
                 raise error from None
 
@@ -171,9 +169,11 @@ def uv_version() -> str:
 
 def _failure(text: str, torch: str) -> SlimbakeError:
     """`torch`: the build that PyTorch's own index was asked for."""
+    if unbuilt := _unbuilt(text):
+        return unbuilt
     if "No solution found" in text:
         return NoSolution(text)
-    return _unbuilt(text) or SetupError(
+    return SetupError(
         f"uv could not resolve the requirements\n{text}",
         (
             f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a"
@@ -206,7 +206,7 @@ def _unbuilt(text: str) -> SetupError | None:
             f"the package at the address of '{wrong[2]}' is called '{wrong[1]}'",
             f"write its name before the address: {wrong[1]} @ ...",
         )
-    if named and re.search(r"build backend|Failed to build|build dependencies", flat):
+    if named and re.search(r"build backend|Failed to build|requirements from `", flat):
         return SetupError(
             f"the sources of {asked} do not say what they depend on, and their build failed here\n"
             + "\n".join(text.splitlines()[-12:]),
