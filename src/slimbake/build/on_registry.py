@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from slimbake.build.statement import stated
 from slimbake.console import Console
-from slimbake.errors import BuildError
+from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import fingerprint_tag
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
@@ -92,6 +92,32 @@ def on_registry(
         for name, each in images.items()
         if isinstance(each, StoredManifest)
     )
+
+
+def released_digests(
+    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
+) -> dict[str, str]:
+    """What a registry has under these names, target -> REPOSITORY:TAG, by its digest.
+
+    Raises SetupError that lists what it does not have, or its own words.
+    """
+    parted = {target: name.rpartition(":") for target, name in names.items()}
+    repositories = {target: repository for target, (repository, _, _) in parted.items()}
+
+    def ask(target: str, at: ImageRepository) -> str | None:
+        return at.digest(parted[target][2])
+
+    found = _answers(repositories, ask, ca_bundle, seconds)
+    faults = [
+        f"{names[target]}: {each or 'the registry has none'}"
+        for target, each in found.items()
+        if not isinstance(each, str)
+    ]
+    if faults:
+        raise SetupError(
+            "\n".join(faults), "`slimbake bake --push` releases them; `--tag` says which"
+        )
+    return {target: str(each) for target, each in found.items()}
 
 
 def retag(

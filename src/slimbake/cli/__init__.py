@@ -49,6 +49,7 @@ COMMANDS = {
     "add": "add a service to the manifest",
     "up": "run the services on one network",
     "down": "end what `up` started",
+    "digests": "print what was released, for what deploys it",
     "compose": "write the services for a compose file of your own",
     "logs": "show what services have written",
     "run": "run one service's command on that network",

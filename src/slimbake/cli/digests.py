@@ -1,0 +1,54 @@
+"""`slimbake digests`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.build.on_registry import released_digests
+from slimbake.cli.common import (
+    image_names,
+    image_options,
+    manifest_option,
+    read,
+    select,
+    services_argument,
+    variant_option,
+)
+from slimbake.deploy.digests import FORMATS, Deployed
+from slimbake.errors import UsageError
+from slimbake.host.machine import machine
+
+
+@click.command("digests")
+@services_argument
+@manifest_option
+@variant_option
+@image_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(FORMATS)),
+    default="json",
+    show_default=True,
+    help="Who reads it.",
+)
+def command(
+    services: tuple[str, ...], file: Path, variant: str, tag: str, registry: str, form: str
+) -> None:
+    """Print the images that the registry has under a tag, by digest, for what deploys them."""
+    project = read(file)
+    if not (registry or project.manifest.registry):
+        raise UsageError(
+            f"{file.name} names no registry, so nothing is released",
+            "add `registry:`, or --registry",
+        )
+    names = image_names(project.plan, registry, tag)
+    chosen = {name: names[name] for name in select(project.plan, services, variant)}
+    digests = released_digests(chosen, str(machine().ca_bundle or ""))
+    found = {
+        service: Deployed(*name.rpartition(":")[::2], digests[service])
+        for service, name in chosen.items()
+    }
+    click.echo(FORMATS[form](found), nl=False)

@@ -1,0 +1,92 @@
+"""What was released, for what deploys it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from tests.unit.registries import Registry, registry
+
+from slimbake.cli import slimbake
+from slimbake.deploy.digests import FORMATS
+from slimbake.errors import SetupError, UsageError
+from slimbake.registry.documents import MANIFEST
+
+FLEET = """\
+project: atlas
+python: "3.11"
+services:
+  api: {context: api}
+  big-model: {context: api, variants: {cpu: {}, gpu: {}}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(FLEET)
+    return tmp_path / "services.yaml"
+
+
+def digests(file: Path, held: Registry, *more: str) -> str:
+    at = (f"--registry={held.name}/atlas", "--tag=1.2", f"--manifest={file}")
+    done = CliRunner().invoke(slimbake, ["digests", *at, *more])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.stdout
+
+
+def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Path) -> None:
+    with registry() as held:
+        api = held.put("1.2", MANIFEST, {"schemaVersion": 2})
+        gpu = held.put("1.2-gpu", MANIFEST, {"schemaVersion": 2, "annotations": {"a": "b"}})
+        at = f"{held.name}/atlas"
+        found = json.loads(digests(file, held))
+        assert found["api"] == {
+            "image": f"{at}/api@{api}",
+            "repository": f"{at}/api",
+            "tag": "1.2",
+            "digest": api,
+        }
+        assert set(found) == {"api", "big-model"}, "the first variant of each"
+        env = digests(file, held, "--format=env", "api", "big-model-gpu")
+        assert env.splitlines() == [
+            f"API_IMAGE={at}/api@{api}",
+            f"BIG_MODEL_GPU_IMAGE={at}/big-model@{gpu}",
+        ]
+        assert yaml.safe_load(digests(file, held, "--format=kustomize", "api")) == {
+            "images": [{"name": f"{at}/api", "digest": api}]
+        }
+        assert yaml.safe_load(digests(file, held, "--format=helm", "--variant=gpu")) == {
+            "big-model-gpu": {
+                "image": {"repository": f"{at}/big-model", "tag": "1.2-gpu", "digest": gpu}
+            }
+        }
+        assert yaml.safe_load(digests(file, held, "--format=compose", "api")) == {
+            "services": {"api": {"image": f"{at}/api@{api}"}}
+        }
+        with pytest.raises(UsageError, match="one image of a repository"):
+            held.put("latest", MANIFEST, {})
+            held.put("latest-gpu", MANIFEST, {})
+            digests(file, held, "--format=kustomize", "big-model", "big-model-gpu", "--tag=latest")
+    assert set(FORMATS) == {"json", "env", "kustomize", "helm", "compose"}
+
+
+def test_what_was_not_released_is_named(file: Path) -> None:
+    with registry() as held:
+        held.put("1.2-gpu", MANIFEST, {"schemaVersion": 2})
+        with pytest.raises(SetupError) as caught:
+            digests(file, held)
+    assert caught.value.message.splitlines() == [
+        f"{held.name}/atlas/api:1.2: the registry has none",
+        f"{held.name}/atlas/big-model:1.2: the registry has none",
+    ]
+
+
+def test_without_a_registry_nothing_is_released(file: Path) -> None:
+    done = CliRunner().invoke(slimbake, ["digests", f"--manifest={file}"])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message == "services.yaml names no registry, so nothing is released"
