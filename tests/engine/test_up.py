@@ -172,6 +172,14 @@ def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy
     assert names(toys) == []
 
 
+def test_a_file_of_variables_that_is_missing_is_named(toys: Toy) -> None:
+    (toys.root / "serves.env").rename(toys.root / "away.env")
+    started = toys.slimbake("up", "works")
+    (toys.root / "away.env").rename(toys.root / "serves.env")
+    assert started.code == 7
+    assert "services.serves.env_file: there is no serves.env\n" in started.stderr
+
+
 def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:
     assert toys.slimbake("up", "serves").code == 0
     assert names(toys) == [f"{toys.project}-serves-1"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from slimbake import docker
 from slimbake.checks.start import ALIVE
@@ -15,11 +19,10 @@ from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.plan.model import Running
 from slimbake.project import Project
 from slimbake.render import Generated
-from slimbake.render.compose import COMPOSE_FILE, compose
+from slimbake.render.compose import COMPOSE_FILE, compose, literal
 from slimbake.render.documents import document
 from slimbake.render.generated import Drift, drift, mend
 
-OVERRIDE = "compose.yaml"  # in the workspace: images and variables of this call
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
 
@@ -37,14 +40,14 @@ def up(
     is missing or what Compose cannot start, CheckError for what dies or gets unhealthy.
     """
     chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
-    together = prepared(project, chosen, images, environment)
-    if chosen:
-        together.up([each.service for each in chosen])
-        for service, state in _awaited(together, chosen).items():
-            if state.published:
-                console.say(f"{service}: http://127.0.0.1:{state.published}")
-            elif state.code is not None:
-                console.say(f"{service}: has ended")
+    together = prepared(project)
+    with _given(together, chosen, images, environment) as asked:
+        asked.up([each.service for each in chosen])
+    for service, state in _awaited(together, chosen).items():
+        if state.published:
+            console.say(f"{service}: http://127.0.0.1:{state.published}")
+        elif state.code is not None:
+            console.say(f"{service}: has ended")
     return chosen
 
 
@@ -57,34 +60,48 @@ def run(
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = _chosen(project, (service,))
-    return prepared(project, chosen, {service: image}, environment).run(service, arguments)
+    with _given(prepared(project), chosen, {service: image}, environment) as asked:
+        return asked.run(service, arguments)
 
 
-def prepared(
-    project: Project,
-    services: Iterable[Running] = (),
-    images: Mapping[str, str] = {},
-    environment: Mapping[str, str] = {},
-) -> ComposeProject:
-    """The fleet for Compose, its file written; on top, the images and variables of this call."""
+def prepared(project: Project) -> ComposeProject:
+    """The fleet for Compose, its file written. Raises SetupError where Compose cannot read it."""
     require_compose()
+    missing = [
+        f"services.{each.service}.env_file: there is no {name}"
+        for each in project.plan.services
+        for name in each.env_file
+        if not (project.root / name).is_file()
+    ]
+    if missing:
+        raise SetupError("\n".join(missing), "write it, with lines NAME=VALUE, or remove the key")
+    written(project)
+    return ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,))
+
+
+@contextlib.contextmanager
+def _given(
+    together: ComposeProject,
+    services: Iterable[Running],
+    images: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> Iterator[ComposeProject]:
+    """The fleet with the images and variables of this call, which may be secret: nobody else can
+    read them, and they are gone afterwards.
+    """
     for each in services:
         if not docker.find_image(images[each.service]):
             name = images[each.service]
             raise SetupError(f"the engine has no image {name}", "`slimbake bake` builds it")
-    written(project)
-    file = project.root / COMPOSE_FILE
+    variables = {name: literal(text) for name, text in environment.items()}
     on_top = {
-        each.service: {
-            "image": images[each.service].replace("$", "$$"),
-            "environment": {key: text.replace("$", "$$") for key, text in environment.items()},
-        }
+        each.service: {"image": literal(images[each.service]), "environment": variables}
         for each in services
     }
-    if on_top:
-        project.workspace.write_text(OVERRIDE, document({"services": on_top}))
-    files = (file, project.workspace.path(OVERRIDE)) if on_top else (file,)
-    return ComposeProject(project.plan.project, files)
+    with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
+        file.write(document({"services": on_top}))
+        file.flush()
+        yield replace(together, files=(*together.files, Path(file.name)))
 
 
 def written(project: Project) -> None:

@@ -42,7 +42,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
     health = service.healthcheck
     said = {
-        "image": f"${{REGISTRY:-{_literal(plan.registry)}}}/{target.repository}"
+        "image": f"${{REGISTRY:-{literal(plan.registry)}}}/{target.repository}"
         f":${{TAG:-latest}}{target.suffix}",
         "profiles": profiles,
         "user": service.user,
@@ -50,19 +50,19 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": list(service.in_memory),
-        "volumes": [f"{name}:{_literal(path)}" for name, path in service.volumes],
+        "volumes": [f"{name}:{literal(path)}" for name, path in service.volumes],
         "ports": [port] if port else [],
         "expose": [str(each) for each in service.expose],
         "networks": alias,
         # One that is in no repository: Compose alone would not give it to containers.
         "env_file": [
             {"path": "../.env", "required": False},
-            *({"path": f"../{_literal(path)}"} for path in service.env_file),
+            *({"path": f"../{literal(path)}"} for path in service.env_file),
         ],
         "stop_signal": service.stop_signal,
         "healthcheck": health
         and {
-            "test": ["CMD", *map(_literal, health.test)],
+            "test": ["CMD", *map(literal, health.test)],
             "interval": health.interval,
             "timeout": health.timeout,
             "start_period": health.start_period,
@@ -73,6 +73,6 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value}
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A text in which Compose replaces no variable."""
     return text.replace("$", "$$")
