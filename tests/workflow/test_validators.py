@@ -16,9 +16,10 @@ from pathlib import Path
 import platformdirs
 import pytest
 import yaml
-from tests.workflow.workflows import FORMS, GITLAB_FORMS, workflow
+from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, workflow
 
 from slimbake.ci.matrix import child, matrix
+from slimbake.render.workflow import UPGRADE
 
 HERE = Path(__file__).parent
 # where the machine has no Node.js: uv brings it, for these tests alone
@@ -105,6 +106,11 @@ def files(tmp_path: Path) -> list[Path]:
         file = tmp_path / name / ".github/workflows/bake.yml"
         file.parent.mkdir(parents=True)
         file.write_text(workflow(plan), "utf-8")
+        found.append(file)
+    for name, plan in UPGRADES.items():
+        file = tmp_path / f"upgrade-{name}" / UPGRADE
+        file.parent.mkdir(parents=True)
+        file.write_text(workflow(plan, path=UPGRADE), "utf-8")
         found.append(file)
     return found
 

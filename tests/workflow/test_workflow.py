@@ -13,14 +13,14 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.workflow.workflows import FORMS, GITLAB_FORMS, fleet, workflow
+from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, fleet, workflow
 
 from slimbake.ci.summary import MARK as MARK_OF_COMMENT
 from slimbake.config.model import Ci
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting
 from slimbake.render.generated import drift, generate, mend
-from slimbake.render.workflow import GITHUB, GITLAB
+from slimbake.render.workflow import GITHUB, GITLAB, UPGRADE
 
 Loaded = dict[str, Any]
 forms = pytest.mark.parametrize("form", FORMS)
@@ -256,11 +256,22 @@ class Runner:
         path.write_text(f'#!/bin/bash\nprintf "%s\\n" {name} "$@" >> {self.calls}\n{script}\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
-    def run(self, job: str, step: str, env: dict[str, str], form: str = "registry") -> int:
+    def run(
+        self,
+        job: str,
+        step: str,
+        env: dict[str, str],
+        form: str = "registry",
+        of: Loaded | None = None,
+    ) -> int:
         """Run the step of that name with the workflow's own fixed values and these; its exit code."""
-        found = loaded(form)
+        found = of or loaded(form)
         step_ = next(each for each in found["jobs"][job]["steps"] if each.get("name") == step)
-        fixed = {**found["env"], **found["jobs"][job].get("env", {}), **step_.get("env", {})}
+        fixed = {
+            **found.get("env", {}),
+            **found["jobs"][job].get("env", {}),
+            **step_.get("env", {}),
+        }
         self.calls.write_text("")
         self.output.write_text("")
         values = {key: value for key, value in fixed.items() if "${{" not in value}
@@ -315,6 +326,75 @@ def test_slimbake_is_installed_in_the_version_that_made_the_workflow(runner: Run
     runner.stub("pipx")
     assert runner.run("plan", "Install slimbake", {}) == 0
     assert runner.called() == ["pipx", "install", "slimbake==1.2.3"]
+
+
+UPGRADING = "Upgrade, then build and check everything"
+PROPOSING = "Open a pull request, or bring the open one up to date"
+
+
+def upgrade(form: str) -> Loaded:
+    return dict(yaml.safe_load(workflow(UPGRADES[form], path=UPGRADE)))
+
+
+def test_only_the_job_that_opens_the_pull_request_may_write_and_it_runs_nothing_new() -> None:
+    for form in UPGRADES:
+        found = upgrade(form)
+        assert found["permissions"] == {"contents": "read"}
+        text = workflow(UPGRADES[form], path=UPGRADE)
+        assert '  schedule:\n    - cron: "17 4 * * 1"\n' in text
+        may = {name: job.get("permissions") for name, job in found["jobs"].items()}
+        writes = {"contents": "write", "pull-requests": "write"}
+        assert may == {"upgrade": None, "propose": writes}
+        assert "slimbake" not in found["jobs"]["propose"]["steps"][-1]["run"].replace(
+            "slimbake/", ""
+        )
+
+
+@pytest.mark.parametrize("form", UPGRADES)
+def test_an_upgrade_builds_every_service_and_leaves_what_it_changed(
+    runner: Runner, form: str
+) -> None:
+    def git(*words: str) -> str:
+        return subprocess.check_output(("git", *words), cwd=runner.folder, text=True)
+
+    git("init", "--quiet")
+    (runner.folder / ".gitignore").write_text("*\n!bake\n!bake/**\n")
+    (runner.folder / "bake").mkdir()
+    jobs = json.dumps({"services": {"include": [{"services": "jobs api"}, {"services": "api"}]}})
+    runner.stub(
+        "slimbake",
+        f"case $1 in matrix) echo '{jobs}';; lock) echo new > bake/lock;; summary) echo '## Sizes';; esac",
+    )
+    assert runner.run("upgrade", UPGRADING, {}, of=upgrade(form)) == 0
+    said = runner.called()
+    at = said.index("bake")
+    record = f"{runner.folder}/record.json"
+    assert said[at : at + 5] == ["bake", "--report", record, "api", "jobs"]
+    assert ("prove" in said) == (form == "no-registry")
+    assert "+new" in (runner.folder / "upgrade.patch").read_text()
+    assert (runner.folder / "said").read_text() == "## Sizes\n"
+
+
+@pytest.mark.parametrize(("open_", "verb"), [("", "create"), ("7", "edit")])
+def test_an_upgrade_is_proposed_once_and_nothing_where_all_is_new(
+    runner: Runner, open_: str, verb: str
+) -> None:
+    runner.stub("git")
+    runner.stub("gh", f"[ $2 != list ] || echo '{open_}'")
+    patch = runner.folder / "upgrade.patch"
+    patch.write_text("")
+    assert runner.run("propose", PROPOSING, {}, of=upgrade("registry")) == 0
+    assert runner.called() == []
+    patch.write_text("a patch")
+    assert runner.run("propose", PROPOSING, {}, of=upgrade("registry")) == 0
+    said = runner.called()
+    assert said[said.index("push") :][:4] == [
+        "push",
+        "--force",
+        "origin",
+        "HEAD:refs/heads/slimbake/upgrade",
+    ]
+    assert (verb in said) and ({"create", "edit"} - {verb}).isdisjoint(said)
 
 
 BUILDS = [

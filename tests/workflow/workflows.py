@@ -57,9 +57,9 @@ def _templates() -> dict[str, str]:
     return {**shipped, "docker-bake.hcl.j2": ""}
 
 
-def workflow(of: Plan, tool: str = "slimbake==1.2.3") -> str:
-    """The text of the pipeline that a plan gives."""
-    _, path = TEMPLATES[of.pipeline.provider]
+def workflow(of: Plan, tool: str = "slimbake==1.2.3", path: str = "") -> str:
+    """The text of the pipeline that a plan gives, or of another file of it."""
+    path = path or TEMPLATES[of.pipeline.provider][1]
     return next(file.text for file in render(of, _templates(), {}, tool) if file.path == path)
 
 
@@ -79,6 +79,14 @@ FORMS = {
     "no-cache": fleet(ci=Ci(cache="none")),
     "strange-file": fleet(file=STRANGE),
     "no-services": fleet(services=()),
+}
+
+UPGRADES = {
+    name: fleet(of, proven=proven, platforms=platforms, ci=Ci(upgrade="17 4 * * 1"))
+    for name, of, proven, platforms in (
+        ("registry", "registry.example.com/toy", False, ()),
+        ("no-registry", None, True, BOTH),
+    )
 }
 
 GITLAB = Ci(provider="gitlab")

@@ -12,7 +12,7 @@ from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
-from slimbake.render.workflow import GITHUB, GITLAB
+from slimbake.render.workflow import PIPELINES
 
 NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 TEMPLATES = "templates"
@@ -96,7 +96,7 @@ def _ours(path: str, plan: Plan) -> bool:
         path not in own
         and (
             f"{path}/".startswith((f"{DOCKERFILES}/", f"{PROGRAMS}/"))
-            or path in (*_FOLDERS, BAKE_FILE, GITHUB, GITLAB)
+            or path in (*_FOLDERS, BAKE_FILE, *PIPELINES)
         )
     )
 

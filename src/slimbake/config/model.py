@@ -147,6 +147,7 @@ class Ci:
     runners: Pairs = ()  # platform -> label of the runners that it is built on
     cache: Literal["registry", "gha", "none"] | None = None
     stale: Literal["drop", "fail"] | None = None  # what becomes of passes whose evidence is stale
+    upgrade: str = ""  # when packages are upgraded, as cron has it; "" = never
 
 
 # Each allows what those before it do.

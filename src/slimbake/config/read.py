@@ -350,6 +350,7 @@ def ci(raw: Raw) -> Ci:
         runners=pairs(raw, "runners"),
         cache=raw.get("cache"),
         stale=raw.get("stale"),
+        upgrade=raw.get("upgrade", ""),
     )
 
 

@@ -165,6 +165,12 @@ def _ci(raw: Raw, report: ProblemReport) -> None:
     ci: Raw = raw.get("ci", {})
     if ci.get("cache") == "gha" and ci.get("provider", "github") != "github":
         report.value(("ci", "cache"), "only GitHub has this cache", "allowed here: registry, none")
+    if "upgrade" in ci and ci.get("provider", "github") != "github":
+        report.key(
+            ("ci", "upgrade"),
+            "only GitHub's pipeline has a job for it",
+            "let a scheduled pipeline of yours run `slimbake lock --upgrade`",
+        )
     if "registry" not in raw and ci.get("cache") == "registry":
         report.value(
             ("ci", "cache"),

@@ -231,6 +231,7 @@ class Pipeline:
 
     provider: Literal["github", "gitlab", "none"]
     cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
+    upgrade: str  # when packages are upgraded, as cron has it; "" = never
     lanes: tuple[Lane, ...]
 
 

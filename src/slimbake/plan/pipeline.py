@@ -32,7 +32,12 @@ def pipeline(fleet: Fleet) -> Pipeline:
     else:
         lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)
     cache = ci.cache or ("registry" if fleet.manifest.registry else "none")
-    return Pipeline(provider=provider if fleet.manifest.ci else "none", cache=cache, lanes=lanes)
+    return Pipeline(
+        provider=provider if fleet.manifest.ci else "none",
+        cache=cache,
+        upgrade=ci.upgrade if provider == "github" else "",
+        lanes=lanes,
+    )
 
 
 def scope(project: str, target: str, lane: str) -> str:

@@ -23,13 +23,12 @@ from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
-from slimbake.render.workflow import TEMPLATES
+from slimbake.render.workflow import PIPELINES
 
 _INSTALLED = Path(__file__).parents[1] / "_data"
 # The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
 # installed, else the checkout.
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
-_PIPELINES = tuple(path for _, path in TEMPLATES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +120,13 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                 "move it away, or "
                 + (
                     "remove `ci:` from the manifest: slimbake then generates no pipeline"
-                    if file.path in _PIPELINES
+                    if file.path in PIPELINES
                     else "name it as the service's `dockerfile:`"
                 ),
             )
     candidates = [
         root / BAKE_FILE,
-        *(root / path for path in _PIPELINES),
+        *(root / path for path in PIPELINES),
         *(
             path
             for folder in (DOCKERFILES, PROGRAMS)

@@ -11,7 +11,9 @@ from slimbake.plan.pipeline import scope
 
 GITHUB = ".github/workflows/bake.yml"
 GITLAB = ".gitlab-ci.yml"
+UPGRADE = ".github/workflows/upgrade.yml"
 TEMPLATES = {"github": ("bake.yml.j2", GITHUB), "gitlab": ("gitlab-ci.yml.j2", GITLAB)}
+PIPELINES = (GITHUB, GITLAB, UPGRADE)
 
 GITHUB_REGISTRY = "ghcr.io"
 
