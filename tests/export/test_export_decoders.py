@@ -42,8 +42,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "Qwen2": {},
     "Qwen3": {"head_dim": 8, "tie_word_embeddings": True},
     "Mistral": {"sliding_window": 8},
+    "GPT2": {},
 }
-CLASSES = {"Gemma3Text": "Gemma3ForCausalLM"}
+CLASSES = {"Gemma3Text": "Gemma3ForCausalLM", "GPT2": "GPT2LMHeadModel"}
 STEPS = 30  # past the windows
 
 

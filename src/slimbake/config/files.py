@@ -133,6 +133,12 @@ class ManifestFolder:
         matches = (each for each in Path(self._root).glob(self.inside(pattern)) if each.is_dir())
         return sorted(each.relative_to(self._root).as_posix() for each in matches)
 
+    def files(self, folder: str) -> frozenset[str]:
+        """The files in and below a folder that `folder` gave, relative to it."""
+        root = Path(self._root, folder)
+        paths = (path for path in root.rglob("*") if path.is_file())
+        return frozenset(path.relative_to(root).as_posix() for path in paths)
+
     def read(self, relative: str) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""
         try:

@@ -14,6 +14,7 @@ from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntr
 from slimbake.config.naming import EXPORT, ONNX, derived
 from slimbake.config.report import ProblemReport
 from slimbake.config.specs import name_of
+from slimbake.inside.model_task import UnsupportedModelError
 
 Raw = dict[str, Any]
 
@@ -60,6 +61,17 @@ def inference(raw: Raw, report: ProblemReport) -> None:
         for variant, said in service.get("variants", {}).items():
             own = said.get("inference", service.get("inference")) == ONNX
             _precision(said, (*at, "variants", variant), own, report)
+
+
+def exporting(raw: Raw) -> frozenset[str]:
+    """The services whose model is exported, in one variant at least."""
+    return frozenset(each.service for each in _asked(raw))
+
+
+def unsupported(path: KeyPath, error: UnsupportedModelError, report: ProblemReport) -> None:
+    """Report weights that cannot be exported as `inference: onnx` wants it."""
+    hint = f"{error.fix}\n{_STAY}" if error.fix else _STAY.removeprefix("or ")
+    report.value(path, f"'onnx' cannot run this model: {error.message}", hint)
 
 
 def _said(raw: Raw, asked: _Asked) -> Raw:

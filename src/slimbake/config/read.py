@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
-from slimbake.config.inference import without_export, without_torch
+from slimbake.config.inference import exporting, unsupported, without_export, without_torch
 from slimbake.config.model import (
     BaseEntry,
     Budget,
@@ -37,6 +37,7 @@ from slimbake.config.rules import folder_context
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
+from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -50,11 +51,13 @@ class Reader:
         self._report = report
         self._repository = Repository(str(file.parent))
         self._requirements = RequirementsReader(self._repository, report)
+        self._exporting: frozenset[str] = frozenset()
 
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
         self._requirements.python = raw.get("python", "")
+        self._exporting = exporting(raw)
         made = Manifest(
             file=self._file,
             project=raw.get("project", ""),
@@ -166,7 +169,9 @@ class Reader:
                 for id_, secret in raw.get("secrets", {}).items()
                 if secret
             ),
-            weights=self._weights(raw.get("weights"), (*at, "weights")),
+            weights=self._weights(
+                raw.get("weights"), (*at, "weights"), exported=name in self._exporting
+            ),
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
             parity=self._parity(has, (*at, "parity"), folder),
@@ -256,13 +261,31 @@ class Reader:
                 self._report.value((*at, index), error.message, error.hint)
         return tuple(found)
 
-    def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
+    def _weights(self, raw: Raw | None, at: KeyPath, exported: bool) -> WeightsEntry | None:
         if not raw:
             return None
         if "package" in raw:
             return WeightsEntry("package", raw["package"])
         folder = self._folder(raw, at, "path")
-        return WeightsEntry("path", folder) if folder is not None else None
+        if folder is None:
+            return None
+        if exported:
+            self._exportable(folder, (*at, "path"))
+        return WeightsEntry("path", folder)
+
+    def _exportable(self, folder: str, at: KeyPath) -> None:
+        """Report a model that cannot be exported: an export would begin only after a long build."""
+
+        def read(name: str) -> str:
+            try:
+                return self._repository.read(f"{folder}/{name}")
+            except RefusedError as error:
+                raise ValueError(error.message) from error
+
+        try:
+            model_task(ModelFiles(self._repository.files(folder), read))
+        except UnsupportedModelError as error:
+            unsupported(at, error, self._report)
 
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):

@@ -6,7 +6,7 @@ shared, and those of the cold store lie in `cold`. They import the standard libr
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
-`ledger`, `passes`, `debs`, `fetch` and `parity_texts`.
+`ledger`, `passes`, `debs`, `fetch`, `model_task` and `parity_texts`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "ranking",
         "step",
     ),
-    "export": ("parity_texts", "ranking", "step"),
+    "export": ("model_task", "parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
 

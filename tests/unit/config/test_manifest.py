@@ -217,7 +217,13 @@ services:
     variants:
       cuda: {env: {B: "2"}, inference: onnx, precision: {type: int8}}
 """
-    assert read(tmp_path, text, {"rank/app.py": "", "models/mini/a": ""}) == Manifest(
+    files = {
+        "rank/app.py": "",
+        "models/mini/config.json": '{"architectures": ["BertModel"], "vocab_size": 8}',
+        "models/mini/model.safetensors": "",
+        "models/mini/tokenizer.json": "{}",
+    }
+    assert read(tmp_path, text, files) == Manifest(
         file=tmp_path / "services.yaml",
         project="atlas",
         python="3.11",

@@ -19,13 +19,6 @@ from slimbake.inside.export import encoder, model, quantise
 from slimbake.inside.export.tracing import ExportError, out_of_memory
 
 
-def folder_of_model(folder: Path, **config: object) -> Path:
-    """A folder that looks like a model."""
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").touch()
-    return folder
-
-
 def beside(folder: Path, files: dict[str, Any]) -> Path:
     for name, value in files.items():
         path = folder / name
@@ -35,50 +28,6 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
 
 
 # --- the folder
-
-
-@pytest.mark.parametrize(
-    ("architectures", "task"),
-    [
-        (["GemmaForCausalLM"], "generation"),
-        (["BertModel"], "embedding"),
-        (["BertForMaskedLM"], "embedding"),
-        (None, "embedding"),
-    ],
-)
-def test_the_class_that_saved_a_model_tells_its_task(
-    tmp_path: Path, architectures: list[str], task: str
-) -> None:
-    assert model._task(folder_of_model(tmp_path, architectures=architectures)) == task
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [
-        ({}, "holds no model: no config.json"),
-        ({"config.json": "{"}, "is no model's config"),
-        ({"config.json": "[]"}, "is no model's config"),
-        ({"config.json": "{}"}, "holds no weights: no *.safetensors"),
-        (
-            {
-                "config.json": '{"is_encoder_decoder": true, "architectures": ["T5Model"]}',
-                "model.safetensors": "",
-            },
-            (
-                "T5Model: models of an encoder and a decoder cannot be exported; `inference: torch`"
-                " runs"
-            ),
-        ),
-    ],
-)
-def test_a_folder_that_holds_no_model_says_what_is_missing(
-    tmp_path: Path, files: dict[str, str], words: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with pytest.raises(ExportError) as told:
-        model._task(tmp_path)
-    assert words in str(told.value)
 
 
 def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(
@@ -92,7 +41,11 @@ def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_tra
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"slimbake: {tmp_path}/nothing holds no model: no config.json\n"
+    assert done.stderr == (
+        f"slimbake: {tmp_path}/nothing: there is no config.json, which says what the model is; name"
+        " the folder that save_pretrained of transformers wrote; `inference: torch` runs this"
+        " service as it is\n"
+    )
     assert not (tmp_path / "out").exists()
 
 

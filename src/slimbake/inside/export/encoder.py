@@ -10,12 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..model_task import UnsupportedModelError, files_in, model_pooling
 from .tracing import STAY, ExportError, load_model, name_axes, save_graph, trace_graph
 
 OUTPUTS = ("token_embeddings", "sentence_embedding")
-POOLINGS = ("mean", "cls")
-# Steps of a sentence-transformer that the graph has; any other step would change the vectors.
-KNOWN = {"Transformer", "Pooling", "Normalize"}
 UNLIMITED = 10**9  # transformers writes a larger number for a tokenizer without a limit
 
 
@@ -77,30 +75,10 @@ def _module(model: Any, pooling: str) -> Any:
 
 def _pooling(folder: Path) -> str:
     """How a text's vector is pooled. Raises ExportError for a way that the graph cannot have."""
-    steps = {str(step["type"]).rpartition(".")[2] for step in _json(folder / "modules.json") or ()}
-    if other := sorted(steps - KNOWN):
-        raise ExportError(
-            f"modules.json names steps that are not exported: {', '.join(other)}; {STAY}"
-        )
-    config = _json(folder / "1_Pooling" / "config.json")
-    if not config:
-        return "mean"
-    modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    named = (
-        [config["pooling_mode"]]
-        if "pooling_mode" in config
-        else [
-            modes.get(key, key)
-            for key, on in config.items()
-            if key.startswith("pooling_mode_") and on
-        ]
-    )
-    if len(named) != 1 or named[0] not in POOLINGS:
-        raise ExportError(
-            f"1_Pooling/config.json pools by {', '.join(named) or 'nothing'},"
-            f" not by mean or cls; {STAY}"
-        )
-    return str(named[0])
+    try:
+        return model_pooling(files_in(folder))
+    except UnsupportedModelError as error:
+        raise ExportError(f"{error.message}; {STAY}") from None
 
 
 def _max_length(folder: Path, config: Any, tokenizer: Any) -> int:

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..step import StepError, hashed
 from .decoder import export_decoder
 from .encoder import export_encoder
 from .quantise import quantise_graph
-from .tracing import ExportError, check_graph, out_of_memory
+from .tracing import STAY, ExportError, check_graph, out_of_memory
 
 GRAPH = "model.onnx"
 CGROUP = Path("/sys/fs/cgroup")
@@ -88,28 +89,13 @@ def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
     (out / "inference.json").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _task(folder: Path) -> str:
-    """What the model is for: `generation` for a causal language model, else `embedding`.
-
-    By the class that saved it.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ExportError(f"{folder} holds no model: no config.json")
+def _task(folder: Path) -> Task:
+    """What the model is for. Raises ExportError where its export would be another model."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        architectures = list(config.get("architectures") or ())
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ExportError(f"{path} is no model's config: {error}") from error
-    if not list(folder.glob("*.safetensors")):
-        raise ExportError(f"{folder} holds no weights: no *.safetensors")
-    if config.get("is_encoder_decoder"):
-        raise ExportError(
-            f"{', '.join(architectures)}: models of an encoder and a decoder cannot be exported; "
-            "`inference: torch` runs this service as it is"
-        )
-    causal = any(name.endswith("ForCausalLM") for name in architectures)
-    return "generation" if causal else "embedding"
+        return model_task(files_in(folder))
+    except UnsupportedModelError as error:
+        fix = f"; {error.fix}" if error.fix else ""
+        raise ExportError(f"{folder}: {error.message}{fix}; {STAY}") from None
 
 
 def _accompany(folder: Path, out: Path) -> None:
@@ -117,12 +103,14 @@ def _accompany(folder: Path, out: Path) -> None:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         backend = tokenizer.backend_tokenizer
     except (OSError, ValueError, AttributeError, ImportError) as error:
         raise ExportError(
             f"{folder} holds no tokenizer that the package tokenizers can run (tokenizer.json):"
-            f" {error}; `inference: torch` runs this service as it is"
+            f" {error}; {STAY}"
         ) from error
     backend.no_truncation()
     backend.no_padding()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..parity_texts import Texts, TextsError, hostile, parse_texts, too_small
 from ..ranking import nearest
 from ..step import INSIDE, StepError
@@ -52,14 +53,12 @@ def make_reference(arguments: Sequence[str]) -> None:
     out.write_text(f"{text}\n", encoding="ascii")
 
 
-def task_of(folder: Path) -> str:
-    """What a model is for, by the class that saved it."""
+def task_of(folder: Path) -> Task:
+    """What a model is for. Raises NoReferenceError where nothing can be compared with it."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return model_task(files_in(folder))
+    except UnsupportedModelError as error:
         raise NoReferenceError(f"parity: there is no model to compare with: {error}") from None
-    names = config.get("architectures") or ()
-    return "generation" if any(name.endswith("ForCausalLM") for name in names) else "embedding"
 
 
 def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:

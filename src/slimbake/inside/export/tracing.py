@@ -36,6 +36,7 @@ def load_model(folder: Path, auto: Any) -> Any:
             folder,
             dtype=torch.float32,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
             use_safetensors=True,
             ignore_mismatched_sizes=True,
