@@ -415,10 +415,7 @@ def test_every_technique_names_passes_of_the_catalogue() -> None:
 def repository(tmp_path: Path) -> Path:
     """This one's manifest and locks, with made-up evidence."""
     for name in ("examples", "bake/locks"):
-        shutil.copytree(
-            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__")
-        )
-    (tmp_path / "examples/atlas/services/nlg/weights").mkdir()
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
     (tmp_path / "bake/evidence").mkdir(parents=True)
     (tmp_path / "bake/evidence" / "images.json").write_text(json.dumps(INPUTS.images))
