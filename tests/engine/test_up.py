@@ -172,6 +172,17 @@ def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy
     assert names(toys) == []
 
 
+def test_another_repository_of_the_name_touches_no_container(toys: Toy, tmp_path: Path) -> None:
+    assert toys.slimbake("up", "works").code == 0
+    other = Toy(tmp_path, toys.project)
+    other.write("\nservices:\n  works: {context: works, command: [python, -m, works]}\n", FILES)
+    for words in (("up",), ("down",), ("run", "works")):
+        done = other.slimbake(*words)
+        assert done.code == 7
+        assert f"of another project '{toys.project}', of {toys.root}/bake\n" in done.stderr
+    assert f"{toys.project}-works-1" in names(toys)
+
+
 def test_a_file_of_variables_that_is_missing_is_named(toys: Toy) -> None:
     (toys.root / "serves.env").rename(toys.root / "away.env")
     started = toys.slimbake("up", "works")

@@ -65,7 +65,9 @@ def run(
 
 
 def prepared(project: Project) -> ComposeProject:
-    """The fleet for Compose, its file written. Raises SetupError where Compose cannot read it."""
+    """The fleet for Compose, its file written. Raises SetupError where Compose cannot read it,
+    and where the containers of that name are another repository's.
+    """
     require_compose()
     missing = [
         f"services.{each.service}.env_file: there is no {name}"
@@ -75,8 +77,15 @@ def prepared(project: Project) -> ComposeProject:
     ]
     if missing:
         raise SetupError("\n".join(missing), "write it, with lines NAME=VALUE, or remove the key")
+    together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,))
+    if elsewhere := together.elsewhere:
+        raise SetupError(
+            f"there are containers of another project '{together.name}', of {elsewhere}",
+            "run `slimbake down` there, or `docker compose --project-name"
+            f" {together.name} down`; or give one of the two another `project:`",
+        )
     written(project)
-    return ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,))
+    return together
 
 
 @contextlib.contextmanager

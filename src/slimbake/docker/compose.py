@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 FLOOR = (2, 26, 0)
-_SERVICE = "com.docker.compose.service"  # the label that Compose gives
+_LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
 INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
 
 
@@ -28,6 +28,14 @@ class ComposeProject:
 
     name: str
     files: tuple[Path, ...]  # each on top of those before
+
+    @property
+    def elsewhere(self) -> str:
+        """The folder of another project of this name that has containers here; "" for none."""
+        name = f"--filter=label={_LABEL}.project={self.name}"
+        form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
+        folders = call("container", "ls", "--all", name, form).splitlines()
+        return next((each for each in folders if each != str(self.files[0].parent)), "")
 
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""
@@ -46,7 +54,7 @@ class ComposeProject:
             for each in docker.compose.ps(all=True):
                 state = each.state
                 ports = (each.network_settings.ports or {}).values()
-                found[(each.config.labels or {}).get(_SERVICE, "")] = ContainerState(
+                found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
                     name=each.name,
                     code=None if state.running else state.exit_code,
                     health=(state.health.status or "") if state.health else "",

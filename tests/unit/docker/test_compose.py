@@ -66,6 +66,15 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
     }
 
 
+def test_containers_of_another_project_of_the_name_are_found(program: Program) -> None:
+    listed = "container ls --all --filter=label=com.docker.compose.project=atlas"
+    program.answer(listed, "/bake\n/bake\n")
+    assert FLEET.elsewhere == ""
+    program.answer(listed, "/bake\n/home/me/other\n")
+    assert FLEET.elsewhere == "/home/me/other"
+    assert program.asked[-1].endswith('{{.Label "com.docker.compose.project.working_dir"}}')
+
+
 def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_left(
     program: Program,
 ) -> None:
