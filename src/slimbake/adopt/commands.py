@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from slimbake.adopt.code import Code, Unreadable
-from slimbake.adopt.model import Command, Note, Place
+from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
@@ -252,30 +252,34 @@ def port_of(words: tuple[str, ...]) -> int | None:
 
 _SERVED = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)(?:\(\))?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_FOLDER_OPTIONS = frozenset({"--app-dir", "--chdir", "--workdir"})
 
 
-def served(words: tuple[str, ...], known: Callable[[str], bool]) -> tuple[tuple[str, str], ...]:
-    """The modules of the service that a command names, each with the name of what is served or "".
-
-    `known`: whether the service's code has a module.
+def served(words: tuple[str, ...], known: Callable[[str, str], bool]) -> tuple[Served, ...]:
+    """The modules that a command names. `known`: whether the service's code has a module, in a
+    folder.
     """
-    found: dict[tuple[str, str], None] = {}
+    folder = ""
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in _FOLDER_OPTIONS:
+            folder = value if equals else (words[number + 1 : number + 2] or ("",))[0]
+    folder = posixpath.normpath(folder.removeprefix("/app/")) if folder else ""
+    found: dict[Served, None] = {}
     for number, word in enumerate(words):
         before = words[number - 1] if number else ""
         value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
-        if (match := _SERVED.fullmatch(value)) and known(match[1]):
-            found[match[1], match[2]] = None
-        elif (before in {"-m", "-A", "--app"} and known(value)) or (
-            word.startswith("--app=") and known(value)
+        if (match := _SERVED.fullmatch(value)) and known(match[1], folder):
+            found[Served(match[1], match[2], folder)] = None
+        elif (before in {"-m", "-A", "--app"} or word.startswith("--app=")) and known(
+            value, folder
         ):
-            found[value, ""] = None
-        elif number and _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi")):
-            if known(word):
-                found[word, "application"] = None
-        elif word.endswith(".py") and known(module := _module(word)):
-            found[module, ""] = None
+            found[Served(value, "", folder)] = None
+        elif _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi")) and known(word, folder):
+            found[Served(word, "application", folder)] = None
+        elif word.endswith(".py"):
+            path = posixpath.normpath(word.removeprefix("/app/")).removesuffix(".py")
+            where, name = posixpath.split(path)
+            if known(name, where):
+                found[Served(name, "", where)] = None
     return tuple(found)
-
-
-def _module(path: str) -> str:
-    return posixpath.normpath(path.removeprefix("/app/")).removesuffix(".py").replace("/", ".")

@@ -119,10 +119,8 @@ class _Drafter:
         self._rest(facts, needs)
         self._notes += [replace(each, service=of.name) for each in (*facts.notes, *needs.notes)]
         self._notes += plain.notes
-        modules = served(words, lambda module: self._known(code.context, module))
         return self._draft(
-            modules=tuple(module for module, _ in modules),
-            objects=tuple((module, name) for module, name in modules if name),
+            served=served(words, lambda m, at: self._known(posixpath.join(code.context, at), m)),
             python=_python(facts),
             torch=needs.torch or self._torch(needs, code),
         )
@@ -577,14 +575,13 @@ class _Drafter:
             return list(meaningful[0].words), False
         return [], False
 
-    def _known(self, context: str, module: str) -> bool:
-        path = f"{_in(context)}{module.replace('.', '/')}"
-        sources = (path, f"{_in(context)}src/{module.replace('.', '/')}")
-        return any(
-            f"{each}{end}" in self._repository.files
-            for each in sources
-            for end in (".py", "/__init__.py")
-        ) or any(path == each for each in self._repository.folders)
+    def _known(self, folder: str, module: str) -> bool:
+        """Whether a folder has a module; a package in `src` is installed, or named by PYTHONPATH."""
+        inside = _in(posixpath.normpath(folder))
+        path = module.replace(".", "/")
+        sources = [f"{inside}{path}", f"{inside}src/{path}"]
+        named = {f"{each}{end}" for each in sources for end in (".py", "/__init__.py")}
+        return bool(named & self._repository.files) or sources[0] in self._repository.folders
 
 
 def _as_is(command: Command) -> Plainly:

@@ -56,14 +56,12 @@ def folder_draft(
     if own or port:
         entry["port"] = own or port
     comments = {"command": f"from {place}"}
-    modules = served(words, lambda module: _has(folder, module, repository))
     return Draft(
         name=service,
         origin=(place,),
         entry=entry,
         comments=comments,
-        modules=tuple(module for module, _ in modules),
-        objects=tuple(pair for pair in modules if pair[1]),
+        served=served(words, lambda module, at: _has(_path(folder, at), module, repository)),
         notes=tuple(notes),
     )
 
@@ -141,4 +139,4 @@ def _has(folder: str, module: str, repository: Repository) -> bool:
 
 
 def _path(folder: str, name: str) -> str:
-    return name if folder in {".", ""} else f"{folder}/{name}"
+    return posixpath.normpath(posixpath.join(folder, name))

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from slimbake import docker
 from slimbake.adopt.decide import adoption
@@ -264,8 +263,7 @@ def _fallen(draft: Draft, notes: tuple[Note, ...], repository: Repository) -> Dr
         draft,
         entry={"context": context, "dockerfile": dockerfile, **entry},
         comments={"dockerfile": f"{notes[0].place}: {notes[0].what}"},
-        modules=(),
-        objects=(),
+        served=(),
         notes=(*draft.notes, *notes),
     )
 
@@ -388,16 +386,14 @@ def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, 
 
 
 def _sources(draft: Draft, repository: Repository) -> dict[str, str]:
-    context = draft.entry["context"]
+    """The text of each module that its command names; of one that is empty or lies deeper than was
+    read, one that does nothing.
+    """
     found = {}
-    for module in draft.modules:
-        path = module.replace(".", "/")
-        for name in (f"{path}.py", f"{path}/__init__.py", f"src/{path}.py"):
-            if text := repository.texts.get(_path(context, name)):
-                found[module] = text
-                break
-        else:
-            found[module] = "pass"  # a package that is empty, or lies deeper than was read
+    for each in draft.served:
+        path = _path(_path(draft.entry["context"], each.folder), each.module.replace(".", "/"))
+        texts = (repository.texts.get(f"{path}{end}") for end in (".py", "/__init__.py"))
+        found[each.module] = next(filter(None, texts), "pass")
     return found
 
 
@@ -446,8 +442,8 @@ def _ci(repository: Repository) -> tuple[str, list[Note]]:
     return "", [Note(Place(".gitlab-ci.yml"), "there is a pipeline, and it stays", advice)]
 
 
-def _path(folder: Any, name: str) -> str:
-    return name if folder in {".", ""} else f"{folder}/{name}"
+def _path(folder: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def write(file: Path, decided: Started, console: Console) -> None:

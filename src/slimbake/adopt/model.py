@@ -170,6 +170,15 @@ class ComposeFacts:
 Entry = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A module of the service that its command names."""
+
+    module: str
+    name: str = ""  # what of it is served
+    folder: str = ""  # where in the context it is found; "": there, or where PYTHONPATH says
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A service as the manifest will have it."""
@@ -178,8 +187,7 @@ class Draft:
     origin: tuple[Place, ...]
     entry: Entry
     comments: Mapping[str, str] = field(default_factory=dict)  # key -> why init chose its value
-    modules: tuple[str, ...] = ()  # what its smoke imports
-    objects: tuple[tuple[str, str], ...] = ()  # module and name of what a server serves
+    served: tuple[Served, ...] = ()  # what its smoke imports
     left_env: tuple[
         tuple[str, str], ...
     ] = ()  # what an image does not hold, and a value for a smoke

@@ -59,7 +59,7 @@ _NEEDLESS = frozenset(
         *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
         *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
         *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
-        *("apk", "cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
+        *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
     }
 )
 _QUIET_OF = {
@@ -118,6 +118,8 @@ class _Reader:
                 self._pip(rest, step)
             case "apt-get" | "apt" | "aptitude":
                 self._apt(rest, step)
+            case "apk" if "add" in rest:
+                self._apk(rest, step)
             case "uv" if rest[:1] in (["sync"], ["export"]):
                 self._uv(rest, step)
             case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
@@ -222,6 +224,14 @@ class _Reader:
         for name in names:
             where = self.needs.fetchers if name in _FETCHERS else self.needs.system
             where.setdefault(name, step.place)
+
+    def _apk(self, rest: list[str], step: Step) -> None:
+        """Alpine's packages have other names than Debian's."""
+        names = [word for word in rest[rest.index("add") + 1 :] if re.match(r"[a-z0-9]", word)]
+        wanted = [name for name in names if not name.endswith("-dev") and name not in _BUILD_TOOLS]
+        if step.last and wanted:
+            advice = "images are Debian's: name its packages for these under `system`, where needed"
+            self._note(step, f"the Alpine packages {', '.join(wanted)}", advice)
 
     def _uv(self, rest: list[str], step: Step) -> None:
         self.needs.projects.setdefault(self._folder(rest, step), step.place)

@@ -28,10 +28,10 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
 
     `sources`: module -> its text, of those that its command names.
     """
-    objects = dict(draft.objects)
-    modules = [each for each in draft.modules if not runs_on_import(sources.get(each, ""))]
-    scripts = [each for each in draft.modules if each not in modules]
-    others = dict.fromkeys(name for each in scripts for name in _imported(sources.get(each, "")))
+    modules = [each for each in draft.served if not runs_on_import(sources[each.module])]
+    scripts = [each for each in draft.served if each not in modules]
+    others = dict.fromkeys(name for each in scripts for name in _imported(sources[each.module]))
+    folders = sorted({each.folder for each in modules} - {""})
     lines = [
         f'"""What has to hold in the image of `{draft.name}` before it gets its tag.',
         "",
@@ -41,7 +41,14 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
         "",
     ]
     if draft.left_env:
-        lines += ["import os", ""]
+        lines.append("import os")
+    if folders:
+        lines.append("import sys")
+    if draft.left_env or folders:
+        lines.append("")
+    if folders:
+        lines += [f'sys.path.insert(0, "/app/{folder}")' for folder in folders] + [""]
+    if draft.left_env:
         lines += [
             "# Not in the image, and read at import:",
             *(
@@ -51,12 +58,12 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
             "",
         ]
     lines += ["", "def imports():"]
-    named = [*modules, *others]
+    named = [*(each.module for each in modules), *others]
     asked = [f"    import {name}" for name in named] or _entry_point(draft)
     if not asked:
         return None
     lines += asked
-    served = [(module, name) for module, name in objects.items() if module in modules]
+    served = [(each.module, each.name) for each in modules if each.name]
     if served:
         lines += ["", "", "def load():"]
         for module, name in served:

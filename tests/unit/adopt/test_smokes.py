@@ -1,0 +1,63 @@
+"""Smokes that init writes: they import what a command names, and none is written that cannot fail."""
+
+from __future__ import annotations
+
+import ast
+
+from slimbake.adopt.model import Draft, Place, Served
+from slimbake.adopt.smokes import is_smoke, runs_on_import, smoke_text
+
+
+def smoke(*served: Served, command: str = "python x.py", **sources: str) -> str | None:
+    draft = Draft(
+        name="web",
+        origin=(Place("Dockerfile"),),
+        entry={"context": ".", "command": command.split()},
+        served=served,
+    )
+    text = smoke_text(draft, {each.module: sources.get(each.module, "") for each in served})
+    assert text is None or ast.parse(text)
+    return text
+
+
+def test_what_is_served_is_imported_and_can_be_called() -> None:
+    text = smoke(Served("shop.wsgi", "application"))
+    assert text is not None
+    assert "def imports():\n    import shop.wsgi\n" in text
+    assert "from shop.wsgi import application\n\n    assert callable(application)" in text
+    assert is_smoke(text)
+
+
+def test_a_module_of_a_folder_is_looked_for_there() -> None:
+    text = smoke(Served("main", "", "src"))
+    assert text is not None
+    assert 'sys.path.insert(0, "/app/src")' in text
+
+
+def test_a_script_that_works_when_it_is_imported_is_not_and_what_it_imports_is() -> None:
+    script = "import json\nimport httpx\nfrom celery import Celery\n\nwhile True:\n    pass\n"
+    text = smoke(Served("job"), job=script)
+    assert text is not None
+    assert "    import httpx\n    import celery\n" in text
+    assert "import job" not in text
+    assert smoke(Served("job"), job="while True:\n    pass\n") is None
+
+
+def test_a_program_of_a_package_is_loaded_by_its_entry_point() -> None:
+    text = smoke(command="litellm --config x")
+    assert text is not None
+    assert 'entry_points(group="console_scripts", name="litellm")' in text
+
+
+def test_what_a_script_does_when_it_is_imported() -> None:
+    assert not runs_on_import("app = FastAPI()\napp.include_router(x)\n")
+    assert not runs_on_import("if __name__ == '__main__':\n    main()\n")
+    assert runs_on_import("main()\n")
+    assert runs_on_import("app.run()\n")
+    assert runs_on_import("not python\n")
+
+
+def test_what_a_smoke_is() -> None:
+    assert is_smoke("async def load(): ...\n")
+    assert not is_smoke("def other(): ...\n")
+    assert not is_smoke("not python\n")
