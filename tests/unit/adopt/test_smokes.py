@@ -54,10 +54,10 @@ def test_what_a_script_does_when_it_is_imported() -> None:
     assert not runs_on_import("if __name__ == '__main__':\n    main()\n")
     assert runs_on_import("main()\n")
     assert runs_on_import("app.run()\n")
-    assert runs_on_import("not python\n")
+    assert runs_on_import("def :\n")
 
 
 def test_what_a_smoke_is() -> None:
     assert is_smoke("async def load(): ...\n")
     assert not is_smoke("def other(): ...\n")
-    assert not is_smoke("not python\n")
+    assert not is_smoke("def :\n")
