@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
@@ -38,12 +38,20 @@ class Code:
     context: str
     root: str
     placed: tuple[Placed, ...]
+    inner: str = ""  # where in the context today's root lies; "": the context itself
+    paths: tuple[str, ...] = ()  # further folders of modules, in slimbake's image
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def app(self) -> str:
+        """What today's root is in slimbake's image."""
+        return posixpath.join(APP, self.inner) if self.inner else APP
 
     def moved(self, text: str) -> str:
-        """A text with the paths of today's image that lie below the root as paths below /app."""
-        if self.root in {"/", APP}:
+        """A text with the paths of today's image that lie below the root as those of slimbake's."""
+        if self.root in {"/", self.app}:
             return text
-        return re.sub(rf"(?<![\w./-]){re.escape(self.root)}(?=$|[/:,\s])", APP, text)
+        return re.sub(rf"(?<![\w./-]){re.escape(self.root)}(?=$|[/:,\s])", self.app, text)
 
     def source(self, path: str, repository: Repository) -> str:
         """Where a path of today's image lies in the repository; "" where it is not from there."""
@@ -70,33 +78,86 @@ def code_of(
     folders = [each for each in placed if each.folder and each.target not in installed]
     if root == "/" and folders:
         root = folders[0].target
-    found: dict[str, Placed] = {}
+    origins: dict[str, list[Placed]] = {}
+    notes: list[Note] = []
     for each in placed:
         if each.target in installed or not (each.folder or each.source.endswith(".py")):
             continue
-        if (origin := _origin(each, root, repository)) is not None:
-            found.setdefault(origin, each)
-    if len(found) > 1:
-        # A copy of all makes further copies of parts needless.
-        outer = [o for o, p in found.items() if p.folder and p.target == root and o == p.source]
-        covered = [
-            o
-            for o in outer
-            if all(_below(p.source, o) and _same(o, p, root) for p in found.values())
-        ]
-        if not covered:
-            first, second, *_ = found.values()
-            raise Unreadable(
-                Note(
-                    second.place,
-                    f"the code comes from several folders: {first.source} and {second.source}",
-                    "make what services share a package of its own with a pyproject.toml and"
-                    " require it (`requirements: [./libs/NAME]`); until then the service keeps"
-                    " its Dockerfile",
-                )
-            )
-        return Code(covered[0], root, placed)
-    return Code(next(iter(found), context), root, placed)
+        origin = _origin(each, root, repository)
+        if origin is not None:
+            origins.setdefault(origin, []).append(each)
+        elif each.folder and each.target.startswith(f"{root.rstrip('/')}/"):
+            notes.append(_renamed(each, repository))
+    if len(origins) > 1:
+        whole = [o for o, ps in origins.items() for p in ps if p.source == o and p.target == root]
+        for outer in whole:  # a copy of all makes further copies of parts needless
+            parts = (each for each_of in origins.values() for each in each_of)
+            if all(_below(p.source, outer) and _same(outer, p, root) for p in parts):
+                return Code(outer, root, placed, notes=tuple(notes))
+        return _together(origins, whole, root, placed, notes, repository)
+    found = next(iter(origins), context)
+    if origins and not any(each.source == found for each in origins[found]):
+        notes += _whole(found, origins[found], repository)
+    return Code(found, root, placed, notes=tuple(notes))
+
+
+def _together(
+    origins: Mapping[str, list[Placed]],
+    whole: list[str],
+    root: str,
+    placed: tuple[Placed, ...],
+    notes: list[Note],
+    repository: Repository,
+) -> Code:
+    """Code of several folders that are one in today's image: the folder around all of them, in
+    which each is a place for modules.
+    """
+    first = whole[0] if whole else next(iter(origins))
+    parts = [each.split("/") if each != "." else [] for each in origins]
+    shared = [names[0] for names in zip(*parts, strict=False) if len(set(names)) == 1]
+    depth = next(
+        (n for n, names in enumerate(zip(*parts, strict=False)) if len(set(names)) > 1),
+        len(shared),
+    )
+    context = "/".join(parts[0][:depth]) or "."
+    inside = {each: posixpath.relpath(each, context) for each in (first, *origins)}
+    paths = [posixpath.normpath(posixpath.join(APP, at)) for at in dict.fromkeys(inside.values())]
+    return Code(
+        context,
+        root,
+        placed,
+        inner="" if inside[first] == "." else inside[first],
+        paths=tuple(paths),
+        notes=(*notes, *_whole(context, [p for ps in origins.values() for p in ps], repository)),
+    )
+
+
+def _whole(context: str, parts: list[Placed], repository: Repository) -> list[Note]:
+    """A note where the folder holds more folders than today's image has."""
+    tops = {each.split("/")[0] for each in repository.below(context) if "/" in each}
+    names = list(dict.fromkeys(each.source for each in parts))
+    if tops <= {posixpath.relpath(each, context).split("/")[0] for each in names}:
+        return []
+    where = "the repository" if context == "." else f"{context}/"
+    note = Note(
+        parts[0].place,
+        f"today's image has {', '.join(names)}; slimbake's gets all of {where}",
+        f"list the rest in {posixpath.join(context, '.dockerignore').removeprefix('./')}; or make"
+        " what services share a package with a pyproject.toml, and require it",
+    )
+    return [note]
+
+
+def _renamed(each: Placed, repository: Repository) -> Note:
+    """Raises Unreadable where modules would get another name."""
+    note = Note(
+        each.place,
+        f"{each.source} is copied under another name, {each.target}",
+        "give the folder the name that it has in the image",
+    )
+    if any(file.endswith(".py") for file in repository.below(each.source)):
+        raise Unreadable(note)
+    return note
 
 
 def _placed(copied: Copy, context: str, repository: Repository) -> Iterator[Placed]:
@@ -140,7 +201,7 @@ def _origin(each: Placed, root: str, repository: Repository) -> str | None:
             return "."
         if each.source.endswith(f"/{rest}"):
             return each.source.removesuffix(f"/{rest}")
-        return each.source if each.folder else None  # it has another name there
+        return None  # it has another name there
     if each.folder and root.startswith(f"{each.target.rstrip('/')}/"):
         inner = posixpath.normpath(
             posixpath.join(each.source, posixpath.relpath(root, each.target))

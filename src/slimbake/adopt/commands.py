@@ -271,9 +271,9 @@ def served(words: tuple[str, ...], known: Callable[[str, str], bool]) -> tuple[S
         value = word.partition("=")[2] if word.startswith("--") and "=" in word else word
         if (match := _SERVED.fullmatch(value)) and known(match[1], folder):
             found[Served(match[1], match[2], folder)] = None
-        elif (before in {"-m", "-A", "--app"} or word.startswith("--app=")) and known(
-            value, folder
-        ):
+        elif before == "-m" and known(value, folder):
+            found[Served(value, "", folder, main=True)] = None
+        elif (before in {"-A", "--app"} or word.startswith("--app=")) and known(value, folder):
             found[Served(value, "", folder)] = None
         elif _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi")) and known(word, folder):
             found[Served(word, "application", folder)] = None

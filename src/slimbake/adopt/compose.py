@@ -357,6 +357,9 @@ class _ServiceReader:
                 self._note(place, f"{name}: nothing sets {', '.join(missing)}", _STAYS)
             elif used:
                 self._unset[name] = None
+                files = [said.value for said in self._env_files()]
+                if posixpath.join(self._folder, ".env") in files and name in used:
+                    continue  # the container has it from there
                 self._note(place, f"{name} has its value from .env", _STAYS)
             else:
                 found[name] = Said(text, place)

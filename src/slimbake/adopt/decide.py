@@ -149,7 +149,14 @@ def _file_name(file: str, repository: Repository) -> str:
 
 def _further(drafts: list[Draft], repository: Repository) -> Iterator[Note]:
     """Folders that look like services, and that neither a Dockerfile nor a compose file names."""
-    contexts = {draft.entry["context"] for draft in drafts}
+    contexts = {draft.entry["context"] for draft in drafts} - {"."}
+    contexts |= {posixpath.dirname(place.file) for draft in drafts for place in draft.origin}
+    contexts |= {
+        posixpath.dirname(posixpath.normpath(posixpath.join(draft.entry["context"], written)))
+        for draft in drafts
+        if isinstance(written := draft.entry.get("requirements"), str)
+    }
+    contexts -= {"", "."}
     for folder in service_folders(repository):
         inside = any(f"{folder}/".startswith(f"{each}/") for each in contexts)
         if inside or folder == "." or any(each.startswith(f"{folder}/") for each in contexts):

@@ -41,6 +41,7 @@ _BUILD_ENV = re.compile(
 )
 _VERSION = re.compile(r"python:?(3\.\d+)")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
+_CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # A volume there would hide what the image has.
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
@@ -117,10 +118,16 @@ class _Drafter:
             self._entry["env"] = env
         self._volumes(facts, code)
         self._rest(facts, needs)
-        self._notes += [replace(each, service=of.name) for each in (*facts.notes, *needs.notes)]
+        noted = (*code.notes, *facts.notes, *needs.notes)
+        self._notes += [replace(each, service=of.name) for each in noted]
         self._notes += plain.notes
         return self._draft(
-            served=served(words, lambda m, at: self._known(posixpath.join(code.context, at), m)),
+            served=tuple(
+                replace(each, folder=posixpath.normpath(posixpath.join(code.inner, each.folder)))
+                if code.inner
+                else each
+                for each in served(words, lambda m, at: self._known(self._at(code, at), m))
+            ),
             python=_python(facts),
             torch=needs.torch or self._torch(needs, code),
         )
@@ -160,7 +167,7 @@ class _Drafter:
         if facts is not None and not facts.python:
             self._entry["start"] = "none"
             self._comments["start"] = "the start check needs Python in the image"
-        return self._draft()
+        return self._draft(python=_python(facts) if facts and facts.python else None)
 
     def _draft(self, **more: Any) -> Draft:
         of = self._of
@@ -292,6 +299,12 @@ class _Drafter:
                 numbers.append(int(number))
             else:
                 self._note(said.place, f"EXPOSE {said.value}", "slimbake takes TCP ports by number")
+        check = (compose and compose.healthcheck) or (
+            None if overridden or not facts else facts.healthcheck
+        )
+        asked = _CHECKED_PORT.search(check.command.text) if check and check.command else None
+        if asked and not numbers:
+            numbers.append(int(asked[1]))
         if compose and numbers:
             for host, said in compose.ports:
                 if said.value == str(numbers[0]) and host and int(host) != numbers[0]:
@@ -324,13 +337,13 @@ class _Drafter:
                     " `slimbake up`, put it into .env or into a file that `env_file` names",
                 )
             elif name == "PYTHONPATH":
-                parts = [part for part in value.split(":") if part and "$" not in part]
-                if rest := [part for part in parts if part.rstrip("/") != APP]:
-                    found[name] = ":".join((APP, *rest))
-                else:
-                    found[name] = APP
+                parts = [part.rstrip("/") for part in value.split(":") if part and "$" not in part]
+                found[name] = ":".join(dict.fromkeys((code.app if code else APP, *parts)))
             else:
                 found[name] = value
+        if code and code.paths:
+            parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
+            found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
@@ -362,7 +375,7 @@ class _Drafter:
         projects: dict[str, None] = {}
         for path, place in {**needs.projects, **needs.folders}.items():
             folder = code.source(path, self._repository) or (
-                code.context if path == code.root else ""
+                posixpath.join(code.context, code.inner).rstrip("/") if path == code.root else ""
             )
             if needs.member and path in needs.projects:
                 folder = self._member(needs.member, folder) or folder
@@ -574,6 +587,9 @@ class _Drafter:
         if len(meaningful) == 1 and meaningful[0].plain and "$" not in command.text:
             return list(meaningful[0].words), False
         return [], False
+
+    def _at(self, code: Code, folder: str) -> str:
+        return posixpath.join(code.context, code.inner, folder)
 
     def _known(self, folder: str, module: str) -> bool:
         """Whether a folder has a module; a package in `src` is installed, or named by PYTHONPATH."""

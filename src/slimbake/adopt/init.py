@@ -394,6 +394,9 @@ def _sources(draft: Draft, repository: Repository) -> dict[str, str]:
         path = _path(_path(draft.entry["context"], each.folder), each.module.replace(".", "/"))
         texts = (repository.texts.get(f"{path}{end}") for end in (".py", "/__init__.py"))
         found[each.module] = next(filter(None, texts), "pass")
+        main = repository.texts.get(f"{path}/__main__.py")
+        if each.main and main is not None:
+            found[f"{each.module}.__main__"] = main
     return found
 
 

@@ -177,6 +177,7 @@ class Served:
     module: str
     name: str = ""  # what of it is served
     folder: str = ""  # where in the context it is found; "": there, or where PYTHONPATH says
+    main: bool = False  # whether it is run, with its `__main__` where it is a package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import ast
 import json
 import sys
 
-from slimbake.adopt.model import Draft
+from slimbake.adopt.model import Draft, Served
 
 _LEVELS = frozenset({"imports", "load", "parity"})
 
@@ -28,9 +28,7 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
 
     `sources`: module -> its text, of those that its command names.
     """
-    modules = [each for each in draft.served if not runs_on_import(sources[each.module])]
-    scripts = [each for each in draft.served if each not in modules]
-    others = dict.fromkeys(name for each in scripts for name in _imported(sources[each.module]))
+    modules, others = _imports(draft, sources)
     folders = sorted({each.folder for each in modules} - {""})
     lines = [
         f'"""What has to hold in the image of `{draft.name}` before it gets its tag.',
@@ -71,6 +69,24 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
             lines += [f"    from {module} import {first}", ""]
             lines.append(f"    assert callable({first}{rest and f'.{rest}'})")
     return "\n".join(lines) + "\n"
+
+
+def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[str]]:
+    """The service's modules that can be imported, and what those that cannot import themselves."""
+    modules: list[Served] = []
+    others: dict[str, None] = {}
+    for each in draft.served:
+        text = sources[each.module]
+        main = sources.get(f"{each.module}.__main__")
+        if main is not None:
+            modules.append(each)
+            runs = runs_on_import(main)
+            others |= dict.fromkeys(_imported(main) if runs else [f"{each.module}.__main__"])
+        elif runs_on_import(text):
+            others |= dict.fromkeys(_imported(text))
+        else:
+            modules.append(each)
+    return modules, list(others)
 
 
 def _entry_point(draft: Draft) -> list[str]:

@@ -1,0 +1,74 @@
+"""Which folder becomes /app, for what Dockerfiles copy."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.adopt.code import Unreadable, code_of
+from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.model import Repository
+
+FILES = (
+    *("services/api/main.py", "services/api/requirements.txt", "services/api/api/__init__.py"),
+    *("libs/text/text/__init__.py", "shared/__init__.py", "config/prod/x.yaml"),
+)
+
+
+def repository() -> Repository:
+    folders = {"."}
+    for file in FILES:
+        parts = file.split("/")[:-1]
+        folders |= {"/".join(parts[: n + 1]) for n in range(len(parts))}
+    return Repository("r", frozenset(FILES), frozenset(folders), {})
+
+
+def code(lines: str, context: str = ".", installed: str = "") -> tuple[str, str, str, str]:
+    facts = dockerfile_facts(f"FROM python:3.11\nWORKDIR /srv\n{lines}", "Dockerfile")
+    assert facts is not None
+    found = code_of(facts, context, repository(), frozenset({installed} - {""}))
+    return found.context, found.inner, " ".join(found.paths), found.moved("/srv/a:/srvx")
+
+
+@pytest.mark.parametrize(
+    ("lines", "context", "inner", "paths"),
+    [
+        ("COPY . .", ".", "", ""),
+        ("COPY . /srv/", ".", "", ""),
+        ("COPY services/api/ .", "services/api", "", ""),
+        ("ADD ./services/api /srv", "services/api", "", ""),
+        ("COPY services/api/main.py /srv/main.py", "services/api", "", ""),
+        ("COPY services/api/api ./api", "services/api", "", ""),
+        ("COPY services/api/requirements.txt .\nCOPY services/api .", "services/api", "", ""),
+        ("COPY services services", ".", "", ""),
+        ("COPY . /srv\nWORKDIR services/api", "services/api", "", ""),
+        ("COPY services/api .\nCOPY shared shared", ".", "services/api", "/app/services/api /app"),
+        (
+            "COPY services/api/api api\nCOPY libs/text/text text",
+            ".",
+            "services/api",
+            "/app/services/api /app/libs/text",
+        ),
+    ],
+)
+def test_the_folder_is_the_one_that_the_working_directory_is(
+    lines: str, context: str, inner: str, paths: str
+) -> None:
+    found = code(lines)
+    assert found[:3] == (context, inner, paths)
+
+
+def test_what_is_installed_as_a_package_is_no_code_of_the_service() -> None:
+    lines = "COPY libs/text text\nCOPY services/api ."
+    assert code(lines, installed="/srv/text")[0] == "services/api"
+
+
+def test_modules_that_get_another_name_are_refused_and_other_files_are_not() -> None:
+    with pytest.raises(Unreadable) as refused:
+        code("COPY services/api .\nCOPY shared common")
+    assert refused.value.note.what == "shared is copied under another name, /srv/common"
+    assert code("COPY services/api .\nCOPY config/prod settings")[0] == "services/api"
+
+
+def test_paths_of_the_working_directory_follow_and_others_stay() -> None:
+    assert code("COPY . .")[3] == "/app/a:/srvx"
+    assert code("COPY services/api .\nCOPY shared shared")[3] == "/app/services/api/a:/srvx"
