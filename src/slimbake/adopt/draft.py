@@ -111,6 +111,8 @@ class _Drafter:
             self._entry["requirements"] = requirements
         if system:
             self._entry["system"] = system
+        if needs.build and requirements:
+            self._entry["wheels"] = {"system": list(needs.build)}
         self._start(facts, words, takes_arguments)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -366,13 +368,15 @@ class _Drafter:
                     place, f"{path} is not in the repository", "add it, or list what it requires"
                 )
         if needs.pipfile:
-            found = code.source(posixpath.join(needs.pipfile, "Pipfile.lock"), self._repository)
-            files[found or posixpath.join(context, "Pipfile.lock")] = None
+            found = code.source(posixpath.join(needs.pipfile, "Pipfile"), self._repository)
+            files[found or posixpath.join(context, "Pipfile")] = None
         if needs.environment:
             found = code.source(needs.environment, self._repository)
             files[found or posixpath.join(context, posixpath.basename(needs.environment))] = None
         folders: dict[str, None] = {}
         projects: dict[str, None] = {}
+        wanted = ",".join(dict.fromkeys(needs.extras))
+        extras = f"[{wanted}]" if wanted else ""
         for path, place in {**needs.projects, **needs.folders}.items():
             folder = code.source(path, self._repository) or (
                 posixpath.join(code.context, code.inner).rstrip("/") if path == code.root else ""
@@ -384,9 +388,9 @@ class _Drafter:
                     place, f"{path} is not in the repository", "require its package by its name"
                 )
             elif self._installs_itself(folder, words, path in needs.folders, context):
-                folders[folder] = None
+                folders[f"./{folder}{extras}" if folder != "." else f".{extras}"] = None
             elif f"{_in(folder)}pyproject.toml" in self._repository.files:
-                projects[f"{_in(folder)}pyproject.toml"] = None
+                projects[f"{_in(folder)}pyproject.toml{extras}"] = None
         if not files and not folders and not projects and not needs.specs:
             files |= self._found(context)
         return self._written(files, projects, folders, list(needs.specs), context), list(
@@ -417,8 +421,8 @@ class _Drafter:
             else:
                 listed += lines
         for project in projects:
-            listed += _dependencies(self._repository.texts.get(project, ""))
-        listed += [f"./{folder}" if folder != "." else "." for folder in folders]
+            listed += _dependencies(self._repository.texts.get(project.partition("[")[0], ""))
+        listed += folders
         return list(dict.fromkeys(listed))
 
     def _beside(self, path: str, context: str) -> str:
@@ -429,7 +433,7 @@ class _Drafter:
         return ""
 
     def _found(self, context: str) -> dict[str, None]:
-        for name in ("requirements.txt", "pyproject.toml", "Pipfile.lock"):
+        for name in ("requirements.txt", "pyproject.toml", "Pipfile", "environment.yml"):
             if f"{_in(context)}{name}" in self._repository.files:
                 return {f"{_in(context)}{name}": None}
         return {}
@@ -450,7 +454,8 @@ class _Drafter:
         """
         text = self._repository.texts.get(f"{_in(folder)}pyproject.toml")
         if text is None or not _name(text):
-            return False
+            setup = (f"{_in(folder)}{name}" for name in ("setup.py", "setup.cfg"))
+            return installed and any(each in self._repository.files for each in setup)
         project = _toml(text).get("project", {})
         scripts = project.get("scripts", {}) if isinstance(project, dict) else {}
         if words and words[0] in scripts:

@@ -324,10 +324,11 @@ def _wants(parsed: Manifest, drafts: Sequence[Draft], repository: Repository) ->
         specs = list(service.requirements.specs)
         for package in service.requirements.packages:
             specs += closure(package.path, repository)
+        pins = tuple(each.spec for each in service.requirements.constraints)
         torch = by_name[service.name].torch
         if torch and TORCH not in map(name_of, specs):
             specs.append(TORCH)  # somebody's dependency, of which a build was chosen
-        found.append(Wants(service.name, tuple(specs), torch))
+        found.append(Wants(service.name, tuple(specs), torch, pins))
     return found
 
 

@@ -21,7 +21,17 @@ _WIDTH = 96
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 # In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
 _ORDER = (
-    *("base", "context", "dockerfile", "args", "requirements", "system", "entrypoint", "command"),
+    *(
+        "base",
+        "context",
+        "dockerfile",
+        "args",
+        "requirements",
+        "system",
+        "wheels",
+        "entrypoint",
+        "command",
+    ),
     *("workdir", "port", "publish", "expose", "env", "env_file", "volumes", "tmpfs", "user"),
     *("stop_signal", "healthcheck", "start", "smoke"),
 )

@@ -90,6 +90,7 @@ class Needs:
     pipfile: str = ""  # a folder
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
+    build: dict[str, None] = field(default_factory=dict)  # Debian packages that compile
     fetchers: dict[str, Place] = field(default_factory=dict)  # curl and the like
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
@@ -209,16 +210,7 @@ class _Reader:
                 build.append(name)
             elif re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name) and name not in _THERE:
                 names.append(name)
-        if build:
-            self.needs.notes.append(
-                Note(
-                    step.place,
-                    f"{', '.join(build)}",
-                    "slimbake installs wheels, so nothing is compiled in an image. If `slimbake"
-                    " lock` names a package without a wheel, it says what to do",
-                    self._service,
-                )
-            )
+        self.needs.build.update(dict.fromkeys(build))
         if not step.last:
             return
         for name in names:

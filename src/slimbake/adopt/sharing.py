@@ -27,6 +27,7 @@ class Wants:
     service: str
     specs: tuple[str, ...]
     torch: str = ""  # the build
+    pins: tuple[str, ...] = ()  # of its lock: what has this version if anything needs it
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +214,15 @@ def _meet(one: SpecifierSet, other: SpecifierSet) -> bool:
 def _parsed(wants: Wants) -> _Parsed:
     extras: dict[str, frozenset[str]] = {}
     versions: dict[str, SpecifierSet] = {}
-    for spec in wants.specs:
+    for spec in (*wants.specs, *wants.pins):
         try:
             requirement = Requirement(spec)
         except InvalidRequirement:
             continue
         name = canonicalize_name(requirement.name)
-        if requirement.specifier:
+        if requirement.specifier and requirement.marker is None:
             versions[name] = versions.get(name, SpecifierSet()) & requirement.specifier
-        if requirement.marker is None:  # else not every image would have it
+        if spec in wants.specs and requirement.marker is None and requirement.url is None:
             extras[name] = extras.get(name, frozenset()) | frozenset(requirement.extras)
     return _Parsed(wants.service, wants.torch, extras, versions)
 

@@ -164,3 +164,13 @@ def test_alpine_s_packages_are_told_because_debian_names_them_otherwise() -> Non
         facts("FROM python:3.11-alpine\nRUN apk add --no-cache gcc libpq\n").steps, "s"
     )
     assert [note.what for note in notes.notes] == ["the Alpine packages libpq"]
+
+
+def test_what_compiles_is_for_wheels_in_whichever_stage_it_stands() -> None:
+    text = (
+        "FROM python:3.11 AS build\nRUN apt-get install -y gcc libpq-dev git\n"
+        "FROM build\nRUN apt-get install -y libpq5\n"
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert list(needs.build) == ["gcc", "libpq-dev", "git"]
+    assert list(needs.system) == ["libpq5"]

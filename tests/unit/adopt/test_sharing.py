@@ -60,3 +60,11 @@ def test_torch_stands_in_a_base_that_says_which_build() -> None:
 
 def test_nothing_in_common_is_no_base() -> None:
     assert shared(wants(a="x", b="y")).bases == ()
+
+
+def test_services_whose_locks_pin_other_versions_of_anything_stay_apart() -> None:
+    one = Wants("a", ("fastapi", "uvicorn"), pins=("starlette==1.0", "h11==0.14"))
+    other = Wants("b", ("fastapi", "uvicorn"), pins=("starlette==1.1",))
+    assert shared([one, other]).apart == (("a", "b", "starlette"),)
+    same = Wants("c", ("fastapi", "uvicorn"), pins=("starlette==1.0",))
+    assert shared([one, same]).base_of == {"a": "fastapi", "c": "fastapi"}
