@@ -289,7 +289,8 @@ class _ServiceReader:
             return None
         place = self._place(key)
         if isinstance(said, list):
-            return Command(tuple(self._fill(plain(each), key) for each in said), False, place)
+            listed = tuple(self._fill(plain(each), key) for each in said)
+            return Command(listed, False, place) if listed or key == "entrypoint" else None
         try:
             words = tuple(shlex.split(self._fill(plain(said), key)))
         except ValueError as error:

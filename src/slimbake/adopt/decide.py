@@ -193,8 +193,9 @@ def _name(text: str, default: str) -> str:
     """A name that the manifest takes."""
     clean = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     clean = re.sub(r"^[0-9-]+", "", clean)[:50].strip("-") or default
-    taken = clean in RESERVED or clean.startswith(tuple(PREFIXES)) or clean.endswith(CHECKS)
-    return f"{clean}-service" if taken else clean
+    if clean.startswith(tuple(PREFIXES)):
+        clean = f"service-{clean}"
+    return f"{clean}-service" if clean in RESERVED or clean.endswith(CHECKS) else clean
 
 
 def _merged(compose: ComposeFacts, drafts: list[Draft]) -> Iterator[Note]:

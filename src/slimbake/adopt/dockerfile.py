@@ -35,7 +35,7 @@ _HEALTH_FLAGS = {
     "retries": "retries",
 }
 # What means nothing for another image, or says nothing that a build depends on.
-_NEEDLESS = frozenset({"LABEL", "MAINTAINER", "SHELL"})
+_NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class _Stage:
     outside: Said  # the image from outside at the bottom
     values: dict[str, str] = field(default_factory=dict)  # ARG and ENV
     env: dict[str, Said] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
     copies: list[Copy] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -140,6 +141,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         python=python,
         workdir=chosen.workdir,
         env=chosen.env,
+        labels=chosen.labels,
         copies=tuple(dict.fromkeys(copies)),
         steps=tuple(dict.fromkeys(steps)),
         ports=tuple(chosen.ports),
@@ -208,6 +210,10 @@ class _Reader:
             value = expand(text, known)[0].replace(LITERAL, "$")
             stage.values[name] = value
             stage.env[name] = Said(value, place)
+
+    def _label(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        for name, text in _settings(instruction.rest):
+            stage.labels[name] = expand(text, stage.values)[0].replace(LITERAL, "$")
 
     def _workdir(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)[0]
@@ -313,6 +319,7 @@ class _Reader:
 
 _READERS: Mapping[str, Callable[[_Reader, Instruction, _Stage, Place], None]] = {
     "ARG": _Reader._arg,
+    "LABEL": _Reader._label,
     "ENV": _Reader._env,
     "WORKDIR": _Reader._workdir,
     "USER": _Reader._user,

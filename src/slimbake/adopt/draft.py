@@ -326,7 +326,19 @@ class _Drafter:
             if _BUILD_ENV.fullmatch(name):
                 continue
             value = code.moved(each.value) if code else each.value
-            if _SECRET.search(name) or _WITH_PASSWORD.search(value):
+            if name == "PYTHONPATH":
+                parts = [part.rstrip("/") for part in value.split(":") if part and "$" not in part]
+                found[name] = ":".join(dict.fromkeys((code.app if code else APP, *parts)))
+            elif facts and facts.env.get(name) is each:
+                found[name] = value  # it is in today's image, too
+                if each.value and (_SECRET.search(name) or _WITH_PASSWORD.search(value)):
+                    self._note(
+                        each.place,
+                        f"{name} looks like a secret, and is in the image",
+                        "whoever has an image can read its variables: take it out of `env`, and put"
+                        " it where the containers are started",
+                    )
+            elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
                 self._left_env[name] = (
                     _PASSWORD.sub(r"\1:smoke@", value)
                     if (_WITH_PASSWORD.search(value))
@@ -338,9 +350,6 @@ class _Drafter:
                     "whoever has an image can read its variables, so it stays where it is. For"
                     " `slimbake up`, put it into .env or into a file that `env_file` names",
                 )
-            elif name == "PYTHONPATH":
-                parts = [part.rstrip("/") for part in value.split(":") if part and "$" not in part]
-                found[name] = ":".join(dict.fromkeys((code.app if code else APP, *parts)))
             else:
                 found[name] = value
         if code and code.paths:
@@ -530,6 +539,8 @@ class _Drafter:
             self._note(
                 user.place, f"USER {user.value}", "slimbake's images run as 65532, without root"
             )
+        if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
+            self._entry["labels"] = labels
         if compose:
             if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
                 self._entry["tmpfs"] = tmpfs

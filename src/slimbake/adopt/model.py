@@ -105,6 +105,7 @@ class ImageFacts:
     python: bool
     workdir: str = "/"
     env: Mapping[str, Said] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Copy, ...] = ()
     steps: tuple[Step, ...] = ()
     ports: tuple[Said, ...] = ()

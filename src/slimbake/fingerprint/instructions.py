@@ -77,9 +77,11 @@ def instructions(text: str) -> Iterator[Instruction]:
             whole.append(line.rstrip()[: -len(escape)] + " ")
             continue
         whole.append(line)
+        if not "".join(whole).strip():
+            continue
         yield _instruction("".join(whole), starts, lines)
         whole, starts = [], []
-    if whole:
+    if "".join(whole).strip():
         yield _instruction("".join(whole), starts, lines)
 
 

@@ -213,3 +213,36 @@ def test_a_found_service_keeps_its_port_and_health_check_in_a_manifest_that_is_t
     assert web.port == 8000
     assert web.healthcheck is not None
     assert dict(web.env)["DJANGO_SETTINGS_MODULE"] == "shop.settings"
+
+
+def test_names_that_a_manifest_does_not_take_are_changed(tmp_path: Path) -> None:
+    file = repository(tmp_path, "My_Service", "runtime", "base-web", "1st")
+    init(file, InitRequest(), QUIET)
+    assert {service.context.split("/")[1]: service.name for service in manifest(file).services} == {
+        "1st": "st",
+        "My_Service": "my-service",
+        "base-web": "service-base-web",
+        "runtime": "runtime-service",
+    }
+
+
+def test_a_variable_of_a_dockerfile_stays_and_a_secret_of_a_compose_file_does_not_enter(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "ENV API_KEY=x MODE=fast\nLABEL team=a\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n"
+        "    environment: {TOKEN: y, DB_URL: 'postgres://a:b@db/x', LEVEL: info}\n"
+    )
+    told = init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert dict(one.env) == {"API_KEY": "x", "MODE": "fast", "LEVEL": "info"}
+    assert dict(one.labels) == {"team": "a"}
+    assert "  services/one/Dockerfile:6: API_KEY looks like a secret, and is in the image" in told
+    assert "  compose.yaml:4: TOKEN looks like a secret" in told
+    assert (
+        'setdefault("DB_URL", "postgres://a:smoke@db/x")'
+        in (tmp_path / "services/one/smoke.py").read_text()
+    )
