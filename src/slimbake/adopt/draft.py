@@ -99,6 +99,7 @@ class _Drafter:
             self._repository,
             frozenset((*needs.folders, *needs.projects)) - {facts.workdir},
         )
+        code = self._narrowed(code, needs, facts)
         env = self._env(facts, code)
         plain, takes_arguments = self._command(facts, code, env)
         env |= dict(plain.env)
@@ -234,6 +235,24 @@ class _Drafter:
             values = ", ".join(each.replace("\0", "$") for each in both.filled)
             self._comments["command"] = f"init filled in {values}"
         return both, False
+
+    def _narrowed(self, code: Code, needs: Needs, facts: ImageFacts) -> Code:
+        """Of a workspace, the member that is installed: its packages are what the command names."""
+        folder = self._member(needs.member, "") if needs.member else ""
+        compose = self._of.compose
+        said = (
+            compose and (compose.command or compose.entrypoint),
+            facts.command,
+            facts.entrypoint,
+        )
+        words = [word for command in said if command for word in command.text.split()]
+        named = any(
+            posixpath.normpath(posixpath.join(code.context, word)) in self._repository.files
+            for word in words
+        )
+        if not folder or named or folder == code.context:
+            return code
+        return replace(code, context=folder, inner="", paths=(), notes=())
 
     def _script(self, path: str, facts: ImageFacts, code: Code) -> tuple[str, Place] | None:
         where = posixpath.normpath(posixpath.join(facts.workdir, path))
@@ -470,7 +489,7 @@ class _Drafter:
         if words and words[0] in scripts:
             return True
         if folder != context:
-            return installed
+            return installed or "build-system" in _toml(text)
         return any(each.startswith("src/") for each in self._repository.below(folder)) and not any(
             each.count("/") == 1 and each.endswith("/__init__.py")
             for each in self._repository.below(folder)

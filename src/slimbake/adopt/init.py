@@ -392,11 +392,15 @@ def _sources(draft: Draft, repository: Repository) -> dict[str, str]:
     """
     found = {}
     for each in draft.served:
-        path = _path(_path(draft.entry["context"], each.folder), each.module.replace(".", "/"))
-        texts = (repository.texts.get(f"{path}{end}") for end in (".py", "/__init__.py"))
+        inside = _path(draft.entry["context"], each.folder)
+        module = each.module.replace(".", "/")
+        paths = [_path(inside, module), _path(inside, f"src/{module}")]
+        texts = [
+            repository.texts.get(f"{p}{end}") for p in paths for end in (".py", "/__init__.py")
+        ]
         found[each.module] = next(filter(None, texts), "pass")
-        main = repository.texts.get(f"{path}/__main__.py")
-        if each.main and main is not None:
+        mains = [repository.texts.get(f"{path}/__main__.py") for path in paths]
+        if each.main and (main := next(filter(None, mains), "")):
             found[f"{each.module}.__main__"] = main
     return found
 
