@@ -29,9 +29,8 @@ _READ = re.compile(
     r"|[\w.-]*entry-?point[\w.-]*|\.env|\.python-version|[\w.-]+\.(?:txt|in)"
 )
 _LARGEST = 256 * 1024
-_PYTHON_DEPTH = (
-    4  # folders deep, at most, that a service's own modules are read for what they serve
-)
+# Folders deep, at most, that a service's own modules are read for what they serve.
+_PYTHON_DEPTH = 6
 
 
 def survey(root: Path) -> Repository:
