@@ -280,6 +280,13 @@ def served(words: tuple[str, ...], known: Callable[[str, str], bool]) -> tuple[S
         elif word.endswith(".py"):
             path = posixpath.normpath(word.removeprefix("/app/")).removesuffix(".py")
             where, name = posixpath.split(path)
-            if known(name, where):
+            dotted = path.replace("/", ".")
+            if (
+                words[0] != "python"
+                and where
+                and known(f"{dotted.rpartition('.')[0]}.__init__", "")
+            ):
+                found[Served(dotted)] = None  # as a part of its package, which a server sees
+            elif known(name, where):
                 found[Served(name, "", where)] = None
     return tuple(found)

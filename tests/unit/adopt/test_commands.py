@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from slimbake.adopt.code import Code, Unreadable
-from slimbake.adopt.commands import Plainly, Shellless, port_of
-from slimbake.adopt.model import Command, Place
+from slimbake.adopt.commands import Plainly, Shellless, port_of, served
+from slimbake.adopt.model import Command, Place, Served
 from slimbake.adopt.shell import expand, simple_commands
 
 AT = Place("Dockerfile", 9)
@@ -114,3 +114,26 @@ def test_quotes_operators_and_nested_defaults() -> None:
     ]
     assert found[0].assignments == (("A", "x y"),)
     assert expand("${A:-${B:-c}}/$D${E:+f}", {"E": "1", "D": ""}) == ("c/f", ())
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("uvicorn app.main:api --port 80", Served("app.main", "api")),
+        ("gunicorn app.wsgi", Served("app.wsgi", "application")),
+        ("uvicorn main:api --app-dir src", Served("main", "api", "src")),
+        ("celery -A app.main worker", Served("app.main")),
+        ("python -m app", Served("app", main=True)),
+        ("python src/main.py", Served("main", "", "src")),
+        ("fastapi run app/main.py", Served("app.main")),
+        ("streamlit run src/main.py", Served("main", "", "src")),
+        ("nginx -g x:y", None),
+    ],
+)
+def test_the_modules_that_a_command_names(words: str, found: Served | None) -> None:
+    files = {"app/__init__", "app/main", "app/wsgi", "src/main", "app"}
+
+    def known(module: str, folder: str) -> bool:
+        return "/".join(filter(None, (folder, module.replace(".", "/")))) in files
+
+    assert served(tuple(words.split()), known) == ((found,) if found else ())
