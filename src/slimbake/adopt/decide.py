@@ -22,6 +22,7 @@ from slimbake.adopt.model import (
     Repository,
 )
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
+from slimbake.render import BAKE_FILE, MARK
 
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
 _DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
@@ -64,6 +65,10 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     if only:
         drafts = [each for each in drafts if each.name == only]
     notes += _merged(compose, drafts)
+    mine = repository.texts.get(BAKE_FILE)
+    if mine is not None and MARK not in mine.partition("\n")[0]:
+        advice = "slimbake writes a file of this name: give yours another, and bake it with `-f`"
+        notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         drafts=tuple(drafts),

@@ -26,7 +26,7 @@ _SKIPPED = frozenset(
 _READ = re.compile(
     r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.[dD]ockerfile|[\w.-]+\.ya?ml"
     r"|pyproject\.toml|[\w.-]*requirements[\w.-]*\.(?:txt|in)|[\w.-]+\.(?:sh|bash)|Pipfile"
-    r"|[\w.-]*entry-?point[\w.-]*|\.env|\.python-version|[\w.-]+\.(?:txt|in)"
+    r"|docker-bake\.hcl|[\w.-]*entry-?point[\w.-]*|\.env|\.python-version|[\w.-]+\.(?:txt|in)"
 )
 _LARGEST = 256 * 1024
 # Folders deep, at most, that a service's own modules are read for what they serve.
