@@ -318,7 +318,7 @@ class _ServiceReader:
             if isinstance(args, dict)
             else (plain(each).partition("=")[::2] for each in _list(args))
         )
-        if left := [key for key in raw if key not in _BUILD]:
+        if left := [key for key in raw if key not in _BUILD | {"dockerfile_inline"}]:
             self._note(
                 self._place("build", left[0]),
                 f"build: {', '.join(left)}",
@@ -326,6 +326,8 @@ class _ServiceReader:
                 " `secrets`",
             )
         if "dockerfile_inline" in raw:
+            advice = "write it into a file, and name that with `dockerfile:`"
+            self._note(self._place("build", "dockerfile_inline"), "a Dockerfile in place", advice)
             return None
         file = posixpath.join(
             context, self._fill(plain(raw.get("dockerfile")), "build") or "Dockerfile"

@@ -36,9 +36,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     one service that is wanted.
     """
     compose = compose_facts(repository, files or compose_files(repository))
-    candidates, left = _candidates(repository, compose)
+    candidates, left, notes = _candidates(repository, compose)
     used = {candidate.build.dockerfile for candidate in candidates}
-    notes = list(compose.notes)
+    notes = [*compose.notes, *notes]
     for file in _dockerfiles(repository):
         if file in used:
             continue
@@ -80,8 +80,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
 
 def _candidates(
     repository: Repository, compose: ComposeFacts
-) -> tuple[list[Candidate], list[tuple[str, str]]]:
-    """The services that compose files build, and those that they have ready-made."""
+) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
+    """The services that compose files build, those that they have ready-made, and notes on these."""
+    notes: list[Note] = []
     built = {
         service.image: service.build
         for service in compose.services
@@ -92,11 +93,15 @@ def _candidates(
         build = service.build or built.get(service.image)
         if build is None:
             left.append((service.name, service.image or "built elsewhere"))
+            notes += [] if service.image else service.notes
         elif build.dockerfile.startswith("../") or build.context.startswith(".."):
-            left.append((service.name, "its context lies outside this repository"))
+            left.append((service.name, "built elsewhere"))
+            what = f"the context of {service.name} lies outside this folder, in {build.context}"
+            advice = "run `slimbake init` in the folder that has both"
+            notes.append(Note(service.place, what, advice))
         else:
             found.append(_from_compose(service, build, repository, compose))
-    return found, left
+    return found, left, notes
 
 
 def _from_compose(
@@ -106,7 +111,7 @@ def _from_compose(
     facts = (
         None if text is None else dockerfile_facts(text, build.dockerfile, build.target, build.args)
     )
-    origin = (service.place, Place(build.dockerfile))
+    origin = (service.place, *([Place(build.dockerfile)] if facts else []))
     return Candidate(service.name, origin, build, facts, service, job=service.name in compose.jobs)
 
 
@@ -125,14 +130,13 @@ def _alone(file: str, name: str, repository: Repository) -> Candidate:
     facts = dockerfile_facts(text, file)
     context = folder
     if facts is not None and folder != ".":
+        known = repository.files | repository.folders
+        said = [each for each in (facts.entrypoint, facts.command) if each]
+        named = [source for copied in facts.copies for source in copied.sources]
+        named += [word for each in said for word in each.text.split() if "/" in word or "." in word]
 
         def there(at: str) -> int:
-            return sum(
-                posixpath.normpath(posixpath.join(at, source))
-                in repository.files | repository.folders
-                for copied in facts.copies
-                for source in copied.sources
-            )
+            return sum(posixpath.normpath(posixpath.join(at, path)) in known for path in named)
 
         above = [folder]
         while above[-1] not in {"", "."}:

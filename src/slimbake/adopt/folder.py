@@ -83,7 +83,8 @@ def _command(
     text = repository.texts.get(_path(folder, "pyproject.toml"), "")
     scripts = _scripts(text)
     if len(scripts) == 1:
-        line = text[: text.find(scripts[0])].count("\n") + 1
+        found = re.search(rf"(?m)^\s*[\"']?{re.escape(scripts[0])}[\"']?\s*=", text)
+        line = text[: found.end()].count("\n") + 1 if found else 0
         return (scripts[0],), Place(_path(folder, "pyproject.toml"), line), ()
     for each in files:
         depth = each.count("/")

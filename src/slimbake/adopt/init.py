@@ -237,7 +237,7 @@ def _readable(
 def _refusal(problem: Problem, draft: Draft, file: Path) -> Note:
     at = draft.origin[-1] if problem.file == file.name else Place(problem.file, problem.line)
     subject = f"{problem.path}: " if problem.path else ""
-    advice = " ".join(problem.hint.split("\n")) or "mend it, and run `slimbake init` again"
+    advice = " ".join(problem.hint.split("\n")) or "fix it, and run `slimbake init` again"
     return Note(at, f"{subject}{problem.message}", advice, draft.name)
 
 
