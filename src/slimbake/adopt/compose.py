@@ -21,12 +21,12 @@ from slimbake.adopt.model import (
     Said,
 )
 from slimbake.adopt.shell import LITERAL, expand
+from slimbake.config.compose import OWN
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
 from slimbake.config.words import Word
 
 # As Docker Compose looks for them: the first that is there, and the first beside it that overrides.
-NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
+OVERRIDES = tuple(name.replace(".y", ".override.y") for name in OWN)
 _READ = frozenset(
     [
         "build",
@@ -63,7 +63,7 @@ def compose_files(repository: Repository) -> tuple[str, ...]:
     some.
     """
     folders = sorted(
-        {posixpath.dirname(each) for each in repository.files if posixpath.basename(each) in NAMES},
+        {posixpath.dirname(each) for each in repository.files if posixpath.basename(each) in OWN},
         key=lambda folder: (folder.count("/") + bool(folder), folder),
     )
     if not folders:
@@ -71,7 +71,7 @@ def compose_files(repository: Repository) -> tuple[str, ...]:
     prefix = f"{folders[0]}/" if folders[0] else ""
     found = [
         next((f"{prefix}{name}" for name in names if f"{prefix}{name}" in repository.files), "")
-        for names in (NAMES, OVERRIDES)
+        for names in (OWN, OVERRIDES)
     ]
     return tuple(filter(None, found))
 

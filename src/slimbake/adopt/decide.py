@@ -21,14 +21,13 @@ from slimbake.adopt.model import (
     Place,
     Repository,
 )
+from slimbake.config.compose import OWN
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.render import BAKE_FILE, MARK
 
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
 _DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
 _NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|ci|local|debug)\b")
-# As `docker buildx bake` looks for files: it merges the first of each kind.
-_MERGED_BY_BAKE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
 
 def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> Adoption:
@@ -211,7 +210,7 @@ def _merged(compose: ComposeFacts, drafts: list[Draft]) -> Iterator[Note]:
     """What plain `docker buildx bake` does with a compose file at the root."""
     names = {draft.name for draft in drafts}
     for file in compose.files:
-        if file in _MERGED_BY_BAKE and names & {service.name for service in compose.services}:
+        if file in OWN and names & {service.name for service in compose.services}:
             yield Note(
                 Place(file),
                 "plain `docker buildx bake` merges this file into targets of the same name",
