@@ -168,6 +168,26 @@ def test_what_has_sources_only_is_built_from_them_whoever_needs_it(
     assert "old-0.6.tar.gz" in repo.held()
 
 
+def test_damaged_sources_are_fetched_anew(repo: Repo, plain: Index) -> None:
+    plain.add_sources("old", "0.6")
+    repo.fleet("[old]")
+    repo.run("lock")
+    held = repo.held()["old-0.6.tar.gz"]
+    good = held.read_bytes()
+    held.write_bytes(bytes(len(good)))
+    done = repo.run("fetch", "--rehash")
+    assert done.code == 0 and "old-0.6.tar.gz is damaged" in done.stderr
+    assert held.read_bytes() == good
+
+
+def test_layers_are_weighed_with_what_is_built_from_sources(repo: Repo, plain: Index) -> None:
+    plain.add_sources("old", "0.6")
+    repo.fleet("[old, idna]", api="[]")
+    repo.run("lock")
+    done = repo.run("layers")
+    assert done.code == 0, done.stderr
+
+
 def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None:
     plain.add("both", "1")
     plain.add_sources("both", "2")

@@ -200,7 +200,8 @@ def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator
         committed_limits(root),
     )
     started = committed_starts(root)
-    local = tuple((package.path, ("**/tests", "**/build")) for package in fleet.packages)
+    here = (package for package in fleet.packages if not package.source)
+    local = tuple((package.path, ("**/tests", "**/build")) for package in here)
     for service in fleet.services:
         name = service.name
         startup, rss = started.get(name, (None, None))

@@ -23,7 +23,7 @@ from slimbake.lock.model import Pin
 # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
 # (docs/layers.md)
 UNPACKED = 4.5
-# bytes of a package of the repository: code is small, and a lock cannot depend on its every edit
+# bytes of a package that is built here: code is small, and a lock cannot depend on its every edit
 LOCAL = 50_000
 UNKNOWN = 1_000_000  # bytes of a wheel of which the index says none
 
@@ -44,7 +44,8 @@ def arrange(
     def items(service: Service) -> Iterable[Item]:
         for name, pins in _by_name(closures.get(service.name, ())).items():
             # Platforms may differ in the version: what is called the same lies in one layer.
-            wheel = max((w.bytes or UNKNOWN for pin in pins for w in pin.wheels), default=UNKNOWN)
+            built = LOCAL if any(pin.built for pin in pins) else UNKNOWN
+            wheel = max((w.bytes or UNKNOWN for pin in pins for w in pin.wheels), default=built)
             yield Item(name, " ".join(pin.version for pin in pins), int(wheel * UNPACKED), wheel)
         for package in service.packages:
             yield Item(package.name, "", LOCAL, LOCAL // 4)

@@ -17,7 +17,7 @@ from slimbake.fleet.model import Fleet, Layer, Package, Weights
 from slimbake.host.files import read_json
 from slimbake.layering.cost import item_name as name_of
 from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
-from slimbake.lock.auto import UNPACKED
+from slimbake.lock.auto import LOCAL, UNPACKED
 from slimbake.lock.model import Pin, Sizes
 
 # Bytes on a registry for one of a model's weights: MiniLM, likewise.
@@ -97,7 +97,9 @@ class _Reader:
 
     def layer(self, layer: Layer, packages: Iterable[Package]) -> tuple[Item, ...]:
         """The items of one layer: its pins and its local packages."""
-        return (*map(self._item, self.locks.get(layer.name, ())), *map(self._local, packages))
+        # Of what is built from sources elsewhere, the lock has a line.
+        local = (package for package in packages if not package.source)
+        return (*map(self._item, self.locks.get(layer.name, ())), *map(self._local, local))
 
     def weights(self, weights: Weights) -> Item:
         """A model's weights, as the layer that holds them."""
@@ -130,6 +132,8 @@ class _Reader:
 
     def _wheel(self, pin: Pin) -> int:
         """The bytes of a pin's wheel; where they are unknown, `complain` says so."""
+        if pin.built:
+            return LOCAL
         if pin.bytes is None:
             self.unknown.add(f"{pin.name}=={pin.version}")
         return pin.bytes or 0

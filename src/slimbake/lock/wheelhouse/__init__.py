@@ -92,7 +92,7 @@ def fetch(
                 each: _held(each, store, unresolved) for each, held in found.items() if not held
             }
     by_layer: dict[str, list[Held]] = {}
-    for name, source in _sources(fleet, machine, store, console, only).items():
+    for name, source in _sources(fleet, machine, store, console, rehash, only).items():
         by_layer.setdefault(name, []).append(source)
     for each, file in found.items():
         assert file is not None  # noqa: S101 - it was just put there
@@ -106,7 +106,12 @@ def fetch(
 
 
 def _sources(
-    fleet: Fleet, machine: Machine, store: Store, console: Console, only: Collection[str] | None
+    fleet: Fleet,
+    machine: Machine,
+    store: Store,
+    console: Console,
+    rehash: bool,
+    only: Collection[str] | None,
 ) -> dict[str, Held]:
     """The sources of packages that have no wheel, by the lock of what builds them; what is missing
     is brought.
@@ -117,6 +122,10 @@ def _sources(
         if package.source and (only is None or package.layer.name in only)
     }
     there = {name: kept.held(source, store) for name, source in wanted.items()}
+    for name, held in there.items() if rehash else ():
+        if held and not wanted[name].git and store.damaged(held):
+            console.say(f"{held.path.name} is damaged: it is fetched anew")
+            there[name] = None
     missing = {name: wanted[name] for name, file in there.items() if not file}
     if missing:
         console.say(f"fetching sources: {', '.join(each.file for each in missing.values())}")
@@ -134,7 +143,7 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
 
     names = [each.name for each in sources]
     with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-        platform = fleet.every_platform[0]
+        platform = fleet.platforms[0]  # sources are the same on all
         uv = PipCompile(machine, fleet.python, platform, Path(scratch), sources=names)
         try:
             return uv.locate([(each.name, each.version) for each in sources], "sources").sources
