@@ -132,9 +132,9 @@ def build_wheel(arguments: Sequence[str]) -> None:
     else:
         root = Path(shutil.copytree(INSIDE / "context", source, symlinks=True))
     normalise(tree(source))
-    # Without Git's history, what asks it for a version is told.
-    version = said.get("version", "")
-    settings = dict.fromkeys(VERSIONS, version) if version else {}
+    # Without Git's history, what asks it for a version is told. A package of the repository that
+    # does so has one version at every commit: otherwise each commit would build its layer again.
+    settings = dict.fromkeys(VERSIONS, said.get("version", "0"))
     try:
         run_uv(
             *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
