@@ -1,1 +1,1 @@
-print('one')
+import tool  # noqa: F401

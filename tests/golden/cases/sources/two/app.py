@@ -1,1 +1,1 @@
-print('two')
+import docopt  # noqa: F401
