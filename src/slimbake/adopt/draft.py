@@ -56,7 +56,6 @@ class Candidate:
     facts: ImageFacts | None  # None: the Dockerfile is not there
     compose: ComposeService | None = None
     job: bool = False
-    shared_context: bool = False
 
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
@@ -101,7 +100,7 @@ class _Drafter:
         )
         code = self._narrowed(code, needs, facts)
         env = self._env(facts, code)
-        plain, takes_arguments = self._command(facts, code, env)
+        plain, fixed = self._command(facts, code, env)
         env |= dict(plain.env)
         compose = of.compose
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
@@ -114,7 +113,7 @@ class _Drafter:
             self._entry["system"] = system
         if needs.build and requirements:
             self._entry["wheels"] = {"system": list(needs.build)}
-        self._start(facts, words, takes_arguments)
+        self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
         if env:
@@ -192,11 +191,10 @@ class _Drafter:
 
     def _command(
         self, facts: ImageFacts, code: Code, env: Mapping[str, str]
-    ) -> tuple[Plainly, bool]:
-        """The command, and whether it stands in an entrypoint alone, to which arguments come."""
+    ) -> tuple[Plainly, int]:
+        """The command, and how many of its words are those of the entrypoint."""
         compose = self._of.compose
         entrypoint = (compose and compose.entrypoint) or facts.entrypoint
-        overridden = bool(compose and (compose.entrypoint or compose.command))
         command = (compose and compose.command) or (
             None if compose and compose.entrypoint else facts.command
         )
@@ -218,11 +216,10 @@ class _Drafter:
                     "write `command` in its entry; until then the service keeps its Dockerfile",
                 )
             )
-        if command is None:
-            return first, not overridden
-        if entrypoint and entrypoint.shell:  # Docker drops CMD then
-            return first, False
-        last = reader.plainly(command) if first.passes else _as_is(command)
+        if command is None or (entrypoint and entrypoint.shell):  # Docker drops CMD then
+            self._filled_in(first)
+            return first, len(first.words)
+        last = reader.plainly(command) if first.passes else _as_is(command, code)
         both = Plainly(
             (*first.words, *last.words),
             (*first.env, *last.env),
@@ -231,10 +228,13 @@ class _Drafter:
             (*first.notes, *last.notes),
             (*first.filled, *last.filled),
         )
-        if both.filled:
-            values = ", ".join(each.replace("\0", "$") for each in both.filled)
+        self._filled_in(both)
+        return both, len(first.words)
+
+    def _filled_in(self, plain: Plainly) -> None:
+        if plain.filled:
+            values = ", ".join(each.replace("\0", "$") for each in plain.filled)
             self._comments["command"] = f"init filled in {values}"
-        return both, False
 
     def _narrowed(self, code: Code, needs: Needs, facts: ImageFacts) -> Code:
         """Of a workspace, the member that is installed: its packages are what the command names."""
@@ -283,11 +283,13 @@ class _Drafter:
             )
         return words
 
-    def _start(self, facts: ImageFacts, words: tuple[str, ...], takes_arguments: bool) -> None:
-        key = "entrypoint" if takes_arguments else "command"
-        self._entry[key] = list(words)
-        if key != "command" and "command" in self._comments:
-            self._comments[key] = self._comments.pop("command")
+    def _start(self, facts: ImageFacts, words: tuple[str, ...], fixed: int) -> None:
+        if fixed:
+            self._entry["entrypoint"] = list(words[:fixed])
+        if fixed < len(words):
+            self._entry["command"] = list(words[fixed:])
+        elif "command" in self._comments:
+            self._comments["entrypoint"] = self._comments.pop("command")
         ports = self._ports(facts, words)
         if ports:
             self._entry["port"], *others = ports
@@ -296,7 +298,7 @@ class _Drafter:
         if self._of.job:
             self._entry["start"] = "none"
             self._comments["start"] = "a job: it ends, and may need what runs beside it"
-        elif takes_arguments and not ports:
+        elif fixed == len(words) and not ports and not self._of.compose:
             self._entry["start"] = ["--help"]
             self._comments["start"] = "an entrypoint that waits for arguments"
 
@@ -635,8 +637,10 @@ class _Drafter:
         return bool(named & self._repository.files) or sources[0] in self._repository.folders
 
 
-def _as_is(command: Command) -> Plainly:
-    return Plainly(command.words if not command.shell else ("sh", "-c", command.text))
+def _as_is(command: Command, code: Code) -> Plainly:
+    """Words that follow an entrypoint."""
+    words = ("sh", "-c", command.text) if command.shell else command.words
+    return Plainly(tuple(code.moved(word) for word in words))
 
 
 def _settings(check: Healthcheck) -> dict[str, Any]:

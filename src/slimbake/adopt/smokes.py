@@ -91,7 +91,7 @@ def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[
 
 def _entry_point(draft: Draft) -> list[str]:
     """What imports the program that a command names: it is a script of some package."""
-    words = draft.entry.get("command") or draft.entry.get("entrypoint") or []
+    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
     if words[:2] == ["python", "-m"] and len(words) > 2:
         return [
             "    import importlib.util",

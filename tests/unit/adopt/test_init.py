@@ -294,3 +294,23 @@ def test_a_dockerfile_in_a_folder_of_its_own_has_the_context_in_which_its_files_
     init(tmp_path / "services.yaml", InitRequest(), QUIET)
     [worker] = manifest(tmp_path / "services.yaml").services
     assert (worker.name, worker.context) == ("worker", ".")
+
+
+def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two", "three")
+    for name, end in {
+        "one": 'ENTRYPOINT ["tini", "--", "one-cli"]\n',
+        "two": 'ENTRYPOINT ["two-cli"]\nCMD ["/app/x", "--all"]\n',
+        "three": "ENTRYPOINT three-cli --port ${PORT:-90}\n",
+    }.items():
+        dockerfile = tmp_path / "services" / name / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + end)
+    init(file, InitRequest(), QUIET)
+    found = {service.name: service for service in manifest(file).services}
+    assert (found["one"].entrypoint, found["one"].command) == (("one-cli",), ())
+    assert found["one"].start is not None
+    assert found["one"].start.arguments == ("--help",)
+    assert (found["two"].entrypoint, found["two"].command) == (("two-cli",), ("/app/x", "--all"))
+    assert found["two"].start is None
+    assert (found["three"].entrypoint, found["three"].port) == (("three-cli", "--port", "90"), 90)
+    assert "# init filled in ${PORT:-90}" in file.read_text()
