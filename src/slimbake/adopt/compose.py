@@ -184,6 +184,10 @@ class _Reader:
             return own
         return _over(self._service(other, said, where, below, depth + 1), own)
 
+    def has(self, path: str) -> bool:
+        """Whether the repository has a file."""
+        return path in self._repository.files
+
     def place(self, file: str, path: KeyPath) -> Place:
         """Where a key stands; what came by `<<` stands where the anchor is."""
         document = self._documents[file]
@@ -369,17 +373,15 @@ class _ServiceReader:
         return found
 
     def _env_files(self) -> tuple[Said, ...]:
-        paths = (
-            each.get("path") if isinstance(each, dict) else each
-            for each in _list(self._raw.get("env_file"))
-        )
-        return tuple(
-            Said(
-                posixpath.normpath(posixpath.join(self._folder, self._fill(plain(p), "env_file"))),
-                self._place("env_file"),
-            )
-            for p in paths
-        )
+        found = []
+        for each in _list(self._raw.get("env_file")):
+            written = plain(each.get("path") if isinstance(each, dict) else each)
+            path = posixpath.join(self._folder, self._fill(written, "env_file"))
+            path = posixpath.normpath(path)
+            optional = isinstance(each, dict) and plain(each.get("required")) == "false"
+            if not optional or self._files.has(path):
+                found.append(Said(path, self._place("env_file")))
+        return tuple(found)
 
     def _ports(self) -> Iterable[tuple[str, Said]]:
         for number, each in enumerate(_list(self._raw.get("ports"))):

@@ -70,6 +70,7 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
+        folder=compose.name or repository.name.lower(),
         drafts=tuple(drafts),
         left=() if only else tuple(left),
         compose=compose.files,

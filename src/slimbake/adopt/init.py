@@ -470,10 +470,10 @@ def write(file: Path, decided: Started, console: Console) -> None:
 
 def sizes_today(decided: Started) -> list[tuple[str, int | None, int | None]]:
     """Of each service: the size of today's image and of slimbake's, where the engine has them."""
-    project = decided.adoption.project
+    project, folder = decided.adoption.project, decided.adoption.folder
     today = {
         each.name: tuple(
-            filter(None, (each.image, f"{project}-{each.name}", f"{project}_{each.name}"))
+            filter(None, (each.image, f"{folder}-{each.name}", f"{folder}_{each.name}", each.name))
         )
         for each in decided.drafts
     }

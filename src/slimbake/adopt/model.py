@@ -205,6 +205,7 @@ class Adoption:
     """What becomes of a repository."""
 
     project: str
+    folder: str  # the name of the repository's folder, after which Compose calls images
     drafts: tuple[Draft, ...]
     left: tuple[tuple[str, str], ...]  # services that stay in the compose file, and their image
     compose: tuple[str, ...] = ()

@@ -314,3 +314,20 @@ def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
     assert found["two"].start is None
     assert (found["three"].entrypoint, found["three"].port) == (("three-cli", "--port", "90"), 90)
     assert "# init filled in ${PORT:-90}" in file.read_text()
+
+
+def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "my_fleet"
+    file = repository(root, "one", "two")
+    held = {"my_fleet-one": 300_000_000, "my-fleet/one": 60_000_000, "two": 5}
+    monkeypatch.setattr(
+        "slimbake.docker.image_sizes",
+        lambda names: {name: held[name] for name in names if name in held},
+    )
+    told = init(file, InitRequest(), QUIET)
+    assert [line.split() for line in told if line.startswith(("one", "two"))] == [
+        ["one", "300.0", "MB", "60.0", "MB"],
+        ["two", "5", "B", "unmeasured"],
+    ]
