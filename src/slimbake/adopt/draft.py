@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from slimbake.adopt.code import APP, Code, Unreadable, code_of
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
+from slimbake.adopt.compose import dotenv
 from slimbake.adopt.model import (
     BuildFacts,
     Command,
@@ -120,6 +121,7 @@ class _Drafter:
             self._entry["env"] = env
         self._volumes(facts, code)
         self._rest(facts, needs)
+        self._needs_variables(code)
         noted = (*code.notes, *facts.notes, *needs.notes)
         self._notes += [replace(each, service=of.name) for each in noted]
         self._notes += plain.notes
@@ -580,6 +582,53 @@ class _Drafter:
             else:
                 check = facts.healthcheck
         self._healthcheck(check or None, needs)
+
+    def _needs_variables(self, code: Code) -> None:
+        """Turn the start check off where the code reads a variable that no image holds: it has no
+        default, so nothing starts without it.
+        """
+        compose = self._of.compose
+        names = [*self._left_env]
+        if compose:
+            names += compose.unset
+            for said in compose.env_files:
+                names += dotenv(self._repository.texts.get(said.value, ""))
+        names = [name for name in dict.fromkeys(names) if name not in self._entry.get("env", {})]
+        found = dict(self._readers(code, names))
+        for name in found:
+            self._left_env.setdefault(name, "smoke")
+        if found and "start" not in self._entry:
+            name, place = next(iter(found.items()))
+            self._entry["start"] = "none"
+            self._comments["start"] = f"{place} needs {name}, which no image holds"
+            self._note(
+                place,
+                f"the code needs {', '.join(found)} to start",
+                "the start check has no variables of the compose file, so it is off: `slimbake up`"
+                " starts the image with them. Give the code defaults to turn it on",
+            )
+
+    def _readers(self, code: Code, names: list[str]) -> Iterator[tuple[str, Place]]:
+        """Which of these variables the code cannot do without, and the line that reads each."""
+        if not names:
+            return
+        inside = _in(code.context)
+        one_of = "|".join(map(re.escape, names))
+        reads = re.compile(
+            rf"(?:environ\[|\b(?:config|env(?:\.\w+)?)\()\s*[\"']({one_of})[\"']\s*[\])]"
+        )
+        field = re.compile(rf"^[ \t]+({one_of})[ \t]*:[ \t]*[^=\n]+$", re.I | re.M)
+        by_lower = {name.lower(): name for name in names}
+        seen: set[str] = set()
+        for path, text in sorted(self._repository.texts.items()):
+            if not path.endswith(".py") or not path.startswith(inside):
+                continue
+            patterns = (reads, field) if "BaseSettings" in text else (reads,)
+            for match in (m for pattern in patterns for m in pattern.finditer(text)):
+                name = by_lower[match[1].lower()]
+                if name not in seen:
+                    seen.add(name)
+                    yield name, Place(path, text[: match.start(1)].count("\n") + 1)
 
     def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
         used = False

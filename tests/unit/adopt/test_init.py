@@ -331,3 +331,33 @@ def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_the
         ["one", "300.0", "MB", "60.0", "MB"],
         ["two", "5", "B", "unmeasured"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "needs"),
+    [
+        ("import os\nDSN = os.environ['TOKEN']\n", "one/settings.py:2 needs TOKEN"),
+        ("from decouple import config\nDSN = config('TOKEN')\n", "one/settings.py:2 needs TOKEN"),
+        (
+            "class Settings(BaseSettings):\n    mode: str = 'x'\n    token: str\n",
+            "one/settings.py:3 needs TOKEN",
+        ),
+        ("class Settings(BaseSettings):\n    token: str = ''\n", ""),
+        ("import os\nDSN = os.environ.get('TOKEN')\n", ""),
+        ("import os\nDSN = os.getenv('TOKEN')\n", ""),
+        ("import os\nDSN = os.environ['MODE']\n", ""),  # which is in the image
+    ],
+)
+def test_code_that_cannot_start_without_a_variable_of_the_compose_file(
+    tmp_path: Path, code: str, needs: str
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/one/settings.py").write_text(code)
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one, environment: {TOKEN: y, MODE: fast}}\n"
+    )
+    told = init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert (one.start.how if one.start else "") == ("none" if needs else "")
+    assert (f"start: none  # services/one/{needs}" in file.read_text()) == bool(needs)
+    assert any("the code needs TOKEN to start" in line for line in told) == bool(needs)
