@@ -180,6 +180,10 @@ _ADVICE = (
         "an external image cannot be pulled: see `slimbake doctor`",
     ),
     (
+        'exec: "python3": executable file not found',
+        "a smoke is Python and runs in the image: install python3 there, or remove `smoke`",
+    ),
+    (
         "exec format error",
         "this engine does not run programs of that platform: it needs QEMU in binfmt_misc",
     ),

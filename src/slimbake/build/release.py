@@ -139,7 +139,9 @@ def _released(
             *(CheckError(each) for each in over.values()),
         ),
         checks={
-            name: checks_of(plan, name, name in starts.started) for name in ids if name in names
+            name: checks_of(plan, name, starts.started.get(name, ""))
+            for name in ids
+            if name in names
         },
     )
 

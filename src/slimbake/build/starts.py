@@ -18,6 +18,7 @@ from slimbake.plan.model import CHECKS, Plan, Running
 
 HELD = "starts"  # in the workspace: the start checks that held
 START = "start"
+BY_ENGINE = "engine-start"  # of an image without Python
 _KEPT = 1000
 
 
@@ -26,7 +27,8 @@ class Starts:
     """What came of the start checks of a bake."""
 
     failed: Mapping[str, str]  # service -> why it does not start
-    started: frozenset[str]  # the services that do, now or before
+    # the services that do, now or before, and the name of the check that says so
+    started: Mapping[str, str]
 
 
 def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts:
@@ -44,25 +46,36 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
         if running[name].start.how != "none"
         for foreign in _platforms(site, name, platform)
     ]
-    new = [each for each in asked if _key(*each) not in known]
+    ways = dict(line.split() for line in known)
+    new = [each for each in asked if _key(*each) not in ways]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = list(pool.map(lambda each: starts(each[1], each[0], each[2]), new))
-    held = [_key(*each) for each, why in zip(new, found, strict=True) if why == ""]
+    held = {
+        _key(*each): BY_ENGINE if one.by_engine else START
+        for each, one in zip(new, found, strict=True)
+        if one.why == ""
+    }
+    ways |= held
     if held:
-        workspace.write(HELD, [*known, *held][-_KEPT:])
-    outcomes = [(each[0].service, why) for each, why in zip(new, found, strict=True)]
+        workspace.write(HELD, [f"{key} {way}" for key, way in ways.items()][-_KEPT:])
+    outcomes = [(each[0].service, one.why) for each, one in zip(new, found, strict=True)]
     without = {name for name, why in outcomes if why or why is None}
-    started = frozenset(service.service for service, _, _ in asked) - without
+    started = {
+        each[0].service: ways[_key(*each)] for each in asked if each[0].service not in without
+    }
     return Starts({name: why for name, why in outcomes if why}, started)
 
 
-def checks_of(plan: Plan, service: str, started: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def checks_of(plan: Plan, service: str, started: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The checks that an image of a service has passed when it is tagged, and those that are
-    missing.
+    missing. `started`: the start check that held, "" where none did.
     """
     kinds = {target.kind for target in plan.targets if target.service == service}
-    held = (*((START,) if started else ()), *(kind for kind in CHECKS if kind in kinds))
-    return held, tuple(kind for kind in (START, "smoke") if kind not in held)
+    held = (*((started,) if started else ()), *(kind for kind in CHECKS if kind in kinds))
+    return held, (
+        *(() if started else (START,)),
+        *(() if "smoke" in held else ("smoke",)),
+    )
 
 
 def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
@@ -83,4 +96,4 @@ def _key(service: Running, image: str, platform: str) -> str:
 
 
 def _parsed(said: Any) -> tuple[str, ...]:
-    return tuple(map(str, said))
+    return tuple(line for line in map(str, said) if " " in line)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from slimbake import docker
+from slimbake.checks.engine_start import engine_start
 from slimbake.checks.surroundings import surroundings
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
@@ -27,6 +28,7 @@ ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
 EMULATED = 10  # times slower than a processor of the image's own kind
 _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 _KEPT = 1000
+_NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
 STARTED = "started"  # in the workspace
 
 
@@ -42,6 +44,18 @@ class Started:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StartFound:
+    """What came of one start check."""
+
+    why: str | None  # it does not start; "" where it does; None where it has no command
+    by_engine: bool = False  # the image has no Python, so nothing of ours ran in it
+
+
+class NoPython(SetupError):
+    """The image has no Python to run a check with."""
 
 
 class NotStarted(CheckError):
@@ -92,17 +106,16 @@ def holds(found: Started, service: Running) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
-def starts(image: str, service: Running, platform: str = "") -> str | None:
-    """Why an image does not start as its service's start check has it, or "".
+def starts(image: str, service: Running, platform: str = "") -> StartFound:
+    """Whether an image starts as its service's start check has it.
 
-    None where it has no command, and so nothing to start.
     `platform`: the one of the image to start, where that is not this machine's own. Raises
     SetupError where the engine cannot run it.
     """
     found = docker.engine_image(image)
     command = [*found.entrypoint, *(service.start.arguments or found.command)]
     if not command and service.start.how == "runs":
-        return None
+        return StartFound(None)
     slower = EMULATED if platform else 1
     asked = {
         "command": command,
@@ -115,8 +128,17 @@ def starts(image: str, service: Running, platform: str = "") -> str | None:
     try:
         _run(image, service, asked, options)
     except NotStarted as error:
-        return error.message
-    return ""
+        return StartFound(error.message)
+    except NoPython:
+        words = (
+            *("--network=none", *surroundings(service), *options),
+            *(image, *(service.start.arguments or ())),
+        )
+        name = f"slimbake-start-{secrets.token_hex(6)}"
+        port = service.port if service.start.how == "listens" else None
+        why = engine_start(name, words, port, LIMIT * slower, ALIVE * slower)
+        return StartFound(why and f"{service.service}: its command {why}", by_engine=True)
+    return StartFound("")
 
 
 def _parsed(said: Any) -> dict[str, Started]:
@@ -142,7 +164,7 @@ def _run(
         "--network=none",
         *surroundings(service),
         *options,
-        "--entrypoint=python",
+        f"--entrypoint={service.python}",
         image,
         *from_stdin("start", json.dumps(asked)),
     )
@@ -150,6 +172,8 @@ def _run(
     done = contained(name, words, with_check_pyz(), limit + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
+    if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
+        raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
         found = dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):

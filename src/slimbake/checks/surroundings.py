@@ -24,7 +24,7 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     """
     return (
         *HARDENED,
-        f"--user={service.user}",
+        *((f"--user={service.user}",) if service.user else ()),
         *(f"--tmpfs={each}" for each in service.in_memory),
         *(
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"

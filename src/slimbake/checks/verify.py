@@ -71,7 +71,7 @@ def verify(
         f"--memory={limit.memory}",
         f"--memory-swap={limit.memory}",
         *(f"--env={key}={value}" for key, value in environment.items()),
-        "--entrypoint=python",
+        f"--entrypoint={running.python}",
         image,
         *ARGUMENTS,
     )

@@ -56,17 +56,16 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     return docker.container_output(
         "--network=none",
         *surroundings(running),
-        "--user=0:0",
-        *_TO_BECOME_NONROOT,
+        *(("--user=0:0", *_TO_BECOME_NONROOT) if running.user else ()),
         *(f"--env={key}={value}" for key, value in target.checked_with),
         f"--volume={root / PROGRAMS / 'check.pyz'}:/check.pyz:ro",
         f"--volume={root / target.context}:/inside/context:ro",
-        "--entrypoint=python",
+        f"--entrypoint={running.python}",
         image,
         "-ISB",
         "/check.pyz",
         "smoke",
-        "--as-nonroot",
+        *(("--as-nonroot",) if running.user else ()),
         "--reference",
     )
 

@@ -70,6 +70,55 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
     return Contained(code, stdout, stderr, starved)
 
 
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A container that was left running; `refused` says why its command cannot be run, or ""."""
+
+    name: str
+    refused: str
+
+    def state(self) -> tuple[int | None, int]:
+        """Its exit code, None while it runs; its first process, as the engine's machine has it."""
+        said = _quiet(
+            "inspect", "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", self.name
+        )
+        status, code, pid = (*said.split(), "gone", "1", "0")[:3]
+        return (None if status in {"created", "running"} else int(code)), int(pid)
+
+    def last_lines(self, number: int = 12) -> list[str]:
+        """What it has written last."""
+        done = subprocess.run(
+            ["docker", "logs", f"--tail={number}", self.name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return done.stdout.splitlines()
+
+
+@contextlib.contextmanager
+def detached(name: str, words: Sequence[str]) -> Iterator[Detached]:
+    """A container of this name, which has gone afterwards. Raises SetupError where the engine could
+    not make it.
+    """
+    try:
+        done = subprocess.run(
+            ["docker", "run", "--detach", f"--name={name}", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode == NOT_RUN:
+            raise SetupError("the engine could not run a container", done.stderr.strip())
+        why = done.stderr.strip().splitlines()
+        yield Detached(name, f"cannot be run: {why[-1] if why else ''}" if done.returncode else "")
+    finally:
+        _quiet("rm", "--force", "--volumes", name)
+
+
 def _quiet(*arguments: str) -> str:
     """What a docker command writes on stdout, whether it succeeds or not."""
     words = ["docker", *arguments]

@@ -24,6 +24,7 @@ _TEMPLATES: dict[str, tuple[tuple[str, ...], bool]] = {
     "runtime.Dockerfile.j2": (("build",), False),
     "service.Dockerfile.j2": (("build",), True),
     "smoke.Dockerfile.j2": (("check",), True),
+    "smoke-own.Dockerfile.j2": (("check",), True),
     "weights.Dockerfile.j2": (("build",), False),
     "wheel.Dockerfile.j2": (("build",), True),
 }

@@ -378,7 +378,7 @@ class _Resolution:
             context=entry.context,
             **container(entry)
             | {
-                "user": entry.user or USER,
+                "user": entry.user or ("" if entry.dockerfile else USER),
                 "healthcheck": _health(entry),
                 "publish": self._published[entry.name],
             },

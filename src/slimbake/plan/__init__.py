@@ -117,6 +117,7 @@ def _running(service: Service) -> Running:
         budget=service.budget,
         start=service.start,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
+        own_dockerfile=bool(service.dockerfile),
     )
 
 

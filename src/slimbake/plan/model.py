@@ -185,6 +185,12 @@ class Running(Container):
     budget: Budget
     start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none
+    own_dockerfile: bool = False  # whose image may be anything
+
+    @property
+    def python(self) -> str:
+        """The Python that checks run in the image with: Debian's, for one, is `python3` alone."""
+        return "python3" if self.own_dockerfile else "python"
 
     @property
     def takes_arguments(self) -> bool:

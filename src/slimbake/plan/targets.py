@@ -236,13 +236,16 @@ def service(service: Service, fleet: Fleet) -> Target:
 
 def smoke(service: Service) -> Target:
     reference = ((REFERENCE, service.reference),) if service.reference else ()
+    name = (
+        "smoke" if service.user else "smoke-own"
+    )  # the image's own user, of whom nothing is known
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
         service=service.name,
         context=service.context,
-        dockerfile=f"{DOCKERFILES}/smoke.Dockerfile",
-        recipe=Recipe(template="smoke.Dockerfile.j2"),
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        recipe=Recipe(template=f"{name}.Dockerfile.j2"),
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
         args=((SMOKE, service.smoke or ""), *reference, *surroundings(service)),
         platforms=service.platforms,

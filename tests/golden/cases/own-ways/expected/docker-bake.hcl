@@ -211,7 +211,7 @@ target "guarded" {
 target "by-hand-smoke" {
   inherits = ["_common"]
   context = "by-hand"
-  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke-own.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:by-hand"

@@ -1,0 +1,120 @@
+"""Services with a Dockerfile of their own: on any base image, with any user, with or without
+Python, beside services of slimbake's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.toys import held
+
+from slimbake.console import QUIET
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
+
+MANIFEST = """
+services:
+  ours: {context: app, command: [python, -m, app], smoke: smoke.py}
+  foreign: {<<: &own {contexts: {debian: "docker-image://IMAGE"}}, context: foreign, dockerfile: foreign/Dockerfile, port: 8001, smoke: smoke.py}
+  rooted: {<<: *own, context: rooted, dockerfile: rooted/Dockerfile, smoke: smoke.py}
+  perl: {<<: *own, context: perl, dockerfile: perl/Dockerfile, port: 8002}
+  ends: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "print 1"]}
+  deaf: {<<: *own, context: perl, dockerfile: perl/Dockerfile, port: 8003}
+  dies: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "die 'no DATABASE'"]}
+  none: {<<: *own, context: none, dockerfile: none/Dockerfile}
+"""
+USER = """
+import os, pathlib
+def load():
+    import foreign
+    assert (os.getuid(), os.getgid(), os.environ["HOME"]) == (1234, 1235, "/home/app")
+    pathlib.Path("/tmp/a").write_text("kept")
+    try:
+        pathlib.Path("/home/app/a").write_text("lost")
+    except OSError:
+        return
+    raise AssertionError("the home can be written")
+"""
+SERVER = (
+    "use IO::Socket::INET; "
+    "my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 8002, ReuseAddr => 1) or die; "
+    "while (my $c = $s->accept) { close $c }"
+)
+FILES = {
+    "app/app.py": "print(1)",
+    "app/smoke.py": "def imports():\n    import app\n",
+    "foreign/foreign.py": "",
+    "foreign/smoke.py": USER,
+    "foreign/Dockerfile": "FROM debian\n"
+    "RUN echo app:x:1234:1235::/home/app:/bin/sh >> /etc/passwd \\\n"
+    " && mkdir /home/app && chown 1234:1235 /home/app\n"
+    "COPY foreign.py /srv/\nENV PYTHONPATH=/srv\nUSER app\n"
+    'CMD ["python3", "-m", "http.server", "8001"]\n',
+    "rooted/smoke.py": "import os\ndef load():\n    assert os.getuid() == 0\n",
+    "rooted/Dockerfile": 'FROM debian\nCMD ["python3", "-c", "print(1)"]\n',
+    "perl/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
+    f'ENTRYPOINT ["perl"]\nCMD ["-e", "{SERVER}"]\n',
+    "none/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
+    'CMD ["nowhere"]\n',
+}
+GOOD = ("ours", "foreign", "rooted", "perl", "ends")
+BAD = {
+    "deaf": "deaf: its command does not listen on port 8003 but on 8002",
+    "dies": "dies: its command ended with exit code",
+    "none": "none: its command cannot be run",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    image = python_standin("3.11", machine(), QUIET, install=True)
+    with fleet(tmp_path_factory.mktemp("own")) as made:
+        made.write(MANIFEST.replace("IMAGE", image), FILES)
+        yield made
+
+
+def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
+    done = toy.slimbake("bake", *GOOD, "--json")
+    assert done.code == 0, done.stderr
+    images = done.json()["images"]
+    checks = {name: (images[name]["checks"], images[name]["unchecked"]) for name in GOOD}
+    assert checks == {
+        "ours": (["start", "smoke"], []),
+        "foreign": (["start", "smoke"], []),
+        "rooted": (["start", "smoke"], []),
+        "perl": (["engine-start"], ["smoke"]),
+        "ends": (["engine-start"], ["smoke"]),
+    }
+    assert docker("image", "inspect", "--format={{.Config.User}}", toy.image("foreign")) == "app\n"
+    again = toy.slimbake("bake", "perl").stdout
+    assert "engine-start (no smoke)" in again, "what held is known by its own name"
+
+
+def test_without_python_an_image_that_does_not_start_gets_no_tag_either(toy: Toy) -> None:
+    done = toy.slimbake("bake", *BAD, "--keep-going")
+    assert done.code == 6, done.stderr
+    for name, why in BAD.items():
+        assert not held(toy.image(name)), name
+        assert why in done.stderr, done.stderr
+    assert "no DATABASE" in done.stderr
+
+
+def test_a_smoke_without_python_says_what_it_needs(toy: Toy) -> None:
+    text = (toy.root / "services.yaml").read_text()
+    toy.file("perl/smoke.py", "def load():\n    pass\n")
+    toy.file("services.yaml", text.replace("port: 8003", "port: 8003, smoke: smoke.py"))
+    done = toy.slimbake("bake", "deaf")
+    toy.file("services.yaml", text)
+    assert done.code == 6, done.stderr
+    assert "install python3 there, or remove `smoke`" in done.stderr
+
+
+def test_a_smoke_that_fails_as_the_images_user_is_no_less_a_failure(toy: Toy) -> None:
+    toy.file("foreign/smoke.py", USER.replace("1234", "65532"))
+    done = toy.slimbake("bake", "foreign")
+    assert done.code == 6, done.stderr
+    assert "assert (os.getuid()" in done.stderr
