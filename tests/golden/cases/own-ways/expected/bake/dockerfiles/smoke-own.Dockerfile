@@ -19,4 +19,4 @@ RUN --network=none \
     --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \
     --mount=type=bind,target=/inside/context \
     --mount=type=tmpfs,target=/tmp \
-    ["python3", "-ISBc", "import os, runpy, sys; os.environ['SLIMBAKE_USER'] = open('/inside/user').read(); sys.argv = ['/check.pyz', 'smoke', '--as-nonroot']; runpy.run_path('/check.pyz', run_name='__main__')"]
+    ["python3", "-ISBc", "import os, runpy, sys; os.environ['SLIMBAKE_USER'] = open('/inside/user').read(); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')", "/check.pyz", "smoke", "--as-nonroot"]
