@@ -20,6 +20,7 @@ from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 
+WARNING = "slimbake: warning: "  # how lines of our programs begin that a person should read
 # Seconds before the next tries of a build that the engine itself gave up; all that was built is
 # cached. The machine is busy then, often with this very build.
 RETRIES = (2.0, 15.0)
@@ -114,7 +115,9 @@ def _build(
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
         running = docker.Bake(words, site.root, environment(site.around, options))
         with show(shown, site.console) as take:
-            _follow(running, progress, take)
+            warnings = _follow(running, progress, take)
+        for warning in warnings:
+            site.console.say(warning)
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             return _Run({}, broken, running.text, {})
@@ -123,10 +126,17 @@ def _build(
     return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
 
 
-def _follow(running: docker.Bake, progress: Progress, take: Callable[[VertexChange], None]) -> None:
+def _follow(
+    running: docker.Bake, progress: Progress, take: Callable[[VertexChange], None]
+) -> list[str]:
+    """Show a bake until it ends; what its programs warn of, each once."""
+    warnings: dict[str, None] = {}
     for event in running.events():
         for change in progress.take(event):
             take(change)
+            if change.line.startswith(WARNING):
+                warnings[change.line.removeprefix("slimbake: ")] = None
+    return list(warnings)
 
 
 def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:

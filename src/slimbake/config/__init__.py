@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.config.document import KeyPath
 from slimbake.config.inference import unsupported
 from slimbake.config.model import Manifest
 from slimbake.config.read import Reader
@@ -13,7 +14,7 @@ from slimbake.config.rules import rules
 from slimbake.config.structure import structure
 from slimbake.inside.model_task import UnsupportedModelError
 
-__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_packaged_models"]
+__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs", "refuse_packaged_models"]
 
 MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 _BEGINS = "a manifest begins with: project: NAME"
@@ -41,3 +42,19 @@ def refuse_packaged_models(path: Path, faults: Mapping[str, UnsupportedModelErro
         for service, error in faults.items():
             unsupported(("services", service, "weights", "package"), error, report)
         report.stop()
+
+
+def refuse_debs(path: Path, faults: Mapping[str, tuple[str, str]]) -> None:
+    """Raise ManifestError for Debian packages that cannot be had, wherever the manifest names them.
+
+    `faults`: package -> a message and a hint.
+    """
+    sound, report = structure(path, MANIFEST_SCHEMA, _BEGINS)
+    for kind in ("bases", "services"):
+        for name, entry in sound.get(kind, {}).items():
+            at: KeyPath = (kind, name)
+            for keys, holder in ((at, entry), ((*at, "wheels"), entry.get("wheels", {}))):
+                for index, package in enumerate(holder.get("system", ())):
+                    if package in faults:
+                        report.value((*keys, "system", index), *faults[package])
+    report.stop()

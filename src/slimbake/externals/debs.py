@@ -18,7 +18,7 @@ from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
 from slimbake.inside import zipapp
-from slimbake.inside.debs import Deb, format_debs
+from slimbake.inside.debs import UNKNOWN, Deb, format_debs
 
 T = TypeVar("T")
 
@@ -38,13 +38,17 @@ class Apt:
     machine: Machine
     console: Console
 
-    def lock(self, packages: Sequence[str], platforms: Sequence[str]) -> str:
-        """The lines of a lock: these packages and all that they depend on. Raises SetupError."""
+    def lock(
+        self, packages: Sequence[str], platforms: Sequence[str]
+    ) -> tuple[str, dict[str, list[str]]]:
+        """The lines of a lock: these packages and all that they depend on. And those that Debian
+        does not have, with what may be meant: then there is no lock. Raises SetupError.
+        """
         architectures = ",".join(platform.rpartition("/")[2] for platform in platforms)
         return self._run(
             ["lock-debs", "/out/debs.txt", architectures, *packages],
             "",
-            lambda out: (out / "debs.txt").read_text(),
+            lambda out: ((out / "debs.txt").read_text(), json.loads((out / UNKNOWN).read_text())),
         )
 
     def download(self, debs: Sequence[Deb], arch: str, take: Callable[[Path], None]) -> None:

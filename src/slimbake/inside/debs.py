@@ -11,17 +11,19 @@ image has other packages, and the lock is for all. slimbake reads locks with thi
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .step import INSIDE, StepError, hashed
 
 LOCK = INSIDE / "lock.txt"
+UNKNOWN = "unknown.json"  # name -> the packages that may be meant
 
 
 class Deb(NamedTuple):
@@ -63,18 +65,48 @@ def _architecture(arch: str) -> tuple[str, ...]:
     return ("-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures::={arch}")
 
 
+class UnknownDebsError(DebsError):
+    """Debian has no package of these names. `similar`: name -> the packages that may be meant."""
+
+    def __init__(self, similar: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(*(f"Debian has no package {name!r}" for name in similar))
+        self.similar = similar
+
+
+def suggestions(name: str, known: Sequence[str]) -> list[str]:
+    """The packages whose names come nearest to one that is none, such as the same library's in
+    another version: best first, three at most.
+    """
+    stem = re.sub(r"[0-9.-]*(t64)?$", "", name)
+    kin = [each for each in known if re.sub(r"[0-9.-]*(t64)?$", "", each) == stem]
+    alike = difflib.get_close_matches(name, [each for each in known if each[:2] == name[:2]])
+    return list(dict.fromkeys((*difflib.get_close_matches(name, kin, cutoff=0), *alike)))[:3]
+
+
+def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
+    """Of those that cannot be installed, what may be meant: of a virtual package, what provides it.
+    apt takes the only package that provides a name for that one, as after a rename.
+    """
+    policy = apt("apt-cache", *of, "policy", *names)
+    candidates = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (.+)$", policy, re.MULTILINE))
+    unknown: dict[str, list[str]] = {}
+    for name in sorted({*names}):
+        if candidates.get(name, "(none)") == "(none)":
+            shown = apt("apt-cache", *of, "showpkg", name) if name in candidates else ""
+            lines = shown.partition("Reverse Provides:")[2].splitlines()
+            providers = sorted({line.split()[0] for line in lines if line.strip()})
+            if len(providers) != 1:
+                known = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
+                unknown[name] = providers[:6] or suggestions(name, known)
+    return unknown
+
+
 def resolve_debs(names: Sequence[str], arch: str) -> list[Deb]:
     """The packages and all that they depend on, for one architecture. Raises DebsError."""
     of = _architecture(arch)
     apt("apt-get", *of, "update", "--error-on=any")
-    known = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-    faults = []
-    for name in sorted({*names}.difference(known)):
-        similar = difflib.get_close_matches(name, [each for each in known if each[:2] == name[:2]])
-        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
-        faults.append(f"Debian has no package {name!r}{hint}")
-    if faults:
-        raise DebsError(*faults)
+    if unknown := _unknown(names, of):
+        raise UnknownDebsError(unknown)
     with tempfile.NamedTemporaryFile() as nothing:  # as if nothing were installed
         status = f"Dir::State::status={nothing.name}"
         words = ("--simulate", "--no-install-recommends", "-o", status)
@@ -138,11 +170,21 @@ def verify_debs(debs: Sequence[Deb], folder: Path) -> list[Path]:
 
 
 def lock_debs(arguments: Sequence[str]) -> None:
-    """The program `lock-debs OUT ARCH,... PACKAGE ...`."""
+    """The program `lock-debs OUT ARCH,... PACKAGE ...`. Beside OUT, UNKNOWN says which packages
+    Debian does not have: these are faults of a manifest, and of no build.
+    """
     out, architectures, *packages = arguments
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    every = [deb for arch in architectures.split(",") for deb in resolve_debs(packages, arch)]
+    unknown: dict[str, list[str]] = {}
+    every: list[Deb] = []
+    for arch in architectures.split(","):
+        try:
+            every += resolve_debs(packages, arch)
+        except UnknownDebsError as error:
+            for name, similar in error.similar.items():
+                unknown.setdefault(name, [*similar])
     Path(out).write_text(format_debs(every))
+    Path(out).with_name(UNKNOWN).write_text(json.dumps(unknown))
 
 
 def fetch_locked_debs(arguments: Sequence[str]) -> None:

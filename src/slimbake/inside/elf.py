@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .step import PREFIX
+
 MAGIC = b"\x7fELF"
+# Of an image: shared libraries, and the Debian packages that have them.
+LIBRARIES = PREFIX / "libraries.txt"
 _SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 2, 3, 8, 18
 _ALLOC = 2
 _DEBUG = re.compile(rb"(\.rela?)?\.(z?debug|stab|gdb_index|gnu\.(debuglto_|build\.attributes)).*")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from slimbake.config import refuse_debs
 from slimbake.config.naming import LOCKS, base_layer
 from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
@@ -20,7 +21,7 @@ from slimbake.host.sources import Source
 from slimbake.layering.bases import PlannedBases
 from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
-from slimbake.lock.asked import System, asks, stale, systems, weighted, weights_texts
+from slimbake.lock.asked import asks, stale, systems, weighted, weights_texts
 from slimbake.lock.explain import ResolutionError
 from slimbake.lock.locks import (
     EXTERNALS,
@@ -82,8 +83,7 @@ class _Locking:
             self._resolve(family)
         self._build()
         self._texts |= weights_texts(self._fleet)
-        for system in systems(self._fleet):
-            self._resolve_system(system)
+        self._resolve_systems()
         if EXTERNALS in self._old or self._all:
             self._texts[EXTERNALS] = self._externals()
         found = parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
@@ -187,17 +187,27 @@ class _Locking:
             own |= {LAYERS, *weighted(self._fleet)}
         return frozenset(own)
 
-    def _resolve_system(self, system: System) -> None:
+    def _resolve_systems(self) -> None:
+        """Raises ManifestError with every package that Debian does not have."""
         from slimbake.externals.debs import Apt
 
-        name = system.layer.system_lock
-        held = {deb.name for deb in self._locks.debs(name)}
-        new = name not in self._locks.records  # of what builds sources that were found just now
-        if new or name in self._old or self._all or held & self._upgrade:
-            self._console.say(f"locking {name}: {', '.join(system.packages)}")
-            apt = Apt(self._fleet, self._machine, self._console)
-            lines = apt.lock(system.packages, system.layer.platforms)
-            self._texts[name] = SYSTEM_HEADER + lines
+        unknown: dict[str, list[str]] = {}
+        for system in systems(self._fleet):
+            name = system.layer.system_lock
+            held = {deb.name for deb in self._locks.debs(name)}
+            new = name not in self._locks.records  # of what builds sources that were found just now
+            if new or name in self._old or self._all or held & self._upgrade:
+                self._console.say(f"locking {name}: {', '.join(system.packages)}")
+                apt = Apt(self._fleet, self._machine, self._console)
+                lines, similar = apt.lock(system.packages, system.layer.platforms)
+                self._texts[name] = SYSTEM_HEADER + lines
+                unknown |= similar
+        if unknown:
+            messages = {
+                name: (f"Debian has no package '{name}'", _meant(meant))
+                for name, meant in unknown.items()
+            }
+            refuse_debs(self._fleet.manifest.file, messages)
 
     def _externals(self) -> str:
         """With the digests that registries give now. A stand-in's never enters a lock."""
@@ -227,6 +237,12 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
             yield f"{shown} is left to each machine that locks and bakes: {setting}"
         elif line.said in ("-f", "--find-links"):
             yield f"{shown} is left to each machine that locks and bakes: UV_FIND_LINKS={line.address}"
+
+
+def _meant(names: Sequence[str]) -> str:
+    if not names:
+        return "`apt-cache search WORD` finds packages on a Debian machine"
+    return f"did you mean {' or '.join(repr(name) for name in names)}?"
 
 
 def pinned(family: Family, fleet: Fleet, locks: Locks) -> dict[str, Pin]:

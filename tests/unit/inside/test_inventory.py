@@ -40,6 +40,7 @@ class Layer:
         (self.inside / "lock.txt").write_text(LOCK)
         self.install("thing", THING)
         monkeypatch.setattr(inventory, "PREFIX", self.prefix)
+        monkeypatch.setattr(inventory, "ROOT", self.prefix)
         monkeypatch.setattr(inventory, "LOCK", self.inside / "lock.txt")
         monkeypatch.setattr(inventory, "OUT", root / "inventory.json")
         monkeypatch.setattr(inventory, "BELOW", self.inside / "below.json")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import itertools
 import os
 import platform
@@ -20,7 +21,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from ..elf import LIBRARIES
 from ..step import EPOCH, NONROOT, PREFIX, StepError
+from . import ldconfig
 from .layer import tree
 
 ROOT = Path("/")
@@ -78,11 +81,11 @@ CODECS = (
 
 # Libraries that the loader cannot find from CPython: libgcc_s is opened when a thread is cancelled,
 # and wheels expect the others of the system (PEP 600; torch, numpy, tokenizers link libstdc++). The
-# loader skips those that are not there. Not libmvec: 1 MB, and no wheel that we met links it;
-# `system: [libc6]` carries it.
+# loader skips those that are not there. What GCC has vectorised calls libmvec.
 SONAMES = (
     *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1", "libexpat.so.1"),
-    *("libanl.so.1", "libdl.so.2", "libm.so.6", "libnsl.so.1"),  # from here on glibc's
+    # From here on glibc's.
+    *("libanl.so.1", "libdl.so.2", "libm.so.6", "libmvec.so.1", "libnsl.so.1"),
     *("libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1"),
 )
 
@@ -119,6 +122,7 @@ LINKS = {
     f"{PREFIX}/bin/python3": "python",
     f"{PREFIX}/bin/{PYTHON.name}": "python",
 }
+PROGRAMS = {"/usr/sbin/ldconfig": f"#!{PYTHON} -ISB\n{inspect.getsource(ldconfig)}"}
 FOLDERS = (
     *("/app", "/dev", "/home/nonroot", "/proc", "/root", "/run", "/sys", "/weights"),
     *("/usr/bin", "/usr/sbin", f"{PREFIX}/lib/{STDLIB.name}/site-packages"),
@@ -164,6 +168,7 @@ def is_elf(path: Path) -> bool:
         return file.read(4) == b"\x7fELF"
 
 
+@functools.cache
 def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
     """The library files that the loader finds for `elf`, and the names that it does not find.
 
@@ -193,6 +198,22 @@ def debian_owners() -> dict[Path, str]:
             if path.parent != ROOT:  # many packages own /lib as a folder
                 owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
     return owned
+
+
+@functools.cache
+def cached_libraries() -> dict[str, Path]:
+    """The shared libraries in the folders of the loader, by their names there."""
+    found = ldconfig.listed(Path(ldconfig.CACHE).read_bytes())
+    return {name: Path(path).resolve() for name, _, path in reversed(found)}
+
+
+def library_owners() -> str:
+    """The Debian package of every shared library that is installed here: for the inventory, which
+    names the package of one that an image lacks.
+    """
+    owners = debian_owners()
+    known = ((name, owners.get(path)) for name, path in sorted(cached_libraries().items()))
+    return "".join(f"{name} {package}\n" for name, package in known if package)
 
 
 def copyrights(paths: Iterable[Path]) -> set[Path]:
@@ -321,7 +342,10 @@ def make_runtime(arguments: Sequence[str]) -> None:
     paths = runtime_files()
     paths |= copyrights(paths)
     files = {path for path in paths if not is_archived(path)}
-    lay_out(out, paths, TEXTS | dpkg_records(files), LINKS)
+    texts = {**TEXTS, **PROGRAMS, **dpkg_records(files), str(LIBRARIES): library_owners()}
+    lay_out(out, paths, texts, LINKS)
+    for program in PROGRAMS:
+        within(out, program).chmod(0o755)
     for folder in (*FOLDERS, *SCRATCH):
         within(out, folder).mkdir(parents=True, exist_ok=True)
         within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)

@@ -2,35 +2,61 @@
 
     python3.11 /build.pyz carry-debs /out libpq5 libgomp1
 
-Carried are the files of each package and the shared libraries that they need, where the runtime
-lacks them. Other dependencies of a package (data, programs) are not: name them.
+Carried are the files of each package and those that it cannot work without, where the runtime
+lacks them: see `companions`.
 """
 
 from __future__ import annotations
 
 import filecmp
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
+from ..elf import LIBRARIES
 from ..step import INSIDE
 from .runtime import (
     DPKG,
+    ROOT,
+    cached_libraries,
     copyrights,
     debian_owners,
     dpkg_records,
     is_elf,
     lay_out,
     libraries,
+    library_owners,
     links_to,
     set_times,
     within,
 )
 
-DOCUMENTATION = re.compile(r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/")
+DOCUMENTATION = re.compile(
+    r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
+)
+PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
+# Where the libraries of an image lie, links to them, and the folders that its loader looks into.
+_LOADED = ("usr/lib", "usr/local/lib", "etc/alternatives", "etc/ld.so.conf.d", "etc/ld.so.conf")
+SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
+# Debian's own words for what every installation has: their dependents name them for the sake of
+# scripts that run when a package is installed.
+EVERYWHERE = frozenset(("required", "important"))
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package of this image."""
+
+    priority: str
+    provides: tuple[str, ...]
+    depends: tuple[tuple[str, ...], ...]  # names, any of which will do
 
 
 def install_debs(debs: Sequence[Deb], folder: Path) -> None:
@@ -50,6 +76,113 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
             apt(*command, *map(str, files.values()))
 
 
+@cache
+def installed() -> dict[str, Installed]:
+    """The packages of this image, by name."""
+    fields = "${Package}\t${Priority}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
+    found: dict[str, Installed] = {}
+    for line in apt("dpkg-query", "--show", f"--showformat={fields}").splitlines():
+        name, priority, provides, depends = line.split("\t")
+        wanted = tuple(tuple(_names(each, "|")) for each in depends.split(",") if each.strip())
+        found[name] = Installed(priority, tuple(_names(provides, ",")), wanted)
+    return found
+
+
+def _names(field: str, separator: str) -> Iterator[str]:
+    for each in field.split(separator):
+        if each.strip():
+            yield each.split()[0].partition(":")[0]
+
+
+@cache
+def own_files() -> dict[str, set[Path]]:
+    """The files of each installed package, without its documentation."""
+    found: dict[str, set[Path]] = {}
+    for path, name in debian_owners().items():
+        if (path.is_file() or path.is_symlink()) and not DOCUMENTATION.match(str(path)):
+            found.setdefault(name, set()).add(path)
+    return found
+
+
+def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
+    """These packages with those that they cannot work without. `runtime`: what is below has some
+    files of these already, and gets no more of them.
+
+    Of all that a package depends on: programs and data; libraries where a program or library needs
+    one; all where it is a metapackage; the interpreters of its programs. So libgl1 brings no
+    drivers, and no package brings what only its installation needs.
+    """
+    chosen: set[str] = set()
+    asked = {_first((name,)) for name in names}
+    waiting = [*asked]
+    while waiting:
+        name = waiting.pop()
+        if name in chosen or name not in installed():
+            continue
+        chosen.add(name)
+        depends = [found for each in installed()[name].depends if (found := _first(each))]
+        files = own_files().get(name, set())
+        if not files and name in asked:  # a metapackage
+            asked |= {*depends}
+            more = {*depends}
+        else:
+            more = {each for each in depends if _program_or_data(each)}
+        more = {each for each in more if installed()[each].priority not in EVERYWHERE}
+        for elf in sorted(filter(is_elf, files)):
+            more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
+        more |= _interpreters(name, files, warn=name in asked)
+        waiting += sorted(more - {""} - {*runtime})
+    return chosen
+
+
+def _first(names: Sequence[str]) -> str:
+    """The package of this image that answers a dependency, under its own name or another's."""
+    known = installed()
+    own = (name for name in names if name in known)
+    others = (name for name, package in known.items() if {*package.provides} & {*names})
+    return next(own, "") or next(others, "")
+
+
+@cache
+def _program_or_data(name: str) -> bool:
+    """Whether a package has programs, or no native code: else it is one of libraries."""
+    files = own_files().get(name, set())
+    return any(PROGRAM.fullmatch(str(path)) for path in files) or not any(map(is_elf, files))
+
+
+def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]:
+    """The packages of the interpreters of a package's programs that are scripts. Shells are told:
+    an image has one only if its service asks for it.
+    """
+    found = set()
+    for path in sorted(files):
+        if not PROGRAM.fullmatch(str(path)) or not (interpreter := interpreter_of(path)):
+            continue
+        if interpreter.name not in SHELLS:
+            link = interpreter.parent.resolve() / interpreter.name
+            found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
+        elif warn and not within(INSIDE / "base", "/usr/bin/sh").exists():
+            print(
+                f"slimbake: warning: system: {path} of {name} is a script of {interpreter.name}:"
+                " `shell: true` brings a shell",
+                file=sys.stderr,
+            )
+    return found
+
+
+def interpreter_of(path: Path) -> Path | None:
+    """What runs a script; None for what is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        line = file.readline(256)
+    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+    if words and words[0].endswith("/env"):
+        program = next((word for word in words[1:] if word[0] != "-" and "=" not in word), "")
+        return Path(shutil.which(program) or f"/usr/bin/{program}")
+    return Path(words[0]) if words else None
+
+
 def alternatives(paths: set[Path]) -> set[Path]:
     """The links by which Debian's alternatives (say, of libblas.so.3) lead to `paths`."""
     heads = (file.read_text().split("\n\n")[0] for file in (DPKG / "alternatives").iterdir())
@@ -59,11 +192,7 @@ def alternatives(paths: set[Path]) -> set[Path]:
 
 def package_files(names: Collection[str]) -> set[Path]:
     """The files of the installed packages `names`, and the shared libraries that they need."""
-    own = (
-        path
-        for path, name in debian_owners().items()
-        if name in names and not DOCUMENTATION.match(str(path))
-    )
+    own = (path for name in names for path in own_files().get(name, ()))
     paths = {step for path in own for step in links_to(path)}
     paths |= alternatives(paths)
     for elf in sorted(filter(is_elf, paths)):
@@ -92,14 +221,53 @@ def install_locked(_: Sequence[str] = ()) -> None:
     install_debs(debs_of(LOCK), INSIDE / "debs")
 
 
+def write_cache(out: Path, runtime: Path) -> None:
+    """The loader's cache of the image that has `out` on top of `runtime`: the loader finds what lies
+    in folders of its own by it, and `ldconfig -p` prints it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        for path in ROOT.iterdir():
+            if path.is_symlink():  # the usrmerge
+                (root / path.name).symlink_to(path.readlink())
+        for tree in (runtime, out):
+            for part in _LOADED:
+                if (tree / part).is_dir():
+                    shutil.copytree(
+                        tree / part,
+                        root / part,
+                        symlinks=True,
+                        dirs_exist_ok=True,
+                        ignore=_no_library,
+                    )
+                elif (tree / part).is_file():
+                    (root / "etc").mkdir(exist_ok=True)
+                    shutil.copyfile(tree / part, root / part)
+        subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True)
+        (out / "etc").mkdir(exist_ok=True)
+        shutil.copyfile(root / "etc/ld.so.cache", out / "etc/ld.so.cache")
+
+
+def _no_library(folder: str, names: Sequence[str]) -> list[str]:
+    return [
+        name
+        for name in names
+        if name.startswith("python")
+        or not ((Path(folder) / name).is_dir() or ".so" in name or name.endswith(".conf"))
+    ]
+
+
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
     out, runtime, packages = Path(arguments[0]), INSIDE / "base", arguments[1:]
     install_debs(debs_of(LOCK), INSIDE / "debs")
-    paths = {path for path in package_files(packages) if not has_same(runtime, path)}
+    cached_libraries.cache_clear()
+    there = {path.stem for path in within(runtime, DPKG / "status.d").glob("*.md5sums")}
+    chosen = companions(packages, there)
+    print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
+    paths = {path for path in package_files(chosen) if not has_same(runtime, path)}
     out.mkdir(exist_ok=True)
-    lay_out(out, paths, dpkg_records(paths, runtime), {})
-    if any(path.match("/etc/ld.so.conf.d/*") for path in paths):
-        # The loader passes over what the cache lists and the image does not have.
-        subprocess.run(["/sbin/ldconfig", "-X", "-C", out / "etc/ld.so.cache"], check=True)
+    texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
+    lay_out(out, paths, texts, {})
+    write_cache(out, runtime)
     set_times(out)

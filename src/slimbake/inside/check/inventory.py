@@ -22,10 +22,12 @@ from typing import Any, Literal
 from ..cold.layout import SUFFIX, Store, StoreError
 from ..ledger import LedgerEntry, ledger_entries, package_key
 from ..step import INSIDE, PREFIX, SITE, StepError
+from .libraries import unanswered
 
 BELOW = INSIDE / "below" / "inventory.json"  # what was found in the layers below
 LOCK = INSIDE / "lock.txt"
 OUT = Path("/inventory.json")
+ROOT = Path("/")
 NAMED = 12  # losses that a build prints; a bake's error shows 20 lines
 
 Fate = Literal["disk", "cold", "changed", "removed", "bytecode", "contested", "lost"]
@@ -81,13 +83,15 @@ class Below:
 
     layers: Mapping[str, str] = field(default_factory=dict)  # package -> layer
     files: Mapping[str, tuple[Stamp, Digest]] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()  # what its shared objects need and the image lacks
 
 
 def take_inventory(_: Sequence[str]) -> int:
     """The program `inventory`: fail where a file of the image `CHECKED` is lost.
 
-    The packages of the mounted lock must be there, and those that `LOCAL` names. What was found goes
-    to OUT, for the inventories of the layers above.
+    The packages of the mounted lock must be there, and those that `LOCAL` names. Shared libraries
+    that are missing are told: who needs one may never be loaded. What was found goes to OUT, for the
+    inventories of the layers above.
     """
     layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
     print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
@@ -101,9 +105,18 @@ def take_inventory(_: Sequence[str]) -> int:
     wanted = [*locked(LOCK.read_text()), *map(package_key, local)]
     missing = absent({**dict.fromkeys(wanted, layer), **below.layers}, layers, entries.values())
     losses = [*missing, *found.losses]
-    receipt = {"layers": layers, "files": stamps, "counts": asdict(found)}
+    libraries = unanswered(ROOT)
+    receipt = {
+        "layers": layers,
+        "files": stamps,
+        "counts": asdict(found),
+        "libraries": [each.name for each in libraries],
+    }
     OUT.write_text(json.dumps(receipt))
     print(summary(found))
+    for library in libraries:
+        if library.name not in below.libraries:
+            print(f"slimbake: warning: {layer}: {library}")
     for loss in losses[:NAMED]:
         print(f"lost: {loss}")
     if more := losses[NAMED:]:
@@ -270,4 +283,4 @@ def read_below(file: Path) -> Below:
     files = {
         name: (stamp, (digest[0], digest[1])) for name, (stamp, digest) in told["files"].items()
     }
-    return Below(told["layers"], files)
+    return Below(told["layers"], files, tuple(told["libraries"]))

@@ -1,0 +1,129 @@
+"""Finds shared libraries that an image lacks, and the Debian packages that have them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..elf import LIBRARIES, MAGIC
+
+# Of other programs, of the engine, and of data: no shared object of the image lies there.
+_ELSEWHERE = frozenset(("dev", "inside", "proc", "run", "sys", "tmp", "weights"))
+_SHARED = re.compile(r".+\.so(\.[0-9.]+)?")
+_LOAD, _DYNAMIC = 1, 2  # kinds of segments
+_DT_NEEDED, _DT_STRTAB = 1, 5
+NAMED = 2  # files that a message names
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A library that the loader would look for in vain."""
+
+    name: str
+    files: tuple[str, ...]  # what needs it
+    package: str  # of Debian, as the external image and the locked packages have it; "" = unknown
+
+    def __str__(self) -> str:
+        more = f" and {len(self.files) - NAMED} more" if len(self.files) > NAMED else ""
+        verb = "needs" if len(self.files) == 1 else "need"
+        asking = f"{', '.join(self.files[:NAMED])}{more} {verb}"
+        return f"{asking} {self.name}, which the image lacks: {self._advice()}"
+
+    def _advice(self) -> str:
+        if self.package:
+            return f"`system: [{self.package}]` brings it"
+        if guess := package_name(self.name):
+            return f"no package known; by Debian's rule for names it is in {guess}"
+        return "no package known"
+
+
+def unanswered(root: Path) -> list[Unanswered]:
+    """The libraries that shared objects and programs of an image need, and nothing in it answers.
+
+    One that lies anywhere counts as found: what loads it may have loaded it by its path before, as
+    torch does with those of NVIDIA.
+    """
+    files = list(native_files(root))
+    there = {path.name for path in files}
+    asking: dict[str, list[str]] = {}
+    for path in files:
+        for name in needed(path):
+            if name.rpartition("/")[2] not in there:
+                asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
+    known = packages(root)
+    return [Unanswered(name, tuple(asking[name]), known.get(name, "")) for name in sorted(asking)]
+
+
+def native_files(root: Path) -> Iterator[Path]:
+    """Files and links that may be shared objects or programs, by name and mode; sorted by folder."""
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        folders[:] = sorted(set(folders) - (_ELSEWHERE if folder == root else set()))
+        for file in sorted(files):
+            path = folder / file
+            if _SHARED.fullmatch(file) or (
+                "bin" in folder.name and not path.is_symlink() and path.stat().st_mode & 0o100
+            ):
+                yield path
+
+
+def needed(path: Path) -> tuple[str, ...]:
+    """The names of the shared libraries that a file asks the loader for; none where it is no ELF."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != MAGIC:
+                return ()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return tuple(_needed(data))
+    except (OSError, struct.error, IndexError, ValueError, OverflowError):
+        return ()
+
+
+def _needed(data: mmap.mmap) -> Iterator[str]:
+    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
+    (phoff,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", data, 32 if wide else 28)
+    size, count = struct.unpack_from(f"{order}HH", data, 54 if wide else 42)
+    segments = []  # kind, place in the file, address, bytes in the file
+    for at in range(phoff, phoff + size * count, size):
+        entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
+        kind, start, address, length = (
+            entry[each] for each in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
+        )
+        segments.append((kind, start, address, length))
+    pair = f"{order}{'qQ' if wide else 'iI'}"
+    rows = [
+        struct.unpack_from(pair, data, at)
+        for kind, start, _, length in segments
+        if kind == _DYNAMIC
+        for at in range(start, start + length, struct.calcsize(pair))
+    ]
+    tables = [value for tag, value in rows if tag == _DT_STRTAB]
+    for kind, start, address, length in segments:
+        if tables and kind == _LOAD and address <= tables[0] < address + length:
+            names = start + tables[0] - address
+            for tag, value in rows:
+                if tag == _DT_NEEDED:
+                    end = data.find(b"\0", names + value)
+                    yield data[names + value : end].decode("utf-8", "replace")
+            return
+
+
+def packages(root: Path) -> dict[str, str]:
+    """Library -> package, as the build of the runtime or of the layer's packages wrote it."""
+    file = root / LIBRARIES.relative_to("/")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return {name: package for name, _, package in (line.partition(" ") for line in lines)}
+
+
+def package_name(library: str) -> str:
+    """The package that has a library by Debian's rule: libGL.so.1 is in libgl1. "" of other names."""
+    found = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9.]+)|-([0-9.]+)\.so)", library)
+    if not found:
+        return ""
+    stem, version = found[1].lower().replace("_", "-"), found[2] or found[3]
+    return f"{stem}{'-' if stem[-1].isdigit() else ''}{version}"

@@ -1,0 +1,200 @@
+"""Debian packages of a layer: what comes with them, and which do not exist."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.inside import debs
+from slimbake.inside.build import ldconfig, system
+from slimbake.inside.build.system import Installed
+
+# Of each package: what it depends on, and its files; `.so` are native.
+FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "client": ("client-17", ()),
+    "client-17": ("client-common, libc6, libclient (>= 5)", ("/usr/lib/client/17/bin/client",)),
+    "client-common": ("perl, sensible | nothing", ("/usr/bin/client",)),
+    "libclient": ("libauth, libauth-plugins", ("/usr/lib/libclient.so.5",)),
+    "libauth": ("libauth-data", ("/usr/lib/libauth.so.1",)),
+    "libauth-data": ("", ("/usr/share/auth/words",)),
+    "libauth-plugins": ("", ("/usr/lib/auth/plugin.so",)),
+    "libgl1": ("libgl-drivers", ("/usr/lib/libGL.so.1",)),
+    "libgl-drivers": ("", ("/usr/lib/dri/driver.so",)),
+    "perl": ("libc6", ("/usr/share/perl/modules.pm",)),
+    "perl-base": ("libc6", ("/usr/bin/perl",)),
+    "sensible": ("", ("/usr/bin/sensible",)),
+    "libc6": ("", ("/usr/lib/libc.so.6",)),
+    "blas-pthread": ("libc6", ("/usr/lib/libblas.so.3",)),
+    "blas": ("blas-pthread | blas-other", ()),
+}
+NEEDS = {
+    "/usr/lib/client/17/bin/client": {"/usr/lib/libclient.so.5"},
+    "/usr/lib/libclient.so.5": {"/usr/lib/libauth.so.1", "/usr/lib/libc.so.6"},
+}
+SCRIPTS = {"/usr/bin/client": "/usr/bin/perl", "/usr/bin/sensible": "/bin/sh"}
+
+
+@pytest.fixture(autouse=True)
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    packages = {
+        name: Installed(
+            "required" if name in ("perl-base", "libc6") else "optional",
+            ("blas.so.3",) if name == "blas-pthread" else (),
+            tuple(tuple(system._names(each, "|")) for each in depends.split(",") if each),
+        )
+        for name, (depends, _) in FLEET.items()
+    }
+    files = {name: {*map(Path, paths)} for name, (_, paths) in FLEET.items() if paths}
+    owners = {path: name for name, paths in files.items() for path in paths}
+    monkeypatch.setattr(system, "installed", lambda: packages)
+    monkeypatch.setattr(system, "own_files", lambda: files)
+    monkeypatch.setattr(system, "debian_owners", lambda: owners)
+    monkeypatch.setattr(system, "is_elf", lambda p: ".so" in p.name or str(p) in NEEDS)
+    monkeypatch.setattr(
+        system, "libraries", lambda path: ({*map(Path, NEEDS.get(str(path), ()))}, [])
+    )
+    monkeypatch.setattr(
+        system,
+        "interpreter_of",
+        lambda path: Path(SCRIPTS[str(path)]) if str(path) in SCRIPTS else None,
+    )
+    system._program_or_data.cache_clear()
+    yield
+    system._program_or_data.cache_clear()
+
+
+def test_a_metapackage_brings_programs_their_libraries_data_and_interpreters() -> None:
+    assert system.companions(["client"], ["libc6"]) == {
+        *("client", "client-17", "client-common", "perl", "perl-base", "sensible"),
+        *("libclient", "libauth", "libauth-data"),
+    }
+
+
+def test_a_library_brings_no_drivers() -> None:
+    assert system.companions(["libgl1"], []) == {"libgl1"}
+
+
+def test_a_metapackage_of_libraries_brings_them() -> None:
+    assert system.companions(["blas"], ["libc6"]) == {"blas", "blas-pthread"}
+
+
+def test_a_name_that_one_package_provides_is_that_package() -> None:
+    assert system.companions(["blas.so.3"], ["libc6"]) == {"blas-pthread"}
+
+
+def test_what_is_below_comes_only_when_it_is_named() -> None:
+    assert system.companions(["libclient"], ["libc6", "libauth"]) == {"libclient"}
+    assert system.companions(["libc6"], ["libc6"]) == {"libc6"}
+
+
+def test_a_script_of_a_shell_is_told_where_its_package_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    system.companions(["client"], [])
+    assert capsys.readouterr().err == ""
+    system.companions(["sensible"], [])
+    assert capsys.readouterr().err == (
+        "slimbake: warning: system: /usr/bin/sensible of sensible is a script of sh:"
+        " `shell: true` brings a shell\n"
+    )
+
+
+def test_the_interpreter_of_a_script_is_read_from_its_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    script = tmp_path / "script"
+    for line, expected in {
+        "#!/usr/bin/perl -w": Path("/usr/bin/perl"),
+        "#! /usr/bin/env -S nothing-that-is-there --x": Path("/usr/bin/nothing-that-is-there"),
+        "plain": None,
+        "#!": None,
+    }.items():
+        script.write_text(f"{line}\n")
+        assert system.interpreter_of(script) == expected
+    assert system.interpreter_of(tmp_path) is None
+
+
+SEEN = {
+    "policy": "libpq5:\n  Installed: (none)\n  Candidate: 17\n  Version table:\n"
+    "awk:\n  Installed: (none)\n  Candidate: (none)\n"
+    "libmagic1:\n  Installed: (none)\n  Candidate: (none)\n",
+    "pkgnames": "libpq5\nlibpq-dev\nlibgl1\nlibgomp1\nlibasound2t64\n",
+    "awk": "Package: awk\nReverse Provides: \nmawk 1 (= )\ngawk 5 (= )\n",
+    "libmagic1": "Package: libmagic1\nReverse Provides: \nlibmagic1t64 5 (= 5)\n",
+}
+
+
+def test_unknown_packages_are_data_with_what_may_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faked(*words: str, folder: Path | None = None) -> str:
+        verb = next(each for each in words if each in ("update", "policy", "pkgnames", "showpkg"))
+        return SEEN.get(words[-1] if verb == "showpkg" else verb, "")
+
+    monkeypatch.setattr(debs, "apt", faked)
+    out = tmp_path / "lock.txt"
+    names = ["libpq-5", "libpq5", "awk", "libmagic1", "libasound2", "zzz"]
+    debs.lock_debs([str(out), "amd64,arm64", *names])
+    assert json.loads((tmp_path / debs.UNKNOWN).read_text()) == {
+        "awk": ["gawk", "mawk"],
+        "libasound2": ["libasound2t64"],
+        "libpq-5": ["libpq5", "libpq-dev"],
+        "zzz": [],
+    }
+
+
+def cache(*libraries: tuple[str, int, str]) -> bytes:
+    """A cache as glibc's ldconfig writes it."""
+    header = ldconfig.MAGIC + len(libraries).to_bytes(4, "little")
+    strings, rows = b"", []
+    start = ldconfig.HEADER + 24 * len(libraries)
+    for name, flags, path in libraries:
+        places = []
+        for text in (name, path):
+            places.append(start + len(strings))
+            strings += text.encode() + b"\0"
+        rows.append(
+            flags.to_bytes(4, "little")
+            + places[0].to_bytes(4, "little")
+            + places[1].to_bytes(4, "little")
+            + bytes(12)
+        )
+    return header.ljust(ldconfig.HEADER, b"\0") + b"".join(rows) + strings
+
+
+def test_ldconfig_prints_the_libraries_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, file = tmp_path / "libz.so.1", tmp_path / "ld.so.cache"
+    there.touch()
+    file.write_bytes(
+        cache(("libz.so.1", 0x303, str(there)), ("libgone.so.1", 0x303, str(tmp_path / "gone")))
+    )
+    monkeypatch.setattr(ldconfig, "CACHE", str(file))
+    assert ldconfig.main(["-p"]) == 0
+    assert capsys.readouterr().out == (
+        f"1 libs found in cache `{file}'\n\tlibz.so.1 (libc6,x86-64) => {there}\n"
+    )
+    file.write_bytes(b"another format")
+    assert ldconfig.main(["-p"]) == 0
+    assert capsys.readouterr().out.startswith("0 libs")
+    assert ldconfig.main([]) == 1
+    assert "only `ldconfig -p`" in capsys.readouterr().err
+
+
+def test_ldconfig_is_a_program_of_its_own(tmp_path: Path) -> None:
+    """The text that the runtime gets, run as there: isolated, without site."""
+    program = tmp_path / "ldconfig"
+    program.write_bytes(Path(ldconfig.__file__).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-ISB", program, "-p"], capture_output=True, text=True, check=True
+    )
+    assert " libs found in cache `/etc/ld.so.cache'" in done.stdout
+    if Path(ldconfig.CACHE).exists():
+        assert "libc.so.6 (libc6" in done.stdout
