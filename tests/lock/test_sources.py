@@ -145,6 +145,19 @@ def test_a_commit_is_kept_in_the_wheelhouse_by_itself(
     assert held.read_bytes() == first
 
 
+def test_what_a_git_source_needs_from_git_is_pinned_and_built_too(
+    repo: Repo, plain: Index, upstream: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    commit(other, {"pyproject.toml": project("over", "1", f"tool @ git+file://{upstream}")})
+    repo.fleet("[]", api=f"['over @ git+file://{other}']")
+    assert repo.run("lock").code == 0
+    at = git(upstream, "rev-parse", "HEAD")
+    assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in repo.locked()["api.txt"]
+    assert {"wheel-over.txt", "wheel-tool.txt"} <= repo.locked().keys()
+    assert repo.run("lock", "--check").code == 0
+
+
 # sdists
 
 
@@ -351,7 +364,9 @@ def test_pre_allows_what_is_no_release_yet(repo: Repo, plain: Index) -> None:
     repo.run("lock")
     assert repo.pins("api") == ["httpx==1"]
     (repo.root / "api/requirements.txt").write_text("--pre\nhttpx\n")
-    assert repo.run("lock", "--upgrade").code == 0
+    done = repo.run("lock", "--upgrade")
+    assert done.code == 0
+    assert "api/requirements.txt: --pre allows pre-releases of all that is" in done.stderr
     assert repo.pins("api") == ["httpx==2rc1"]
 
 

@@ -59,6 +59,7 @@ class Pyprojects:
         self._include = include
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
+        self.python = ""  # the manifest's
         self._open: list[str] = []  # the folders of local packages that are being read
 
     # A package in a folder, with all that it needs of the repository.
@@ -180,6 +181,8 @@ class Pyprojects:
                 f"[tool.uv] overrides what packages require: {', '.join(overrides)}",
                 "slimbake resolves what packages say: remove it, and require versions that fit",
             )
+        self._refuse_python(file, data)
+        found.add(self._indexes(file, data))
         said = _strings(_table(data, "tool", "uv").get("constraint-dependencies"))
         found.constrain(Constraint(spec, file) for spec in said)
         found.add(self._locked(file, data))
@@ -208,6 +211,7 @@ class Pyprojects:
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
         found.add(self._beside(posixpath.dirname(file), (PIPFILE_LOCK,)))
+        found.add(self._indexes(file, data or {}))
         return found.value()
 
     def _piped(self, file: str, name: str, said: Any) -> Requirements:
@@ -373,6 +377,50 @@ class Pyprojects:
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
         return found.value()
+
+    def _refuse_python(self, file: str, data: Table) -> None:
+        """Report a project that is not for the manifest's Python."""
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        said = _table(data, "project").get("requires-python", "")
+        key = "requires-python"
+        poetry = _table(data, "tool", "poetry", "dependencies").get("python", "")
+        try:
+            if not said and isinstance(poetry, str) and poetry:
+                key, said = "python =", poetry_spec("python", poetry).removeprefix("python")
+            wanted = SpecifierSet(said if isinstance(said, str) else "")
+        except (InvalidSpecifier, RefusedError):
+            return  # its own tools say so
+        # Some release of that version fits: which one, the image decides.
+        any_release = (f"{self.python}.{patch}" for patch in (0, 5, 50, 500))
+        if self.python and not any(map(wanted.contains, any_release)):
+            self._fault(
+                file,
+                key,
+                f"it is for Python {said}, and the manifest says {self.python}",
+                "change `python:` in the manifest, or what the project supports",
+            )
+
+    def _indexes(self, file: str, data: Table) -> Requirements:
+        """The indexes that a project names for all of its packages."""
+        lines = []
+        for keys in (
+            ("tool", "uv", "index"),
+            ("tool", "poetry", "source"),
+            ("tool", "pdm", "source"),
+            ("source",),
+        ):
+            *tables, last = keys
+            listed = _table(data, *tables).get(last) if tables else data.get(last)
+            for each in listed if isinstance(listed, list) else ():
+                address = str(each.get("url", "")) if isinstance(each, dict) else ""
+                if not address or each.get("explicit") or each.get("priority") == "explicit":
+                    continue  # of single packages, which say so themselves
+                place = self._near(file, address)
+                where = f"{file}:{place.line}" if place else file
+                name = f"the index '{each['name']}'" if each.get("name") else "the index"
+                lines.append(IndexLine(where, name, without_credentials(address)))
+        return Requirements(indexes=tuple(lines))
 
     def _refuse_silence(self, file: str, data: Table) -> None:
         """Report a project that lists nothing where slimbake looks, and something elsewhere."""

@@ -56,7 +56,7 @@ class Reader:
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
-        self._requirements.python = raw.get("python", "")
+        self._requirements.for_python(raw.get("python", ""))
         self._exporting = exporting(raw)
         made = Manifest(
             file=self._file,

@@ -64,11 +64,15 @@ class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
     def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
-        self.python = ""  # the manifest's
         self._repository = repository
         self._report = report
         self._pyprojects = Pyprojects(repository, report, self._file)
+        self.for_python("")
         self._files: dict[str, Requirements | None] = {}  # None: being read
+
+    def for_python(self, python: str) -> None:
+        """Read what is for this version of Python, the manifest's."""
+        self.python = self._pyprojects.python = python
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
         """What is `written` at the key `path`; a file is relative to `folder`, a list to the
@@ -236,6 +240,11 @@ class RequirementsReader:
     def _package(self, text: str, folder: str) -> Requirements:
         if mend := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
             raise RefusedError(f"'{text}': a folder takes no markers", f"write '{mend[1]}'")
+        if text.endswith((".whl", ".tar.gz", ".zip")):
+            raise RefusedError(
+                f"'{text}' is a built package in the repository",
+                "require the folder of its sources, or its address on an index or a server",
+            )
         extras = re.fullmatch(r"([^\[]*[^\[\s])\s*\[([^]]*)\]", text)
         if not extras:
             return self._pyprojects.package(text, folder)

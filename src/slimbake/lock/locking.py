@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.naming import LOCKS, base_layer
@@ -223,7 +224,11 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
     known = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
     there = {without_credentials(each).rstrip("/") for each in known}
     layers = [*(base.layer for base in fleet.bases), *(each.layer for each in fleet.services)]
+    for file in dict.fromkeys(file for layer in layers for file in layer.asks.prereleases):
+        yield f"{file}: --pre allows pre-releases of all that is locked together with it"
     for line in dict.fromkeys(line for layer in layers for line in layer.asks.indexes):
+        if (urlsplit(line.address).hostname or "").startswith("pypi."):
+            continue  # what every machine has by default, or a mirror of it
         shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
         if torch := re.search(
             r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address

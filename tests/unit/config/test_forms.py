@@ -273,6 +273,19 @@ def test_the_pip_part_of_a_conda_environment_is_read(tmp_path: Path) -> None:
     assert found(tmp_path, "environment.yml", files).specs == ("httpx>=0.27", "rich")
 
 
+def test_the_indexes_of_a_project_are_kept_for_the_machine(tmp_path: Path) -> None:
+    source = '[[tool.{0}]]\nname = "own"\nurl = "https://u:p@{1}.example/simple"\n'
+    text = '[project]\nname = "api"\ndependencies = ["httpx"]\n' + "".join(
+        source.format(*each)
+        for each in (("uv.index", "a"), ("poetry.source", "b"), ("pdm.source", "c"))
+    )
+    asked = found(tmp_path, "pyproject.toml", {"pyproject.toml": text})
+    assert [f"{line.where} {line.said} {line.address}" for line in asked.indexes] == [
+        f"{API}pyproject.toml:{number} the index 'own' https://{host}.example/simple"
+        for number, host in ((6, "a"), (9, "b"), (12, "c"))
+    ]
+
+
 # uv workspaces
 
 WORKSPACE = """
