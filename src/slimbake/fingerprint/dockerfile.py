@@ -15,6 +15,8 @@ INSIDE = "inside"  # the context of what steps mount and no image holds
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _PINNED = re.compile(r"[^$]*@sha256:[0-9a-f]{64}")
+# One Git commit and where it goes, in the JSON form.
+_COMMIT = re.compile(r'\[\s*"[^"$]+#[0-9a-f]{40}(?::[^"$]*)?"\s*,\s*"[^"$]+"\s*\]')
 _REMOTE = re.compile(r"(?:https?://|git@|git://|ssh://|github\.com/)\S*")
 
 
@@ -81,6 +83,8 @@ class _Reader:
         if source := given.get("from"):
             self._refer(source, instruction.source)
             return
+        if instruction.word == "ADD" and _COMMIT.fullmatch(instruction.rest.strip()):
+            return  # a commit says what its files are
         self.context = True
         remote = instruction.word == "ADD" and _REMOTE.search(instruction.rest)
         if remote and "checksum" not in given:

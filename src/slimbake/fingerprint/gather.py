@@ -15,6 +15,7 @@ from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.fingerprint.steps import settings, steps_read
 from slimbake.host.workspace import Workspace
+from slimbake.lock.text import EXACT
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
 from slimbake.render.generated import SHIPPED, own_templates
@@ -277,7 +278,8 @@ def _place(path: str) -> tuple[str, str]:
 
 
 def _without_comments(lock: str) -> str:
-    return "".join(line for line in lock.splitlines(keepends=True) if not line.startswith("#"))
+    lines = lock.splitlines(keepends=True)
+    return "".join(each for each in lines if not each.startswith("#") or each.startswith(EXACT))
 
 
 def unpinned(plan: Plan) -> ExternalDigests:

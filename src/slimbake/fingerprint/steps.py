@@ -39,7 +39,7 @@ def steps_read(target: Target) -> Reads | None:
     files = {f"{kind}.pyz" for kind in programs} | _installed(recipe)
     if recipe.template in ("weights.Dockerfile.j2", "wheel.Dockerfile.j2"):
         files |= {f"locks/{recipe.lock}", *(("uv",) if target.online else ())}
-        context = context or not target.online
+        context = (context or not target.online) and not recipe.source
     if recipe.template == "inventory.Dockerfile.j2":
         files.add(f"locks/{recipe.lock}")
     calibrated = bool(recipe.export and recipe.export.calibration)

@@ -25,7 +25,10 @@ from slimbake.fingerprint import (
 from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve
 from slimbake.fleet.model import Compression
+from slimbake.host.sources import Source
 from slimbake.host.workspace import Workspace
+from slimbake.lock.model import Pin
+from slimbake.lock.text import lock_text
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.render.generated import SHIPPED, drift, generate, mend
@@ -240,6 +243,27 @@ def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) 
     assert {name for name in before if before[name] != after[name]} == {"inside", *ON_ML}
     said = found("# a list of modules\na.py\nb.py\n")
     assert {name for name in before if said[name] != after[name]} == {"inside"}
+
+
+def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path) -> None:
+    def source(version: str) -> Source:
+        return Source(
+            "old", version, f"old-{version}.tar.gz", version * 64, requires=("hatchling",)
+        )
+
+    def found(version: str) -> dict[str, str]:
+        whole = resolve(WRITTEN, sources={"base-ml": (source(version),)})
+        decided, root = repository(tmp_path, whole)
+        lock = root / "bake/locks/wheel-old.txt"
+        lock.write_text(lock_text((), source(version)))
+        built = Pin("old", version, built=source(version).origin)
+        (root / "bake/locks/base-ml.txt").write_text(lock_text([built]))
+        return fingerprints(decided, root, NOWHERE, AROUND)
+
+    before, after = found("1"), found("2")
+    assert {name for name in before if before[name] != after[name]} == {
+        *("inside", "wheel-old", *ON_ML)
+    }
 
 
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
