@@ -104,6 +104,7 @@ def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
         assert f"the start check of {name} does not hold" in done.stderr
         assert why in done.stderr, done.stderr
     assert "DATABASE: is not set" in done.stderr
+    assert "`tmpfs: [/home/nonroot/.cache]`" in done.stderr
 
 
 def test_the_table_says_what_was_checked(toy: Toy) -> None:
@@ -115,6 +116,17 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
     assert found["skipped"]["unchecked"] == ["start", "smoke"]
     text = toy.slimbake("bake", "serves").stdout
     assert "start (no smoke)" in text
+
+
+def test_smoke_names_the_services_that_have_none(toy: Toy) -> None:
+    done = toy.slimbake("smoke")
+    assert done.code == 0, done.stderr
+    assert done.stdout == "1 smokes hold: placed\n"
+    names = sorted({*GOOD, *BAD} - {"placed"})
+    found = done.stderr.partition("no smoke: ")[2].partition("; a bake only starts them")[0]
+    assert sorted(found.split(", ")) == names
+    alone = toy.slimbake("smoke", "ends")
+    assert alone.code == 2 and "no smoke: ends" in alone.stderr
 
 
 def test_an_image_says_how_its_containers_run(toy: Toy) -> None:

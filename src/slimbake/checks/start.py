@@ -13,6 +13,7 @@ from typing import Any
 
 from slimbake import docker
 from slimbake.checks.engine_start import engine_start
+from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import surroundings
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
@@ -128,7 +129,7 @@ def starts(image: str, service: Running, platform: str = "") -> StartFound:
     try:
         _run(image, service, asked, options)
     except NotStarted as error:
-        return StartFound(error.message)
+        return StartFound(_hinted(error.message))
     except NoPython:
         words = (
             *("--network=none", *surroundings(service), *options),
@@ -137,8 +138,14 @@ def starts(image: str, service: Running, platform: str = "") -> StartFound:
         name = f"slimbake-start-{secrets.token_hex(6)}"
         port = service.port if service.start.how == "listens" else None
         why = engine_start(name, words, port, LIMIT * slower, ALIVE * slower)
-        return StartFound(why and f"{service.service}: its command {why}", by_engine=True)
+        return StartFound(why and _hinted(f"{service.service}: its command {why}"), by_engine=True)
     return StartFound("")
+
+
+def _hinted(why: str) -> str:
+    """Why it did not start, and what lets it write where its last words say that it could not."""
+    hint = unwritable(why.splitlines()[1:])
+    return f"{why}\n{hint}" if hint else why
 
 
 def _parsed(said: Any) -> dict[str, Started]:

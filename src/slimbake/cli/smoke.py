@@ -40,7 +40,8 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
     smokes = {t.service: t for t in project.plan.targets if t.kind == "smoke"}
     asked = select(project.plan, services, variant)
     chosen = tuple(name for name in asked if services or name in smokes)
-    if missing := [name for name in chosen if name not in smokes]:
+    missing = [name for name in asked if name not in smokes]
+    if missing and (services or not chosen):
         raise UsageError(
             f"no smoke: {', '.join(missing)}", "give the service a `smoke:` in the manifest"
         )
@@ -49,6 +50,8 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
         if not reference:
             bake(site, chosen, BakeOptions())
             click.echo(f"{len(chosen)} smokes hold: {', '.join(chosen)}")
+            if missing:
+                console.say(f"no smoke: {', '.join(missing)}; a bake only starts them")
             return
         for image in without_passes(site, chosen, checks=False):
             smoke = smokes[image.name]

@@ -92,7 +92,7 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
             continue
         clean = posixpath.normpath("/" + path.lstrip("/"))
         occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
-        if kind == "tmpfs" and f"{clean}/".startswith("/run/"):
+        if kind == "tmpfs" and mountable(clean):
             occupied = None
         if ":" in path or "," in path:
             message = f"'{path}' holds ':' or ','"
@@ -115,6 +115,13 @@ def _mounts(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
     for index, path in enumerate(service.get("tmpfs", ())):
         if path is not None:
             yield "tmpfs", "a tmpfs", path, ("tmpfs", index)
+
+
+def mountable(path: str) -> bool:
+    """Whether a tmpfs at an absolute path is allowed."""
+    clean = posixpath.normpath(path)
+    below_run = f"{clean}/".startswith("/run/")
+    return below_run or not any(_overlap(clean, each) for each in _OCCUPIED)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -1,0 +1,55 @@
+"""What a program says that could not write, in the words of several languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from slimbake.checks.readonly import unwritable
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "folder"),
+    [
+        (
+            "PermissionError: [Errno 13] Permission denied: '/home/nonroot/.cache/hub'",
+            "/home/nonroot/.cache/hub",
+            "/home/nonroot/.cache/hub",
+        ),
+        ("OSError: [Errno 30] Read-only file system: '/data/a.db'", "/data/a.db", "/data"),
+        ("Error: EROFS: read-only file system, mkdir '/srv/.next'", "/srv/.next", "/srv/.next"),
+        ("open /var/log/app.log: read-only file system", "/var/log/app.log", "/var/log"),
+        (
+            "mkdir: cannot create directory \u2018/run/web\u2019: Read-only file system",
+            "/run/web",
+            "/run/web",
+        ),
+    ],
+)
+def test_the_path_and_the_folder_that_can_be_written_are_named(
+    line: str, path: str, folder: str
+) -> None:
+    told = unwritable(["Traceback (most recent call last):", f"  {line}"])
+    assert told == (
+        f"it cannot write to {path}: a container is read-only but for /tmp, `tmpfs` and `volumes`;"
+        f" if it may forget what it writes there: `tmpfs: [{folder}]`"
+    )
+
+
+def test_what_cannot_be_a_tmpfs_is_not_named_as_one() -> None:
+    told = unwritable(["OSError: [Errno 30] Read-only file system: '/app/static/a.css'"])
+    assert told == (
+        "it cannot write to /app/static/a.css: a container is read-only but for /tmp, `tmpfs` and"
+        " `volumes`; let it write to one of these, such as `tmpfs: [/var/cache/NAME]`"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: '/etc/app'",
+        "PermissionError: [Errno 1] Operation not permitted",
+        '  File "/app/a.py", line 3, in load',
+    ],
+)
+def test_other_last_words_have_no_hint(line: str) -> None:
+    assert unwritable([line]) == ""
