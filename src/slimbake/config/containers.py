@@ -66,7 +66,7 @@ def containers(services: Raw, report: ProblemReport) -> None:
             report.value((*at, "stop_signal"), f"there is no signal '{said}'", hint)
         if "port" not in service and "publish" in service:
             report.key((*at, "publish"), "it listens on no port", "give it a `port`")
-        if service.get("port") in service.get("expose", ()):
+        if "port" in service and service["port"] in service.get("expose", ()):
             index = service["expose"].index(service["port"])
             report.value((*at, "expose", index), "this is its `port` already", "remove it")
 

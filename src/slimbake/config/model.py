@@ -284,6 +284,7 @@ class ServiceEntry(Container):
     labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
+    shell: bool = False
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: Optimize = Optimize()
     variants: tuple[VariantEntry, ...] = ()

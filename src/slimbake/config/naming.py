@@ -12,6 +12,7 @@ WARM = f"{EVIDENCE}/warm"  # the lists of what stays out of each layer's cold st
 INDEX = "pypi"  # the build of torch that the index of everything else has; the default
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on
 EXPORT = "export"  # the end of the name of the base on which models are exported
+SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`
 USER = "65532:65532"  # whom services run as, `nonroot` in the runtime: that of inside.step
 
 

@@ -34,6 +34,7 @@ from slimbake.config.report import ProblemReport as Report
 from slimbake.config.report import RefusedError
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
+from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
@@ -56,6 +57,8 @@ class Reader:
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
+        services = raw.get("services", {})
+        shells(services, raw.get("bases", {}), self._repository, self._report)
         self._requirements.for_python(raw.get("python", ""))
         self._exporting = exporting(raw)
         made = Manifest(
@@ -187,6 +190,7 @@ class Reader:
             labels=pairs(raw, "labels"),
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
+            shell=_truth(raw.get("shell")) is True,
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),

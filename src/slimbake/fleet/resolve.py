@@ -22,7 +22,7 @@ from slimbake.config.model import (
     StartCheck,
     container,
 )
-from slimbake.config.naming import INDEX, ONNX, USER, base_layer, weights_layer, wheel_layer
+from slimbake.config.naming import INDEX, ONNX, SHELL, USER, base_layer, weights_layer, wheel_layer
 from slimbake.fleet.drafts import (
     BaseDraft,
     Drafts,
@@ -399,7 +399,7 @@ class _Resolution:
             args=entry.args,
             labels=entry.labels,
             platforms=draft.platforms,
-            system=entry.system,
+            system=tuple(dict.fromkeys((*entry.system, *(SHELL if entry.shell else ())))),
             optimize=entry.optimize,
             ignore=entry.ignore,
         )

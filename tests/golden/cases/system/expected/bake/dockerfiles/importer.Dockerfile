@@ -13,7 +13,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=locks/importer.system.txt,target=/inside/lock.txt \
     --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
     --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "/build.pyz", "carry-debs", "/out", "libgomp1", "libstdc++6"]
+    ["python3.11", "/build.pyz", "carry-debs", "/out", "libgomp1", "libstdc++6", "coreutils", "dash"]
 
 FROM base
 USER 0:0
