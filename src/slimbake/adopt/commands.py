@@ -12,6 +12,8 @@ from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
+# Debian's, which an image without a shell does not have; a service that starts them hides its own.
+_UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout", "cron", "crond"})
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
 _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
@@ -94,6 +96,15 @@ class Shellless:
             if re.fullmatch(r"-\w*c", option) and rest:
                 return self._shell(rest[0], place, found, depth + 1)
             return self._script(tuple(words[1:]), place, found, depth)
+        if name in _UTILITIES:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"`{name}` is no program of slimbake's images",
+                    "let the service itself be the command; until then it keeps its Dockerfile",
+                    self.service,
+                )
+            )
         if (read := self.script(words[0])) and (
             _SHEBANG.match(read[0]) or words[0].endswith(".sh")
         ):

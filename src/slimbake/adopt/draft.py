@@ -88,7 +88,7 @@ class _Drafter:
             raise Unreadable(
                 Note(
                     facts.parent.place,
-                    f"its image stands on {facts.parent.value}, without Python",
+                    f"its image stands on {facts.parent.value}, in which slimbake sees no Python",
                     "slimbake bakes it from its Dockerfile, beside the others",
                 )
             )
@@ -410,7 +410,7 @@ class _Drafter:
         wanted = ",".join(dict.fromkeys(needs.extras))
         extras = f"[{wanted}]" if wanted else ""
         for path, place in {**needs.projects, **needs.folders}.items():
-            folder = code.source(path, self._repository) or (
+            folder = self._project(path, code) or (
                 posixpath.join(code.context, code.inner).rstrip("/") if path == code.root else ""
             )
             if needs.member and path in needs.projects:
@@ -428,6 +428,13 @@ class _Drafter:
         return self._written(files, projects, folders, list(needs.specs), context), list(
             needs.system
         )
+
+    def _project(self, path: str, code: Code) -> str:
+        """The folder of the repository that a project's folder in the image comes from."""
+        if found := code.source(path, self._repository):
+            return found
+        file = code.source(posixpath.join(path, "pyproject.toml"), self._repository)
+        return (posixpath.dirname(file) or ".") if file else ""
 
     def _written(
         self,

@@ -54,13 +54,14 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
         ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
         ("choose.sh", "`fi` needs a shell"),
+        ("cron && tail -f /log", "`tail` is no program of slimbake's images"),
     ],
 )
 def test_what_needs_a_shell_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(Unreadable) as refused:
         plainly(text, text=True)
     assert refused.value.note.what == why
-    assert refused.value.note.advice.endswith("the service keeps its Dockerfile")
+    assert refused.value.note.advice.endswith("keeps its Dockerfile")
 
 
 def test_what_ran_before_the_service_is_told() -> None:

@@ -361,3 +361,21 @@ def test_code_that_cannot_start_without_a_variable_of_the_compose_file(
     assert (one.start.how if one.start else "") == ("none" if needs else "")
     assert (f"start: none  # services/one/{needs}" in file.read_text()) == bool(needs)
     assert any("the code needs TOKEN to start" in line for line in told) == bool(needs)
+
+
+def test_a_project_whose_requirements_a_stage_exports(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/main.py").write_text("app = 1\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["httpx"]\n'
+    )
+    (tmp_path / "Dockerfile").write_text(
+        "FROM python:3.11 AS lock\nWORKDIR /tmp\nCOPY ./pyproject.toml ./poetry.lock* /tmp/\n"
+        "RUN poetry export -o requirements.txt\nFROM python:3.11\nWORKDIR /code\n"
+        "COPY --from=lock /tmp/requirements.txt .\nRUN pip install -r requirements.txt\n"
+        'COPY ./app app\nCMD ["uvicorn", "app.main:app"]\n'
+    )
+    told = init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    [service] = manifest(tmp_path / "services.yaml").services
+    assert service.requirements.specs == ("httpx",)
+    assert not any("not carried over" in line for line in told)
