@@ -100,7 +100,9 @@ def in_folder(root: Path, folder: str, name: str, port: int) -> tuple[Draft | No
     if draft is None:
         return None, {}
     if port:
-        draft = replace(draft, entry={**draft.entry, "port": port})
+        own = draft.entry.get("port", port)  # what its command listens on
+        published = {"publish": port} if own != port else {}
+        draft = replace(draft, entry={**draft.entry, "port": own, **published})
     files, [made] = _smokes(repository, [draft])
     return made, files
 

@@ -379,3 +379,14 @@ def test_a_project_whose_requirements_a_stage_exports(tmp_path: Path) -> None:
     [service] = manifest(tmp_path / "services.yaml").services
     assert service.requirements.specs == ("httpx",)
     assert not any("not carried over" in line for line in told)
+
+
+def test_add_publishes_a_found_service_on_the_port_that_is_asked_for(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    repository(tmp_path, "two")
+    dockerfile = tmp_path / "services/two/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "EXPOSE 5000\n")
+    add(file, "two", None, 7000, QUIET)
+    two = manifest(file).services[1]
+    assert (two.port, two.publish) == (5000, 7000)
