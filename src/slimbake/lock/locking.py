@@ -193,14 +193,20 @@ class _Locking:
         from slimbake.externals.debs import Apt
 
         unknown: dict[str, list[str]] = {}
+        answers: dict[
+            object, tuple[str, dict[str, list[str]]]
+        ] = {}  # the wheels of a layer ask alike
         for system in systems(self._fleet):
             name = system.layer.system_lock
             held = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or held & self._upgrade:
                 self._console.say(f"locking {name}: {', '.join(system.packages)}")
-                apt = Apt(self._fleet, self._machine, self._console)
-                lines, similar = apt.lock(system.packages, system.layer.platforms)
+                asked = (system.packages, system.layer.platforms)
+                if asked not in answers:
+                    apt = Apt(self._fleet, self._machine, self._console)
+                    answers[asked] = apt.lock(*asked)
+                lines, similar = answers[asked]
                 self._texts[name] = SYSTEM_HEADER + lines
                 unknown |= similar
         if unknown:
