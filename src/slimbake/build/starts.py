@@ -12,6 +12,7 @@ from typing import Any
 
 from slimbake.build.site import Site, built_for
 from slimbake.checks.start import starts
+from slimbake.config.compose import own_compose
 from slimbake.images import this_platform
 from slimbake.inside import zipapp
 from slimbake.plan.model import CHECKS, Plan, Running
@@ -47,11 +48,14 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
         for foreign in _platforms(site, name, platform)
     ]
     ways = dict(line.split() for line in known)
-    new = [each for each in asked if _key(*each) not in ways]
+    own = own_compose(site.root).name
+    beside = (site.root / own).read_text("utf-8") if own else ""
+    keys = {each: _key(*each, beside if each[0].start.beside else "") for each in asked}
+    new = [each for each in asked if keys[each] not in ways]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = list(pool.map(lambda each: starts(each[1], each[0], each[2]), new))
+        found = list(pool.map(lambda each: starts(each[1], each[0], site.root, each[2]), new))
     held = {
-        _key(*each): BY_ENGINE if one.by_engine else START
+        keys[each]: BY_ENGINE if one.by_engine else START
         for each, one in zip(new, found, strict=True)
         if one.why == ""
     }
@@ -61,7 +65,7 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
     outcomes = [(each[0].service, one.why) for each, one in zip(new, found, strict=True)]
     without = {name for name, why in outcomes if why or why is None}
     started = {
-        each[0].service: ways[_key(*each)] for each in asked if each[0].service not in without
+        each[0].service: ways[keys[each]] for each in asked if each[0].service not in without
     }
     return Starts({name: why for name, why in outcomes if why}, started)
 
@@ -89,8 +93,8 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
     return found if site.engine.store == "containerd" else found[:1]
 
 
-def _key(service: Running, image: str, platform: str) -> str:
-    asked = (asdict(service), image, platform)
+def _key(service: Running, image: str, platform: str, beside: str) -> str:
+    asked = (asdict(service), image, platform, beside)
     program = hashlib.sha256(zipapp("check")).hexdigest()
     return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
 

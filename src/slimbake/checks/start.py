@@ -9,12 +9,15 @@ import secrets
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from slimbake import docker
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import surroundings
+from slimbake.config.compose import own_compose
+from slimbake.docker.beside import NotBeside, beside
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
@@ -107,8 +110,9 @@ def holds(found: Started, service: Running) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
-def starts(image: str, service: Running, platform: str = "") -> StartFound:
-    """Whether an image starts as its service's start check has it.
+def starts(image: str, service: Running, root: Path, platform: str = "") -> StartFound:
+    """Whether an image starts as its service's start check has it, beside services of the compose
+    file in `root` where it names some.
 
     `platform`: the one of the image to start, where that is not this machine's own. Raises
     SetupError where the engine cannot run it.
@@ -126,18 +130,34 @@ def starts(image: str, service: Running, platform: str = "") -> StartFound:
         "alive": ALIVE * slower,
     }
     options = (f"--platform={platform}",) if platform else ()
+    if not service.start.beside:
+        return _checked(image, service, asked, ("--network=none", *options))
+    variables = [
+        f"--env-file={root / name}" for name in service.env_file if (root / name).is_file()
+    ]
+    name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
+    try:
+        with beside(name, file, service.start.beside, service.host) as others:
+            said = (*variables, *others.options, *options)
+            return _checked(image, service, asked, said)
+    except NotBeside as error:
+        return StartFound(f"{service.service}: {error.message}\n{error.hint}".rstrip())
+
+
+def _checked(
+    image: str, service: Running, asked: Mapping[str, Any], options: Sequence[str]
+) -> StartFound:
     try:
         _run(image, service, asked, options)
     except NotStarted as error:
         return StartFound(_hinted(error.message))
     except NoPython:
         words = (
-            *("--network=none", *surroundings(service), *options),
+            *(*surroundings(service), *options),
             *(image, *(service.start.arguments or ())),
         )
         name = f"slimbake-start-{secrets.token_hex(6)}"
-        port = service.port if service.start.how == "listens" else None
-        why = engine_start(name, words, port, LIMIT * slower, ALIVE * slower)
+        why = engine_start(name, words, asked["port"], asked["limit"], asked["alive"])
         return StartFound(why and _hinted(f"{service.service}: its command {why}"), by_engine=True)
     return StartFound("")
 
@@ -161,14 +181,14 @@ def _once(
     image: str, command: list[str], service: Running, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     asked = {"command": command, "port": service.port, "limit": LIMIT, "alive": None}
-    return _run(image, service, asked, [f"--env={k}={v}" for k, v in environment.items()])
+    variables = (f"--env={key}={value}" for key, value in environment.items())
+    return _run(image, service, asked, ("--network=none", *variables))
 
 
 def _run(
     image: str, service: Running, asked: Mapping[str, Any], options: Sequence[str]
 ) -> dict[str, Any]:
     words = (
-        "--network=none",
         *surroundings(service),
         *options,
         f"--entrypoint={service.python}",

@@ -213,6 +213,7 @@ class StartCheck:
 
     how: Literal["runs", "listens", "none"]
     arguments: tuple[str, ...] = ()  # in place of the image's own; () = its own
+    beside: tuple[str, ...] = ()  # services of the repository's own compose file
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import posixpath
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from slimbake.config.compose import OWN, own_compose
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import exporting, unsupported, without_export, without_torch
@@ -31,7 +32,7 @@ from slimbake.config.model import (
 from slimbake.config.parity import refuse_texts
 from slimbake.config.parity import written_limits as limits
 from slimbake.config.report import ProblemReport as Report
-from slimbake.config.report import RefusedError
+from slimbake.config.report import RefusedError, did_you_mean
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import folder_context
 from slimbake.config.shells import shells
@@ -178,7 +179,7 @@ class Reader:
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
             parity=self._parity(has, (*at, "parity"), folder),
-            start=_start(raw.get("start")),
+            start=self._start(raw, at),
             smoke=self._within(has, at, "smoke", folder),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
@@ -290,6 +291,25 @@ class Reader:
             model_task(ModelFiles(self._repository.files(folder), read))
         except UnsupportedModelError as error:
             unsupported(at, error, self._report)
+
+    def _start(self, raw: Raw, at: KeyPath) -> StartCheck | None:
+        said = raw.get("start")
+        if not isinstance(said, dict):
+            return _start(said)
+        own = own_compose(self._file.parent)
+        for index, name in enumerate(said.get("with", ())):
+            path: KeyPath = (*at, "start", "with", index)
+            if not own.name:
+                hint = f"write {OWN[0]} beside {self._file.name}, with a service '{name}'"
+                self._report.value(path, f"there is no compose file to start '{name}' from", hint)
+            elif name not in own.services:
+                hint = did_you_mean(name, own.services)
+                self._report.value(path, f"{own.name} has no service '{name}'", hint)
+            elif name in own.built:
+                message = f"{own.name} builds '{name}', and a start check starts images alone"
+                self._report.value(path, message, "give it an `image` there, without `build`")
+        how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
+        return StartCheck(how, beside=tuple(said.get("with", ())))
 
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):

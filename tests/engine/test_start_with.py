@@ -1,0 +1,95 @@
+"""Start checks of services that need others: databases of the repository's own compose file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.toys import held
+
+from slimbake.console import QUIET
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
+
+MANIFEST = """
+services:
+  needs: {context: app, command: [python, -m, needs], port: 8000, env_file: [app.env], start: {with: [db]}}
+  alone: {context: app, command: [python, -m, needs], port: 8000, env_file: [app.env]}
+  broken: {context: app, command: [python, -m, needs], port: 8000, start: {with: [fails]}}
+"""
+NEEDS = """
+import http.server, os, socket
+assert (os.environ["TOKEN"], os.environ.get("NOT_SET")) == ("a$b", None)
+with socket.create_connection((os.environ["DB"], int(os.environ["DB_PORT"])), 5) as db:
+    assert db.recv(5) == b"ready"
+http.server.ThreadingHTTPServer(("", 8000), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+DATABASE = """
+import os, pathlib, socket
+assert os.environ["PRICE"] == "5 $"
+kept = pathlib.Path("/data/kept")
+assert not kept.exists(), "it has the data of somebody else"
+kept.write_text("")
+server = socket.create_server(("", 5432))
+while True:
+    with server.accept()[0] as client:
+        client.sendall(b"ready")
+"""
+COMPOSE = """
+services:
+  db:
+    image: IMAGE
+    container_name: PROJECT-the-one
+    command: [python3, /database.py]
+    volumes: ["data:/data", "./database.py:/database.py"]
+    ports: ["1:5432"]
+    environment: {PRICE: "5 $$"}
+    depends_on: [before]
+    healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s, retries: 60}
+  before: {image: IMAGE, command: [sleep, "3600"]}
+  needs: {image: nowhere, environment: {DB_PORT: "5432", TOKEN: "a$$b", NOT_SET: }, depends_on: [db]}
+  fails: {image: IMAGE, command: [python3, -c, "exit('no disk')"]}
+volumes: {data: {name: PROJECT-data}}
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    image = python_standin("3.11", machine(), QUIET, install=True)
+    with fleet(tmp_path_factory.mktemp("with")) as made:
+        compose = COMPOSE.replace("IMAGE", image).replace("PROJECT", made.project)
+        files = {"app/needs.py": NEEDS, "app.env": "DB=db\n", "database.py": DATABASE}
+        made.write(MANIFEST, {**files, "compose.yaml": compose})
+        yield made
+
+
+def test_a_service_starts_beside_its_database_and_nothing_of_it_is_left(toy: Toy) -> None:
+    volume = f"{toy.project}-data"
+    docker("volume", "create", volume)
+    try:
+        done = toy.slimbake("bake", "needs", "--json")
+        assert done.code == 0, done.stderr
+        assert done.json()["images"]["needs"]["checks"] == ["start"]
+        assert volume in docker("volume", "ls", "--quiet"), "somebody's data"
+    finally:
+        docker("volume", "rm", volume)
+    assert "slimbake-start-" not in docker("container", "ls", "--all")
+    assert "slimbake-start-" not in docker("network", "ls")
+    assert "slimbake-start-" not in docker("volume", "ls")
+
+
+def test_without_its_database_it_does_not_start(toy: Toy) -> None:
+    done = toy.slimbake("bake", "alone")
+    assert done.code == 6, done.stderr
+    assert "KeyError: 'TOKEN'" in done.stderr
+
+
+def test_a_database_that_does_not_start_is_named_with_its_last_words(toy: Toy) -> None:
+    done = toy.slimbake("bake", "broken")
+    assert done.code == 6, done.stderr
+    assert "broken: what its start check needs did not start: fails" in done.stderr
+    assert "no disk" in done.stderr
+    assert not held(toy.image("broken"))
