@@ -38,6 +38,7 @@ _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("healthcheck", "HEALTHCHECK"),
     ("stop_signal", "STOPSIGNAL"),
     ("workdir", "WORKDIR"),
+    ("build", "RUN"),
 )
 _COMPOSE_TESTS = {
     "CMD": "write the words that follow it",

@@ -216,6 +216,21 @@ class StartCheck:
     beside: tuple[str, ...] = ()  # services of the repository's own compose file
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStep:
+    """A command of a build stage, of whose files some go into the image."""
+
+    run: tuple[str, ...]
+    outputs: tuple[str, ...] = ()  # relative to the folder that it runs in
+    image: str = ""  # what it runs in; "" = the service's own image, with its code and packages
+    context: str = ""  # of an image: the folder of its files, relative to the root
+    # where outputs lie in the service's folder; "" = at its top
+    below: str = ""
+    network: bool = False
+    secrets: tuple[str, ...] = ()  # ids
+    env: Pairs = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
     """How an engine asks a container whether it is well; durations as Compose writes them."""
@@ -286,6 +301,7 @@ class ServiceEntry(Container):
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     shell: bool = False
+    build: tuple[BuildStep, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: Optimize = Optimize()
     variants: tuple[VariantEntry, ...] = ()

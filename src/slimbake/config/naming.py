@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 # What slimbake writes into a repository: one folder, which is committed.
 BAKE = "bake"
 LOCKS, EVIDENCE = f"{BAKE}/locks", f"{BAKE}/evidence"
@@ -14,6 +17,15 @@ ONNX = "onnx"  # the value of `inference`, and the end of the name of the base t
 EXPORT = "export"  # the end of the name of the base on which models are exported
 SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`
 USER = "65532:65532"  # whom services run as, `nonroot` in the runtime: that of inside.step
+
+
+STEPS = "build-"  # how the stages and contexts of the steps of `build` begin
+
+
+def step_image(image: str) -> str:
+    """The name of an image that steps of `build` run in, as an external."""
+    digest = hashlib.sha256(image.encode()).hexdigest()[:8]
+    return f"{STEPS}image-{re.sub('[^a-z0-9]+', '-', image.lower()).strip('-')[:40]}-{digest}"
 
 
 def derived(name: str, variant: str) -> str:

@@ -13,6 +13,7 @@ from slimbake.config.inference import exporting, unsupported, without_export, wi
 from slimbake.config.model import (
     BaseEntry,
     Budget,
+    BuildStep,
     Ci,
     CompressionEntry,
     ExternalEntry,
@@ -192,6 +193,11 @@ class Reader:
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
             shell=_truth(raw.get("shell")) is True,
+            build=tuple(
+                self._step(step, (*at, "build", index), folder)
+                for index, step in enumerate(raw.get("build", ()))
+                if step
+            ),
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
@@ -246,6 +252,20 @@ class Reader:
         except RefusedError as error:
             self._report.value((*at, "file"), error.message, error.hint)
         return Secret(id_, "file", name)
+
+    def _step(self, raw: Raw, at: KeyPath, service: str) -> BuildStep:
+        folder = self._folder(raw, at, "context") if "context" in raw else service
+        inside = folder and folder.startswith("" if service == "." else f"{service}/")
+        return BuildStep(
+            run=tuple(raw.get("run", ())),
+            outputs=tuple(map(posixpath.normpath, filter(None, raw.get("outputs", ())))),
+            image=raw.get("image", ""),
+            context=folder or "",
+            below=posixpath.relpath(folder, service) if folder and inside else "",
+            network=_truth(raw.get("network")) is True,
+            secrets=tuple(raw.get("secrets", ())),
+            env=pairs(raw, "env"),
+        )
 
     def _workdir(self, path: str, at: KeyPath, context: str) -> None:
         """Report one below /app that is not in the context: it would be there, and empty."""

@@ -14,9 +14,10 @@ from slimbake.config.containers import containers
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import STEPS, base_layer
 from slimbake.config.parity import parity
 from slimbake.config.report import ProblemReport, did_you_mean
+from slimbake.config.steps import steps
 
 Raw = dict[str, Any]
 
@@ -42,6 +43,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     _compression(raw.get("compression", {}), report)
     _ci(raw, report)
     containers(services, report)
+    steps(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
@@ -229,7 +231,7 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemRepor
     }
     for name, value in service["contexts"].items():
         path = (*at, name)
-        if name in LINKS or name.startswith(tuple(PREFIXES)):
+        if name in LINKS or name.startswith((*PREFIXES, STEPS)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
         elif not IMAGE.fullmatch(name):
             report.key(

@@ -51,6 +51,11 @@ def _programs(service: Raw) -> Iterator[tuple[KeyPath, str]]:
         ((runs,), service.get(runs)),
         (("healthcheck", "test") if isinstance(health, dict) else ("healthcheck",), test),
         (("start",), start if runs == "command" else None),
+        *(
+            (("build", index, "run"), step.get("run"))
+            for index, step in enumerate(service.get("build", ()))
+            if isinstance(step, dict) and "image" not in step
+        ),
     ):
         if isinstance(words, list) and words and isinstance(words[0], str):
             yield (*key, 0), words[0]

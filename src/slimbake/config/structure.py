@@ -196,7 +196,6 @@ _MEANT = {  # what other tools call it
     "cmd": "command",
     "working_dir": "workdir",
     "stopsignal": "stop_signal",
-    "build": "context",
     "path": "context",
     "folder": "context",
     "dependencies": "requirements",

@@ -15,6 +15,7 @@ from slimbake.config.model import (
     DEFAULT_OPTIMIZE,
     LEVELS,
     Budget,
+    BuildStep,
     Container,
     Level,
     Manifest,
@@ -174,6 +175,7 @@ class Service(Container):
     system: tuple[str, ...]
     optimize: Optimize
     ignore: tuple[str, ...]  # the context's own .dockerignore
+    build: tuple[BuildStep, ...]
 
     @property
     def base(self) -> Base | None:

@@ -22,7 +22,16 @@ from slimbake.config.model import (
     StartCheck,
     container,
 )
-from slimbake.config.naming import INDEX, ONNX, SHELL, USER, base_layer, weights_layer, wheel_layer
+from slimbake.config.naming import (
+    INDEX,
+    ONNX,
+    SHELL,
+    USER,
+    base_layer,
+    step_image,
+    weights_layer,
+    wheel_layer,
+)
 from slimbake.fleet.drafts import (
     BaseDraft,
     Drafts,
@@ -140,7 +149,9 @@ class _Resolution:
         """The images from outside: the manifest's, or the defaults."""
         given = {each.name: each.image for each in self._manifest.externals}
         python = f"python:{self._manifest.python}-slim-{DEBIAN}"
+        steps = (step.image for each in self._manifest.services for step in each.build)
         images = {"python": python, "uv": DEFAULT_UV} | given
+        images |= {step_image(image): image for image in steps if image}
         return tuple(
             External(name, image, self._digests.get(image, "")) for name, image in images.items()
         )
@@ -402,6 +413,7 @@ class _Resolution:
             system=tuple(dict.fromkeys((*entry.system, *(SHELL if entry.shell else ())))),
             optimize=entry.optimize,
             ignore=entry.ignore,
+            build=entry.build,
         )
 
 

@@ -91,6 +91,7 @@ def _own(target: Target) -> list[str]:
         (recipe.install, target.name),
         (recipe.own_weights, weights),
         (target.kind == "service", target.name),  # its code
+        *((step, target.name) for step in recipe.steps),
         (recipe.folders, target.name),
     )
     return [name for there, name in steps if there]

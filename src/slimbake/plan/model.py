@@ -74,6 +74,21 @@ class ExportStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """One step of `build`: a stage, and another that takes its outputs."""
+
+    run: tuple[str, ...]
+    image: str  # the name of a context; "" = the stage that has the code so far
+    context: str  # the name of the context that it runs in a copy of; "" = the build context
+    folder: str  # where it runs
+    outputs: tuple[str, ...]
+    into: str  # the folder of the image that gets them
+    network: bool
+    secrets: tuple[str, ...]
+    env: Pairs  # variable -> the build argument that has its value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(Container):
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
@@ -92,6 +107,7 @@ class Recipe(Container):
     source: str = ""
     env: Pairs = ()
     secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
+    steps: tuple[PlannedStep, ...] = ()  # what `build` runs
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from slimbake.config.model import Pairs, Parity, Precision, container
+from slimbake.config.model import BuildStep, Pairs, Parity, Precision, container
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -14,13 +14,15 @@ from slimbake.config.naming import (
     LOCKS,
     PASSES,
     PROGRAMS,
+    STEPS,
     USER,
     WARM,
     base_layer,
+    step_image,
 )
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.sources import Source
-from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, Recipe, Target
+from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, PlannedStep, Recipe, Target
 
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
@@ -204,6 +206,7 @@ def service(service: Service, fleet: Fleet) -> Target:
         env=service.env,
         **container(service),
         secrets=tuple(secret.id for secret in service.secrets),
+        steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
     )
     return Target(
         name=service.layer.name,
@@ -217,9 +220,18 @@ def service(service: Service, fleet: Fleet) -> Target:
             *_below(service),
             *_weights_context(own),
             *_wheel_contexts(service.packages),
+            *_step_contexts(service, fleet),
             *service.contexts,
         ),
-        args=(*((f"ENV_{name}", value) for name, value in service.env), *service.args),
+        args=(
+            *((f"ENV_{name}", value) for name, value in service.env),
+            *(
+                (step_argument(number, name), value)
+                for number, step in enumerate(service.build, 1)
+                for name, value in step.env
+            ),
+            *service.args,
+        ),
         labels=labels(
             fleet,
             service.name,
@@ -229,9 +241,41 @@ def service(service: Service, fleet: Fleet) -> Target:
         suffix=f"-{service.variant}" if service.copied else "",
         platforms=service.platforms,
         secrets=service.secrets,
-        online=bool(recipe.install or recipe.system),
+        online=bool(recipe.install or recipe.system) or any(step.network for step in recipe.steps),
         ignore=_ignore(service, fleet.manifest.file.name),
     )
+
+
+def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
+    own = step.image and step.context == service.context
+    return PlannedStep(
+        run=step.run,
+        image=step_image(step.image) if step.image else "",
+        context=f"{STEPS}context-{number}" if step.image and not own else "",
+        folder="/build" if step.image else "/app",
+        outputs=step.outputs,
+        into=str(PurePosixPath("/app", step.below)),
+        network=step.network,
+        secrets=step.secrets,
+        env=tuple((name, step_argument(number, name)) for name, _ in step.env),
+    )
+
+
+def step_argument(number: int, variable: str) -> str:
+    """The build argument that has the value of a step's variable."""
+    return f"ENV_{number}_{variable}"
+
+
+def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
+    """The images that steps run in, and the folders that are not the build context."""
+    steps = [step for step in service.build if step.image]
+    images = dict.fromkeys(step_image(step.image) for step in steps)
+    folders = (
+        (f"{STEPS}context-{number}", step.context)
+        for number, step in enumerate(service.build, 1)
+        if step.image and step.context != service.context
+    )
+    return (*(external(fleet, name) for name in images), *folders)
 
 
 def smoke(service: Service) -> Target:

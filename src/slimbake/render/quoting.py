@@ -37,9 +37,9 @@ def hcl_list(texts: Iterable[str]) -> str:
 
 def exec_form(arguments: Iterable[str]) -> str:
     """Arguments as the JSON exec form of a Dockerfile: one line, no shell, no expansion of
-    variables.
+    variables, and no `<<` that could begin a here-document.
     """
-    return json.dumps(list(arguments), ensure_ascii=True)
+    return json.dumps(list(arguments), ensure_ascii=True).replace("<", "\\u003c")
 
 
 def secret(value: Secret) -> str:

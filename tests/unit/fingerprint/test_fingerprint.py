@@ -14,7 +14,7 @@ import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.build.command import Surroundings
-from slimbake.config.model import BaseEntry, WeightsEntry
+from slimbake.config.model import BaseEntry, BuildStep, WeightsEntry
 from slimbake.fingerprint import (
     ExternalDigests,
     accounts,
@@ -243,6 +243,33 @@ def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) 
     assert {name for name in before if before[name] != after[name]} == {"inside", *ON_ML}
     said = found("# a list of modules\na.py\nb.py\n")
     assert {name for name in before if said[name] != after[name]} == {"inside"}
+
+
+def test_files_and_images_of_build_steps_count_for_their_service(tmp_path: Path) -> None:
+    steps = (
+        BuildStep(run=("make",), outputs=("out",), image="node:22", context="frontend"),
+        BuildStep(run=("python", "x.py"), outputs=("static",), env=(("A", "b"),)),
+    )
+
+    def found(node: str, *steps: BuildStep) -> dict[str, str]:
+        whole = resolve(written(service("web", build=steps), service("plain")))
+        decided, root = repository(tmp_path, whole)
+        (root / "frontend").mkdir(exist_ok=True)
+        (root / "frontend/app.js").write_text(text)
+        digests = {**{each.name: node for each in whole.externals}, **AROUND.digests}
+        return fingerprints(decided, root, NOWHERE, ExternalDigests(digests))
+
+    text = "one"
+    first = found("sha256:3", *steps)
+    others = [
+        found("sha256:3", steps[0]),
+        found("sha256:3", steps[0], replace(steps[1], env=(("A", "c"),))),
+        found("sha256:4", *steps),
+    ]
+    text = "two"
+    others.append(found("sha256:3", *steps))
+    for other in others:
+        assert {name for name in first if first[name] != other[name]} == {"web"}
 
 
 def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ PROGRAMS = {
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",
+    "take-outputs": ".layer:take_outputs",
     "make-folders": ".layer:make_folders",
     "make-runtime": ".runtime:make_runtime",
     "lock-debs": "..debs:lock_debs",

@@ -84,14 +84,43 @@ def copy_weights(arguments: Sequence[str]) -> None:
     normalise(tree(target))
 
 
-def copy_context(into: Path) -> None:
-    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
-    source = INSIDE / "context"
+def take_outputs(arguments: Sequence[str]) -> None:
+    """The program `take-outputs OUT FOLDER PATH ...`: copy what a step of `build` made to where
+    FOLDER of the image will be, below OUT.
+    """
+    out, source = Path(arguments[0]), INSIDE / "step"
+    paths = [source / each for each in arguments[2:]]
+    if lost := [str(path.relative_to(source)) for path in paths if not path.exists()]:
+        raise LayerError(
+            f"build: the step made no {', '.join(lost)}; `outputs` names what it makes"
+        )
+    for path in paths:
+        target = out / arguments[1].lstrip("/") / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not path.resolve().is_relative_to(source.resolve()):
+            raise LayerError(f"build: {path.relative_to(source)} leads out of the step's folder")
+        if path.is_dir():
+            refuse_links_out(path, "the output")
+            shutil.copytree(path, target, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
+            target.chmod(path.stat().st_mode)
+    normalise(tree(out))
+
+
+def refuse_links_out(source: Path, what: str) -> None:
+    """Raise LayerError for a link below a folder that is absolute or leads out of it."""
     for path in filter(Path.is_symlink, tree(source)):
         target = path.readlink()
         if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
             name = path.relative_to(source)
-            raise LayerError(f"{name} is a link that leads out of the build context: {target}")
+            raise LayerError(f"{name} is a link that leads out of {what}: {target}")
+
+
+def copy_context(into: Path) -> None:
+    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
+    source = INSIDE / "context"
+    refuse_links_out(source, "the build context")
     shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
 
 
