@@ -185,3 +185,22 @@ def test_a_manifest_may_choose_the_index(toy: Toy, wheelhouse: Path) -> None:
     done = toy.slimbake("bake", "--packages", "wheelhouse")
     assert done.code == 0, done.stderr
     assert names(wheelhouse) == {"six", "setuptools"}
+
+
+def test_a_bake_warns_of_a_shared_library_that_the_image_lacks(
+    toy: Toy, index: Index, wheelhouse: Path
+) -> None:
+    native = Path("/usr/lib/x86_64-linux-gnu/libreadline.so.8").resolve()
+    if not native.is_file():
+        pytest.skip("this machine has no libreadline")
+    files = {"toy_native/native.so": native.read_bytes()}
+    name = "toy_native-1-py3-none-any.whl"
+    index.publish("toy-native", name, wheel_bytes("toy-native", "1", files=files))
+    toy.write("services:\n" + entry("one", "    requirements: [toy-native]\n"), code(toy, "one"))
+    filled(toy, index)
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    at = "/opt/slimbake/lib/python3.11/site-packages/toy_native/native.so"
+    warned = f"warning: one: {at} needs libtinfo.so.6, which the image lacks: "
+    (line,) = (line for line in done.stderr.splitlines() if warned in line)
+    assert line.endswith("`system: [libtinfo6]` brings it"), "the Python image has the package"
