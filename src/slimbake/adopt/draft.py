@@ -168,9 +168,6 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
-        if facts is not None and not facts.python:
-            self._entry["start"] = "none"
-            self._comments["start"] = "the start check needs Python in the image"
         return self._draft(python=_python(facts) if facts and facts.python else None)
 
     def _draft(self, **more: Any) -> Draft:
