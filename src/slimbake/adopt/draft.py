@@ -603,13 +603,15 @@ class _Drafter:
             self._left_env.setdefault(name, "smoke")
         if found and "start" not in self._entry:
             name, place = next(iter(found.items()))
+            others = ", ".join(compose.beside if compose else ()) or "SERVICE"
             self._entry["start"] = "none"
             self._comments["start"] = f"{place} needs {name}, which no image holds"
             self._note(
                 place,
                 f"the code needs {', '.join(found)} to start",
-                "the start check has no variables of the compose file, so it is off: `slimbake up`"
-                " starts the image with them. Give the code defaults to turn it on",
+                "a start check alone has no variables of the compose file, so it is off: `slimbake up`"
+                f" starts the image with them. `start: {{with: [{others}]}}` turns it on, with these"
+                " variables and beside these services",
             )
 
     def _readers(self, code: Code, names: list[str]) -> Iterator[tuple[str, Place]]:
