@@ -26,7 +26,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """A service that imports nothing, on packages of which it loses some; and one beside it."""
     template = (SHIPPED / "templates/service.Dockerfile.j2").read_text("utf-8")
     harmed = template.replace(
-        "USER 65532:65532", 'COPY harm.py /harm.py\nRUN ["python", "/harm.py"]\nUSER 65532:65532'
+        "USER {{ recipe.user }}",
+        'COPY harm.py /harm.py\nRUN ["python", "/harm.py"]\nUSER {{ recipe.user }}',
     )
     assert harmed != template
     with fleet(tmp_path_factory.mktemp("inventory")) as made:
