@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
 
 APP = "/app"  # where slimbake puts a context
+_FOLDERS = ("/", "/tmp", "/opt", "/srv", "/bin", "/usr/bin", "/usr/local/bin")  # noqa: S108
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -19,6 +20,10 @@ class Unreadable(Exception):
     def __init__(self, note: Note) -> None:
         super().__init__(note.what)
         self.note = note
+
+
+class NeedsShell(Unreadable):
+    """A command that only a shell can run; an image can have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,12 @@ def code_of(
 
     Raises Unreadable where one folder cannot stand for what the Dockerfile copies.
     """
-    placed = tuple(p for copied in facts.copies for p in _placed(copied, context, repository))
+    known = {*_FOLDERS, facts.workdir}
+    known |= {c.target for c in facts.copies if c.folder}
+    known |= {step.workdir for step in facts.steps}
+    placed = tuple(
+        p for copied in facts.copies for p in _placed(copied, context, repository, known)
+    )
     root = facts.workdir
     folders = [each for each in placed if each.folder and each.target not in installed]
     if root == "/" and folders:
@@ -160,7 +170,9 @@ def _renamed(each: Placed, repository: Repository) -> Note:
     return note
 
 
-def _placed(copied: Copy, context: str, repository: Repository) -> Iterator[Placed]:
+def _placed(
+    copied: Copy, context: str, repository: Repository, known: Collection[str]
+) -> Iterator[Placed]:
     for written in copied.sources:
         source = posixpath.normpath(posixpath.join(context, written.lstrip("/") or "."))
         if _GLOB.search(written):
@@ -183,8 +195,7 @@ def _placed(copied: Copy, context: str, repository: Repository) -> Iterator[Plac
             yield Placed(source, copied.target, True, copied.place)
         elif source in repository.files:
             name = posixpath.basename(source)
-            suffix = posixpath.splitext(copied.target)[1]
-            into = copied.folder or (not suffix and suffix != posixpath.splitext(name)[1])
+            into = copied.folder or copied.target in known
             target = posixpath.join(copied.target, name) if into else copied.target
             yield Placed(source, posixpath.normpath(target), False, copied.place)
 

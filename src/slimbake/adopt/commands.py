@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from slimbake.adopt.code import Code, Unreadable
+from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
 
@@ -84,6 +84,31 @@ class Shellless:
             tuple(found.filled),
         )
 
+    def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
+        """The words of a command for an image with a shell, and the shell that it wants."""
+        if command.shell:
+            return ("sh", "-c", self.code.moved(command.text)), "sh"
+        words = self._without_starters(command.words)
+        name = posixpath.basename(words[0]) if words else ""
+        if name in _SHELLS:
+            return (name, *(self.code.moved(word) for word in words[1:])), name
+        read = self.script(words[0]) if words else None
+        if read is None or not _SHEBANG.match(read[0]):
+            return tuple(self.code.moved(word) for word in words), ""
+        text, place = read
+        inside = posixpath.relpath(place.file, self.code.context)
+        if inside.startswith("../") or place.line != 1:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"{words[0]} is a script that does not lie in {self.code.context}",
+                    "move it there; until then the service keeps its Dockerfile",
+                    self.service,
+                )
+            )
+        shell = "bash" if "bash" in text.partition("\n")[0] else "sh"
+        return (shell, posixpath.join("/app", inside), *words[1:]), shell
+
     def _words(
         self, words: tuple[str, ...], place: Place, found: _Found, depth: int
     ) -> tuple[tuple[str, ...], bool]:
@@ -97,7 +122,7 @@ class Shellless:
                 return self._shell(rest[0], place, found, depth + 1)
             return self._script(tuple(words[1:]), place, found, depth)
         if name in _UTILITIES:
-            raise Unreadable(
+            raise NeedsShell(
                 Note(
                     place,
                     f"`{name}` is no program of slimbake's images",
@@ -167,7 +192,7 @@ class Shellless:
             return Place(place.file, place.line + more)
 
         if not commands:
-            raise Unreadable(self._needs_shell(text, place))
+            raise NeedsShell(self._needs_shell(text, place))
         *before, last = commands
         for command in before:
             self._before(command, text, line(command), found)
@@ -181,7 +206,7 @@ class Shellless:
             passing = False
         found.env.update(dict(last.assignments))
         if not last.plain or not words or last.before == "||":
-            raise Unreadable(
+            raise NeedsShell(
                 self._needs_shell(text if "\n" not in text else " ".join(last.words), line(last))
             )
         filled = tuple(self._filled(word, line(last), found) for word in words)
@@ -216,7 +241,7 @@ class Shellless:
         text, missing = expand(word, {**self.values, **found.env})
         if missing or ("$" in text):
             name = missing[0] if missing else word
-            raise Unreadable(
+            raise NeedsShell(
                 Note(
                     place,
                     f"a shell fills in ${name.lstrip('$')} of `{word.replace(LITERAL, '$')}`",

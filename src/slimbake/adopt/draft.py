@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, Unreadable, code_of
+from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.model import (
@@ -62,14 +62,19 @@ class Candidate:
 def draft(candidate: Candidate, repository: Repository) -> Draft:
     """A service's entry; one that cannot be read keeps its Dockerfile."""
     try:
-        return _Drafter(candidate, repository).own()
+        try:
+            return _Drafter(candidate, repository).own()
+        except NeedsShell as why:
+            return _Drafter(candidate, repository, why.note).own()
     except Unreadable as why:
         return _Drafter(candidate, repository).kept(replace(why.note, service=candidate.name))
 
 
 class _Drafter:
-    def __init__(self, of: Candidate, repository: Repository) -> None:
-        self._of, self._repository = of, repository
+    def __init__(
+        self, of: Candidate, repository: Repository, needs_shell: Note | None = None
+    ) -> None:
+        self._of, self._repository, self._needs_shell = of, repository, needs_shell
         self._notes: list[Note] = []
         self._entry: Entry = {}
         self._comments: dict[str, str] = {}
@@ -110,8 +115,8 @@ class _Drafter:
         requirements, system = self._requirements(needs, code, words)
         if requirements:
             self._entry["requirements"] = requirements
-        if system:
-            self._entry["system"] = system
+        if system := [*self._entry.get("system", []), *system]:
+            self._entry["system"] = list(dict.fromkeys(system))
         if needs.build and requirements:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._start(facts, words, fixed)
@@ -206,6 +211,8 @@ class _Drafter:
                 )
             )
         reader = Shellless(code, env, lambda path: self._script(path, facts, code), self._of.name)
+        if self._needs_shell:
+            return self._shelled(reader, entrypoint, command, self._needs_shell)
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
         if first.passes and command is None:
             raise Unreadable(
@@ -229,6 +236,24 @@ class _Drafter:
         )
         self._filled_in(both)
         return both, len(first.words)
+
+    def _shelled(
+        self, reader: Shellless, entrypoint: Command | None, command: Command | None, why: Note
+    ) -> tuple[Plainly, int]:
+        """The same in an image with a shell, as they are written."""
+        first, one = reader.shelled(entrypoint) if entrypoint else ((), "")
+        drops = command is None or bool(entrypoint and entrypoint.shell)
+        last, other = ((), "") if command is None or drops else reader.shelled(command)
+        self._entry["shell"] = True
+        if "bash" in {one, other}:
+            self._entry["system"] = ["bash"]
+        self._note(
+            why.place,
+            why.what,
+            "`shell: true` brings a small shell and coreutils; other programs that it calls are"
+            " packages for `system`. Without a shell the image is smaller",
+        )
+        return Plainly((*first, *last)), len(first)
 
     def _filled_in(self, plain: Plainly) -> None:
         if plain.filled:

@@ -157,7 +157,7 @@ def _plainly(value: Any) -> Any:
         return {key: _plainly(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plainly(each) for each in value]
-    return Word("false") if value is False else value
+    return Word("true" if value else "false") if isinstance(value, bool) else value
 
 
 def write_text(file: Path, text: str) -> None:

@@ -110,8 +110,8 @@ def _lines(key: str, value: Any, indent: int) -> Iterator[str]:
 
 def flowing(value: Any) -> str:
     """A value on one line."""
-    if value is False:
-        return "false"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
         pairs = ", ".join(f"{scalar(key)}: {flowing(each)}" for key, each in value.items())
         return f"{{{pairs}}}"

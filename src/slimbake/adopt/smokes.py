@@ -98,7 +98,7 @@ def _entry_point(draft: Draft) -> list[str]:
             "",
             f'    assert importlib.util.find_spec("{words[2]}")',
         ]
-    if not words or words[0] == "python":
+    if not words or words[0] in {"python", "sh", "bash"}:
         return []
     return [
         "    from importlib.metadata import entry_points",

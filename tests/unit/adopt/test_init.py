@@ -390,3 +390,36 @@ def test_add_publishes_a_found_service_on_the_port_that_is_asked_for(tmp_path: P
     add(file, "two", None, 7000, QUIET)
     two = manifest(file).services[1]
     assert (two.port, two.publish) == (5000, 7000)
+
+
+def test_what_only_a_shell_can_run_gets_one_and_a_note_says_why(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    for name, end in {
+        "one": "CMD python -m one | tee /tmp/log\n",
+        "two": 'COPY run.sh /usr/bin/run\nENTRYPOINT ["run"]\nCMD ["python", "-m", "two"]\n',
+    }.items():
+        dockerfile = tmp_path / "services" / name / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + end)
+    (tmp_path / "services/two/run.sh").write_text('#!/bin/bash\nexport A="$(date)"\nexec "$@" $B\n')
+    told = init(file, InitRequest(), QUIET)
+    one, two = manifest(file).services
+    assert (one.shell, one.command) == (True, ("sh", "-c", "python -m one | tee /tmp/log"))
+    assert (two.shell, two.entrypoint, two.command, two.system) == (
+        True,
+        ("bash", "/app/run.sh"),
+        ("python", "-m", "two"),
+        ("bash",),
+    )
+    assert one.smoke is None
+    assert "  services/one/Dockerfile:5: `python -m one | tee /tmp/log` needs a shell" in told
+    assert any(line.startswith("  services/two/run.sh:2: ") for line in told)
+
+
+def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    repository(tmp_path, "two")
+    dockerfile = tmp_path / "services/two/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + "CMD a | b\n")
+    init(file, InitRequest(service="two"), QUIET)
+    assert manifest(file).services[1].shell
