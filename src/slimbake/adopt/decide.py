@@ -112,7 +112,10 @@ def _from_compose(
         None if text is None else dockerfile_facts(text, build.dockerfile, build.target, build.args)
     )
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
-    return Candidate(service.name, origin, build, facts, service, job=service.name in compose.jobs)
+    images = {each.name for each in compose.services if each.image and not each.build}
+    ready = tuple(name for name in service.beside if name in images)
+    job = service.name in compose.jobs
+    return Candidate(service.name, origin, build, facts, service, job, ready)
 
 
 def _dockerfiles(repository: Repository) -> Iterator[str]:

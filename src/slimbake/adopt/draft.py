@@ -57,6 +57,7 @@ class Candidate:
     facts: ImageFacts | None  # None: the Dockerfile is not there
     compose: ComposeService | None = None
     job: bool = False
+    ready: tuple[str, ...] = ()  # services of ready-made images that it depends on
 
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
@@ -628,15 +629,18 @@ class _Drafter:
             self._left_env.setdefault(name, "smoke")
         if found and "start" not in self._entry:
             name, place = next(iter(found.items()))
-            others = ", ".join(compose.beside if compose else ()) or "SERVICE"
             self._entry["start"] = "none"
             self._comments["start"] = f"{place} needs {name}, which no image holds"
+            beside = f"{{with: [{', '.join(self._of.ready)}]}}"
             self._note(
                 place,
                 f"the code needs {', '.join(found)} to start",
-                "a start check alone has no variables of the compose file, so it is off: `slimbake up`"
-                f" starts the image with them. `start: {{with: [{others}]}}` turns it on, with these"
-                " variables and beside these services",
+                (
+                    "so the start check is off. It starts the service with the variables of the"
+                    f" compose file, beside its services, if you write `start: {beside}`"
+                )
+                if self._of.ready
+                else "so the start check is off. Give the code defaults to turn it on",
             )
 
     def _readers(self, code: Code, names: list[str]) -> Iterator[tuple[str, Place]]:

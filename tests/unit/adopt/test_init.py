@@ -423,3 +423,14 @@ def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_pat
     dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + "CMD a | b\n")
     init(file, InitRequest(service="two"), QUIET)
     assert manifest(file).services[1].shell
+
+
+def test_the_services_beside_which_a_start_check_can_run_are_named(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/one/settings.py").write_text("import os\nos.environ['TOKEN']\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one, environment: {TOKEN: y}, depends_on: [db, two]}\n"
+        "  two: {build: services/one}\n  db: {image: 'postgres:17'}\n"
+    )
+    told = init(file, InitRequest(), QUIET)
+    assert any("if you write `start: {with: [db]}`" in line for line in told)
