@@ -597,8 +597,9 @@ class _Drafter:
         if compose:
             if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
                 self._entry["tmpfs"] = tmpfs
-            if compose.env_files:
-                self._entry["env_file"] = [said.value for said in compose.env_files]
+            # `.env` in the root counts for every service, wherever it is there
+            if files := [said.value for said in compose.env_files if said.value != ".env"]:
+                self._entry["env_file"] = files
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))

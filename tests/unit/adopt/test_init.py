@@ -51,6 +51,15 @@ def test_a_dry_run_prints_the_manifest_and_writes_nothing(tmp_path: Path) -> Non
     assert files(tmp_path) == before
 
 
+def test_the_env_file_that_counts_for_every_service_is_not_named_by_one(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    env_file: [.env, settings/one.env]\n"
+    )
+    init(file, InitRequest(), QUIET)
+    assert manifest(file).services[0].env_file == ("settings/one.env",)
+
+
 def test_a_second_call_changes_nothing_and_names_what_is_new(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     init(file, InitRequest(), QUIET)
