@@ -96,12 +96,14 @@ def measured(folder: Path, level: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    found = {}
-    for level in LEVELS:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--level", action="append", choices=LEVELS, help="[default: all]")
+    for level in parser.parse_args().level or LEVELS:
+        found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
         with tempfile.TemporaryDirectory(prefix="levels-") as scratch:
             found[level] = measured(Path(scratch), level)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        ordered = {each: found[each] for each in LEVELS if each in found}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
