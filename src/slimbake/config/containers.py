@@ -133,7 +133,7 @@ def _own_dockerfile(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     for key, instruction in _IN_THE_IMAGE if "dockerfile" in service else ():
         if key in service:
             message = f"'{key}' has no effect on an image of a `dockerfile`"
-            report.key((*at, key), message, f"write {instruction} there, and remove this")
+            report.warning((*at, key), message, f"write {instruction} there, and remove this")
 
 
 def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:

@@ -384,6 +384,25 @@ def test_a_value_that_may_be_the_secret_itself_is_not_repeated(tmp_path: Path) -
     assert not any("s3cret" in each for each in found)
 
 
+def test_what_a_dockerfile_of_ones_own_says_itself_is_a_warning(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+python: "3.13"
+services:
+  own: {context: ., dockerfile: Dockerfile, port: 80, command: [x], workdir: /app, stop_signal: SIGINT}
+"""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert [str(each) for each in read(tmp_path, text, {}).warnings] == [
+        f"services.yaml:4:{column}: services.own.{key}: '{key}' has no effect on an image of a"
+        f" `dockerfile`\n  write {instruction} there, and remove this"
+        for column, key, instruction in (
+            (64, "command", "CMD"),
+            (97, "stop_signal", "STOPSIGNAL"),
+            (78, "workdir", "WORKDIR"),
+        )
+    ]
+
+
 def test_what_only_a_shell_would_read_is_a_warning(tmp_path: Path) -> None:
     text = """\
 project: atlas
