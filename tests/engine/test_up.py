@@ -183,12 +183,14 @@ def test_another_repository_of_the_name_touches_no_container(toys: Toy, tmp_path
     assert f"{toys.project}-works-1" in names(toys)
 
 
-def test_a_file_of_variables_that_is_missing_is_named(toys: Toy) -> None:
+def test_a_file_of_variables_that_is_missing_is_named_and_hinders_no_end(toys: Toy) -> None:
+    assert toys.slimbake("up", "works").code == 0
     (toys.root / "serves.env").rename(toys.root / "away.env")
-    started = toys.slimbake("up", "works")
+    started, read, ended = (toys.slimbake(*w) for w in (("up", "works"), ("logs",), ("down",)))
     (toys.root / "away.env").rename(toys.root / "serves.env")
     assert started.code == 7
     assert "services.serves.env_file: there is no serves.env\n" in started.stderr
+    assert (read.code, ended.code, names(toys)) == (0, 0, [])
 
 
 def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:

@@ -15,4 +15,5 @@ from slimbake.deploy import compose
 @click.option("--volumes", is_flag=True, help="Remove the services' data too.")
 def command(file: Path, volumes: bool) -> None:
     """End what `up` started; data in volumes stays."""
-    compose.prepared(read(file)).down(volumes)
+    with compose.started(read(file)) as together:
+        together.down(volumes)

@@ -20,4 +20,5 @@ def command(services: tuple[str, ...], file: Path, follow: bool) -> None:
     project = read(file)
     if services:
         select(project.plan, services)
-    sys.exit(compose.prepared(project).logs(services, follow))
+    with compose.started(project) as together:
+        sys.exit(together.logs(services, follow))

@@ -31,7 +31,8 @@ def command(file: Path, everything: bool, wheelhouse: bool) -> None:
 
     project = read(file)
     if everything and compose_version() >= FLOOR:  # without it, nothing was started
-        compose.prepared(project).down(volumes=False)
+        with compose.started(project) as together:
+            together.down(volumes=False)
     for name in prune(project.plan.project, everything):
         click.echo(f"removed {name}")
     if wheelhouse:

@@ -40,7 +40,7 @@ def up(
     is missing or what Compose cannot start, CheckError for what dies or gets unhealthy.
     """
     chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
-    together = prepared(project)
+    together = _to_start(project)
     with _given(together, chosen, images, environment) as asked:
         asked.up([each.service for each in chosen])
     for service, state in _awaited(together, chosen).items():
@@ -60,15 +60,23 @@ def run(
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = _chosen(project, (service,))
-    with _given(prepared(project), chosen, {service: image}, environment) as asked:
+    with _given(_to_start(project), chosen, {service: image}, environment) as asked:
         return asked.run(service, arguments)
 
 
-def prepared(project: Project) -> ComposeProject:
-    """The fleet for Compose, its file written. Raises SetupError where Compose cannot read it,
-    and where the containers of that name are another repository's.
-    """
-    require_compose()
+@contextlib.contextmanager
+def started(project: Project) -> Iterator[ComposeProject]:
+    """The fleet as it was started, to be looked at or ended: files of variables may have gone."""
+    without = "".join(f"  {s.service}: {{env_file: !reset []}}\n" for s in project.plan.services)
+    with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
+        file.write(f"services:\n{without}" if without else "services: {}\n")
+        file.flush()
+        together = _prepared(project)
+        yield replace(together, files=(*together.files, Path(file.name)))
+
+
+def _to_start(project: Project) -> ComposeProject:
+    """The fleet for Compose. Raises SetupError where a file of variables is missing."""
     missing = [
         f"services.{each.service}.env_file: there is no {name}"
         for each in project.plan.services
@@ -77,6 +85,14 @@ def prepared(project: Project) -> ComposeProject:
     ]
     if missing:
         raise SetupError("\n".join(missing), "write it, with lines NAME=VALUE, or remove the key")
+    return _prepared(project)
+
+
+def _prepared(project: Project) -> ComposeProject:
+    """The fleet for Compose, its file written. Raises SetupError where there is no Compose, and
+    where the containers of that name are another repository's.
+    """
+    require_compose()
     together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,))
     if elsewhere := together.elsewhere:
         raise SetupError(
