@@ -128,7 +128,7 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         made.write(
             "bases: {small: {requirements: [six]}}\nservices:\n"
             + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
-            + entry("own", "    base: small\n    dockerfile: own/Dockerfile\n"),
+            + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
             code(made, "one", "own")
             | {
                 "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",

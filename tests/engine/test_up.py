@@ -194,6 +194,7 @@ def test_a_file_of_variables_that_is_missing_is_named_and_hinders_no_end(toys: T
 
 
 def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:
+    assert toys.slimbake("down", "--volumes").code == 0  # what other tests have left
     assert toys.slimbake("up", "serves").code == 0
     assert names(toys) == [f"{toys.project}-serves-1"]
     assert toys.slimbake("down").code == 0
