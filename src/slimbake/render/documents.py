@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-
 # libyaml's emitter, where PyYAML has it: it is an order faster.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
