@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,14 +61,21 @@ def containers(services: Raw, report: ProblemReport) -> None:
         _commands(service, at, report)
         _health(service, at, report)
         said = service.get("stop_signal")
-        if said is not None and said not in signal.Signals.__members__:
-            hint = did_you_mean(said, signal.Signals.__members__) or "such as SIGTERM or SIGINT"
-            report.value((*at, "stop_signal"), f"there is no signal '{said}'", hint)
+        if said is not None:
+            _signal(said, (*at, "stop_signal"), report)
         if "port" not in service and "publish" in service:
             report.key((*at, "publish"), "it listens on no port", "give it a `port`")
         if "port" in service and service["port"] in service.get("expose", ()):
             index = service["expose"].index(service["port"])
             report.value((*at, "expose", index), "this is its `port` already", "remove it")
+
+
+def _signal(said: str, path: KeyPath, report: ProblemReport) -> None:
+    import signal
+
+    if said not in signal.Signals.__members__:
+        hint = did_you_mean(said, signal.Signals.__members__) or "such as SIGTERM or SIGINT"
+        report.value(path, f"there is no signal '{said}'", hint)
 
 
 def _published(services: Raw, report: ProblemReport) -> None:

@@ -5,7 +5,6 @@ what lies beside them.
 from __future__ import annotations
 
 import ast
-import configparser
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -671,6 +670,8 @@ def _head(spec: str) -> tuple[str, str]:
 
 def _ini(text: str) -> dict[str, dict[str, str]]:
     """The sections of a setup.cfg; none where it cannot be parsed."""
+    import configparser
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
