@@ -40,7 +40,7 @@ _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
 @dataclass(slots=True)
 class _Stage:
-    """A stage as far as it is read; what it stands on is in it already."""
+    """A stage as far as it is read, with all that the stages below it have said."""
 
     image: Said
     name: str

@@ -94,7 +94,7 @@ class _Drafter:
             raise Unreadable(
                 Note(
                     facts.parent.place,
-                    f"its image stands on {facts.parent.value}, in which slimbake sees no Python",
+                    f"its base image is {facts.parent.value}, and slimbake finds no Python there",
                     "slimbake bakes it from its Dockerfile, beside the others",
                 )
             )

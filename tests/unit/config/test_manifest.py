@@ -403,6 +403,22 @@ services:
     ]
 
 
+def test_steps_beside_a_template_of_ones_own_are_a_warning(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+python: "3.13"
+services:
+  own: {context: ., template: templates/own.j2, build: [{run: [make], outputs: [made]}]}
+"""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/own.j2").touch()
+    (found,) = read(tmp_path, text, {}).warnings
+    assert (found.path, found.message) == (
+        "services.own.build",
+        "slimbake's own template runs these steps, and this service has another",
+    )
+
+
 def test_what_only_a_shell_would_read_is_a_warning(tmp_path: Path) -> None:
     text = """\
 project: atlas
