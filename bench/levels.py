@@ -32,6 +32,7 @@ def copied(target: Path, project: str, level: str) -> None:
     manifest = (ROOT / "services.yaml").read_text("utf-8")
     for pattern, text in (
         (r"(?m)^project: .*$", f"project: {project}"),
+        (r"(?m)^registry: .*$", f"registry: {project}"),  # the example keeps its tags
         (r"(?m)^( *optimize): .*$", rf"\1: {level}"),
         (r"(?m)^ *budget: .*\n", ""),
     ):
