@@ -10,7 +10,6 @@ import importlib
 import signal
 import sys
 import tempfile
-import traceback
 
 import click
 
@@ -125,6 +124,8 @@ def main() -> int:
         sys.stderr.close()  # whoever read us has gone; Python would complain once more at exit
         return 0
     except Exception as error:
+        import traceback
+
         with tempfile.NamedTemporaryFile(
             "w", prefix="slimbake-", suffix=".log", delete=False
         ) as log:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -165,6 +164,8 @@ def _variant(plan: Plan, name: str, variant: str) -> str:
 
 
 def _near(name: str, kind: str, known: list[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, known, 1)
     return f"did you mean '{near[0]}'?" if near else f"the {kind} are: {', '.join(known)}"
 

@@ -58,6 +58,7 @@ class Pyprojects:
         self._include = include
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
+        self._whole: dict[tuple[str, tuple[str, ...]], Requirements] = {}  # by folder and extras
         self.python = ""  # the manifest's
         self._open: list[str] = []  # the folders of local packages that are being read
 
@@ -69,6 +70,9 @@ class Pyprojects:
         Nothing when its file is faulty. Raises RefusedError where it is no package, or needs itself.
         """
         folder = self._repository.folder(text, within)
+        asked = (folder, tuple(extras))
+        if asked in self._whole:
+            return self._whole[asked]
         package = self._described(folder, text)
         if package is None:
             return Requirements()
@@ -93,7 +97,8 @@ class Pyprojects:
             self._open.pop()
         own = ((package.name, tuple(extras)),) if extras else ()
         found.add(Requirements(packages=(package,), extras=own))
-        return found.value()
+        self._whole[asked] = found.value()
+        return self._whole[asked]
 
     def _described(self, folder: str, text: str) -> LocalPackage | None:
         """The package in a folder; None where its file is faulty."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +61,8 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
 
     A file that is no configuration file is passed over: it is pip's to complain.
     """
+    import configparser  # for whoever locks or fetches: others need not wait
+
     sections: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for text in texts:
         parser = configparser.RawConfigParser()

@@ -5,10 +5,8 @@ mends it.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +98,8 @@ def _compiled() -> _Compiled | None:
 
 def _place(error: Exception, templates: Mapping[str, str]) -> str:
     """The template and the line in which an error arose, "" if in none."""
+    import traceback
+
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates
     ]
@@ -167,6 +167,8 @@ def unified(found: Drift, root: Path) -> str:
 def _difference(path: str, old: bytes, new: bytes) -> Iterable[str]:
     if b"\0" in old + new:
         return [f"Binary files a/{path} and b/{path} differ\n"]
+    import difflib
+
     before, after = (each.decode(errors="replace").splitlines(keepends=True) for each in (old, new))
     return difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")
 
