@@ -156,7 +156,10 @@ class Steps:
 def title(instruction: str) -> str:
     """An instruction in a few words: the program that it runs, or its first line."""
     if program := _PROGRAM.search(instruction):
-        return " ".join(json.loads(f"[{program['words']}]"))
+        try:
+            return " ".join(json.loads(f"[{program['words']}]"))
+        except ValueError:  # BuildKit has taken `\` away, as a shell would
+            return program["words"].replace('", "', " ").strip('"')
     return " ".join(instruction.split())
 
 

@@ -119,7 +119,7 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
     if not target.ignore:
         return {}
     lines = (
-        f"# {MARK} from {plan.manifest}: what of the context is not sent to the build.",
+        f"# {MARK} from {quoting.comment(plan.manifest)}: what of the context is not sent to the build.",
         *target.ignore,
     )
     return {f"{target.dockerfile}.dockerignore": "\n".join(lines) + "\n"}

@@ -7,6 +7,7 @@ from typing import Any
 from slimbake.config.naming import BAKE
 from slimbake.plan.model import Plan, Running
 from slimbake.render.documents import document
+from slimbake.render.quoting import comment
 
 COMPOSE_FILE = f"{BAKE}/compose.yaml"
 TOOLS = "tools"  # the profile of what takes arguments
@@ -24,7 +25,7 @@ def compose(plan: Plan) -> str:
     The first variant of each service runs where nothing is named. The others stand in for it, and
     are in a profile of the variant's name; programs that take arguments are in the profile `tools`.
     """
-    head = _HEAD.format(manifest=plan.manifest, file=COMPOSE_FILE)
+    head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
     volumes: dict[str, Any] = {name: {} for each in plan.services for name, _ in each.volumes}
     return head + document(
         {

@@ -11,11 +11,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.golden.texts import texts
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.events import BuildStep, Progress, Steps, Vertex, VertexChange, failure, title
@@ -23,6 +27,7 @@ from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError
 from slimbake.plan import plan
+from slimbake.render.quoting import exec_form
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 PLAN = plan(
@@ -89,6 +94,18 @@ def test_an_instruction_is_told_by_its_program_or_its_text() -> None:
     assert title('RUN ["python3.11", "/build.pyz", "make-runtime", "/out"]') == "make-runtime /out"
     assert title('RUN x ["python", "/check.pyz", "smoke"]') == "smoke"
     assert title("COPY  --from=x \t /a /b") == "COPY --from=x /a /b"
+
+
+@given(words=st.lists(texts, min_size=1), kept=st.booleans())
+@example(words=["make-folders", '/da"ta'], kept=False)
+def test_whatever_the_words_of_a_program_hold_its_step_has_a_title(
+    words: list[str], kept: bool
+) -> None:
+    instruction = f"RUN {exec_form(['python', '/build.pyz', *words])}"
+    # Old versions of BuildKit resolve a backslash, as a shell would.
+    name = instruction if kept else re.sub(r"\\(.)", r"\1", instruction)
+    told = title(name)
+    assert told == " ".join(words) if kept else "RUN" not in told
 
 
 # --- progress
