@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Ended, Toy, docker, fetch
+from tests.engine.conftest import Ended, Toy, call, docker, fetch
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
 
 
@@ -243,3 +244,35 @@ def test_a_secret_that_is_not_there_ends_the_bake_before_it_begins(toy: Toy) -> 
         "  token of one: the variable TOY_TOKEN is not set",
         "  key of one: there is no file keys/private",
     ]
+
+
+@pytest.mark.slow
+def test_a_read_only_repository_bakes_what_is_fresh_and_says_what_it_cannot_write(
+    toy: Toy, tmp_path: Path
+) -> None:
+    namespace = ("unshare", "--mount", "--map-root-user")
+    if call(*namespace, "true").code:
+        pytest.skip("this user may not mount")
+    write(toy, "one")
+    assert toy.slimbake("bake").code == 0
+    image = held(toy.image("one"))
+    docker("image", "rm", toy.image("one"))
+    mounted = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && cd "$1" && shift && "$@"'
+    slimbake = (
+        *namespace,
+        "sh",
+        "-c",
+        mounted,
+        "sh",
+        str(toy.root),
+        sys.executable,
+        "-m",
+        "slimbake",
+    )
+    done = call(*slimbake, "bake", env={"CI": "true"})
+    assert done.code == 0, done.stderr
+    assert held(toy.image("one")) == image
+    toy.file("services.yaml", (toy.root / "services.yaml").read_text() + "    env: {A: b}\n")
+    done = call(*slimbake, "bake", env={"CI": "true"})
+    assert done.code == 7
+    assert "read-only file system" in done.stderr and "make it writable" in done.stderr

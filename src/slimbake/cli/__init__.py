@@ -124,12 +124,26 @@ def main() -> int:
         sys.stderr.close()  # whoever read us has gone; Python would complain once more at exit
         return 0
     except Exception as error:
-        import traceback
+        from slimbake.host.faults import fault_of
 
+        if fault := fault_of(error):
+            click.echo(f"slimbake: {fault.message}\n  {fault.hint}", err=True)
+            return fault.exit_code
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """Say that slimbake is at fault, and keep what a developer needs."""
+    import traceback
+
+    click.echo(f"slimbake: a bug: {type(error).__name__}: {error}", err=True)
+    try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="slimbake-", suffix=".log", delete=False
         ) as log:
-            traceback.print_exc(file=log)
-        click.echo(f"slimbake: a bug: {type(error).__name__}: {error}", err=True)
+            traceback.print_exception(error, file=log)
+    except OSError:  # no folder for it, or a full one
+        traceback.print_exception(error)
+    else:
         click.echo(f"  please report it with {log.name}", err=True)
-        return 1
+    return 1

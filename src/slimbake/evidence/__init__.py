@@ -113,7 +113,7 @@ def committed(root: Path, layer: str) -> Evidence | None:
     file = root / EVIDENCE / f"{layer}.json"
     if not file.is_file():
         return None
-    if found := parse_evidence(file.read_text("utf-8")):
+    if found := parse_evidence(file.read_text("utf-8", errors="replace")):
         return found
     raise UsageError(
         f"{EVIDENCE}/{file.name} cannot be read as evidence: a merge, or another version of"

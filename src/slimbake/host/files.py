@@ -78,6 +78,18 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         raise
 
 
+def read_text(file: Path, hint: str, called: str = "") -> str:
+    """A file of text that slimbake wrote. Raises UsageError, with `hint`, where it is not UTF-8.
+
+    `called`: its name for people.
+    """
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
+        raise UsageError(f"{called or file} is not UTF-8: {byte}", hint) from None
+
+
 def read_json(file: Path, parse: Callable[[Any], T], hint: str, called: str = "") -> T:
     """What a file of JSON says. Raises UsageError, with `hint`, where it cannot be read or `parse`
     takes it for something else. `called`: its name for people, where that is another.

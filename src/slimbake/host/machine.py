@@ -50,9 +50,11 @@ def read_machine(
 ) -> Machine:
     """Read what a machine whose file system lies in `top` is set to, seen from `folder`."""
     paths = pip_config_paths(environ, home, prefix)
-    present = [path for path in paths if _under(top, path).is_file()]
+    # As pip does: files in a folder that this user may not enter are none.
+    present = [path for path in paths if os.path.isfile(_under(top, path))]  # noqa: PTH113
     paths = pip_config_paths(environ, home, prefix, present)
-    pip = pip_settings([_text(_under(top, path)) for path in paths], environ)
+    texts = [_settings(_under(top, path)) for path in paths if path in present]
+    pip = pip_settings(texts, environ)
     release = parse_os_release(_text(top / "etc/os-release") or _text(top / "usr/lib/os-release"))
     return Machine(
         system=release.get("ID", ""),
@@ -87,6 +89,13 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | Non
 
 def _under(top: Path, path: Path) -> Path:
     return top / path.relative_to("/") if path.is_absolute() and top != Path("/") else path
+
+
+def _settings(path: Path) -> str:
+    """The text of a file that pip reads. Raises OSError where it cannot be read: to go on with
+    another index would be a surprise.
+    """
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _text(path: Path) -> str:

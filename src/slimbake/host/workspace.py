@@ -49,7 +49,7 @@ class Workspace:
             return parse(json.loads(file.read_bytes()))
         except OSError:
             return None
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             self._console.say(f"{FOLDER}/{name}.json cannot be read, and is discarded")
             with contextlib.suppress(OSError):
                 file.unlink()

@@ -55,7 +55,7 @@ def known_layers(names: Iterable[str], workspace: Workspace) -> Path | None:
     To save an image of torch takes seconds; of a change to its service only the layer that is new
     is written here. The known layers lie there as files without content, which is what keeps them
     from being written. None where nothing is known: an engine saves what images share once, builds
-    would write it once for each.
+    would write it once for each. None too where the workspace cannot be written to.
     """
     layers = _layers(_known(workspace))
     if not layers:
@@ -63,12 +63,15 @@ def known_layers(names: Iterable[str], workspace: Workspace) -> Path | None:
     layouts = workspace.path("layouts")
     shutil.rmtree(layouts, ignore_errors=True)
     blobs = layouts / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    for digest in layers:
-        (blobs / digest.removeprefix("sha256:")).touch()
-    for name in names:
-        (layouts / name).mkdir()
-        (layouts / name / "blobs").symlink_to(Path("..", "blobs"))
+    try:
+        blobs.mkdir(parents=True)
+        for digest in layers:
+            (blobs / digest.removeprefix("sha256:")).touch()
+        for name in names:
+            (layouts / name).mkdir()
+            (layouts / name / "blobs").symlink_to(Path("..", "blobs"))
+    except OSError:
+        return None
     return layouts
 
 

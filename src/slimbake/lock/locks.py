@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slimbake.config.naming import LOCKS, wheel_layer
 from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
-from slimbake.host.files import write_atomically
+from slimbake.host.files import read_text, write_atomically
 from slimbake.host.sources import Source
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, families, text_digest
@@ -248,7 +248,7 @@ def read_locks(root: Path) -> Locks:
         *sorted(folder.glob("*.txt")),
         *(folder / lock_file(name) for name in (LAYERS, INPUTS)),
     ]
-    return Locks({path.name: path.read_text("utf-8") for path in files if path.is_file()})
+    return Locks({path.name: _read(path) for path in files if path.is_file()})
 
 
 def write_locks(
@@ -270,13 +270,18 @@ def write_locks(
 def _remove_others(folder: Path, live: Collection[str]) -> None:
     found = folder / lock_file(LAYERS)
     for path in (*folder.glob("*.txt"), *([found] if found.is_file() else [])):
-        ours = path == found or path.read_text("utf-8").startswith(_HEADERS)
+        ours = path == found or _read(path).startswith(_HEADERS)
         if path.name not in live and ours:
             path.unlink()
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text("utf-8") if path.is_file() else None
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> str:
+    hint = "take it from Git again, or remove it and run `slimbake lock`"
+    return read_text(path, hint, f"{LOCKS}/{path.name}")
 
 
 def _records_text(records: Mapping[str, LockRecord]) -> str:

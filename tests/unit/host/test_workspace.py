@@ -33,7 +33,9 @@ def test_what_is_in_a_folder_of_it_is_kept_under_its_path(tmp_path: Path) -> Non
     assert workspace.path("layers/one.json").is_file()
 
 
-@pytest.mark.parametrize("garbled", ["", "[1", "[1]", '{"api": "x"}', '{"api": null}', "\udcff"])
+@pytest.mark.parametrize(
+    "garbled", ["", "[1", "[1]", "[" * 100_000, '{"api": "x"}', '{"api": null}', "\udcff"]
+)
 def test_what_is_garbled_is_discarded_with_one_line(tmp_path: Path, garbled: str) -> None:
     said: list[str] = []
     workspace = Workspace(tmp_path, Console(said.append))

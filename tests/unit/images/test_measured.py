@@ -100,6 +100,13 @@ def test_where_nothing_is_known_there_is_no_layout(tmp_path: Path) -> None:
     assert measure.known_layers(["one"], Workspace(None)) is None
 
 
+def test_where_the_workspace_cannot_be_written_to_the_engine_saves_the_images(
+    workspace: Workspace,
+) -> None:
+    workspace.path("layouts").write_text("a file in the place of the folder")
+    assert measure.known_layers(["one"], workspace) is None
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"sha256:0": 1}', '{"sha256:0": [{}]}', '{"sha256:0": [{"x": 1}]}']
 )

@@ -1,0 +1,44 @@
+"""What the operating system refuses, as a failure of the machine's set-up. Imported only then."""
+
+from __future__ import annotations
+
+import errno
+
+from slimbake.errors import SetupError
+
+_ROOM = "free some space (`slimbake prune` and `slimbake doctor` help), then run the command again"
+_ACCESS = "give the user who runs slimbake access to it"
+_WRITABLE = (
+    "make it writable. For slimbake's own state, set XDG_STATE_HOME and XDG_CACHE_HOME to"
+    " folders that are"
+)
+_HINTS = {
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.EROFS: _WRITABLE,
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EIO: "the disk may be broken: look at the kernel's log",
+    errno.ELOOP: "its links lead in a circle: remove one of them",
+    errno.EISDIR: "a file is wanted there: move the folder away",
+    errno.ENOTDIR: "a folder is wanted there: move the file away",
+    errno.EEXIST: "a folder is wanted there: move away what is in its place",
+    errno.ENAMETOOLONG: "use a shorter name or path",
+    errno.EMFILE: "raise the limit of open files: `ulimit -n`",
+    errno.ENFILE: "too many files are open on this machine: end other programs",
+    errno.ENOMEM: "end other programs, or use a machine with more memory",
+}
+
+
+def fault_of(error: Exception) -> SetupError | None:
+    """The failure that people can act on; None where the error may be slimbake's own."""
+    if not isinstance(error, OSError):
+        return None
+    reason = (error.strerror or str(error)).lower()
+    if error.errno == errno.ENOENT and reason.startswith("no usable temporary directory"):
+        return SetupError(reason, "set TMPDIR to a folder that is writable and has space")
+    if hint := _HINTS.get(error.errno or 0):
+        named = error.filename2 if error.filename2 is not None else error.filename
+        return SetupError(f"{named}: {reason}" if named else reason, hint)
+    return None

@@ -1,0 +1,164 @@
+"""Ordinary states of a machine are no bugs: each command ends with 7 or 2, and says what to do."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from slimbake.cli import main
+from slimbake.config.naming import EVIDENCE, LOCKS
+from slimbake.errors import UsageError
+from slimbake.evidence import committed
+
+Run = Callable[..., tuple[int, str]]
+
+MANIFEST = (
+    'project: x\npython: "3.11"\noptimize: narrowed\n'
+    "services: {one: {context: one, command: [python, -V], requirements: [six]}}\n"
+)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Sets(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable"))
+
+
+@pytest.fixture
+def modes_count() -> Iterator[None]:
+    """Have file modes count for root too: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = _Header(0x20080522, 0)
+    sets = (_Sets * 2)()
+    assert libc.capget(ctypes.byref(header), ctypes.byref(sets)) == 0
+    before = sets[0].effective
+    sets[0].effective &= ~0b110
+    assert libc.capset(ctypes.byref(header), ctypes.byref(sets)) == 0
+    yield
+    sets[0].effective = before
+    assert libc.capset(ctypes.byref(header), ctypes.byref(sets)) == 0
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that was never locked, on a machine whose folders are the test's own."""
+    made = tmp_path / "repository"
+    (made / "one").mkdir(parents=True)
+    (made / "services.yaml").write_text(MANIFEST)
+    monkeypatch.chdir(made)
+    for name in [name for name in os.environ if name.startswith(("XDG_", "PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
+    return made
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """A command of slimbake in this process: its exit code, and what it says to people."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def slimbake(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["slimbake", *words])
+        code = main()
+        return code, capsys.readouterr().err
+
+    yield slimbake
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_repository_that_cannot_be_written_to(root: Path, run: Run, modes_count: None) -> None:
+    root.chmod(0o555)
+    code, said = run("generate")
+    assert code == 7
+    assert "permission denied" in said and "give the user who runs slimbake access" in said
+
+
+def test_what_is_as_generated_needs_no_repository_that_can_be_written_to(
+    root: Path, run: Run, modes_count: None
+) -> None:
+    assert run("generate")[0] == 0
+    for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
+        folder.chmod(0o555)
+    assert run("generate") == (0, "")
+    assert run("generate", "--check")[0] == 0
+
+
+def test_a_full_disk(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (full, str(root / "new")))
+    code, said = run("generate")
+    assert code == 7
+    assert "no space left on device" in said and "`slimbake prune`" in said
+
+
+def test_a_home_that_cannot_be_written_to(root: Path, run: Run, modes_count: None) -> None:
+    Path(os.environ["HOME"]).chmod(0o555)
+    code, said = run("lock")
+    assert code == 7
+    assert "permission denied" in said and os.environ["HOME"] in said
+
+
+def test_no_folder_for_temporary_files(
+    root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_is_usable() -> list[str]:
+        return ["/nowhere"]
+
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", none_is_usable)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code, said = run("lock")
+    assert (code, "set TMPDIR" in said) == (7, True)
+
+
+def test_a_pip_conf_that_cannot_be_read(root: Path, run: Run, modes_count: None) -> None:
+    conf = Path(os.environ["HOME"]) / ".config/pip/pip.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("[global]\nindex-url = https://index.example.com\n")
+    conf.chmod(0)
+    code, said = run("lock")
+    assert code == 7
+    assert f"{conf}: permission denied" in said
+
+
+@pytest.mark.parametrize("name", ["one.txt", "inputs.json", "layers.json", "other.txt"])
+def test_a_lock_that_is_not_utf_8(root: Path, run: Run, name: str) -> None:
+    (root / LOCKS).mkdir(parents=True)
+    (root / LOCKS / name).write_bytes(b"# \xff\n")
+    code, said = run("plan")
+    assert code == 2
+    assert f"{LOCKS}/{name} is not UTF-8: the byte 0xff at offset 2" in said
+    assert "remove it and run `slimbake lock`" in said
+
+
+def test_evidence_that_is_not_utf_8(root: Path) -> None:
+    file = root / EVIDENCE / "one.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=f"{EVIDENCE}/one.json") as caught:
+        committed(root, "one")
+    assert "remove it and run `slimbake prove`" in caught.value.hint
+
+
+def test_a_bug_is_still_a_bug_and_shows_its_trace_where_no_log_can_be_written(
+    root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(errno.EBADF, "odd")
+
+    monkeypatch.setattr("slimbake.cli.validate.command.callback", fails)
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+    code, said = run("validate")
+    assert code == 1
+    assert said.startswith("slimbake: a bug: OSError") and "Traceback" in said
