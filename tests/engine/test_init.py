@@ -1,38 +1,89 @@
-"""A repository that was not written for slimbake: `init`, `bake`, and its services answer."""
+"""A repository that was not written for slimbake: `init`, `bake`, and its services answer beside a
+real Postgres and Redis.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, fetch, fleet
+import yaml
+from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
 from tests.engine.toys import held
 from tests.patience import wait_for
 
+from slimbake.console import QUIET
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
+
 FIXTURE = Path(__file__).parents[1] / "fixtures/repositories/django-shop"
 # Its frontend keeps its Dockerfile, whose image no machine without a registry has.
 PYTHON = ("web", "worker", "beat", "migrate")
+# In place of the official images, of which no machine without a registry has one.
+DATABASES = """\
+FROM {image} AS redis
+RUN apt-get update && apt-get install -y --no-install-recommends redis-server
+CMD ["redis-server", "--protected-mode", "no"]
+
+FROM {image} AS postgres
+RUN apt-get update && apt-get install -y --no-install-recommends postgresql
+RUN install -d -o postgres /var/lib/postgresql/data /var/run/postgresql
+COPY --chmod=755 postgres.sh /
+USER postgres
+STOPSIGNAL SIGINT
+CMD ["/postgres.sh"]
+"""
+POSTGRES = """\
+#!/bin/sh
+# As the official image does: a database of the variables' names, in a volume.
+set -e
+bin=$(echo /usr/lib/postgresql/*/bin)
+data=/var/lib/postgresql/data
+if [ ! -s $data/PG_VERSION ]; then
+    echo "$POSTGRES_PASSWORD" >/tmp/password
+    $bin/initdb -D $data -U "$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256
+    echo "host all all all scram-sha-256" >>$data/pg_hba.conf
+    $bin/pg_ctl -D $data -w -o "-c listen_addresses=" start
+    export PGPASSWORD="$POSTGRES_PASSWORD"
+    $bin/createdb -h /var/run/postgresql -U "$POSTGRES_USER" "$POSTGRES_DB"
+    $bin/pg_ctl -D $data -w stop
+fi
+exec $bin/postgres -D $data -c "listen_addresses=*"
+"""
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("init") / "shop") as made:
+    folder = tmp_path_factory.mktemp("init")
+    image = python_standin("3.11", machine(), QUIET, install=True)
+    (folder / "Dockerfile").write_text(DATABASES.format(image=image))
+    (folder / "postgres.sh").write_text(POSTGRES)
+    with fleet(folder / "shop") as made:
         shutil.copytree(FIXTURE, made.root)
         compose = made.root / "compose.yaml"
         text = compose.read_text().replace("name: shop", f"name: {made.project}")
+        for name, official in {"postgres": "postgres:16-alpine", "redis": "redis:7-alpine"}.items():
+            tag = f"{made.project}-{name}"
+            docker("build", "--quiet", f"--tag={tag}", f"--target={name}", str(folder))
+            text = text.replace(official, tag)
         compose.write_text(text.replace("8000:8000", f"{free_port()}:8000"))
-        yield made
+        try:
+            yield made
+        finally:
+            docker("image", "rm", f"{made.project}-postgres", f"{made.project}-redis")
 
 
-@pytest.mark.slow
-def test_a_django_application_with_celery_is_adopted_baked_and_answers(shop: Toy) -> None:
+def test_a_django_application_with_celery_is_adopted_and_baked(shop: Toy) -> None:
     done = shop.slimbake("init")
     assert done.code == 0, done.stderr
-    assert "left in compose.yaml: db (postgres:16-alpine), redis (redis:7-alpine)" in done.stdout
+    assert f"left in compose.yaml: db ({shop.project}-postgres), redis (" in done.stdout
     baked = shop.slimbake("bake", *PYTHON, "--json")
     assert baked.code == 0, baked.stderr
     images = baked.json()["images"]
@@ -43,12 +94,17 @@ def test_a_django_application_with_celery_is_adopted_baked_and_answers(shop: Toy
         "migrate": ["inventory", "smoke"],  # a job, which ends
     }
     assert all(held(shop.image(name)) for name in PYTHON)
+    show = "print(open('/app/static/shop/style.css').read())"  # collectstatic put it there
+    assert docker("run", "--rm", shop.image("web"), "python", "-c", show) == "body { margin: 0 }\n\n"
     again = shop.slimbake("init")
     assert again.code == 0, again.stderr
     assert "services.yaml is there, and stays as it is" in again.stdout
     [web] = [line.split() for line in again.stdout.splitlines() if line.startswith("web ")]
     assert web[1] == "unmeasured"  # nobody built the Dockerfile here
     assert web[2] != "unmeasured"
+
+
+def test_it_answers_by_itself(shop: Toy) -> None:
     try:
         up = shop.slimbake("up", "web")
         assert up.code == 0, up.stderr
@@ -56,3 +112,31 @@ def test_a_django_application_with_celery_is_adopted_baked_and_answers(shop: Toy
         wait_for(lambda: fetch(f"http://127.0.0.1:{port}/health")[0] == 200, "the shop answers")
     finally:
         shop.slimbake("down", "--volumes")
+
+
+def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
+    said = shop.slimbake("compose")
+    assert "    extends: {file: bake/compose.yaml, service: web}\n" in said.stdout
+    own = yaml.safe_load((shop.root / "compose.yaml").read_text())
+    assert said.stdout.endswith("without its `build` and `ports`\n")
+    for name in PYTHON:
+        kept = {k: v for k, v in own["services"][name].items() if k not in {"build", "ports"}}
+        extends = {"file": "bake/compose.yaml", "service": name}
+        own["services"][name] = {**kept, "extends": extends}
+    shop.file("beside.yaml", yaml.safe_dump(own))
+
+    def compose(*words: str) -> Ended:
+        return call("docker", "compose", "--file=beside.yaml", *words, cwd=shop.root)
+
+    try:
+        up = compose("up", "--detach", "--wait", "web", "worker")
+        assert up.code == 0, up.stderr
+        migrated = compose("run", "--rm", "migrate")
+        assert migrated.code == 0, migrated.stderr
+        [port] = re.findall(r":(\d+)$", compose("port", "web", "8000").stdout.strip())
+        status, text = fetch(f"http://127.0.0.1:{port}/tables")
+        assert (status, json.loads(text)["database"]) == (200, "postgresql")
+        assert "django_migrations" in json.loads(text)["tables"]
+        assert compose("exec", "db", "pg_isready", "-U", "shop").code == 0
+    finally:
+        compose("down", "--volumes")

@@ -14,7 +14,7 @@ from slimbake.host.machine import machine
 
 MANIFEST = """
 services:
-  needs: {context: app, command: [python, -m, needs], port: 8000, env_file: [app.env], start: {with: [db]}}
+  needs-it: {context: app, command: [python, -m, needs], port: 8000, env_file: [app.env], start: {with: [db]}}
   alone: {context: app, command: [python, -m, needs], port: 8000, env_file: [app.env]}
   broken: {context: app, command: [python, -m, needs], port: 8000, start: {with: [fails]}}
 """
@@ -22,7 +22,8 @@ NEEDS = """
 import http.server, os, socket
 assert (os.environ["TOKEN"], os.environ.get("NOT_SET")) == ("a$b", None)
 with socket.create_connection((os.environ["DB"], int(os.environ["DB_PORT"])), 5) as db:
-    assert db.recv(5) == b"ready"
+    db.sendall(b"?")
+    assert db.recv(9) == b"ready"
 http.server.ThreadingHTTPServer(("", 8000), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 DATABASE = """
@@ -32,9 +33,11 @@ kept = pathlib.Path("/data/kept")
 assert not kept.exists(), "it has the data of somebody else"
 kept.write_text("")
 server = socket.create_server(("", 5432))
+answers = iter([b"starting"])  # to whoever asks first
 while True:
     with server.accept()[0] as client:
-        client.sendall(b"ready")
+        if client.recv(1):
+            client.sendall(next(answers, b"ready"))
 """
 COMPOSE = """
 services:
@@ -48,7 +51,7 @@ services:
     depends_on: [before]
     healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s, retries: 60}
   before: {image: IMAGE, command: [sleep, "3600"]}
-  needs: {image: nowhere, environment: {DB_PORT: "5432", TOKEN: "a$$b", NOT_SET: }, depends_on: [db]}
+  needs_it: {image: nowhere, environment: {DB_PORT: "5432", TOKEN: "a$$b", NOT_SET: }, depends_on: [db]}
   fails: {image: IMAGE, command: [python3, -c, "exit('no disk')"]}
 volumes: {data: {name: PROJECT-data}}
 """
@@ -70,9 +73,9 @@ def test_a_service_starts_beside_its_database_and_nothing_of_it_is_left(toy: Toy
     volume = f"{toy.project}-data"
     docker("volume", "create", volume)
     try:
-        done = toy.slimbake("bake", "needs", "--json")
+        done = toy.slimbake("bake", "needs-it", "--json")
         assert done.code == 0, done.stderr
-        assert done.json()["images"]["needs"]["checks"] == ["start"]
+        assert done.json()["images"]["needs-it"]["checks"] == ["start"]
         assert volume in docker("volume", "ls", "--quiet"), "somebody's data"
     finally:
         docker("volume", "rm", volume)

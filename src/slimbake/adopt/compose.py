@@ -217,6 +217,7 @@ class _ServiceReader:
         self._file, self._folder = file, folder
         self._notes: dict[Note, None] = {}
         self._unset: dict[str, None] = {}
+        self._passed: dict[str, None] = {}
 
     def service(self) -> ComposeService:
         raw, at = self._raw, self._place()
@@ -230,6 +231,7 @@ class _ServiceReader:
             command=self._command("command"),
             env=self._environment(),
             unset=tuple(self._unset),
+            passed=tuple(self._passed),
             env_files=self._env_files(),
             ports=tuple(self._ports()),
             expose=tuple(
@@ -354,7 +356,7 @@ class _ServiceReader:
         for at, name, value in pairs:
             place = self._place("environment", at)
             if value is None:
-                self._unset[name] = None
+                self._unset[name] = self._passed[name] = None
                 self._note(place, f"{name} has its value from the shell", _STAYS)
                 continue
             text, missing = self._files.interpolated(plain(value))
@@ -503,6 +505,9 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         command=over.command or below.command,
         env={**below.env, **over.env},
         unset=tuple(dict.fromkeys((*below.unset, *over.unset))),
+        passed=tuple(
+            dict.fromkeys((*(n for n in below.passed if n not in over.env), *over.passed))
+        ),
         env_files=tuple(dict.fromkeys((*below.env_files, *over.env_files))),
         ports=tuple(ports.values()),
         expose=tuple(dict.fromkeys((*below.expose, *over.expose))),

@@ -21,7 +21,7 @@ from slimbake.adopt.model import (
     Place,
     Repository,
 )
-from slimbake.config.compose import OWN
+from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.render import BAKE_FILE, MARK
 
@@ -112,10 +112,39 @@ def _from_compose(
         None if text is None else dockerfile_facts(text, build.dockerfile, build.target, build.args)
     )
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
-    images = {each.name for each in compose.services if each.image and not each.build}
-    ready = tuple(name for name in service.beside if name in images)
+    ready = _ready(service, repository, compose)
     job = service.name in compose.jobs
-    return Candidate(service.name, origin, build, facts, service, job, ready)
+    lacks = next(
+        (
+            said
+            for each in compose.services
+            for said in each.env_files
+            if said.value not in repository.files
+        ),
+        None,
+    )
+    return Candidate(service.name, origin, build, facts, service, job, ready, lacks)
+
+
+def _ready(
+    service: ComposeService, repository: Repository, compose: ComposeFacts
+) -> tuple[str, ...]:
+    """The services that it depends on and that a start check can start: ready-made images of the
+    root's own compose file, which depend on nothing that is built.
+    """
+    file = compose.files[0]
+    own = defined(file, repository.texts[file]) if file in OWN else OwnCompose()
+    built = {each.image for each in compose.services if each.build}
+    images = own.services - own.built - {e.name for e in compose.services if e.image in built}
+    depends = {each.name: each.beside for each in compose.services}
+
+    def startable(name: str, above: tuple[str, ...] = ()) -> bool:
+        below = depends.get(name, ())
+        return name in images and all(
+            each in above or startable(each, (*above, name)) for each in below
+        )
+
+    return tuple(name for name in service.beside if startable(name))
 
 
 def _dockerfiles(repository: Repository) -> Iterator[str]:

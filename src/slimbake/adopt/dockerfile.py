@@ -6,8 +6,9 @@ import copy
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.model import (
     Command,
@@ -18,6 +19,7 @@ from slimbake.adopt.model import (
     Place,
     Said,
     Step,
+    Taken,
 )
 from slimbake.adopt.shell import LITERAL, expand, simple_commands
 from slimbake.fingerprint.instructions import Instruction, instructions
@@ -61,7 +63,10 @@ class _Stage:
     inherited: bool = False  # whether the command is that of the stage below
     scripts: dict[str, tuple[str, Place]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    takes: dict[str, Said] = field(default_factory=dict)  # stages and images that it copies from
+    # stages and images that it copies from
+    takes: dict[str, list[Copy]] = field(default_factory=dict)
+    runs: list[tuple[str, str]] = field(default_factory=list)
+    odd: str = ""  # what a step of `build` cannot do
 
     @property
     def python(self) -> bool:
@@ -100,15 +105,17 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
     steps, copies, notes = list(chosen.steps), list(chosen.copies), list(chosen.notes)
     python = chosen.python
     seen = {id(chosen)}
-    waiting = [(name, said) for name, said in chosen.takes.items()]
+    taken = []
+    waiting = list(chosen.takes.items())
     while waiting:
-        name, said = waiting.pop(0)
+        name, takes = waiting.pop(0)
+        place = takes[0].place
         stage = by_name.get(name.lower())
         if stage is None:
             if not _UV_IMAGE.search(name):
                 notes.append(
                     Note(
-                        said.place,
+                        place,
                         f"files of the image {name} are copied",
                         "slimbake carries Python packages and Debian packages: name the package"
                         " that has them in `requirements` or `system`, or use `dockerfile:`",
@@ -117,24 +124,13 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         elif id(stage) not in seen:
             seen.add(id(stage))
             if stage.python:
-                older = [
-                    Step(each.words, each.plain, each.workdir, each.place, last=False)
-                    for each in stage.steps
-                ]
+                older = [replace(each, last=False) for each in stage.steps]
                 steps = older + steps
                 copies = [*stage.copies, *copies]
                 notes += stage.notes
                 waiting += stage.takes.items()
             else:
-                notes.append(
-                    Note(
-                        said.place,
-                        f"the stage '{name}', on {stage.outside.value}, builds files that are"
-                        " copied",
-                        "build them before the bake and commit or ignore them in the context, or"
-                        " use `dockerfile:`",
-                    )
-                )
+                taken.append(_taken(name, stage, takes, takes is chosen.takes.get(name)))
     return ImageFacts(
         place=Place(file, chosen.image.place.line),
         parent=chosen.outside,
@@ -152,7 +148,27 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         entrypoint=chosen.entrypoint,
         command=chosen.command,
         scripts=chosen.scripts,
+        taken=tuple(taken),
         notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _taken(name: str, stage: _Stage, takes: list[Copy], directly: bool) -> Taken:
+    refused = stage.odd or ("" if directly else "another stage takes them")
+    if stage.takes:
+        refused = "it takes files of another stage"
+    elif stage.notes:
+        refused = stage.notes[0].what
+    return Taken(
+        name=name,
+        place=takes[0].place,
+        image=stage.outside,
+        workdir=next((folder for folder, _ in stage.runs if folder != "/"), stage.workdir),
+        copies=tuple(stage.copies),
+        runs=tuple(stage.runs),
+        env={name: value for name, value in stage.values.items() if value and name != "PATH"},
+        takes=tuple(takes),
+        refused=refused or ("it runs nothing" if not stage.runs else ""),
     )
 
 
@@ -248,10 +264,14 @@ class _Reader:
         for flag, value in instruction.flags:
             if flag == "mount":
                 self._mount(value, instruction, stage)
-        if words := _exec(instruction.rest):
-            stage.steps.append(Step(words, True, stage.workdir, place, last=True))
+        words = _exec(instruction.rest)
+        stage.runs.append((stage.workdir, shlex.join(words) if words else instruction.rest))
+        if words:
+            env = tuple(stage.values.items())
+            stage.steps.append(Step(words, True, stage.workdir, place, last=True, env=env))
             return
         if instruction.documents:
+            stage.odd = "it has a here-document"
             document = instruction.documents[0]
             program = instruction.rest.partition("<<")[0].split()
             if program and program[0] not in {"sh", "bash", "/bin/sh", "/bin/bash"}:
@@ -276,14 +296,17 @@ class _Reader:
             if words[0] == "cd" and len(words) == 2:
                 workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
                 continue
-            stage.steps.append(
-                Step(words, command.plain, workdir, Place(self._file, line), last=True)
-            )
+            given = {name: expand(value, stage.values)[0] for name, value in command.assignments}
+            env = tuple({**stage.values, **given}.items())
+            at = Place(self._file, line)
+            stage.steps.append(Step(words, command.plain, workdir, at, last=True, env=env))
 
     def _mount(self, value: str, instruction: Instruction, stage: _Stage) -> None:
         said = {key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))}
         target = said.get("target") or said.get("dst") or said.get("destination") or ""
         source = said.get("source") or said.get("src") or "."
+        if said.get("type", "bind") not in {"bind", "cache", "tmpfs"} or "from" in said:
+            stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
         if said.get("type", "bind") == "bind" and "from" not in said and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))
@@ -297,7 +320,8 @@ class _Reader:
         where = posixpath.normpath(posixpath.join(stage.workdir, target))
         if "from" in given:
             name = expand(given["from"], stage.values | self._before)[0]
-            stage.takes.setdefault(name, Said(name, place))
+            folder = target.endswith(("/", "/.")) or target in {".", ""}
+            stage.takes.setdefault(name, []).append(Copy(tuple(sources), where, folder, place))
             return
         if instruction.documents:
             document = instruction.documents[0]

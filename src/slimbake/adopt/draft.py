@@ -25,7 +25,8 @@ from slimbake.adopt.model import (
     Repository,
     Said,
 )
-from slimbake.adopt.needs import Needs, needs_of
+from slimbake.adopt.needs import Needs, needs_of, not_run
+from slimbake.adopt.steps import django_step, stage_step
 from slimbake.config.specs import name_of
 
 # As Docker's own check SecretsUsedInArgOrEnv has them.
@@ -57,7 +58,8 @@ class Candidate:
     facts: ImageFacts | None  # None: the Dockerfile is not there
     compose: ComposeService | None = None
     job: bool = False
-    ready: tuple[str, ...] = ()  # services of ready-made images that it depends on
+    ready: tuple[str, ...] = ()  # services that its start check can start beside it
+    lacks: Said | None = None  # a file that the compose file names, and that is not there
 
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
@@ -120,6 +122,7 @@ class _Drafter:
             self._entry["system"] = list(dict.fromkeys(system))
         if needs.build and requirements:
             self._entry["wheels"] = {"system": list(needs.build)}
+        self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -128,6 +131,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._rest(facts, needs)
         self._needs_variables(code)
+        self._start_beside()
         noted = (*code.notes, *facts.notes, *needs.notes)
         self._notes += [replace(each, service=of.name) for each in noted]
         self._notes += plain.notes
@@ -174,6 +178,7 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
+        self._start_beside()
         return self._draft(python=_python(facts) if facts and facts.python else None)
 
     def _draft(self, **more: Any) -> Draft:
@@ -403,6 +408,32 @@ class _Drafter:
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
 
+    def _steps(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
+        """The steps of `build`, in the order of their lines."""
+        found: list[tuple[Place, dict[str, Any]]] = []
+        for taken in facts.taken:
+            env = {k: v for k, v in taken.env.items() if not _BUILD_ENV.fullmatch(k)}
+            kept = replace(taken, env=env)
+            step, why = stage_step(kept, self._of.build.context, code, self._repository)
+            if step:
+                found.append((taken.place, step))
+            else:
+                self._note(
+                    taken.place,
+                    f"the stage '{taken.name}', on {taken.image.value}, builds files that are"
+                    " copied",
+                    f"{why}: write it as a step of `build` with its outputs (docs/build-steps.md),"
+                    " or keep the Dockerfile with `dockerfile:`",
+                )
+        for each in needs.django:
+            step, why = django_step(each, code, needs.system, self._repository)
+            if step:
+                found.append((each.place, step))
+            else:
+                self._notes.append(not_run(each, self._of.name, why))
+        if found:
+            self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
+
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
         here = posixpath.join(facts.workdir, plain.workdir) if plain.workdir else facts.workdir
         moved = posixpath.normpath(code.moved(here))
@@ -628,21 +659,33 @@ class _Drafter:
         found = dict(self._readers(code, names))
         for name in found:
             self._left_env.setdefault(name, "smoke")
+        if compose and self._of.ready and not self._of.lacks:
+            # its start check has the compose file's variables
+            found = {name: place for name, place in found.items() if name in compose.passed}
         if found and "start" not in self._entry:
             name, place = next(iter(found.items()))
             self._entry["start"] = "none"
             self._comments["start"] = f"{place} needs {name}, which no image holds"
-            beside = f"{{with: [{', '.join(self._of.ready)}]}}"
             self._note(
                 place,
                 f"the code needs {', '.join(found)} to start",
-                (
-                    "so the start check is off. It starts the service with the variables of the"
-                    f" compose file, beside its services, if you write `start: {beside}`"
-                )
-                if self._of.ready
-                else "so the start check is off. Give the code defaults to turn it on",
+                "so the start check is off. Give the code defaults to turn it on",
             )
+
+    def _start_beside(self) -> None:
+        """Start it in its start check beside what it depends on."""
+        ready, lacks = self._of.ready, self._of.lacks
+        if not ready or "start" in self._entry:
+            return
+        if lacks is None:
+            self._entry["start"] = {"with": list(ready)}
+            return
+        self._note(
+            lacks.place,
+            f"{lacks.value} is not there",
+            f"without it, Compose starts nothing: write it, and `start: {{with:"
+            f" [{', '.join(ready)}]}}` where a service does not start without these",
+        )
 
     def _readers(self, code: Code, names: list[str]) -> Iterator[tuple[str, Place]]:
         """Which of these variables the code cannot do without, and the line that reads each."""

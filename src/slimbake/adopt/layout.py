@@ -29,6 +29,7 @@ _ORDER = (
         "requirements",
         "system",
         "wheels",
+        "build",
         "entrypoint",
         "command",
     ),
@@ -105,7 +106,16 @@ def _lines(key: str, value: Any, indent: int) -> Iterator[str]:
         for name, each in value.items():
             yield from _lines(scalar(name), each, indent + 2)
     else:
-        yield from (f"{margin}  - {flowing(each)}" for each in value)
+        for each in value:
+            line = f"{margin}  - {flowing(each)}"
+            if len(line) <= _WIDTH or not isinstance(each, dict):
+                yield line
+                continue
+            first, *rest = (
+                line for name, one in each.items() for line in _lines(scalar(name), one, indent + 4)
+            )
+            yield f"{margin}  - {first.lstrip()}"
+            yield from rest
 
 
 def flowing(value: Any) -> str:

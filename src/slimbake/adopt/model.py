@@ -87,6 +87,7 @@ class Step:
     workdir: str
     place: Place
     last: bool  # whether it is a step of the stage that becomes the image, or of one below it
+    env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,21 @@ class Healthcheck:
     command: Command | None  # None: NONE
     settings: tuple[tuple[str, str], ...]  # interval, timeout, start_period, retries
     place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A stage without Python, and what the image takes of it."""
+
+    name: str
+    place: Place  # of the first file that is taken
+    image: Said
+    workdir: str  # in which it begins
+    copies: tuple[Copy, ...]  # into the stage
+    runs: tuple[tuple[str, str], ...]  # (folder, a shell's text)
+    env: Mapping[str, str]
+    takes: tuple[Copy, ...]  # sources are the stage's
+    refused: str = ""  # why no step can do what it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +133,7 @@ class ImageFacts:
     command: Command | None = None
     # written by a here-document: path -> text, and the line of its first line
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
+    taken: tuple[Taken, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -142,6 +159,7 @@ class ComposeService:
     command: Command | None = None
     env: Mapping[str, Said] = field(default_factory=dict)
     unset: tuple[str, ...] = ()  # variables whose values are elsewhere
+    passed: tuple[str, ...] = ()  # of these, those that only the shell has
     env_files: tuple[Said, ...] = ()
     # (host's port or "", container's)
     ports: tuple[tuple[str, Said], ...] = ()

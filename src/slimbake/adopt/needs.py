@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slimbake.adopt.model import Note, Place, Step
+from slimbake.adopt.steps import DJANGO
 
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 _WITH_VALUE = frozenset(
@@ -72,7 +73,7 @@ _QUIET_OF = {
     "pipenv": {"--version", "lock", "--clear"},
 }
 _STEP_ADVICE = (
-    "slimbake does not run it: do it before the bake, so that what it makes lies in the context, or"
+    "if it makes files, write it as a step of `build` with its outputs (docs/build-steps.md), or"
     " keep the Dockerfile with `dockerfile:`"
 )
 
@@ -93,6 +94,7 @@ class Needs:
     build: dict[str, None] = field(default_factory=dict)  # Debian packages that compile
     fetchers: dict[str, Place] = field(default_factory=dict)  # curl and the like
     torch: str = ""
+    django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
 
 
@@ -251,11 +253,25 @@ class _Reader:
             and any("poetry" in note.what for note in self.needs.notes)
         ):
             return
+        if (
+            program == "python"
+            and rest[1:2]
+            and rest[0].endswith("manage.py")
+            and rest[1] in DJANGO
+        ):
+            self.needs.django.append(step)
+            return
         if not step.last:
             return  # what is only in a stage before it is about what that stage hands on
-        shown = " ".join(step.words)
-        shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
-        self.needs.notes.append(Note(step.place, f"RUN {shown}", _STEP_ADVICE, self._service))
+        self.needs.notes.append(not_run(step, self._service))
+
+
+def not_run(step: Step, service: str, why: str = "") -> Note:
+    """What is told of a step that slimbake does not run."""
+    shown = " ".join(step.words)
+    shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
+    reason = f"{why}: " if why else ""
+    return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:

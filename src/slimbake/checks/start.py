@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ LIMIT = 300.0
 ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
 EMULATED = 10  # times slower than a processor of the image's own kind
 _GRACE = 120.0  # seconds for the engine to make the container and to remove it
+# A new database may listen before it is ready, or restart once: an engine would start what ended
+# again.
+_SETTLING = 20.0
 _KEPT = 1000
 _NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
 STARTED = "started"  # in the workspace
@@ -139,7 +143,12 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
     try:
         with beside(name, file, service.start.beside, service.host) as others:
             said = (*variables, *others.options, *options)
-            return _checked(image, service, asked, said)
+            until = time.monotonic() + _SETTLING
+            while True:
+                one = _checked(image, service, asked, said)
+                if not one.why or time.monotonic() > until:
+                    return one
+                time.sleep(1)
     except NotBeside as error:
         return StartFound(f"{service.service}: {error.message}\n{error.hint}".rstrip())
 

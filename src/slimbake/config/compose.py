@@ -26,10 +26,18 @@ class OwnCompose:
 def own_compose(root: Path) -> OwnCompose:
     """What a repository's own compose file defines; nothing of one that cannot be read."""
     for name in OWN:
-        with contextlib.suppress(OSError, *_UNREADABLE):
-            services = yaml.safe_load((root / name).read_text("utf-8"))["services"]
-            built = (
-                k for k, each in services.items() if isinstance(each, dict) and "build" in each
-            )
-            return OwnCompose(name, frozenset(services), frozenset(built))
+        with contextlib.suppress(OSError, ValueError):
+            if (found := defined(name, (root / name).read_text("utf-8"))).name:
+                return found
+    return OwnCompose()
+
+
+def defined(name: str, text: str) -> OwnCompose:
+    """What the compose file of this name and text defines itself; nothing of one that cannot be
+    read.
+    """
+    with contextlib.suppress(*_UNREADABLE):
+        services = yaml.safe_load(text)["services"]
+        built = (k for k, each in services.items() if isinstance(each, dict) and "build" in each)
+        return OwnCompose(name, frozenset(services), frozenset(built))
     return OwnCompose()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
                 words = call(*project, "logs", f"--tail={LAST_LINES}")
                 why = f"what its start check needs did not start: {', '.join(services)}"
                 raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
-            variables = known.get(host, {}).get("environment") or {}
+            variables = _named(host, known).get("environment") or {}
             given = (
                 f"--env={key}={value}".replace("$$", "$")
                 for key, value in variables.items()
@@ -70,6 +71,12 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
             yield Beside((f"--network={name}_default", *given))
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
+
+
+def _named(name: str, known: Mapping[str, dict[str, Any]]) -> Mapping[str, Any]:
+    """The service that has this name in a manifest, where `api_v2` is `api-v2`."""
+    alike = (each for each in known if re.sub(r"[^a-z0-9]+", "-", each.lower()) == name)
+    return known.get(name) or known.get(next(alike, ""), {})
 
 
 def _closure(services: Sequence[str], known: Mapping[str, dict[str, Any]]) -> list[str]:

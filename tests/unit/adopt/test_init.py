@@ -434,12 +434,55 @@ def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_pat
     assert manifest(file).services[1].shell
 
 
-def test_the_services_beside_which_a_start_check_can_run_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compose", "beside", "told"),
+    [
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [db, two]}", ("db",), ""),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: {db: {}, q: {}}}", ("db", "q"), ""),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [two]}", (), "Give the code"),
+        ("one: {build: B, environment: [TOKEN], depends_on: [db]}", (), "Give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [proxy]}", (), "Give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [same]}", (), "Give the code"),
+        ("one: {build: B, env_file: no.env, depends_on: [db]}", (), "no.env is not there"),
+    ],
+)
+def test_a_start_check_runs_beside_the_ready_made_services_that_are_depended_on(
+    tmp_path: Path, compose: str, beside: tuple[str, ...], told: str
+) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "services/one/one/settings.py").write_text("import os\nos.environ['TOKEN']\n")
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  one: {build: services/one, environment: {TOKEN: y}, depends_on: [db, two]}\n"
-        "  two: {build: services/one}\n  db: {image: 'postgres:17'}\n"
+        f"services:\n  {compose.replace('B', 'services/one')}\n"
+        "  two: {build: services/one, image: mine}\n  db: {image: 'postgres:17'}\n  q: {image: redis}\n"
+        "  proxy: {image: nginx, depends_on: [two]}\n  same: {image: mine}\n"
     )
-    told = init(file, InitRequest(), QUIET)
-    assert any("if you write `start: {with: [db]}`" in line for line in told)
+    notes = "\n".join(init(file, InitRequest(), QUIET))
+    one = manifest(file).services[0]
+    assert (one.start.beside if one.start else ()) == beside
+    assert told in notes
+    assert ("the start check is off" in notes) == (told == "Give the code")
+
+
+def test_a_service_that_keeps_its_dockerfile_starts_beside_its_database_too(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM node:22\nCMD ["node", "a.js"]\n')
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  web: {build: ., depends_on: [db]}\n  db: {image: 'postgres:17'}\n"
+    )
+    init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    [web] = manifest(tmp_path / "services.yaml").services
+    assert web.dockerfile
+    assert web.start
+    assert web.start.beside == ("db",)
+
+
+def test_what_only_an_override_defines_is_nothing_that_a_start_check_can_start(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text("services:\n  one: {build: services/one}\n")
+    (tmp_path / "compose.override.yaml").write_text(
+        "services:\n  one: {depends_on: [db]}\n  db: {image: 'postgres:17'}\n"
+    )
+    init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert (one.dockerfile, one.start) == (None, None)

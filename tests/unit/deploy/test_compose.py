@@ -102,7 +102,7 @@ def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path)
         "volumes:",
         "  data: {}",
         "",
-        "with your own keys below each `extends`, and without its `build`",
+        "with your own keys below each `extends`, and without its `build` and `ports`",
     ]
 
 
