@@ -184,4 +184,8 @@ def joining(project: Project) -> tuple[str, ...]:
         lines += [f"  {each.service}:", f"    extends: {extends}"]
     if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
         lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
-    return (*lines, "", "with your own keys below each `extends`, and without its `build` and `ports`")
+    return (
+        *lines,
+        "",
+        "with your own keys below each `extends`, and without its `build` and `ports`",
+    )
