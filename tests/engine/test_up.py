@@ -114,7 +114,7 @@ def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, 
             "capabilities": "0000000000000000",
         },
     )
-    assert toys.slimbake("logs", "works").stdout.endswith("working\n")
+    assert toys.slimbake("logs", "works").stdout == "works-1  | working\n"
 
 
 def test_services_with_one_port_get_others_of_the_host(toys: Toy) -> None:

@@ -6,15 +6,15 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build.command import BakeOptions, arguments, environment
+from slimbake.build.command import FILES, BakeOptions, arguments, environment
 from slimbake.build.costs import measured_costs
-from slimbake.build.events import Progress, Steps, Vertex, VertexChange, failure, lost, transient
-from slimbake.build.show import show
+from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transient
+from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
@@ -109,13 +109,16 @@ def _build(
 ) -> _Run:
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
-    shown = tuple(target.name for target in relinked(plan, site.around.pushed).needed(names))
+    targets = relinked(plan, site.around.pushed).needed(names)
+    exported = {t.name for t in targets if t.name in names and (t.repository or t.kind in FILES)}
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
         running = docker.Bake(words, site.root, environment(site.around, options))
-        with show(shown, site.console) as take:
-            warnings = _follow(running, progress, take)
+        with show(Board(targets, exported, progress), site.console) as shown:
+            warnings = _follow(running, progress, shown)
+            if not running.code:
+                shown.complete()
         for warning in warnings:
             site.console.say(warning)
         if running.code:
@@ -126,14 +129,12 @@ def _build(
     return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
 
 
-def _follow(
-    running: docker.Bake, progress: Progress, take: Callable[[VertexChange], None]
-) -> list[str]:
+def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:
     """Show a bake until it ends; what its programs warn of, each once."""
     warnings: dict[str, None] = {}
     for event in running.events():
         for change in progress.take(event):
-            take(change)
+            shown.take(change)
             if change.line.startswith(WARNING):
                 warnings[change.line.removeprefix("slimbake: ")] = None
     return list(warnings)

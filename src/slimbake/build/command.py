@@ -13,6 +13,7 @@ from slimbake.render import BAKE_FILE
 
 FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
 TRACES = ".slimbake/traces"  # where `build.warm` finds what services use
+FILES = ("parity", "trace")  # kinds of targets of which buildx puts out files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

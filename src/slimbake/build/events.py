@@ -44,10 +44,16 @@ class Progress:
     def __init__(self, steps: Steps, only: str = "") -> None:
         self.vertices: dict[str, Vertex] = {}
         self._steps, self._only = steps, only
+        # target -> the digests of the steps that its build names, and of those that they need
+        self._named: dict[str, set[str]] = {}
+        self._inputs: dict[str, set[str]] = {}
 
     def take(self, event: dict[str, Any]) -> Iterator[VertexChange]:
         """Take in one SolveStatus and yield what it changes."""
         for vertex in event.get("vertexes") or ():
+            if target := self._steps.built(vertex["name"], self._only):
+                self._named.setdefault(target, set()).add(vertex["digest"])
+                self._inputs.setdefault(target, set()).update(vertex.get("inputs") or ())
             if "started" in vertex:
                 yield from self._vertex(vertex)
         for log in event.get("logs") or ():
@@ -56,6 +62,16 @@ class Progress:
                 yield from _lines(
                     known, log.get("stream", 1), base64.b64decode(log.get("data", ""))
                 )
+
+    def finished(self, target: str) -> bool:
+        """Whether the last steps of a target, which no other step of it needs, have ended well.
+
+        BuildKit names all steps of a target before it runs the first, those of what it stands on
+        included. Steps before the last need never run: they may be cached.
+        """
+        last = self._named.get(target, set()) - self._inputs.get(target, set())
+        known = (self.vertices.get(digest) for digest in last)
+        return bool(last) and all(each and each.state in ("done", "cached") for each in known)
 
     @property
     def failed(self) -> Vertex | None:
@@ -73,6 +89,15 @@ class Progress:
             known = self.vertices[event["digest"]] = Vertex(
                 self._steps.step(event["name"], self._only)
             )
+        elif (
+            "completed" not in event
+            and known.state != "running"
+            and _seconds(event["started"]) <= known.started + known.seconds
+        ):
+            # The build of each target that needs a step tells all of it again, also much later. One
+            # that was cancelled for one target may begin again for another.
+            return
+        new = not known.started
         known.started = _seconds(event["started"])
         state: State = "running"
         if "completed" in event:
@@ -84,7 +109,7 @@ class Progress:
                 state = "cancelled" if "context canceled" in known.error else "failed"
             else:
                 state = "cached" if event.get("cached") else "done"
-        if state != known.state or not known.seconds:
+        if new or state != known.state:
             known.state = state
             yield VertexChange(known)
 
@@ -105,6 +130,7 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
 
+EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
 _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')
 
@@ -130,13 +156,25 @@ class Steps:
             for instruction in _instructions(dockerfiles.get(target.dockerfile, "")):
                 self._owners.setdefault(instruction, []).append(target.name)
 
+    def built(self, name: str, only: str = "") -> str:
+        """The target in whose build BuildKit names a step so; "" for what is no part of its result:
+        what buildx reads, and what it puts out.
+        """
+        match = _NAME.match(name)
+        if not match:
+            return ""
+        known = match["label"] in self._names
+        stage = (match["stage"] or "") if known else match["label"]
+        inside = bool(stage) and not stage.startswith(("internal", "context"))
+        return (match["label"] if known else only) if inside else ""
+
     def step(self, name: str, only: str = "") -> BuildStep:
         """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx
         then leaves out.
         """
         match = _NAME.match(name)
         if not match:
-            return BuildStep("", name, "")
+            return BuildStep(only if name.startswith(EXPORTS) else "", name, "")
         label, text = match["label"], match["text"]
         if label not in self._names:
             label, match_stage = only, f"{label} {match['stage'] or ''}"

@@ -20,6 +20,7 @@ from slimbake.plan.model import CHECKS, Plan, Running
 HELD = "starts"  # in the workspace: the start checks that held
 START = "start"
 BY_ENGINE = "engine-start"  # of an image without Python
+NAMED = 5  # services that a line names
 _KEPT = 1000
 
 
@@ -52,6 +53,11 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
     beside = (site.root / own).read_text("utf-8") if own else ""
     keys = {each: _key(*each, beside if each[0].start.beside else "") for each in asked}
     new = [each for each in asked if keys[each] not in ways]
+    if new:
+        names = tuple(dict.fromkeys(each[0].service for each in new))
+        site.console.say(
+            f"starting {', '.join(names) if len(names) <= NAMED else f'{len(names)} images'}"
+        )
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = list(pool.map(lambda each: starts(each[1], each[0], site.root, each[2]), new))
     held = {

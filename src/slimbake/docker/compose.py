@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 FLOOR = (2, 26, 0)
 _LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
+# What Compose 2.26 clears the line with before each line of a log, on a terminal or not, whatever
+# --ansi says (docker/compose#11727).
+_CLEAR = "\x1b[2K"
 INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
 
 
@@ -66,11 +69,15 @@ class ComposeProject:
         """The last lines that a service wrote."""
         with self._client() as docker:
             found = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
-        return str(found).strip()
+        return str(found).replace(_CLEAR, "").strip()
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
-        """Show what services wrote, on this process's own stdout; the exit code."""
-        return self._foreground("logs", *(("--follow",) if follow else ()), *services)
+        """Show what services wrote, on this process's own stdout; the exit code.
+
+        Only a terminal gets control sequences that the services did not write.
+        """
+        words = ("logs", *(("--follow",) if follow else ()), *services)
+        return self._foreground(*words) if sys.stdout.isatty() else self._plain(*words)
 
     def run(self, service: str, arguments: Sequence[str]) -> int:
         """Run a service on this process's own stdin, stdout and stderr; its exit code."""
@@ -78,11 +85,26 @@ class ComposeProject:
         terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
         return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
 
+    def _plain(self, *words: str) -> int:
+        clear = _CLEAR.encode()
+        with subprocess.Popen([*self._command(), *words], stdout=subprocess.PIPE) as running:
+            assert running.stdout is not None  # noqa: S101 - for the type checker
+            try:
+                for line in running.stdout:
+                    sys.stdout.buffer.write(line.removeprefix(clear))
+                    sys.stdout.buffer.flush()
+            except BaseException:  # whoever read this has gone, or does not want more
+                running.terminate()
+                raise
+        return running.returncode
+
     def _foreground(self, *words: str, quiet: bool = False) -> int:
-        with self._client() as docker:
-            command = [str(word) for word in docker.client_config.docker_compose_cmd]
         progress = ("--progress=quiet",) if quiet else ()
-        return subprocess.run([*command, *progress, *words], check=False).returncode
+        return subprocess.run([*self._command(), *progress, *words], check=False).returncode
+
+    def _command(self) -> list[str]:
+        with self._client() as docker:
+            return [str(word) for word in docker.client_config.docker_compose_cmd]
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[DockerClient]:

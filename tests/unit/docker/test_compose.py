@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,24 @@ def test_arguments_and_exit_codes_of_a_run_pass_through(program: Program) -> Non
     assert FLEET.run("client", ["search", "--json"]) == 3
     (asked,) = program.asked
     assert asked == f"{COMPOSE} --progress=quiet run --rm --no-TTY client search --json"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_only_a_terminal_gets_the_control_sequences_of_compose(
+    program: Program,
+    terminal: bool,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    program.answer(COMPOSE, "\x1b[2Kapi-1  | \x1b[31mred\x1b[0m\n\x1b[2Kapi-1  | up\n", code=3)
+    assert FLEET.logs(["api"], follow=True) == 3
+    clear = b"\x1b[2K" if terminal else b""
+    red = b"api-1  | \x1b[31mred\x1b[0m\n"
+    assert capfdbinary.readouterr().out == clear + red + clear + b"api-1  | up\n"
+    assert program.asked == [f"{COMPOSE} logs --follow api"]
+
+
+def test_last_words_are_text(program: Program) -> None:
+    program.answer(COMPOSE, "\x1b[2Kfirst\n\x1b[2Kno DATABASE\n")
+    assert FLEET.last_words("api", 2) == "first\nno DATABASE"
